@@ -1,1 +1,9 @@
-//! layering
+//! What the folders may know of each other, read from `cargo metadata` and from the source itself.
+//!
+//! This crate only reads: [`graph`] turns `cargo metadata` into a dependency graph that can be asked
+//! what a crate reaches, [`source`] gives a file's code without comments, literals and test modules,
+//! and [`tree`] walks the repository. The sentences live in `tests/`.
+
+pub mod graph;
+pub mod source;
+pub mod tree;

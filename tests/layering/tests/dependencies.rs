@@ -1,0 +1,198 @@
+//! Who may depend on whom, and what may never be linked into a shipped program.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use layering::graph::{Graph, Kind};
+
+const SHIPPED: [&str; 2] = ["sealgate", "sealgate-verify"];
+
+/// What a workspace crate may depend on among ours. A crate that is missing here may not exist outside `tests/`.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("attest-core", &[]),
+    ("attest-fetch", &["attest-core"]),
+    ("attest-collect", &["attest-core"]),
+    ("attest-channel", &["attest-core"]),
+    (
+        "sealgate",
+        &[
+            "attest-core",
+            "attest-fetch",
+            "attest-collect",
+            "attest-channel",
+        ],
+    ),
+    (
+        "sealgate-verify",
+        &["attest-core", "attest-fetch", "attest-channel"],
+    ),
+];
+
+/// Crates that exist for tests, demonstration and measurement, and are never shipped.
+const TESTS_ONLY: &[&str] = &[
+    "testkit", "blackbox", "layering", "evidence", "demo", "bench",
+];
+
+fn assert_absent(crate_name: &str, kinds: &[Kind], forbidden: &[&str]) {
+    let closure = Graph::of_this_workspace().closure(crate_name, kinds);
+    let found: Vec<&String> = forbidden
+        .iter()
+        .filter_map(|name| closure.get(*name))
+        .collect();
+    assert!(
+        found.is_empty(),
+        "{crate_name} reaches what it must not: {found:#?}"
+    );
+}
+
+#[test]
+fn attest_core_reaches_no_network_no_runtime_and_no_database() {
+    assert_absent(
+        "attest-core",
+        &[Kind::Normal],
+        &[
+            "tokio",
+            "hyper",
+            "hyper-util",
+            "reqwest",
+            "sqlx",
+            "sqlx-core",
+            "mio",
+            "socket2",
+            "async-std",
+            "smol",
+            "rustls",
+            "tokio-rustls",
+            "axum",
+            "ureq",
+            "futures-executor",
+        ],
+    );
+}
+
+#[test]
+fn no_dependency_of_attest_core_is_built_with_a_clock() {
+    // chrono reaches attest-core through dcap-qvl; without these features it cannot ask for the time.
+    let graph = Graph::of_this_workspace();
+    let closure = graph.closure("attest-core", &[Kind::Normal]);
+    for chrono in graph.named("chrono") {
+        assert!(
+            closure.contains_key("chrono"),
+            "chrono is here for attest-core alone"
+        );
+        for feature in ["clock", "now", "wasmbind"] {
+            assert!(
+                !chrono.features.contains(feature),
+                "chrono is built with `{feature}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn shipped_programs_contain_no_software_platform() {
+    for program in SHIPPED {
+        assert_absent(program, &[Kind::Normal, Kind::Build], TESTS_ONLY);
+    }
+}
+
+#[test]
+fn shipped_programs_contain_one_tls_stack_and_one_crypto_provider() {
+    for program in SHIPPED {
+        assert_absent(
+            program,
+            &[Kind::Normal, Kind::Build],
+            &[
+                "aws-lc-rs",
+                "aws-lc-sys",
+                "aws-lc-fips-sys",
+                "openssl",
+                "openssl-sys",
+                "native-tls",
+                "boring",
+                "boring-sys",
+                "mbedtls",
+                "s2n-tls",
+            ],
+        );
+    }
+}
+
+#[test]
+fn no_crate_of_the_workspace_links_tdx_quote() {
+    assert!(
+        Graph::of_this_workspace().named("tdx-quote").is_empty(),
+        "tdx-quote is AGPL-3.0"
+    );
+}
+
+#[test]
+fn there_is_one_rustls_and_one_ring() {
+    let graph = Graph::of_this_workspace();
+    for name in ["rustls", "ring", "tokio", "hyper"] {
+        let versions: BTreeSet<&str> = graph
+            .named(name)
+            .iter()
+            .map(|p| p.version.as_str())
+            .collect();
+        assert_eq!(versions.len(), 1, "{name} is here in {versions:?}");
+    }
+    for rustls in graph.named("rustls") {
+        for feature in ["aws_lc_rs", "aws-lc-rs", "fips"] {
+            assert!(
+                !rustls.features.contains(feature),
+                "rustls is built with `{feature}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn only_attest_core_depends_on_the_quote_verification_library() {
+    let graph = Graph::of_this_workspace();
+    let dependents: Vec<&str> = graph
+        .workspace()
+        .filter(|package| {
+            graph
+                .direct(package, &[Kind::Normal, Kind::Build])
+                .iter()
+                .any(|d| d.name == "dcap-qvl")
+        })
+        .map(|package| package.name.as_str())
+        .collect();
+    assert_eq!(dependents, ["attest-core"]);
+}
+
+#[test]
+fn arrows_between_our_crates_point_inward() {
+    let graph = Graph::of_this_workspace();
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    for package in graph.workspace() {
+        let name = package.name.as_str();
+        if TESTS_ONLY.contains(&name) {
+            continue;
+        }
+        let allowed = allowed
+            .get(name)
+            .unwrap_or_else(|| panic!("{name} has no place in the layering"));
+        for dependency in graph.direct(package, &[Kind::Normal, Kind::Build]) {
+            let ours = dependency.in_workspace;
+            assert!(
+                !ours || allowed.contains(&dependency.name.as_str()),
+                "{name} depends on {}, which the layering does not allow",
+                dependency.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_crate_named_in_the_layering_exists() {
+    let graph = Graph::of_this_workspace();
+    let present: BTreeSet<&str> = graph.workspace().map(|p| p.name.as_str()).collect();
+    let named: BTreeSet<&str> = ARROWS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(TESTS_ONLY.iter().copied())
+        .collect();
+    assert_eq!(present, named);
+}

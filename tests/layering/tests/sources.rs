@@ -1,0 +1,198 @@
+//! What the source itself may not say.
+
+use std::fs;
+use std::path::Path;
+
+use layering::source::lines_naming;
+use layering::tree;
+
+/// Every place in shipped code below `folder` that names one of `words`, as `path:line: word`.
+fn places(folder: &str, words: &[&str]) -> Vec<String> {
+    let root = tree::root();
+    let mut found = Vec::new();
+    for path in tree::rust_files(folder) {
+        if is_test_file(&path) {
+            continue;
+        }
+        let text = tree::text(&path).expect("Rust files are UTF-8");
+        for word in words {
+            for line in lines_naming(&text, word) {
+                let path = path.strip_prefix(&root).unwrap_or(&path).display();
+                found.push(format!("{path}:{line}: {word}"));
+            }
+        }
+    }
+    found
+}
+
+/// `tests.rs`, `…_tests.rs` and files below a `tests/` folder hold `#[cfg(test)]` modules of their neighbours.
+fn is_test_file(path: &Path) -> bool {
+    let stem = path
+        .file_stem()
+        .map(|s| s.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    stem == "tests"
+        || stem.ends_with("_tests")
+        || path.components().any(|part| part.as_os_str() == "tests")
+            && path.components().any(|part| part.as_os_str() == "src")
+            && !path.starts_with(tree::root().join("tests"))
+}
+
+#[test]
+fn attest_core_names_no_clock_no_socket_no_file_and_no_runtime() {
+    let found = places(
+        "attest/core/src",
+        &[
+            "SystemTime",
+            "Instant",
+            "std::net",
+            "std::fs",
+            "std::env",
+            "std::process",
+            "std::thread",
+            "std::io",
+            "tokio",
+            "async",
+            "await",
+            "SystemRandom",
+            "SecureRandom",
+            "Utc",
+        ],
+    );
+    assert!(
+        found.is_empty(),
+        "attest/core reaches for the world: {found:#?}"
+    );
+}
+
+#[test]
+fn nothing_in_the_ledger_can_name_a_prompt() {
+    let found = places(
+        "gateway/src/ledger",
+        &["Prompt", "prompt", "AdmittedRequest", "admit", "relay"],
+    );
+    assert!(found.is_empty(), "the ledger names prompts: {found:#?}");
+}
+
+#[test]
+fn neither_shipped_program_can_make_evidence_of_its_own() {
+    let found = ["attest", "gateway/src", "verifier/src"]
+        .iter()
+        .flat_map(|folder| places(folder, &["testkit", "SoftwarePlatform"]))
+        .collect::<Vec<_>>();
+    assert!(
+        found.is_empty(),
+        "shipped code names the software platform: {found:#?}"
+    );
+}
+
+#[test]
+fn a_prompt_cannot_be_printed_cloned_or_serialized() {
+    let root = tree::root();
+    let file = root.join("gateway/src/admit");
+    let mut definitions = 0;
+    for path in tree::files(&file) {
+        let text = tree::text(&path).expect("Rust files are UTF-8");
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (index, line) in lines.iter().enumerate() {
+            if !line.starts_with("pub struct Prompt") {
+                continue;
+            }
+            definitions += 1;
+            let attributes = lines[..index]
+                .iter()
+                .rev()
+                .take_while(|l| l.starts_with('#') || l.starts_with("//"));
+            for attribute in attributes {
+                assert!(
+                    !attribute.contains("derive"),
+                    "{}: Prompt derives: {attribute}",
+                    path.display()
+                );
+            }
+        }
+    }
+    assert_eq!(definitions, 1, "there is one Prompt");
+    for implementation in [
+        "Debug for Prompt",
+        "Display for Prompt",
+        "Clone for Prompt",
+        "Serialize for Prompt",
+    ] {
+        let found = places("gateway/src", &[implementation]);
+        assert!(found.is_empty(), "{found:#?}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_forbidden_in_every_crate() {
+    let root = tree::root();
+    let workspace =
+        fs::read_to_string(root.join("Cargo.toml")).expect("the root manifest can be read");
+    assert!(
+        workspace.contains("unsafe_code = \"forbid\""),
+        "the workspace forbids unsafe code"
+    );
+    let mut crates = 0;
+    for path in tree::files(&root) {
+        if path.file_name().is_none_or(|name| name != "Cargo.toml") || path.parent() == Some(&root)
+        {
+            continue;
+        }
+        let manifest = fs::read_to_string(&path).expect("a manifest can be read");
+        let inherits = manifest
+            .split("[lints]")
+            .nth(1)
+            .and_then(|rest| rest.trim_start().lines().next())
+            .is_some_and(|line| line.replace(' ', "") == "workspace=true");
+        assert!(
+            inherits,
+            "{} does not inherit the workspace's lints",
+            path.display()
+        );
+        crates += 1;
+    }
+    assert!(crates >= 12, "every crate's manifest was read");
+}
+
+#[test]
+fn no_file_names_a_path_of_somebodys_machine() {
+    // Spelled in two halves, so that this file does not name them either.
+    let homes: Vec<String> = ["/ho|me/", "/ro|ot/", "/Us|ers/", "/wo|rk/"]
+        .iter()
+        .map(|h| h.replace('|', ""))
+        .collect();
+    let root = tree::root();
+    let mut found = Vec::new();
+    for path in tree::files(&root) {
+        let Some(text) = tree::text(&path) else {
+            continue;
+        };
+        for (index, line) in text.lines().enumerate() {
+            for home in &homes {
+                // A path starts a word: "network/work/" or a URL's "/root/" segment is something else.
+                let starts = line.match_indices(home.as_str()).any(|(at, _)| {
+                    line[..at]
+                        .chars()
+                        .next_back()
+                        .is_none_or(|c| !c.is_alphanumeric() && !"._-)}".contains(c))
+                });
+                if starts {
+                    found.push(format!("{}:{}: {home}", path.display(), index + 1));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_npm_lock_names_no_registry_host() {
+    let lock = tree::root().join("tests/clients/package-lock.json");
+    let text = fs::read_to_string(&lock).expect("the npm lock is part of the repository");
+    assert!(text.contains("\"integrity\""), "the lock pins contents");
+    assert!(
+        !text.contains("\"resolved\""),
+        "the lock names the host a package came from"
+    );
+}
