@@ -1,0 +1,107 @@
+//! What a test may bend about the platform, one thing at a time. The default bends nothing.
+
+/// Everything that can be made to differ from a healthy, current platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// `tcbStatus` of the level that the platform meets.
+    pub tcb_status: String,
+    /// `advisoryIDs` of that level.
+    pub advisories: Vec<String>,
+    /// `tcbEvaluationDataNumber` of TCB info and QE identity.
+    pub evaluation_number: u32,
+    pub levels: Levels,
+    pub tcb_info_dates: Dates,
+    pub qe_identity_dates: Dates,
+    pub crl_dates: Dates,
+    pub tcb_info_signer: Signer,
+    pub qe_identity_signer: Signer,
+    pub quote_signer: Signer,
+    pub qe_report_signer: Signer,
+    pub quoting_enclave: QuotingEnclave,
+    pub revoked: Revoked,
+    pub fmspc: FmspcInTcbInfo,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            tcb_status: "UpToDate".to_owned(),
+            advisories: Vec::new(),
+            evaluation_number: 18,
+            levels: Levels::Met,
+            tcb_info_dates: Dates::Current,
+            qe_identity_dates: Dates::Current,
+            crl_dates: Dates::Current,
+            tcb_info_signer: Signer::Rightful,
+            qe_identity_signer: Signer::Rightful,
+            quote_signer: Signer::Rightful,
+            qe_report_signer: Signer::Rightful,
+            quoting_enclave: QuotingEnclave::Known,
+            revoked: Revoked::Nothing,
+            fmspc: FmspcInTcbInfo::Ours,
+        }
+    }
+}
+
+/// How the levels of the TCB info stand to the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Levels {
+    /// The platform meets the first level.
+    Met,
+    /// Every level asks for more than the platform has.
+    AllAbove,
+}
+
+/// Where a validity window lies against the platform's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dates {
+    Current,
+    Expired,
+    NotYetValid,
+}
+
+impl Dates {
+    /// `(issued, next update)` around `now`.
+    pub(super) fn around(self, now: u64) -> (u64, u64) {
+        const DAY: u64 = 86_400;
+        match self {
+            Self::Current => (now - DAY, now + 29 * DAY),
+            Self::Expired => (now - 31 * DAY, now - DAY),
+            Self::NotYetValid => (now + DAY, now + 31 * DAY),
+        }
+    }
+}
+
+/// Who made a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    Rightful,
+    /// A key of the same curve that nothing vouches for.
+    Impostor,
+}
+
+/// How the quoting enclave stands to the QE identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotingEnclave {
+    Known,
+    /// Signed by a vendor that the identity does not name.
+    OtherVendor,
+    /// Older than every level of the identity.
+    TooOld,
+}
+
+/// What the CRLs revoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    Nothing,
+    PckCertificate,
+    PlatformCa,
+    TcbSigning,
+}
+
+/// Which platform family the TCB info is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FmspcInTcbInfo {
+    Ours,
+    AnotherFamily,
+}

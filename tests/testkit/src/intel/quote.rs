@@ -1,0 +1,129 @@
+//! TDX quotes, version 4: header (48 bytes), TD report body (584), signature data with
+//! certification data type 6 around type 5.
+//! Intel TDX DCAP Quoting Library API, appendix A.3.
+
+use ring::digest::{SHA256, digest};
+
+use super::certificates::Hierarchy;
+use super::keys::Key;
+use super::knobs::{Knobs, QuotingEnclave, Signer};
+use crate::measurements::TdMeasurements;
+
+pub const QE_MR_SIGNER: [u8; 32] = [0x51; 32];
+pub const QE_PRODUCT: u16 = 2;
+pub const QE_ISV_SVN: u16 = 4;
+/// Module security version, module major version, late microcode update.
+pub const TEE_TCB_SVN: [u8; 16] = [6, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+const INTEL_QE_VENDOR: [u8; 16] = [
+    0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07,
+];
+const QE_AUTH_DATA: [u8; 32] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+    26, 27, 28, 29, 30, 31,
+];
+
+/// The keys that sign a quote, and what they vouch with.
+pub struct Quoting<'a> {
+    pub hierarchy: &'a Hierarchy,
+    pub attestation_key: &'a Key,
+    pub impostor: &'a Key,
+    pub cpu_svn: [u8; 16],
+    pub knobs: &'a Knobs,
+}
+
+impl Quoting<'_> {
+    pub fn quote(&self, td: &TdMeasurements, report_data: &[u8; 64]) -> Vec<u8> {
+        let mut quote = [header().as_slice(), &td_report(td, report_data)].concat();
+        let signer = match self.knobs.quote_signer {
+            Signer::Rightful => self.attestation_key,
+            Signer::Impostor => self.impostor,
+        };
+        let qe = self.qe_certification();
+        let signature_data = [
+            &signer.sign_raw(&quote)[..],
+            &self.attestation_key.public_xy(),
+            &certification_data(6, &qe),
+        ]
+        .concat();
+        quote.extend((signature_data.len() as u32).to_le_bytes());
+        quote.extend(signature_data);
+        quote
+    }
+
+    /// QE report, its signature by the PCK key, authentication data, PCK chain.
+    fn qe_certification(&self) -> Vec<u8> {
+        let report = self.qe_report();
+        let signer = match self.knobs.qe_report_signer {
+            Signer::Rightful => &self.hierarchy.pck.key,
+            Signer::Impostor => self.impostor,
+        };
+        [
+            &report[..],
+            &signer.sign_raw(&report),
+            &(QE_AUTH_DATA.len() as u16).to_le_bytes(),
+            &QE_AUTH_DATA,
+            &certification_data(5, self.hierarchy.pck_chain_pem().as_bytes()),
+        ]
+        .concat()
+    }
+
+    fn qe_report(&self) -> [u8; 384] {
+        const ATTRIBUTES: [u8; 16] = [0x15, 0, 0, 0, 0, 0, 0, 0, 0xe7, 0, 0, 0, 0, 0, 0, 0];
+        let (mr_signer, isv_svn) = match self.knobs.quoting_enclave {
+            QuotingEnclave::Known => (QE_MR_SIGNER, QE_ISV_SVN),
+            QuotingEnclave::OtherVendor => ([0x52; 32], QE_ISV_SVN),
+            QuotingEnclave::TooOld => (QE_MR_SIGNER, QE_ISV_SVN - 1),
+        };
+        let key_and_data = [&self.attestation_key.public_xy()[..], &QE_AUTH_DATA].concat();
+        let mut report = [0; 384];
+        report[..16].copy_from_slice(&self.cpu_svn);
+        report[48..64].copy_from_slice(&ATTRIBUTES);
+        report[64..96].copy_from_slice(digest(&SHA256, b"software quoting enclave").as_ref());
+        report[128..160].copy_from_slice(&mr_signer);
+        report[256..258].copy_from_slice(&QE_PRODUCT.to_le_bytes());
+        report[258..260].copy_from_slice(&isv_svn.to_le_bytes());
+        report[320..352].copy_from_slice(digest(&SHA256, &key_and_data).as_ref());
+        report
+    }
+}
+
+fn header() -> [u8; 48] {
+    const VERSION: u16 = 4;
+    const ECDSA_P256: u16 = 2;
+    const TDX: u32 = 0x81;
+    let mut header = [0; 48];
+    header[..2].copy_from_slice(&VERSION.to_le_bytes());
+    header[2..4].copy_from_slice(&ECDSA_P256.to_le_bytes());
+    header[4..8].copy_from_slice(&TDX.to_le_bytes());
+    header[12..28].copy_from_slice(&INTEL_QE_VENDOR);
+    header
+}
+
+fn td_report(td: &TdMeasurements, report_data: &[u8; 64]) -> [u8; 584] {
+    let mut body = [0; 584];
+    body[..16].copy_from_slice(&TEE_TCB_SVN);
+    body[16..64].copy_from_slice(&td.mr_seam);
+    // 64..112 MRSIGNERSEAM and 112..120 SEAM attributes are zero for Intel's module.
+    body[120..128].copy_from_slice(&td.attributes.to_le_bytes());
+    body[128..136].copy_from_slice(&td.xfam.to_le_bytes());
+    body[136..184].copy_from_slice(&td.mr_td);
+    body[184..232].copy_from_slice(&td.mr_config_id);
+    body[232..280].copy_from_slice(&td.mr_owner);
+    body[280..328].copy_from_slice(&td.mr_owner_config);
+    for (index, rtmr) in td.rtmr.iter().enumerate() {
+        let start = 328 + 48 * index;
+        body[start..start + 48].copy_from_slice(rtmr);
+    }
+    body[520..].copy_from_slice(report_data);
+    body
+}
+
+fn certification_data(kind: u16, contents: &[u8]) -> Vec<u8> {
+    [
+        &kind.to_le_bytes()[..],
+        &(contents.len() as u32).to_le_bytes(),
+        contents,
+    ]
+    .concat()
+}
