@@ -170,7 +170,7 @@ fn no_file_names_a_path_of_somebodys_machine() {
         };
         for (index, line) in text.lines().enumerate() {
             for home in &homes {
-                // A path starts a word: "network/work/" or a URL's "/root/" segment is something else.
+                // A path starts a word; the same letters in the middle of a URL are something else.
                 let starts = line.match_indices(home.as_str()).any(|(at, _)| {
                     line[..at]
                         .chars()

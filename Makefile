@@ -1,0 +1,31 @@
+# demo    the whole story on this machine, on a software platform; stays up until Ctrl-C
+#         make demo ENGINE=http://127.0.0.1:8000/v1 uses a real engine
+# test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
+# check   formatting, lints, dependency rules
+# bench   figures beside nginx and beside no gateway at all
+# vectors write the known answers in tests/vectors again, by their second implementation
+.PHONY: demo test check bench vectors
+
+CARGO ?= cargo
+ENGINE ?=
+
+demo:
+	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p demo --bins
+	@target/release/demo $(if $(ENGINE),--engine $(ENGINE))
+
+test:
+	@python3 tests/summary.py
+
+check:
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@command -v cargo-deny >/dev/null || { \
+	  echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
+	$(CARGO) deny --offline check bans licenses sources
+
+bench:
+	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bins
+	@target/release/bench
+
+vectors:
+	@python3 tests/vectors/generate.py
