@@ -1,1 +1,26 @@
-//! collect
+//! Asks the guest's own firmware for evidence about itself.
+//!
+//! One trait, [`Attester`], stands for "whatever this machine has that signs 64 bytes of report
+//! data": on Linux that is configfs-tsm, read by [`ConfigfsTsm`]. What comes back is evidence as
+//! the hardware gave it. Nothing here looks inside it: whether it is genuine and whether it is
+//! wanted is decided by `attest_core`, by whoever receives it, never by the machine that produced it.
+
+mod configfs;
+mod error;
+
+pub use configfs::{ConfigfsTsm, DEFAULT_BASE};
+pub use error::{Attribute, CollectError, OsError};
+
+use attest_core::{CpuEvidence, ReportData, TeeType};
+
+/// Something that produces hardware evidence over 64 bytes of report data.
+///
+/// Calls block (a quote takes milliseconds to seconds, and the hardware serves one at a time):
+/// asynchronous callers run them on a blocking thread, behind a bounded queue.
+pub trait Attester: Send + Sync {
+    /// Which kind of evidence [`attest`](Self::attest) returns.
+    fn tee_type(&self) -> TeeType;
+
+    /// Has the hardware sign `report_data` together with the measurements of this guest.
+    fn attest(&self, report_data: &ReportData) -> Result<CpuEvidence, CollectError>;
+}

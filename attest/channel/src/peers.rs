@@ -1,0 +1,150 @@
+//! The keys met behind one origin and what is known about each: trusted until a stated time,
+//! refused a moment ago, or being verified right now.
+//!
+//! One verification per key at a time: whoever meets an unknown key first verifies it, everybody
+//! else who meets the same key waits for that result (TLS has proved to each of them that their own
+//! connection ends at the holder of that key). Rejections are remembered for a moment, so that a
+//! flood of requests does not become a flood of quotes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::{ChannelError, Limits};
+
+pub(crate) type Outcome = Result<Arc<TrustedPeer>, ChannelError>;
+
+enum Standing {
+    Trusted(Arc<TrustedPeer>),
+    Refused { error: ChannelError, until: Instant },
+    UnderWay(watch::Receiver<Option<Outcome>>),
+}
+
+/// What to do about a key.
+pub(crate) enum Found {
+    Trusted(Arc<TrustedPeer>),
+    Refused(ChannelError),
+    /// Somebody else is at it: wait here.
+    UnderWay(watch::Receiver<Option<Outcome>>),
+    /// Nobody knows it: verify, and tell the others through this.
+    Unknown(watch::Sender<Option<Outcome>>),
+}
+
+pub(crate) struct Peers {
+    standings: HashMap<SpkiDigest, Standing>,
+    limits: Limits,
+}
+
+impl Peers {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Peers {
+            standings: HashMap::new(),
+            limits,
+        }
+    }
+
+    /// The peer trusted under `spki` at `now`, if there is one.
+    pub(crate) fn trusted(
+        &mut self,
+        spki: &SpkiDigest,
+        now: UnixTime,
+    ) -> Option<&Arc<TrustedPeer>> {
+        if let Some(Standing::Trusted(peer)) = self.standings.get(spki)
+            && peer.expires_at() <= now
+        {
+            self.standings.remove(spki);
+        }
+        match self.standings.get(spki) {
+            Some(Standing::Trusted(peer)) => Some(peer),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn all_trusted(&mut self, now: UnixTime) -> Vec<Arc<TrustedPeer>> {
+        self.standings.retain(
+            |_, standing| !matches!(standing, Standing::Trusted(peer) if peer.expires_at() <= now),
+        );
+        self.standings
+            .values()
+            .filter_map(|standing| match standing {
+                Standing::Trusted(peer) => Some(Arc::clone(peer)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Looks `spki` up; an unknown key is marked as being verified by the caller.
+    pub(crate) fn find(&mut self, spki: SpkiDigest, now: UnixTime) -> Found {
+        if let Some(peer) = self.trusted(&spki, now) {
+            return Found::Trusted(Arc::clone(peer));
+        }
+        match self.standings.get(&spki) {
+            Some(Standing::Refused { error, until }) if Instant::now() < *until => {
+                return Found::Refused(error.clone());
+            }
+            Some(Standing::UnderWay(outcome)) => return Found::UnderWay(outcome.clone()),
+            _ => {}
+        }
+        let (teller, outcome) = watch::channel(None);
+        self.standings.insert(spki, Standing::UnderWay(outcome));
+        Found::Unknown(teller)
+    }
+
+    /// Records how a verification ended. Only a judgement is remembered; that a peer could not be
+    /// asked says nothing about it.
+    pub(crate) fn record(&mut self, spki: SpkiDigest, outcome: &Outcome) {
+        match outcome {
+            Ok(peer) => {
+                self.make_room();
+                self.standings
+                    .insert(spki, Standing::Trusted(Arc::clone(peer)));
+            }
+            Err(error @ ChannelError::Rejected(_)) => {
+                self.make_room();
+                let standing = Standing::Refused {
+                    error: error.clone(),
+                    until: Instant::now() + self.limits.refusal_memory,
+                };
+                self.standings.insert(spki, standing);
+            }
+            Err(_) => self.give_up(&spki),
+        }
+    }
+
+    /// Forgets that `spki` is being verified.
+    pub(crate) fn give_up(&mut self, spki: &SpkiDigest) {
+        if let Some(Standing::UnderWay(_)) = self.standings.get(spki) {
+            self.standings.remove(spki);
+        }
+    }
+
+    /// A peer that shows a new key on every connection must not fill the memory.
+    fn make_room(&mut self) {
+        let now = Instant::now();
+        self.standings.retain(
+            |_, standing| !matches!(standing, Standing::Refused { until, .. } if *until <= now),
+        );
+        while self.standings.len() >= self.limits.trusted_keys.max(1) {
+            let Some(spki) = self.least_useful() else {
+                return;
+            };
+            self.standings.remove(&spki);
+        }
+    }
+
+    /// Refusals go first, then the peer that expires next. Verifications under way stay.
+    fn least_useful(&self) -> Option<SpkiDigest> {
+        self.standings
+            .iter()
+            .filter_map(|(spki, standing)| match standing {
+                Standing::Refused { .. } => Some((None, *spki)),
+                Standing::Trusted(peer) => Some((Some(peer.expires_at()), *spki)),
+                Standing::UnderWay(_) => None,
+            })
+            .min_by_key(|(expires_at, _)| *expires_at)
+            .map(|(_, spki)| spki)
+    }
+}

@@ -1,0 +1,216 @@
+//! One report entry: a directory that lives for one question and is removed with the value.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use attest_core::{CpuEvidence, ReportData, to_hex};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::Provider;
+use super::files::{Files, ReadError};
+use crate::error::OsError;
+use crate::{Attribute, CollectError};
+
+/// The kernel's own bound on text attributes is one page.
+const TEXT_LIMIT: usize = 4096;
+
+/// Far above any quote or certificate table seen, far below what would hurt.
+const BLOB_LIMIT: usize = 1024 * 1024;
+
+/// How often another name is tried when the drawn one is taken.
+const NAME_ATTEMPTS: u32 = 4;
+
+/// What one attempt gave.
+pub(super) enum Attempt {
+    Done(CpuEvidence),
+    Disturbed(Disturbed),
+}
+
+/// Somebody else was there at the same time. Worth another attempt.
+pub(super) enum Disturbed {
+    Generation { expected: u64, found: u64 },
+    Busy(Attribute),
+}
+
+impl Disturbed {
+    pub(super) fn after(self, attempts: u32) -> CollectError {
+        match self {
+            Disturbed::Generation { expected, found } => CollectError::GenerationRaced {
+                attempts,
+                expected,
+                found,
+            },
+            Disturbed::Busy(attribute) => CollectError::Busy {
+                attempts,
+                attribute,
+            },
+        }
+    }
+}
+
+/// Why a step of an attempt ended it.
+enum Stop {
+    Disturbed(Disturbed),
+    Failed(CollectError),
+}
+
+pub(super) struct Entry<'a> {
+    files: &'a dyn Files,
+    path: PathBuf,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn create(files: &'a dyn Files, base: &Path) -> Result<Self, CollectError> {
+        let mut attempts = 1;
+        loop {
+            let path = base.join(fresh_name()?);
+            match files.create_directory(&path) {
+                Ok(()) => return Ok(Entry { files, path }),
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempts < NAME_ATTEMPTS =>
+                {
+                    attempts += 1;
+                }
+                Err(error) => {
+                    return Err(CollectError::CannotCreateEntry {
+                        base: base.to_owned(),
+                        cause: OsError::from(&error),
+                    });
+                }
+            }
+        }
+    }
+
+    pub(super) fn provider(&self) -> Result<Provider, CollectError> {
+        let text = self
+            .text(Attribute::Provider)
+            .map_err(|stop| stop.at_once())?;
+        Provider::named(&text)
+    }
+
+    /// Writes the question, reads the answer, and makes sure that nobody else wrote in between.
+    pub(super) fn evidence(
+        &self,
+        provider: Provider,
+        report_data: &ReportData,
+        privilege_level: Option<u8>,
+    ) -> Result<Attempt, CollectError> {
+        match self.ask(provider, report_data, privilege_level) {
+            Ok(evidence) => Ok(Attempt::Done(evidence)),
+            Err(Stop::Disturbed(disturbed)) => Ok(Attempt::Disturbed(disturbed)),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    fn ask(
+        &self,
+        provider: Provider,
+        report_data: &ReportData,
+        privilege_level: Option<u8>,
+    ) -> Result<CpuEvidence, Stop> {
+        let before = self.generation()?;
+        let mut writes = 0;
+        if let Some(level) = privilege_level {
+            self.write(Attribute::Privlevel, level.to_string().as_bytes())?;
+            writes += 1;
+        }
+        self.write(Attribute::Inblob, report_data.as_bytes())?;
+        writes += 1;
+
+        let evidence = match provider {
+            Provider::Tdx => CpuEvidence::Tdx {
+                quote: self.blob(Attribute::Outblob)?,
+            },
+            Provider::SevSnp => CpuEvidence::SevSnp {
+                report: self.blob(Attribute::Outblob)?,
+                // Empty where the host provides no certificates.
+                certs: self.read(Attribute::Auxblob, BLOB_LIMIT)?,
+            },
+        };
+
+        let expected = before.wrapping_add(writes);
+        let found = self.generation()?;
+        if found != expected {
+            return Err(Stop::Disturbed(Disturbed::Generation { expected, found }));
+        }
+        Ok(evidence)
+    }
+
+    fn generation(&self) -> Result<u64, Stop> {
+        self.text(Attribute::Generation)?.parse().map_err(|_| {
+            Stop::Failed(CollectError::Malformed {
+                attribute: Attribute::Generation,
+            })
+        })
+    }
+
+    fn text(&self, attribute: Attribute) -> Result<String, Stop> {
+        let bytes = self.read(attribute, TEXT_LIMIT)?;
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(text.trim_end_matches('\n').to_owned()),
+            Err(_) => Err(Stop::Failed(CollectError::Malformed { attribute })),
+        }
+    }
+
+    fn blob(&self, attribute: Attribute) -> Result<Vec<u8>, Stop> {
+        let bytes = self.read(attribute, BLOB_LIMIT)?;
+        if bytes.is_empty() {
+            return Err(Stop::Failed(CollectError::Malformed { attribute }));
+        }
+        Ok(bytes)
+    }
+
+    fn read(&self, attribute: Attribute, limit: usize) -> Result<Vec<u8>, Stop> {
+        self.files
+            .read(&self.path.join(attribute.file_name()), limit)
+            .map_err(|error| match error {
+                ReadError::TooLarge => Stop::Failed(CollectError::TooLarge { attribute, limit }),
+                ReadError::Io(error) => Stop::io(attribute, &error),
+            })
+    }
+
+    fn write(&self, attribute: Attribute, bytes: &[u8]) -> Result<(), Stop> {
+        self.files
+            .write(&self.path.join(attribute.file_name()), bytes)
+            .map_err(|error| Stop::io(attribute, &error))
+    }
+}
+
+impl Stop {
+    /// EBUSY and EWOULDBLOCK say that somebody else is at it (the entry was written between
+    /// generating and reading, or a quote is still under way); everything else is an error.
+    fn io(attribute: Attribute, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => {
+                Stop::Disturbed(Disturbed::Busy(attribute))
+            }
+            _ => Stop::Failed(CollectError::Io {
+                attribute,
+                cause: OsError::from(error),
+            }),
+        }
+    }
+
+    fn at_once(self) -> CollectError {
+        match self {
+            Stop::Failed(error) => error,
+            Stop::Disturbed(disturbed) => disturbed.after(1),
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        // An entry that cannot be removed costs the kernel one small directory; the evidence that
+        // was read from it is not worse for it.
+        let _ = self.files.remove_directory(&self.path);
+    }
+}
+
+fn fresh_name() -> Result<String, CollectError> {
+    let mut random = [0u8; 12];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| CollectError::NoRandomness)?;
+    Ok(format!("sealgate-{}", to_hex(&random)))
+}

@@ -1,0 +1,433 @@
+//! The collector against an emulated kernel.
+//!
+//! The entry is a real directory with real files, read and written by the same code as on a real
+//! guest; the emulation stands in only where a plain directory has no kernel behind it. It creates
+//! the attributes with the entry, answers a write with a new `generation` and a new `outblob`,
+//! plays the other process that writes at the wrong moment, and takes the attributes away with
+//! the entry.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use attest_core::{CpuEvidence, ReportData, TeeType};
+
+use super::files::{Files, OsFiles, ReadError};
+use super::{ATTEMPTS, ConfigfsTsm};
+use crate::{Attester, Attribute, CollectError, OsError};
+
+/// What goes wrong, and at which of the attempts (counted from the first one after the probe).
+#[derive(Clone, Copy)]
+enum Trouble {
+    None,
+    /// Another process writes `inblob` between our write and our read.
+    RaceOn(fn(u32) -> bool),
+    /// Reading this attribute fails with this error.
+    FailOn(fn(u32) -> bool, Attribute, io::ErrorKind),
+    /// The write of this attribute fails.
+    RefuseWrite(Attribute, io::ErrorKind),
+}
+
+struct Kernel {
+    os: OsFiles,
+    provider: Mutex<&'static str>,
+    outblob: Option<Vec<u8>>,
+    auxblob: Vec<u8>,
+    trouble: Trouble,
+    entries: AtomicU32,
+    removed: AtomicU32,
+    first_generation: u64,
+}
+
+impl Kernel {
+    fn new(provider: &'static str) -> Self {
+        Kernel {
+            os: OsFiles,
+            provider: Mutex::new(provider),
+            outblob: None,
+            auxblob: Vec::new(),
+            trouble: Trouble::None,
+            entries: AtomicU32::new(0),
+            removed: AtomicU32::new(0),
+            first_generation: 0,
+        }
+    }
+
+    fn attempt(&self) -> u32 {
+        self.entries.load(Ordering::SeqCst) - 1
+    }
+
+    fn left_behind(&self) -> u32 {
+        self.entries.load(Ordering::SeqCst) - self.removed.load(Ordering::SeqCst)
+    }
+
+    /// A write has ended: one generation further, and another answer.
+    fn written(&self, entry: &Path) -> io::Result<()> {
+        let generation = entry.join("generation");
+        let number: u64 = fs::read_to_string(&generation)?
+            .trim()
+            .parse()
+            .map_err(|_| io::ErrorKind::InvalidData)?;
+        fs::write(&generation, format!("{}\n", number.wrapping_add(1)))?;
+        let question = fs::read(entry.join("inblob"))?;
+        let answer = match &self.outblob {
+            Some(fixed) => fixed.clone(),
+            None => [b"signed:", question.as_slice()].concat(),
+        };
+        fs::write(entry.join("outblob"), answer)
+    }
+}
+
+fn attribute_at(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()
+}
+
+impl Files for Kernel {
+    fn is_directory(&self, path: &Path) -> bool {
+        self.os.is_directory(path)
+    }
+
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        self.os.create_directory(path)?;
+        self.entries.fetch_add(1, Ordering::SeqCst);
+        let provider = *self.provider.lock().expect("not poisoned");
+        fs::write(path.join("provider"), format!("{provider}\n"))?;
+        fs::write(
+            path.join("generation"),
+            format!("{}\n", self.first_generation),
+        )?;
+        fs::write(path.join("inblob"), b"")?;
+        fs::write(path.join("outblob"), b"")?;
+        if provider == "sev_guest" {
+            fs::write(path.join("privlevel"), b"")?;
+            fs::write(path.join("auxblob"), &self.auxblob)?;
+        }
+        Ok(())
+    }
+
+    fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        for attribute in fs::read_dir(path)? {
+            fs::remove_file(attribute?.path())?;
+        }
+        self.os.remove_directory(path)?;
+        self.removed.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
+        match self.trouble {
+            Trouble::FailOn(at, attribute, kind)
+                if attribute_at(path) == Some(attribute.file_name()) && at(self.attempt()) =>
+            {
+                return Err(ReadError::Io(kind.into()));
+            }
+            _ => {}
+        }
+        self.os.read(path, limit)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if let Trouble::RefuseWrite(attribute, kind) = self.trouble
+            && attribute_at(path) == Some(attribute.file_name())
+        {
+            return Err(kind.into());
+        }
+        self.os.write(path, bytes)?;
+        let entry = path.parent().ok_or(io::ErrorKind::NotFound)?;
+        self.written(entry)?;
+        if let Trouble::RaceOn(at) = self.trouble
+            && attribute_at(path) == Some("inblob")
+            && at(self.attempt())
+        {
+            fs::write(path, [0xEE; 64])?;
+            self.written(entry)?;
+        }
+        Ok(())
+    }
+}
+
+/// A directory of its own for one test.
+struct Base(PathBuf);
+
+impl Base {
+    fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::SeqCst);
+        let path =
+            std::env::temp_dir().join(format!("sealgate-collect-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).expect("a temporary directory");
+        Base(path)
+    }
+
+    fn entries(&self) -> usize {
+        fs::read_dir(&self.0).expect("the base directory").count()
+    }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn report_data() -> ReportData {
+    let mut bytes = [0u8; 64];
+    for (position, byte) in bytes.iter_mut().enumerate() {
+        *byte = position as u8;
+    }
+    ReportData::observed(bytes)
+}
+
+fn signed(report_data: &ReportData) -> Vec<u8> {
+    [b"signed:", report_data.as_bytes().as_slice()].concat()
+}
+
+fn probe(base: &Base, kernel: &Arc<Kernel>) -> Result<ConfigfsTsm, CollectError> {
+    let files: Arc<dyn Files> = Arc::clone(kernel) as Arc<dyn Files>;
+    ConfigfsTsm::probe_with(&base.0, files, Duration::ZERO)
+}
+
+/// Probes, asks once, and checks that no entry is left, whatever came of it.
+fn ask(kernel: Kernel) -> Result<CpuEvidence, CollectError> {
+    ask_of(Arc::new(kernel), |collector| collector)
+}
+
+fn ask_of(
+    kernel: Arc<Kernel>,
+    with: fn(ConfigfsTsm) -> ConfigfsTsm,
+) -> Result<CpuEvidence, CollectError> {
+    let base = Base::new();
+    let collector = with(probe(&base, &kernel).expect("a known provider"));
+    let answer = collector.attest(&report_data());
+    assert_eq!(kernel.left_behind(), 0, "entries left behind");
+    assert_eq!(base.entries(), 0, "directories left behind");
+    answer
+}
+
+#[test]
+fn a_tdx_guest_gives_the_quote_over_exactly_our_report_data() {
+    let answer = ask(Kernel::new("tdx_guest")).expect("evidence");
+    assert_eq!(
+        answer,
+        CpuEvidence::Tdx {
+            quote: signed(&report_data())
+        }
+    );
+}
+
+#[test]
+fn an_snp_guest_gives_the_report_and_the_hosts_certificates() {
+    let kernel = Kernel {
+        auxblob: b"certificate table".to_vec(),
+        ..Kernel::new("sev_guest")
+    };
+    assert_eq!(
+        ask(kernel).expect("evidence"),
+        CpuEvidence::SevSnp {
+            report: signed(&report_data()),
+            certs: b"certificate table".to_vec(),
+        }
+    );
+}
+
+#[test]
+fn an_snp_host_without_certificates_is_no_error() {
+    let answer = ask(Kernel::new("sev_guest")).expect("evidence");
+    assert!(matches!(answer, CpuEvidence::SevSnp { certs, .. } if certs.is_empty()));
+}
+
+#[test]
+fn the_tee_type_follows_the_provider() {
+    for (provider, tee_type) in [("tdx_guest", TeeType::Tdx), ("sev_guest", TeeType::SevSnp)] {
+        let base = Base::new();
+        let collector = probe(&base, &Arc::new(Kernel::new(provider))).expect("a collector");
+        assert_eq!(collector.tee_type(), tee_type);
+    }
+}
+
+#[test]
+fn a_privilege_level_is_written_and_counted_as_a_write_of_ours() {
+    let kernel = Arc::new(Kernel::new("sev_guest"));
+    let answer = ask_of(Arc::clone(&kernel), |collector| {
+        collector.with_privilege_level(2)
+    });
+    assert!(answer.is_ok());
+    // TDX has no such attribute: asking for a level there fails, it isn't passed over.
+    let refused = ask_of(Arc::new(Kernel::new("tdx_guest")), |collector| {
+        collector.with_privilege_level(2)
+    });
+    assert!(matches!(
+        refused,
+        Err(CollectError::Io {
+            attribute: Attribute::Privlevel,
+            cause: OsError {
+                kind: io::ErrorKind::NotFound,
+                ..
+            }
+        })
+    ));
+}
+
+#[test]
+fn a_generation_that_wraps_around_is_still_one_write() {
+    let kernel = Kernel {
+        first_generation: u64::MAX,
+        ..Kernel::new("tdx_guest")
+    };
+    assert!(ask(kernel).is_ok());
+}
+
+#[test]
+fn an_unknown_provider_is_refused_by_name_and_its_entry_removed() {
+    let base = Base::new();
+    let kernel = Arc::new(Kernel::new("arm_cca_guest"));
+    let refused = probe(&base, &kernel).err();
+    assert_eq!(
+        refused,
+        Some(CollectError::UnknownProvider {
+            name: "arm_cca_guest".to_owned()
+        })
+    );
+    assert_eq!(kernel.left_behind(), 0);
+}
+
+#[test]
+fn a_provider_that_changes_after_the_probe_is_refused() {
+    let base = Base::new();
+    let kernel = Arc::new(Kernel::new("tdx_guest"));
+    let collector = probe(&base, &kernel).expect("a collector");
+    *kernel.provider.lock().expect("not poisoned") = "sev_guest";
+    assert_eq!(
+        collector.attest(&report_data()),
+        Err(CollectError::ProviderChanged {
+            expected: "tdx_guest",
+            found: "sev_guest"
+        })
+    );
+    assert_eq!(kernel.left_behind(), 0);
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let looked_for = PathBuf::from("/nonexistent/tsm/report");
+    let refused = ConfigfsTsm::probe(&looked_for).err();
+    assert_eq!(
+        refused,
+        Some(CollectError::NoReportDirectory { looked_for })
+    );
+}
+
+#[test]
+fn a_raced_answer_is_thrown_away_and_asked_for_again() {
+    let kernel = Arc::new(Kernel {
+        trouble: Trouble::RaceOn(|attempt| attempt <= 2),
+        ..Kernel::new("tdx_guest")
+    });
+    let answer = ask_of(Arc::clone(&kernel), |collector| collector).expect("evidence");
+    assert_eq!(
+        answer,
+        CpuEvidence::Tdx {
+            quote: signed(&report_data())
+        }
+    );
+    assert_eq!(kernel.attempt(), 3, "two raced attempts and a good one");
+}
+
+#[test]
+fn a_race_without_end_is_given_up_with_both_generations() {
+    let kernel = Kernel {
+        trouble: Trouble::RaceOn(|_| true),
+        ..Kernel::new("sev_guest")
+    };
+    assert_eq!(
+        ask(kernel),
+        Err(CollectError::GenerationRaced {
+            attempts: ATTEMPTS,
+            expected: 1,
+            found: 2
+        })
+    );
+}
+
+#[test]
+fn busy_and_would_block_are_tried_again_and_end_in_busy() {
+    for kind in [io::ErrorKind::ResourceBusy, io::ErrorKind::WouldBlock] {
+        let passing = Kernel {
+            trouble: Trouble::FailOn(|attempt| attempt == 1, Attribute::Outblob, kind),
+            ..Kernel::new("tdx_guest")
+        };
+        assert!(ask(passing).is_ok());
+        let lasting = Kernel {
+            trouble: Trouble::FailOn(|_| true, Attribute::Outblob, kind),
+            ..Kernel::new("tdx_guest")
+        };
+        assert_eq!(
+            ask(lasting),
+            Err(CollectError::Busy {
+                attempts: ATTEMPTS,
+                attribute: Attribute::Outblob
+            })
+        );
+    }
+}
+
+#[test]
+fn any_other_error_ends_it_at_once_and_names_the_attribute() {
+    let cases = [
+        Trouble::FailOn(|_| true, Attribute::Auxblob, io::ErrorKind::TimedOut),
+        Trouble::FailOn(|_| true, Attribute::Outblob, io::ErrorKind::TimedOut),
+        Trouble::RefuseWrite(Attribute::Inblob, io::ErrorKind::TimedOut),
+    ];
+    let attributes = [Attribute::Auxblob, Attribute::Outblob, Attribute::Inblob];
+    for (trouble, attribute) in cases.into_iter().zip(attributes) {
+        let kernel = Arc::new(Kernel {
+            trouble,
+            ..Kernel::new("sev_guest")
+        });
+        assert_eq!(
+            ask_of(Arc::clone(&kernel), |collector| collector),
+            Err(CollectError::Io {
+                attribute,
+                cause: OsError {
+                    kind: io::ErrorKind::TimedOut,
+                    code: None
+                }
+            })
+        );
+        assert_eq!(kernel.attempt(), 1, "not tried again");
+    }
+}
+
+#[test]
+fn a_blob_over_the_limit_is_refused_and_one_at_the_limit_is_not() {
+    let limit = 1024 * 1024;
+    let kernel = |size| Kernel {
+        outblob: Some(vec![7; size]),
+        ..Kernel::new("tdx_guest")
+    };
+    assert!(ask(kernel(limit)).is_ok());
+    assert_eq!(
+        ask(kernel(limit + 1)),
+        Err(CollectError::TooLarge {
+            attribute: Attribute::Outblob,
+            limit
+        })
+    );
+}
+
+#[test]
+fn an_empty_blob_is_no_evidence() {
+    let kernel = Kernel {
+        outblob: Some(Vec::new()),
+        ..Kernel::new("tdx_guest")
+    };
+    assert_eq!(
+        ask(kernel),
+        Err(CollectError::Malformed {
+            attribute: Attribute::Outblob
+        })
+    );
+}
