@@ -1,1 +1,51 @@
-//! core
+//! What Sealgate knows about attested inference, as a library without a clock, a socket or a file.
+//!
+//! Bytes go in, verdicts come out. Time, randomness and network are always arguments. The crate holds
+//!
+//! - [`aci`]: the ACI/1 artifacts — keyset, statement, report, receipt, session;
+//! - [`profile`]: our published profile `sealgate/1` on top of them (`docs/profile.md`);
+//! - [`encoding`], [`digest`], [`json`]: the strict encodings all of them share;
+//! - [`evidence`], [`tdx`], [`roots`], [`collateral`]: hardware evidence and what verifies it;
+//! - [`policy`], [`appraise`], [`verdict`]: what is wanted, the judgement, and how it is told.
+//!
+//! It refuses: unknown or duplicate JSON names where a shape is fixed, any encoding that has more than
+//! one spelling, and any artifact whose restated fields do not match what they restate.
+
+#![warn(missing_docs)]
+
+pub mod aci;
+// pub mod appraise;
+pub mod collateral;
+pub mod digest;
+pub mod encoding;
+// pub mod evidence;
+pub mod json;
+// pub mod policy;
+pub mod profile;
+pub mod roots;
+// pub mod tdx;
+pub mod time;
+// pub mod verdict;
+
+pub use aci::{
+    ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeviceEvidence, DocumentError, Event,
+    EvidenceBundle, KeyError, Keyset, KeysetError, OtherEvent, PublicKeyEntry, Receipt, ReceiptBody,
+    ReceiptError, Report, ReportError, Serving, Session, SessionError, SessionEvidence,
+    SessionRecord, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry, UnsignedReport,
+    Upstream, VerifiedReceipt, VerifyingKey,
+};
+// pub use appraise::*;
+pub use collateral::*;
+pub use digest::{
+    BodyHasher, CertificateError, Nonce, ReportData, SessionId, Sha256Digest, SpkiDigest,
+};
+pub use encoding::{
+    EncodingError, parse_base64, parse_hex, parse_hex_vec, to_base64, to_hex,
+};
+// pub use evidence::*;
+pub use json::JsonError;
+// pub use policy::*;
+pub use profile::{PROFILE_ID, Subject, SubjectError, gpu_nonce};
+pub use roots::*;
+pub use time::*;
+// pub use verdict::*;

@@ -1,0 +1,78 @@
+//! Lowercase hexadecimal.
+
+use super::EncodingError;
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// Lowercase hex of `bytes`.
+///
+/// ```
+/// assert_eq!(attest_core::to_hex(&[0, 0xab]), "00ab");
+/// ```
+pub fn to_hex(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(bytes.len() * 2);
+    write_hex(&mut out, bytes);
+    String::from_utf8(out).expect("hex digits are ASCII")
+}
+
+/// Appends the lowercase hex of `bytes` to `out`.
+pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.push(DIGITS[usize::from(byte >> 4)]);
+        out.push(DIGITS[usize::from(byte & 15)]);
+    }
+}
+
+/// Reads exactly `N` bytes of lowercase hex.
+///
+/// ```
+/// use attest_core::{EncodingError, parse_hex};
+/// assert_eq!(parse_hex::<2>("00ab"), Ok([0, 0xab]));
+/// assert_eq!(parse_hex::<2>("00AB"), Err(EncodingError::UpperCaseHex { offset: 2 }));
+/// ```
+pub fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], EncodingError> {
+    if text.len() != 2 * N {
+        return Err(EncodingError::WrongLength {
+            expected: 2 * N,
+            found: text.len(),
+        });
+    }
+    let mut bytes = [0; N];
+    decode_into(text, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads lowercase hex of at most `max_len` decoded bytes.
+pub fn parse_hex_vec(text: &str, max_len: usize) -> Result<Vec<u8>, EncodingError> {
+    if !text.len().is_multiple_of(2) {
+        return Err(EncodingError::OddLength { found: text.len() });
+    }
+    let decoded = text.len() / 2;
+    if decoded > max_len {
+        return Err(EncodingError::TooLong {
+            max: max_len,
+            decoded,
+        });
+    }
+    let mut bytes = vec![0; decoded];
+    decode_into(text, &mut bytes)?;
+    Ok(bytes)
+}
+
+fn decode_into(text: &str, out: &mut [u8]) -> Result<(), EncodingError> {
+    for (index, (pair, byte)) in text.as_bytes().chunks_exact(2).zip(out).enumerate() {
+        let high = digit(pair[0], 2 * index)?;
+        let low = digit(pair[1], 2 * index + 1)?;
+        *byte = high << 4 | low;
+    }
+    Ok(())
+}
+
+fn digit(character: u8, offset: usize) -> Result<u8, EncodingError> {
+    match character {
+        b'0'..=b'9' => Ok(character - b'0'),
+        b'a'..=b'f' => Ok(character - b'a' + 10),
+        b'A'..=b'F' => Err(EncodingError::UpperCaseHex { offset }),
+        _ => Err(EncodingError::NotHex { offset }),
+    }
+}

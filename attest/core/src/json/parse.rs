@@ -1,0 +1,262 @@
+//! The strict parser.
+
+use serde_json::{Map, Value};
+
+use super::{JsonError, MAX_DEPTH, MAX_INTEGER};
+
+/// Parses one JSON value that takes up all of `bytes`, of which there may be at most `max_len`.
+///
+/// ```
+/// use attest_core::json::{self, JsonError};
+/// assert!(json::parse(br#"{"a":[1,2]}"#, 100).is_ok());
+/// assert_eq!(json::parse(br#"{"a":1,"a":2}"#, 100), Err(JsonError::DuplicateName { offset: 10 }));
+/// assert_eq!(json::parse(b"1.5", 100), Err(JsonError::NotAnInteger { offset: 0 }));
+/// ```
+pub fn parse(bytes: &[u8], max_len: usize) -> Result<Value, JsonError> {
+    if bytes.len() > max_len {
+        return Err(JsonError::TooLong {
+            len: bytes.len(),
+            max: max_len,
+        });
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| JsonError::NotUtf8 {
+        offset: error.valid_up_to(),
+    })?;
+    let mut parser = Parser { text, offset: 0 };
+    parser.skip_white_space();
+    let value = parser.value(0)?;
+    parser.skip_white_space();
+    match parser.peek() {
+        None => Ok(value),
+        Some(_) => Err(JsonError::TrailingBytes {
+            offset: parser.offset,
+        }),
+    }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    offset: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.offset).copied()
+    }
+
+    fn peek_some(&self) -> Result<u8, JsonError> {
+        self.peek().ok_or(JsonError::Truncated)
+    }
+
+    fn unexpected<T>(&self) -> Result<T, JsonError> {
+        Err(JsonError::Unexpected {
+            offset: self.offset,
+        })
+    }
+
+    fn skip_white_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.offset += 1;
+        }
+    }
+
+    fn expect(&mut self, wanted: u8) -> Result<(), JsonError> {
+        if self.peek_some()? != wanted {
+            return self.unexpected();
+        }
+        self.offset += 1;
+        Ok(())
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
+        match self.peek_some()? {
+            b'{' | b'[' if depth == MAX_DEPTH => Err(JsonError::TooDeep {
+                offset: self.offset,
+            }),
+            b'{' => self.object(depth),
+            b'[' => self.array(depth),
+            b'"' => self.string().map(Value::String),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.literal("true", Value::Bool(true)),
+            b'f' => self.literal("false", Value::Bool(false)),
+            b'n' => self.literal("null", Value::Null),
+            _ => self.unexpected(),
+        }
+    }
+
+    fn literal(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
+        for wanted in word.bytes() {
+            self.expect(wanted)?;
+        }
+        Ok(value)
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
+        self.offset += 1;
+        let mut members = Map::new();
+        self.skip_white_space();
+        if self.peek_some()? == b'}' {
+            self.offset += 1;
+            return Ok(Value::Object(members));
+        }
+        loop {
+            self.skip_white_space();
+            if self.peek_some()? != b'"' {
+                return self.unexpected();
+            }
+            let name = self.string()?;
+            if members.contains_key(&name) {
+                return Err(JsonError::DuplicateName {
+                    offset: self.offset,
+                });
+            }
+            self.skip_white_space();
+            self.expect(b':')?;
+            self.skip_white_space();
+            let value = self.value(depth + 1)?;
+            members.insert(name, value);
+            if self.comma_or(b'}')? {
+                return Ok(Value::Object(members));
+            }
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Value, JsonError> {
+        self.offset += 1;
+        let mut items = Vec::new();
+        self.skip_white_space();
+        if self.peek_some()? == b']' {
+            self.offset += 1;
+            return Ok(Value::Array(items));
+        }
+        loop {
+            self.skip_white_space();
+            items.push(self.value(depth + 1)?);
+            if self.comma_or(b']')? {
+                return Ok(Value::Array(items));
+            }
+        }
+    }
+
+    /// Steps over a comma (`false`) or over `end` (`true`).
+    fn comma_or(&mut self, end: u8) -> Result<bool, JsonError> {
+        self.skip_white_space();
+        let found = self.peek_some()?;
+        if found != b',' && found != end {
+            return self.unexpected();
+        }
+        self.offset += 1;
+        Ok(found == end)
+    }
+
+    fn number(&mut self) -> Result<Value, JsonError> {
+        let start = self.offset;
+        let negative = self.peek() == Some(b'-');
+        if negative {
+            self.offset += 1;
+        }
+        let first_digit = self.offset;
+        let mut magnitude: u64 = 0;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            if self.offset == first_digit + 1 && magnitude == 0 {
+                return self.unexpected(); // a leading zero
+            }
+            magnitude = magnitude
+                .saturating_mul(10)
+                .saturating_add(u64::from(digit - b'0'));
+            self.offset += 1;
+        }
+        if self.offset == first_digit {
+            self.peek_some()?;
+            return self.unexpected();
+        }
+        if matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            return Err(JsonError::NotAnInteger { offset: start });
+        }
+        if magnitude > MAX_INTEGER {
+            return Err(JsonError::NumberTooLarge { offset: start });
+        }
+        if negative {
+            return Ok(Value::from(-(magnitude as i64)));
+        }
+        Ok(Value::from(magnitude))
+    }
+
+    fn string(&mut self) -> Result<String, JsonError> {
+        self.offset += 1;
+        let mut out = String::new();
+        loop {
+            let run = self.offset;
+            while !matches!(self.peek_some()?, b'"' | b'\\' | 0..=0x1f) {
+                self.offset += 1;
+            }
+            // `run` and `offset` both stand beside ASCII bytes, so the slice falls on boundaries.
+            out.push_str(&self.text[run..self.offset]);
+            match self.peek_some()? {
+                b'"' => {
+                    self.offset += 1;
+                    return Ok(out);
+                }
+                b'\\' => out.push(self.escape()?),
+                _ => {
+                    return Err(JsonError::ControlCharacter {
+                        offset: self.offset,
+                    });
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let start = self.offset;
+        self.offset += 1;
+        let character = match self.peek_some()? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                self.offset += 1;
+                return self.unicode_escape(start);
+            }
+            _ => return Err(JsonError::BadEscape { offset: start }),
+        };
+        self.offset += 1;
+        Ok(character)
+    }
+
+    fn unicode_escape(&mut self, start: usize) -> Result<char, JsonError> {
+        let lone = JsonError::LoneSurrogate { offset: start };
+        let first = self.four_hex_digits()?;
+        if !(0xd800..0xe000).contains(&first) {
+            return char::from_u32(first).ok_or(lone);
+        }
+        if first >= 0xdc00 || !self.text[self.offset..].starts_with("\\u") {
+            return Err(lone);
+        }
+        self.offset += 2;
+        let second = self.four_hex_digits()?;
+        if !(0xdc00..0xe000).contains(&second) {
+            return Err(lone);
+        }
+        char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(lone)
+    }
+
+    fn four_hex_digits(&mut self) -> Result<u32, JsonError> {
+        let mut value = 0;
+        for _ in 0..4 {
+            let digit = char::from(self.peek_some()?)
+                .to_digit(16)
+                .ok_or(JsonError::BadEscape {
+                    offset: self.offset,
+                })?;
+            value = value << 4 | digit;
+            self.offset += 1;
+        }
+        Ok(value)
+    }
+}
