@@ -3,7 +3,13 @@
 //!
 //! Nothing here is linked into a shipped binary.
 
+mod base64;
+pub mod client;
+pub mod engine;
 pub mod intel;
 pub mod measurements;
+pub mod process;
+pub mod relay;
+pub mod scratch;
 
 pub use measurements::TdMeasurements;
