@@ -50,9 +50,9 @@ pub struct Outcome {
     pub failures: u64,
     pub first_failure: Option<String>,
     pub requests_per_second: f64,
-    pub latency_p50_us: f64,
-    pub latency_p99_us: f64,
-    pub first_chunk_p50_us: f64,
+    pub latency_p50_us: Option<f64>,
+    pub latency_p99_us: Option<f64>,
+    pub first_chunk_p50_us: Option<f64>,
     pub chunks: u64,
     pub cpu_us: f64,
     pub resident_mib: f64,
@@ -176,13 +176,13 @@ fn chat_body(settings: &Settings) -> String {
     .to_string()
 }
 
-fn quantile(samples: &RefCell<Vec<Duration>>, at: f64) -> f64 {
+/// Nothing when nothing of the kind was seen.
+fn quantile(samples: &RefCell<Vec<Duration>>, at: f64) -> Option<f64> {
     let mut samples = samples.borrow_mut();
     samples.sort_unstable();
     let last = samples.len().saturating_sub(1) as f64;
-    samples
-        .get((last * at).round() as usize)
-        .map_or(f64::NAN, |d| d.as_secs_f64() * 1e6)
+    let sample = samples.get((last * at).round() as usize)?;
+    Some(sample.as_secs_f64() * 1e6)
 }
 
 /// Open loop: start times are handed out whether or not a connection is free to take one.

@@ -76,10 +76,10 @@ fn row(all: &[Measurement], target: &'static str) -> Row {
         target,
         requests_per_second: of(Shape::Saturated, |o| o.requests_per_second),
         cpu_saturated: of(Shape::Saturated, |o| o.cpu_us / o.requests as f64),
-        added_p50: added(Shape::Rate, |o| o.latency_p50_us),
-        added_p99: added(Shape::Rate, |o| o.latency_p99_us),
+        added_p50: added(Shape::Rate, |o| o.latency_p50_us.unwrap_or(f64::NAN)),
+        added_p99: added(Shape::Rate, |o| o.latency_p99_us.unwrap_or(f64::NAN)),
         cpu_at_rate: of(Shape::Rate, |o| o.cpu_us / o.requests as f64),
-        added_first_chunk: added(Shape::Stream, |o| o.first_chunk_p50_us),
+        added_first_chunk: added(Shape::Stream, |o| o.first_chunk_p50_us.unwrap_or(f64::NAN)),
         cpu_per_chunk: of(Shape::Stream, |o| o.cpu_us / o.chunks as f64),
         resident: of(Shape::Saturated, |o| o.resident_mib),
     }
@@ -191,7 +191,7 @@ mod tests {
     fn at_rate(target: &'static str, round: usize, p50: f64) -> Measurement {
         let outcome = Outcome {
             requests: 10,
-            latency_p50_us: p50,
+            latency_p50_us: Some(p50),
             cpu_us: 100.0,
             ..Outcome::default()
         };
