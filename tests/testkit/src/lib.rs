@@ -8,8 +8,11 @@ pub mod client;
 pub mod engine;
 pub mod intel;
 pub mod measurements;
+pub mod platform;
+pub mod policy;
 pub mod process;
 pub mod relay;
 pub mod scratch;
 
 pub use measurements::TdMeasurements;
+pub use platform::SoftwarePlatform;

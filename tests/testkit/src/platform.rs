@@ -1,0 +1,96 @@
+//! The software platform: a trust domain on the mock Intel hierarchy, ready to stand where real
+//! hardware stands.
+
+use std::path::Path;
+use std::time::Duration;
+
+use attest_collect::{Attester, CollectError};
+use attest_core::{Collateral, CpuEvidence, ReportData, Roots, TdxCollateral, TeeType, UnixTime};
+
+use crate::intel::MockIntel;
+use crate::intel::knobs::Knobs;
+use crate::measurements::TdMeasurements;
+
+/// A TD of given measurements, on a platform that follows from a seed.
+#[derive(Clone)]
+pub struct SoftwarePlatform {
+    intel: MockIntel,
+    measurements: TdMeasurements,
+    quote_delay: Duration,
+}
+
+impl SoftwarePlatform {
+    /// A healthy platform whose collateral is current around `at`.
+    pub fn from_seed(seed: &[u8; 32], at: UnixTime) -> Self {
+        Self::with_knobs(seed, at, Knobs::default())
+    }
+
+    pub fn with_knobs(seed: &[u8; 32], at: UnixTime, knobs: Knobs) -> Self {
+        Self {
+            intel: MockIntel::new(seed, knobs, at.secs()),
+            measurements: TdMeasurements::named("gateway"),
+            quote_delay: Duration::ZERO,
+        }
+    }
+
+    /// The same platform running something else.
+    #[must_use]
+    pub fn running(mut self, measurements: TdMeasurements) -> Self {
+        self.measurements = measurements;
+        self
+    }
+
+    /// Makes every quote take this long, as hardware does.
+    #[must_use]
+    pub fn with_quote_delay(mut self, delay: Duration) -> Self {
+        self.quote_delay = delay;
+        self
+    }
+
+    pub fn intel(&self) -> &MockIntel {
+        &self.intel
+    }
+
+    pub fn measurements(&self) -> &TdMeasurements {
+        &self.measurements
+    }
+
+    pub fn intel_root_pem(&self) -> String {
+        self.intel.root_pem()
+    }
+
+    /// The roots that accept this platform.
+    pub fn roots(&self) -> Roots {
+        Roots::supplied(self.intel.root_der()).expect("the mock root is a CA certificate")
+    }
+
+    pub fn collateral(&self) -> Collateral {
+        let fields = serde_json::to_vec(&self.intel.collateral()).expect("plain strings");
+        let tdx = TdxCollateral::parse(&fields).expect("the nine fields are well formed");
+        Collateral { tdx: Some(tdx) }
+    }
+
+    /// A quote for any trust domain on this platform.
+    pub fn quote(&self, measurements: &TdMeasurements, report_data: &ReportData) -> Vec<u8> {
+        self.intel.quote(measurements, report_data.as_bytes())
+    }
+
+    /// Writes `intel-root.pem`, the directory that `--roots` and `roots = "…"` take.
+    pub fn write_roots(&self, directory: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(directory.join("intel-root.pem"), self.intel_root_pem())
+    }
+}
+
+impl Attester for SoftwarePlatform {
+    fn tee_type(&self) -> TeeType {
+        TeeType::Tdx
+    }
+
+    fn attest(&self, report_data: &ReportData) -> Result<CpuEvidence, CollectError> {
+        std::thread::sleep(self.quote_delay);
+        Ok(CpuEvidence::Tdx {
+            quote: self.quote(&self.measurements, report_data),
+        })
+    }
+}
