@@ -69,9 +69,22 @@ fn attest_core_names_no_clock_no_socket_no_file_and_no_runtime() {
 fn nothing_in_the_ledger_can_name_a_prompt() {
     let found = places(
         "gateway/src/ledger",
-        &["Prompt", "prompt", "AdmittedRequest", "admit", "relay"],
+        &["Prompt", "prompt", "AdmittedRequest", "relay", "channel"],
     );
     assert!(found.is_empty(), "the ledger names prompts: {found:#?}");
+}
+
+#[test]
+fn all_the_ledger_knows_of_admission_is_which_endpoint_was_called() {
+    let root = tree::root();
+    for place in places("gateway/src/ledger", &["admit"]) {
+        let mut parts = place.split(':');
+        let (path, line) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+        let line: usize = line.parse().expect("a place has a line");
+        let text = tree::text(&root.join(path)).expect("Rust files are UTF-8");
+        let code = text.lines().nth(line - 1).unwrap_or("").trim();
+        assert_eq!(code, "use crate::admit::Endpoint;", "{place}");
+    }
 }
 
 #[test]
