@@ -21,7 +21,8 @@ check:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@command -v cargo-deny >/dev/null || { \
 	  echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
-	$(CARGO) deny --offline check bans licenses sources
+	$(CARGO) fetch --locked --quiet
+	$(CARGO) deny check bans licenses sources
 
 bench:
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bins

@@ -113,18 +113,24 @@ def stop(process, name):
     os.killpg(process.pid, signal.SIGKILL)
 
 
+def preparations():
+    # cargo-deny and tests/layering read the dependency graph offline, with the crates of other targets in it.
+    yield Suite("dependencies fetched", ["cargo", "fetch", "--locked"], gate=True)
+
+
 def checks():
     yield Suite("formatting", ["cargo", "fmt", "--all", "--", "--check"], gate=True)
     yield Suite("lints", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
                 gate=True)
     if shutil.which("cargo-deny"):
         yield Suite("dependency rules",
-                    ["cargo", "deny", "--offline", "check", "bans", "licenses", "sources"], gate=True)
+                    ["cargo", "deny", "check", "bans", "licenses", "sources"], gate=True)
     else:
         print("skipped: cargo-deny is not installed; tests/layering holds the bans, licences are not checked")
 
 
 def tests():
+    yield Suite("vectors of the profile", [sys.executable, "tests/vectors/generate.py", "--check"], gate=True)
     # Some suites start the programs; cargo builds those only when asked.
     yield Suite("programs", ["cargo", "build", "--workspace", "--bins", "--locked"], gate=True)
     yield Suite("Rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"])
@@ -134,7 +140,7 @@ def tests():
 
 def main():
     started = time.monotonic()
-    suites = []
+    suites = [run(suite) for suite in preparations()]
     if "--check" in sys.argv[1:]:
         suites += [run(suite) for suite in checks()]
     suites += [run(suite) for suite in tests()]
