@@ -18,14 +18,15 @@ pub mod aci;
 pub mod collateral;
 pub mod digest;
 pub mod encoding;
-// pub mod evidence;
+pub mod evidence;
 pub mod json;
-// pub mod policy;
+pub mod policy;
 pub mod profile;
 pub mod roots;
-// pub mod tdx;
+pub mod snp;
+pub mod tdx;
 pub mod time;
-// pub mod verdict;
+pub mod verdict;
 
 pub use aci::{
     ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeviceEvidence, DocumentError, Event,
@@ -42,10 +43,10 @@ pub use digest::{
 pub use encoding::{
     EncodingError, parse_base64, parse_hex, parse_hex_vec, to_base64, to_hex,
 };
-// pub use evidence::*;
+pub use evidence::*;
 pub use json::JsonError;
-// pub use policy::*;
+pub use policy::*;
 pub use profile::{PROFILE_ID, Subject, SubjectError, gpu_nonce};
 pub use roots::*;
 pub use time::*;
-// pub use verdict::*;
+pub use verdict::*;

@@ -1,0 +1,38 @@
+//! AMD SEV-SNP: attestation reports, the certificates that endorse the key that signed them, and
+//! the checks that hold the one against the other.
+//!
+//! The steps, each with its own error: take the report apart ([`SnpReport`], or [`HclReport`] on
+//! Azure), lead the endorsement key back to AMD's pinned root ([`verify_chain`],
+//! [`check_revocation`]), check the report's signature ([`verify_signature`]), and hold what the
+//! report says of chip and TCB against what AMD certified ([`check_key_kind`], [`check_product`],
+//! [`check_hardware_id`], [`check_tcb`]). What is wanted of the platform is policy's business.
+
+mod bits;
+mod cert_table;
+mod certificate;
+mod chain;
+mod endorse;
+mod hcl;
+mod product;
+mod report;
+mod signature;
+mod signed;
+mod tcb;
+mod vek;
+
+pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
+pub use cert_table::{CertTable, CertTableError, MAX_TABLE_LEN};
+pub use certificate::{CertificateFormatError, MAX_CERTIFICATE_LEN};
+pub use chain::{ChainError, Link, RevocationError, VerifiedVek, check_revocation, verify_chain};
+pub use endorse::{
+    EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb,
+};
+pub use hcl::{HclError, HclReport};
+pub use product::Product;
+pub use report::{
+    FirmwareVersion, REPORT_LEN, SIGNED_LEN, SnpFormatError, SnpReport, VekKind,
+};
+pub use signature::{ReportSignatureError, verify_signature};
+pub use signed::SignedObjectError;
+pub use tcb::{Component, ReservedTcbBytes, Tcb};
+pub use vek::{P384_POINT_LEN, VekClaims};

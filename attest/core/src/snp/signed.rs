@@ -1,0 +1,132 @@
+//! X.509 objects as AMD signs them: `SEQUENCE { tbs, algorithm, BIT STRING }` under RSASSA-PSS
+//! with SHA-384 (RFC 4055).
+//!
+//! AMD spells out the trailer field that DER leaves at its default, which stock verifiers refuse.
+//! Exactly the two spellings below are accepted and nothing near them.
+
+use ring::signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey};
+
+/// RSASSA-PSS, SHA-384, MGF1 with SHA-384, salt of 48 bytes; the trailer field at its default.
+const PSS_SHA384: &[u8] = &[
+    0x30, 0x41, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0A, 0x30, 0x34, 0xA0,
+    0x0F, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00,
+    0xA1, 0x1C, 0x30, 0x1A, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x08, 0x30,
+    0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xA2, 0x03,
+    0x02, 0x01, 0x30,
+];
+/// The same with `[3] INTEGER 1` written out, as AMD's authorities write it.
+const PSS_SHA384_TRAILER: &[u8] = &[
+    0x30, 0x46, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x0A, 0x30, 0x39, 0xA0,
+    0x0F, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00,
+    0xA1, 0x1C, 0x30, 0x1A, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x08, 0x30,
+    0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xA2, 0x03,
+    0x02, 0x01, 0x30, 0xA3, 0x03, 0x02, 0x01, 0x01,
+];
+
+const SEQUENCE: u8 = 0x30;
+const BIT_STRING: u8 = 0x03;
+
+/// Why a signed object's signature was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignedObjectError {
+    /// Not the three-part structure, or bytes after it.
+    #[error("not a signed DER object")]
+    Malformed,
+    /// Signed with something else than RSASSA-PSS over SHA-384 with AMD's parameters.
+    #[error("not signed with RSASSA-PSS and SHA-384")]
+    Algorithm,
+    /// Issued by somebody else than the certificate it is checked against.
+    #[error("issued under another name")]
+    Issuer,
+    /// The signature does not verify under the issuer's key.
+    #[error("the signature does not verify")]
+    Signature,
+}
+
+/// The three parts of a signed object, as slices of its DER.
+#[derive(Clone, Copy)]
+pub(super) struct SignedObject<'a> {
+    tbs: &'a [u8],
+    algorithm: &'a [u8],
+    signature: &'a [u8],
+}
+
+impl<'a> SignedObject<'a> {
+    /// Takes exactly one signed object apart.
+    pub(super) fn split(der: &'a [u8]) -> Result<Self, SignedObjectError> {
+        let (outer, rest) = element(der).ok_or(SignedObjectError::Malformed)?;
+        if outer.tag != SEQUENCE || !rest.is_empty() {
+            return Err(SignedObjectError::Malformed);
+        }
+        let (tbs, rest) = element(outer.content).ok_or(SignedObjectError::Malformed)?;
+        let (algorithm, rest) = element(rest).ok_or(SignedObjectError::Malformed)?;
+        let (signature, rest) = element(rest).ok_or(SignedObjectError::Malformed)?;
+        match (tbs.tag, signature.tag, signature.content, rest) {
+            (SEQUENCE, BIT_STRING, [0, bits @ ..], []) => {
+                Ok(Self { tbs: tbs.whole, algorithm: algorithm.whole, signature: bits })
+            }
+            _ => Err(SignedObjectError::Malformed),
+        }
+    }
+
+    /// Checks the signature under an RSA key given as DER `RSAPublicKey`.
+    pub(super) fn verify(&self, issuer_rsa_key: &[u8]) -> Result<(), SignedObjectError> {
+        if self.algorithm != PSS_SHA384 && self.algorithm != PSS_SHA384_TRAILER {
+            return Err(SignedObjectError::Algorithm);
+        }
+        UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, issuer_rsa_key)
+            .verify(self.tbs, self.signature)
+            .map_err(|_| SignedObjectError::Signature)
+    }
+}
+
+struct Element<'a> {
+    tag: u8,
+    whole: &'a [u8],
+    content: &'a [u8],
+}
+
+/// One DER element with a short or long definite length, and what follows it.
+fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
+    let (&tag, after_tag) = der.split_first()?;
+    let (&first, after_first) = after_tag.split_first()?;
+    let (len, header) = match first {
+        0..=0x7F => (usize::from(first), 2),
+        0x81..=0x83 => {
+            let count = usize::from(first & 0x7F);
+            let digits = after_first.get(..count)?;
+            (digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit)), 2 + count)
+        }
+        _ => return None,
+    };
+    let end = header.checked_add(len)?;
+    let whole = der.get(..end)?;
+    Some((Element { tag, whole, content: whole.get(header..)? }, der.get(end..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_prefix_and_no_extension_of_an_object_is_an_object() {
+        let object = [0x30, 0x08, 0x30, 0x00, 0x30, 0x00, 0x03, 0x02, 0x00, 0xAA];
+        assert!(SignedObject::split(&object).is_ok());
+        for len in 0..object.len() {
+            assert!(matches!(
+                SignedObject::split(&object[..len]),
+                Err(SignedObjectError::Malformed)
+            ));
+        }
+        let mut longer = object.to_vec();
+        longer.push(0);
+        assert!(matches!(SignedObject::split(&longer), Err(SignedObjectError::Malformed)));
+    }
+
+    #[test]
+    fn another_algorithm_is_not_even_tried() {
+        let object = [0x30, 0x08, 0x30, 0x00, 0x30, 0x00, 0x03, 0x02, 0x00, 0xAA];
+        let split = SignedObject::split(&object).ok().unwrap();
+        assert_eq!(split.verify(&[]), Err(SignedObjectError::Algorithm));
+    }
+}

@@ -1,0 +1,160 @@
+//! The endorsement key's certificate: what AMD certified about the chip (VCEK) or the cloud (VLEK)
+//! whose key signs reports. These values are the ones to believe, not the report's own.
+//!
+//! Extensions under 1.3.6.1.4.1.3704.1 (AMD publication 57230, "VCEK certificate fields"): `.2`
+//! product name, `.3.1` boot loader, `.3.2` TEE, `.3.3` SNP, `.3.4`-`.3.7` reserved, `.3.8`
+//! microcode, `.3.9` FMC (Turin), `.4` hardware id (VCEK), `.5` the cloud's id (VLEK).
+
+use super::certificate::{Certificate, CertificateFormatError};
+use super::{Product, Tcb, VekKind};
+
+/// Length of an uncompressed P-384 point.
+pub const P384_POINT_LEN: usize = 97;
+
+const EC_PUBLIC_KEY: &str = "1.2.840.10045.2.1";
+const P384: &str = "1.3.132.0.34";
+const AMD_ARC: &str = "1.3.6.1.4.1.3704.1.";
+
+/// What an endorsement key's certificate says. Anyone can read these from a certificate; that AMD
+/// said them is shown by [`super::VerifiedVek`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VekClaims {
+    /// VCEK or VLEK, by the subject's name.
+    pub kind: VekKind,
+    /// The product line.
+    pub product: Product,
+    /// The TCB this key was derived for.
+    pub tcb: Tcb,
+    /// The chip: 64 bytes, on Turin the first 8. `None` for a VLEK.
+    pub hwid: Option<Vec<u8>>,
+    /// The cloud a VLEK was issued to.
+    pub csp_id: Option<String>,
+    /// The key, as an uncompressed point.
+    pub public_key: [u8; P384_POINT_LEN],
+}
+
+impl VekClaims {
+    /// Reads the claims of a DER certificate without judging who signed it.
+    pub fn parse(der: &[u8]) -> Result<Self, CertificateFormatError> {
+        Self::of(&Certificate::parse(der)?)
+    }
+
+    pub(super) fn of(certificate: &Certificate<'_>) -> Result<Self, CertificateFormatError> {
+        let kind = match certificate.common_name() {
+            Some("SEV-VCEK") => VekKind::Vcek,
+            Some("SEV-VLEK") => VekKind::Vlek,
+            _ => return Err(CertificateFormatError::NotAnEndorsementKey),
+        };
+        let extensions = AmdExtensions::of(certificate);
+        let name = extensions.one("2")?.and_then(ia5_string);
+        let product = name
+            .and_then(Product::from_certificate_name)
+            .ok_or(CertificateFormatError::Product)?;
+        Ok(Self {
+            kind,
+            product,
+            tcb: security_versions(&extensions, product)?,
+            hwid: hardware_id(&extensions, product)?,
+            csp_id: extensions.one("5")?.and_then(ia5_string).map(str::to_owned),
+            public_key: p384_point(certificate)?,
+        })
+    }
+}
+
+/// The certificate's extensions below AMD's arc, by the rest of their id.
+struct AmdExtensions<'a>(Vec<(String, &'a [u8])>);
+
+impl<'a> AmdExtensions<'a> {
+    fn of(certificate: &'a Certificate<'_>) -> Self {
+        let below = |extension: &'a x509_parser::prelude::X509Extension<'_>| {
+            let id = extension.oid.to_id_string();
+            id.strip_prefix(AMD_ARC).map(|rest| (rest.to_owned(), extension.value))
+        };
+        Self(certificate.x509.extensions().iter().filter_map(below).collect())
+    }
+
+    /// The value of an extension that may stand once.
+    fn one(&self, id: &str) -> Result<Option<&'a [u8]>, CertificateFormatError> {
+        let mut values = self.0.iter().filter(|(this, _)| this == id).map(|(_, value)| *value);
+        match (values.next(), values.next()) {
+            (found, None) => Ok(found),
+            (_, Some(_)) => Err(CertificateFormatError::SecurityVersions),
+        }
+    }
+
+    fn version(&self, id: &str) -> Result<Option<u8>, CertificateFormatError> {
+        let Some(value) = self.one(id)? else { return Ok(None) };
+        match value {
+            [0x02, 0x01, version @ 0..=0x7F] => Ok(Some(*version)),
+            // DER puts a zero in front where the sign bit would be set.
+            [0x02, 0x02, 0x00, version @ 0x80..=0xFF] => Ok(Some(*version)),
+            _ => Err(CertificateFormatError::SecurityVersions),
+        }
+    }
+
+    fn required_version(&self, id: &str) -> Result<u8, CertificateFormatError> {
+        self.version(id)?.ok_or(CertificateFormatError::SecurityVersions)
+    }
+}
+
+fn security_versions(
+    extensions: &AmdExtensions<'_>,
+    product: Product,
+) -> Result<Tcb, CertificateFormatError> {
+    for reserved in ["3.4", "3.5", "3.6", "3.7"] {
+        if extensions.version(reserved)?.is_some_and(|version| version != 0) {
+            return Err(CertificateFormatError::SecurityVersions);
+        }
+    }
+    let fmc = match (product, extensions.version("3.9")?) {
+        (Product::Turin, Some(fmc)) => Some(fmc),
+        (Product::Milan | Product::Genoa, None) => None,
+        _ => return Err(CertificateFormatError::SecurityVersions),
+    };
+    Ok(Tcb {
+        fmc,
+        boot_loader: extensions.required_version("3.1")?,
+        tee: extensions.required_version("3.2")?,
+        snp: extensions.required_version("3.3")?,
+        microcode: extensions.required_version("3.8")?,
+    })
+}
+
+/// The hardware id stands raw in the extension, not wrapped in an OCTET STRING of its own.
+fn hardware_id(
+    extensions: &AmdExtensions<'_>,
+    product: Product,
+) -> Result<Option<Vec<u8>>, CertificateFormatError> {
+    match extensions.one("4").map_err(|_| CertificateFormatError::HardwareId)? {
+        None => Ok(None),
+        Some(id) if id.len() == product.hwid_len() => Ok(Some(id.to_vec())),
+        Some(_) => Err(CertificateFormatError::HardwareId),
+    }
+}
+
+fn ia5_string(value: &[u8]) -> Option<&str> {
+    match value {
+        [0x16, len, text @ ..] if usize::from(*len) == text.len() && text.is_ascii() => {
+            std::str::from_utf8(text).ok()
+        }
+        _ => None,
+    }
+}
+
+fn p384_point(
+    certificate: &Certificate<'_>,
+) -> Result<[u8; P384_POINT_LEN], CertificateFormatError> {
+    let key = certificate.x509.public_key();
+    let on_p384 = key.algorithm.algorithm.to_id_string() == EC_PUBLIC_KEY
+        && key
+            .algorithm
+            .parameters
+            .as_ref()
+            .and_then(|parameters| parameters.as_oid().ok())
+            .is_some_and(|curve| curve.to_id_string() == P384);
+    let point: Result<[u8; P384_POINT_LEN], _> = key.subject_public_key.data.as_ref().try_into();
+    match point {
+        Ok(point) if on_p384 && point[0] == 0x04 => Ok(point),
+        _ => Err(CertificateFormatError::NotP384),
+    }
+}
