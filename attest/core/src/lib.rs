@@ -14,7 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod aci;
-// pub mod appraise;
+pub mod appraise;
 pub mod collateral;
 pub mod digest;
 pub mod encoding;
@@ -35,7 +35,7 @@ pub use aci::{
     SessionRecord, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry, UnsignedReport,
     Upstream, VerifiedReceipt, VerifyingKey,
 };
-// pub use appraise::*;
+pub use appraise::*;
 pub use collateral::*;
 pub use digest::{
     BodyHasher, CertificateError, Nonce, ReportData, SessionId, Sha256Digest, SpkiDigest,

@@ -1,0 +1,116 @@
+//! Does the evidence speak of these keys, to us, now, and on this channel?
+//!
+//! ACI/1 §3.2: the hardware's 64-byte slot holds SHA-256 of a statement over the keyset's digest
+//! and the client's nonce, then zeros. Quotes do not name what they hash, so a slot that fits
+//! neither our nonce nor none at all is told by what the report says about it.
+
+use super::{Appraiser, Channel, Freshness};
+use crate::aci::{Report, ReportError, Statement};
+use crate::digest::ReportData;
+use crate::verdict::{Cause, Checks, Why, id};
+
+/// Everything between the report and its evidence that the report alone can show.
+pub(super) fn of_report(report: &Report, checks: &mut Checks) {
+    checks.judge(
+        id::REPORT_SIGNATURE,
+        report.verify_signature().map_err(Cause::ReportSignature),
+    );
+    checks.judge(
+        id::BINDING_KEYSET,
+        report.check_keyset_digest().map_err(|error| match error {
+            ReportError::KeysetDigestMismatch { claimed, computed } => {
+                Cause::KeysetDigest { claimed, computed }
+            }
+            other => Cause::ReportMalformed(other),
+        }),
+    );
+}
+
+/// Whether the hardware's report data binds the keyset and our nonce. `slot` is the quote's, or
+/// nothing if there is no quote to be read, because `unreadable` did not pass.
+pub(super) fn of_report_data(
+    report: &Report,
+    slot: Option<&[u8; 64]>,
+    freshness: &Freshness,
+    unreadable: &'static str,
+    checks: &mut Checks,
+) {
+    let Some(slot) = slot else {
+        let why = Why::Stopped { at: unreadable };
+        checks.missed(id::BINDING_REPORT_DATA, why.clone());
+        checks.missed(id::FRESHNESS_NONCE, why);
+        return;
+    };
+    let found = ReportData::observed(*slot);
+    let unchallenged = Statement::unchallenged(report.keyset_digest()).report_data();
+    let claimed_by_report =
+        found.as_bytes().starts_with(report.report_data()) && found.as_bytes()[32..] == [0; 32];
+    match freshness {
+        Freshness::Unchallenged => {
+            let bound = if found == unchallenged && claimed_by_report {
+                Ok(())
+            } else {
+                Err(Cause::ReportData)
+            };
+            checks.judge(id::BINDING_REPORT_DATA, bound);
+            checks.not_asked(id::FRESHNESS_NONCE, Why::NotChallenged);
+        }
+        Freshness::Challenged(nonce) => {
+            let expected = Statement::challenged(report.keyset_digest(), *nonce).report_data();
+            if found == expected && claimed_by_report {
+                checks.pass(id::BINDING_REPORT_DATA);
+                checks.pass(id::FRESHNESS_NONCE);
+            } else if found == unchallenged && claimed_by_report {
+                checks.pass(id::BINDING_REPORT_DATA);
+                checks.fail(id::FRESHNESS_NONCE, Cause::UnchallengedEvidence);
+            } else {
+                checks.fail(id::BINDING_REPORT_DATA, Cause::ReportData);
+                checks.fail(id::FRESHNESS_NONCE, Cause::NonceNotShown);
+            }
+        }
+    }
+}
+
+/// Whether the keyset is alive and not meant to live too long.
+pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks: &mut Checks) {
+    let not_after = report.keyset().not_after;
+    let remaining = not_after
+        .since(appraiser.now)
+        .filter(|remaining| !remaining.is_zero());
+    let alive = remaining
+        .map(|_| ())
+        .ok_or(Cause::KeysetExpired { not_after });
+    checks.judge(id::KEYSET_EXPIRY, alive);
+    match (appraiser.policy.max_keyset_lifetime, remaining) {
+        (None, _) => checks.not_asked(id::KEYSET_LIFETIME, Why::NotInPolicy),
+        (Some(_), None) => {
+            checks.missed(
+                id::KEYSET_LIFETIME,
+                Why::Stopped {
+                    at: id::KEYSET_EXPIRY,
+                },
+            );
+        }
+        (Some(limit), Some(remaining)) if remaining > limit => {
+            checks.fail(
+                id::KEYSET_LIFETIME,
+                Cause::KeysetLifetime { remaining, limit },
+            );
+        }
+        _ => checks.pass(id::KEYSET_LIFETIME),
+    }
+}
+
+/// Whether the key that the TLS peer proved to hold is the keyset's.
+pub(super) fn of_channel(report: &Report, channel: &Channel<'_>, checks: &mut Checks) {
+    match channel {
+        Channel::NotObserved => checks.not_asked(id::CHANNEL_SPKI, Why::ChannelNotObserved),
+        Channel::Tls { spki, host } => checks.judge(
+            id::CHANNEL_SPKI,
+            report
+                .keyset()
+                .lists_tls_key(spki, host)
+                .map_err(Cause::ChannelKey),
+        ),
+    }
+}

@@ -1,0 +1,154 @@
+//! From bytes to a verdict, and from an acceptable verdict to a peer one may rely on.
+//!
+//! [`Appraiser`] holds everything the judgement depends on besides the evidence: roots, policy,
+//! collateral, and the time. The same evidence under the same appraiser gets the same verdict,
+//! today and in ten years.
+
+mod binding;
+mod contract;
+mod cpu;
+mod report;
+mod tdx;
+mod trusted;
+
+use crate::collateral::Collateral;
+use crate::digest::{Nonce, SpkiDigest};
+use crate::evidence::UnverifiedEvidence;
+use crate::policy::AttestationPolicy;
+use crate::roots::Roots;
+use crate::time::UnixTime;
+use crate::verdict::{Checks, Facts, Grounds, Verdict};
+
+use trusted::Offer;
+pub use trusted::TrustedPeer;
+
+/// Whether the evidence must answer a nonce of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// It must have been made for this nonce.
+    Challenged(Nonce),
+    /// It was made without a nonce. It shows what runs, not that it runs now.
+    Unchallenged,
+}
+
+/// The channel the report came over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel<'a> {
+    /// TLS, whose peer proved to hold this key.
+    Tls {
+        /// The key.
+        spki: SpkiDigest,
+        /// The host name the connection was made to.
+        host: &'a str,
+    },
+    /// None: the report is from a file, or from someone else's hands.
+    NotObserved,
+}
+
+impl Channel<'_> {
+    const fn spki(&self) -> Option<SpkiDigest> {
+        match self {
+            Self::Tls { spki, .. } => Some(*spki),
+            Self::NotObserved => None,
+        }
+    }
+}
+
+/// Everything a judgement depends on besides the evidence.
+///
+/// ```
+/// use attest_core::{Appraiser, AttestationPolicy, Decision, Roots, UnixTime};
+/// let policy =
+///     AttestationPolicy::parse("name = \"any\"\n[tdx]\nmeasurements = \"any\"\n").unwrap();
+/// let appraiser = Appraiser {
+///     roots: &Roots::vendor(),
+///     policy: &policy,
+///     collateral: None,
+///     now: UnixTime::parse_rfc3339("2026-03-05T10:50:03Z").unwrap(),
+/// };
+/// let verdict = appraiser.quote(b"not a quote");
+/// assert_eq!(verdict.decision(), Decision::Malformed);
+/// assert_eq!(verdict.exit_code(), 30);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Appraiser<'a> {
+    /// What evidence must lead to.
+    pub roots: &'a Roots,
+    /// What is wanted.
+    pub policy: &'a AttestationPolicy,
+    /// Used where the report carries none.
+    pub collateral: Option<&'a Collateral>,
+    /// The time of the judgement.
+    pub now: UnixTime,
+}
+
+impl Appraiser<'_> {
+    /// Judges a report (ACI/1 with our profile's evidence).
+    pub fn report(&self, report: &[u8], freshness: Freshness, channel: Channel<'_>) -> Appraisal {
+        report::judge(self, report, freshness, channel)
+    }
+
+    /// Judges a bare quote. What its report data stands for is not asked.
+    pub fn quote(&self, quote: &[u8]) -> Verdict {
+        let mut checks = Checks::default();
+        let evidence = UnverifiedEvidence::Tdx { quote };
+        let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
+        let facts = Facts {
+            tdx: outcome.facts,
+            report: None,
+        };
+        Verdict::new(checks, facts, self.grounds())
+    }
+
+    fn grounds(&self) -> Grounds {
+        Grounds {
+            at: self.now,
+            roots: self.roots.origin(),
+            policy_name: self.policy.name().to_owned(),
+            policy_digest: self.policy.digest(),
+        }
+    }
+}
+
+/// The judgement on a report, and what may be made of it.
+#[derive(Debug)]
+pub struct Appraisal {
+    verdict: Verdict,
+    offer: Option<Box<Offer>>,
+}
+
+impl Appraisal {
+    fn refused(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            offer: None,
+        }
+    }
+
+    fn of(verdict: Verdict, offer: Offer) -> Self {
+        Self {
+            verdict,
+            offer: Some(Box::new(offer)),
+        }
+    }
+
+    /// The verdict.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// The verdict alone.
+    pub fn into_verdict(self) -> Verdict {
+        self.verdict
+    }
+
+    /// A peer to rely on: only if the report was accepted, answers our nonce, and came over a
+    /// channel whose key it lists. The verdict comes back otherwise; an accepted one among them
+    /// means that nonce or channel were not part of the question.
+    pub fn trusted(self) -> Result<TrustedPeer, Box<Verdict>> {
+        match self.offer {
+            Some(offer) => TrustedPeer::earn(self.verdict, *offer),
+            None => Err(Box::new(self.verdict)),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Why a text is not an attestation policy.
+
+/// Why a text is not an attestation policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Larger than any policy.
+    #[error("the policy is too large")]
+    TooLarge,
+    /// Not TOML, an unknown or missing key, or a value of the wrong type.
+    #[error("line {line}: {message}")]
+    Toml {
+        /// Line of the text, from 1; 0 if the place is not known.
+        line: usize,
+        /// What is wrong, in the TOML reader's words.
+        message: String,
+    },
+    /// A name of nothing, or too long to be shown.
+    #[error("name must be 1 to 100 characters without control characters")]
+    Name,
+    /// No kind of evidence is accepted, so nothing could ever be.
+    #[error("the policy has no [tdx] section and could accept nothing")]
+    AcceptsNothing,
+    /// `measurements = "pinned"` without the measurements that identify an image.
+    #[error("measurements are pinned, but {0} has no accepted value")]
+    NotPinned(&'static str),
+    /// `measurements = "partial"` without any measurement.
+    #[error("measurements are partly pinned, but none has an accepted value")]
+    NothingPinned,
+    /// `measurements = "any"` beside accepted values.
+    #[error("any measurement is accepted, so {0} must not be listed")]
+    PinnedUnderAny(&'static str),
+    /// A list without a value accepts nothing; leave it out to ask for nothing.
+    #[error("{0} is an empty list")]
+    EmptyList(&'static str),
+    /// A value that is not lower-case hexadecimal of the right length.
+    #[error("{field}: \"{value}\" is not {bytes} bytes of lower-case hexadecimal")]
+    Hex {
+        /// Which list.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// Its right length.
+        bytes: usize,
+    },
+    /// A value that is not `sha256:` and 64 digits.
+    #[error("{field}: \"{value}\" is not a sha256: digest")]
+    Digest {
+        /// Which list.
+        field: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// Not a TCB status of Intel's.
+    #[error("tcb_statuses: \"{0}\" is not a TCB status")]
+    UnknownStatus(String),
+    /// `Revoked` means that the platform's keys are known to others.
+    #[error("tcb_statuses: Revoked cannot be accepted")]
+    RevokedStatus,
+    /// Not a number and one of `s`, `m`, `h`, `d`.
+    #[error("{field}: \"{value}\" is not a duration such as 90m, 24h or 8d")]
+    Duration {
+        /// Which field.
+        field: &'static str,
+        /// The value.
+        value: String,
+    },
+}

@@ -1,0 +1,199 @@
+//! Intel TDX: is this quote genuine, and what does it say?
+//!
+//! Quotes of version 4 and 5 with TD reports of TDX 1.0 and 1.5, signed with ECDSA P-256 by Intel's
+//! quoting enclave, certified by a PCK chain inside the quote. SGX quotes are recognised and
+//! refused as unsupported. Signatures, chains, revocation and TCB matching are dcap-qvl's work
+//! (Intel's quote verification library, re-implemented in Rust), at the stated time, under the
+//! stated root; formats, dates and everything about the TD itself are looked at here. What the
+//! policy wants of a genuine quote is asked elsewhere.
+
+mod body;
+mod chains;
+mod dates;
+mod facts;
+mod library;
+mod platform;
+mod quote;
+mod reader;
+mod refusal;
+mod status;
+
+use crate::collateral::TdxCollateral;
+use crate::roots::Roots;
+use crate::time::UnixTime;
+use crate::verdict::{Cause, Checks, Why, id};
+
+pub use body::{Td15, TdBody};
+pub(crate) use facts::to_json as facts_to_json;
+pub use facts::{CollateralFacts, TcbFacts, TdxFacts, Trailing};
+pub use platform::PlatformFacts;
+pub use quote::{MAX_QUOTE_LEN, QuoteFormatError};
+pub use status::TcbStatus;
+
+use quote::{ParsedQuote, TdQuote};
+use refusal::Refusal;
+
+/// What a quote is verified by, besides the root.
+pub(crate) struct Collected<'a> {
+    pub(crate) collateral: Option<&'a TdxCollateral>,
+    pub(crate) now: UnixTime,
+}
+
+/// What came of looking at a quote.
+pub(crate) struct Examination {
+    /// Nothing if the quote could not be taken apart.
+    pub(crate) facts: Option<TdxFacts>,
+    pub(crate) standing: Standing,
+}
+
+/// How much of the facts may be relied on.
+pub(crate) enum Standing {
+    /// All of them.
+    Genuine { valid_until: UnixTime },
+    /// The TD's description of itself, since hardware signed it; not what Intel says of the
+    /// platform.
+    SignedOnly(Why),
+    /// None of them.
+    Unproven(Why),
+}
+
+pub(crate) fn examine(
+    bytes: &[u8],
+    roots: &Roots,
+    collected: &Collected<'_>,
+    checks: &mut Checks,
+) -> Examination {
+    let quote = match quote::parse(bytes) {
+        Ok(ParsedQuote::Tdx(quote)) => {
+            checks.pass(id::TDX_QUOTE_FORMAT);
+            checks.pass(id::TDX_TEE_TYPE);
+            quote
+        }
+        Ok(ParsedQuote::Sgx) => {
+            checks.pass(id::TDX_QUOTE_FORMAT);
+            checks.fail(id::TDX_TEE_TYPE, Cause::UnsupportedEvidence("SGX enclave"));
+            return unreadable(id::TDX_TEE_TYPE, checks);
+        }
+        Err(error) => {
+            checks.fail(id::TDX_QUOTE_FORMAT, Cause::QuoteMalformed(error));
+            checks.missed(
+                id::TDX_TEE_TYPE,
+                Why::Stopped {
+                    at: id::TDX_QUOTE_FORMAT,
+                },
+            );
+            return unreadable(id::TDX_QUOTE_FORMAT, checks);
+        }
+    };
+    let mut facts = facts_of(&quote);
+    let standing = match verify(bytes, &quote, roots, collected, &mut facts, checks) {
+        Ok(standing) => standing,
+        Err(why) => {
+            refusal::record_none_evaluated(checks, &why);
+            Standing::Unproven(why)
+        }
+    };
+    Examination {
+        facts: Some(facts),
+        standing,
+    }
+}
+
+fn unreadable(at: &'static str, checks: &mut Checks) -> Examination {
+    let why = Why::Stopped { at };
+    checks.missed(id::TDX_COLLATERAL_FORMAT, why.clone());
+    checks.missed(id::TDX_COLLATERAL_DATES, why.clone());
+    refusal::record_none_evaluated(checks, &why);
+    Examination {
+        facts: None,
+        standing: Standing::Unproven(why),
+    }
+}
+
+fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
+    TdxFacts {
+        version: quote.version,
+        header_user_data: quote.header_user_data,
+        body: quote.body.clone(),
+        qe_isvsvn: quote.qe_isvsvn,
+        trailing: Trailing {
+            count: quote.trailing.len(),
+            all_zero: quote.trailing.iter().all(|byte| *byte == 0),
+        },
+        platform: platform::read(quote.pck_chain_pem),
+        collateral: None,
+        tcb: None,
+    }
+}
+
+/// Collateral first, then the library. An error says why the library was not asked at all.
+fn verify(
+    bytes: &[u8],
+    quote: &TdQuote<'_>,
+    roots: &Roots,
+    collected: &Collected<'_>,
+    facts: &mut TdxFacts,
+    checks: &mut Checks,
+) -> Result<Standing, Why> {
+    let Some(collateral) = collected.collateral else {
+        checks.missed(id::TDX_COLLATERAL_FORMAT, Why::NoCollateral);
+        checks.missed(id::TDX_COLLATERAL_DATES, Why::NoCollateral);
+        return Err(Why::NoCollateral);
+    };
+    let dated = match dates::read(collateral) {
+        Ok(dated) => dated,
+        Err(cause) => {
+            let why = Why::Stopped {
+                at: id::TDX_COLLATERAL_FORMAT,
+            };
+            checks.fail(id::TDX_COLLATERAL_FORMAT, cause);
+            checks.missed(id::TDX_COLLATERAL_DATES, why.clone());
+            return Err(why);
+        }
+    };
+    checks.pass(id::TDX_COLLATERAL_FORMAT);
+    let in_time = dated.at(collected.now);
+    let too_early_or_late = in_time.is_err();
+    checks.judge(id::TDX_COLLATERAL_DATES, in_time);
+    let valid_until = dated.facts.not_after;
+    facts.collateral = Some(dated.facts);
+    if too_early_or_late {
+        return Err(Why::Stopped {
+            at: id::TDX_COLLATERAL_DATES,
+        });
+    }
+    let Some(platform) = &facts.platform else {
+        let cause = Cause::CertificateChain("its leaf is not a PCK certificate".into());
+        let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
+        return Ok(refused(refusal, checks));
+    };
+    let valid_until = valid_until.min(platform.not_after);
+    let question = library::Question {
+        quote: bytes,
+        pck_chain_pem: quote.pck_chain_pem,
+        roots,
+        collateral,
+        now: collected.now,
+    };
+    Ok(match library::verify(&question) {
+        Ok(tcb) => {
+            refusal::record_all_passed(checks);
+            facts.tcb = Some(tcb);
+            Standing::Genuine { valid_until }
+        }
+        Err(refusal) => refused(refusal, checks),
+    })
+}
+
+fn refused(refusal: Refusal, checks: &mut Checks) -> Standing {
+    let why = Why::Stopped {
+        at: refusal.check(),
+    };
+    let signed = refusal.quote_is_signed();
+    refusal.record(checks);
+    if signed {
+        Standing::SignedOnly(why)
+    } else {
+        Standing::Unproven(why)
+    }
+}

@@ -1,0 +1,319 @@
+//! Why a check failed: facts with data, for programs to compare and people to read.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::aci::{KeysetError, ReportError};
+use crate::digest::Sha256Digest;
+use crate::tdx::{QuoteFormatError, TcbStatus};
+use crate::time::UnixTime;
+
+/// Why a check failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The report cannot be read.
+    ReportMalformed(ReportError),
+    /// The quote cannot be read.
+    QuoteMalformed(QuoteFormatError),
+    /// Evidence of a kind that this verifier does not judge.
+    UnsupportedEvidence(&'static str),
+    /// The report's signature does not verify.
+    ReportSignature(ReportError),
+    /// The stated digest is not the keyset's.
+    KeysetDigest {
+        /// As stated in the report.
+        claimed: Sha256Digest,
+        /// As computed from the keyset.
+        computed: Sha256Digest,
+    },
+    /// The quote does not carry the statement over this keyset and nonce.
+    ReportData,
+    /// The evidence binds this keyset, but no nonce.
+    UnchallengedEvidence,
+    /// Nothing shows that the evidence was made for our nonce.
+    NonceNotShown,
+    /// The keyset's time is over.
+    KeysetExpired {
+        /// When it ended.
+        not_after: UnixTime,
+    },
+    /// The keyset would live longer than the policy allows.
+    KeysetLifetime {
+        /// What remains of it.
+        remaining: Duration,
+        /// The most the policy allows.
+        limit: Duration,
+    },
+    /// The TLS peer's key is not one of the keyset's.
+    ChannelKey(KeysetError),
+    /// A document of the contract is not in the report.
+    DocumentMissing(&'static str),
+    /// A document is not the one bound to the hardware.
+    DocumentDigest {
+        /// `config` or `retention`.
+        document: &'static str,
+        /// Bound to the hardware.
+        bound: Sha256Digest,
+        /// Of the text shown.
+        shown: Sha256Digest,
+    },
+    /// The keyset's subject is of our profile but cannot be read.
+    SubjectMalformed,
+    /// A digest that the policy does not list.
+    DigestNotAccepted(Sha256Digest),
+    /// The retention document has no mode that can be read.
+    RetentionModeUnreadable,
+    /// More is retained than the policy allows.
+    RetentionMode {
+        /// What the service retains.
+        got: &'static str,
+        /// The most the policy allows.
+        limit: &'static str,
+    },
+    /// The claimed provenance is not accepted.
+    Provenance(&'static str),
+    /// Bytes follow the quote that the policy does not allow there.
+    TrailingBytes {
+        /// How many.
+        count: usize,
+    },
+    /// A part of the collateral cannot be read.
+    CollateralMalformed(&'static str),
+    /// A part of the collateral is from the future.
+    CollateralNotYetValid {
+        /// Which part.
+        part: &'static str,
+        /// Valid from.
+        not_before: UnixTime,
+    },
+    /// A part of the collateral has expired.
+    CollateralExpired {
+        /// Which part.
+        part: &'static str,
+        /// Valid until.
+        not_after: UnixTime,
+    },
+    /// A revocation list is not usable: not signed by its authority, or not covering a certificate.
+    RevocationList(String),
+    /// A certificate was revoked.
+    CertificateRevoked,
+    /// A certificate chain does not lead to the root.
+    CertificateChain(String),
+    /// A signature does not verify.
+    Signature,
+    /// The quoting enclave's report does not vouch for the attestation key.
+    AttestationKey,
+    /// The quoting enclave is not the one Intel describes.
+    QeIdentity(String),
+    /// The collateral is about other hardware.
+    CollateralForOtherPlatform(String),
+    /// No TCB level matches the platform.
+    NoTcbLevel(String),
+    /// The TDX module is not one Intel describes.
+    TdxModule(String),
+    /// A TCB status that is never accepted or not by this policy.
+    TcbStatus(TcbStatus),
+    /// An advisory that the policy denies applies to the platform.
+    AdvisoryDenied(String),
+    /// Older collateral than the policy allows.
+    EvaluationDataNumber {
+        /// Of the collateral.
+        got: u32,
+        /// The policy's floor.
+        floor: u32,
+    },
+    /// A machine that the policy does not list.
+    PlatformNotListed,
+    /// The TD can be looked into: the TUD byte of its attributes is not zero.
+    DebugTd {
+        /// That byte.
+        flags: u8,
+    },
+    /// The attribute SEPT_VE_DISABLE is off.
+    SeptVeEnabled,
+    /// Reserved attribute bits are set.
+    ReservedAttributes {
+        /// Those bits.
+        bits: u64,
+    },
+    /// The TD may be migrated.
+    Migratable,
+    /// A service TD is bound to the TD.
+    ServiceTd,
+    /// A value that the policy does not list, in hexadecimal.
+    NotAccepted(String),
+    /// The verification library refused for a reason this version cannot name.
+    Unclassified(String),
+    /// The verification library panicked.
+    LibraryPanic,
+}
+
+/// What kind of failure a cause is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CauseKind {
+    Malformed,
+    Unsupported,
+    Refused,
+}
+
+impl Cause {
+    pub(crate) const fn kind(&self) -> CauseKind {
+        match self {
+            Self::UnsupportedEvidence(_)
+            | Self::ReportMalformed(
+                ReportError::UnsupportedTee { .. } | ReportError::UnsupportedProfile { .. },
+            ) => CauseKind::Unsupported,
+            Self::ReportMalformed(_) | Self::QuoteMalformed(_) => CauseKind::Malformed,
+            _ => CauseKind::Refused,
+        }
+    }
+
+    /// A stable word for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ReportMalformed(_) => "report_malformed",
+            Self::QuoteMalformed(_) => "quote_malformed",
+            Self::UnsupportedEvidence(_) => "unsupported_evidence",
+            Self::ReportSignature(_) => "report_signature",
+            Self::KeysetDigest { .. } => "keyset_digest",
+            Self::ReportData => "report_data",
+            Self::UnchallengedEvidence => "unchallenged_evidence",
+            Self::NonceNotShown => "nonce_not_shown",
+            Self::KeysetExpired { .. } => "keyset_expired",
+            Self::KeysetLifetime { .. } => "keyset_lifetime",
+            Self::ChannelKey(_) => "channel_key",
+            Self::DocumentMissing(_) => "document_missing",
+            Self::DocumentDigest { .. } => "document_digest",
+            Self::SubjectMalformed => "subject_malformed",
+            Self::DigestNotAccepted(_) => "digest_not_accepted",
+            Self::RetentionModeUnreadable => "retention_mode_unreadable",
+            Self::RetentionMode { .. } => "retention_mode",
+            Self::Provenance(_) => "provenance",
+            Self::TrailingBytes { .. } => "trailing_bytes",
+            Self::CollateralMalformed(_) => "collateral_malformed",
+            Self::CollateralNotYetValid { .. } => "collateral_not_yet_valid",
+            Self::CollateralExpired { .. } => "collateral_expired",
+            Self::RevocationList(_) => "revocation_list",
+            Self::CertificateRevoked => "certificate_revoked",
+            Self::CertificateChain(_) => "certificate_chain",
+            Self::Signature => "signature",
+            Self::AttestationKey => "attestation_key",
+            Self::QeIdentity(_) => "qe_identity",
+            Self::CollateralForOtherPlatform(_) => "collateral_for_other_platform",
+            Self::NoTcbLevel(_) => "no_tcb_level",
+            Self::TdxModule(_) => "tdx_module",
+            Self::TcbStatus(_) => "tcb_status",
+            Self::AdvisoryDenied(_) => "advisory_denied",
+            Self::EvaluationDataNumber { .. } => "evaluation_data_number",
+            Self::PlatformNotListed => "platform_not_listed",
+            Self::DebugTd { .. } => "debug_td",
+            Self::SeptVeEnabled => "sept_ve_enabled",
+            Self::ReservedAttributes { .. } => "reserved_attributes",
+            Self::Migratable => "migratable",
+            Self::ServiceTd => "service_td",
+            Self::NotAccepted(_) => "not_accepted",
+            Self::Unclassified(_) => "unclassified",
+            Self::LibraryPanic => "library_panic",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReportMalformed(error) => write!(f, "the report cannot be read: {error}"),
+            Self::QuoteMalformed(error) => write!(f, "the quote cannot be read: {error}"),
+            Self::UnsupportedEvidence(kind) => {
+                write!(f, "{kind} evidence is not judged by this version")
+            }
+            Self::ReportSignature(error) => write!(f, "the report's signature: {error}"),
+            Self::KeysetDigest { claimed, computed } => {
+                write!(f, "the report states {claimed}, its keyset has {computed}")
+            }
+            Self::ReportData => {
+                f.write_str("the hardware's report data does not bind this keyset and nonce")
+            }
+            Self::UnchallengedEvidence => f.write_str("the evidence was made without a nonce"),
+            Self::NonceNotShown => {
+                f.write_str("nothing shows that the evidence was made for this nonce")
+            }
+            Self::KeysetExpired { not_after } => write!(f, "the keyset ended at {not_after}"),
+            Self::KeysetLifetime { remaining, limit } => write!(
+                f,
+                "the keyset lives {} s more, the policy allows {} s",
+                remaining.as_secs(),
+                limit.as_secs()
+            ),
+            Self::ChannelKey(error) => write!(f, "the TLS key: {error}"),
+            Self::DocumentMissing(name) => {
+                write!(f, "the report does not carry the {name} document")
+            }
+            Self::DocumentDigest {
+                document,
+                bound,
+                shown,
+            } => {
+                write!(
+                    f,
+                    "the {document} shown is {shown}, the hardware bound {bound}"
+                )
+            }
+            Self::SubjectMalformed => f.write_str("the keyset's subject cannot be read"),
+            Self::DigestNotAccepted(digest) => write!(f, "{digest} is not in the policy's list"),
+            Self::RetentionModeUnreadable => {
+                f.write_str("the retention policy states no mode this version knows")
+            }
+            Self::RetentionMode { got, limit } => {
+                write!(
+                    f,
+                    "the service retains \"{got}\", the policy allows at most \"{limit}\""
+                )
+            }
+            Self::Provenance(field) => write!(f, "the claimed {field} is not in the policy's list"),
+            Self::TrailingBytes { count } => write!(f, "{count} bytes follow the quote"),
+            Self::CollateralMalformed(part) => write!(f, "the {part} cannot be read"),
+            Self::CollateralNotYetValid { part, not_before } => {
+                write!(f, "the {part} is valid only from {not_before}")
+            }
+            Self::CollateralExpired { part, not_after } => {
+                write!(f, "the {part} was valid until {not_after}")
+            }
+            Self::RevocationList(detail) => write!(f, "a revocation list is not usable: {detail}"),
+            Self::CertificateRevoked => f.write_str("a certificate of the chain was revoked"),
+            Self::CertificateChain(detail) => {
+                write!(f, "the certificates do not lead to the root: {detail}")
+            }
+            Self::Signature => f.write_str("the signature does not verify"),
+            Self::AttestationKey => {
+                f.write_str("the quoting enclave does not vouch for the attestation key")
+            }
+            Self::QeIdentity(detail) => {
+                write!(f, "the quoting enclave is not the one described: {detail}")
+            }
+            Self::CollateralForOtherPlatform(detail) => {
+                write!(f, "the collateral is about other hardware: {detail}")
+            }
+            Self::NoTcbLevel(detail) => write!(f, "no TCB level matches: {detail}"),
+            Self::TdxModule(detail) => write!(f, "the TDX module is not one described: {detail}"),
+            Self::TcbStatus(status) => write!(f, "TCB status {status} is not accepted"),
+            Self::AdvisoryDenied(advisory) => write!(f, "{advisory} applies and is denied"),
+            Self::EvaluationDataNumber { got, floor } => {
+                write!(f, "TCB evaluation data number {got} is below {floor}")
+            }
+            Self::PlatformNotListed => f.write_str("the machine is not in the policy's list"),
+            Self::DebugTd { flags } => {
+                write!(f, "the TD can be looked into (debug flags {flags:#04x})")
+            }
+            Self::SeptVeEnabled => f.write_str("SEPT_VE_DISABLE is off"),
+            Self::ReservedAttributes { bits } => {
+                write!(f, "reserved TD attribute bits are set ({bits:#018x})")
+            }
+            Self::Migratable => f.write_str("the TD may be migrated"),
+            Self::ServiceTd => f.write_str("a service TD can act on the TD"),
+            Self::NotAccepted(value) => write!(f, "{value} is not in the policy's list"),
+            Self::Unclassified(detail) => write!(f, "verification refused: {detail}"),
+            Self::LibraryPanic => f.write_str("the verification library broke off"),
+        }
+    }
+}

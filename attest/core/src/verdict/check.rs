@@ -1,0 +1,138 @@
+//! One question, its answer, and whether the answer was needed.
+
+use std::fmt;
+
+use super::cause::Cause;
+
+/// One named check of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// A name from [`super::id`].
+    pub id: &'static str,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Whether acceptance needs this check to pass. A failed check refuses whether required or
+    /// not; `required` decides what becomes of a check that was not evaluated.
+    pub required: bool,
+}
+
+/// What came of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It holds.
+    Pass,
+    /// It does not hold.
+    Fail(Cause),
+    /// Nobody looked, so nothing is known.
+    NotEvaluated(Why),
+}
+
+/// Why a check was not evaluated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// An earlier check failed, and without it this one has no meaning.
+    Stopped {
+        /// The check that failed.
+        at: &'static str,
+    },
+    /// No collateral came with the evidence and none was given.
+    NoCollateral,
+    /// The policy says nothing about it.
+    NotInPolicy,
+    /// The evidence does not contain it.
+    Absent,
+    /// No nonce of ours went into the evidence.
+    NotChallenged,
+    /// No channel was observed, only a file read.
+    ChannelNotObserved,
+    /// The keyset binds no contract: it has no subject of our profile.
+    NoContract,
+    /// This version does not judge this kind of evidence yet.
+    NotSupported,
+}
+
+impl Why {
+    /// A stable word for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Stopped { .. } => "stopped",
+            Self::NoCollateral => "no_collateral",
+            Self::NotInPolicy => "not_in_policy",
+            Self::Absent => "absent",
+            Self::NotChallenged => "not_challenged",
+            Self::ChannelNotObserved => "channel_not_observed",
+            Self::NoContract => "no_contract",
+            Self::NotSupported => "not_supported",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped { at } => write!(f, "{at} did not pass"),
+            Self::NoCollateral => f.write_str("there is no collateral to judge it by"),
+            Self::NotInPolicy => f.write_str("the policy does not ask for it"),
+            Self::Absent => f.write_str("the evidence does not contain it"),
+            Self::NotChallenged => f.write_str("no nonce of ours went into the evidence"),
+            Self::ChannelNotObserved => f.write_str("no TLS channel was observed"),
+            Self::NoContract => f.write_str("the keyset binds no contract"),
+            Self::NotSupported => f.write_str("this version cannot judge it"),
+        }
+    }
+}
+
+/// The checks made so far, in the order in which they were made.
+#[derive(Debug, Default)]
+pub(crate) struct Checks(Vec<Check>);
+
+impl Checks {
+    pub(crate) fn pass(&mut self, id: &'static str) {
+        self.push(id, Outcome::Pass, true);
+    }
+
+    pub(crate) fn fail(&mut self, id: &'static str, cause: Cause) {
+        self.push(id, Outcome::Fail(cause), true);
+    }
+
+    pub(crate) fn judge(&mut self, id: &'static str, result: Result<(), Cause>) {
+        match result {
+            Ok(()) => self.pass(id),
+            Err(cause) => self.fail(id, cause),
+        }
+    }
+
+    /// A check that acceptance needs and that could not be made.
+    pub(crate) fn missed(&mut self, id: &'static str, why: Why) {
+        self.push(id, Outcome::NotEvaluated(why), true);
+    }
+
+    /// A check that nobody asked for.
+    pub(crate) fn not_asked(&mut self, id: &'static str, why: Why) {
+        self.push(id, Outcome::NotEvaluated(why), false);
+    }
+
+    /// The first check that failed.
+    pub(crate) fn first_failure(&self) -> Option<&'static str> {
+        self.0
+            .iter()
+            .find(|check| matches!(check.outcome, Outcome::Fail(_)))
+            .map(|check| check.id)
+    }
+
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<Check> {
+        self.0
+    }
+
+    fn push(&mut self, id: &'static str, outcome: Outcome, required: bool) {
+        self.0.push(Check {
+            id,
+            outcome,
+            required,
+        });
+    }
+}

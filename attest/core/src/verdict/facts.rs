@@ -1,0 +1,40 @@
+//! What was read from the evidence, for people, auditors and comparison.
+
+use crate::aci::Serving;
+use crate::digest::Sha256Digest;
+use crate::tdx::TdxFacts;
+use crate::time::UnixTime;
+
+/// Everything decoded. Facts judge nothing; the checks say which of them hardware vouched for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Of a TDX quote and its collateral.
+    pub tdx: Option<TdxFacts>,
+    /// Of the report around it.
+    pub report: Option<ReportFacts>,
+}
+
+/// Facts of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportFacts {
+    /// Digest of the keyset, computed.
+    pub keyset_digest: Sha256Digest,
+    /// When the keyset ends.
+    pub not_after: UnixTime,
+    /// The keyset's subject, as it stands.
+    pub subject: Option<String>,
+    /// Serves itself, or forwards to attested upstreams.
+    pub serving: Serving,
+    /// Claimed source repository.
+    pub repo_url: Option<String>,
+    /// Claimed commit.
+    pub repo_commit: Option<String>,
+    /// Claimed image digest.
+    pub image_digest: Option<String>,
+    /// What the retention document says is retained, where it could be read.
+    pub retention_mode: Option<&'static str>,
+    /// How many devices presented evidence.
+    pub devices: usize,
+    /// Whether an event log is present.
+    pub event_log: bool,
+}

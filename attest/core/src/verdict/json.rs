@@ -1,0 +1,59 @@
+//! The stable JSON form of a verdict.
+
+use serde_json::{Value, json};
+
+use super::{Check, Facts, Outcome, ReportFacts, Verdict};
+
+pub(super) fn verdict(verdict: &Verdict) -> Value {
+    json!({
+        "decision": verdict.decision().as_str(),
+        "exit_code": verdict.exit_code(),
+        "at": verdict.at().to_string(),
+        "roots": verdict.root_origin().as_str(),
+        "roots_in_words": verdict.root_origin().in_words(),
+        "policy": {
+            "name": verdict.policy_name(),
+            "digest": verdict.policy_digest().to_string(),
+        },
+        "checks": verdict.checks().iter().map(check).collect::<Vec<_>>(),
+        "facts": facts(verdict.facts()),
+    })
+}
+
+fn check(check: &Check) -> Value {
+    let mut value = json!({ "id": check.id, "required": check.required });
+    match &check.outcome {
+        Outcome::Pass => value["outcome"] = "pass".into(),
+        Outcome::Fail(cause) => {
+            value["outcome"] = "fail".into();
+            value["cause"] = json!({ "code": cause.code(), "message": cause.to_string() });
+        }
+        Outcome::NotEvaluated(why) => {
+            value["outcome"] = "not_evaluated".into();
+            value["why"] = json!({ "code": why.code(), "message": why.to_string() });
+        }
+    }
+    value
+}
+
+fn facts(facts: &Facts) -> Value {
+    json!({
+        "tdx": facts.tdx.as_ref().map(crate::tdx::facts_to_json),
+        "report": facts.report.as_ref().map(report),
+    })
+}
+
+fn report(facts: &ReportFacts) -> Value {
+    json!({
+        "keyset_digest": facts.keyset_digest.to_string(),
+        "not_after": facts.not_after.to_string(),
+        "subject": facts.subject,
+        "serving": facts.serving.name(),
+        "repo_url": facts.repo_url,
+        "repo_commit": facts.repo_commit,
+        "image_digest": facts.image_digest,
+        "retention_mode": facts.retention_mode,
+        "devices": facts.devices,
+        "event_log": facts.event_log,
+    })
+}

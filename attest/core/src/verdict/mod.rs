@@ -1,0 +1,188 @@
+//! The judgement on some evidence: every check by name, what was decided, and on what grounds.
+//!
+//! Only appraisal makes a [`Verdict`]. It is told in two ways, as stable JSON
+//! ([`Verdict::to_json`]) and to people by whoever renders it; both say whether the roots were the
+//! vendors' or supplied. A verdict does not prove anything to a third party who did not see the
+//! evidence: it is a report of this run of this verifier.
+
+mod cause;
+mod check;
+mod decide;
+mod facts;
+pub mod id;
+mod json;
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::digest::Sha256Digest;
+use crate::roots::RootOrigin;
+use crate::time::UnixTime;
+
+pub use cause::Cause;
+pub(crate) use cause::CauseKind;
+pub(crate) use check::Checks;
+pub use check::{Check, Outcome, Why};
+pub use facts::{Facts, ReportFacts};
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// Every required check passed and none failed.
+    Accepted,
+    /// The evidence was understood and is not acceptable.
+    Rejected,
+    /// Evidence of a kind that this version does not judge.
+    Unsupported,
+    /// The input is not evidence.
+    Malformed,
+}
+
+impl Decision {
+    /// The word used in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Unsupported => "unsupported",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    /// The exit code of command-line tools: 0, 10, 20 or 30.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Accepted => 0,
+            Self::Rejected => 10,
+            Self::Unsupported => 20,
+            Self::Malformed => 30,
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The judgement on some evidence at a stated time, under a policy and roots.
+///
+/// No public constructor exists:
+///
+/// ```compile_fail
+/// let verdict = attest_core::Verdict { ..Default::default() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    decision: Decision,
+    checks: Vec<Check>,
+    facts: Facts,
+    grounds: Grounds,
+}
+
+/// What a verdict was reached by, besides the evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grounds {
+    pub(crate) at: UnixTime,
+    pub(crate) roots: RootOrigin,
+    pub(crate) policy_name: String,
+    pub(crate) policy_digest: Sha256Digest,
+}
+
+impl Verdict {
+    pub(crate) fn new(checks: Checks, facts: Facts, grounds: Grounds) -> Self {
+        let checks = checks.into_vec();
+        Self {
+            decision: decide::decide(&checks),
+            checks,
+            facts,
+            grounds,
+        }
+    }
+
+    /// What was decided.
+    pub fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// The exit code of command-line tools for this decision.
+    pub fn exit_code(&self) -> u8 {
+        self.decision.exit_code()
+    }
+
+    /// Every check, in the order in which they were made.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// The check of that name, if it was part of this verdict.
+    pub fn check(&self, id: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.id == id)
+    }
+
+    /// The checks that failed.
+    pub fn failures(&self) -> impl Iterator<Item = (&'static str, &Cause)> {
+        self.checks.iter().filter_map(|check| match &check.outcome {
+            Outcome::Fail(cause) => Some((check.id, cause)),
+            _ => None,
+        })
+    }
+
+    /// What was read from the evidence. Facts beside a failed signature check are what the bytes
+    /// say, not what hardware said.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Whether the roots were the vendors' or supplied.
+    pub fn root_origin(&self) -> RootOrigin {
+        self.grounds.roots
+    }
+
+    /// The time the evidence was judged at.
+    pub fn at(&self) -> UnixTime {
+        self.grounds.at
+    }
+
+    /// The policy's name.
+    pub fn policy_name(&self) -> &str {
+        &self.grounds.policy_name
+    }
+
+    /// SHA-256 of the policy's text.
+    pub fn policy_digest(&self) -> Sha256Digest {
+        self.grounds.policy_digest
+    }
+
+    /// The stable JSON form.
+    pub fn to_json(&self) -> Value {
+        json::verdict(self)
+    }
+}
+
+/// One sentence, with the root's origin in words and the first reason against acceptance.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} at {} under policy \"{}\", {}",
+            self.decision,
+            self.grounds.at,
+            self.grounds.policy_name,
+            self.grounds.roots.in_words()
+        )?;
+        if let Some((id, cause)) = self.failures().next() {
+            return write!(f, ": {id}: {cause}");
+        }
+        let missed = self.checks.iter().find_map(|check| match &check.outcome {
+            Outcome::NotEvaluated(why) if check.required => Some((check.id, why)),
+            _ => None,
+        });
+        match missed {
+            Some((id, why)) => write!(f, ": {id} was not evaluated: {why}"),
+            None => Ok(()),
+        }
+    }
+}
