@@ -27,6 +27,7 @@ pub mod snp;
 pub mod tdx;
 pub mod time;
 pub mod verdict;
+pub mod x509;
 
 pub use aci::{
     ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeviceEvidence, DocumentError, Event,

@@ -7,10 +7,9 @@
 
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
-use super::certificate::{Certificate, CertificateFormatError, unix};
-use super::signed::{SignedObject, SignedObjectError};
-use super::{Product, VekClaims, VekKind};
+use super::{Product, VekClaims, VekError, VekKind};
 use crate::time::UnixTime;
+use crate::x509::{Certificate, SignedObject, SignedObjectError, X509Error, unix};
 
 /// A revocation list of this hierarchy is well below this.
 const MAX_CRL_LEN: usize = 256 << 10;
@@ -46,8 +45,11 @@ pub enum ChainError {
         /// Whose.
         link: Link,
         /// What is wrong with it.
-        error: CertificateFormatError,
+        error: X509Error,
     },
+    /// The endorsement key's certificate lacks what AMD puts into it.
+    #[error(transparent)]
+    Claims(#[from] VekError),
     /// A certificate's subject is not the name AMD gives this link for this product and key kind.
     #[error("{} has another name than this chain's", link.as_str())]
     Name {
@@ -150,8 +152,7 @@ pub fn verify_chain(
     authority(Link::Ark, &ark)?;
     authority(Link::Ask, &ask)?;
 
-    let claims =
-        VekClaims::of(&vek).map_err(|error| ChainError::Format { link: Link::Vek, error })?;
+    let claims = VekClaims::of(&vek)?;
     named(Link::Ark, &ark, &format!("ARK-{}", product.as_str()))?;
     named(Link::Ask, &ask, &signing_key_name(claims.kind, product))?;
     if claims.product != product {
@@ -184,7 +185,7 @@ pub fn check_revocation(
     if list.issuer().as_raw() != ark.x509.subject().as_raw() {
         return Err(RevocationError::Signature(SignedObjectError::Issuer));
     }
-    let key = ark.rsa_key().map_err(|_| RevocationError::Format)?;
+    let key = ark.key().ok_or(RevocationError::Format)?;
     signed.verify(key).map_err(RevocationError::Signature)?;
 
     let from = unix(list.last_update().timestamp());

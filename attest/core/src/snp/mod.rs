@@ -9,20 +9,17 @@
 
 mod bits;
 mod cert_table;
-mod certificate;
 mod chain;
 mod endorse;
 mod hcl;
 mod product;
 mod report;
 mod signature;
-mod signed;
 mod tcb;
 mod vek;
 
 pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
 pub use cert_table::{CertTable, CertTableError, MAX_TABLE_LEN};
-pub use certificate::{CertificateFormatError, MAX_CERTIFICATE_LEN};
 pub use chain::{ChainError, Link, RevocationError, VerifiedVek, check_revocation, verify_chain};
 pub use endorse::{
     EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb,
@@ -33,6 +30,5 @@ pub use report::{
     FirmwareVersion, REPORT_LEN, SIGNED_LEN, SnpFormatError, SnpReport, VekKind,
 };
 pub use signature::{ReportSignatureError, verify_signature};
-pub use signed::SignedObjectError;
 pub use tcb::{Component, ReservedTcbBytes, Tcb};
-pub use vek::{P384_POINT_LEN, VekClaims};
+pub use vek::{P384_POINT_LEN, VekClaims, VekError};

@@ -5,15 +5,40 @@
 //! product name, `.3.1` boot loader, `.3.2` TEE, `.3.3` SNP, `.3.4`-`.3.7` reserved, `.3.8`
 //! microcode, `.3.9` FMC (Turin), `.4` hardware id (VCEK), `.5` the cloud's id (VLEK).
 
-use super::certificate::{Certificate, CertificateFormatError};
 use super::{Product, Tcb, VekKind};
+use crate::x509::{Certificate, IssuerKey, X509Error};
 
 /// Length of an uncompressed P-384 point.
 pub const P384_POINT_LEN: usize = 97;
 
-const EC_PUBLIC_KEY: &str = "1.2.840.10045.2.1";
-const P384: &str = "1.3.132.0.34";
 const AMD_ARC: &str = "1.3.6.1.4.1.3704.1.";
+
+/// Why a certificate is not an endorsement key's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VekError {
+    /// Not a certificate.
+    #[error(transparent)]
+    Certificate(#[from] X509Error),
+    /// A subject that is neither SEV-VCEK nor SEV-VLEK.
+    #[error("the certificate's subject is neither SEV-VCEK nor SEV-VLEK")]
+    NotAnEndorsementKey,
+    /// A key that is not on P-384.
+    #[error("the endorsement key is not on P-384")]
+    NotP384,
+    /// One of AMD's extensions stands twice.
+    #[error("an extension of the endorsement key's certificate stands twice")]
+    Repeated,
+    /// The product name extension is absent or names no known product.
+    #[error("the endorsement key's certificate names no known product")]
+    Product,
+    /// A security version is absent, not a byte, or of a component this version does not know and
+    /// not zero.
+    #[error("the endorsement key's security versions cannot be read")]
+    SecurityVersions,
+    /// The hardware id has a length that is not this product's.
+    #[error("the endorsement key's hardware id has the wrong length")]
+    HardwareId,
+}
 
 /// What an endorsement key's certificate says. Anyone can read these from a certificate; that AMD
 /// said them is shown by [`super::VerifiedVek`].
@@ -35,21 +60,21 @@ pub struct VekClaims {
 
 impl VekClaims {
     /// Reads the claims of a DER certificate without judging who signed it.
-    pub fn parse(der: &[u8]) -> Result<Self, CertificateFormatError> {
+    pub fn parse(der: &[u8]) -> Result<Self, VekError> {
         Self::of(&Certificate::parse(der)?)
     }
 
-    pub(super) fn of(certificate: &Certificate<'_>) -> Result<Self, CertificateFormatError> {
+    pub(super) fn of(certificate: &Certificate<'_>) -> Result<Self, VekError> {
         let kind = match certificate.common_name() {
             Some("SEV-VCEK") => VekKind::Vcek,
             Some("SEV-VLEK") => VekKind::Vlek,
-            _ => return Err(CertificateFormatError::NotAnEndorsementKey),
+            _ => return Err(VekError::NotAnEndorsementKey),
         };
         let extensions = AmdExtensions::of(certificate);
         let name = extensions.one("2")?.and_then(ia5_string);
         let product = name
             .and_then(Product::from_certificate_name)
-            .ok_or(CertificateFormatError::Product)?;
+            .ok_or(VekError::Product)?;
         Ok(Self {
             kind,
             product,
@@ -74,42 +99,42 @@ impl<'a> AmdExtensions<'a> {
     }
 
     /// The value of an extension that may stand once.
-    fn one(&self, id: &str) -> Result<Option<&'a [u8]>, CertificateFormatError> {
+    fn one(&self, id: &str) -> Result<Option<&'a [u8]>, VekError> {
         let mut values = self.0.iter().filter(|(this, _)| this == id).map(|(_, value)| *value);
         match (values.next(), values.next()) {
             (found, None) => Ok(found),
-            (_, Some(_)) => Err(CertificateFormatError::SecurityVersions),
+            (_, Some(_)) => Err(VekError::Repeated),
         }
     }
 
-    fn version(&self, id: &str) -> Result<Option<u8>, CertificateFormatError> {
+    fn version(&self, id: &str) -> Result<Option<u8>, VekError> {
         let Some(value) = self.one(id)? else { return Ok(None) };
         match value {
             [0x02, 0x01, version @ 0..=0x7F] => Ok(Some(*version)),
             // DER puts a zero in front where the sign bit would be set.
             [0x02, 0x02, 0x00, version @ 0x80..=0xFF] => Ok(Some(*version)),
-            _ => Err(CertificateFormatError::SecurityVersions),
+            _ => Err(VekError::SecurityVersions),
         }
     }
 
-    fn required_version(&self, id: &str) -> Result<u8, CertificateFormatError> {
-        self.version(id)?.ok_or(CertificateFormatError::SecurityVersions)
+    fn required_version(&self, id: &str) -> Result<u8, VekError> {
+        self.version(id)?.ok_or(VekError::SecurityVersions)
     }
 }
 
 fn security_versions(
     extensions: &AmdExtensions<'_>,
     product: Product,
-) -> Result<Tcb, CertificateFormatError> {
+) -> Result<Tcb, VekError> {
     for reserved in ["3.4", "3.5", "3.6", "3.7"] {
         if extensions.version(reserved)?.is_some_and(|version| version != 0) {
-            return Err(CertificateFormatError::SecurityVersions);
+            return Err(VekError::SecurityVersions);
         }
     }
     let fmc = match (product, extensions.version("3.9")?) {
         (Product::Turin, Some(fmc)) => Some(fmc),
         (Product::Milan | Product::Genoa, None) => None,
-        _ => return Err(CertificateFormatError::SecurityVersions),
+        _ => return Err(VekError::SecurityVersions),
     };
     Ok(Tcb {
         fmc,
@@ -124,11 +149,11 @@ fn security_versions(
 fn hardware_id(
     extensions: &AmdExtensions<'_>,
     product: Product,
-) -> Result<Option<Vec<u8>>, CertificateFormatError> {
-    match extensions.one("4").map_err(|_| CertificateFormatError::HardwareId)? {
+) -> Result<Option<Vec<u8>>, VekError> {
+    match extensions.one("4")? {
         None => Ok(None),
         Some(id) if id.len() == product.hwid_len() => Ok(Some(id.to_vec())),
-        Some(_) => Err(CertificateFormatError::HardwareId),
+        Some(_) => Err(VekError::HardwareId),
     }
 }
 
@@ -141,20 +166,9 @@ fn ia5_string(value: &[u8]) -> Option<&str> {
     }
 }
 
-fn p384_point(
-    certificate: &Certificate<'_>,
-) -> Result<[u8; P384_POINT_LEN], CertificateFormatError> {
-    let key = certificate.x509.public_key();
-    let on_p384 = key.algorithm.algorithm.to_id_string() == EC_PUBLIC_KEY
-        && key
-            .algorithm
-            .parameters
-            .as_ref()
-            .and_then(|parameters| parameters.as_oid().ok())
-            .is_some_and(|curve| curve.to_id_string() == P384);
-    let point: Result<[u8; P384_POINT_LEN], _> = key.subject_public_key.data.as_ref().try_into();
-    match point {
-        Ok(point) if on_p384 && point[0] == 0x04 => Ok(point),
-        _ => Err(CertificateFormatError::NotP384),
+fn p384_point(certificate: &Certificate<'_>) -> Result<[u8; P384_POINT_LEN], VekError> {
+    match certificate.key() {
+        Some(IssuerKey::P384(point)) => point.try_into().map_err(|_| VekError::NotP384),
+        _ => Err(VekError::NotP384),
     }
 }

@@ -1,10 +1,13 @@
-//! X.509 objects as AMD signs them: `SEQUENCE { tbs, algorithm, BIT STRING }` under RSASSA-PSS
-//! with SHA-384 (RFC 4055).
+//! Signed X.509 objects: `SEQUENCE { tbs, algorithm, BIT STRING }`, under one of the two algorithms
+//! that AMD and NVIDIA sign with.
 //!
-//! AMD spells out the trailer field that DER leaves at its default, which stock verifiers refuse.
-//! Exactly the two spellings below are accepted and nothing near them.
+//! RSASSA-PSS with SHA-384 (RFC 4055) and ECDSA P-384 with SHA-384 (RFC 5758). AMD spells out the
+//! PSS trailer field that DER leaves at its default, which stock verifiers refuse. Exactly the
+//! spellings below are accepted and nothing near them.
 
-use ring::signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
+};
 
 /// RSASSA-PSS, SHA-384, MGF1 with SHA-384, salt of 48 bytes; the trailer field at its default.
 const PSS_SHA384: &[u8] = &[
@@ -23,6 +26,10 @@ const PSS_SHA384_TRAILER: &[u8] = &[
     0x02, 0x01, 0x30, 0xA3, 0x03, 0x02, 0x01, 0x01,
 ];
 
+/// ecdsa-with-SHA384.
+const ECDSA_SHA384: &[u8] =
+    &[0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03];
+
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
 
@@ -32,8 +39,8 @@ pub enum SignedObjectError {
     /// Not the three-part structure, or bytes after it.
     #[error("not a signed DER object")]
     Malformed,
-    /// Signed with something else than RSASSA-PSS over SHA-384 with AMD's parameters.
-    #[error("not signed with RSASSA-PSS and SHA-384")]
+    /// Signed with another algorithm than the issuer's key is for.
+    #[error("not signed with the algorithm of the issuer's key")]
     Algorithm,
     /// Issued by somebody else than the certificate it is checked against.
     #[error("issued under another name")]
@@ -43,9 +50,18 @@ pub enum SignedObjectError {
     Signature,
 }
 
+/// A key that signs certificates and lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IssuerKey<'a> {
+    /// RSA, as DER `RSAPublicKey`.
+    Rsa(&'a [u8]),
+    /// An uncompressed point on P-384.
+    P384(&'a [u8]),
+}
+
 /// The three parts of a signed object, as slices of its DER.
 #[derive(Clone, Copy)]
-pub(super) struct SignedObject<'a> {
+pub(crate) struct SignedObject<'a> {
     tbs: &'a [u8],
     algorithm: &'a [u8],
     signature: &'a [u8],
@@ -53,7 +69,7 @@ pub(super) struct SignedObject<'a> {
 
 impl<'a> SignedObject<'a> {
     /// Takes exactly one signed object apart.
-    pub(super) fn split(der: &'a [u8]) -> Result<Self, SignedObjectError> {
+    pub(crate) fn split(der: &'a [u8]) -> Result<Self, SignedObjectError> {
         let (outer, rest) = element(der).ok_or(SignedObjectError::Malformed)?;
         if outer.tag != SEQUENCE || !rest.is_empty() {
             return Err(SignedObjectError::Malformed);
@@ -69,12 +85,20 @@ impl<'a> SignedObject<'a> {
         }
     }
 
-    /// Checks the signature under an RSA key given as DER `RSAPublicKey`.
-    pub(super) fn verify(&self, issuer_rsa_key: &[u8]) -> Result<(), SignedObjectError> {
-        if self.algorithm != PSS_SHA384 && self.algorithm != PSS_SHA384_TRAILER {
+
+    /// Checks the signature under `issuer`'s key, which decides the algorithm.
+    pub(crate) fn verify(&self, issuer: IssuerKey<'_>) -> Result<(), SignedObjectError> {
+        let (spellings, algorithm, key): (&[&[u8]], &'static dyn VerificationAlgorithm, _) =
+            match issuer {
+                IssuerKey::Rsa(key) => {
+                    (&[PSS_SHA384, PSS_SHA384_TRAILER], &RSA_PSS_2048_8192_SHA384, key)
+                }
+                IssuerKey::P384(point) => (&[ECDSA_SHA384], &ECDSA_P384_SHA384_ASN1, point),
+            };
+        if !spellings.contains(&self.algorithm) {
             return Err(SignedObjectError::Algorithm);
         }
-        UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, issuer_rsa_key)
+        UnparsedPublicKey::new(algorithm, key)
             .verify(self.tbs, self.signature)
             .map_err(|_| SignedObjectError::Signature)
     }
@@ -127,6 +151,8 @@ mod tests {
     fn another_algorithm_is_not_even_tried() {
         let object = [0x30, 0x08, 0x30, 0x00, 0x30, 0x00, 0x03, 0x02, 0x00, 0xAA];
         let split = SignedObject::split(&object).ok().unwrap();
-        assert_eq!(split.verify(&[]), Err(SignedObjectError::Algorithm));
+        for key in [IssuerKey::Rsa(&[]), IssuerKey::P384(&[])] {
+            assert_eq!(split.verify(key), Err(SignedObjectError::Algorithm));
+        }
     }
 }
