@@ -1,0 +1,151 @@
+//! Fetching a report from a peer that is not trusted yet.
+
+mod support;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_channel::{ChannelError, Dialer, MAX_REPORT, ObservedConnection, Stage, Timeouts};
+use attest_core::Nonce;
+use bytes::Bytes;
+use http::Response;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use support::server::{Answers, Body, Identity, Server, always, full, respond};
+use support::timeouts;
+
+const NONCE: [u8; 32] = [0xA7; 32];
+
+async fn start(answers: Answers) -> (Server, ObservedConnection) {
+    start_with(answers, timeouts()).await
+}
+
+async fn start_with(answers: Answers, timeouts: Timeouts) -> (Server, ObservedConnection) {
+    let server = Server::start(vec![Identity::generate()], answers).await;
+    let connection = Dialer::new(timeouts)
+        .dial(&server.origin())
+        .await
+        .expect("a connection");
+    (server, connection)
+}
+
+async fn fetch(answers: Answers) -> Result<Vec<u8>, ChannelError> {
+    let (_server, mut connection) = start(answers).await;
+    connection.fetch_report(&Nonce::from_bytes(NONCE)).await
+}
+
+/// `total` bytes in pieces, length not announced.
+fn chunked(total: usize) -> Body {
+    let pieces = (0..total.div_ceil(65536)).map(move |piece| {
+        let size = (total - piece * 65536).min(65536);
+        Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; size])))
+    });
+    StreamBody::new(futures_util::stream::iter(pieces)).boxed_unsync()
+}
+
+#[tokio::test]
+async fn the_nonce_is_asked_for_with_collateral_and_the_right_host() {
+    let answers: Answers = Arc::new(|request, _| {
+        let query = request.uri().to_string();
+        Box::pin(async move { respond(200, query) })
+    });
+    let (server, mut connection) = start(answers).await;
+    let nonce = Nonce::from_bytes(NONCE);
+    let report = connection.fetch_report(&nonce).await.expect("a report");
+    assert_eq!(
+        String::from_utf8(report).expect("text"),
+        format!("/v1/aci/attestation?nonce={}&collateral=1", "a7".repeat(32))
+    );
+    assert_eq!(server.seen.hosts(), [server.address.to_string()]);
+    // And again on the same connection.
+    assert!(connection.fetch_report(&nonce).await.is_ok());
+    server.seen.expect_handshakes(1).await;
+}
+
+#[tokio::test]
+async fn a_status_other_than_200_is_told_and_a_redirect_not_followed() {
+    for status in [301, 307, 404, 429, 503, 204] {
+        let (server, mut connection) = start(always(move || {
+            let mut response = respond(status, "");
+            response.headers_mut().insert(
+                http::header::LOCATION,
+                http::HeaderValue::from_static("/elsewhere"),
+            );
+            response
+        }))
+        .await;
+        assert_eq!(
+            connection.fetch_report(&Nonce::from_bytes(NONCE)).await,
+            Err(ChannelError::ReportStatus(status))
+        );
+        assert_eq!(server.seen.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_report_over_the_limit_is_refused_announced_or_not() {
+    let announced = always(|| respond(200, vec![b'x'; MAX_REPORT + 1]));
+    assert_eq!(fetch(announced).await, Err(ChannelError::ReportTooLarge));
+    let growing = always(|| Response::new(chunked(MAX_REPORT + 1)));
+    assert_eq!(fetch(growing).await, Err(ChannelError::ReportTooLarge));
+}
+
+#[tokio::test]
+async fn a_report_at_the_limit_is_taken_announced_or_not() {
+    let announced = always(|| respond(200, vec![b'x'; MAX_REPORT]));
+    assert_eq!(
+        fetch(announced).await.map(|report| report.len()),
+        Ok(MAX_REPORT)
+    );
+    let growing = always(|| Response::new(chunked(MAX_REPORT)));
+    assert_eq!(
+        fetch(growing).await.map(|report| report.len()),
+        Ok(MAX_REPORT)
+    );
+}
+
+#[tokio::test]
+async fn a_report_that_does_not_come_runs_into_the_timeout() {
+    let impatient = Timeouts {
+        report: Duration::from_millis(200),
+        ..timeouts()
+    };
+    let headless: Answers = Arc::new(|_, _| Box::pin(std::future::pending()));
+    let endless = always(|| {
+        let first = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(
+            Bytes::from_static(b"{"),
+        ))]);
+        let silence = futures_util::StreamExt::chain(first, futures_util::stream::pending());
+        Response::new(StreamBody::new(silence).boxed_unsync())
+    });
+    for answers in [headless, endless] {
+        let (_server, mut connection) = start_with(answers, impatient).await;
+        assert_eq!(
+            connection.fetch_report(&Nonce::from_bytes(NONCE)).await,
+            Err(ChannelError::Timeout {
+                stage: Stage::Report
+            })
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_before_or_within_the_report_is_an_error() {
+    let (server, mut connection) = start(always(|| respond(200, "late"))).await;
+    server.cut().await;
+    assert!(matches!(
+        connection.fetch_report(&Nonce::from_bytes(NONCE)).await,
+        Err(ChannelError::Http(_))
+    ));
+
+    let lying = always(|| {
+        let mut response = Response::new(full("short"));
+        response.headers_mut().insert(
+            http::header::CONTENT_LENGTH,
+            http::HeaderValue::from_static("500"),
+        );
+        response
+    });
+    assert!(matches!(fetch(lying).await, Err(ChannelError::Http(_))));
+}
