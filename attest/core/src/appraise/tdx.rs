@@ -83,7 +83,9 @@ fn platform(facts: &TdxFacts, policy: &TdxPolicy, checks: &mut Checks) {
         (None, _) => checks.not_asked(id::TDX_TCB_EVALUATION, Why::NotInPolicy),
         (Some(_), None) => checks.missed(id::TDX_TCB_EVALUATION, Why::Absent),
         (Some(floor), Some(collateral)) => {
-            let got = collateral.tcb_evaluation_data_number;
+            let got = collateral
+                .tcb_evaluation_data_number
+                .min(collateral.qe_evaluation_data_number);
             let recent = if got < floor {
                 Err(Cause::EvaluationDataNumber { got, floor })
             } else {

@@ -80,9 +80,8 @@ pub(crate) fn read(collateral: &TdxCollateral) -> Result<Dated, Cause> {
         not_after: bound(|part| part.not_after)
             .min()
             .unwrap_or(UnixTime::from_secs(0)),
-        tcb_evaluation_data_number: tcb_info
-            .tcb_evaluation_data_number
-            .min(qe_identity.tcb_evaluation_data_number),
+        tcb_evaluation_data_number: tcb_info.tcb_evaluation_data_number,
+        qe_evaluation_data_number: qe_identity.tcb_evaluation_data_number,
         fmspc: tcb_info
             .fmspc
             .ok_or(Cause::CollateralMalformed("TCB info"))?

@@ -46,8 +46,10 @@ pub struct CollateralFacts {
     pub not_before: UnixTime,
     /// The earliest instant at which one of its parts ends to be valid.
     pub not_after: UnixTime,
-    /// The lower of TCB info's and QE identity's.
+    /// Intel's number of the evaluation that TCB info is from.
     pub tcb_evaluation_data_number: u32,
+    /// Intel's number of the evaluation that QE identity is from; may be another.
+    pub qe_evaluation_data_number: u32,
     /// The hardware it is about, lower-case hexadecimal.
     pub fmspc: String,
 }
@@ -128,6 +130,7 @@ fn collateral(facts: &CollateralFacts) -> Value {
         "not_before": facts.not_before.to_string(),
         "not_after": facts.not_after.to_string(),
         "tcb_evaluation_data_number": facts.tcb_evaluation_data_number,
+        "qe_evaluation_data_number": facts.qe_evaluation_data_number,
         "fmspc": facts.fmspc,
     })
 }
