@@ -28,7 +28,7 @@ pub struct Target {
     pub pid: Option<u32>,
     process: Option<Process>,
     /// What has to run for it beside the process under test.
-    _support: Vec<Process>,
+    support: Vec<Process>,
 }
 
 impl Target {
@@ -96,7 +96,7 @@ pub fn start() -> Result<Bench> {
         key: None,
         pid: None,
         process: None,
-        _support: Vec::new(),
+        support: Vec::new(),
     }];
     let mut notes = Vec::new();
     match nginx::start(&folder, engine_address)? {

@@ -1,12 +1,148 @@
-//! The gateway in each of its roles.
+//! The gateway in each of its roles: without a TEE, as the enclave in front of the engine, and as the gateway in front of
+//! that enclave. The last two run on the software platform; everything they do with a request is what hardware would see.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
+use attest_core::UnixTime;
+use testkit::config::{Config, Model};
+use testkit::policy::write_policy;
+use testkit::{SoftwarePlatform, TdMeasurements};
 
-use super::{Folder, Target};
+use super::{Folder, MODEL, Target, chat_url, program};
+use crate::process::{Core, Process, free_address};
+
+const PLAIN: &str = "sealgate, no TEE, plain out";
+const DIRECT: &str = "sealgate, direct, receipts";
+const AGGREGATOR: &str = "sealgate, attested TLS out, receipts";
+
+/// Whatever is used, as long as every part of a run uses the same.
+const SEED: [u8; 32] = [0x5e; 32];
+const ENCLAVE: &str = "enclave";
+const GATEWAY: &str = "gateway";
 
 pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
-    let _ = (folder, engine, super::program("sealgate"));
-    Ok(vec![])
+    Ok(vec![
+        without_tee(folder, engine)?,
+        direct(folder, engine)?,
+        aggregator(folder, engine)?,
+    ])
+}
+
+fn without_tee(folder: &Folder, engine: SocketAddr) -> Result<Target> {
+    let address = free_address()?;
+    let mut config = Config::direct(address).serving(Model::plain(MODEL, engine_url(engine)));
+    config.mode = "aggregator";
+    config.tee = "none";
+    let service = Service::new(folder, "plain", "sealgate", None, &config)?;
+    service.target(PLAIN, address)
+}
+
+fn direct(folder: &Folder, engine: SocketAddr) -> Result<Target> {
+    let address = free_address()?;
+    let config = Config::direct(address).serving(Model::confidential(MODEL, engine_url(engine)));
+    let service = Service::new(folder, "direct", "sealgate-soft", Some(ENCLAVE), &config)?;
+    service.target(DIRECT, address)
+}
+
+/// The enclave in front of the engine shares the load's core: only the gateway before it is measured.
+fn aggregator(folder: &Folder, engine: SocketAddr) -> Result<Target> {
+    let enclave_address = free_address()?;
+    let config = Config::direct(enclave_address).serving(Model::confidential(MODEL, engine_url(engine)));
+    let enclave = Service::new(folder, "enclave", "sealgate-soft", Some(ENCLAVE), &config)?;
+    let (enclave_process, enclave_key) = enclave.start(Core::Load, enclave_address)?;
+
+    let trust = folder.path().join("trust");
+    SoftwarePlatform::from_seed(&SEED, now()?).write_roots(&trust)?;
+    let policy = trust.join("policy.toml");
+    write_policy(&policy, "bench enclave", &TdMeasurements::named(ENCLAVE))?;
+    let key_file = folder.path().join("enclave.key");
+    fs::write(&key_file, enclave_key)?;
+
+    let address = free_address()?;
+    let model = Model::confidential(MODEL, format!("https://{enclave_address}")).with_key_from(&key_file);
+    let config = Config::aggregator(address, &policy, &trust).serving(model);
+    let service = Service::new(folder, "aggregator", "sealgate-soft", Some(GATEWAY), &config)?;
+    let mut target = service.target(AGGREGATOR, address)?;
+    target.support.push(enclave_process);
+    Ok(target)
+}
+
+fn engine_url(engine: SocketAddr) -> String {
+    format!("http://{engine}/v1")
+}
+
+fn now() -> Result<UnixTime> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(UnixTime::from_secs(since.as_secs()))
+}
+
+/// One gateway with its configuration written, not yet started.
+struct Service {
+    program: PathBuf,
+    platform: Vec<String>,
+    file: PathBuf,
+    log: PathBuf,
+}
+
+impl Service {
+    fn new(folder: &Folder, name: &str, binary: &str, measurement: Option<&str>, config: &Config) -> Result<Self> {
+        let own = folder.path().join(name);
+        fs::create_dir_all(&own)?;
+        let file = own.join("sealgate.toml");
+        // More streams and connections come from one key here than any tenant would open.
+        let limits = "[limits]\nmax_concurrent_per_key = 1024\nmax_concurrent = 2048";
+        fs::write(&file, config.clone().and(limits).text())?;
+        let seed: String = SEED.iter().map(|byte| format!("{byte:02x}")).collect();
+        let platform = measurement
+            .map(|name| ["--platform-seed", &seed, "--measurement", name].map(str::to_owned).to_vec())
+            .unwrap_or_default();
+        Ok(Self { program: program(binary)?, platform, file, log: own.join("log") })
+    }
+
+    fn arguments(&self, more: &[&str]) -> Vec<String> {
+        self.platform.iter().cloned().chain(more.iter().map(|&word| word.to_owned())).collect()
+    }
+
+    /// The running process and an API key for it.
+    fn start(&self, core: Core, address: SocketAddr) -> Result<(Process, String)> {
+        let file = self.file.to_str().context("the build's path is UTF-8")?;
+        let key = self.create_key(file)?;
+        let mut process = Process::start(core, &self.program, &self.arguments(&["serve", file]), self.log.clone())?;
+        process.wait_for(address).with_context(|| name_of(&self.program))?;
+        Ok((process, key))
+    }
+
+    fn create_key(&self, file: &str) -> Result<String> {
+        let output = Command::new(&self.program)
+            .args(self.arguments(&["keys", "create", file, "--tenant", "bench"]))
+            .output()
+            .with_context(|| name_of(&self.program))?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.success(), "keys create failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        text.split_whitespace()
+            .find(|word| word.starts_with("sk-"))
+            .map(str::to_owned)
+            .context("keys create printed no key")
+    }
+
+    fn target(&self, name: &'static str, address: SocketAddr) -> Result<Target> {
+        let (process, key) = self.start(Core::Target, address).context(name)?;
+        Ok(Target {
+            name,
+            url: chat_url(address),
+            model: MODEL,
+            key: Some(key),
+            pid: Some(process.id()),
+            process: Some(process),
+            support: Vec::new(),
+        })
+    }
+}
+
+fn name_of(program: &Path) -> String {
+    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

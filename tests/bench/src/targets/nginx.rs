@@ -42,7 +42,7 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Option<Target>> {
         key: None,
         pid: Some(worker),
         process: Some(process),
-        _support: Vec::new(),
+        support: Vec::new(),
     }))
 }
 

@@ -1,0 +1,187 @@
+"""The programs under test, as processes on loopback: engine, enclave, gateway, verifying proxy.
+
+Everything they write lies in one throwaway folder; every process ends with the `with` block.
+"""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAMS = Path(os.environ.get("SEALGATE_PROGRAMS", ROOT / "target" / "debug"))
+MAX_BODY = 256 * 1024
+SEED = "07" * 32
+
+MODELS = {
+    # our name: (the engine's name, aliases)
+    "demo-model": ("demo-model", ["gpt-demo"]),
+    "demo-embed": ("demo-embed", []),
+    # The engine misbehaves when it is asked for a model of such a name.
+    "busy": ("fail-429", []),
+    "broken": ("fail-500", []),
+    "slow": ("slow-stream", []),
+}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def program(name):
+    path = PROGRAMS / name
+    if not path.is_file():
+        raise SystemExit(f"{path} is not built: cargo build --workspace --bins")
+    return str(path)
+
+
+class Stack:
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="sealgate-clients-")
+        self.path = Path(self.folder.name)
+        self.processes = []
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for _, process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for _, process in reversed(self.processes):
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.folder.cleanup()
+
+    def start(self):
+        engine, enclave, gateway, proxy = (free_port() for _ in range(4))
+        self.engine_stats = f"http://127.0.0.1:{engine}/_engine/stats"
+        self.gateway_url = f"https://localhost:{gateway}/v1"
+        self.proxy_url = f"http://127.0.0.1:{proxy}/v1"
+        self.certificate = self.path / "gateway.pem"
+
+        self.spawn("engine", [program("demo-engine"), f"127.0.0.1:{engine}"], engine)
+
+        self.write_trust()
+        enclave_file = self.configure("enclave", "direct", enclave, lambda model: f'''
+            url = "http://127.0.0.1:{engine}/v1"
+            model = "{MODELS[model][0]}"''')
+        (self.path / "enclave.key").write_text(self.create_key("enclave", enclave_file))
+        self.serve("enclave", enclave_file, enclave)
+
+        gateway_file = self.configure("gateway", "aggregator", gateway, lambda model: f'''
+            url = "https://127.0.0.1:{enclave}"
+            model = "{model}"
+            api_key_file = "enclave.key"''')
+        self.api_key = self.create_key("gateway", gateway_file)
+        self.serve("gateway", gateway_file, gateway)
+
+        verify = [program("sealgate-verify")]
+        trust = ["--policy", str(self.path / "trust/policy.toml"), "--roots", str(self.path / "trust")]
+        subprocess.run(
+            verify + ["endpoint", f"https://localhost:{gateway}", *trust, "--save-cert", str(self.certificate)],
+            check=True, stdout=subprocess.DEVNULL, timeout=60)
+        self.spawn("proxy", verify + ["proxy", "--listen", f"127.0.0.1:{proxy}",
+                                      "--upstream", f"https://localhost:{gateway}", *trust], proxy)
+
+    def soft(self, name, *arguments):
+        """The gateway's own command line, on the software platform; what is measured there follows from the name."""
+        return [program("sealgate-soft"), "--platform-seed", SEED, "--measurement", name, *arguments]
+
+    def write_trust(self):
+        """The software platform's roots, and a policy that wants its measurements."""
+        raise NotImplementedError
+
+    def configure(self, name, mode, port, upstream):
+        attestation = '[attestation.enclave]\npolicy = "trust/policy.toml"\nroots = "trust"\n'
+        text = f'''
+[server]
+listen = "127.0.0.1:{port}"
+names = ["localhost", "127.0.0.1"]
+state_dir = "{name}-state"
+mode = "{mode}"
+
+[tee]
+kind = "tdx"
+
+[limits]
+max_body = "{MAX_BODY}"
+''' + (attestation if mode == "aggregator" else "")
+        for model, (_, aliases) in MODELS.items():
+            listed = ", ".join(f'"{alias}"' for alias in aliases)
+            text += f'''
+[[model]]
+id = "{model}"
+aliases = [{listed}]
+confidential = true
+''' + ('attestation = "enclave"\n' if mode == "aggregator" else "") + f'''
+[[model.upstream]]
+name = "{'engine' if mode == 'direct' else 'enclave'}"
+''' + "\n".join(line.strip() for line in upstream(model).strip().splitlines()) + "\n"
+        file = self.path / f"{name}.toml"
+        file.write_text(text)
+        return file
+
+    def create_key(self, name, config):
+        done = subprocess.run(self.soft(name, "keys", "create", str(config), "--tenant", "clients"),
+                              check=True, capture_output=True, text=True, timeout=60)
+        return next(word for word in done.stdout.split() if word.startswith("sk-"))
+
+    def serve(self, name, config, port):
+        self.spawn(name, self.soft(name, "serve", str(config)), port)
+        self.wait(name, lambda: ready(port))
+
+    def spawn(self, name, command, port):
+        log = open(self.path / f"{name}.log", "wb")
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        log.close()
+        self.processes.append((name, process))
+        self.wait(name, lambda: listens(port))
+
+    def wait(self, name, condition):
+        process = dict(self.processes)[name]
+        give_up = time.monotonic() + 60
+        while not condition():
+            if process.poll() is not None:
+                raise SystemExit(f"{name} ended with {process.returncode}:\n{self.last_words(name)}")
+            if time.monotonic() > give_up:
+                raise SystemExit(f"{name} is not ready after 60 s:\n{self.last_words(name)}")
+            time.sleep(0.05)
+
+    def last_words(self, name):
+        text = (self.path / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-20:])
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def ready(port):
+    # Which certificate it is gets checked elsewhere; here it only has to be up.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(f"https://127.0.0.1:{port}/readyz", timeout=5) as response:
+            return response.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
