@@ -109,7 +109,9 @@ impl AttestedChannel {
         if let Some(lease) = self.pooled(choose).await {
             return Ok(lease);
         }
-        for _ in 0..self.limits.dials_per_lease {
+        let mut dials = 0;
+        while dials < self.search(&accepted) {
+            dials += 1;
             let connection = self.connect().await?;
             match wanted(&connection.peer) {
                 Accept::Yes => return Ok(self.leased(connection)),
@@ -117,6 +119,15 @@ impl AttestedChannel {
             }
         }
         Err(ChannelError::NoneAccepted)
+    }
+
+    /// How many connections to open at most. A peer that is known to be there is worth a search; one
+    /// that may not exist (a caller can ask for anything) gets one try more than there are others.
+    fn search(&self, accepted: &[SpkiDigest]) -> usize {
+        match accepted.is_empty() {
+            false => self.limits.dials_per_lease,
+            true => self.limits.dials_per_lease.min(self.peers().len() + 1),
+        }
     }
 
     /// A trusted peer, verified now if none is known.

@@ -98,17 +98,12 @@ impl Peers {
     pub(crate) fn record(&mut self, spki: SpkiDigest, outcome: &Outcome) {
         match outcome {
             Ok(peer) => {
-                self.make_room();
-                self.standings
-                    .insert(spki, Standing::Trusted(Arc::clone(peer)));
+                self.put(spki, Standing::Trusted(Arc::clone(peer)));
             }
             Err(error @ ChannelError::Rejected(_)) => {
-                self.make_room();
-                let standing = Standing::Refused {
-                    error: error.clone(),
-                    until: Instant::now() + self.limits.refusal_memory,
-                };
-                self.standings.insert(spki, standing);
+                let until = Instant::now() + self.limits.refusal_memory;
+                let error = error.clone();
+                self.put(spki, Standing::Refused { error, until });
             }
             Err(_) => self.give_up(&spki),
         }
@@ -119,6 +114,12 @@ impl Peers {
         if let Some(Standing::UnderWay(_)) = self.standings.get(spki) {
             self.standings.remove(spki);
         }
+    }
+
+    fn put(&mut self, spki: SpkiDigest, standing: Standing) {
+        self.standings.remove(&spki);
+        self.make_room();
+        self.standings.insert(spki, standing);
     }
 
     /// A peer that shows a new key on every connection must not fill the memory.
@@ -146,5 +147,74 @@ impl Peers {
             })
             .min_by_key(|(expires_at, _)| *expires_at)
             .map(|(_, spki)| spki)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use attest_core::{Appraiser, AttestationPolicy, Roots};
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_770_000_000);
+
+    fn rejection() -> Outcome {
+        let policy = AttestationPolicy::parse("name = \"any\"\n[tdx]\nmeasurements = \"any\"\n")
+            .expect("a policy");
+        let appraiser = Appraiser {
+            roots: &Roots::vendor(),
+            policy: &policy,
+            collateral: None,
+            now: NOW,
+        };
+        Err(ChannelError::Rejected(Arc::new(
+            appraiser.quote(b"not a quote"),
+        )))
+    }
+
+    fn key(number: u8) -> SpkiDigest {
+        SpkiDigest::of_spki_der(&[number])
+    }
+
+    fn peers(refusal_memory: Duration) -> Peers {
+        Peers::new(Limits {
+            trusted_keys: 4,
+            refusal_memory,
+            ..Limits::default()
+        })
+    }
+
+    #[test]
+    fn a_new_key_for_every_connection_does_not_fill_the_memory() {
+        let mut peers = peers(Duration::from_secs(60));
+        for number in 0..100 {
+            assert!(matches!(peers.find(key(number), NOW), Found::Unknown(_)));
+            peers.record(key(number), &rejection());
+            assert!(peers.standings.len() <= 4);
+        }
+        assert!(matches!(peers.find(key(99), NOW), Found::Refused(_)));
+    }
+
+    #[test]
+    fn a_rejection_is_forgotten_after_its_time() {
+        let mut peers = peers(Duration::ZERO);
+        peers.record(key(1), &rejection());
+        assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
+    }
+
+    #[test]
+    fn a_key_is_verified_by_one_at_a_time_until_told_or_given_up() {
+        let mut peers = peers(Duration::from_secs(60));
+        assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
+        assert!(matches!(peers.find(key(1), NOW), Found::UnderWay(_)));
+        assert!(matches!(peers.find(key(2), NOW), Found::Unknown(_)));
+        peers.give_up(&key(1));
+        assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
+        peers.record(key(1), &Err(ChannelError::ReportStatus(503)));
+        assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
+        peers.record(key(1), &rejection());
+        assert!(matches!(peers.find(key(1), NOW), Found::Refused(_)));
     }
 }

@@ -300,3 +300,29 @@ async fn a_connection_that_the_peer_wants_closed_is_not_kept() {
     server.seen.expect_handshakes(3).await;
     assert_eq!(server.seen.reports(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn under_load_connections_are_reused_and_the_peer_is_verified_once() {
+    const CALLERS: usize = 16;
+    let (server, channel) = start(hello()).await;
+    let callers = (0..CALLERS).map(|_| {
+        let channel = Arc::clone(&channel);
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let lease = channel.lease().await.expect("a lease");
+                let response = lease.send(get("/hello")).await.expect("a response");
+                assert_eq!(text(response).await, "hello");
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.expect("no panic");
+    }
+    assert_eq!(server.seen.reports(), 1);
+    assert_eq!(server.seen.others(), CALLERS * 50);
+    assert!(
+        server.seen.handshakes() <= CALLERS,
+        "{}",
+        server.seen.handshakes()
+    );
+}

@@ -210,10 +210,13 @@ async fn a_wanted_replica_is_found_or_the_search_ends() {
         let lease = channel.lease_for(&choose).await.expect("a lease");
         assert_eq!(lease.peer().spki(), wanted);
     }
+    let before = server.seen.handshakes();
     assert_eq!(
         channel.lease_for(&|_: &TrustedPeer| Accept::No).await.err(),
         Some(ChannelError::NoneAccepted)
     );
+    // One try more than there are peers known, however many there may be elsewhere.
+    server.seen.expect_handshakes(before + 3).await;
     assert_eq!(server.seen.others(), 0);
 }
 
@@ -446,4 +449,27 @@ fn relay_to(genuine: &Server) -> Answers {
             respond(200, report.expect("its report"))
         })
     })
+}
+
+#[tokio::test]
+async fn the_keys_trusted_at_one_time_are_bounded() {
+    let platform = Platform::new();
+    let replicas = (0..4).map(|_| Identity::generate()).collect();
+    let server = Server::start(replicas, platform.service()).await;
+    let limits = Limits {
+        trusted_keys: 2,
+        ..Limits::default()
+    };
+    let channel = AttestedChannel::with_limits(
+        server.origin(),
+        platform.trust(),
+        timeouts(),
+        limits,
+        platform.clock(),
+    );
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(channel.lease().await.expect("a lease"));
+        assert!(channel.peers().len() <= 2);
+    }
 }
