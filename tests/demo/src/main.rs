@@ -1,1 +1,63 @@
-fn main() {}
+//! The whole story on one machine: an enclave, a gateway, a client that checks first, and three
+//! attempts to get past the checks.
+//!
+//! Everything runs as real processes over real sockets. Only the hardware is replaced, by the
+//! testkit's software platform; the verdicts say so, since they are rooted in a supplied root.
+//! Every step checks what it shows, and the demo fails if one does not hold.
+
+mod engine;
+mod farewell;
+mod refusals;
+mod say;
+mod sdk;
+mod stage;
+mod tour;
+mod verifier;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use stage::Stage;
+
+/// Shows a verified chat completion end to end, and three refusals, on a software platform.
+#[derive(Debug, Parser)]
+#[command(name = "demo", version)]
+struct Arguments {
+    /// An OpenAI-compatible engine on this machine, such as http://127.0.0.1:8000/v1; the built-in
+    /// demo engine without it
+    #[arg(long, value_name = "URL")]
+    engine: Option<String>,
+    /// End after the last step instead of staying up
+    #[arg(long)]
+    once: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say::failed(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
+    let mut stage = Stage::set(arguments.engine.as_deref(), arguments.once).await?;
+    tour::gateway_verifies_before_it_forwards(&stage).await?;
+    tour::anyone_can_check_the_gateway(&stage).await?;
+    tour::an_unmodified_sdk_through_the_proxy(&stage).await?;
+    tour::a_receipt_is_verified(&stage).await?;
+    refusals::a_relay_in_the_middle(&stage).await?;
+    refusals::an_enclave_with_another_measurement(&stage).await?;
+    refusals::a_pinned_keyset_that_is_gone(&mut stage).await?;
+    say::all_held();
+    if !arguments.once {
+        farewell::print(&stage);
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(())
+}

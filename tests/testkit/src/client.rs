@@ -34,6 +34,16 @@ impl TlsClient {
         Self(observing_connector())
     }
 
+    /// Takes only a server that holds the key with this SHA-256, as a client that pinned it would.
+    pub fn pinning(spki_sha256: [u8; 32]) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = AnyCertificate {
+            provider: provider.clone(),
+            pinned: Some(spki_sha256),
+        };
+        Self(connector(Arc::new(verifier), provider))
+    }
+
     /// Takes only certificates that chain to `ca_pem`, for the name `localhost`.
     pub fn trusting(ca_pem: &str) -> Result<Self> {
         use rustls::pki_types::pem::PemObject;
@@ -65,7 +75,11 @@ impl TlsClient {
 
 pub(crate) fn observing_connector() -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    connector(Arc::new(AnyCertificate(provider.clone())), provider)
+    let verifier = AnyCertificate {
+        provider: provider.clone(),
+        pinned: None,
+    };
+    connector(Arc::new(verifier), provider)
 }
 
 fn connector(verifier: Arc<dyn ServerCertVerifier>, provider: Arc<CryptoProvider>) -> TlsConnector {
@@ -77,6 +91,13 @@ fn connector(verifier: Arc<dyn ServerCertVerifier>, provider: Arc<CryptoProvider
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(64);
     TlsConnector::from(Arc::new(config))
+}
+
+/// A JSON request under an API key, for [`Connection::send`] after adding headers.
+pub fn post(path: &str, key: &str) -> http::request::Builder {
+    Request::post(path)
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
 }
 
 /// One connection. Dropping it closes the socket, whatever was in flight.
@@ -155,10 +176,7 @@ impl Connection {
         path: &str,
         body: impl Into<Bytes>,
     ) -> Result<Answer> {
-        let request = Request::post(path)
-            .header("authorization", format!("Bearer {key}"))
-            .header("content-type", "application/json");
-        self.send(request, body.into()).await
+        self.send(post(path, key), body.into()).await
     }
 
     pub async fn send(&mut self, request: http::request::Builder, body: Bytes) -> Result<Answer> {
@@ -223,19 +241,34 @@ impl Answer {
     }
 }
 
-/// Checks that the server holds the key of its certificate, and nothing else about it.
+fn spki_sha256(certificate: &[u8]) -> Option<[u8; 32]> {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    digest(&SHA256, certificate.public_key().raw)
+        .as_ref()
+        .try_into()
+        .ok()
+}
+
+/// Checks that the server holds the key of its certificate, and which key if one is pinned.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+struct AnyCertificate {
+    provider: Arc<CryptoProvider>,
+    pinned: Option<[u8; 32]>,
+}
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
+        certificate: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if self.pinned.is_some() && self.pinned != spki_sha256(certificate) {
+            return Err(rustls::Error::General("not the pinned key".to_owned()));
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -256,11 +289,13 @@ impl ServerCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

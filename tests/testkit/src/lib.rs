@@ -5,6 +5,7 @@
 
 mod base64;
 pub mod client;
+pub mod config;
 pub mod engine;
 pub mod intel;
 pub mod measurements;
@@ -13,6 +14,7 @@ pub mod policy;
 pub mod process;
 pub mod relay;
 pub mod scratch;
+pub mod service;
 
 pub use measurements::TdMeasurements;
 pub use platform::SoftwarePlatform;

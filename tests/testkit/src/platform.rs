@@ -2,6 +2,7 @@
 //! hardware stands.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use attest_collect::{Attester, CollectError};
@@ -17,6 +18,7 @@ pub struct SoftwarePlatform {
     intel: MockIntel,
     measurements: TdMeasurements,
     quote_delay: Duration,
+    collateral: Arc<OnceLock<Collateral>>,
 }
 
 impl SoftwarePlatform {
@@ -30,6 +32,7 @@ impl SoftwarePlatform {
             intel: MockIntel::new(seed, knobs, at.secs()),
             measurements: TdMeasurements::named("gateway"),
             quote_delay: Duration::ZERO,
+            collateral: Arc::default(),
         }
     }
 
@@ -65,9 +68,13 @@ impl SoftwarePlatform {
     }
 
     pub fn collateral(&self) -> Collateral {
-        let fields = serde_json::to_vec(&self.intel.collateral()).expect("plain strings");
-        let tdx = TdxCollateral::parse(&fields).expect("the nine fields are well formed");
-        Collateral { tdx: Some(tdx) }
+        self.collateral
+            .get_or_init(|| {
+                let fields = serde_json::to_vec(&self.intel.collateral()).expect("plain strings");
+                let tdx = TdxCollateral::parse(&fields).expect("the nine fields are well formed");
+                Collateral { tdx: Some(tdx) }
+            })
+            .clone()
     }
 
     /// A quote for any trust domain on this platform.

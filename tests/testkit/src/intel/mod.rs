@@ -13,6 +13,8 @@ pub mod keys;
 pub mod knobs;
 pub mod quote;
 
+use std::sync::{Arc, OnceLock};
+
 use certificates::{Hierarchy, PckClaims};
 use collateral::CollateralFields;
 use keys::{Key, derive_bytes};
@@ -30,6 +32,7 @@ pub struct MockIntel {
     claims: PckClaims,
     knobs: Knobs,
     now: u64,
+    qe_certification: Arc<OnceLock<Vec<u8>>>,
 }
 
 impl MockIntel {
@@ -54,6 +57,7 @@ impl MockIntel {
             claims,
             knobs,
             now,
+            qe_certification: Arc::default(),
         }
     }
 
@@ -90,6 +94,7 @@ impl MockIntel {
             impostor: &self.impostor,
             cpu_svn: self.claims.cpu_svn,
             knobs: &self.knobs,
+            qe_certification: &self.qe_certification,
         }
         .quote(td, report_data)
     }

@@ -2,6 +2,8 @@
 //! certification data type 6 around type 5.
 //! Intel TDX DCAP Quoting Library API, appendix A.3.
 
+use std::sync::OnceLock;
+
 use ring::digest::{SHA256, digest};
 
 use super::certificates::Hierarchy;
@@ -30,6 +32,8 @@ pub struct Quoting<'a> {
     pub impostor: &'a Key,
     pub cpu_svn: [u8; 16],
     pub knobs: &'a Knobs,
+    /// The same in every quote of a platform, so it is made once.
+    pub qe_certification: &'a OnceLock<Vec<u8>>,
 }
 
 impl Quoting<'_> {
@@ -39,11 +43,11 @@ impl Quoting<'_> {
             Signer::Rightful => self.attestation_key,
             Signer::Impostor => self.impostor,
         };
-        let qe = self.qe_certification();
+        let qe = self.qe_certification.get_or_init(|| self.certify_qe());
         let signature_data = [
             &signer.sign_raw(&quote)[..],
             &self.attestation_key.public_xy(),
-            &certification_data(6, &qe),
+            &certification_data(6, qe),
         ]
         .concat();
         quote.extend((signature_data.len() as u32).to_le_bytes());
@@ -52,7 +56,7 @@ impl Quoting<'_> {
     }
 
     /// QE report, its signature by the PCK key, authentication data, PCK chain.
-    fn qe_certification(&self) -> Vec<u8> {
+    fn certify_qe(&self) -> Vec<u8> {
         let report = self.qe_report();
         let signer = match self.knobs.qe_report_signer {
             Signer::Rightful => &self.hierarchy.pck.key,

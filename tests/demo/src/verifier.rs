@@ -1,0 +1,51 @@
+//! Runs the real `sealgate-verify` and shows what it says.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testkit::process::{run, sibling};
+
+use crate::say;
+use crate::stage::Stage;
+
+pub const ACCEPTED: i32 = 0;
+pub const REJECTED: i32 = 10;
+
+/// How a client judges the gateway.
+const JUDGE: [&str; 4] = ["--policy", "gateway-policy.toml", "--roots", "roots"];
+
+/// Runs `sealgate-verify` with the gateway's policy, prints command and verdict, and insists on
+/// the exit code.
+pub async fn shows(stage: &Stage, arguments: &[&str], expected: i32) -> Result<String> {
+    let arguments = [arguments, &JUDGE].concat();
+    say::command(&format!("sealgate-verify {}", arguments.join(" ")));
+    let output = run(&sibling("sealgate-verify")?, &arguments, stage.path()).await?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    say::output(&text);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    say::output(&complaints);
+    let code = output.status.code();
+    ensure!(
+        code == Some(expected),
+        "sealgate-verify exited with {code:?}, not {expected}"
+    );
+    Ok(text)
+}
+
+/// The checks that failed in the JSON verdict on `url`, by id.
+pub async fn failed_checks(stage: &Stage, url: &str) -> Result<Vec<String>> {
+    let arguments = [&["endpoint", url, "--json"], &JUDGE[..]].concat();
+    let output = run(&sibling("sealgate-verify")?, &arguments, stage.path()).await?;
+    let verdict: Value =
+        serde_json::from_slice(&output.stdout).context("the JSON verdict is not JSON")?;
+    let checks = verdict["checks"]
+        .as_array()
+        .or(verdict["verdict"]["checks"].as_array());
+    let failed = checks
+        .context("the verdict lists no checks")?
+        .iter()
+        .filter(|check| check["outcome"] == "fail" || check["outcome"]["fail"].is_object());
+    Ok(failed
+        .filter_map(|check| check["id"].as_str())
+        .map(str::to_owned)
+        .collect())
+}

@@ -1,0 +1,148 @@
+//! Configurations of gateways under test, as the text of `sealgate.toml`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// One `[[model]]` with one upstream.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub id: String,
+    pub aliases: Vec<String>,
+    pub confidential: bool,
+    /// The upstream's base URL.
+    pub url: String,
+    pub upstream_model: String,
+    /// The file with the credential that the upstream asks for.
+    pub api_key_file: Option<PathBuf>,
+}
+
+impl Model {
+    /// A confidential model that the upstream knows under the same name.
+    pub fn confidential(id: &str, url: impl Into<String>) -> Self {
+        Self {
+            id: id.to_owned(),
+            aliases: Vec::new(),
+            confidential: true,
+            url: url.into(),
+            upstream_model: id.to_owned(),
+            api_key_file: None,
+        }
+    }
+
+    /// A model that carries no promise.
+    pub fn plain(id: &str, url: impl Into<String>) -> Self {
+        Self {
+            confidential: false,
+            ..Self::confidential(id, url)
+        }
+    }
+
+    #[must_use]
+    pub fn known_upstream_as(mut self, name: &str) -> Self {
+        self.upstream_model = name.to_owned();
+        self
+    }
+
+    #[must_use]
+    pub fn also_called(mut self, alias: &str) -> Self {
+        self.aliases.push(alias.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn with_key_from(mut self, file: &Path) -> Self {
+        self.api_key_file = Some(file.to_owned());
+        self
+    }
+
+    fn write(&self, index: usize, attestation: Option<&str>) -> String {
+        let mut text = format!("\n[[model]]\nid = {:?}\n", self.id);
+        if !self.aliases.is_empty() {
+            text.push_str(&format!("aliases = {:?}\n", self.aliases));
+        }
+        text.push_str(&format!("confidential = {}\n", self.confidential));
+        if let Some(name) = attestation.filter(|_| self.confidential) {
+            text.push_str(&format!("attestation = {name:?}\n"));
+        }
+        text.push_str(&format!(
+            "[[model.upstream]]\nname = \"upstream-{index}\"\nurl = {:?}\nmodel = {:?}\n",
+            self.url, self.upstream_model
+        ));
+        if let Some(file) = &self.api_key_file {
+            text.push_str(&format!(
+                "api_key_file = {:?}\n",
+                file.display().to_string()
+            ));
+        }
+        text
+    }
+}
+
+/// Everything else, with the defaults of a test.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub mode: &'static str,
+    pub tee: &'static str,
+    /// Policy file and roots directory by which confidential upstreams are judged.
+    pub trust: Option<(PathBuf, PathBuf)>,
+    pub models: Vec<Model>,
+    /// Whole sections, or members of `[server]` if they come first.
+    pub more: String,
+}
+
+impl Config {
+    /// An enclave in front of its own engine.
+    pub fn direct(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            mode: "direct",
+            tee: "tdx",
+            trust: None,
+            models: Vec::new(),
+            more: String::new(),
+        }
+    }
+
+    /// A gateway that forwards to enclaves which `policy` accepts under `roots`.
+    pub fn aggregator(listen: SocketAddr, policy: &Path, roots: &Path) -> Self {
+        let trust = Some((policy.to_owned(), roots.to_owned()));
+        Self {
+            mode: "aggregator",
+            trust,
+            ..Self::direct(listen)
+        }
+    }
+
+    #[must_use]
+    pub fn serving(mut self, model: Model) -> Self {
+        self.models.push(model);
+        self
+    }
+
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.more.push_str(more);
+        self.more.push('\n');
+        self
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!(
+            "[server]\nlisten = \"{}\"\nnames = [\"localhost\", \"127.0.0.1\"]\n\
+             state_dir = \"state\"\nmode = \"{}\"\n{}\n[tee]\nkind = \"{}\"\n",
+            self.listen, self.mode, self.more, self.tee
+        );
+        if let Some((policy, roots)) = &self.trust {
+            text.push_str(&format!(
+                "\n[attestation.enclave]\npolicy = {:?}\nroots = {:?}\n",
+                policy.display().to_string(),
+                roots.display().to_string()
+            ));
+        }
+        for (index, model) in self.models.iter().enumerate() {
+            text.push_str(&model.write(index, self.trust.as_ref().map(|_| "enclave")));
+        }
+        text
+    }
+}

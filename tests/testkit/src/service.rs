@@ -1,0 +1,190 @@
+//! Real gateways on the software platform: `sealgate-soft` processes with a configuration, an
+//! address and API keys.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Connection, TlsClient};
+use crate::process::{Process, run, sibling};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Who a process is on the software platform.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub seed: [u8; 32],
+    /// What [`TdMeasurements::named`](crate::TdMeasurements::named) measures.
+    pub measurement: String,
+    /// How long each quote takes.
+    pub quote_delay: Duration,
+}
+
+impl Identity {
+    pub fn new(seed: [u8; 32], measurement: &str) -> Self {
+        Self {
+            seed,
+            measurement: measurement.to_owned(),
+            quote_delay: Duration::ZERO,
+        }
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let seed: String = self.seed.iter().map(|byte| format!("{byte:02x}")).collect();
+        [
+            "--platform-seed".to_owned(),
+            seed,
+            "--measurement".to_owned(),
+            self.measurement.clone(),
+            "--quote-delay-ms".to_owned(),
+            self.quote_delay.as_millis().to_string(),
+        ]
+        .map(OsString::from)
+        .into()
+    }
+}
+
+/// A gateway process; killed when dropped.
+pub struct Service {
+    program: PathBuf,
+    identity: Identity,
+    directory: PathBuf,
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Service {
+    /// Writes `sealgate.toml` into `directory`, starts the gateway there, and waits until it is
+    /// ready. The configuration must listen on `address`.
+    pub async fn start(
+        directory: &Path,
+        identity: Identity,
+        address: SocketAddr,
+        config: &str,
+    ) -> Result<Self> {
+        let program = sibling("sealgate-soft")?;
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(directory.join("sealgate.toml"), config)?;
+        let mut arguments = identity.arguments();
+        arguments.extend(["serve", "sealgate.toml"].map(OsString::from));
+        let process = Process::start(&program, arguments, directory)?;
+        let mut service = Self {
+            program,
+            identity,
+            directory: directory.to_owned(),
+            address,
+            process,
+        };
+        service.wait_until_ready().await?;
+        Ok(service)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Opens a connection of its own, taking whatever key the gateway shows.
+    pub async fn connect(&self) -> Result<Connection> {
+        TlsClient::observing().connect(self.address).await
+    }
+
+    /// Runs a subcommand of the gateway's CLI beside the running process.
+    pub async fn cli(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let mut all = self.identity.arguments();
+        all.extend(arguments.iter().map(OsString::from));
+        run(&self.program, all, &self.directory).await
+    }
+
+    /// Replaces the configuration file; [`reload`](Self::reload) makes the gateway read it.
+    pub fn write_config(&self, config: &str) -> Result<()> {
+        Ok(std::fs::write(
+            self.directory.join("sealgate.toml"),
+            config,
+        )?)
+    }
+
+    /// Asks for a new epoch and waits until new connections get its key.
+    pub async fn reload(&self) -> Result<()> {
+        let before = self.connect().await?.spki_sha256();
+        self.process.signal("HUP")?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.connect().await?.spki_sha256() == before {
+            if Instant::now() > deadline {
+                bail!("no new epoch began. The gateway said:\n{}", self.log());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Ok(mut connection) = self.connect().await
+                && let Ok(answer) = connection.get("/readyz").await
+                && answer.status == 200
+            {
+                return Ok(());
+            }
+            if !self.process.is_running() {
+                sleep(Duration::from_millis(100)).await;
+                bail!("the gateway ended while starting:\n{}", self.log());
+            }
+            if Instant::now() > deadline {
+                bail!("the gateway is not ready in time:\n{}", self.log());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Creates an API key for `tenant`.
+    pub async fn create_key(&self, tenant: &str) -> Result<String> {
+        let output = self
+            .cli(&["keys", "create", "sealgate.toml", "--tenant", tenant])
+            .await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!(
+                "keys create failed: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        text.split_whitespace()
+            .find(|word| word.starts_with("sk-"))
+            .map(str::to_owned)
+            .with_context(|| format!("no key in: {text}"))
+    }
+}
+
+/// A loopback address that nothing listens on.
+pub fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+/// The preferred loopback port, or a free one where that is taken.
+pub fn preferred_address(port: u16) -> Result<SocketAddr> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(listener) => Ok(listener.local_addr()?),
+        Err(_) => free_address(),
+    }
+}
