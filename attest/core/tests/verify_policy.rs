@@ -1,0 +1,195 @@
+//! Attestation policies: what is refused and why, and that the documentation and the example files
+//! say what the code reads.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use attest_core::{AttestationPolicy, PolicyError, Sha256Digest};
+
+const PIN: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f";
+
+fn parse(body: &str) -> Result<AttestationPolicy, PolicyError> {
+    AttestationPolicy::parse(&format!("name = \"test\"\n{body}"))
+}
+
+fn refusal(body: &str) -> PolicyError {
+    parse(body).expect_err(body)
+}
+
+fn policies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/attestation")
+}
+
+#[test]
+fn the_shipped_policies_are_read() {
+    for name in ["tdx-any-measurement", "example-pinned"] {
+        let text = std::fs::read_to_string(policies().join(format!("{name}.toml"))).unwrap();
+        let policy = AttestationPolicy::parse(&text).unwrap();
+        assert_eq!(policy.name(), name);
+        assert_eq!(policy.digest(), Sha256Digest::of(text.as_bytes()));
+        assert!(text.contains("# Origin"), "{name} states its origin");
+    }
+}
+
+#[test]
+fn measurements_must_be_pinned_unless_the_policy_says_any() {
+    assert_eq!(refusal("[tdx]\n"), PolicyError::NotPinned("mrtd"));
+    let mrtd = format!("[tdx]\nmrtd = [\"{PIN}\"]\n");
+    assert_eq!(refusal(&mrtd), PolicyError::NotPinned("rtmr1"));
+    let rtmr1 = format!("{mrtd}rtmr1 = [\"{PIN}\"]\n");
+    assert_eq!(refusal(&rtmr1), PolicyError::NotPinned("rtmr2"));
+    parse(&format!("{rtmr1}rtmr2 = [\"{PIN}\"]\n")).unwrap();
+
+    let partial = "[tdx]\nmeasurements = \"partial\"\n";
+    assert_eq!(refusal(partial), PolicyError::NothingPinned);
+    parse(&format!("{partial}rtmr3 = [\"{PIN}\"]\n")).unwrap();
+
+    let any = "[tdx]\nmeasurements = \"any\"\n";
+    parse(any).unwrap();
+    assert_eq!(
+        refusal(&format!("{any}mrseam = [\"{PIN}\"]\n")),
+        PolicyError::PinnedUnderAny("mrseam")
+    );
+}
+
+#[test]
+fn a_policy_that_could_accept_nothing_is_refused() {
+    assert_eq!(refusal(""), PolicyError::AcceptsNothing);
+    assert_eq!(
+        refusal("[tdx]\nmeasurements = \"any\"\ntcb_statuses = []\n"),
+        PolicyError::EmptyList("tcb_statuses")
+    );
+    assert_eq!(
+        refusal("[tdx]\nmeasurements = \"any\"\nxfam = []\n"),
+        PolicyError::EmptyList("xfam")
+    );
+}
+
+#[test]
+fn values_of_the_wrong_shape_are_refused_by_name() {
+    let tdx = |line: &str| refusal(&format!("[tdx]\nmeasurements = \"any\"\n{line}\n"));
+    let upper = PIN.to_uppercase();
+    assert_eq!(
+        refusal(&format!("[tdx]\nmrtd = [\"{upper}\"]\n")),
+        PolicyError::Hex {
+            field: "mrtd",
+            value: upper,
+            bytes: 48
+        }
+    );
+    assert_eq!(
+        tdx("td_attributes = [\"00\"]"),
+        PolicyError::Hex {
+            field: "td_attributes",
+            value: "00".into(),
+            bytes: 8
+        }
+    );
+    assert_eq!(
+        tdx("tcb_statuses = [\"uptodate\"]"),
+        PolicyError::UnknownStatus("uptodate".into())
+    );
+    assert_eq!(
+        tdx("tcb_statuses = [\"UpToDate\", \"Revoked\"]"),
+        PolicyError::RevokedStatus
+    );
+    let any = "[tdx]\nmeasurements = \"any\"\n";
+    assert_eq!(
+        refusal(&format!("{any}[contract]\nconfig = [\"00\"]\n")),
+        PolicyError::Digest {
+            field: "config",
+            value: "00".into()
+        }
+    );
+    for lifetime in [
+        "",
+        "8",
+        "d",
+        "-1d",
+        "0s",
+        "1.5h",
+        "8D",
+        "é",
+        "99999999999999999999d",
+    ] {
+        assert_eq!(
+            refusal(&format!("{any}[keyset]\nmax_lifetime = \"{lifetime}\"\n")),
+            PolicyError::Duration {
+                field: "max_lifetime",
+                value: lifetime.into()
+            }
+        );
+    }
+    assert_eq!(
+        AttestationPolicy::parse("name = \"\"\n[tdx]\n"),
+        Err(PolicyError::Name)
+    );
+    assert_eq!(
+        AttestationPolicy::parse("name = \"a\\nb\"\n[tdx]\n"),
+        Err(PolicyError::Name)
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_refused_with_its_line() {
+    let PolicyError::Toml { line, message } = refusal("\n[tdx]\nmeasurement = \"any\"\n") else {
+        panic!("another error");
+    };
+    assert_eq!(line, 4);
+    assert!(message.contains("measurement"), "{message}");
+    assert!(matches!(refusal("[snp]\n"), PolicyError::Toml { .. }));
+    assert!(matches!(refusal("[tdx\n"), PolicyError::Toml { .. }));
+}
+
+/// The keys a section has, in the words of the refusal of a key it does not have.
+fn known_keys(section: &str) -> BTreeSet<String> {
+    let header = if section.is_empty() {
+        String::new()
+    } else {
+        format!("[{section}]\n")
+    };
+    let PolicyError::Toml { message, .. } = refusal(&format!("{header}no_such_key = 1\n")) else {
+        panic!("another error");
+    };
+    let (_, expected) = message
+        .split_once("expected")
+        .expect("a list of the known keys");
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_readme_documents_exactly_the_fields_that_are_read() {
+    let readme = std::fs::read_to_string(policies().join("README.md")).unwrap();
+    let mut documented = BTreeSet::new();
+    for line in readme.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<_> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        if let [_, section, field, _, _, _] = cells[..]
+            && !["section", "---"].contains(&section)
+        {
+            documented.insert((section.to_owned(), field.to_owned()));
+        }
+    }
+    let sections = ["tdx", "contract", "keyset", "provenance", "nvidia"];
+    let mut read: BTreeSet<(String, String)> = known_keys("")
+        .into_iter()
+        .filter(|key| !sections.contains(&key.as_str()))
+        .map(|key| (String::new(), key))
+        .collect();
+    for section in sections {
+        assert!(known_keys("").contains(section));
+        read.extend(
+            known_keys(section)
+                .into_iter()
+                .map(|key| (section.to_owned(), key)),
+        );
+    }
+    assert_eq!(documented, read);
+}
