@@ -1,0 +1,172 @@
+//! Connections to one origin that is not attested, kept between requests.
+//!
+//! Which peer answers is decided by address (a loopback engine) or by WebPKI (an ordinary API); neither is evidence,
+//! and nothing here claims that it is.
+
+use http::{Request, Response};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::connection::{Connection, PooledBody, SendFailure};
+use super::prompt_body::PromptBody;
+use super::stream::Stream;
+use rustls_pki_types::ServerName;
+
+/// Servers in use (uvicorn among them) close idle connections after five seconds; we let go a little earlier, so
+/// that a request is not written into a connection that is closing.
+const KEEP_IDLE: Duration = Duration::from_secs(4);
+/// More idle connections than this to one origin are closed.
+const MAX_IDLE: usize = 256;
+
+/// Which addresses an origin may resolve to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Only this machine.
+    Loopback,
+    Anywhere,
+}
+
+/// Where and how to connect.
+pub(super) struct Dial {
+    pub host: String,
+    pub port: u16,
+    pub reach: Reach,
+    pub tls: Option<(TlsConnector, ServerName<'static>)>,
+    pub connect_timeout: Duration,
+}
+
+/// Why no connection could be had. The prompt has not been touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectFailure {
+    #[error("the upstream's name does not resolve")]
+    Resolve,
+    #[error("the engine's address is not on this machine")]
+    NotLoopback,
+    #[error("the upstream does not accept connections")]
+    Refused,
+    #[error("the TLS handshake with the upstream failed")]
+    Tls,
+    #[error("connecting took too long")]
+    Timeout,
+}
+
+impl ConnectFailure {
+    /// The word receipts use.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            ConnectFailure::Resolve => "name_not_resolved",
+            ConnectFailure::NotLoopback => "not_loopback",
+            ConnectFailure::Refused => "connect_failed",
+            ConnectFailure::Tls => "tls_failed",
+            ConnectFailure::Timeout => "connect_timeout",
+        }
+    }
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+/// The connections of one origin.
+pub(super) struct Pool {
+    dial: Dial,
+    idle: Mutex<Vec<Idle>>,
+}
+
+impl Pool {
+    pub(super) fn new(dial: Dial) -> Arc<Self> {
+        Arc::new(Self { dial, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// A connection that can take a request now: the most recently used idle one, or a new one.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Checkout, ConnectFailure> {
+        while let Some(mut connection) = self.take_idle() {
+            if poll_fn(|cx| std::task::Poll::Ready(connection.poll_usable(cx))).await {
+                return Ok(Checkout { connection, home: Arc::clone(self) });
+            }
+        }
+        self.fresh().await
+    }
+
+    /// A connection that has never been idle.
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Checkout, ConnectFailure> {
+        let connection = tokio::time::timeout(self.dial.connect_timeout, self.dial.connect())
+            .await
+            .map_err(|_| ConnectFailure::Timeout)??;
+        Ok(Checkout { connection, home: Arc::clone(self) })
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = idle.pop()?;
+        if newest.since.elapsed() < KEEP_IDLE {
+            return Some(newest.connection);
+        }
+        // The newest is too old, so all are.
+        idle.clear();
+        None
+    }
+
+    pub(super) fn put_back(&self, connection: Connection) {
+        let now = Instant::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = idle.iter().take_while(|one| now - one.since >= KEEP_IDLE).count();
+        idle.drain(..stale);
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { connection, since: now });
+        }
+    }
+}
+
+/// A connection on loan for one exchange.
+pub(super) struct Checkout {
+    connection: Connection,
+    home: Arc<Pool>,
+}
+
+impl Checkout {
+    pub(super) async fn send(
+        self,
+        request: Request<PromptBody>,
+    ) -> Result<Response<PooledBody>, SendFailure> {
+        self.connection.exchange(request, &self.home).await
+    }
+}
+
+impl Dial {
+    async fn connect(&self) -> Result<Connection, ConnectFailure> {
+        let tcp = self.connect_tcp().await?;
+        let stream = match &self.tls {
+            None => Stream::Tcp(tcp),
+            Some((connector, name)) => {
+                let tls = connector.connect(name.clone(), tcp).await;
+                Stream::Tls(Box::new(tls.map_err(|_| ConnectFailure::Tls)?))
+            }
+        };
+        let mut connection = Connection::open(stream).await.map_err(|_| ConnectFailure::Refused)?;
+        connection.ready().await.map_err(|_| ConnectFailure::Refused)?;
+        Ok(connection)
+    }
+
+    async fn connect_tcp(&self) -> Result<TcpStream, ConnectFailure> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+        let found: Vec<SocketAddr> = found.map_err(|_| ConnectFailure::Resolve)?.collect();
+        let allowed: Vec<SocketAddr> = match self.reach {
+            Reach::Anywhere => found.clone(),
+            Reach::Loopback => found.iter().copied().filter(|at| at.ip().is_loopback()).collect(),
+        };
+        if allowed.is_empty() && !found.is_empty() {
+            return Err(ConnectFailure::NotLoopback);
+        }
+        let tcp = TcpStream::connect(allowed.as_slice()).await;
+        let tcp = tcp.map_err(|_| ConnectFailure::Refused)?;
+        // Without it small writes may wait for an acknowledgement; a failure costs only latency.
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
+    }
+}

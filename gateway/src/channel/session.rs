@@ -1,0 +1,119 @@
+//! The record of one verification: what we saw of an upstream, and what it does and does not prove (ACI §8).
+//!
+//! Claims repeat the verdict and add nothing to it. What was not looked at is `unknown`; under supplied roots nothing
+//! is called proven by hardware, whatever the evidence looks like.
+
+use attest_core::tdx::{TcbStatus, TdxFacts};
+use attest_core::verdict::id;
+use attest_core::{
+    ChannelBinding, Claim, ClaimSource, Claims, Outcome, PROFILE_ID, RootOrigin, Session,
+    SessionError, SessionEvidence, SessionRecord, TrustedPeer, Verdict, to_hex,
+};
+use serde_json::{Map, Value, json};
+
+/// Which verifier, and which version of it, stands behind a session.
+const VERIFIER_ID: &str = concat!("sealgate/", env!("CARGO_PKG_VERSION"));
+
+/// The session for a peer. The same peer always gives the same document, hence the same id.
+pub(super) fn of_peer(peer: &TrustedPeer, upstream_name: &str, origin: &str) -> Result<Session, SessionError> {
+    let verdict = peer.verdict();
+    Session::new(SessionRecord {
+        upstream_name: upstream_name.to_owned(),
+        endpoint: Some(origin.to_owned()),
+        verifier_id: VERIFIER_ID.to_owned(),
+        established_at: verdict.at(),
+        expires_at: peer.expires_at(),
+        identity: Some(json!({
+            "workload_keyset_digest": peer.keyset_digest().to_string(),
+            "subject": peer.subject().map(ToString::to_string),
+        })),
+        channel_binding: vec![ChannelBinding::TlsSpki {
+            origin: origin.to_owned(),
+            spki_sha256: peer.spki(),
+        }],
+        claims: claims(verdict),
+        evidence: SessionEvidence {
+            content_type: "application/json".to_owned(),
+            bytes: peer.report_bytes().to_vec(),
+        },
+    })
+}
+
+fn claims(verdict: &Verdict) -> Claims {
+    let tdx = verdict.facts().tdx.as_ref();
+    Claims {
+        tee_attested: tee_attested(verdict),
+        tcb_up_to_date: tcb_up_to_date(verdict, tdx),
+        os_known_good: os_known_good(verdict),
+        gpu_attested: Claim::Unknown,
+        serving_software_known_good: Claim::Unknown,
+        model_weights_provenance: Claim::Unknown,
+        extra: extra(verdict, tdx),
+    }
+}
+
+/// Hardware stands behind a claim only if its vendor's root does.
+fn source(verdict: &Verdict) -> ClaimSource {
+    match verdict.root_origin() {
+        RootOrigin::Vendor => ClaimSource::HardwareProven,
+        RootOrigin::Supplied => ClaimSource::VerifierDerived,
+    }
+}
+
+fn tee_attested(verdict: &Verdict) -> Claim {
+    let roots = verdict.root_origin().in_words();
+    Claim::Asserted {
+        source: source(verdict),
+        reason: Some(format!("evidence verified, bound to this TLS key and to our nonce, {roots}")),
+    }
+}
+
+fn tcb_up_to_date(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Claim {
+    let Some(tcb) = tdx.and_then(|tdx| tdx.tcb.as_ref()) else { return Claim::Unknown };
+    let roots = verdict.root_origin().in_words();
+    let (source, reason) =
+        (source(verdict), Some(format!("the collateral says {}, {roots}", tcb.status)));
+    match tcb.status {
+        TcbStatus::UpToDate => Claim::Asserted { source, reason },
+        _ => Claim::Refuted { source, reason },
+    }
+}
+
+/// Firmware, kernel and initial file system were compared with references and are equal.
+fn os_known_good(verdict: &Verdict) -> Claim {
+    let passed = |id| verdict.check(id).is_some_and(|check| check.outcome == Outcome::Pass);
+    if ![id::TDX_MRTD, id::TDX_RTMR1, id::TDX_RTMR2].into_iter().all(passed) {
+        return Claim::Unknown;
+    }
+    Claim::Asserted {
+        source: ClaimSource::VerifierDerived,
+        reason: Some(format!(
+            "MRTD, RTMR1 and RTMR2 equal the references of policy \"{}\"",
+            verdict.policy_name()
+        )),
+    }
+}
+
+/// Facts that are no claims. These names are a contract: add, never rename (ACI §8.3).
+fn extra(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Map<String, Value> {
+    let mut extra = Map::from_iter([
+        ("profile".to_owned(), json!(PROFILE_ID)),
+        ("roots".to_owned(), json!(verdict.root_origin().as_str())),
+        ("policy_name".to_owned(), json!(verdict.policy_name())),
+        ("policy_digest".to_owned(), json!(verdict.policy_digest().to_string())),
+    ]);
+    if let Some(report) = &verdict.facts().report {
+        extra.insert("retention_mode".to_owned(), json!(report.retention_mode));
+    }
+    if let Some(tdx) = tdx {
+        extra.insert("mrtd".to_owned(), json!(to_hex(&tdx.body.mrtd)));
+        for (name, rtmr) in ["rtmr0", "rtmr1", "rtmr2", "rtmr3"].into_iter().zip(&tdx.body.rtmr) {
+            extra.insert(name.to_owned(), json!(to_hex(rtmr)));
+        }
+        if let Some(tcb) = &tdx.tcb {
+            extra.insert("tcb_status".to_owned(), json!(tcb.status.as_str()));
+            extra.insert("advisory_ids".to_owned(), json!(tcb.advisories));
+        }
+    }
+    extra
+}

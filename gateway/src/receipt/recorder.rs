@@ -1,0 +1,245 @@
+//! One request's record, from admission to the last byte.
+
+use attest_core::{
+    BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime,
+};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{CutShort, Ending, Store};
+use crate::Clock;
+use crate::admit::{AdmittedRequest, Caller, Endpoint};
+use crate::config::Name;
+use crate::epoch::Epoch;
+use crate::ledger::{Ledger, Outcome, UsageRow};
+use crate::metrics::Metrics;
+use crate::relay::Usage;
+
+/// An upstream that was tried before the one that decided the request.
+const PASSED_OVER: &str = "sealgate.upstream.passed_over";
+/// The response did not go out whole.
+const INCOMPLETE: &str = "sealgate.response.incomplete";
+
+/// Where a finished record goes.
+#[derive(Clone)]
+pub struct Tools {
+    pub receipts: Arc<Store>,
+    pub ledger: Arc<Ledger>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Collects what happens to a request. Dropped without an [`Ending`], it records that the caller went away.
+pub struct Recorder(Option<Box<Open>>);
+
+struct Open {
+    tools: Tools,
+    epoch: Arc<Epoch>,
+    receipt_id: String,
+    caller: Caller,
+    endpoint: Endpoint,
+    stream: bool,
+    admitted_at: UnixTime,
+    begun: Instant,
+    bytes_in: u64,
+    model: Option<Name>,
+    /// The client's word for it: the id or an alias.
+    asked_for: Option<Name>,
+    received: Sha256Digest,
+    passed_over: Vec<Event>,
+    verification: Option<Event>,
+    upstream: Option<Name>,
+    forwarded: Option<Sha256Digest>,
+    status: u16,
+    emitted: BodyHasher,
+    bytes_out: u64,
+    first_byte: Option<Duration>,
+    chat_id: Option<String>,
+    usage: Usage,
+}
+
+impl Recorder {
+    /// Begins the record of an admitted request.
+    pub fn begin(tools: &Tools, request: &AdmittedRequest) -> Self {
+        Self(Some(Box::new(Open {
+            tools: tools.clone(),
+            epoch: Arc::clone(&request.epoch),
+            receipt_id: request.receipt_id.clone(),
+            caller: request.caller.clone(),
+            endpoint: request.endpoint,
+            stream: request.fields.stream,
+            admitted_at: request.admitted_at,
+            begun: Instant::now(),
+            bytes_in: request.prompt.len() as u64,
+            model: None,
+            asked_for: None,
+            received: request.received_hash,
+            passed_over: Vec::new(),
+            verification: None,
+            upstream: None,
+            forwarded: None,
+            status: 0,
+            emitted: BodyHasher::new(),
+            bytes_out: 0,
+            first_byte: None,
+            chat_id: None,
+            usage: Usage::default(),
+        })))
+    }
+
+    /// The configured model, and the configured name by which it was asked for.
+    pub fn routed(&mut self, model: &Name, asked_for: &Name) {
+        self.note(|open| {
+            open.model = Some(model.clone());
+            open.asked_for = Some(asked_for.clone());
+        });
+    }
+
+    /// An upstream that could not serve, before another was tried.
+    pub fn passed_over(&mut self, upstream: &Name, reason: &str) {
+        let event = json!({ "type": PASSED_OVER, "upstream_name": upstream.as_str(), "reason": reason });
+        self.note(|open| open.passed_over.extend(own_event(event)));
+    }
+
+    /// The upstream in use was verified, in this session.
+    pub fn verified(&mut self, required: bool, upstream_model: &Name, session_id: SessionId) {
+        let model_id = upstream_model.to_string();
+        self.note(|open| {
+            open.verification = Some(Event::UpstreamVerified { required, model_id, session_id });
+        });
+    }
+
+    /// No session stands behind this request: the verification failed, or there was none.
+    pub fn unverified(&mut self, required: bool, upstream_model: &str, reason: &str, upstream: Option<&Name>) {
+        let event = Event::UpstreamFailed {
+            required,
+            model_id: upstream_model.to_owned(),
+            reason: reason.to_owned(),
+            upstream_name: upstream.map(ToString::to_string),
+        };
+        self.note(|open| open.verification = Some(event));
+    }
+
+    /// These bytes are about to leave for this upstream.
+    pub fn forwarding(&mut self, upstream: &Name, body: Sha256Digest) {
+        self.note(|open| {
+            open.upstream = Some(upstream.clone());
+            open.forwarded = Some(body);
+        });
+    }
+
+    /// They did not leave after all.
+    pub fn not_forwarded(&mut self) {
+        self.note(|open| open.forwarded = None);
+    }
+
+    /// The status the caller is given.
+    pub fn answering(&mut self, status: u16) {
+        self.note(|open| open.status = status);
+    }
+
+    /// Bytes of the response body that are handed to the connection now.
+    pub fn emitting(&mut self, bytes: &[u8]) {
+        self.note(|open| {
+            if open.first_byte.is_none() {
+                open.first_byte = Some(open.begun.elapsed());
+            }
+            open.bytes_out += bytes.len() as u64;
+            open.emitted.update(bytes);
+        });
+    }
+
+    /// What the response said about itself.
+    pub fn metered(&mut self, chat_id: Option<&str>, usage: Usage) {
+        self.note(|open| {
+            open.chat_id = chat_id.map(str::to_owned);
+            open.usage = usage;
+        });
+    }
+
+    /// Signs and files the record. Later calls do nothing.
+    pub fn finish(&mut self, ending: Ending) {
+        if let Some(open) = self.0.take() {
+            open.file(ending);
+        }
+    }
+
+    fn note(&mut self, change: impl FnOnce(&mut Open)) {
+        if let Some(open) = &mut self.0 {
+            change(open);
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.finish(Ending::CutShort(CutShort::ConnectionClosed));
+    }
+}
+
+impl Open {
+    fn file(self, ending: Ending) {
+        let tools = self.tools.clone();
+        let key_digest = self.caller.key_digest;
+        let epoch = Arc::clone(&self.epoch);
+        let row = self.usage_row(ending.outcome());
+        tools.receipts.put(&self.receipt(ending).sign(&epoch.signing_key), key_digest);
+        tools.metrics.request(&row);
+        tools.ledger.record_usage(row);
+    }
+
+    fn usage_row(&self, outcome: Outcome) -> UsageRow {
+        UsageRow {
+            at: self.admitted_at,
+            receipt_id: self.receipt_id.clone(),
+            key_id: Arc::clone(&self.caller.key_id),
+            tenant: self.caller.tenant.clone(),
+            model: self.model.clone(),
+            upstream: self.upstream.clone(),
+            endpoint: self.endpoint,
+            stream: self.stream,
+            status: self.status,
+            prompt_tokens: self.usage.prompt_tokens,
+            completion_tokens: self.usage.completion_tokens,
+            latency: self.begun.elapsed(),
+            first_byte: self.first_byte,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            outcome,
+        }
+    }
+
+    fn receipt(self, ending: Ending) -> ReceiptBody {
+        let retention = &self.epoch.retention;
+        let mut events = Vec::with_capacity(6);
+        events.push(Event::RequestReceived { body_hash: self.received });
+        events.push(Event::PolicyApplied {
+            retention: retention.digest,
+            mode: retention.mode.as_str().to_owned(),
+            epoch: self.epoch.number,
+        });
+        events.extend(self.passed_over);
+        events.extend(self.verification);
+        events.extend(self.forwarded.map(|body_hash| Event::RequestForwarded { body_hash }));
+        events.push(Event::ResponseReturned { body_hash: self.emitted.finish() });
+        if let Ending::CutShort(cut) = ending {
+            events.extend(own_event(json!({ "type": INCOMPLETE, "reason": cut.reason() })));
+        }
+        ReceiptBody {
+            receipt_id: self.receipt_id,
+            chat_id: self.chat_id,
+            model: self.asked_for.map(|name| name.to_string()),
+            keyset_digest: self.epoch.keyset_digest,
+            endpoint: self.endpoint.path().to_owned(),
+            method: "POST".to_owned(),
+            served_at: self.tools.clock.now(),
+            events,
+        }
+    }
+}
+
+/// Our own event types are well formed by construction; one that were not is left out rather than fatal.
+fn own_event(value: serde_json::Value) -> Option<Event> {
+    OtherEvent::new(value).ok().map(Event::Other)
+}

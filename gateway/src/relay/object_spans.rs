@@ -1,0 +1,166 @@
+//! Where the members of a JSON object lie in its text.
+//!
+//! Admission has already parsed the body, so this only has to find edges, not judge syntax: on text that is not an
+//! object it answers `None` rather than guess.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// One member: its decoded name and where `"name": value` lies.
+pub struct MemberSpan<'a> {
+    pub name: Cow<'a, str>,
+    pub whole: Range<usize>,
+    pub value: Range<usize>,
+}
+
+/// An object's members in order, with the positions just inside its braces.
+pub struct ObjectSpans<'a> {
+    pub members: Vec<MemberSpan<'a>>,
+    pub inside: Range<usize>,
+}
+
+/// Finds the members of the object that begins at `at` (after optional white space).
+pub fn object_spans(text: &[u8], at: usize) -> Option<ObjectSpans<'_>> {
+    let mut cursor = Cursor { text, at };
+    cursor.skip_space();
+    cursor.take(b'{')?;
+    let open = cursor.at;
+    let mut members = Vec::new();
+    cursor.skip_space();
+    if cursor.peek() != Some(b'}') {
+        loop {
+            members.push(cursor.member()?);
+            cursor.skip_space();
+            if cursor.take(b',').is_none() {
+                break;
+            }
+            cursor.skip_space();
+        }
+    }
+    let close = cursor.at;
+    cursor.take(b'}')?;
+    Some(ObjectSpans { members, inside: open..close })
+}
+
+struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn member(&mut self) -> Option<MemberSpan<'a>> {
+        let start = self.at;
+        let name = self.name()?;
+        self.skip_space();
+        self.take(b':')?;
+        self.skip_space();
+        let value = self.at;
+        self.skip_value()?;
+        Some(MemberSpan { name, whole: start..self.at, value: value..self.at })
+    }
+
+    fn name(&mut self) -> Option<Cow<'a, str>> {
+        let start = self.at;
+        self.skip_string()?;
+        let quoted = self.text.get(start..self.at)?;
+        if quoted.contains(&b'\\') {
+            return serde_json::from_slice::<String>(quoted).ok().map(Cow::Owned);
+        }
+        let inside = quoted.get(1..quoted.len().checked_sub(1)?)?;
+        std::str::from_utf8(inside).ok().map(Cow::Borrowed)
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        self.take(b'"')?;
+        loop {
+            let stop = memchr::memchr2(b'"', b'\\', self.text.get(self.at..)?)?;
+            self.at += stop + 1;
+            if self.text.get(self.at - 1) == Some(&b'"') {
+                return Some(());
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Skips a value without recursion: depth is a counter, so deep nesting cannot exhaust the stack.
+    fn skip_value(&mut self) -> Option<()> {
+        let mut depth = 0usize;
+        loop {
+            match self.peek()? {
+                b'"' => self.skip_string()?,
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' if depth > 0 => self.at += 1,
+                b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => return None,
+                _ => self.skip_scalar(),
+            }
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    fn skip_scalar(&mut self) {
+        let is_scalar = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        self.at += 1;
+        while self.peek().is_some_and(is_scalar) {
+            self.at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn members_are_found_with_their_decoded_names() {
+        let text = br#" { "a" : 1 , "\u0062" :[{"x":"}]\""},2] ,"c":"\\"} "#;
+        let found = object_spans(text, 0).expect("an object");
+        let shown: Vec<(&str, &str)> = found
+            .members
+            .iter()
+            .map(|member| {
+                (&*member.name, std::str::from_utf8(&text[member.value.clone()]).expect("utf-8"))
+            })
+            .collect();
+        assert_eq!(shown, [("a", "1"), ("b", r#"[{"x":"}]\""},2]"#), ("c", r#""\\""#)]);
+        assert_eq!(text[found.inside.start - 1], b'{');
+        assert_eq!(text[found.inside.end], b'}');
+    }
+
+    #[test]
+    fn what_is_not_an_object_is_refused() {
+        for text in ["", " ", "[]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":}", "{a:1}", "\"{}\"", "{\"a\":\"", "{\"a\":1 2}"] {
+            assert!(object_spans(text.as_bytes(), 0).is_none(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0usize..220) {
+            let _ = object_spans(&bytes, at);
+        }
+    }
+}

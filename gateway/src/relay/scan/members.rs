@@ -1,0 +1,333 @@
+//! Reads two top-level members, `id` and `usage`, from a JSON object that is only passing by.
+//!
+//! It sees each byte once, in whatever pieces the network makes, and holds at most the two captured values.
+//! It follows string and nesting structure exactly, so nothing a model writes *inside* a string or a nested
+//! object can pose as the response's own `id` or `usage`. What it cannot read (an escaped key, an over-long
+//! value) it leaves out; it never refuses, since a response is relayed whether or not it can be metered.
+
+use memchr::memchr2;
+
+/// The longest response id worth remembering. Identifiers in use are around forty bytes.
+pub const MAX_ID: usize = 128;
+/// The longest `usage` object captured.
+pub const MAX_USAGE: usize = 4096;
+/// Both keys of interest are shorter than this; a longer key cannot be one of them.
+const MAX_KEY: usize = 8;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// At depth one: the next string is a member name.
+    Name,
+    /// At depth one: the member's value comes next.
+    Value,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InString {
+    Name,
+    /// The value of a top-level `id`.
+    Id,
+    /// Any other string.
+    Other,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Id,
+    Usage,
+    Other,
+}
+
+/// Incremental reader of one JSON value at a time; [`Members::restart`] readies it for the next.
+pub struct Members {
+    depth: u32,
+    opened_with_brace: bool,
+    string: Option<InString>,
+    escaped: bool,
+    expect: Expect,
+    member: Member,
+    name: [u8; MAX_KEY],
+    name_len: usize,
+    complete: bool,
+    capturing_usage: bool,
+    pending: Vec<u8>,
+    id: Option<String>,
+    usage: Option<Vec<u8>>,
+}
+
+impl Default for Members {
+    fn default() -> Self {
+        Self {
+            depth: 0,
+            opened_with_brace: false,
+            string: None,
+            escaped: false,
+            expect: Expect::Name,
+            member: Member::Other,
+            name: [0; MAX_KEY],
+            name_len: 0,
+            complete: false,
+            capturing_usage: false,
+            pending: Vec::new(),
+            id: None,
+            usage: None,
+        }
+    }
+}
+
+impl Members {
+    /// Forgets the position, keeps what was captured: the next byte begins a new value.
+    pub fn restart(&mut self) {
+        self.depth = 0;
+        self.opened_with_brace = false;
+        self.string = None;
+        self.escaped = false;
+        self.expect = Expect::Name;
+        self.member = Member::Other;
+        self.name_len = 0;
+        self.complete = false;
+        self.capturing_usage = false;
+        self.pending.clear();
+    }
+
+    /// The first top-level `id` seen, if it looks like an identifier.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The exact bytes of the latest top-level `usage` object.
+    pub fn usage(&self) -> Option<&[u8]> {
+        self.usage.as_deref()
+    }
+
+    /// Whether the current value's brackets have all been closed.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Takes the next bytes.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            at += match self.string {
+                Some(kind) => self.in_string(kind, rest),
+                None => self.outside(rest),
+            };
+        }
+    }
+
+    /// Consumes bytes of a string up to its end, its next escape, or the end of this piece.
+    fn in_string(&mut self, kind: InString, rest: &[u8]) -> usize {
+        if self.escaped {
+            self.escaped = false;
+            self.keep(kind, rest.get(..1).unwrap_or_default());
+            return 1;
+        }
+        let Some(stop) = memchr2(b'"', b'\\', rest) else {
+            self.keep(kind, rest);
+            return rest.len();
+        };
+        let (inside, closing) = rest.split_at(stop);
+        self.keep(kind, inside);
+        if closing.first() == Some(&b'\\') {
+            self.escaped = true;
+            self.keep(kind, b"\\");
+        } else {
+            self.string = None;
+            if self.capturing_usage {
+                self.capture(b"\"");
+            }
+            self.close_string(kind);
+        }
+        stop + 1
+    }
+
+    fn close_string(&mut self, kind: InString) {
+        match kind {
+            InString::Name => {
+                self.member = match self.name.get(..self.name_len) {
+                    Some(b"id") => Member::Id,
+                    Some(b"usage") => Member::Usage,
+                    _ => Member::Other,
+                };
+            }
+            InString::Id => {
+                let found = std::mem::take(&mut self.pending);
+                if self.id.is_none() && is_identifier(&found) {
+                    self.id = String::from_utf8(found).ok();
+                }
+            }
+            InString::Other => {}
+        }
+    }
+
+    /// Bytes inside a string: names and ids are collected (an escape makes them unrecognisable on purpose).
+    fn keep(&mut self, kind: InString, bytes: &[u8]) {
+        match kind {
+            InString::Name => {
+                for byte in bytes {
+                    if let Some(slot) = self.name.get_mut(self.name_len) {
+                        *slot = *byte;
+                    }
+                    self.name_len = self.name_len.saturating_add(1);
+                }
+            }
+            InString::Id => {
+                let room = (MAX_ID + 1).saturating_sub(self.pending.len());
+                self.pending
+                    .extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
+            }
+            InString::Other if self.capturing_usage => self.capture(bytes),
+            InString::Other => {}
+        }
+    }
+
+    /// Consumes bytes outside strings up to and including the next structural one.
+    fn outside(&mut self, rest: &[u8]) -> usize {
+        let stop = rest
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']' | b',' | b':'));
+        let taken = stop.map_or(rest.len(), |stop| stop + 1);
+        if self.capturing_usage {
+            self.capture(rest.get(..taken).unwrap_or_default());
+        }
+        if let Some(byte) = stop.and_then(|stop| rest.get(stop)) {
+            self.structural(*byte);
+        }
+        taken
+    }
+
+    fn structural(&mut self, byte: u8) {
+        match byte {
+            b'"' => self.open_string(),
+            b'{' | b'[' => self.open_bracket(byte),
+            b'}' | b']' => self.close_bracket(),
+            b',' if self.depth == 1 => self.expect = Expect::Name,
+            b':' if self.depth == 1 => self.expect = Expect::Value,
+            _ => {}
+        }
+    }
+
+    fn open_string(&mut self) {
+        let top = self.depth == 1 && self.opened_with_brace;
+        self.string = Some(if top && self.expect == Expect::Name {
+            self.name_len = 0;
+            InString::Name
+        } else if top && self.member == Member::Id {
+            self.pending.clear();
+            InString::Id
+        } else {
+            InString::Other
+        });
+    }
+
+    fn open_bracket(&mut self, byte: u8) {
+        if self.depth == 0 {
+            self.opened_with_brace = byte == b'{';
+        }
+        let usage = self.depth == 1
+            && self.opened_with_brace
+            && self.expect == Expect::Value
+            && self.member == Member::Usage
+            && byte == b'{';
+        if usage {
+            self.capturing_usage = true;
+            self.pending.clear();
+            self.capture(b"{");
+        }
+        self.depth = self.depth.saturating_add(1);
+    }
+
+    fn close_bracket(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        if self.depth == 0 {
+            self.complete = true;
+        }
+        if self.depth == 1 && self.capturing_usage {
+            self.capturing_usage = false;
+            self.usage = Some(std::mem::take(&mut self.pending));
+        }
+    }
+
+    fn capture(&mut self, bytes: &[u8]) {
+        if self.pending.len() + bytes.len() > MAX_USAGE {
+            self.capturing_usage = false;
+            self.pending = Vec::new();
+        } else {
+            self.pending.extend_from_slice(bytes);
+        }
+    }
+}
+
+/// An id goes into receipts and rows, so only what is plainly an identifier is taken.
+fn is_identifier(bytes: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    !bytes.is_empty() && bytes.len() <= MAX_ID && bytes.iter().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> (Option<String>, Option<String>, bool) {
+        let mut members = Members::default();
+        members.feed(json.as_bytes());
+        let usage = members.usage().map(|u| String::from_utf8_lossy(u).into_owned());
+        (members.id().map(str::to_owned), usage, members.is_complete())
+    }
+
+    #[test]
+    fn top_level_id_and_usage_are_read() {
+        let (id, usage, complete) = read(
+            r#" { "id" : "chatcmpl-1", "choices":[{"id":"x","usage":{"a":1}}], "usage" : {"prompt_tokens": 3, "d":{"x":[1,{"s":"}"}]}} } "#,
+        );
+        assert_eq!(id.as_deref(), Some("chatcmpl-1"));
+        assert_eq!(usage.as_deref(), Some(r#"{"prompt_tokens": 3, "d":{"x":[1,{"s":"}"}]}}"#));
+        assert!(complete);
+    }
+
+    #[test]
+    fn text_inside_strings_and_nested_objects_cannot_pose_as_members() {
+        for json in [
+            r#"{"content":"\"id\":\"spoof\",\"usage\":{\"prompt_tokens\":9}"}"#,
+            r#"{"content":"x \"usage","d":{"prompt_tokens":1},"y":"\\\"id"}"#,
+            r#"{"choices":[{"id":"inner","usage":{"prompt_tokens":9}}]}"#,
+            r#"[{"id":"inner","usage":{"prompt_tokens":9}}]"#,
+            r#"["id","x","usage",{"prompt_tokens":9}]"#,
+            r#"{"x":"id","y":"usage"}"#,
+        ] {
+            assert_eq!(read(json), (None, None, true), "{json}");
+        }
+    }
+
+    #[test]
+    fn values_of_other_types_or_odd_shape_are_left_out() {
+        let long = "x".repeat(MAX_ID + 1);
+        for json in [
+            r#"{"id":17,"usage":null}"#.to_owned(),
+            r#"{"id":null,"usage":[1]}"#.to_owned(),
+            r#"{"id":{"id":"a"},"usage":"many"}"#.to_owned(),
+            r#"{"\u0069d":"escaped-name"}"#.to_owned(),
+            r#"{"id":"has space"}"#.to_owned(),
+            r#"{"id":"esc\u0061pe"}"#.to_owned(),
+            r#"{"id":""}"#.to_owned(),
+            format!(r#"{{"id":"{long}"}}"#),
+            format!(r#"{{"usage":{{"x":"{}"}}}}"#, "y".repeat(MAX_USAGE)),
+        ] {
+            assert_eq!(read(&json), (None, None, true), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_value_is_not_complete() {
+        for json in ["", "{", r#"{"id":"a""#, r#"{"id":"a"},"#.trim_end_matches("},"), r#"{"s":"}"#] {
+            assert!(!read(json).2, "{json}");
+        }
+    }
+
+    #[test]
+    fn usage_keeps_strings_with_escapes_whole() {
+        let (_, usage, _) = read(r#"{"usage":{"note":"a\"b\\","n":1},"id":"q"}"#);
+        assert_eq!(usage.as_deref(), Some(r#"{"note":"a\"b\\","n":1}"#));
+    }
+}

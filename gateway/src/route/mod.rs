@@ -1,0 +1,197 @@
+//! Which upstreams may serve which model, decided once per epoch.
+//!
+//! [`Routes::build`] turns the configuration into routes and refuses those that would let a flagged model out: in
+//! aggregator mode each candidate of a confidential model is an enclave; in direct mode every candidate is an engine
+//! on this machine. What a candidate is, is its type; nothing later can change it.
+//!
+//! Dropping the routes ends their upstream connections' upkeep; requests under way keep what they hold.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use attest_core::{Serving, Session};
+use serde_json::{Value, json};
+
+use crate::Clock;
+use crate::channel::{
+    BuildError, Builder, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
+};
+use crate::config::{Config, Model, Name, Upstream};
+use crate::ledger::Ledger;
+
+/// What a model's prompt may be sent to.
+pub enum Candidate {
+    /// An enclave, reached on the key its evidence was accepted for.
+    Verified(VerifiedUpstream),
+    /// The engine inside this very machine.
+    Local(LocalEngine),
+    /// No evidence; only for models nobody flagged.
+    Plain(PlainUpstream),
+}
+
+impl Candidate {
+    pub fn name(&self) -> &Name {
+        match self {
+            Candidate::Verified(upstream) => upstream.name(),
+            Candidate::Local(engine) => engine.reached().name(),
+            Candidate::Plain(upstream) => upstream.reached().name(),
+        }
+    }
+
+    /// What this candidate calls the model.
+    pub fn model(&self) -> &Name {
+        match self {
+            Candidate::Verified(upstream) => upstream.model(),
+            Candidate::Local(engine) => engine.reached().model(),
+            Candidate::Plain(upstream) => upstream.reached().model(),
+        }
+    }
+}
+
+/// One model and its candidates, in order of preference.
+pub struct Route {
+    pub model: Name,
+    pub confidential: bool,
+    pub serving: Serving,
+    pub candidates: Vec<Candidate>,
+}
+
+impl Route {
+    /// The current sessions of this route's enclaves.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        self.enclaves().flat_map(|enclave| enclave.sessions()).collect()
+    }
+
+    fn enclaves(&self) -> impl Iterator<Item = &Arc<Enclave>> {
+        self.candidates.iter().filter_map(|candidate| match candidate {
+            Candidate::Verified(upstream) => Some(upstream.enclave()),
+            Candidate::Local(_) | Candidate::Plain(_) => None,
+        })
+    }
+}
+
+/// Why a model cannot be routed as configured.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RouteError {
+    #[error("model {model}: upstream {upstream}: {source}")]
+    Upstream { model: Name, upstream: Name, source: BuildError },
+    #[error("model {model} is confidential, but nothing says how its upstreams are to be judged")]
+    NoAttestation { model: Name },
+    #[error("{name} names more than one model")]
+    Ambiguous { name: Name },
+}
+
+/// Every route of one epoch.
+pub struct Routes {
+    by_name: HashMap<Name, Arc<Route>>,
+    /// In the order of the configuration.
+    routes: Vec<Arc<Route>>,
+    enclaves: Vec<Arc<Enclave>>,
+    _upkeep: Vec<OwnedTask>,
+}
+
+impl Routes {
+    /// Sets everything up and begins to verify the enclaves. Needs a running executor.
+    pub fn build(
+        config: &Config,
+        ledger: Arc<Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RouteError> {
+        let mut builder = Builder::new(&config.timeouts, ledger, clock);
+        let mut routes = Vec::with_capacity(config.models.len());
+        let mut by_name = HashMap::new();
+        for model in &config.models {
+            let route = Arc::new(route(model, config.server.mode, &mut builder)?);
+            for name in std::iter::once(&model.id).chain(&model.aliases) {
+                if by_name.insert(name.clone(), Arc::clone(&route)).is_some() {
+                    return Err(RouteError::Ambiguous { name: name.clone() });
+                }
+            }
+            routes.push(route);
+        }
+        let (enclaves, upkeep) = builder.finish();
+        Ok(Self { by_name, routes, enclaves, _upkeep: upkeep })
+    }
+
+    /// The route for a model id or alias.
+    pub fn find(&self, model: &str) -> Option<&Arc<Route>> {
+        self.by_name.get(model)
+    }
+
+    /// The route for a model id or alias, and the configured spelling of that name.
+    pub fn lookup(&self, model: &str) -> Option<(&Name, &Arc<Route>)> {
+        self.by_name.get_key_value(model)
+    }
+
+    /// Every name a client may use with the model it stands for: ids first, each followed by its aliases.
+    pub fn names(&self) -> Vec<(&Name, &Route)> {
+        let mut names: Vec<_> = self.by_name.iter().map(|(name, route)| (name, route.as_ref())).collect();
+        let position = |route: &Route| self.routes.iter().position(|known| std::ptr::eq(known.as_ref(), route));
+        names.sort_by_key(|(name, route)| (position(route), **name != route.model, (*name).clone()));
+        names
+    }
+
+    /// The body of `GET /v1/models`. `created` is a constant: we do not know when a model was made.
+    pub fn models(&self) -> Value {
+        let data: Vec<Value> = self.names().into_iter().map(|(name, _)| model_object(name)).collect();
+        json!({ "object": "list", "data": data })
+    }
+
+    /// The body of `GET /v1/models/{model}`.
+    pub fn model(&self, name: &str) -> Option<Value> {
+        self.by_name.get_key_value(name).map(|(name, _)| model_object(name))
+    }
+
+    /// Current sessions, of one upstream label and of the upstreams behind one model if so asked (ACI §8.1).
+    pub fn sessions(&self, upstream_name: Option<&str>, model: Option<&str>) -> Vec<Arc<Session>> {
+        let of_model = |enclave: &Arc<Enclave>| {
+            let Some(model) = model else { return true };
+            let route = self.find(model);
+            route.is_some_and(|route| route.enclaves().any(|behind| Arc::ptr_eq(behind, enclave)))
+        };
+        self.enclaves
+            .iter()
+            .filter(|enclave| upstream_name.is_none_or(|name| **enclave.name() == *name))
+            .filter(|enclave| of_model(enclave))
+            .flat_map(|enclave| enclave.sessions())
+            .collect()
+    }
+}
+
+fn model_object(name: &Name) -> Value {
+    json!({ "id": name.as_str(), "object": "model", "created": 0, "owned_by": "sealgate" })
+}
+
+fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<Route, RouteError> {
+    let candidates = model
+        .upstreams
+        .iter()
+        .map(|upstream| candidate(model, upstream, serving, builder))
+        .collect::<Result<_, _>>()?;
+    Ok(Route { model: model.id.clone(), confidential: model.confidential, serving, candidates })
+}
+
+fn candidate(
+    model: &Model,
+    upstream: &Upstream,
+    serving: Serving,
+    builder: &mut Builder<'_>,
+) -> Result<Candidate, RouteError> {
+    let built = match (serving, model.confidential, &model.attestation) {
+        (Serving::Direct, _, _) => builder.local(upstream, &model.id).map(Candidate::Local),
+        (Serving::Aggregator, _, Some(trust)) => {
+            builder.verified(upstream, &model.id, trust).map(Candidate::Verified)
+        }
+        (Serving::Aggregator, true, None) => {
+            return Err(RouteError::NoAttestation { model: model.id.clone() });
+        }
+        (Serving::Aggregator, false, None) => {
+            builder.plain(upstream, &model.id).map(Candidate::Plain)
+        }
+    };
+    built.map_err(|source| RouteError::Upstream {
+        model: model.id.clone(),
+        upstream: upstream.name.clone(),
+        source,
+    })
+}
