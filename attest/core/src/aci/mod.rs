@@ -17,23 +17,26 @@ mod evidence;
 mod keys;
 mod keyset;
 mod keyset_rules;
-pub mod receipt;
-pub mod report;
-pub mod session;
+mod receipt;
+mod report;
+mod session;
 mod statement;
 
 pub use document::DocumentError;
 pub use evidence::{CpuEvidence, DeviceEvidence, EvidenceBundle, TeeType};
 pub use keys::{KeyError, SignatureInvalid, SigningKey, VerifyingKey};
-pub use keyset::{Keyset, PublicKeyEntry, TlsKeyEntry};
+pub use keyset::{Keyset, MAX_KEYSET_BYTES, PublicKeyEntry, TlsKeyEntry};
 pub use keyset_rules::{KeyRole, KeysetError};
 pub use receipt::{
-    Event, OtherEvent, Receipt, ReceiptBody, ReceiptError, Upstream, VerifiedReceipt,
+    Event, MAX_RECEIPT_BYTES, OtherEvent, Receipt, ReceiptBody, ReceiptError, Upstream,
+    VerifiedReceipt,
 };
-pub use report::{Report, ReportError, Serving, SourceProvenance, UnsignedReport};
+pub use report::{
+    MAX_REPORT_BYTES, Report, ReportError, Serving, SourceProvenance, UnsignedReport,
+};
 pub use session::{
-    ChannelBinding, Claim, ClaimSource, Claims, Session, SessionError, SessionEvidence,
-    SessionRecord,
+    ChannelBinding, Claim, ClaimSource, Claims, MAX_SESSION_BYTES, Session, SessionError,
+    SessionEvidence, SessionRecord,
 };
 pub use statement::Statement;
 

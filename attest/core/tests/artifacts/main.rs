@@ -1,0 +1,13 @@
+//! The ACI/1 artifacts and the profile `sealgate/1`, through the public interface only.
+
+mod bit_flips;
+mod encodings;
+mod error_names;
+mod fixtures;
+mod keys;
+mod limits;
+mod properties;
+mod recorded;
+mod second_basics;
+mod second_documents;
+mod second_script;
