@@ -1,1 +1,66 @@
-//! verifier
+//! `sealgate-verify`: gathers inputs, lets `attest_core` judge them, and shows the verdict.
+//!
+//! It makes no check of its own: what is genuine, wanted and bound is decided in the core, which
+//! the gateway uses too. Exit codes: 0 accepted, 10 rejected, 20 unsupported, 30 malformed input,
+//! 1 could not be done, 2 wrong usage.
+
+pub mod audit;
+pub mod cli;
+pub mod commands;
+pub mod failure;
+pub mod inputs;
+pub mod judged;
+pub mod proxy;
+pub mod render;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::{Failure, exit};
+
+/// Parses the arguments, runs the command, and turns its outcome into an exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(told) => {
+            let code = if told.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::ACCEPTED
+            };
+            let _ = told.print();
+            return ExitCode::from(code);
+        }
+    };
+    match dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            eprintln!("sealgate-verify: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Endpoint(args) => block_on(commands::endpoint::run(args)),
+        Command::Report(args) => block_on(commands::report::run(args)),
+        Command::Receipt(args) => block_on(commands::receipt::run(args)),
+        Command::Session(args) => commands::session::run(&args),
+        Command::Quote(args) => block_on(commands::quote::run(args)),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Proxy(args) => block_on(proxy::run(args)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Internal(format!("cannot start: {}", e.kind())))?
+        .block_on(work)
+}

@@ -1,1 +1,7 @@
-fn main() {}
+//! `sealgate-verify`: everything is in the library, so that tests can run it in-process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealgate_verify::run(std::env::args_os())
+}

@@ -1,0 +1,128 @@
+//! `endpoint`: a fresh nonce, the report and the TLS key on one connection, one verdict.
+
+use attest_channel::{ChannelError, Dialer, Origin, Timeouts};
+use attest_core::{Appraisal, Channel, CpuEvidence, Decision, Freshness, Report, to_base64};
+
+use super::{Conclusion, fetch_collateral};
+use crate::cli::EndpointArgs;
+use crate::failure::Failure;
+use crate::inputs::{self, Judge};
+use crate::judged::Judged;
+
+/// What one visit to a service brought back.
+pub struct Visit {
+    pub report: Vec<u8>,
+    pub certificate_der: Vec<u8>,
+    pub appraisal: Appraisal,
+}
+
+pub async fn run(args: EndpointArgs) -> Result<u8, Failure> {
+    let mut judge = Judge::from_args(&args.judge)?;
+    let visit = visit(
+        &args.url,
+        &mut judge,
+        args.judge.at.is_some(),
+        args.fetch.fetch_collateral.as_deref(),
+    )
+    .await?;
+    if let Some(path) = &args.save_report {
+        inputs::write(path, &visit.report)?;
+    }
+    let verdict = visit.appraisal.verdict();
+    let judged = Judged {
+        verdict,
+        policy: judge.policy_origin,
+        subject: &args.url,
+    };
+    let accepted = judged.decision() == Decision::Accepted;
+    if let (Some(path), true) = (&args.save_cert, accepted) {
+        inputs::write(path, pem(&visit.certificate_der).as_bytes())?;
+    }
+    Ok(Conclusion {
+        judged,
+        json: args.output.json,
+        draft_policy: args.print_policy,
+    }
+    .show())
+}
+
+/// Challenges the service and judges what it says, for the key of this very connection.
+pub async fn visit(
+    url: &str,
+    judge: &mut Judge,
+    time_is_stated: bool,
+    fetch_from: Option<&str>,
+) -> Result<Visit, Failure> {
+    let origin = Origin::parse(url).map_err(|e| Failure::Usage(format!("{url}: {e}")))?;
+    let nonce = inputs::fresh_nonce()?;
+    let unreachable = |e: ChannelError| Failure::Unreachable(format!("{url}: {e}"));
+    let mut connection = Dialer::new(Timeouts::default())
+        .dial(&origin)
+        .await
+        .map_err(unreachable)?;
+    let report = connection.fetch_report(&nonce).await.map_err(unreachable)?;
+    if let Some(base_url) = fetch_from {
+        supply_collateral(judge, &report, base_url).await?;
+    }
+    if !time_is_stated {
+        judge.now = inputs::time(None)?;
+    }
+    let channel = Channel::Tls {
+        spki: connection.spki(),
+        host: origin.host(),
+    };
+    let appraisal = judge
+        .appraiser()
+        .report(&report, Freshness::Challenged(nonce), channel);
+    Ok(Visit {
+        report,
+        certificate_der: connection.certificate_der().to_owned(),
+        appraisal,
+    })
+}
+
+/// Fetches collateral for the report's quote, if it has one. A report that cannot be read is left
+/// to the verdict to name.
+pub async fn supply_collateral(
+    judge: &mut Judge,
+    report: &[u8],
+    base_url: &str,
+) -> Result<(), Failure> {
+    let Ok(parsed) = Report::parse(report) else {
+        return Ok(());
+    };
+    let CpuEvidence::Tdx { quote } = &parsed.evidence().cpu else {
+        return Ok(());
+    };
+    judge.collateral = Some(fetch_collateral(base_url, quote).await?);
+    Ok(())
+}
+
+fn pem(der: &[u8]) -> String {
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    let encoded = to_base64(der);
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_written_in_lines_of_64() {
+        let text = pem(&[7; 100]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.first(), Some(&"-----BEGIN CERTIFICATE-----"));
+        assert_eq!(lines[1].len(), 64);
+        assert!(lines.iter().all(|line| line.len() <= 64));
+        assert_eq!(lines[1..lines.len() - 1].concat(), to_base64(&[7; 100]));
+    }
+}

@@ -1,0 +1,156 @@
+//! `inspect`: what the bytes say. Nothing is verified here, and the output says so.
+
+use attest_core::{
+    Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Keyset, Receipt, Report, Roots,
+    Session, TdxCollateral, UnixTime,
+};
+use serde_json::{Value, json};
+
+use super::{print, quote};
+use crate::cli::InspectArgs;
+use crate::failure::{Failure, exit};
+use crate::inputs;
+use crate::render;
+
+const NOTICE: &str = "NOTHING WAS VERIFIED. This is what the bytes say, not what is true.";
+
+pub fn run(args: &InspectArgs) -> Result<u8, Failure> {
+    let bytes = inputs::read(&args.file, inputs::MAX_EVIDENCE)?;
+    let name = args.file.display().to_string();
+    let decoded = decode(bytes, &name)?;
+    if args.output.json {
+        print(&render::pretty(&json!({
+            "verified": false, "notice": NOTICE, "kind": decoded.kind,
+            "derived": decoded.derived, "content": decoded.content,
+        })));
+    } else {
+        print(&text(&name, &decoded));
+    }
+    Ok(exit::ACCEPTED)
+}
+
+struct Decoded {
+    kind: &'static str,
+    /// Computed from the bytes: digests, ids.
+    derived: Value,
+    content: Value,
+}
+
+fn text(name: &str, decoded: &Decoded) -> String {
+    let mut out = format!("{}: {}\n{NOTICE}\n", render::printable(name), decoded.kind);
+    for part in [&decoded.derived, &decoded.content] {
+        let lines = render::flat_lines(part);
+        let width = lines
+            .iter()
+            .map(|(path, _)| path.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(48);
+        out.push('\n');
+        for (path, value) in lines {
+            out.push_str(&format!("  {path:<width$}  {value}\n"));
+        }
+    }
+    out
+}
+
+fn decode(bytes: Vec<u8>, name: &str) -> Result<Decoded, Failure> {
+    let start = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if start == Some(&b'{') {
+        return document(&bytes, name);
+    }
+    let quote = quote::raw(bytes);
+    let facts = facts(|appraiser| appraiser.quote(&quote).to_json())?;
+    match facts.get("tdx") {
+        Some(tdx) if !tdx.is_null() => Ok(Decoded {
+            kind: "raw TDX quote",
+            derived: json!({ "bytes": quote.len() }),
+            content: tdx.clone(),
+        }),
+        _ => Err(Failure::malformed(
+            name,
+            "neither an ACI/1 document nor a TDX quote",
+        )),
+    }
+}
+
+fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
+    let content = attest_core::json::parse(bytes, inputs::MAX_EVIDENCE)
+        .map_err(|e| Failure::malformed(name, e))?;
+    let has = |key: &str| content.get(key).is_some();
+    let malformed = |e: &dyn std::fmt::Display| Failure::malformed(name, e);
+    if has("attestation") {
+        let report = Report::parse(bytes).map_err(|e| malformed(&e))?;
+        let facts = facts(|appraiser| {
+            appraiser
+                .report(bytes, Freshness::Unchallenged, Channel::NotObserved)
+                .verdict()
+                .to_json()
+        })?;
+        let derived = json!({
+            "keyset_digest": report.keyset_digest().to_string(), "tdx": facts["tdx"],
+        });
+        Ok(Decoded {
+            kind: "ACI/1 attestation report",
+            derived,
+            content,
+        })
+    } else if has("receipt_id") {
+        Receipt::parse(bytes).map_err(|e| malformed(&e))?;
+        Ok(Decoded {
+            kind: "ACI/1 receipt",
+            derived: json!({}),
+            content,
+        })
+    } else if has("channel_binding") {
+        let session = Session::parse(bytes).map_err(|e| malformed(&e))?;
+        let derived = json!({ "session_id": session.id().to_hex() });
+        Ok(Decoded {
+            kind: "ACI/1 session record",
+            derived,
+            content,
+        })
+    } else if has("receipt_signing_keys") {
+        let keyset = Keyset::parse(bytes).map_err(|e| malformed(&e))?;
+        let derived = json!({ "keyset_digest": keyset.digest().to_string() });
+        Ok(Decoded {
+            kind: "ACI/1 workload keyset",
+            derived,
+            content,
+        })
+    } else if has("tcb_info") {
+        TdxCollateral::parse(bytes).map_err(|e| malformed(&e))?;
+        Ok(Decoded {
+            kind: "TDX collateral",
+            derived: json!({}),
+            content,
+        })
+    } else if has("tdx") {
+        Collateral::parse(bytes).map_err(|e| malformed(&e))?;
+        Ok(Decoded {
+            kind: "collateral",
+            derived: json!({}),
+            content,
+        })
+    } else {
+        Err(Failure::malformed(
+            name,
+            "JSON, but no kind of evidence that is known here",
+        ))
+    }
+}
+
+/// The facts of a verdict nobody reads: an appraiser is the one that takes evidence apart.
+fn facts(appraise: impl FnOnce(&Appraiser<'_>) -> Value) -> Result<Value, Failure> {
+    let policy = AttestationPolicy::parse(inputs::NO_POLICY)
+        .map_err(|e| Failure::Internal(format!("the built-in policy does not parse: {e}")))?;
+    let roots = Roots::vendor();
+    let now = UnixTime::from_secs(0);
+    let appraiser = Appraiser {
+        roots: &roots,
+        policy: &policy,
+        collateral: None,
+        now,
+    };
+    Ok(appraise(&appraiser)["facts"].take())
+}

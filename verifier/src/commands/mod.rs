@@ -1,0 +1,60 @@
+//! One file per command: gather, ask the core, render, exit code.
+
+pub mod endpoint;
+pub mod inspect;
+mod policy_draft;
+pub mod quote;
+pub mod receipt;
+pub mod report;
+pub mod session;
+
+use attest_core::{Appraiser, Collateral, Decision};
+
+use crate::failure::{Failure, exit};
+use crate::inputs::Judge;
+use crate::judged::Judged;
+use crate::render;
+
+/// Standard output, tolerant of a reader that has closed it.
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+impl Judge {
+    pub(crate) fn appraiser(&self) -> Appraiser<'_> {
+        Appraiser {
+            roots: &self.roots,
+            policy: &self.policy,
+            collateral: self.collateral.as_ref(),
+            now: self.now,
+        }
+    }
+}
+
+/// What a judging command ends with.
+pub(crate) struct Conclusion<'a> {
+    pub judged: Judged<'a>,
+    pub json: bool,
+    /// Draft a policy from genuine evidence instead of showing the verdict.
+    pub draft_policy: bool,
+}
+
+impl Conclusion<'_> {
+    /// Shows it, and says how the process ends. A policy is drafted from genuine evidence only.
+    pub fn show(&self) -> u8 {
+        let verdict = self.judged.verdict;
+        if self.draft_policy && verdict.decision() == Decision::Accepted {
+            print(&policy_draft::of(verdict, self.judged.subject));
+            return exit::ACCEPTED;
+        }
+        print(&render::verdict_output(&self.judged, self.json));
+        self.judged.exit_code()
+    }
+}
+
+pub(crate) async fn fetch_collateral(base_url: &str, _quote: &[u8]) -> Result<Collateral, Failure> {
+    Err(Failure::Internal(format!(
+        "cannot fetch from {base_url} yet: give --collateral FILE"
+    )))
+}

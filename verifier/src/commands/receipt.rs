@@ -1,0 +1,252 @@
+//! `receipt`: what a signed receipt says, checked against the keys of an attested service and
+//! against the bytes that were sent and received (ACI/1 §9.3).
+
+use std::path::Path;
+
+use attest_core::{
+    Channel, Keyset, Receipt, ReceiptError, Report, Sha256Digest, Upstream, Verdict,
+    VerifiedReceipt,
+};
+
+use super::report::freshness;
+use super::{endpoint, print, session};
+use crate::audit::{Audit, Finding};
+use crate::cli::ReceiptArgs;
+use crate::failure::Failure;
+use crate::inputs::{self, Judge};
+use crate::judged::PolicyOrigin;
+use crate::render;
+
+/// Where the keyset came from, and what was thought of it.
+struct Keys {
+    keyset: Keyset,
+    established: Finding,
+    verdict: Option<Verdict>,
+    policy: PolicyOrigin,
+}
+
+pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
+    let receipt = Receipt::parse(&inputs::read(&args.file, inputs::MAX_EVIDENCE)?)
+        .map_err(|e| Failure::malformed(args.file.display().to_string(), e))?;
+    let keys = keys(&args).await?;
+    let mut audit = Audit {
+        title: format!("receipt {}", receipt.body().receipt_id),
+        facts: facts(&receipt),
+        findings: vec![keys.established],
+        verdict: keys.verdict,
+        policy: keys.policy,
+    };
+    match receipt.verify(&keys.keyset) {
+        Ok(verified) => {
+            audit.findings.push(Finding::pass("receipt.keyset", ""));
+            audit.findings.push(Finding::pass(
+                "receipt.signature",
+                format!("key {}", receipt.key_id()),
+            ));
+            exchange(&mut audit, &args, &verified, &keys.keyset)?;
+        }
+        Err(error) => audit.findings.extend(unverified(&error)),
+    }
+    print(&render::audit_output(&audit, args.output.json));
+    Ok(audit.exit_code())
+}
+
+async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
+    const ID: &str = "receipt.keyset.established";
+    if let Some(path) = &args.keyset {
+        let keyset = Keyset::parse(&inputs::read(path, inputs::MAX_EVIDENCE)?)
+            .map_err(|e| Failure::malformed(path.display().to_string(), e))?;
+        let established = Finding::not_checked(ID, "the keyset was given and is taken as it is");
+        return Ok(Keys {
+            keyset,
+            established,
+            verdict: None,
+            policy: PolicyOrigin::Absent,
+        });
+    }
+    let mut judge = Judge::from_args(&args.judge)?;
+    let (bytes, verdict, name) = match (&args.report, &args.endpoint) {
+        (Some(path), _) => {
+            let bytes = inputs::read(path, inputs::MAX_EVIDENCE)?;
+            let freshness = freshness(args.nonce.as_deref())?;
+            let verdict = judge
+                .appraiser()
+                .report(&bytes, freshness, Channel::NotObserved)
+                .verdict()
+                .clone();
+            (bytes, verdict, path.display().to_string())
+        }
+        (None, Some(url)) => {
+            let stated = args.judge.at.is_some();
+            let visit = endpoint::visit(url, &mut judge, stated, None).await?;
+            (visit.report, visit.appraisal.verdict().clone(), url.clone())
+        }
+        (None, None) => {
+            return Err(Failure::Usage(
+                "whose keys sign? Give --report, --keyset or --endpoint".to_owned(),
+            ));
+        }
+    };
+    let report = Report::parse(&bytes).map_err(|e| Failure::malformed(name, e))?;
+    let established = Finding::not_checked(ID, "see the verdict on the report below");
+    let keyset = report.keyset().clone();
+    Ok(Keys {
+        keyset,
+        established,
+        verdict: Some(verdict),
+        policy: judge.policy_origin,
+    })
+}
+
+fn facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
+    let body = receipt.body();
+    vec![
+        ("request", format!("{} {}", body.method, body.endpoint)),
+        (
+            "model",
+            body.model.clone().unwrap_or_else(|| "–".to_owned()),
+        ),
+        (
+            "served at",
+            format!("{} (the service's own clock)", body.served_at),
+        ),
+    ]
+}
+
+fn unverified(error: &ReceiptError) -> Vec<Finding> {
+    match error {
+        ReceiptError::KeysetDigestMismatch { .. } => vec![Finding::fail("receipt.keyset", error)],
+        ReceiptError::SigningKey(_) | ReceiptError::Signature => {
+            vec![
+                Finding::pass("receipt.keyset", ""),
+                Finding::fail("receipt.signature", error),
+            ]
+        }
+        other => vec![Finding::fail("receipt.events", other)],
+    }
+}
+
+fn exchange(
+    audit: &mut Audit,
+    args: &ReceiptArgs,
+    verified: &VerifiedReceipt,
+    keyset: &Keyset,
+) -> Result<(), Failure> {
+    let served_at = verified.body().served_at;
+    audit.findings.push(if served_at < keyset.not_after {
+        Finding::pass("receipt.served_at", "")
+    } else {
+        Finding::fail(
+            "receipt.served_at",
+            format!("the keyset ended at {}", keyset.not_after),
+        )
+    });
+    let request = compared(
+        "receipt.request",
+        args.request.as_deref(),
+        "--request",
+        |d| verified.matches_request(d),
+    )?;
+    let response = compared(
+        "receipt.response",
+        args.response.as_deref(),
+        "--response",
+        |d| verified.matches_response(d),
+    )?;
+    audit
+        .findings
+        .extend([request, response, forwarded(verified), upstream(verified)]);
+    audit.findings.push(cited_session(args, verified)?);
+    Ok(())
+}
+
+fn compared(
+    id: &'static str,
+    file: Option<&Path>,
+    flag: &str,
+    compare: impl FnOnce(Sha256Digest) -> Result<(), ReceiptError>,
+) -> Result<Finding, Failure> {
+    let Some(path) = file else {
+        return Ok(Finding::not_checked(id, format!("not compared ({flag})")));
+    };
+    let body = inputs::read(path, inputs::MAX_BODY)?;
+    Ok(Finding::of(id, compare(Sha256Digest::of(&body))))
+}
+
+/// A rewrite is for the reader to judge: it is told, and neither passes nor fails.
+fn forwarded(verified: &VerifiedReceipt) -> Finding {
+    const ID: &str = "receipt.forwarded";
+    match verified.forwarded() {
+        None => Finding::not_checked(ID, "nothing was forwarded"),
+        Some(digest) if digest == verified.received() => Finding::pass(ID, "as received"),
+        Some(digest) => {
+            Finding::not_checked(ID, format!("the service rewrote the request to {digest}"))
+        }
+    }
+}
+
+fn upstream(verified: &VerifiedReceipt) -> Finding {
+    const ID: &str = "upstream.verified";
+    match verified.upstream() {
+        Upstream::NotMentioned => {
+            Finding::not_checked(ID, "no upstream is mentioned: a direct service has none")
+        }
+        Upstream::Verified {
+            model_id,
+            session_id,
+            required,
+        } => {
+            let demanded = if required {
+                ""
+            } else {
+                ", though not demanded"
+            };
+            Finding::pass(ID, format!("{model_id} in session {session_id}{demanded}"))
+        }
+        Upstream::Failed {
+            required: true,
+            reason,
+            ..
+        } if verified.forwarded().is_none() => Finding::not_checked(
+            ID,
+            format!("refused, and the prompt was not forwarded: {reason}"),
+        ),
+        Upstream::Failed { reason, .. } => Finding::fail(
+            ID,
+            format!("served by an upstream that was not verified: {reason}"),
+        ),
+    }
+}
+
+fn cited_session(args: &ReceiptArgs, verified: &VerifiedReceipt) -> Result<Finding, Failure> {
+    const ID: &str = "receipt.session";
+    let Some(path) = &args.session else {
+        return Ok(Finding::not_checked(ID, "not compared (--session)"));
+    };
+    let session = session::read(
+        &inputs::read(path, inputs::MAX_EVIDENCE)?,
+        &path.display().to_string(),
+    )?;
+    let Upstream::Verified { session_id, .. } = verified.upstream() else {
+        return Ok(Finding::fail(ID, "the receipt cites no session"));
+    };
+    if let Err(error) = session.check_id(session_id) {
+        return Ok(Finding::fail(ID, error));
+    }
+    let record = session.record();
+    let served_at = verified.body().served_at;
+    Ok(
+        if served_at < record.established_at || served_at >= record.expires_at {
+            let period = format!("{} to {}", record.established_at, record.expires_at);
+            Finding::fail(
+                ID,
+                format!("served at {served_at}, outside the session's {period}"),
+            )
+        } else {
+            Finding::pass(
+                ID,
+                "cited, and valid when served; judge its evidence with `session`",
+            )
+        },
+    )
+}

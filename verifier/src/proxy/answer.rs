@@ -1,0 +1,126 @@
+//! The answers that the proxy gives itself: OpenAI-shaped errors and its few local pages. This is
+//! the only file that turns a refusal into HTTP. Nothing here repeats what a caller or a service
+//! wrote, except the ids of failed checks, which are ours.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+/// Why the proxy did not pass a request on, or a response back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The service was reached and its evidence not accepted.
+    NotAccepted {
+        decision: &'static str,
+        failed: Vec<&'static str>,
+    },
+    /// The service could not be asked at all.
+    Unreachable(String),
+    /// The connection broke when the request may have been under way.
+    Broken,
+    TimedOut,
+    /// The keyset changed again while the request was being sent anew.
+    KeysetChanging,
+    /// A receipt contradicted what was sent or received; nothing is sent until a restart.
+    Distrusted,
+    /// `--require-receipt`, and the service names none for this response.
+    NoReceipt,
+    BodyTooLarge {
+        limit: usize,
+    },
+    BodyInterrupted,
+    Method,
+    Target,
+}
+
+impl Refusal {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotAccepted { .. } | Self::KeysetChanging | Self::Distrusted => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Unreachable(_) | Self::Broken | Self::NoReceipt => StatusCode::BAD_GATEWAY,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyInterrupted | Self::Target => StatusCode::BAD_REQUEST,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+        }
+    }
+
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotAccepted { .. } | Self::KeysetChanging => "upstream_verification_failed",
+            Self::Distrusted | Self::NoReceipt => "receipt_verification_failed",
+            Self::Unreachable(_) | Self::Broken => "upstream_unavailable",
+            Self::TimedOut => "upstream_timeout",
+            Self::BodyTooLarge { .. } | Self::BodyInterrupted | Self::Method | Self::Target => {
+                "invalid_request_error"
+            }
+        }
+    }
+
+    pub fn message(&self) -> String {
+        match self {
+            Self::NotAccepted { decision, failed } if failed.is_empty() => {
+                format!("The service's evidence is {decision}; nothing was sent to it.")
+            }
+            Self::NotAccepted { decision, failed } => format!(
+                "The service's evidence is {decision}; nothing was sent to it. Not passed: {}.",
+                failed.join(", ")
+            ),
+            Self::Unreachable(stage) => {
+                format!("The service could not be verified because it could not be asked ({stage}); nothing was sent to it.")
+            }
+            Self::Broken => "The connection to the service broke before it answered. The request may or may not have been served.".to_owned(),
+            Self::TimedOut => "The service did not answer in time.".to_owned(),
+            Self::KeysetChanging => "The service changed its keys twice while the request was waiting; nothing was served. Try again.".to_owned(),
+            Self::Distrusted => "An earlier receipt contradicted what was sent or received. Nothing is sent until this proxy is restarted.".to_owned(),
+            Self::NoReceipt => "The service named no receipt for this response, and receipts are required.".to_owned(),
+            Self::BodyTooLarge { limit } => format!("The request body is larger than {limit} bytes."),
+            Self::BodyInterrupted => "The request body ended early.".to_owned(),
+            Self::Method => "This method is not supported.".to_owned(),
+            Self::Target => "Only paths under /v1/ are forwarded.".to_owned(),
+        }
+    }
+
+    pub fn response(&self) -> Response<Bytes> {
+        let body = json!({ "error": {
+            "message": self.message(), "type": self.kind(), "code": null, "param": null,
+        }});
+        page(self.status(), "application/json", body.to_string())
+    }
+}
+
+pub fn page(status: StatusCode, content_type: &'static str, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_openai_shaped_and_names_the_failed_checks() {
+        let refusal = Refusal::NotAccepted {
+            decision: "rejected",
+            failed: vec!["channel.spki", "tdx.measurement.mrtd"],
+        };
+        let response = refusal.response();
+        assert_eq!(response.status(), 503);
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["error"]["type"], "upstream_verification_failed");
+        assert_eq!(body["error"]["code"], serde_json::Value::Null);
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("channel.spki, tdx.measurement.mrtd"),
+            "{message}"
+        );
+        assert!(message.contains("nothing was sent"), "{message}");
+    }
+}

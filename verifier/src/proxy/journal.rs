@@ -1,0 +1,36 @@
+//! What the proxy tells the person who runs it. Lines are built from ids, digests and check names;
+//! nothing a caller or a model wrote can reach them.
+
+use std::sync::Mutex;
+
+/// Receives one line at a time.
+pub trait Journal: Send + Sync + 'static {
+    fn line(&self, text: &str);
+}
+
+/// Standard error, with the program's name in front.
+pub struct Stderr;
+
+impl Journal for Stderr {
+    fn line(&self, text: &str) {
+        eprintln!("sealgate-verify: {text}");
+    }
+}
+
+/// Keeps lines in memory, for tests.
+#[derive(Default)]
+pub struct Kept(Mutex<Vec<String>>);
+
+impl Kept {
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().map(|lines| lines.clone()).unwrap_or_default()
+    }
+}
+
+impl Journal for Kept {
+    fn line(&self, text: &str) {
+        if let Ok(mut lines) = self.0.lock() {
+            lines.push(text.to_owned());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Colours, only where a person is looking at a terminal and did not decline them.
+
+use std::io::IsTerminal;
+
+/// Whether text is coloured. `Plain` is what files, pipes and tests see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paint {
+    Plain,
+    Colour,
+}
+
+impl Paint {
+    /// For standard output: a terminal, `NO_COLOR` unset or empty, and `TERM` not `dumb`.
+    pub fn for_stdout() -> Self {
+        let declined = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+        Self::choose(std::io::stdout().is_terminal(), declined || dumb)
+    }
+
+    fn choose(terminal: bool, declined: bool) -> Self {
+        if terminal && !declined {
+            Self::Colour
+        } else {
+            Self::Plain
+        }
+    }
+
+    pub fn good(self, text: &str) -> String {
+        self.wrap("32", text)
+    }
+
+    pub fn bad(self, text: &str) -> String {
+        self.wrap("31", text)
+    }
+
+    pub fn warn(self, text: &str) -> String {
+        self.wrap("33", text)
+    }
+
+    pub fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    pub fn strong(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        match self {
+            Self::Plain => text.to_owned(),
+            Self::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
+        }
+    }
+}
+
+/// Text from evidence, made safe to print: control characters would let a service draw on the
+/// reader's terminal, so they are shown escaped.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_bidi_control(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The first and last characters of a long hex value.
+pub fn shorten(hex: &str) -> String {
+    if hex.is_ascii() && hex.len() > 24 {
+        format!("{}…{}", &hex[..12], &hex[hex.len() - 8..])
+    } else {
+        hex.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_only_on_a_terminal_that_did_not_decline() {
+        assert_eq!(Paint::choose(true, false), Paint::Colour);
+        assert_eq!(Paint::choose(true, true), Paint::Plain);
+        assert_eq!(Paint::choose(false, false), Paint::Plain);
+    }
+
+    #[test]
+    fn terminal_escapes_in_evidence_are_shown_not_obeyed() {
+        assert_eq!(printable("a\x1b[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+        assert_eq!(printable("mödel ✓"), "mödel ✓");
+    }
+
+    #[test]
+    fn only_long_hex_is_shortened() {
+        assert_eq!(shorten("abcd"), "abcd");
+        assert_eq!(shorten(&"0123456789".repeat(5)), "012345678901…23456789");
+    }
+}
