@@ -20,6 +20,7 @@ pub mod digest;
 pub mod encoding;
 pub mod evidence;
 pub mod json;
+pub mod nvidia;
 pub mod policy;
 pub mod profile;
 pub mod roots;
@@ -31,19 +32,17 @@ pub mod x509;
 
 pub use aci::{
     ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeviceEvidence, DocumentError, Event,
-    EvidenceBundle, KeyError, Keyset, KeysetError, OtherEvent, PublicKeyEntry, Receipt, ReceiptBody,
-    ReceiptError, Report, ReportError, Serving, Session, SessionError, SessionEvidence,
-    SessionRecord, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry, UnsignedReport,
-    Upstream, VerifiedReceipt, VerifyingKey,
+    EvidenceBundle, KeyError, Keyset, KeysetError, OtherEvent, PublicKeyEntry, Receipt,
+    ReceiptBody, ReceiptError, Report, ReportError, Serving, Session, SessionError,
+    SessionEvidence, SessionRecord, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry,
+    UnsignedReport, Upstream, VerifiedReceipt, VerifyingKey,
 };
 pub use appraise::*;
 pub use collateral::*;
 pub use digest::{
     BodyHasher, CertificateError, Nonce, ReportData, SessionId, Sha256Digest, SpkiDigest,
 };
-pub use encoding::{
-    EncodingError, parse_base64, parse_hex, parse_hex_vec, to_base64, to_hex,
-};
+pub use encoding::{EncodingError, parse_base64, parse_hex, parse_hex_vec, to_base64, to_hex};
 pub use evidence::*;
 pub use json::JsonError;
 pub use policy::*;

@@ -1,6 +1,7 @@
 //! The ACI/1 artifacts and the profile `sealgate/1`, through the public interface only.
 
 mod bit_flips;
+mod documented;
 mod encodings;
 mod error_names;
 mod fixtures;
