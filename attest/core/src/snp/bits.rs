@@ -170,7 +170,10 @@ mod tests {
         ];
         for (permission, bit) in permissions {
             assert!(permission(GuestPolicy::from_bits(1 << bit)), "bit {bit}");
-            assert!(!permission(GuestPolicy::from_bits(!(1 << bit))), "bit {bit}");
+            assert!(
+                !permission(GuestPolicy::from_bits(!(1 << bit))),
+                "bit {bit}"
+            );
         }
     }
 }

@@ -139,9 +139,8 @@ pub fn verify_chain(
     product: Product,
     now: UnixTime,
 ) -> Result<VerifiedVek, ChainError> {
-    let read = |link, der| {
-        Certificate::parse(der).map_err(|error| ChainError::Format { link, error })
-    };
+    let read =
+        |link, der| Certificate::parse(der).map_err(|error| ChainError::Format { link, error });
     let ark = read(Link::Ark, ark)?;
     let ask = read(Link::Ask, ask)?;
     let vek = read(Link::Vek, vek)?;
@@ -164,7 +163,10 @@ pub fn verify_chain(
         valid_at(Link::Ask, &ask, now)?,
         valid_at(Link::Vek, &vek, now)?,
     ];
-    Ok(VerifiedVek { claims, valid_until: ends[0].min(ends[1]).min(ends[2]) })
+    Ok(VerifiedVek {
+        claims,
+        valid_until: ends[0].min(ends[1]).min(ends[2]),
+    })
 }
 
 /// Checks the signing key `ask` against a revocation list signed by `ark`. AMD gives every
@@ -193,9 +195,14 @@ pub fn check_revocation(
         return Err(RevocationError::NotYetValid(from));
     }
     let until = list.next_update().map(|end| unix(end.timestamp()));
-    let until = until.filter(|until| now <= *until).ok_or(RevocationError::Expired)?;
+    let until = until
+        .filter(|until| now <= *until)
+        .ok_or(RevocationError::Expired)?;
     let serial = ask.x509.tbs_certificate.raw_serial();
-    if list.iter_revoked_certificates().any(|revoked| revoked.raw_serial() == serial) {
+    if list
+        .iter_revoked_certificates()
+        .any(|revoked| revoked.raw_serial() == serial)
+    {
         return Err(RevocationError::Revoked(Link::Ask));
     }
     Ok(until)
@@ -213,15 +220,25 @@ fn signed_by(
     certificate: &Certificate<'_>,
     issuer: &Certificate<'_>,
 ) -> Result<(), ChainError> {
-    certificate.verify_issued_by(issuer).map_err(|error| ChainError::Signature { link, error })
+    certificate
+        .verify_issued_by(issuer)
+        .map_err(|error| ChainError::Signature { link, error })
 }
 
 fn authority(link: Link, certificate: &Certificate<'_>) -> Result<(), ChainError> {
-    if certificate.x509.is_ca() { Ok(()) } else { Err(ChainError::NotAnAuthority { link }) }
+    if certificate.x509.is_ca() {
+        Ok(())
+    } else {
+        Err(ChainError::NotAnAuthority { link })
+    }
 }
 
 fn named(link: Link, certificate: &Certificate<'_>, name: &str) -> Result<(), ChainError> {
-    if certificate.common_name() == Some(name) { Ok(()) } else { Err(ChainError::Name { link }) }
+    if certificate.common_name() == Some(name) {
+        Ok(())
+    } else {
+        Err(ChainError::Name { link })
+    }
 }
 
 /// The end of the certificate's validity, if `now` lies inside it.

@@ -53,7 +53,10 @@ pub fn check_key_kind(report: &SnpReport, vek: &VerifiedVek) -> Result<(), Endor
     if reported == certified {
         Ok(())
     } else {
-        Err(EndorsementError::KeyKind { reported, certified })
+        Err(EndorsementError::KeyKind {
+            reported,
+            certified,
+        })
     }
 }
 
@@ -76,7 +79,9 @@ pub fn check_hardware_id(report: &SnpReport, vek: &VerifiedVek) -> Result<(), En
             Err(EndorsementError::ChipIdMasked)
         }
         (VekKind::Vcek, Some(hwid)) => {
-            let (head, tail) = report.chip_id.split_at(hwid.len().min(report.chip_id.len()));
+            let (head, tail) = report
+                .chip_id
+                .split_at(hwid.len().min(report.chip_id.len()));
             if head == hwid && tail.iter().all(|byte| *byte == 0) {
                 Ok(())
             } else {
@@ -90,14 +95,18 @@ pub fn check_hardware_id(report: &SnpReport, vek: &VerifiedVek) -> Result<(), En
 /// Every component of the reported TCB is the certified one. Returns the certified TCB.
 pub fn check_tcb(report: &SnpReport, vek: &VerifiedVek) -> Result<Tcb, EndorsementError> {
     let claims = vek.claims();
-    let reported = Tcb::decode(report.reported_tcb, claims.product)
-        .map_err(EndorsementError::ReportedTcb)?;
+    let reported =
+        Tcb::decode(report.reported_tcb, claims.product).map_err(EndorsementError::ReportedTcb)?;
     for (component, certified) in claims.tcb.components() {
         match reported.get(component) {
             Some(reported) if reported == certified => {}
             other => {
                 let reported = other.unwrap_or(0);
-                return Err(EndorsementError::Tcb { component, reported, certified });
+                return Err(EndorsementError::Tcb {
+                    component,
+                    reported,
+                    certified,
+                });
             }
         }
     }

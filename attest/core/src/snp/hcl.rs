@@ -58,7 +58,9 @@ impl HclReport {
         if !blob.starts_with(SIGNATURE) {
             return Err(HclError::NotHcl);
         }
-        let report = blob.get(REPORT_AT..CLAIMS_HEADER_AT).ok_or(HclError::NotHcl)?;
+        let report = blob
+            .get(REPORT_AT..CLAIMS_HEADER_AT)
+            .ok_or(HclError::NotHcl)?;
         let report = SnpReport::parse(report)?;
         let rest = blob.get(CLAIMS_HEADER_AT..).ok_or(HclError::Truncated)?;
         let report_type = word(rest, 2)?;
@@ -79,7 +81,10 @@ impl HclReport {
         if !is_hash || zero.iter().any(|byte| *byte != 0) {
             return Err(HclError::Claims);
         }
-        Ok(Self { report, claims: claims.to_vec() })
+        Ok(Self {
+            report,
+            claims: claims.to_vec(),
+        })
     }
 }
 

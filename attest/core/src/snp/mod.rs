@@ -21,14 +21,10 @@ mod vek;
 pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
 pub use cert_table::{CertTable, CertTableError, MAX_TABLE_LEN};
 pub use chain::{ChainError, Link, RevocationError, VerifiedVek, check_revocation, verify_chain};
-pub use endorse::{
-    EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb,
-};
+pub use endorse::{EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb};
 pub use hcl::{HclError, HclReport};
 pub use product::Product;
-pub use report::{
-    FirmwareVersion, REPORT_LEN, SIGNED_LEN, SnpFormatError, SnpReport, VekKind,
-};
+pub use report::{FirmwareVersion, REPORT_LEN, SIGNED_LEN, SnpFormatError, SnpReport, VekKind};
 pub use signature::{ReportSignatureError, verify_signature};
 pub use tcb::{Component, ReservedTcbBytes, Tcb};
 pub use vek::{P384_POINT_LEN, VekClaims, VekError};

@@ -68,13 +68,22 @@ mod tests {
         assert_eq!(Product::from_cpuid([0x19, 0x01, 1]), Some(Product::Milan));
         assert_eq!(Product::from_cpuid([0x1A, 0x02, 1]), Some(Product::Turin));
         assert_eq!(Product::from_cpuid([0x17, 0x31, 0]), None);
-        assert_eq!(Product::from_certificate_name("Siena"), Some(Product::Genoa));
+        assert_eq!(
+            Product::from_certificate_name("Siena"),
+            Some(Product::Genoa)
+        );
     }
 
     #[test]
     fn a_stepping_may_follow_the_name_and_nothing_else_may() {
-        assert_eq!(Product::from_certificate_name("Milan-B0"), Some(Product::Milan));
-        assert_eq!(Product::from_certificate_name("Milan"), Some(Product::Milan));
+        assert_eq!(
+            Product::from_certificate_name("Milan-B0"),
+            Some(Product::Milan)
+        );
+        assert_eq!(
+            Product::from_certificate_name("Milan"),
+            Some(Product::Milan)
+        );
         assert_eq!(Product::from_certificate_name("Milano"), None);
         assert_eq!(Product::from_certificate_name(""), None);
     }

@@ -130,8 +130,9 @@ impl SnpReport {
     /// assert_eq!(SnpReport::parse(b"no report"), Err(SnpFormatError::Length(9)));
     /// ```
     pub fn parse(bytes: &[u8]) -> Result<Self, SnpFormatError> {
-        let report: &[u8; REPORT_LEN] =
-            bytes.try_into().map_err(|_| SnpFormatError::Length(bytes.len()))?;
+        let report: &[u8; REPORT_LEN] = bytes
+            .try_into()
+            .map_err(|_| SnpFormatError::Length(bytes.len()))?;
         let version = word(report, 0x00);
         if !(2..=5).contains(&version) {
             return Err(SnpFormatError::Version(version));
@@ -185,7 +186,8 @@ impl SnpReport {
 
     /// The processor family, where the report itself tells: version 3 and later.
     pub fn product(&self) -> Option<Result<Product, [u8; 3]>> {
-        self.cpuid.map(|cpuid| Product::from_cpuid(cpuid).ok_or(cpuid))
+        self.cpuid
+            .map(|cpuid| Product::from_cpuid(cpuid).ok_or(cpuid))
     }
 
     /// Whether the chip id is withheld (all zero).
@@ -218,7 +220,11 @@ fn long(report: &[u8; REPORT_LEN], offset: usize) -> u64 {
 }
 
 fn firmware([build, minor, major]: [u8; 3]) -> FirmwareVersion {
-    FirmwareVersion { major, minor, build }
+    FirmwareVersion {
+        major,
+        minor,
+        build,
+    }
 }
 
 #[cfg(test)]
@@ -238,25 +244,43 @@ mod tests {
             assert_eq!(SnpReport::parse(&blank(version)).unwrap().version, version);
         }
         for version in [0, 1, 6, u32::MAX] {
-            assert_eq!(SnpReport::parse(&blank(version)), Err(SnpFormatError::Version(version)));
+            assert_eq!(
+                SnpReport::parse(&blank(version)),
+                Err(SnpFormatError::Version(version))
+            );
         }
         for len in 0..REPORT_LEN {
-            assert_eq!(SnpReport::parse(&blank(3)[..len]), Err(SnpFormatError::Length(len)));
+            assert_eq!(
+                SnpReport::parse(&blank(3)[..len]),
+                Err(SnpFormatError::Length(len))
+            );
         }
         let mut longer = blank(3);
         longer.push(0);
-        assert_eq!(SnpReport::parse(&longer), Err(SnpFormatError::Length(REPORT_LEN + 1)));
+        assert_eq!(
+            SnpReport::parse(&longer),
+            Err(SnpFormatError::Length(REPORT_LEN + 1))
+        );
     }
 
     #[test]
     fn unsigned_and_otherwise_signed_reports_are_refused() {
         let mut report = blank(3);
         report[0x48] = 7 << 2;
-        assert_eq!(SnpReport::parse(&report), Err(SnpFormatError::SigningKey(7)));
+        assert_eq!(
+            SnpReport::parse(&report),
+            Err(SnpFormatError::SigningKey(7))
+        );
         report[0x48] = 1 << 2;
-        assert_eq!(SnpReport::parse(&report).unwrap().signing_key, VekKind::Vlek);
+        assert_eq!(
+            SnpReport::parse(&report).unwrap().signing_key,
+            VekKind::Vlek
+        );
         report[0x34] = 2;
-        assert_eq!(SnpReport::parse(&report), Err(SnpFormatError::SignatureAlgorithm(2)));
+        assert_eq!(
+            SnpReport::parse(&report),
+            Err(SnpFormatError::SignatureAlgorithm(2))
+        );
     }
 
     #[test]
@@ -264,6 +288,9 @@ mod tests {
         assert_eq!(SnpReport::parse(&blank(2)).unwrap().cpuid, None);
         assert_eq!(SnpReport::parse(&blank(3)).unwrap().cpuid, Some([0; 3]));
         assert_eq!(SnpReport::parse(&blank(4)).unwrap().mitigations, None);
-        assert_eq!(SnpReport::parse(&blank(5)).unwrap().mitigations, Some([0; 2]));
+        assert_eq!(
+            SnpReport::parse(&blank(5)).unwrap().mitigations,
+            Some([0; 2])
+        );
     }
 }

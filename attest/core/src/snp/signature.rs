@@ -22,10 +22,7 @@ pub enum ReportSignatureError {
 }
 
 /// Checks that `vek` signed `report`.
-pub fn verify_signature(
-    report: &SnpReport,
-    vek: &VerifiedVek,
-) -> Result<(), ReportSignatureError> {
+pub fn verify_signature(report: &SnpReport, vek: &VerifiedVek) -> Result<(), ReportSignatureError> {
     let fixed = big_endian_pair(report.signature_field())?;
     UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &vek.claims().public_key)
         .verify(report.signed_bytes(), &fixed)
@@ -35,12 +32,20 @@ pub fn verify_signature(
 fn big_endian_pair(field: &[u8; 512]) -> Result<[u8; 2 * SCALAR_LEN], ReportSignatureError> {
     let (r, rest) = field.split_at(NUMBER_LEN);
     let (s, reserved) = rest.split_at(NUMBER_LEN);
-    let high = r.iter().skip(SCALAR_LEN).chain(s.iter().skip(SCALAR_LEN)).chain(reserved);
+    let high = r
+        .iter()
+        .skip(SCALAR_LEN)
+        .chain(s.iter().skip(SCALAR_LEN))
+        .chain(reserved);
     if high.into_iter().any(|byte| *byte != 0) {
         return Err(ReportSignatureError::Encoding);
     }
     let mut fixed = [0; 2 * SCALAR_LEN];
-    let numbers = r.iter().take(SCALAR_LEN).rev().chain(s.iter().take(SCALAR_LEN).rev());
+    let numbers = r
+        .iter()
+        .take(SCALAR_LEN)
+        .rev()
+        .chain(s.iter().take(SCALAR_LEN).rev());
     for (to, from) in fixed.iter_mut().zip(numbers) {
         *to = *from;
     }

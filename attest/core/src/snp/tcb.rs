@@ -79,31 +79,48 @@ impl Tcb {
                 if (r2 | r3 | r4 | r5) != 0 {
                     return Err(ReservedTcbBytes);
                 }
-                Ok(Self { fmc: None, boot_loader, tee, snp, microcode })
+                Ok(Self {
+                    fmc: None,
+                    boot_loader,
+                    tee,
+                    snp,
+                    microcode,
+                })
             }
             Product::Turin => {
                 let [fmc, boot_loader, tee, snp, r4, r5, r6, microcode] = raw;
                 if (r4 | r5 | r6) != 0 {
                     return Err(ReservedTcbBytes);
                 }
-                Ok(Self { fmc: Some(fmc), boot_loader, tee, snp, microcode })
+                Ok(Self {
+                    fmc: Some(fmc),
+                    boot_loader,
+                    tee,
+                    snp,
+                    microcode,
+                })
             }
         }
     }
 
     /// Every component this TCB has, with its version.
     pub fn components(&self) -> impl Iterator<Item = (Component, u8)> {
-        self.fmc.map(|fmc| (Component::Fmc, fmc)).into_iter().chain([
-            (Component::BootLoader, self.boot_loader),
-            (Component::Tee, self.tee),
-            (Component::Snp, self.snp),
-            (Component::Microcode, self.microcode),
-        ])
+        self.fmc
+            .map(|fmc| (Component::Fmc, fmc))
+            .into_iter()
+            .chain([
+                (Component::BootLoader, self.boot_loader),
+                (Component::Tee, self.tee),
+                (Component::Snp, self.snp),
+                (Component::Microcode, self.microcode),
+            ])
     }
 
     /// The version of one component, if this product has it.
     pub fn get(&self, component: Component) -> Option<u8> {
-        self.components().find(|(this, _)| *this == component).map(|(_, version)| version)
+        self.components()
+            .find(|(this, _)| *this == component)
+            .map(|(_, version)| version)
     }
 }
 
@@ -115,7 +132,10 @@ mod tests {
     fn the_order_of_the_bytes_depends_on_the_product() {
         let turin = Tcb::decode([1, 2, 3, 4, 0, 0, 0, 81], Product::Turin).unwrap();
         assert_eq!(turin.fmc, Some(1));
-        assert_eq!((turin.boot_loader, turin.tee, turin.snp, turin.microcode), (2, 3, 4, 81));
+        assert_eq!(
+            (turin.boot_loader, turin.tee, turin.snp, turin.microcode),
+            (2, 3, 4, 81)
+        );
         let milan = Tcb::decode([3, 0, 0, 0, 0, 0, 21, 209], Product::Milan).unwrap();
         assert_eq!((milan.fmc, milan.boot_loader, milan.snp), (None, 3, 21));
         assert_eq!(milan.get(Component::Fmc), None);

@@ -93,14 +93,26 @@ impl<'a> AmdExtensions<'a> {
     fn of(certificate: &'a Certificate<'_>) -> Self {
         let below = |extension: &'a x509_parser::prelude::X509Extension<'_>| {
             let id = extension.oid.to_id_string();
-            id.strip_prefix(AMD_ARC).map(|rest| (rest.to_owned(), extension.value))
+            id.strip_prefix(AMD_ARC)
+                .map(|rest| (rest.to_owned(), extension.value))
         };
-        Self(certificate.x509.extensions().iter().filter_map(below).collect())
+        Self(
+            certificate
+                .x509
+                .extensions()
+                .iter()
+                .filter_map(below)
+                .collect(),
+        )
     }
 
     /// The value of an extension that may stand once.
     fn one(&self, id: &str) -> Result<Option<&'a [u8]>, VekError> {
-        let mut values = self.0.iter().filter(|(this, _)| this == id).map(|(_, value)| *value);
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(this, _)| this == id)
+            .map(|(_, value)| *value);
         match (values.next(), values.next()) {
             (found, None) => Ok(found),
             (_, Some(_)) => Err(VekError::Repeated),
@@ -108,7 +120,9 @@ impl<'a> AmdExtensions<'a> {
     }
 
     fn version(&self, id: &str) -> Result<Option<u8>, VekError> {
-        let Some(value) = self.one(id)? else { return Ok(None) };
+        let Some(value) = self.one(id)? else {
+            return Ok(None);
+        };
         match value {
             [0x02, 0x01, version @ 0..=0x7F] => Ok(Some(*version)),
             // DER puts a zero in front where the sign bit would be set.
@@ -122,12 +136,12 @@ impl<'a> AmdExtensions<'a> {
     }
 }
 
-fn security_versions(
-    extensions: &AmdExtensions<'_>,
-    product: Product,
-) -> Result<Tcb, VekError> {
+fn security_versions(extensions: &AmdExtensions<'_>, product: Product) -> Result<Tcb, VekError> {
     for reserved in ["3.4", "3.5", "3.6", "3.7"] {
-        if extensions.version(reserved)?.is_some_and(|version| version != 0) {
+        if extensions
+            .version(reserved)?
+            .is_some_and(|version| version != 0)
+        {
             return Err(VekError::SecurityVersions);
         }
     }

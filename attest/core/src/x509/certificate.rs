@@ -3,7 +3,9 @@
 //! Chains here are short and their order is known, so there is no path building: each vendor's
 //! module walks its own links with [`Certificate::verify_issued_by`].
 
-use x509_parser::oid_registry::{OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION};
+use x509_parser::oid_registry::{
+    OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::signed::{IssuerKey, SignedObject, SignedObjectError};
@@ -70,7 +72,10 @@ impl<'a> Certificate<'a> {
     /// First and last second of validity.
     pub(crate) fn validity(&self) -> (UnixTime, UnixTime) {
         let validity = self.x509.validity();
-        (unix(validity.not_before.timestamp()), unix(validity.not_after.timestamp()))
+        (
+            unix(validity.not_before.timestamp()),
+            unix(validity.not_after.timestamp()),
+        )
     }
 
     /// Checks this certificate's signature under the key of `issuer`, and that `issuer` is whom it
@@ -79,7 +84,8 @@ impl<'a> Certificate<'a> {
         if self.x509.issuer().as_raw() != issuer.x509.subject().as_raw() {
             return Err(SignedObjectError::Issuer);
         }
-        self.signed.verify(issuer.key().ok_or(SignedObjectError::Algorithm)?)
+        self.signed
+            .verify(issuer.key().ok_or(SignedObjectError::Algorithm)?)
     }
 }
 

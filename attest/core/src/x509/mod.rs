@@ -9,5 +9,5 @@ mod signed;
 
 pub use certificate::X509Error;
 pub(crate) use certificate::{Certificate, unix};
-pub(crate) use signed::{IssuerKey, SignedObject};
 pub use signed::SignedObjectError;
+pub(crate) use signed::{IssuerKey, SignedObject};

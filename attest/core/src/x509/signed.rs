@@ -27,8 +27,9 @@ const PSS_SHA384_TRAILER: &[u8] = &[
 ];
 
 /// ecdsa-with-SHA384.
-const ECDSA_SHA384: &[u8] =
-    &[0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03];
+const ECDSA_SHA384: &[u8] = &[
+    0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03,
+];
 
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
@@ -78,21 +79,24 @@ impl<'a> SignedObject<'a> {
         let (algorithm, rest) = element(rest).ok_or(SignedObjectError::Malformed)?;
         let (signature, rest) = element(rest).ok_or(SignedObjectError::Malformed)?;
         match (tbs.tag, signature.tag, signature.content, rest) {
-            (SEQUENCE, BIT_STRING, [0, bits @ ..], []) => {
-                Ok(Self { tbs: tbs.whole, algorithm: algorithm.whole, signature: bits })
-            }
+            (SEQUENCE, BIT_STRING, [0, bits @ ..], []) => Ok(Self {
+                tbs: tbs.whole,
+                algorithm: algorithm.whole,
+                signature: bits,
+            }),
             _ => Err(SignedObjectError::Malformed),
         }
     }
-
 
     /// Checks the signature under `issuer`'s key, which decides the algorithm.
     pub(crate) fn verify(&self, issuer: IssuerKey<'_>) -> Result<(), SignedObjectError> {
         let (spellings, algorithm, key): (&[&[u8]], &'static dyn VerificationAlgorithm, _) =
             match issuer {
-                IssuerKey::Rsa(key) => {
-                    (&[PSS_SHA384, PSS_SHA384_TRAILER], &RSA_PSS_2048_8192_SHA384, key)
-                }
+                IssuerKey::Rsa(key) => (
+                    &[PSS_SHA384, PSS_SHA384_TRAILER],
+                    &RSA_PSS_2048_8192_SHA384,
+                    key,
+                ),
                 IssuerKey::P384(point) => (&[ECDSA_SHA384], &ECDSA_P384_SHA384_ASN1, point),
             };
         if !spellings.contains(&self.algorithm) {
@@ -119,13 +123,25 @@ fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
         0x81..=0x83 => {
             let count = usize::from(first & 0x7F);
             let digits = after_first.get(..count)?;
-            (digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit)), 2 + count)
+            (
+                digits
+                    .iter()
+                    .fold(0, |len, digit| len << 8 | usize::from(*digit)),
+                2 + count,
+            )
         }
         _ => return None,
     };
     let end = header.checked_add(len)?;
     let whole = der.get(..end)?;
-    Some((Element { tag, whole, content: whole.get(header..)? }, der.get(end..)?))
+    Some((
+        Element {
+            tag,
+            whole,
+            content: whole.get(header..)?,
+        },
+        der.get(end..)?,
+    ))
 }
 
 #[cfg(test)]
@@ -144,7 +160,10 @@ mod tests {
         }
         let mut longer = object.to_vec();
         longer.push(0);
-        assert!(matches!(SignedObject::split(&longer), Err(SignedObjectError::Malformed)));
+        assert!(matches!(
+            SignedObject::split(&longer),
+            Err(SignedObjectError::Malformed)
+        ));
     }
 
     #[test]

@@ -1,0 +1,264 @@
+//! Who signed a measurement report: the device's certificate chain and what it says of the firmware
+//! that holds the key.
+//!
+//! Five certificates, leaf first, all ECDSA P-384 with SHA-384: the firmware's attestation key, the
+//! chip's own key, two of NVIDIA's provisioning authorities and NVIDIA's device root, which counts
+//! only as pinned. The leaf carries a DICE extension with the SHA-384 digest of the firmware its key
+//! was derived for: a composite device id (2.23.133.5.4.1) on Hopper and LS10, a `TcbInfo`
+//! (2.23.133.5.4.1.1) with a second, all-zero digest on Blackwell.
+
+use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
+use x509_parser::pem::Pem;
+
+use super::{Architecture, OpaqueField, SpdmEvidence};
+use crate::digest::Sha256Digest;
+use crate::time::UnixTime;
+use crate::x509::{Certificate, IssuerKey, SignedObjectError, X509Error};
+
+/// The most a PEM chain may weigh; real ones are near 5 KiB.
+pub const MAX_CHAIN_PEM_LEN: usize = 64 << 10;
+
+const CHAIN_LEN: usize = 5;
+const DICE: [&str; 2] = ["2.23.133.5.4.1", "2.23.133.5.4.1.1"];
+/// What stands before a digest in an FWID: OID sha384 and the header of a 48-byte OCTET STRING.
+const FWID_SHA384: [u8; 13] = [
+    0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x04, 0x30,
+];
+const SHA384_LEN: usize = 48;
+
+/// Why a device's chain does not lead to NVIDIA's root. `place` counts from the leaf, 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceChainError {
+    /// Not PEM certificates, or too long.
+    #[error("the device's certificate chain is not PEM certificates")]
+    NotPem,
+    /// Not five certificates.
+    #[error("the device's certificate chain has {0} certificates, not 5")]
+    Length(usize),
+    /// A certificate cannot be read.
+    #[error("certificate {place} of the device's chain: {error}")]
+    Format {
+        /// Which.
+        place: usize,
+        /// What is wrong with it.
+        error: X509Error,
+    },
+    /// The last certificate is not the pinned root.
+    #[error("the device's certificate chain does not end in the root")]
+    Root,
+    /// A certificate is not signed by the next.
+    #[error("certificate {place} of the device's chain: {error}")]
+    Signature {
+        /// Which.
+        place: usize,
+        /// What is wrong with it.
+        error: SignedObjectError,
+    },
+    /// A certificate signs another and may not, or the leaf says it may.
+    #[error("certificate {place} of the device's chain has the wrong authority flag")]
+    Authority {
+        /// Which.
+        place: usize,
+    },
+    /// Outside its dates.
+    #[error("certificate {place} of the device's chain is valid from {not_before} to {not_after}")]
+    Dates {
+        /// Which.
+        place: usize,
+        /// From.
+        not_before: UnixTime,
+        /// To.
+        not_after: UnixTime,
+    },
+    /// The leaf is of no chip this verifier knows, or its key is not on P-384.
+    #[error("the device's certificate is of no known architecture")]
+    UnknownDevice,
+}
+
+/// Why the firmware of certificate and report are not shown to be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FirmwareIdError {
+    /// The certificate has none, or more than one.
+    #[error("the device's certificate names no single firmware digest")]
+    NotInCertificate,
+    /// The report has none: drivers of that age do not send it.
+    #[error("the device's report names no firmware digest")]
+    NotInReport,
+    /// They differ.
+    #[error("the report's firmware digest is not the certificate's")]
+    Mismatch,
+}
+
+/// A device that NVIDIA's root vouches for. Made by [`verify_device_chain`] only:
+///
+/// ```compile_fail
+/// let device = attest_core::nvidia::VerifiedDevice { ..unreachable!() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedDevice {
+    architecture: Architecture,
+    fingerprint: Sha256Digest,
+    public_key: Vec<u8>,
+    firmware_id: Option<[u8; SHA384_LEN]>,
+    serial_number: String,
+    valid_until: UnixTime,
+}
+
+impl VerifiedDevice {
+    /// By the name in its certificate.
+    pub fn architecture(&self) -> Architecture {
+        self.architecture
+    }
+
+    /// SHA-256 of the leaf certificate: two reports with the same one are of one device.
+    pub fn fingerprint(&self) -> Sha256Digest {
+        self.fingerprint
+    }
+
+    /// The serial number attribute of the leaf's subject.
+    pub fn serial_number(&self) -> &str {
+        &self.serial_number
+    }
+
+    /// The earliest end of the chain.
+    pub fn valid_until(&self) -> UnixTime {
+        self.valid_until
+    }
+}
+
+/// Verifies a PEM chain, leaf first, to the pinned `root` (DER) at `now`.
+pub fn verify_device_chain(
+    chain_pem: &[u8],
+    root: &[u8],
+    now: UnixTime,
+) -> Result<VerifiedDevice, DeviceChainError> {
+    let ders = pem_certificates(chain_pem)?;
+    if ders.len() != CHAIN_LEN {
+        return Err(DeviceChainError::Length(ders.len()));
+    }
+    if ders.last().is_none_or(|last| last != root) {
+        return Err(DeviceChainError::Root);
+    }
+    let mut chain = Vec::with_capacity(CHAIN_LEN);
+    for (place, der) in ders.iter().enumerate() {
+        let certificate =
+            Certificate::parse(der).map_err(|error| DeviceChainError::Format { place, error })?;
+        chain.push(certificate);
+    }
+    let mut valid_until = UnixTime::from_secs(u64::MAX);
+    for (place, certificate) in chain.iter().enumerate() {
+        let issuer = chain.get(place + 1).unwrap_or(certificate);
+        certificate
+            .verify_issued_by(issuer)
+            .map_err(|error| DeviceChainError::Signature { place, error })?;
+        if certificate.x509.is_ca() != (place > 0) {
+            return Err(DeviceChainError::Authority { place });
+        }
+        let (not_before, not_after) = certificate.validity();
+        if now < not_before || now > not_after {
+            return Err(DeviceChainError::Dates {
+                place,
+                not_before,
+                not_after,
+            });
+        }
+        valid_until = valid_until.min(not_after);
+    }
+    let (Some(leaf), Some(leaf_der)) = (chain.first(), ders.first()) else {
+        return Err(DeviceChainError::Length(0));
+    };
+    device(leaf, leaf_der, valid_until).ok_or(DeviceChainError::UnknownDevice)
+}
+
+/// Checks that `device` signed the whole of `evidence`, request included.
+pub fn verify_report_signature(
+    evidence: &SpdmEvidence,
+    device: &VerifiedDevice,
+) -> Result<(), SignedObjectError> {
+    UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &device.public_key)
+        .verify(evidence.signed(), evidence.signature())
+        .map_err(|_| SignedObjectError::Signature)
+}
+
+/// Checks that the firmware the report speaks of is the one the key was derived for.
+pub fn check_firmware_id(
+    evidence: &SpdmEvidence,
+    device: &VerifiedDevice,
+) -> Result<(), FirmwareIdError> {
+    let certified = device
+        .firmware_id
+        .as_ref()
+        .ok_or(FirmwareIdError::NotInCertificate)?;
+    let reported = evidence
+        .opaque()
+        .get(OpaqueField::FirmwareId)
+        .ok_or(FirmwareIdError::NotInReport)?;
+    if reported == certified {
+        Ok(())
+    } else {
+        Err(FirmwareIdError::Mismatch)
+    }
+}
+
+fn device(
+    leaf: &Certificate<'_>,
+    leaf_der: &[u8],
+    valid_until: UnixTime,
+) -> Option<VerifiedDevice> {
+    let IssuerKey::P384(public_key) = leaf.key()? else {
+        return None;
+    };
+    let name = leaf.common_name()?;
+    let architecture = match name.split(' ').next()? {
+        "GH100" => Architecture::Hopper,
+        "GB100" | "GB102" | "GB202" => Architecture::Blackwell,
+        "LS_10" => Architecture::Ls10,
+        _ => return None,
+    };
+    let serial_number = leaf
+        .x509
+        .subject()
+        .iter_by_oid(&x509_parser::oid_registry::OID_X509_SERIALNUMBER)
+        .next()
+        .and_then(|serial| serial.as_str().ok())?;
+    Some(VerifiedDevice {
+        architecture,
+        fingerprint: Sha256Digest::of(leaf_der),
+        public_key: public_key.to_vec(),
+        firmware_id: firmware_id(leaf),
+        serial_number: serial_number.to_owned(),
+        valid_until,
+    })
+}
+
+/// The one SHA-384 firmware digest of the leaf that is not all zero.
+fn firmware_id(leaf: &Certificate<'_>) -> Option<[u8; SHA384_LEN]> {
+    let mut extensions = leaf
+        .x509
+        .extensions()
+        .iter()
+        .filter(|extension| DICE.contains(&extension.oid.to_id_string().as_str()));
+    let value = extensions.next()?.value;
+    if extensions.next().is_some() {
+        return None;
+    }
+    let mut digests = value
+        .windows(FWID_SHA384.len() + SHA384_LEN)
+        .filter(|window| window.starts_with(&FWID_SHA384))
+        .filter_map(|window| window.last_chunk::<SHA384_LEN>())
+        .filter(|digest| **digest != [0; SHA384_LEN]);
+    let digest = digests.next()?;
+    digests.next().is_none().then_some(*digest)
+}
+
+fn pem_certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, DeviceChainError> {
+    if pem.len() > MAX_CHAIN_PEM_LEN {
+        return Err(DeviceChainError::NotPem);
+    }
+    Pem::iter_from_buffer(pem)
+        .map(|block| match block {
+            Ok(block) if block.label == "CERTIFICATE" => Ok(block.contents),
+            _ => Err(DeviceChainError::NotPem),
+        })
+        .collect()
+}

@@ -1,0 +1,26 @@
+//! NVIDIA GPUs and NVSwitches: signed measurement reports, the certificates of the device that
+//! signed, and the reference values NVIDIA publishes for drivers and firmware.
+//!
+//! The steps, each with its own error: take the evidence apart ([`SpdmEvidence`]), lead the device's
+//! certificate back to NVIDIA's pinned root ([`verify_device_chain`]), check the report's signature
+//! ([`verify_report_signature`]) and that it answers our request ([`SpdmEvidence::request_nonce`]),
+//! hold the firmware id in the certificate against the report ([`check_firmware_id`]), verify
+//! reference integrity manifests ([`Rim::verify`]) and compare measurements ([`compare`]).
+//!
+//! Without a manifest for the driver and one for the VBIOS the answer is "an authentic device,
+//! measurements not appraised", and never more.
+
+mod compare;
+mod device;
+mod opaque;
+mod rim;
+mod spdm;
+
+pub use compare::{CompareError, Comparison, MeasurementSource, compare};
+pub use device::{
+    DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice, check_firmware_id,
+    verify_device_chain, verify_report_signature,
+};
+pub use opaque::{FeatureFlag, Opaque, OpaqueField};
+pub use rim::{Rim, RimError, RimKind, VerifiedRim};
+pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError};

@@ -1,0 +1,232 @@
+//! A measurement request and the device's signed answer, as NVIDIA's driver hands them out: SPDM 1.1
+//! (DMTF DSP0274) `GET_MEASUREMENTS` followed by `MEASUREMENTS`.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | request header `11 E0 01 FF`: version 1.1, GET_MEASUREMENTS, signed, all blocks |
+//! | 4 | 32 | the requester's nonce |
+//! | 36 | 1 | certificate slot |
+//! | 37 | 4 | response header, `11 60` and two parameters |
+//! | 41 | 1 | number of blocks |
+//! | 42 | 3 | length of the record, little-endian |
+//! | 45 | … | the record: blocks of index (1), specification (1), size (2), then DMTF type (1), value size (2), value |
+//! | … | 32 | the responder's own nonce |
+//! | … | 2 | length of the opaque data |
+//! | … | … | opaque data: fields of type (2), length (2), value |
+//! | … | 96 | ECDSA P-384 signature, r then s, big-endian, over everything before it |
+//!
+//! The nonce that shows freshness is the one in the *request*: the signature covers it.
+
+use super::{Opaque, OpaqueField};
+
+const REQUEST_HEADER: [u8; 4] = [0x11, 0xE0, 0x01, 0xFF];
+const RESPONSE_CODE: [u8; 2] = [0x11, 0x60];
+const DMTF: u8 = 0x01;
+const VALUE_LEN: usize = 48;
+/// ECDSA P-384, r then s.
+pub(super) const SIGNATURE_LEN: usize = 96;
+/// The most one device's evidence may weigh; real ones are near 4 KiB.
+const MAX_LEN: usize = 64 << 10;
+
+/// Why bytes are not a device's evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpdmFormatError {
+    /// More than any device sends.
+    #[error("the device evidence is too long")]
+    TooLong,
+    /// Ends early.
+    #[error("the device evidence ends within its {0}")]
+    Truncated(&'static str),
+    /// Not a signed request for all measurements in SPDM 1.1.
+    #[error("not an SPDM 1.1 request for all measurements, signed")]
+    Request,
+    /// The answer is not MEASUREMENTS.
+    #[error("not an SPDM 1.1 measurements response")]
+    Response,
+    /// A block that is not a SHA-384 sized DMTF measurement, or out of place.
+    #[error("measurement block {0} cannot be read")]
+    Block(usize),
+    /// The opaque data cannot be read to its end, or has a field twice.
+    #[error("the opaque data cannot be read")]
+    Opaque,
+    /// Bytes after the signature.
+    #[error("{0} bytes follow the signature")]
+    TrailingBytes(usize),
+}
+
+/// What kind of chip made the evidence, told by its certificate and its block count together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Architecture {
+    /// H100, H200, GH200.
+    Hopper,
+    /// B100, B200, GB200.
+    Blackwell,
+    /// The third-generation NVSwitch.
+    Ls10,
+}
+
+impl Architecture {
+    /// `HOPPER`, `BLACKWELL` or `LS10`, as NVIDIA's tools write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hopper => "HOPPER",
+            Self::Blackwell => "BLACKWELL",
+            Self::Ls10 => "LS10",
+        }
+    }
+
+    /// A switch rather than a GPU.
+    pub const fn is_switch(self) -> bool {
+        matches!(self, Self::Ls10)
+    }
+}
+
+/// One measurement: where it stands and its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measurement {
+    /// 1 for the first block.
+    pub index: u8,
+    /// SHA-384 sized.
+    pub value: [u8; VALUE_LEN],
+}
+
+/// Evidence taken apart, proving nothing yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpdmEvidence {
+    request_nonce: [u8; 32],
+    response_nonce: [u8; 32],
+    measurements: Vec<Measurement>,
+    opaque: Opaque,
+    signed: Vec<u8>,
+    signature: [u8; SIGNATURE_LEN],
+}
+
+impl SpdmEvidence {
+    /// Takes exactly one request with its answer apart.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SpdmFormatError> {
+        if bytes.len() > MAX_LEN {
+            return Err(SpdmFormatError::TooLong);
+        }
+        let mut rest = bytes;
+        if take::<4>(&mut rest, "request")? != REQUEST_HEADER {
+            return Err(SpdmFormatError::Request);
+        }
+        let request_nonce = take(&mut rest, "request")?;
+        let [_slot] = take(&mut rest, "request")?;
+        let [version, code, _, _] = take(&mut rest, "response header")?;
+        if [version, code] != RESPONSE_CODE {
+            return Err(SpdmFormatError::Response);
+        }
+        let [blocks, l0, l1, l2] = take(&mut rest, "response header")?;
+        let record_len = u32::from_le_bytes([l0, l1, l2, 0]) as usize;
+        let record = take_slice(&mut rest, record_len, "measurement record")?;
+        let response_nonce = take(&mut rest, "response nonce")?;
+        let opaque_len = usize::from(u16::from_le_bytes(take(&mut rest, "opaque data")?));
+        let opaque = take_slice(&mut rest, opaque_len, "opaque data")?;
+        let signed = bytes
+            .get(..bytes.len() - rest.len())
+            .unwrap_or_default()
+            .to_vec();
+        let signature = take(&mut rest, "signature")?;
+        if !rest.is_empty() {
+            return Err(SpdmFormatError::TrailingBytes(rest.len()));
+        }
+        Ok(Self {
+            request_nonce,
+            response_nonce,
+            measurements: measurements(record, usize::from(blocks))?,
+            opaque: Opaque::parse(opaque).ok_or(SpdmFormatError::Opaque)?,
+            signed,
+            signature,
+        })
+    }
+
+    /// The nonce that the requester sent.
+    pub fn request_nonce(&self) -> &[u8; 32] {
+        &self.request_nonce
+    }
+
+    /// The device's own nonce.
+    pub fn response_nonce(&self) -> &[u8; 32] {
+        &self.response_nonce
+    }
+
+    /// Every measurement, in order.
+    pub fn measurements(&self) -> &[Measurement] {
+        &self.measurements
+    }
+
+    /// What the device says about itself.
+    pub fn opaque(&self) -> &Opaque {
+        &self.opaque
+    }
+
+    /// VBIOS version in the spelling of manifests, `96.00.5E.00.01`. GPUs send eight bytes of which
+    /// each half is little-endian; switches send text.
+    pub fn vbios_version(&self) -> Option<String> {
+        let raw = self.opaque.get(OpaqueField::VbiosVersion)?;
+        if let Ok([a, b, c, d, low, ..]) = <[u8; 8]>::try_from(raw) {
+            return Some(format!("{d:02X}.{c:02X}.{b:02X}.{a:02X}.{low:02X}"));
+        }
+        self.opaque
+            .text(OpaqueField::VbiosVersion)
+            .map(str::to_ascii_uppercase)
+    }
+
+    /// The driver the device was started by; GPUs only.
+    pub fn driver_version(&self) -> Option<&str> {
+        self.opaque.text(OpaqueField::DriverVersion)
+    }
+
+    pub(super) fn signed(&self) -> &[u8] {
+        &self.signed
+    }
+
+    pub(super) fn signature(&self) -> &[u8; SIGNATURE_LEN] {
+        &self.signature
+    }
+}
+
+fn measurements(record: &[u8], count: usize) -> Result<Vec<Measurement>, SpdmFormatError> {
+    let mut rest = record;
+    let mut found = Vec::with_capacity(count);
+    for place in 1..=count {
+        let bad = |_| SpdmFormatError::Block(place);
+        let [index, specification, s0, s1] = take(&mut rest, "block").map_err(bad)?;
+        let [_kind, v0, v1] = take(&mut rest, "block").map_err(bad)?;
+        let value = take(&mut rest, "block").map_err(bad)?;
+        let sizes = (u16::from_le_bytes([s0, s1]), u16::from_le_bytes([v0, v1]));
+        let whole = usize::from(index) == place
+            && specification == DMTF
+            && sizes == (VALUE_LEN as u16 + 3, VALUE_LEN as u16);
+        if !whole {
+            return Err(SpdmFormatError::Block(place));
+        }
+        found.push(Measurement { index, value });
+    }
+    if rest.is_empty() {
+        Ok(found)
+    } else {
+        Err(SpdmFormatError::Block(count + 1))
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8], part: &'static str) -> Result<[u8; N], SpdmFormatError> {
+    let (head, tail) = rest
+        .split_first_chunk::<N>()
+        .ok_or(SpdmFormatError::Truncated(part))?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn take_slice<'a>(
+    rest: &mut &'a [u8],
+    len: usize,
+    part: &'static str,
+) -> Result<&'a [u8], SpdmFormatError> {
+    let (head, tail) = rest
+        .split_at_checked(len)
+        .ok_or(SpdmFormatError::Truncated(part))?;
+    *rest = tail;
+    Ok(head)
+}
