@@ -14,6 +14,7 @@ use super::{LocalEngine, PlainError, PlainUpstream, TargetError, VerifiedUpstrea
 use crate::Clock;
 use crate::config::{Name, NamedTrust, Timeouts, Upstream};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 
 /// Why an upstream cannot be set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -30,6 +31,7 @@ pub enum BuildError {
 pub struct Builder<'a> {
     timeouts: &'a Timeouts,
     ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     web_pki: WebPki,
     enclaves: HashMap<(Name, String, Name), Arc<Enclave>>,
@@ -37,10 +39,16 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub fn new(timeouts: &'a Timeouts, ledger: Arc<Ledger>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        timeouts: &'a Timeouts,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             timeouts,
             ledger,
+            metrics,
             clock,
             web_pki: WebPki::default(),
             enclaves: HashMap::new(),
@@ -94,8 +102,13 @@ impl<'a> Builder<'a> {
         };
         let (trust, clock) = (Arc::clone(&trust.trust), Arc::clone(&self.clock));
         let channel = AttestedChannel::new(Origin::parse(origin)?, trust, timeouts, clock);
-        let (ledger, clock) = (Arc::clone(&self.ledger), Arc::clone(&self.clock));
-        let enclave = Enclave::new(upstream.name.clone(), channel, ledger, clock);
+        let enclave = Enclave::new(
+            upstream.name.clone(),
+            channel,
+            Arc::clone(&self.ledger),
+            Arc::clone(&self.metrics),
+            Arc::clone(&self.clock),
+        );
         self.tasks.push(OwnedTask::spawn(keep_verified(Arc::clone(&enclave), Arc::clone(&self.clock))));
         Ok(enclave)
     }

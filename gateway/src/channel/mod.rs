@@ -16,6 +16,8 @@ mod renewal;
 mod session;
 mod stream;
 mod target;
+#[cfg(test)]
+mod tests;
 mod upstream_body;
 mod verified;
 
@@ -27,7 +29,7 @@ pub use prompt_body::{Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, Received
 pub use renewal::OwnedTask;
 pub use target::TargetError;
 pub use upstream_body::{UpstreamBody, UpstreamBroke};
-pub use verified::{Enclave, NotVerified, VerifiedConnection, VerifiedUpstream};
+pub use verified::{Enclave, Missing, NotVerified, VerifiedConnection, VerifiedUpstream};
 
 use http::Response;
 

@@ -51,7 +51,8 @@ pub(super) async fn keep_verified(enclave: Arc<Enclave>, clock: Arc<dyn Clock>) 
                 retry = FIRST_RETRY;
                 until_renewal(&enclave, clock.as_ref())
             }
-            Err(_) => {
+            Err(why) => {
+                enclave.not_verified(why);
                 let pause = retry;
                 retry = (retry * 2).min(LAST_RETRY);
                 pause

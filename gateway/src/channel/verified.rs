@@ -14,7 +14,9 @@ use super::target::Target;
 use crate::Clock;
 use crate::admit::Endpoint;
 use crate::config::Name;
+use crate::events::{self, Event, UpstreamFailure};
 use crate::ledger::{Ledger, SessionRow};
+use crate::metrics::{Metrics, Verification};
 
 /// One origin under one trust: its channel, and the session of every peer met there.
 ///
@@ -23,8 +25,10 @@ pub struct Enclave {
     name: Name,
     channel: Arc<AttestedChannel>,
     ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     met: Mutex<Vec<Met>>,
+    told: Mutex<Option<NotVerified>>,
 }
 
 struct Met {
@@ -38,11 +42,38 @@ pub enum NotVerified {
     /// A check of the verdict refused it; its stable id.
     #[error("its evidence was not accepted: {0}")]
     Rejected(&'static str),
-    #[error("its evidence could not be obtained: {0}")]
-    Unavailable(&'static str),
+    #[error("its evidence could not be obtained: {}", .0.reason())]
+    Unavailable(Missing),
     /// It is verified, but the caller asked for other sessions.
     #[error("none of its sessions is among those asked for")]
     NotAmongPinned,
+}
+
+/// What stood in the way of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Address,
+    Connection,
+    ConnectTimeout,
+    Tls,
+    Report,
+    ReportTimeout,
+    /// The verification or its record was not completed; on our side.
+    Verdict,
+}
+
+impl Missing {
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Missing::Address => "name_not_resolved",
+            Missing::Connection => "connect_failed",
+            Missing::ConnectTimeout => "connect_timeout",
+            Missing::Tls => "tls_failed",
+            Missing::Report => "report_unavailable",
+            Missing::ReportTimeout => "report_timeout",
+            Missing::Verdict => "verification_incomplete",
+        }
+    }
 }
 
 impl NotVerified {
@@ -50,7 +81,7 @@ impl NotVerified {
     pub fn reason(self) -> String {
         match self {
             NotVerified::Rejected(check) => format!("rejected:{check}"),
-            NotVerified::Unavailable(why) => why.to_owned(),
+            NotVerified::Unavailable(why) => why.reason().to_owned(),
             NotVerified::NotAmongPinned => "session_not_accepted".to_owned(),
         }
     }
@@ -61,15 +92,15 @@ impl From<ChannelError> for NotVerified {
         NotVerified::Unavailable(match error {
             ChannelError::Rejected(verdict) => return NotVerified::Rejected(first_refusal(&verdict)),
             ChannelError::NoneAccepted => return NotVerified::NotAmongPinned,
-            ChannelError::Resolve => "name_not_resolved",
-            ChannelError::Connect(_) => "connect_failed",
-            ChannelError::Tls(_) => "tls_failed",
-            ChannelError::Timeout { stage: Stage::Report } => "report_timeout",
-            ChannelError::Timeout { .. } => "connect_timeout",
+            ChannelError::Resolve => Missing::Address,
+            ChannelError::Connect(_) => Missing::Connection,
+            ChannelError::Tls(_) => Missing::Tls,
+            ChannelError::Timeout { stage: Stage::Report } => Missing::ReportTimeout,
+            ChannelError::Timeout { .. } => Missing::ConnectTimeout,
             ChannelError::Http(_) | ChannelError::ReportStatus(_) | ChannelError::ReportTooLarge => {
-                "report_unavailable"
+                Missing::Report
             }
-            _ => "verification_aborted",
+            ChannelError::NoRandomness | ChannelError::VerificationFailed => Missing::Verdict,
         })
     }
 }
@@ -89,9 +120,11 @@ impl Enclave {
         name: Name,
         channel: Arc<AttestedChannel>,
         ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        Arc::new(Self { name, channel, ledger, clock, met: Mutex::new(Vec::new()) })
+        let (met, told) = (Mutex::new(Vec::new()), Mutex::new(None));
+        Arc::new(Self { name, channel, ledger, metrics, clock, met, told })
     }
 
     pub fn name(&self) -> &Name {
@@ -122,12 +155,43 @@ impl Enclave {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         met.retain(|met| met.peer.expires_at() > now && !Arc::ptr_eq(&met.peer, peer));
         met.push(Met { peer: Arc::clone(peer), session: Arc::clone(&session) });
+        drop(met);
+        self.metrics.upstream_verification(&self.name, Verification::Verified);
+        events::emit(Event::UpstreamVerified { upstream: self.name.clone(), session: session.id() });
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(session)
+    }
+
+    /// Counts a failure, and says so in the log unless that is what was said last.
+    pub(super) fn not_verified(&self, why: NotVerified) {
+        let (result, failure, check) = match why {
+            NotVerified::Rejected(check) => {
+                (Verification::Rejected, UpstreamFailure::Rejected, Some(check))
+            }
+            NotVerified::Unavailable(Missing::Report) => {
+                (Verification::Unreachable, UpstreamFailure::Report, None)
+            }
+            NotVerified::Unavailable(Missing::Tls) => {
+                (Verification::Unreachable, UpstreamFailure::Tls, None)
+            }
+            NotVerified::Unavailable(Missing::ConnectTimeout | Missing::ReportTimeout) => {
+                (Verification::Unreachable, UpstreamFailure::Timeout, None)
+            }
+            NotVerified::Unavailable(_) => {
+                (Verification::Unreachable, UpstreamFailure::Unreachable, None)
+            }
+            NotVerified::NotAmongPinned => return,
+        };
+        self.metrics.upstream_verification(&self.name, result);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.replace(why) != Some(why) {
+            events::emit(Event::UpstreamRefused { upstream: self.name.clone(), failure, check });
+        }
     }
 
     fn make_session(&self, peer: &TrustedPeer) -> Result<Session, NotVerified> {
         session::of_peer(peer, &self.name, &self.channel.origin().to_string())
-            .map_err(|_| NotVerified::Unavailable("session_not_recorded"))
+            .map_err(|_| NotVerified::Unavailable(Missing::Verdict))
     }
 
     fn known_session(&self, peer: &TrustedPeer) -> Option<Arc<Session>> {
@@ -174,7 +238,11 @@ impl VerifiedUpstream {
 
     /// A connection to a peer whose evidence is accepted, and which is in one of the `pinned` sessions if any are.
     pub async fn open(&self, pinned: Option<&[SessionId]>) -> Result<VerifiedConnection<'_>, NotVerified> {
-        let lease = self.enclave.lease(pinned).await?;
+        let lease = self.enclave.lease(pinned).await.map_err(|error| {
+            let why = NotVerified::from(error);
+            self.enclave.not_verified(why);
+            why
+        })?;
         let session = self.enclave.session(lease.peer())?;
         if pinned.is_some_and(|pinned| !pinned.contains(&session.id())) {
             return Err(NotVerified::NotAmongPinned);

@@ -49,3 +49,55 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    async fn is_exhausted(patience: &mut Patience) -> bool {
+        poll_fn(|cx| Poll::Ready(patience.poll_exhausted(cx).is_ready())).await
+    }
+
+    async fn wait(patience: &mut Patience) -> Duration {
+        let begun = Instant::now();
+        poll_fn(|cx| patience.poll_exhausted(cx)).await;
+        begun.elapsed()
+    }
+
+    #[tokio::test]
+    async fn it_ends_after_the_limit_and_not_before() {
+        let mut patience = Patience::new(Duration::from_millis(50));
+        assert!(!is_exhausted(&mut patience).await);
+        assert!(wait(&mut patience).await >= Duration::from_millis(49));
+        assert!(is_exhausted(&mut patience).await);
+    }
+
+    #[tokio::test]
+    async fn each_reward_begins_a_new_wait() {
+        let mut patience = Patience::new(Duration::from_millis(100));
+        for _ in 0..2 {
+            assert!(!is_exhausted(&mut patience).await);
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            patience.rewarded();
+        }
+        assert!(wait(&mut patience).await >= Duration::from_millis(99));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_slowly_does_not_use_it_up() {
+        let mut patience = Patience::new(Duration::from_millis(30));
+        assert!(!is_exhausted(&mut patience).await);
+        patience.rewarded();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert!(!is_exhausted(&mut patience).await);
+    }
+
+    #[tokio::test]
+    async fn a_shorter_limit_takes_effect_at_once() {
+        let mut patience = Patience::new(Duration::from_secs(60));
+        assert!(!is_exhausted(&mut patience).await);
+        patience.rewarded_with(Duration::from_millis(20));
+        assert!(wait(&mut patience).await < Duration::from_secs(30));
+    }
+}

@@ -18,6 +18,7 @@ use crate::channel::{
 };
 use crate::config::{Config, Model, Name, Upstream};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 
 /// What a model's prompt may be sent to.
 pub enum Candidate {
@@ -95,9 +96,10 @@ impl Routes {
     pub fn build(
         config: &Config,
         ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RouteError> {
-        let mut builder = Builder::new(&config.timeouts, ledger, clock);
+        let mut builder = Builder::new(&config.timeouts, ledger, metrics, clock);
         let mut routes = Vec::with_capacity(config.models.len());
         let mut by_name = HashMap::new();
         for model in &config.models {
