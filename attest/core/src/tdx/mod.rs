@@ -57,6 +57,20 @@ pub(crate) enum Standing {
     Unproven(Why),
 }
 
+/// Takes a quote apart without judging it: what the bytes say, which hardware may never have said.
+/// Nothing comes back for an SGX quote.
+///
+/// ```
+/// use attest_core::tdx::{QuoteFormatError, decode};
+/// assert_eq!(decode(b"\x04"), Err(QuoteFormatError::TooShort { field: "header" }));
+/// ```
+pub fn decode(quote: &[u8]) -> Result<Option<TdxFacts>, QuoteFormatError> {
+    Ok(match quote::parse(quote)? {
+        ParsedQuote::Tdx(quote) => Some(facts_of(&quote)),
+        ParsedQuote::Sgx => None,
+    })
+}
+
 pub(crate) fn examine(
     bytes: &[u8],
     roots: &Roots,

@@ -1,0 +1,204 @@
+//! Intel's Provisioning Certification Service, version 4, and the caching services (PCCS) that
+//! speak the same paths.
+//!
+//! Four parts make a bundle: the PCK revocation list, TCB info, QE identity, each with its issuer
+//! chain percent-encoded in a header, and the root's revocation list. TCB info and QE identity are
+//! signed as the exact text inside the answer, so they are cut out, never re-serialised.
+
+use std::time::Duration;
+
+use attest_core::tdx::{self, PlatformFacts};
+use attest_core::{TdxCollateral, parse_hex, parse_hex_vec, to_hex};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Url};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::http::{self, Answer};
+use crate::{CollateralSource, FetchError, percent};
+
+/// Intel's own service.
+pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
+/// Where Intel publishes the root's revocation list.
+pub const INTEL_ROOT_CRL: &str =
+    "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_CRL: usize = 512 << 10;
+const MAX_JSON: usize = 256 << 10;
+const MAX_CHAIN: usize = 32 << 10;
+
+const PCK_CRL: &str = "PCK revocation list";
+const ROOT_CRL: &str = "root revocation list";
+const TCB_INFO: &str = "TCB info";
+const QE_IDENTITY: &str = "QE identity";
+
+/// A PCS or PCCS at some address.
+#[derive(Clone, Debug)]
+pub struct IntelPcs {
+    base: Url,
+    root_crl: Url,
+    client: Client,
+}
+
+impl IntelPcs {
+    /// The service at `base_url`, for instance [`INTEL_PCS`] or `http://localhost:8081` for a PCCS.
+    /// The root's revocation list comes from Intel if that is Intel's own service, and from the
+    /// PCCS otherwise.
+    pub fn new(base_url: &str) -> Result<Self, FetchError> {
+        let base = base_url.trim_end_matches('/');
+        let root_crl = if base == INTEL_PCS {
+            INTEL_ROOT_CRL.to_owned()
+        } else {
+            format!("{base}/sgx/certification/v4/rootcacrl")
+        };
+        Ok(Self {
+            base: http_url(&format!("{base}/"))?,
+            root_crl: http_url(&root_crl)?,
+            client: http::client(TIMEOUT)?,
+        })
+    }
+
+    /// The same with the root's revocation list from `url`.
+    pub fn with_root_crl(self, url: &str) -> Result<Self, FetchError> {
+        Ok(Self {
+            root_crl: http_url(url)?,
+            ..self
+        })
+    }
+
+    /// The same with another time for each whole answer.
+    pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
+        Ok(Self {
+            client: http::client(timeout)?,
+            ..self
+        })
+    }
+
+    async fn part(
+        &self,
+        path: &str,
+        what: &'static str,
+        limit: usize,
+    ) -> Result<Answer, FetchError> {
+        let url = self.base.join(path).map_err(|_| FetchError::BaseUrl)?;
+        http::get(&self.client, url, what, limit).await
+    }
+
+    async fn fetch(&self, platform: &PlatformFacts) -> Result<TdxCollateral, FetchError> {
+        let fmspc = to_hex(&platform.fmspc);
+        let authority = authority(platform)?;
+        let crl_path = format!("sgx/certification/v4/pckcrl?ca={authority}&encoding=der");
+        let tcb_path = format!("tdx/certification/v4/tcb?fmspc={fmspc}");
+        let (crl, tcb, qe, root) = tokio::try_join!(
+            self.part(&crl_path, PCK_CRL, MAX_CRL),
+            self.part(&tcb_path, TCB_INFO, MAX_JSON),
+            self.part("tdx/certification/v4/qe/identity", QE_IDENTITY, MAX_JSON),
+            // A PCCS sends it in hexadecimal, twice as long.
+            http::get(&self.client, self.root_crl.clone(), ROOT_CRL, 2 * MAX_CRL),
+        )?;
+        let (tcb_info, tcb_info_signature) = tcb_info(&tcb.body)?;
+        let (qe_identity, qe_identity_signature) = qe_identity(&qe.body)?;
+        Ok(TdxCollateral {
+            pck_crl_issuer_chain: chain(&crl.headers, &["SGX-PCK-CRL-Issuer-Chain"], PCK_CRL)?,
+            root_ca_crl: der(root.body, ROOT_CRL)?,
+            pck_crl: der(crl.body, PCK_CRL)?,
+            tcb_info_issuer_chain: chain(
+                &tcb.headers,
+                &["TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"],
+                TCB_INFO,
+            )?,
+            tcb_info,
+            tcb_info_signature,
+            qe_identity_issuer_chain: chain(
+                &qe.headers,
+                &["SGX-Enclave-Identity-Issuer-Chain"],
+                QE_IDENTITY,
+            )?,
+            qe_identity,
+            qe_identity_signature,
+        })
+    }
+}
+
+impl CollateralSource for IntelPcs {
+    async fn tdx(&self, quote: &[u8]) -> Result<TdxCollateral, FetchError> {
+        let platform = tdx::decode(quote)?.and_then(|facts| facts.platform);
+        self.fetch(&platform.ok_or(FetchError::Platform)?).await
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, FetchError> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+        .ok_or(FetchError::BaseUrl)
+}
+
+/// Intel runs two authorities that certify platforms, told apart by their names.
+fn authority(platform: &PlatformFacts) -> Result<&'static str, FetchError> {
+    if platform.issuer.contains("Platform CA") {
+        Ok("platform")
+    } else if platform.issuer.contains("Processor CA") {
+        Ok("processor")
+    } else {
+        Err(FetchError::Platform)
+    }
+}
+
+fn chain(headers: &HeaderMap, names: &[&str], what: &'static str) -> Result<String, FetchError> {
+    names
+        .iter()
+        .find_map(|name| headers.get(*name))
+        .filter(|value| value.len() <= MAX_CHAIN)
+        .and_then(|value| value.to_str().ok())
+        .and_then(percent::decode)
+        .filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----"))
+        .ok_or(FetchError::IssuerChain { what })
+}
+
+/// DER as it is, or hexadecimal of it, which some caching services send.
+fn der(body: Vec<u8>, what: &'static str) -> Result<Vec<u8>, FetchError> {
+    const SEQUENCE: u8 = 0x30;
+    // Hexadecimal of it begins with the character '3', which is 0x33.
+    if body.first() == Some(&SEQUENCE) {
+        return Ok(body);
+    }
+    let text = std::str::from_utf8(&body).map_err(|_| FetchError::Malformed { what })?;
+    match parse_hex_vec(&text.trim().to_ascii_lowercase(), MAX_CRL) {
+        Ok(der) if der.first() == Some(&SEQUENCE) => Ok(der),
+        _ => Err(FetchError::Malformed { what }),
+    }
+}
+
+#[derive(Deserialize)]
+struct SignedTcbInfo<'a> {
+    #[serde(borrow, rename = "tcbInfo")]
+    tcb_info: &'a RawValue,
+    signature: String,
+}
+
+#[derive(Deserialize)]
+struct SignedQeIdentity<'a> {
+    #[serde(borrow, rename = "enclaveIdentity")]
+    enclave_identity: &'a RawValue,
+    signature: String,
+}
+
+fn tcb_info(body: &[u8]) -> Result<(String, [u8; 64]), FetchError> {
+    let malformed = || FetchError::Malformed { what: TCB_INFO };
+    let signed: SignedTcbInfo<'_> = serde_json::from_slice(body).map_err(|_| malformed())?;
+    let signature = signature(&signed.signature).ok_or_else(malformed)?;
+    Ok((signed.tcb_info.get().to_owned(), signature))
+}
+
+fn qe_identity(body: &[u8]) -> Result<(String, [u8; 64]), FetchError> {
+    let malformed = || FetchError::Malformed { what: QE_IDENTITY };
+    let signed: SignedQeIdentity<'_> = serde_json::from_slice(body).map_err(|_| malformed())?;
+    let signature = signature(&signed.signature).ok_or_else(malformed)?;
+    Ok((signed.enclave_identity.get().to_owned(), signature))
+}
+
+fn signature(hex: &str) -> Option<[u8; 64]> {
+    parse_hex(&hex.to_ascii_lowercase()).ok()
+}

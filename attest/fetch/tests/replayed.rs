@@ -1,0 +1,182 @@
+//! Collateral replayed by a local service: the software platform's always, recorded ones where
+//! they are. Whatever goes wrong with one part is told with the part's name.
+
+mod served;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use attest_core::tdx::{self, QuoteFormatError};
+use attest_core::{
+    Appraiser, AttestationPolicy, Collateral, Decision, ReportData, TdxCollateral, UnixTime, to_hex,
+};
+use attest_fetch::{CollateralSource, FetchError, INTEL_PCS, IntelPcs};
+use served::{Fault, PCK_CRL, QE_IDENTITY, ROOT_CRL, Service, tcb_path};
+use testkit::{SoftwarePlatform, TdMeasurements};
+
+const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+struct Recorded {
+    quote: Vec<u8>,
+    collateral: TdxCollateral,
+    fmspc: String,
+}
+
+fn fmspc_of(quote: &[u8]) -> String {
+    let facts = tdx::decode(quote).expect("a quote").expect("a TDX quote");
+    to_hex(&facts.platform.expect("a PCK certificate").fmspc)
+}
+
+fn platform() -> SoftwarePlatform {
+    SoftwarePlatform::from_seed(&[3; 32], NOW)
+}
+
+fn software() -> Recorded {
+    let quote = platform().quote(
+        &TdMeasurements::named("enclave"),
+        &ReportData::observed([1; 64]),
+    );
+    let collateral = platform().collateral().tdx.expect("TDX collateral");
+    Recorded {
+        fmspc: fmspc_of(&quote),
+        quote,
+        collateral,
+    }
+}
+
+fn tcb_info() -> String {
+    tcb_path(&software().fmspc)
+}
+
+async fn fetch(service: Service, quote: &[u8]) -> Result<TdxCollateral, FetchError> {
+    IntelPcs::new(&service.serve().await)
+        .expect("a base URL")
+        .with_timeout(Duration::from_millis(500))
+        .expect("a client")
+        .tdx(quote)
+        .await
+}
+
+#[tokio::test]
+async fn what_is_published_is_fetched_byte_for_byte_and_verifies() {
+    let recorded = software();
+    let service = Service::of(&recorded.collateral, &recorded.fmspc);
+    let fetched = fetch(service, &recorded.quote).await;
+    assert_eq!(fetched.as_ref(), Ok(&recorded.collateral));
+    let verdict = Appraiser {
+        roots: &platform().roots(),
+        policy: &AttestationPolicy::parse("name = \"any\"\n[tdx]\nmeasurements = \"any\"\n")
+            .expect("a policy"),
+        collateral: Some(&Collateral::from(recorded.collateral)),
+        now: NOW,
+    }
+    .quote(&recorded.quote);
+    assert_eq!(verdict.decision(), Decision::Accepted);
+}
+
+#[tokio::test]
+async fn a_root_revocation_list_may_be_served_as_der_too() {
+    let recorded = software();
+    let service = Service::of(&recorded.collateral, &recorded.fmspc)
+        .with_body(ROOT_CRL, &recorded.collateral.root_ca_crl);
+    assert_eq!(
+        fetch(service, &recorded.quote).await,
+        Ok(recorded.collateral)
+    );
+}
+
+#[tokio::test]
+async fn each_fault_of_each_part_is_told_with_the_parts_name() {
+    let parts = [
+        (PCK_CRL.to_owned(), "PCK revocation list", true),
+        (tcb_info(), "TCB info", true),
+        (QE_IDENTITY.to_owned(), "QE identity", true),
+        (ROOT_CRL.to_owned(), "root revocation list", false),
+    ];
+    for (path, what, has_chain) in parts {
+        let mut faults = vec![
+            (Fault::NotFound, FetchError::Status { what, status: 404 }),
+            (Fault::Redirect, FetchError::Status { what, status: 302 }),
+            (Fault::Silence, FetchError::Timeout { what }),
+            (Fault::BrokenOff, FetchError::BrokenOff { what }),
+            (Fault::Endless, FetchError::TooLarge { what }),
+            (Fault::OtherBody, FetchError::Malformed { what }),
+        ];
+        if has_chain {
+            faults.push((Fault::NoHeader, FetchError::IssuerChain { what }));
+            faults.push((Fault::BrokenHeader, FetchError::IssuerChain { what }));
+        }
+        for (fault, expected) in faults {
+            let recorded = software();
+            let service =
+                Service::of(&recorded.collateral, &recorded.fmspc).with_fault(&path, fault);
+            let fetched = fetch(service, &recorded.quote).await;
+            assert_eq!(fetched, Err(expected), "{fault:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_quote_asks_nobody_anything() {
+    // Nothing listens there; an attempt to connect would be another error.
+    let nobody = IntelPcs::new("http://127.0.0.1:9").expect("a base URL");
+    assert_eq!(
+        nobody.tdx(b"").await,
+        Err(FetchError::Quote(QuoteFormatError::TooShort {
+            field: "header"
+        }))
+    );
+    let fetched = nobody.tdx(&software().quote).await;
+    assert!(
+        matches!(fetched, Err(FetchError::Connect { .. })),
+        "{fetched:?}"
+    );
+}
+
+#[test]
+fn addresses_that_are_not_http_are_refused() {
+    assert!(IntelPcs::new(INTEL_PCS).is_ok());
+    for address in [
+        "",
+        "localhost",
+        "file:///etc/passwd",
+        "ftp://localhost/",
+        "unix:/run/x",
+    ] {
+        assert_eq!(
+            IntelPcs::new(address).err(),
+            Some(FetchError::BaseUrl),
+            "{address}"
+        );
+    }
+    let pcs = IntelPcs::new(INTEL_PCS).expect("a base URL");
+    assert_eq!(
+        pcs.with_root_crl("nowhere").err(),
+        Some(FetchError::BaseUrl)
+    );
+}
+
+fn vectors() -> Option<PathBuf> {
+    let named = std::env::var_os("SEALGATE_VECTORS").map(PathBuf::from);
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
+    Some(named.unwrap_or_else(beside)).filter(|path| path.join("index.json").is_file())
+}
+
+#[tokio::test]
+async fn recorded_collateral_of_intels_is_fetched_byte_for_byte() {
+    let Some(vectors) = vectors() else {
+        println!("skipped: recorded collateral: recorded vectors not found (set SEALGATE_VECTORS)");
+        return;
+    };
+    for (quote, collateral) in [
+        ("tdx-v4-phala-b0c06f", "tdx-b0c06f-20260813"),
+        ("tdx-v5-google-90c06f", "tdx-90c06f-20260608"),
+    ] {
+        let read = |path: String| std::fs::read(vectors.join(path)).expect("a recording");
+        let quote = read(format!("tdx/quotes/{quote}.bin"));
+        let bundle = read(format!("tdx/collateral/{collateral}.json"));
+        let collateral = TdxCollateral::parse(&bundle).expect("collateral");
+        let service = Service::of(&collateral, &fmspc_of(&quote));
+        assert_eq!(fetch(service, &quote).await, Ok(collateral));
+    }
+}
