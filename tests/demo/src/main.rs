@@ -47,17 +47,24 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<()> {
     let mut stage = Stage::set(arguments.engine.as_deref(), arguments.once).await?;
-    tour::gateway_verifies_before_it_forwards(&stage).await?;
-    tour::anyone_can_check_the_gateway(&stage).await?;
-    tour::an_unmodified_sdk_through_the_proxy(&stage).await?;
-    tour::a_receipt_is_verified(&stage).await?;
-    refusals::a_relay_in_the_middle(&stage).await?;
-    refusals::an_enclave_with_another_measurement(&stage).await?;
-    refusals::a_pinned_keyset_that_is_gone(&mut stage).await?;
+    if let Err(error) = show(&mut stage).await {
+        stage.print_logs();
+        return Err(error);
+    }
     say::all_held();
     if !arguments.once {
         farewell::print(&stage);
         tokio::signal::ctrl_c().await?;
     }
     Ok(())
+}
+
+async fn show(stage: &mut Stage) -> Result<()> {
+    tour::gateway_verifies_before_it_forwards(stage).await?;
+    tour::anyone_can_check_the_gateway(stage).await?;
+    tour::an_unmodified_sdk_through_the_proxy(stage).await?;
+    tour::a_receipt_is_verified(stage).await?;
+    refusals::a_relay_in_the_middle(stage).await?;
+    refusals::an_enclave_with_another_measurement(stage).await?;
+    refusals::a_pinned_keyset_that_is_gone(stage).await
 }

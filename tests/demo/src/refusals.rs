@@ -37,16 +37,17 @@ pub async fn an_enclave_with_another_measurement(stage: &Stage) -> Result<()> {
         .header(RECEIPT_ID)
         .context("the refusal has no receipt")?
         .to_owned();
-    let error = answer.json().await?;
+    let response = answer.bytes().await?;
     say::command(&format!(
         "POST /v1/chat/completions  model {IMPOSTOR_MODEL}"
     ));
-    say::output(&format!("{status}\n{error}"));
+    say::output(&format!("{status}\n{}", String::from_utf8_lossy(&response)));
     ensure!(status == 503, "the gateway answered {status}");
-    let code = code_of(&error);
+    let error: Value = serde_json::from_slice(&response)?;
+    let kind = &error["error"]["type"];
     ensure!(
-        code == "upstream_verification_failed",
-        "the error's code is {code:?}"
+        kind == "upstream_verification_failed",
+        "the error's type is {kind}"
     );
     say::holds("503 upstream_verification_failed");
 
@@ -60,9 +61,7 @@ pub async fn an_enclave_with_another_measurement(stage: &Stage) -> Result<()> {
     stage
         .directory
         .write("refused-request.json", body.to_string())?;
-    stage
-        .directory
-        .write("refused-response.json", error.to_string())?;
+    stage.directory.write("refused-response.json", &response)?;
     let url = stage.gateway.url();
     let arguments = [
         "receipt",
@@ -71,6 +70,8 @@ pub async fn an_enclave_with_another_measurement(stage: &Stage) -> Result<()> {
         &url,
         "--request",
         "refused-request.json",
+        "--response",
+        "refused-response.json",
     ];
     verifier::shows(stage, &arguments, verifier::ACCEPTED).await?;
     let receipt: Value = serde_json::from_slice(&receipt)?;
@@ -144,8 +145,4 @@ async fn ask_pinned(
         say::output(&format!("{status} {text}"));
     }
     Ok(())
-}
-
-fn code_of(error: &Value) -> &str {
-    error["error"]["code"].as_str().unwrap_or_default()
 }

@@ -103,6 +103,20 @@ impl Stage {
         })
     }
 
+    /// What the processes said, for when something went wrong.
+    pub fn print_logs(&self) {
+        let logs = [
+            ("enclave", self.enclave.log()),
+            ("impostor", self.impostor.log()),
+            ("gateway", self.gateway.log()),
+            ("proxy", self.proxy.log()),
+        ];
+        for (name, log) in logs {
+            say::section(&format!("What the {name} said"));
+            say::output(&log);
+        }
+    }
+
     pub fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Connects with TLS 1.3, remembering sessions as browsers and SDKs do.
 #[derive(Clone)]
@@ -58,11 +59,16 @@ impl TlsClient {
         Ok(Self(connector(verifier, provider)))
     }
 
-    pub async fn connect(&self, address: SocketAddr) -> Result<Connection> {
+    /// A TLS connection on which the test writes its own bytes.
+    pub async fn raw(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(address).await.context("connect")?;
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from("localhost").expect("a valid name");
-        let tls = self.0.connect(name, tcp).await.context("TLS handshake")?;
+        self.0.connect(name, tcp).await.context("TLS handshake")
+    }
+
+    pub async fn connect(&self, address: SocketAddr) -> Result<Connection> {
+        let tls = self.raw(address).await?;
         let (_, session) = tls.get_ref();
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let Some([certificate, ..]) = session.peer_certificates() else {
