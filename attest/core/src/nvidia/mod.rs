@@ -12,6 +12,7 @@
 
 mod compare;
 mod device;
+mod ocsp;
 mod opaque;
 mod rim;
 mod spdm;
@@ -21,6 +22,7 @@ pub use device::{
     DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice, check_firmware_id,
     verify_device_chain, verify_report_signature,
 };
+pub use ocsp::{MAX_OCSP_LEN, OcspError, OcspFreshness, OcspGood, check_ocsp};
 pub use opaque::{FeatureFlag, Opaque, OpaqueField};
 pub use rim::{Rim, RimError, RimKind, VerifiedRim};
 pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError};

@@ -5,6 +5,7 @@
 //! algorithm than the two of [`SignedObjectError::Algorithm`]'s key kinds, and trailing bytes.
 
 mod certificate;
+pub(crate) mod der;
 mod signed;
 
 pub use certificate::X509Error;

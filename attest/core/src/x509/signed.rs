@@ -5,6 +5,7 @@
 //! PSS trailer field that DER leaves at its default, which stock verifiers refuse. Exactly the
 //! spellings below are accepted and nothing near them.
 
+use super::der::{BIT_STRING, SEQUENCE, element};
 use ring::signature::{
     ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
@@ -30,9 +31,6 @@ const PSS_SHA384_TRAILER: &[u8] = &[
 const ECDSA_SHA384: &[u8] = &[
     0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x03,
 ];
-
-const SEQUENCE: u8 = 0x30;
-const BIT_STRING: u8 = 0x03;
 
 /// Why a signed object's signature was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -106,42 +104,6 @@ impl<'a> SignedObject<'a> {
             .verify(self.tbs, self.signature)
             .map_err(|_| SignedObjectError::Signature)
     }
-}
-
-struct Element<'a> {
-    tag: u8,
-    whole: &'a [u8],
-    content: &'a [u8],
-}
-
-/// One DER element with a short or long definite length, and what follows it.
-fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
-    let (&tag, after_tag) = der.split_first()?;
-    let (&first, after_first) = after_tag.split_first()?;
-    let (len, header) = match first {
-        0..=0x7F => (usize::from(first), 2),
-        0x81..=0x83 => {
-            let count = usize::from(first & 0x7F);
-            let digits = after_first.get(..count)?;
-            (
-                digits
-                    .iter()
-                    .fold(0, |len, digit| len << 8 | usize::from(*digit)),
-                2 + count,
-            )
-        }
-        _ => return None,
-    };
-    let end = header.checked_add(len)?;
-    let whole = der.get(..end)?;
-    Some((
-        Element {
-            tag,
-            whole,
-            content: whole.get(header..)?,
-        },
-        der.get(end..)?,
-    ))
 }
 
 #[cfg(test)]
