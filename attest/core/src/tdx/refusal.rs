@@ -420,3 +420,6 @@ pub(super) fn classify(message: &str, question: &Question<'_>) -> Refusal {
 fn shortened(message: &str) -> String {
     message.chars().take(200).collect()
 }
+
+#[cfg(test)]
+mod tests;
