@@ -1,1 +1,30 @@
-//! gateway
+//! The Sealgate gateway: an OpenAI-compatible service whose every connection is a verifiable contract.
+//!
+//! A request walks through rooms, each a module that hands the next one a value:
+//! [`listen`] → [`admit`] → [`route`] → [`channel`] → [`relay`] → [`receipt`] → [`ledger`].
+//! Around them: [`config`] is read once and strictly, [`epoch`] is the contract a connection was
+//! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms and is
+//! where HTTP errors are born, and [`cli`] is what an operator types.
+//!
+//! Nothing in here makes hardware evidence: it comes from a [`Platform`].
+
+pub mod admit;
+pub mod attestation;
+pub mod channel;
+pub mod cli;
+pub mod config;
+pub mod epoch;
+pub mod events;
+pub mod http;
+pub mod ledger;
+pub mod listen;
+pub mod metrics;
+pub mod platform;
+pub mod receipt;
+pub mod relay;
+pub mod route;
+mod serve;
+
+pub use attest_channel::{Clock, SystemClock};
+pub use platform::{HardwarePlatform, Platform, PlatformError};
+pub use serve::{Controls, ServeError, serve, serve_with};

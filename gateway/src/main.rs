@@ -1,1 +1,7 @@
-fn main() {}
+//! `sealgate`: see `sealgate --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealgate::cli::run()
+}

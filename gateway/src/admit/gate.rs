@@ -1,0 +1,152 @@
+//! The door: every check, in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use attest_core::encoding;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::keyring::ActiveKey;
+use super::{AdmittedRequest, Endpoint, Fields, Keyring, body, preconditions};
+use crate::Clock;
+use crate::config::Limits;
+use crate::epoch::Epoch;
+use crate::http::ApiError;
+
+/// What the door needs to know.
+pub struct Admission {
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    random: SystemRandom,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// An admitted request and its place among those in flight.
+pub struct Admitted {
+    pub request: AdmittedRequest,
+    pub slot: Slot,
+}
+
+/// A place among the requests in flight, for the whole service and for one key; given back when dropped.
+pub struct Slot {
+    all: Arc<AtomicUsize>,
+    key: Arc<ActiveKey>,
+}
+
+/// Why a request was not admitted, and whether its body was left unread.
+pub struct Refused {
+    pub error: ApiError,
+    pub body_unread: bool,
+}
+
+impl Admission {
+    pub fn new(keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            keyring,
+            clock,
+            random: SystemRandom::new(),
+            in_flight: Arc::default(),
+        }
+    }
+
+    /// Whether a request without a body comes from somebody we know.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        self.keyring.authenticate(headers).map(|_| ())
+    }
+
+    /// Admits or refuses an inference request that came in under `epoch`.
+    pub async fn admit<B>(
+        &self,
+        epoch: Arc<Epoch>,
+        endpoint: Endpoint,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<Admitted, Refused>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let limits = &epoch.config.limits;
+        let unread = |error| Refused {
+            error,
+            body_unread: true,
+        };
+        let (key, slot) = self
+            .before_the_body(&epoch, headers, &body)
+            .map_err(unread)?;
+        let (prompt, received_hash) =
+            body::read(body, limits.max_body, epoch.config.timeouts.client_body)
+                .await
+                .map_err(unread)?;
+        let refused = |error| Refused {
+            error,
+            body_unread: false,
+        };
+        let fields =
+            Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
+        let request = AdmittedRequest {
+            receipt_id: self.receipt_id().map_err(refused)?,
+            caller: key.caller.clone(),
+            endpoint,
+            fields,
+            prompt,
+            received_hash,
+            epoch,
+            admitted_at: self.clock.now(),
+        };
+        Ok(Admitted { request, slot })
+    }
+
+    fn before_the_body(
+        &self,
+        epoch: &Epoch,
+        headers: &HeaderMap,
+        body: &impl Body,
+    ) -> Result<(Arc<ActiveKey>, Slot), ApiError> {
+        let limits = &epoch.config.limits;
+        let key = self.keyring.authenticate(headers)?;
+        preconditions::check(headers, &epoch.keyset_digest, &epoch.retention)?;
+        body::check_head(headers, body, limits.max_body)?;
+        let slot = Slot::take(&self.in_flight, &key, limits)?;
+        Ok((key, slot))
+    }
+
+    fn receipt_id(&self) -> Result<String, ApiError> {
+        let mut bytes = [0; 16];
+        self.random
+            .fill(&mut bytes)
+            .map_err(|_| ApiError::Internal)?;
+        Ok(format!("rcpt-{}", encoding::to_hex(&bytes)))
+    }
+}
+
+impl Slot {
+    fn take(
+        all: &Arc<AtomicUsize>,
+        key: &Arc<ActiveKey>,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent {
+            all.fetch_sub(1, Ordering::AcqRel);
+            return Err(ApiError::ServiceBusy);
+        }
+        if key.in_flight.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent_per_key {
+            key.in_flight.fetch_sub(1, Ordering::AcqRel);
+            all.fetch_sub(1, Ordering::AcqRel);
+            return Err(ApiError::KeyBusy);
+        }
+        Ok(Self {
+            all: all.clone(),
+            key: key.clone(),
+        })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.key.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.all.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,106 @@
+//! The body of an inference request.
+
+use std::hint::black_box;
+
+/// Someone's words: one owned buffer, wiped when dropped.
+///
+/// It has no `Debug`, `Display`, `Clone` or `Serialize`, so logging one does not compile:
+///
+/// ```compile_fail
+/// fn print(prompt: sealgate::admit::Prompt) { println!("{prompt:?}"); }
+/// ```
+/// ```compile_fail
+/// fn show(prompt: sealgate::admit::Prompt) { println!("{prompt}"); }
+/// ```
+/// ```compile_fail
+/// fn copy(prompt: &sealgate::admit::Prompt) -> sealgate::admit::Prompt { prompt.clone() }
+/// ```
+pub struct Prompt(Vec<u8>);
+
+impl Prompt {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// An empty one with room for `capacity` bytes, to be filled as they arrive.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Appends a piece. When the room does not suffice the bytes move once, and where they were is wiped.
+    pub(super) fn extend(&mut self, piece: &[u8]) {
+        let needed = self.0.len().saturating_add(piece.len());
+        if needed > self.0.capacity() {
+            let mut larger = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)));
+            larger.extend_from_slice(&self.0);
+            wipe(&mut self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(piece);
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl AsRef<[u8]> for Prompt {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Prompt {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+/// Overwrites the whole allocation: one memset, and a use of the result that keeps the compiler from leaving it out.
+/// Writing byte by byte with volatile stores would cost many times as much.
+fn wipe(bytes: &mut Vec<u8>) {
+    let capacity = bytes.capacity();
+    bytes.clear();
+    bytes.resize(capacity, 0);
+    black_box(bytes.as_mut_slice());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_put_together_in_order() {
+        let mut prompt = Prompt::with_capacity(4);
+        for piece in [&b"ab"[..], b"", b"cdefgh", b"i"] {
+            prompt.extend(piece);
+        }
+        assert_eq!(prompt.bytes(), b"abcdefghi");
+    }
+
+    #[test]
+    fn room_that_was_reserved_is_not_left() {
+        let mut prompt = Prompt::with_capacity(64);
+        let before = prompt.0.as_ptr();
+        prompt.extend(&[7; 64]);
+        assert_eq!(prompt.0.as_ptr(), before);
+    }
+
+    #[test]
+    fn wiping_leaves_zeroes_in_the_same_memory() {
+        let mut bytes = b"secret".to_vec();
+        bytes.reserve(100);
+        let before = (bytes.as_ptr(), bytes.capacity());
+        wipe(&mut bytes);
+        assert_eq!((bytes.as_ptr(), bytes.len()), before);
+        assert!(bytes.iter().all(|b| *b == 0));
+    }
+}

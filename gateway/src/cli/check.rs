@@ -1,0 +1,30 @@
+//! `sealgate check`: what would be served, or everything that is wrong.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::unusable;
+use crate::config::Config;
+
+pub(super) fn run(file: &Path) -> ExitCode {
+    match Config::load(file) {
+        Ok(config) => {
+            let written = std::io::stdout()
+                .lock()
+                .write_all(config.explain().as_bytes());
+            if written.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            let count = error.problems.len();
+            let code = unusable(&error);
+            let noun = if count == 1 { "problem" } else { "problems" };
+            eprintln!("{count} {noun}; nothing would be served");
+            code
+        }
+    }
+}

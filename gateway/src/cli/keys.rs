@@ -1,0 +1,147 @@
+//! `sealgate keys`: API keys, straight in the ledger.
+//!
+//! A running service notices within a second. The key itself is printed once, when it is created; what is kept is its
+//! digest.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::{UNUSABLE, unusable};
+use crate::admit::{ApiToken, TokenError};
+use crate::config::{Config, ConfigError, Name};
+use crate::ledger::{KeyRow, Ledger, LedgerError, NewKey};
+use crate::{Clock, SystemClock};
+
+#[derive(Subcommand)]
+pub(super) enum KeysCommand {
+    /// Create a key and print it; it cannot be shown again
+    Create {
+        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
+        config: PathBuf,
+        /// Whose key it is
+        #[arg(short, long, value_parser = name)]
+        tenant: Name,
+        /// A note for yourself
+        #[arg(short, long, value_parser = name)]
+        name: Option<Name>,
+    },
+    /// List the keys that were created
+    List {
+        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
+        config: PathBuf,
+    },
+    /// Revoke a key
+    Revoke {
+        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
+        config: PathBuf,
+        /// The key's id: the 16 characters after `sk-sealgate-`
+        id: String,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+enum KeysError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    #[error("there is no active key with the id {0}")]
+    NoSuchKey(String),
+}
+
+pub(super) async fn run(command: KeysCommand) -> ExitCode {
+    let outcome = match command {
+        KeysCommand::Create {
+            config,
+            tenant,
+            name,
+        } => create(&config, tenant, name).await,
+        KeysCommand::List { config } => list(&config).await,
+        KeysCommand::Revoke { config, id } => revoke(&config, &id).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(KeysError::Config(error)) => unusable(&error),
+        Err(error @ KeysError::NoSuchKey(_)) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::from(UNUSABLE)
+        }
+        Err(error) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn open(config: &Path) -> Result<Ledger, KeysError> {
+    let config = Config::load(config)?;
+    Ok(Ledger::open_for_keys(&config.server.state_dir).await?)
+}
+
+async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), KeysError> {
+    let ledger = open(config).await?;
+    let (id, token) = ApiToken::generate()?;
+    let key = NewKey {
+        id: id.to_string(),
+        tenant,
+        name,
+        digest: token.digest(),
+        created_at: SystemClock.now(),
+    };
+    ledger.add_key(&key).await?;
+    ledger.close().await;
+    // The key alone goes to standard output, so that it can be piped to where it belongs.
+    println!("{}", token.expose());
+    eprintln!(
+        "Created key {id} for {}. It is shown only this once.",
+        key.tenant
+    );
+    Ok(())
+}
+
+async fn list(config: &Path) -> Result<(), KeysError> {
+    let ledger = open(config).await?;
+    let keys = ledger.keys().await?;
+    ledger.close().await;
+    println!(
+        "{:<16}  {:<7}  {:<20}  {:<16}  NAME",
+        "ID", "STATE", "CREATED", "TENANT"
+    );
+    for KeyRow {
+        id,
+        tenant,
+        name,
+        created_at,
+        revoked_at,
+        ..
+    } in keys
+    {
+        let state = if revoked_at.is_some() {
+            "revoked"
+        } else {
+            "active"
+        };
+        let name = name.as_ref().map_or("", Name::as_str);
+        println!("{id:<16}  {state:<7}  {created_at:<20}  {tenant:<16}  {name}");
+    }
+    Ok(())
+}
+
+async fn revoke(config: &Path, id: &str) -> Result<(), KeysError> {
+    let ledger = open(config).await?;
+    let revoked = ledger.revoke_key(id, SystemClock.now()).await?;
+    ledger.close().await;
+    if !revoked {
+        return Err(KeysError::NoSuchKey(id.to_owned()));
+    }
+    eprintln!("Revoked key {id}. A running service refuses it within a second.");
+    Ok(())
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::from_operator(text).map_err(|reason| format!("the name {reason}"))
+}

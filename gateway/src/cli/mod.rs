@@ -1,0 +1,139 @@
+//! What an operator types.
+//!
+//! `sealgate serve`, `sealgate check`, `sealgate keys`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! line that cannot be used.
+
+mod check;
+mod keys;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, Tee};
+use crate::platform::{HardwarePlatform, Platform, PlatformError};
+use crate::serve::{ServeError, serve};
+
+/// A configuration or a command line that cannot be used.
+const UNUSABLE: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "sealgate", version, about = "An OpenAI-compatible gateway that proves what it is", long_about = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM; SIGHUP reads the configuration anew and begins a new epoch
+    Serve {
+        /// The configuration file
+        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
+        config: PathBuf,
+    },
+    /// Say what a configuration would serve, or everything that is wrong with it
+    Check {
+        /// The configuration file
+        #[arg(value_name = "FILE", default_value = "sealgate.toml")]
+        config: PathBuf,
+    },
+    /// Create, list and revoke API keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
+}
+
+/// Runs a command line on the machine's own hardware.
+pub fn run() -> ExitCode {
+    run_with(std::env::args_os(), |tee| {
+        HardwarePlatform::probe(tee).map(|platform| Arc::new(platform) as Arc<dyn Platform>)
+    })
+}
+
+/// Runs a command line (program name first) on a platform of the caller's choice.
+pub fn run_with<F>(args: impl IntoIterator<Item = OsString>, platform: F) -> ExitCode
+where
+    F: FnOnce(&Tee) -> Result<Arc<dyn Platform>, PlatformError>,
+{
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(UNUSABLE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("sealgate: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match arguments.command {
+        Command::Serve { config } => runtime.block_on(serve_command(config, platform)),
+        Command::Check { config } => check::run(&config),
+        Command::Keys { command } => runtime.block_on(keys::run(command)),
+    }
+}
+
+async fn serve_command<F>(file: PathBuf, platform: F) -> ExitCode
+where
+    F: FnOnce(&Tee) -> Result<Arc<dyn Platform>, PlatformError>,
+{
+    let config = match Config::load(&file) {
+        Ok(config) => config,
+        Err(error) => return unusable(&error),
+    };
+    let platform = match platform(&config.tee) {
+        Ok(platform) => platform,
+        Err(error) => {
+            eprintln!("sealgate: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    drop(config);
+    let shutdown = match stop_signal() {
+        Ok(shutdown) => shutdown,
+        Err(error) => {
+            eprintln!("sealgate: cannot receive signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&file, platform, shutdown, |_| {}).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ServeError::Config(error)) => unusable(&error),
+        Err(error) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn unusable(error: &crate::config::ConfigError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(UNUSABLE)
+}
+
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

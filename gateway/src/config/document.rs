@@ -1,0 +1,113 @@
+//! The configuration as clients may read and pin it.
+//!
+//! Canonical JSON of everything that decides how a request is treated. Secrets appear as the name of the file they
+//! are read from. Left out is what belongs to the machine and not to the contract: the address listened on, the
+//! state directory, the look of the log, where collateral is fetched and where configfs is mounted.
+
+use std::time::Duration;
+
+use attest_core::{RootOrigin, Serving, json};
+use serde_json::{Value, json};
+
+use super::{Config, Model, NamedTrust, Upstream};
+
+/// Identifies the shape of the document.
+const FORMAT: &str = "sealgate/config/1";
+
+impl Config {
+    /// The published document; its SHA-256 is the `config` digest of the keyset's subject.
+    pub fn document(&self) -> String {
+        let canonical = json::canonicalize(&self.to_value())
+            .expect("made of strings, booleans and small integers");
+        String::from_utf8(canonical).expect("canonical JSON is UTF-8")
+    }
+
+    fn to_value(&self) -> Value {
+        let server = &self.server;
+        let limits = &self.limits;
+        let timeouts = &self.timeouts;
+        json!({
+            "format": FORMAT,
+            "server": {
+                "names": server.names,
+                "bind_domain": server.bind_domain,
+                "mode": mode(server.mode),
+                "epoch_lifetime_ms": millis(server.epoch_lifetime),
+                "drain_timeout_ms": millis(server.drain_timeout),
+            },
+            "tee": { "kind": self.tee.kind.as_str() },
+            "provenance": {
+                "repo_url": self.provenance.repo_url,
+                "repo_commit": self.provenance.repo_commit,
+                "image_digest": self.provenance.image_digest,
+            },
+            "retention": { "mode": self.retention.mode.as_str(), "digest": self.retention.digest.to_string() },
+            "receipts": { "keep_ms": millis(self.receipts.keep) },
+            "metrics": { "enabled": self.metrics.listen.is_some() },
+            "limits": {
+                "max_body": limits.max_body,
+                "max_header": limits.max_header,
+                "max_connections": limits.max_connections,
+                "max_concurrent": limits.max_concurrent,
+                "max_concurrent_per_key": limits.max_concurrent_per_key,
+                "attest_queue": limits.attest_queue,
+            },
+            "timeouts_ms": {
+                "connect": millis(timeouts.connect),
+                "report": millis(timeouts.report),
+                "first_byte": millis(timeouts.first_byte),
+                "idle": millis(timeouts.idle),
+                "client_header": millis(timeouts.client_header),
+                "client_body": millis(timeouts.client_body),
+                "pool_idle": millis(timeouts.pool_idle),
+            },
+            "attestation": Value::Object(
+                self.attestation.iter().map(|(name, trust)| (name.to_string(), trust_value(trust))).collect(),
+            ),
+            "models": self.models.iter().map(|model| model_value(model)).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn trust_value(named: &NamedTrust) -> Value {
+    let trust = &named.trust;
+    let roots = match trust.roots.origin() {
+        RootOrigin::Vendor => json!("vendor"),
+        RootOrigin::Supplied => json!({ "supplied": trust.roots.intel_fingerprint().to_string() }),
+    };
+    json!({ "policy": trust.policy.name(), "policy_digest": trust.policy.digest().to_string(), "roots": roots })
+}
+
+fn model_value(model: &Model) -> Value {
+    json!({
+        "id": model.id.as_str(),
+        "aliases": model.aliases.iter().map(|alias| alias.as_str()).collect::<Vec<_>>(),
+        "confidential": model.confidential,
+        "attestation": model.attestation.as_ref().map(|trust| trust.name.as_str()),
+        "upstreams": model.upstreams.iter().map(|upstream| upstream_value(upstream)).collect::<Vec<_>>(),
+    })
+}
+
+fn upstream_value(upstream: &Upstream) -> Value {
+    let file = upstream
+        .api_key
+        .as_ref()
+        .map(|key| key.file.file_name().unwrap_or_default().to_string_lossy());
+    json!({
+        "name": upstream.name.as_str(),
+        "url": upstream.url.to_string(),
+        "model": upstream.model.as_ref().map(|model| model.as_str()),
+        "api_key_file": file,
+    })
+}
+
+pub(super) fn mode(mode: Serving) -> &'static str {
+    match mode {
+        Serving::Direct => "direct",
+        Serving::Aggregator => "aggregator",
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

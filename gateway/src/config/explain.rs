@@ -1,0 +1,153 @@
+//! What a configuration would do, in words, for `sealgate check`.
+
+use std::fmt::{self, Write};
+
+use attest_core::{RootOrigin, Serving, Sha256Digest};
+
+use super::{Config, Model, TeeKind, show_duration, show_size};
+
+impl Config {
+    /// A page an operator can read before serving.
+    pub fn explain(&self) -> String {
+        let mut page = String::new();
+        self.write_page(&mut page)
+            .expect("writing to a String does not fail");
+        page
+    }
+
+    fn write_page(&self, out: &mut String) -> fmt::Result {
+        let server = &self.server;
+        writeln!(
+            out,
+            "{} is good. It would be served like this:",
+            self.file.display()
+        )?;
+        writeln!(out)?;
+        writeln!(
+            out,
+            "listen      https://{} as {}",
+            server.listen,
+            server.names.join(", ")
+        )?;
+        writeln!(out, "mode        {}", self.mode_in_words())?;
+        writeln!(out, "evidence    {}", self.tee_in_words())?;
+        writeln!(
+            out,
+            "epochs      a new one at least every {}; old connections get {} to finish",
+            show_duration(server.epoch_lifetime),
+            show_duration(server.drain_timeout)
+        )?;
+        writeln!(
+            out,
+            "retention   {} ({})",
+            self.retention.mode, self.retention.digest
+        )?;
+        writeln!(
+            out,
+            "receipts    kept for {}",
+            show_duration(self.receipts.keep)
+        )?;
+        writeln!(
+            out,
+            "config      {}",
+            Sha256Digest::of(self.document().as_bytes())
+        )?;
+        writeln!(out, "state       {}", server.state_dir.display())?;
+        if let Some(address) = self.metrics.listen {
+            writeln!(out, "metrics     http://{address}/metrics")?;
+        }
+        writeln!(
+            out,
+            "limits      body {}, {} requests in flight, {} for one key",
+            show_size(self.limits.max_body),
+            self.limits.max_concurrent,
+            self.limits.max_concurrent_per_key
+        )?;
+        for trust in self.attestation.values() {
+            writeln!(out)?;
+            writeln!(out, "attestation {}", trust.name)?;
+            writeln!(
+                out,
+                "  policy    {} ({})",
+                trust.trust.policy.name(),
+                trust.policy_file.display()
+            )?;
+            match (trust.trust.roots.origin(), &trust.roots_dir) {
+                (RootOrigin::Vendor, _) => writeln!(out, "  roots     the vendors' own")?,
+                (RootOrigin::Supplied, dir) => {
+                    let dir = dir
+                        .as_deref()
+                        .map(|d| d.display().to_string())
+                        .unwrap_or_default();
+                    writeln!(
+                        out,
+                        "  roots     SUPPLIED from {dir}: what is accepted under them no vendor vouches for"
+                    )?;
+                }
+            }
+        }
+        for model in &self.models {
+            write_model(out, model, server.mode)?;
+        }
+        Ok(())
+    }
+
+    fn mode_in_words(&self) -> &'static str {
+        match self.server.mode {
+            Serving::Direct => "direct: the engine runs in this enclave",
+            Serving::Aggregator => "aggregator: requests are forwarded to upstreams",
+        }
+    }
+
+    fn tee_in_words(&self) -> &'static str {
+        match self.tee.kind {
+            TeeKind::Tdx => "Intel TDX",
+            TeeKind::Snp => "AMD SEV-SNP",
+            TeeKind::None => "none: no report is published and no model can be confidential",
+        }
+    }
+}
+
+fn write_model(out: &mut String, model: &Model, mode: Serving) -> fmt::Result {
+    writeln!(out)?;
+    write!(out, "model       {}", model.id)?;
+    if !model.aliases.is_empty() {
+        write!(
+            out,
+            " (also {})",
+            model
+                .aliases
+                .iter()
+                .map(|a| a.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        )?;
+    }
+    writeln!(out)?;
+    match (&model.attestation, model.confidential) {
+        (Some(trust), _) => {
+            writeln!(
+                out,
+                "  trust     confidential: only upstreams accepted under [attestation.{}]",
+                trust.name
+            )?;
+        }
+        (None, true) => writeln!(out, "  trust     confidential: served inside this enclave")?,
+        (None, false) if mode == Serving::Direct => writeln!(out, "  trust     not confidential")?,
+        (None, false) => writeln!(
+            out,
+            "  trust     NOT confidential: upstreams are not verified"
+        )?,
+    }
+    for (index, upstream) in model.upstreams.iter().enumerate() {
+        write!(out, "  {}. {}  {}", index + 1, upstream.name, upstream.url)?;
+        if let Some(name) = &upstream.model {
+            write!(out, "  as {name}")?;
+        }
+        if let Some(key) = &upstream.api_key {
+            write!(out, "  key from {}", key.file.display())?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! `sealgate.toml`, read once and strictly.
+//!
+//! [`Config::load`] turns the file into small structs, one per room, or into the list of everything that is
+//! wrong with it: unknown keys, wrong types, values out of range and contradictions, each with line, key and
+//! reason. Files the configuration names (policies, roots, API keys) are read here too, so that a
+//! configuration that loads is one that can be served. Relative paths are relative to the file.
+//!
+//! What of it is published is decided in [`document`]; secrets are not.
+
+mod document;
+mod explain;
+mod model;
+mod name;
+mod parse;
+mod problem;
+mod read;
+mod retention;
+mod secret;
+mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_channel::Trust;
+use attest_core::{Serving, SourceProvenance};
+
+pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
+pub use name::{Name, NameError};
+pub use problem::{ConfigError, Problem};
+pub use retention::{RetentionError, RetentionMode, RetentionPolicy};
+pub use secret::Sensitive;
+pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size};
+
+/// Everything `sealgate.toml` says, defaults filled in.
+#[derive(Debug)]
+pub struct Config {
+    /// Where it was read from.
+    pub file: PathBuf,
+    pub server: Server,
+    pub tee: Tee,
+    pub provenance: SourceProvenance,
+    pub retention: RetentionPolicy,
+    pub limits: Limits,
+    pub timeouts: Timeouts,
+    pub receipts: Receipts,
+    pub metrics: MetricsListener,
+    pub log: Log,
+    /// How upstreams are judged, by the name models refer to.
+    pub attestation: BTreeMap<Name, Arc<NamedTrust>>,
+    pub models: Vec<Arc<Model>>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    pub listen: SocketAddr,
+    /// DNS names and IP addresses of the certificate.
+    pub names: Vec<String>,
+    /// Whether the keyset restricts the TLS key to the one name.
+    pub bind_domain: bool,
+    pub state_dir: PathBuf,
+    pub mode: Serving,
+    pub epoch_lifetime: Duration,
+    pub drain_timeout: Duration,
+}
+
+/// `[tee]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tee {
+    pub kind: TeeKind,
+    /// Where configfs-tsm is mounted, if not in the usual place.
+    pub tsm_path: Option<PathBuf>,
+    /// Base URL of Intel PCS or a PCCS, if not Intel's own.
+    pub pcs_url: Option<String>,
+}
+
+/// Which hardware the service expects to run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TeeKind {
+    Tdx,
+    Snp,
+    /// No hardware evidence: no report, and no model may be flagged confidential.
+    None,
+}
+
+impl TeeKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TeeKind::Tdx => "tdx",
+            TeeKind::Snp => "snp",
+            TeeKind::None => "none",
+        }
+    }
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest request body, in bytes.
+    pub max_body: u64,
+    /// The largest request head, in bytes.
+    pub max_header: usize,
+    pub max_connections: usize,
+    /// Inference requests in flight in the whole process.
+    pub max_concurrent: usize,
+    /// Inference requests in flight for one API key.
+    pub max_concurrent_per_key: usize,
+    /// Challenged reports that may wait for the hardware.
+    pub attest_queue: usize,
+}
+
+/// `[timeouts]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS to an upstream.
+    pub connect: Duration,
+    /// Fetching an upstream's attestation report.
+    pub report: Duration,
+    /// From the last request byte sent upstream to the first byte of its response.
+    pub first_byte: Duration,
+    /// Between two pieces of an upstream's response.
+    pub idle: Duration,
+    /// A client's TLS handshake and each of its request heads.
+    pub client_header: Duration,
+    /// A client's request body, start to end.
+    pub client_body: Duration,
+    /// An idle pooled upstream connection.
+    pub pool_idle: Duration,
+}
+
+/// `[receipts]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipts {
+    /// How long receipts, and the sessions they cite, can be fetched.
+    pub keep: Duration,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricsListener {
+    /// A plain listener for Prometheus; none unless configured, and only on loopback.
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: crate::events::Format,
+}
+
+/// `[attestation.NAME]`: policy and roots by which upstreams are judged.
+pub struct NamedTrust {
+    pub name: Name,
+    pub policy_file: PathBuf,
+    pub roots_dir: Option<PathBuf>,
+    pub trust: Arc<Trust>,
+}
+
+impl std::fmt::Debug for NamedTrust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NamedTrust")
+            .field("name", &self.name)
+            .field("policy_file", &self.policy_file)
+            .finish_non_exhaustive()
+    }
+}

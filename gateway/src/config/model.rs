@@ -1,0 +1,265 @@
+//! Models and where they are served.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Name, NamedTrust, Sensitive};
+use crate::admit::Endpoint;
+
+/// `[[model]]`
+#[derive(Debug)]
+pub struct Model {
+    pub id: Name,
+    pub aliases: Vec<Name>,
+    /// Served only by verified enclaves, or by this very enclave in `direct` mode.
+    pub confidential: bool,
+    /// How its upstreams are judged. Present exactly when the model is confidential and not served directly.
+    pub attestation: Option<Arc<NamedTrust>>,
+    /// In order of preference; at least one.
+    pub upstreams: Vec<Arc<Upstream>>,
+}
+
+/// `[[model.upstream]]`
+#[derive(Debug)]
+pub struct Upstream {
+    pub name: Name,
+    pub url: BaseUrl,
+    /// What the upstream calls the model, if not what we call it.
+    pub model: Option<Name>,
+    pub api_key: Option<ApiKey>,
+}
+
+/// An upstream's credential, read from a file and never published.
+#[derive(Debug)]
+pub struct ApiKey {
+    pub file: PathBuf,
+    pub key: Sensitive<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// `http(s)://host[:port][/prefix]` without credentials, query or fragment.
+///
+/// The prefix is what stands before `/chat/completions`; a URL without a path means `/v1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BaseUrl {
+    pub scheme: Scheme,
+    /// Without brackets for IPv6.
+    pub host: String,
+    pub port: u16,
+    /// Begins with a slash, does not end with one; empty when the URL ends with a bare slash.
+    pub prefix: String,
+}
+
+/// Why a text is not a base URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    #[error("must begin with https:// or http://")]
+    Scheme,
+    #[error("must not contain a user name or password; use api_key_file")]
+    Credentials,
+    #[error("must not contain a query or fragment")]
+    Query,
+    #[error("has no usable host")]
+    Host,
+    #[error("has a port that is not a number from 1 to 65535")]
+    Port,
+    #[error("contains a character that does not belong into a URL")]
+    Character,
+}
+
+impl BaseUrl {
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        if text
+            .bytes()
+            .any(|b| !(0x21..=0x7e).contains(&b) || b"\"<>\\^`{|}".contains(&b))
+        {
+            return Err(UrlError::Character);
+        }
+        let (scheme, rest) = if let Some(rest) = text.strip_prefix("https://") {
+            (Scheme::Https, rest)
+        } else if let Some(rest) = text.strip_prefix("http://") {
+            (Scheme::Http, rest)
+        } else {
+            return Err(UrlError::Scheme);
+        };
+        if rest.contains(['?', '#']) {
+            return Err(UrlError::Query);
+        }
+        let (authority, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/v1"),
+        };
+        if authority.contains('@') {
+            return Err(UrlError::Credentials);
+        }
+        let (host, port) = split_authority(authority)?;
+        let port = match (port, scheme) {
+            (Some(port), _) => port
+                .parse()
+                .ok()
+                .filter(|p| *p != 0)
+                .ok_or(UrlError::Port)?,
+            (None, Scheme::Https) => 443,
+            (None, Scheme::Http) => 80,
+        };
+        Ok(Self {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port,
+            prefix: path.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The request target for an endpoint.
+    pub fn path_of(&self, endpoint: Endpoint) -> String {
+        format!("{}{}", self.prefix, endpoint.suffix())
+    }
+
+    /// `host` or `host:port`, as a `Host` header carries it.
+    pub fn authority(&self) -> String {
+        let host = self.bracketed_host();
+        match (self.scheme, self.port) {
+            (Scheme::Https, 443) | (Scheme::Http, 80) => host,
+            (_, port) => format!("{host}:{port}"),
+        }
+    }
+
+    /// `scheme://host:port`, the port always written.
+    pub fn origin(&self) -> String {
+        format!(
+            "{}://{}:{}",
+            self.scheme.as_str(),
+            self.bracketed_host(),
+            self.port
+        )
+    }
+
+    /// Whether the host is a loopback address or `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost"
+            || self
+                .host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    }
+
+    fn bracketed_host(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        }
+    }
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin(), self.prefix)
+    }
+}
+
+fn split_authority(authority: &str) -> Result<(&str, Option<&str>), UrlError> {
+    let (host, port) = if let Some(inner) = authority.strip_prefix('[') {
+        let (host, after) = inner.split_once(']').ok_or(UrlError::Host)?;
+        host.parse::<std::net::Ipv6Addr>()
+            .map_err(|_| UrlError::Host)?;
+        match after.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None if after.is_empty() => (host, None),
+            None => return Err(UrlError::Host),
+        }
+    } else {
+        match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-._:".contains(&b);
+    if host.is_empty() || !host.bytes().all(is_host) {
+        return Err(UrlError::Host);
+    }
+    if port.is_some_and(|p| p.is_empty() || !p.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(UrlError::Port);
+    }
+    Ok((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_origin_means_v1() {
+        let url = BaseUrl::parse("https://127.0.0.1:9443").expect("a URL");
+        assert_eq!(url.path_of(Endpoint::Chat), "/v1/chat/completions");
+        assert_eq!(
+            (url.origin(), url.is_loopback()),
+            ("https://127.0.0.1:9443".into(), true)
+        );
+    }
+
+    #[test]
+    fn a_written_prefix_is_kept() {
+        for (text, path) in [
+            ("http://localhost:8000/v1", "/v1/embeddings"),
+            ("http://localhost:8000/v1/", "/v1/embeddings"),
+            ("https://api.example.com/openai/v1", "/openai/v1/embeddings"),
+            ("https://api.example.com/", "/embeddings"),
+        ] {
+            assert_eq!(
+                BaseUrl::parse(text)
+                    .expect("a URL")
+                    .path_of(Endpoint::Embeddings),
+                path,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn default_ports_are_left_out_of_the_host_header() {
+        let authority = |text| BaseUrl::parse(text).expect("a URL").authority();
+        assert_eq!(authority("https://a.example"), "a.example");
+        assert_eq!(authority("http://a.example:80"), "a.example");
+        assert_eq!(authority("https://a.example:80"), "a.example:80");
+        assert_eq!(authority("https://[::1]:9443"), "[::1]:9443");
+    }
+
+    #[test]
+    fn what_is_not_a_base_url_is_refused_for_its_reason() {
+        for (text, reason) in [
+            ("ftp://a", UrlError::Scheme),
+            ("a.example", UrlError::Scheme),
+            ("https://user:pw@a", UrlError::Credentials),
+            ("https://a/v1?key=1", UrlError::Query),
+            ("https://a#x", UrlError::Query),
+            ("https://", UrlError::Host),
+            ("https://:443", UrlError::Host),
+            ("https://[::1", UrlError::Host),
+            ("https://[nope]", UrlError::Host),
+            ("https://a:", UrlError::Port),
+            ("https://a:0", UrlError::Port),
+            ("https://a:70000", UrlError::Port),
+            ("https://a:+1", UrlError::Port),
+            ("https://a b", UrlError::Character),
+            ("https://a\r\nb", UrlError::Character),
+        ] {
+            assert_eq!(BaseUrl::parse(text), Err(reason), "{text}");
+        }
+    }
+}

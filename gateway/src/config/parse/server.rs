@@ -1,0 +1,208 @@
+//! `[server]`, `[tee]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[log]`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use attest_core::Serving;
+
+use super::resolve;
+use crate::config::read::{At, Problems, Section};
+use crate::config::{Limits, Log, MetricsListener, Receipts, Server, Tee, TeeKind, Timeouts};
+use crate::events::Format;
+
+const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+const DAY: u64 = 86_400;
+
+pub(super) fn server(mut section: Section<'_>, base: &Path, problems: &Problems) -> Option<Server> {
+    let present = section.has("listen");
+    let listen = section.parsed("listen", address);
+    let listen = section.required("listen", listen, present);
+    let names = names(&mut section);
+    let bind_domain = section.boolean("bind_domain").filter(|at| at.value);
+    let present = section.has("state_dir");
+    let state_dir = section.parsed("state_dir", |text| non_empty_path(base, text));
+    let state_dir = section.required("state_dir", state_dir, present);
+    let present = section.has("mode");
+    let mode = section.choice(
+        "mode",
+        &[
+            ("aggregator", Serving::Aggregator),
+            ("direct", Serving::Direct),
+        ],
+    );
+    let mode = section.required("mode", mode, present);
+    let epoch_lifetime = section.duration("epoch_lifetime", secs(DAY), (secs(1), secs(400 * DAY)));
+    let drain_timeout = section.duration("drain_timeout", secs(60), (secs(0), secs(3600)));
+    if let (Some(at), Some(names)) = (&bind_domain, &names)
+        && (names.len() != 1 || names.iter().any(|name| name.parse::<IpAddr>().is_ok()))
+    {
+        problems.add(
+            Some(&at.span),
+            at.key.clone(),
+            "needs server.names to be exactly one DNS name",
+        );
+    }
+    section.finish();
+    Some(Server {
+        listen: listen?.value,
+        names: names?,
+        bind_domain: bind_domain.is_some(),
+        state_dir: state_dir?.value,
+        mode: mode?.value,
+        epoch_lifetime,
+        drain_timeout,
+    })
+}
+
+fn names(section: &mut Section<'_>) -> Option<Vec<String>> {
+    let present = section.has("names");
+    let names = section.strings("names");
+    let names = section.required("names", names, present)?;
+    if names.is_empty() {
+        let span = section.span().clone();
+        section.problem(
+            &span,
+            "names",
+            "must list at least one DNS name or IP address",
+        );
+    }
+    for (index, At { value, span, .. }) in names.iter().enumerate() {
+        let place = format!("names[{}]", index + 1);
+        if !is_dns_name(value) && value.parse::<IpAddr>().is_err() {
+            section.problem(
+                span,
+                &place,
+                format!("{value:?} is neither a DNS name nor an IP address"),
+            );
+        }
+        if names[..index].iter().any(|earlier| earlier.value == *value) {
+            section.problem(span, &place, format!("{value:?} is listed twice"));
+        }
+    }
+    Some(names.into_iter().map(|at| at.value).collect())
+}
+
+pub(super) fn tee(mut section: Section<'_>, base: &Path) -> Tee {
+    let present = section.has("kind");
+    let kind = section.choice(
+        "kind",
+        &[
+            ("tdx", TeeKind::Tdx),
+            ("snp", TeeKind::Snp),
+            ("none", TeeKind::None),
+        ],
+    );
+    let kind = section
+        .required("kind", kind, present)
+        .map_or(TeeKind::None, |at| at.value);
+    let tsm_path = section
+        .parsed("tsm_path", |text| non_empty_path(base, text))
+        .map(|at| at.value);
+    let pcs_url = section.parsed("pcs_url", |text| {
+        crate::config::BaseUrl::parse(text).map(|_| text.trim_end_matches('/').to_owned())
+    });
+    section.finish();
+    Tee {
+        kind,
+        tsm_path,
+        pcs_url: pcs_url.map(|at| at.value),
+    }
+}
+
+pub(super) fn limits(mut section: Section<'_>) -> Limits {
+    let limits = Limits {
+        max_body: section.size("max_body", 4 << 20, (1 << 10, 1 << 30)),
+        max_header: section.size("max_header", 16 << 10, (8 << 10, 1 << 20)) as usize,
+        max_connections: section.count("max_connections", 4096, (1, 1_000_000)),
+        max_concurrent: section.count("max_concurrent", 1024, (1, 1_000_000)),
+        max_concurrent_per_key: section.count("max_concurrent_per_key", 256, (1, 1_000_000)),
+        attest_queue: section.count("attest_queue", 32, (1, 10_000)),
+    };
+    section.finish();
+    limits
+}
+
+pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
+    let hour = secs(3600);
+    let short = Duration::from_millis(10);
+    let timeouts = Timeouts {
+        connect: section.duration("connect", secs(5), (short, hour)),
+        report: section.duration("report", secs(30), (short, hour)),
+        first_byte: section.duration("first_byte", secs(60), (short, hour)),
+        idle: section.duration("idle", secs(30), (short, hour)),
+        client_header: section.duration("client_header", secs(30), (short, hour)),
+        client_body: section.duration("client_body", secs(30), (short, hour)),
+        pool_idle: section.duration("pool_idle", secs(60), (short, hour)),
+    };
+    section.finish();
+    timeouts
+}
+
+pub(super) fn receipts(mut section: Section<'_>) -> Receipts {
+    let receipts = Receipts {
+        keep: section.duration("keep", secs(30 * DAY), (secs(1), secs(3660 * DAY))),
+    };
+    section.finish();
+    receipts
+}
+
+pub(super) fn metrics(mut section: Section<'_>) -> MetricsListener {
+    let listen = section.parsed("listen", |text| {
+        let address = address(text)?;
+        if address.ip().is_loopback() {
+            Ok(address)
+        } else {
+            Err(format!(
+                "is {address}; metrics are served without TLS and therefore on loopback only"
+            ))
+        }
+    });
+    section.finish();
+    MetricsListener {
+        listen: listen.map(|at| at.value),
+    }
+}
+
+pub(super) fn log(mut section: Section<'_>) -> Log {
+    let format = section.choice("format", &[("text", Format::Text), ("json", Format::Json)]);
+    section.finish();
+    Log {
+        format: format.map_or(Format::Text, |at| at.value),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("is {text:?}; must be an IP address and port, such as \"127.0.0.1:8443\"")
+    })
+}
+
+fn non_empty_path(base: &Path, text: &str) -> Result<PathBuf, &'static str> {
+    if text.is_empty() {
+        Err("must not be empty")
+    } else {
+        Ok(resolve(base, text))
+    }
+}
+
+fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    text.len() <= 253
+        && text.split('.').all(label)
+        && !text
+            .split('.')
+            .next_back()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+}

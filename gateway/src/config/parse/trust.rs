@@ -1,0 +1,78 @@
+//! `[attestation.NAME]`: how upstreams are judged.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use attest_channel::Trust;
+use attest_core::{AttestationPolicy, Collateral, Roots};
+
+use super::{MAX_FILE, read_bytes, read_text, resolve};
+use crate::config::read::Section;
+use crate::config::{Name, NamedTrust};
+
+/// The root certificate in a roots directory.
+const INTEL_ROOT: &str = "intel-root.pem";
+
+pub(super) fn read(mut section: Section<'_>, base: &Path) -> BTreeMap<Name, Arc<NamedTrust>> {
+    let mut all = BTreeMap::new();
+    for (at, inner) in section.named_sections() {
+        let name = match Name::from_operator(&at.value) {
+            Ok(name) => name,
+            Err(reason) => {
+                inner.problem(&at.span, "", format!("the name {reason}"));
+                continue;
+            }
+        };
+        if let Some(trust) = one(inner, name.clone(), base) {
+            all.insert(name, Arc::new(trust));
+        }
+    }
+    section.finish();
+    all
+}
+
+fn one(mut section: Section<'_>, name: Name, base: &Path) -> Option<NamedTrust> {
+    let present = section.has("policy");
+    let policy = section.parsed("policy", |text| {
+        let file = resolve(base, text);
+        let policy = AttestationPolicy::parse(&read_text(&file, MAX_FILE)?)
+            .map_err(|e| format!("{}: {e}", file.display()))?;
+        Ok::<_, String>((file, policy))
+    });
+    let policy = section.required("policy", policy, present);
+    let roots = section.parsed("roots", |text| supplied_roots(resolve(base, text)));
+    let roots_wrong = section.has("roots") && roots.is_none();
+    let collateral = section.parsed("collateral", |text| {
+        let file = resolve(base, text);
+        Collateral::parse(&read_bytes(&file, MAX_FILE)?)
+            .map_err(|e| format!("{}: {e}", file.display()))
+    });
+    section.finish();
+    if roots_wrong {
+        return None;
+    }
+    let (policy_file, policy) = policy?.value;
+    let (roots_dir, roots) = match roots {
+        Some(at) => (Some(at.value.0), at.value.1),
+        None => (None, Roots::vendor()),
+    };
+    let trust = Trust {
+        roots,
+        policy,
+        collateral: collateral.map(|at| at.value),
+    };
+    Some(NamedTrust {
+        name,
+        policy_file,
+        roots_dir,
+        trust: Arc::new(trust),
+    })
+}
+
+fn supplied_roots(dir: PathBuf) -> Result<(PathBuf, Roots), String> {
+    let file = dir.join(INTEL_ROOT);
+    let pem = read_bytes(&file, MAX_FILE)?;
+    let roots = Roots::supplied(&pem).map_err(|e| format!("{}: {e}", file.display()))?;
+    Ok((dir, roots))
+}

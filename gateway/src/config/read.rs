@@ -1,0 +1,419 @@
+//! Reading a TOML table key by key, collecting every problem instead of stopping at the first.
+//!
+//! A [`Section`] is emptied by the code that knows its keys; what is left over is unknown and refused. A value that
+//! is wrong is reported and replaced by its default, so that reading can go on: the default is never used, since
+//! a configuration with a problem is never returned.
+
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::Problem;
+use super::units::{parse_duration, parse_size, show_duration, show_size};
+
+/// Where problems are collected.
+#[derive(Clone)]
+pub(super) struct Problems {
+    text: Rc<str>,
+    found: Rc<RefCell<Vec<(usize, Problem)>>>,
+}
+
+impl Problems {
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            found: Rc::default(),
+        }
+    }
+
+    pub fn add(
+        &self,
+        at: Option<&Range<usize>>,
+        key: impl Into<String>,
+        reason: impl Into<String>,
+    ) {
+        let line = at.map(|span| self.line_of(span.start));
+        let order = at.map_or(usize::MAX, |span| span.start);
+        self.found.borrow_mut().push((
+            order,
+            Problem {
+                line,
+                key: key.into(),
+                reason: reason.into(),
+            },
+        ));
+    }
+
+    /// Everything found, in the order of the file.
+    pub fn into_vec(self) -> Vec<Problem> {
+        let mut found = self.found.take();
+        found.sort_by_key(|(order, _)| *order);
+        found.into_iter().map(|(_, problem)| problem).collect()
+    }
+
+    fn line_of(&self, offset: usize) -> usize {
+        let before = self
+            .text
+            .as_bytes()
+            .get(..offset)
+            .unwrap_or(self.text.as_bytes());
+        1 + before.iter().filter(|b| **b == b'\n').count()
+    }
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub value: T,
+    pub span: Range<usize>,
+    pub key: String,
+}
+
+/// A table that is being emptied.
+pub(super) struct Section<'a> {
+    path: String,
+    span: Range<usize>,
+    entries: Vec<(String, Range<usize>, Option<Spanned<DeValue<'a>>>)>,
+    known: Vec<&'static str>,
+    problems: Problems,
+}
+
+impl<'a> Section<'a> {
+    pub fn new(path: String, span: Range<usize>, table: DeTable<'a>, problems: &Problems) -> Self {
+        let entries = table
+            .into_iter()
+            .map(|(key, value)| (key.get_ref().to_string(), key.span(), Some(value)))
+            .collect();
+        Self {
+            path,
+            span,
+            entries,
+            known: Vec::new(),
+            problems: problems.clone(),
+        }
+    }
+
+    pub fn span(&self) -> &Range<usize> {
+        &self.span
+    }
+
+    /// The full name of a key of this table.
+    pub fn key(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    pub fn problem(&self, at: &Range<usize>, name: &str, reason: impl Into<String>) {
+        self.problems.add(Some(at), self.key(name), reason);
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Spanned<DeValue<'a>>> {
+        self.known.push(name);
+        self.entries
+            .iter_mut()
+            .find(|(key, ..)| key == name)
+            .and_then(|(_, _, value)| value.take())
+    }
+
+    fn wrong_type(&self, name: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
+        let found = value.get_ref().type_str();
+        self.problem(
+            &value.span(),
+            name,
+            format!("must be {wanted}, not {} {found}", article(found)),
+        );
+    }
+
+    /// A missing key is a problem.
+    pub fn required<T>(&self, name: &'static str, value: Option<T>, present: bool) -> Option<T> {
+        if value.is_none() && !present {
+            self.problem(&self.span.clone(), name, "is missing");
+        }
+        value
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, ..)| key == name)
+    }
+
+    pub fn string(&mut self, name: &'static str) -> Option<At<String>> {
+        let value = self.take(name)?;
+        match value.get_ref() {
+            DeValue::String(text) => Some(self.at(name, &value, text.to_string())),
+            _ => {
+                self.wrong_type(name, &value, "a string");
+                None
+            }
+        }
+    }
+
+    pub fn boolean(&mut self, name: &'static str) -> Option<At<bool>> {
+        let value = self.take(name)?;
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(self.at(name, &value, *flag)),
+            _ => {
+                self.wrong_type(name, &value, "true or false");
+                None
+            }
+        }
+    }
+
+    pub fn strings(&mut self, name: &'static str) -> Option<Vec<At<String>>> {
+        let value = self.take(name)?;
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong_type(name, &value, "a list of strings");
+            return None;
+        };
+        let mut strings = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let place = format!("{name}[{}]", index + 1);
+            match item.get_ref() {
+                DeValue::String(text) => strings.push(self.at(&place, item, text.to_string())),
+                _ => self.wrong_type(&place, item, "a string"),
+            }
+        }
+        Some(strings)
+    }
+
+    /// A string that must satisfy `read`.
+    pub fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<At<T>> {
+        let text = self.string(name)?;
+        match read(&text.value) {
+            Ok(value) => Some(At {
+                value,
+                span: text.span,
+                key: text.key,
+            }),
+            Err(reason) => {
+                self.problem(&text.span, name, reason.to_string());
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<At<T>> {
+        self.parsed(name, |text| {
+            match choices.iter().find(|(word, _)| *word == text) {
+                Some((_, value)) => Ok(*value),
+                None => {
+                    let words: Vec<String> = choices
+                        .iter()
+                        .map(|(word, _)| format!("{word:?}"))
+                        .collect();
+                    Err(format!("is {text:?}; must be {}", words.join(" or ")))
+                }
+            }
+        })
+    }
+
+    pub fn duration(
+        &mut self,
+        name: &'static str,
+        default: Duration,
+        range: (Duration, Duration),
+    ) -> Duration {
+        let read = self.parsed(name, |text| {
+            parse_duration(text).map_err(|e| format!("{text:?} {e}"))
+        });
+        let Some(read) = read else { return default };
+        if read.value < range.0 || read.value > range.1 {
+            let (low, high) = (show_duration(range.0), show_duration(range.1));
+            self.problem(
+                &read.span,
+                name,
+                format!(
+                    "is {}; must be from {low} to {high}",
+                    show_duration(read.value)
+                ),
+            );
+        }
+        read.value
+    }
+
+    pub fn size(&mut self, name: &'static str, default: u64, range: (u64, u64)) -> u64 {
+        let read = self.parsed(name, |text| {
+            parse_size(text).map_err(|e| format!("{text:?} {e}"))
+        });
+        let Some(read) = read else { return default };
+        if read.value < range.0 || read.value > range.1 {
+            let (low, high) = (show_size(range.0), show_size(range.1));
+            self.problem(
+                &read.span,
+                name,
+                format!("is {}; must be from {low} to {high}", show_size(read.value)),
+            );
+        }
+        read.value
+    }
+
+    pub fn count(&mut self, name: &'static str, default: usize, range: (usize, usize)) -> usize {
+        let Some(value) = self.take(name) else {
+            return default;
+        };
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(name, &value, "a whole number");
+            return default;
+        };
+        match usize::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) if number >= range.0 && number <= range.1 => number,
+            _ => {
+                let (low, high) = range;
+                self.problem(
+                    &value.span(),
+                    name,
+                    format!("must be a whole number from {low} to {high}"),
+                );
+                default
+            }
+        }
+    }
+
+    /// A sub-table; an absent one reads as empty.
+    pub fn section(&mut self, name: &'static str) -> Section<'a> {
+        let path = self.key(name);
+        match self.take(name) {
+            Some(value) => {
+                let span = value.span();
+                match value.into_inner() {
+                    DeValue::Table(table) => Section::new(path, span, table, &self.problems),
+                    other => {
+                        let found = other.type_str();
+                        self.problem(
+                            &span,
+                            name,
+                            format!(
+                                "must be a table, written [{path}], not {} {found}",
+                                article(found)
+                            ),
+                        );
+                        Section::new(path, span, DeTable::new(), &self.problems)
+                    }
+                }
+            }
+            None => Section::new(path, self.span.clone(), DeTable::new(), &self.problems),
+        }
+    }
+
+    /// The tables of an array of tables.
+    pub fn sections(&mut self, name: &'static str) -> Vec<Section<'a>> {
+        let path = self.key(name);
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
+        let span = value.span();
+        let DeValue::Array(items) = value.into_inner() else {
+            self.problem(&span, name, format!("must be written as [[{path}]]"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let place = format!("{path}[{}]", index + 1);
+            let span = item.span();
+            match item.into_inner() {
+                DeValue::Table(table) => {
+                    sections.push(Section::new(place, span, table, &self.problems))
+                }
+                _ => self.problems.add(
+                    Some(&span),
+                    place,
+                    format!("must be a table, written [[{path}]]"),
+                ),
+            }
+        }
+        sections
+    }
+
+    /// The tables below this one, whatever they are called.
+    pub fn named_sections(&mut self) -> Vec<(At<String>, Section<'a>)> {
+        let mut sections = Vec::new();
+        for (name, key_span, value) in std::mem::take(&mut self.entries) {
+            let Some(value) = value else { continue };
+            let path = self.key(&name);
+            let span = value.span();
+            match value.into_inner() {
+                DeValue::Table(table) => {
+                    let at = At {
+                        value: name,
+                        span: key_span,
+                        key: path.clone(),
+                    };
+                    sections.push((at, Section::new(path, span, table, &self.problems)));
+                }
+                _ => self.problems.add(
+                    Some(&span),
+                    path.clone(),
+                    format!("must be a table, written [{path}]"),
+                ),
+            }
+        }
+        sections
+    }
+
+    /// Refuses whatever nobody asked for.
+    pub fn finish(self) {
+        for (key, span, value) in &self.entries {
+            if value.is_none() {
+                continue;
+            }
+            let reason = match nearest(key, &self.known) {
+                Some(meant) => format!("is not a key here; did you mean {meant:?}?"),
+                None => format!("is not a key here; known keys: {}", self.known.join(", ")),
+            };
+            self.problem(span, key, reason);
+        }
+    }
+
+    fn at<T>(&self, name: &str, value: &Spanned<DeValue<'_>>, inner: T) -> At<T> {
+        At {
+            value: inner,
+            span: value.span(),
+            key: self.key(name),
+        }
+    }
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    }
+}
+
+/// The known key that was probably meant.
+fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
+    known
+        .iter()
+        .map(|k| (distance(key, k), *k))
+        .filter(|(d, k)| *d <= 2.min(k.len() / 2))
+        .min()
+        .map(|(_, k)| k)
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, cb) in b.iter().enumerate() {
+            let replace = diagonal + usize::from(ca != *cb);
+            diagonal = row[j + 1];
+            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

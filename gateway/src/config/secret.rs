@@ -1,0 +1,43 @@
+//! Values that must not be printed.
+
+use std::fmt;
+use zeroize::Zeroize;
+
+/// A secret: `Debug` prints `[sensitive]`, and it is wiped when dropped.
+pub struct Sensitive<T: Zeroize>(T);
+
+impl<T: Zeroize> Sensitive<T> {
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The secret itself. Every use is meant to be found by searching for this name.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Sensitive<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[sensitive]")
+    }
+}
+
+impl<T: Zeroize> Drop for Sensitive<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        assert_eq!(
+            format!("{:?}", Sensitive::new(String::from("hunter2"))),
+            "[sensitive]"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! Beginning an epoch: new keys over the same or a new configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, UnixTime, encoding};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::{Epoch, certificate};
+use crate::Clock;
+use crate::attestation::EpochEvidence;
+use crate::config::Config;
+use crate::ledger::{EpochRow, Ledger, LedgerError};
+use crate::metrics::Metrics;
+use crate::route::{RouteError, Routes};
+
+/// The keyset outlives its epoch by the time old connections get, and this.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Where clients that trust certificates instead of evidence find the one in force. It is public.
+const CERTIFICATE_FILE: &str = "certificate.pem";
+
+/// Why no epoch could begin.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochError {
+    #[error("the keys of a new epoch could not be made")]
+    Keys,
+    #[error("server.names do not fit into a certificate")]
+    Names,
+    #[error("{0}")]
+    Routes(#[from] RouteError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("cannot write {path}: {source}")]
+    Certificate {
+        path: String,
+        source: std::io::Error,
+    },
+}
+
+/// Begins an epoch under a configuration that has just been read.
+pub async fn begin(
+    config: Arc<Config>,
+    ledger: &Arc<Ledger>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Epoch, EpochError> {
+    let routes = Arc::new(Routes::build(
+        &config,
+        ledger.clone(),
+        metrics.clone(),
+        clock.clone(),
+    )?);
+    create(config, routes, ledger, clock.now()).await
+}
+
+/// Begins an epoch with new keys and everything else as it was; verified upstreams stay verified.
+pub async fn renew(
+    previous: &Epoch,
+    ledger: &Arc<Ledger>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Epoch, EpochError> {
+    create(
+        previous.config.clone(),
+        previous.routes.clone(),
+        ledger,
+        clock.now(),
+    )
+    .await
+}
+
+async fn create(
+    config: Arc<Config>,
+    routes: Arc<Routes>,
+    ledger: &Arc<Ledger>,
+    now: UnixTime,
+) -> Result<Epoch, EpochError> {
+    let server = &config.server;
+    let renew_at = now.plus(server.epoch_lifetime);
+    let not_after = renew_at.plus(server.drain_timeout).plus(GRACE);
+    let identity = certificate::create(&server.names, now, not_after)?;
+    let signing_key = signing_key()?;
+    let retention = config.retention.clone();
+    let config_document = config.document();
+    let subject = Subject {
+        config: Sha256Digest::of(config_document.as_bytes()),
+        retention: retention.digest,
+    };
+    let domain = if server.bind_domain {
+        server.names.first().cloned()
+    } else {
+        None
+    };
+    let keyset = Keyset {
+        subject: Some(subject.to_string()),
+        not_after,
+        receipt_signing_keys: vec![signing_key.public_entry()],
+        e2ee_public_keys: Vec::new(),
+        tls_public_keys: vec![TlsKeyEntry {
+            spki_sha256: identity.spki,
+            domain,
+        }],
+    };
+    let keyset_digest = keyset.digest();
+    let keyset_text = String::from_utf8(keyset.to_jcs()).map_err(|_| EpochError::Keys)?;
+    publish_certificate(&server.state_dir, &identity.pem)?;
+    let row = EpochRow {
+        keyset_digest,
+        keyset: &keyset_text,
+        config: subject.config,
+        retention: subject.retention,
+        began_at: now,
+    };
+    let number = ledger.begin_epoch(&row).await?;
+    Ok(Epoch {
+        number,
+        keyset,
+        keyset_digest,
+        signing_key,
+        not_after,
+        renew_at,
+        retention,
+        config,
+        config_digest: subject.config,
+        config_document,
+        routes,
+        tls: identity.tls,
+        spki: identity.spki,
+        keyset_header: http::HeaderValue::try_from(keyset_digest.to_string())
+            .map_err(|_| EpochError::Keys)?,
+        evidence: EpochEvidence::default(),
+    })
+}
+
+fn signing_key() -> Result<SigningKey, EpochError> {
+    let random = SystemRandom::new();
+    let mut seed = Zeroizing::new([0; 32]);
+    let mut id = [0; 8];
+    random.fill(&mut seed[..]).map_err(|_| EpochError::Keys)?;
+    random.fill(&mut id).map_err(|_| EpochError::Keys)?;
+    let key_id = format!("receipt-{}", encoding::to_hex(&id));
+    SigningKey::from_seed(&key_id, &seed).map_err(|_| EpochError::Keys)
+}
+
+/// Replaces the file at once, so that no reader finds half of it.
+fn publish_certificate(state_dir: &Path, pem: &str) -> Result<(), EpochError> {
+    let path = state_dir.join(CERTIFICATE_FILE);
+    let fresh = state_dir.join(format!("{CERTIFICATE_FILE}.new"));
+    std::fs::write(&fresh, pem)
+        .and_then(|()| std::fs::rename(&fresh, &path))
+        .map_err(|source| EpochError::Certificate {
+            path: path.display().to_string(),
+            source,
+        })
+}

@@ -1,0 +1,65 @@
+//! The TLS key of an epoch and the certificate around it.
+//!
+//! The key is made here, lives in this process and is never written anywhere. The certificate is self-signed: what
+//! clients rely on is the key, through the keyset. Sessions resume within an epoch only: each has a store of its own,
+//! there are no stateless tickets, and early data is off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_core::{SpkiDigest, UnixTime};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rustls::ServerConfig;
+use rustls::server::ServerSessionMemoryCache;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+
+use super::EpochError;
+
+/// Clocks of clients may be this far behind.
+const BACKDATED: Duration = Duration::from_secs(300);
+const RESUMABLE_SESSIONS: usize = 1024;
+
+pub(super) struct Identity {
+    pub tls: Arc<ServerConfig>,
+    pub spki: SpkiDigest,
+    pub pem: String,
+}
+
+/// Makes a new key, its certificate for `names` until `not_after`, and the TLS configuration that uses them.
+pub(super) fn create(
+    names: &[String],
+    now: UnixTime,
+    not_after: UnixTime,
+) -> Result<Identity, EpochError> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|_| EpochError::Keys)?;
+    let mut params = CertificateParams::new(names.to_vec()).map_err(|_| EpochError::Names)?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(
+        DnType::CommonName,
+        names.first().map_or("sealgate", String::as_str),
+    );
+    let start_of_time = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = start_of_time + Duration::from_secs(now.secs()).saturating_sub(BACKDATED);
+    params.not_after = start_of_time + Duration::from_secs(not_after.secs());
+    let certificate = params.self_signed(&key).map_err(|_| EpochError::Keys)?;
+    let spki = SpkiDigest::of_certificate_der(certificate.der()).map_err(|_| EpochError::Keys)?;
+
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let private = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let mut tls = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], private.into())
+        })
+        .map_err(|_| EpochError::Keys)?;
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
+    tls.max_early_data_size = 0;
+    Ok(Identity {
+        tls: Arc::new(tls),
+        spki,
+        pem: certificate.pem(),
+    })
+}

@@ -1,0 +1,43 @@
+//! The contract a connection is opened under.
+//!
+//! Keys, keyset, configuration and retention policy belong together and are never changed: whatever is to change
+//! begins a new [`Epoch`]. Connections and requests hold the one they came in under until they end.
+
+mod build;
+mod certificate;
+mod keeper;
+
+use std::sync::Arc;
+
+use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
+
+use crate::attestation::EpochEvidence;
+use crate::config::{Config, RetentionPolicy};
+use crate::route::Routes;
+
+pub use build::{EpochError, begin, renew};
+pub use keeper::{Keeper, Reload};
+
+/// One contract, from its keys to its routes.
+pub struct Epoch {
+    pub number: u64,
+    pub keyset: Keyset,
+    pub keyset_digest: Sha256Digest,
+    /// Signs receipts and reports.
+    pub signing_key: SigningKey,
+    /// When the keyset expires.
+    pub not_after: UnixTime,
+    /// When the next epoch begins at the latest: before `not_after`, by the time old connections get to finish.
+    pub renew_at: UnixTime,
+    pub retention: RetentionPolicy,
+    pub config: Arc<Config>,
+    /// Digest of the published configuration; part of the keyset's subject.
+    pub config_digest: Sha256Digest,
+    /// The published configuration.
+    pub config_document: String,
+    pub routes: Arc<Routes>,
+    pub tls: Arc<rustls::ServerConfig>,
+    pub spki: SpkiDigest,
+    pub(crate) keyset_header: http::HeaderValue,
+    pub(crate) evidence: EpochEvidence,
+}

@@ -1,0 +1,28 @@
+//! Paths to rooms, and back.
+//!
+//! [`router`] maps the public surface: OpenAI's inference endpoints, ACI/1's artifacts, liveness. [`errors`] is the
+//! only place where an HTTP error is born. Every response, whoever made it, leaves with the ACI headers of the epoch
+//! its connection was opened under.
+
+mod aci;
+pub mod errors;
+mod finish;
+mod inference;
+mod models;
+mod public;
+mod router;
+mod state;
+
+pub use errors::ApiError;
+pub(crate) use finish::finish;
+pub use router::router;
+pub use state::{Connection, Front};
+
+/// Response header: the protocol version (ACI/1 §5.2).
+pub const ACI_VERSION: http::HeaderName = http::HeaderName::from_static("x-aci-version");
+/// Response header, and precondition on requests: the digest of the keyset that serves.
+pub const KEYSET_DIGEST: http::HeaderName = http::HeaderName::from_static("x-aci-keyset-digest");
+/// Response header: where the receipt will be found.
+pub const RECEIPT_ID: http::HeaderName = http::HeaderName::from_static("x-receipt-id");
+/// Precondition on requests: the most the caller allows to be kept.
+pub const RETENTION: http::HeaderName = http::HeaderName::from_static("x-sealgate-retention");

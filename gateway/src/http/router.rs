@@ -1,0 +1,41 @@
+//! The public surface, whole.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, get, post};
+
+use super::{ApiError, Front, aci, inference, models, public};
+use crate::admit::Endpoint;
+
+/// Every path there is. Other paths, and other methods on these, get an error in OpenAI's shape.
+pub fn router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route(Endpoint::Chat.path(), only_post(post(inference::chat)))
+        .route(
+            Endpoint::Completions.path(),
+            only_post(post(inference::completions)),
+        )
+        .route(
+            Endpoint::Embeddings.path(),
+            only_post(post(inference::embeddings)),
+        )
+        .route("/v1/models", only_get(get(models::list)))
+        .route("/v1/models/{*id}", only_get(get(models::one)))
+        .route("/v1/aci/attestation", only_get(get(aci::attestation)))
+        .route("/v1/aci/receipts/{id}", only_get(get(aci::receipt)))
+        .route("/v1/aci/sessions", only_get(get(aci::sessions)))
+        .route("/v1/aci/sessions/{id}", only_get(get(aci::session)))
+        .route("/healthz", only_get(get(public::healthz)))
+        .route("/readyz", only_get(get(public::readyz)))
+        .fallback(|| async { ApiError::UnknownRoute })
+        .with_state(front)
+}
+
+fn only_post(route: MethodRouter<Arc<Front>>) -> MethodRouter<Arc<Front>> {
+    route.fallback(|| async { ApiError::MethodNotAllowed { allow: "POST" } })
+}
+
+fn only_get(route: MethodRouter<Arc<Front>>) -> MethodRouter<Arc<Front>> {
+    route.fallback(|| async { ApiError::MethodNotAllowed { allow: "GET, HEAD" } })
+}

@@ -1,0 +1,62 @@
+//! What handlers are given.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::ApiError;
+use crate::admit::Admission;
+use crate::attestation::Desk;
+use crate::epoch::{Epoch, Keeper};
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::relay::Back;
+
+/// The rooms behind the door.
+pub struct Front {
+    pub admission: Admission,
+    pub back: Back,
+    pub desk: Desk,
+    pub keeper: Arc<Keeper>,
+    pub ledger: Arc<Ledger>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// The connection a request came in on: the epoch it was opened under, and whether a body was left unread on it.
+#[derive(Clone)]
+pub struct Connection {
+    pub epoch: Arc<Epoch>,
+    unread: Arc<AtomicBool>,
+}
+
+impl Connection {
+    pub fn new(epoch: Arc<Epoch>) -> Self {
+        Self {
+            epoch,
+            unread: Arc::default(),
+        }
+    }
+
+    /// Notes that a request was answered although its body was not read to the end.
+    pub fn leave_body_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub fn left_body_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Connection {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts
+            .extensions
+            .get::<Connection>()
+            .cloned()
+            .ok_or(ApiError::Internal)
+    }
+}

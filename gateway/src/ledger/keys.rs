@@ -1,0 +1,124 @@
+//! API keys as they are stored: a public id, whose it is, and the digest of the key. Never the key.
+
+use std::path::Path;
+
+use attest_core::UnixTime;
+use sqlx::{Connection, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+
+use super::{LedgerError, schema};
+use crate::config::Name;
+
+/// A key about to be registered.
+pub struct NewKey {
+    pub id: String,
+    pub tenant: Name,
+    pub name: Option<Name>,
+    /// SHA-256 of the key.
+    pub digest: [u8; 32],
+    pub created_at: UnixTime,
+}
+
+/// A registered key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyRow {
+    pub id: String,
+    pub tenant: Name,
+    pub name: Option<Name>,
+    pub digest: [u8; 32],
+    pub created_at: UnixTime,
+    pub revoked_at: Option<UnixTime>,
+}
+
+pub(super) async fn add(pool: &SqlitePool, key: &NewKey) -> Result<(), LedgerError> {
+    sqlx::query(
+        "INSERT INTO api_keys (id, tenant, name, digest, created_at) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(&key.id)
+    .bind(key.tenant.as_str())
+    .bind(key.name.as_ref().map(Name::as_str))
+    .bind(&key.digest[..])
+    .bind(key.created_at.secs() as i64)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<KeyRow>, LedgerError> {
+    let rows = sqlx::query(
+        "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys ORDER BY created_at, id",
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+pub(super) async fn revoke(pool: &SqlitePool, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+    let done =
+        sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
+            .bind(at.secs() as i64)
+            .bind(id)
+            .execute(pool)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn read(row: &SqliteRow) -> Result<KeyRow, LedgerError> {
+    let corrupt = |_| LedgerError::Corrupt {
+        what: "API key name",
+    };
+    let digest: &[u8] = row.try_get("digest")?;
+    let name: Option<&str> = row.try_get("name")?;
+    Ok(KeyRow {
+        id: row.try_get("id")?,
+        tenant: Name::from_operator(row.try_get("tenant")?).map_err(corrupt)?,
+        name: name.map(Name::from_operator).transpose().map_err(corrupt)?,
+        digest: digest.try_into().map_err(|_| LedgerError::Corrupt {
+            what: "API key digest",
+        })?,
+        created_at: time(row.try_get("created_at")?)?,
+        revoked_at: row
+            .try_get::<Option<i64>, _>("revoked_at")?
+            .map(time)
+            .transpose()?,
+    })
+}
+
+fn time(secs: i64) -> Result<UnixTime, LedgerError> {
+    u64::try_from(secs)
+        .map(UnixTime::from_secs)
+        .map_err(|_| LedgerError::Corrupt { what: "time" })
+}
+
+/// Notices commits made by other connections, at the price of one pragma.
+pub(crate) struct ChangeWatch {
+    connection: SqliteConnection,
+    seen: Option<i64>,
+}
+
+impl ChangeWatch {
+    pub(super) async fn open(path: &Path) -> Result<Self, LedgerError> {
+        let connection = SqliteConnection::connect_with(&schema::options(path)).await?;
+        Ok(Self {
+            connection,
+            seen: None,
+        })
+    }
+
+    /// The active keys, if anything was committed since the last call.
+    pub(crate) async fn changed_keys(&mut self) -> Result<Option<Vec<KeyRow>>, LedgerError> {
+        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut self.connection)
+            .await?;
+        if self.seen == Some(version) {
+            return Ok(None);
+        }
+        let rows = sqlx::query(
+            "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys WHERE revoked_at IS NULL",
+        )
+        .fetch_all(&mut self.connection)
+        .await?;
+        let keys = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        self.seen = Some(version);
+        Ok(Some(keys))
+    }
+}

@@ -1,0 +1,164 @@
+//! What is written down: API key digests, usage rows, receipts, sessions, epochs.
+//!
+//! One SQLite file in WAL mode, readable by its owner only. Requests never wait for it: rows are handed to one
+//! writer that commits them in batches, and whatever was handed over is found by a reader at once, committed or
+//! not. Nothing in this module can name a prompt: a row is made of numbers, digests and operator-chosen names.
+
+mod epochs;
+mod keys;
+mod pending;
+mod receipts;
+mod rows;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_core::{SessionId, UnixTime};
+use bytes::Bytes;
+use sqlx::SqlitePool;
+
+pub use epochs::EpochRow;
+pub use keys::{KeyRow, NewKey};
+pub use rows::{Outcome, ReceiptRow, SessionRow, UsageRow};
+
+/// Why something could not be written down or read back.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("cannot create {}: {source}", path.display())]
+    Create {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("stored {what} does not parse")]
+    Corrupt { what: &'static str },
+}
+
+/// The open ledger.
+pub struct Ledger {
+    path: PathBuf,
+    pool: SqlitePool,
+    pending: Arc<pending::Pending>,
+    writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+impl Ledger {
+    /// Opens `ledger.sqlite` in `state_dir`, creating both as needed, and starts the writer.
+    ///
+    /// Receipts, and the sessions they may cite, are kept for `keep`.
+    pub async fn open(state_dir: &Path, keep: Duration) -> Result<Self, LedgerError> {
+        let path = schema::create(state_dir)?;
+        let pool = schema::connect(&path).await?;
+        let pending = Arc::new(pending::Pending::default());
+        let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
+        Ok(Self {
+            path,
+            pool,
+            pending,
+            writer: tokio::sync::Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Opens the ledger to read and change keys only: nothing is written in the background.
+    pub async fn open_for_keys(state_dir: &Path) -> Result<Self, LedgerError> {
+        let path = schema::create(state_dir)?;
+        let pool = schema::connect(&path).await?;
+        Ok(Self {
+            path,
+            pool,
+            pending: Arc::default(),
+            writer: tokio::sync::Mutex::new(None),
+        })
+    }
+
+    /// The database file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Hands over a usage row. Never waits.
+    pub fn record_usage(&self, row: UsageRow) {
+        self.pending.push_usage(row);
+    }
+
+    /// Hands over a signed receipt. It can be fetched as soon as this returns.
+    pub fn store_receipt(&self, row: ReceiptRow) {
+        self.pending.push_receipt(row);
+    }
+
+    /// Hands over a session document. It can be fetched as soon as this returns; storing it again changes nothing.
+    pub fn store_session(&self, row: SessionRow) {
+        self.pending.push_session(row);
+    }
+
+    /// Rows given up because the database did not take them for too long.
+    pub fn rows_lost(&self) -> u64 {
+        self.pending.lost()
+    }
+
+    /// The receipt with this receipt id or response id that belongs to `key_digest`, unless it has expired.
+    pub async fn receipt(
+        &self,
+        id: &str,
+        key_digest: &[u8; 32],
+    ) -> Result<Option<Bytes>, LedgerError> {
+        if let Some(json) = self.pending.receipt(id, key_digest) {
+            return Ok(Some(json));
+        }
+        receipts::find(&self.pool, id, key_digest).await
+    }
+
+    pub async fn session(&self, id: &SessionId) -> Result<Option<Bytes>, LedgerError> {
+        if let Some(json) = self.pending.session(id) {
+            return Ok(Some(json));
+        }
+        receipts::find_session(&self.pool, id).await
+    }
+
+    /// Registers a new epoch and returns its number, one above every earlier one.
+    pub async fn begin_epoch(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
+        epochs::begin(&self.pool, epoch).await
+    }
+
+    pub async fn add_key(&self, key: &NewKey) -> Result<(), LedgerError> {
+        keys::add(&self.pool, key).await
+    }
+
+    pub async fn keys(&self) -> Result<Vec<KeyRow>, LedgerError> {
+        keys::all(&self.pool).await
+    }
+
+    /// Revokes a key; says whether there was an active one of that id.
+    pub async fn revoke_key(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+        keys::revoke(&self.pool, id, at).await
+    }
+
+    /// Watches for changes that another process made.
+    pub(crate) async fn change_watch(&self) -> Result<keys::ChangeWatch, LedgerError> {
+        keys::ChangeWatch::open(&self.path).await
+    }
+
+    /// Commits everything handed over so far.
+    pub async fn flush(&self) {
+        self.pending.flushed().await;
+    }
+
+    /// Commits everything and stops the writer.
+    pub async fn close(&self) {
+        self.pending.close();
+        if let Some(writer) = self.writer.lock().await.take() {
+            let _ = writer.await;
+        }
+        self.pool.close().await;
+    }
+}

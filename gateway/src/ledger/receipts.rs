@@ -1,0 +1,34 @@
+//! Looking up what was committed.
+
+use attest_core::SessionId;
+use bytes::Bytes;
+use sqlx::SqlitePool;
+
+use super::LedgerError;
+
+pub(super) async fn find(
+    pool: &SqlitePool,
+    id: &str,
+    key_digest: &[u8; 32],
+) -> Result<Option<Bytes>, LedgerError> {
+    let json: Option<Vec<u8>> = sqlx::query_scalar(
+        "SELECT json FROM receipts WHERE (receipt_id = ?1 OR chat_id = ?1) AND key_digest = ?2 \
+         ORDER BY receipt_id = ?1 DESC, rowid DESC LIMIT 1",
+    )
+    .bind(id)
+    .bind(&key_digest[..])
+    .fetch_optional(pool)
+    .await?;
+    Ok(json.map(Bytes::from))
+}
+
+pub(super) async fn find_session(
+    pool: &SqlitePool,
+    id: &SessionId,
+) -> Result<Option<Bytes>, LedgerError> {
+    let json: Option<Vec<u8>> = sqlx::query_scalar("SELECT json FROM sessions WHERE id = ?")
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(pool)
+        .await?;
+    Ok(json.map(Bytes::from))
+}

@@ -1,0 +1,92 @@
+//! What a row says. All of it is listed here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_core::{SessionId, UnixTime};
+use bytes::Bytes;
+
+use crate::admit::Endpoint;
+use crate::config::Name;
+
+/// One inference request, as it is metered.
+#[derive(Clone, PartialEq)]
+pub struct UsageRow {
+    pub at: UnixTime,
+    pub receipt_id: String,
+    pub key_id: Arc<str>,
+    pub tenant: Name,
+    /// The configured model; none when the request named one that is not.
+    pub model: Option<Name>,
+    pub upstream: Option<Name>,
+    pub endpoint: Endpoint,
+    pub stream: bool,
+    pub status: u16,
+    pub prompt_tokens: Option<u64>,
+    pub completion_tokens: Option<u64>,
+    pub latency: Duration,
+    pub first_byte: Option<Duration>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub outcome: Outcome,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The upstream's response was relayed to its end.
+    Completed,
+    /// Refused by us before anything was forwarded: unknown model, unmet constraint.
+    Refused,
+    /// Refused because no upstream could be verified.
+    VerificationFailed,
+    /// The upstream answered with an error.
+    UpstreamRejected,
+    /// The upstream could not be reached.
+    UpstreamUnavailable,
+    UpstreamTimeout,
+    /// The response broke off on the upstream's side after it had begun.
+    UpstreamBrokeOff,
+    /// The caller went away before the end.
+    ClientGone,
+    /// Our own failure.
+    Failed,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::Refused => "refused",
+            Outcome::VerificationFailed => "verification_failed",
+            Outcome::UpstreamRejected => "upstream_rejected",
+            Outcome::UpstreamUnavailable => "upstream_unavailable",
+            Outcome::UpstreamTimeout => "upstream_timeout",
+            Outcome::UpstreamBrokeOff => "upstream_broke_off",
+            Outcome::ClientGone => "client_gone",
+            Outcome::Failed => "failed",
+        }
+    }
+}
+
+/// A signed receipt and what is needed to find it.
+#[derive(Clone, PartialEq)]
+pub struct ReceiptRow {
+    pub receipt_id: String,
+    /// The response's own id, when it had one.
+    pub chat_id: Option<String>,
+    /// Whose it is.
+    pub key_digest: [u8; 32],
+    /// The signed document.
+    pub json: Bytes,
+    pub served_at: UnixTime,
+}
+
+/// An attested session.
+#[derive(Clone, PartialEq)]
+pub struct SessionRow {
+    pub id: SessionId,
+    /// The JCS document, whose SHA-256 is `id`.
+    pub json: Bytes,
+    pub expires_at: UnixTime,
+}

@@ -1,0 +1,92 @@
+//! The database file: made private, opened, brought to the current schema.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+
+use super::LedgerError;
+
+const FILE: &str = "ledger.sqlite";
+
+/// Each step brings the database from its index to the next schema version. Steps are only ever appended.
+const STEPS: &[&str] = &[include_str!("schema.sql")];
+
+/// Makes directory and file, readable by their owner only, and returns the file's path.
+pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| LedgerError::Create { path, source }
+    };
+    if !state_dir.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state_dir)
+            .map_err(failed(state_dir))?;
+    }
+    let path = state_dir.join(FILE);
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed(&path))?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .map_err(failed(&path))?;
+    Ok(path)
+}
+
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::from_secs(10))
+}
+
+pub(super) async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
+    migrate(path).await?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(4)
+        .connect_with(options(path))
+        .await?;
+    Ok(pool)
+}
+
+async fn migrate(path: &Path) -> Result<(), LedgerError> {
+    let mut connection = SqliteConnection::connect_with(&options(path)).await?;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut connection)
+        .await?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut connection)
+        .await?;
+    let known = STEPS.len() as i64;
+    let done = match usize::try_from(found) {
+        Ok(done) if done <= STEPS.len() => done,
+        _ => {
+            return Err(LedgerError::Newer {
+                path: path.to_owned(),
+                found,
+                known,
+            });
+        }
+    };
+    for step in &STEPS[done..] {
+        sqlx::raw_sql(*step).execute(&mut connection).await?;
+    }
+    let version = format!("PRAGMA user_version = {known}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(version))
+        .execute(&mut connection)
+        .await?;
+    sqlx::query("COMMIT").execute(&mut connection).await?;
+    connection.close().await?;
+    Ok(())
+}

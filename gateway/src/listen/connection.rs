@@ -1,0 +1,136 @@
+//! One connection, from handshake to close.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::epoch::Epoch;
+use crate::events::{self, Event};
+use crate::http::{Connection, Front, finish};
+
+/// How long a peer that is still sending what we will not read gets to notice that it was answered.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What connections need, cheap to clone.
+#[derive(Clone)]
+pub(super) struct Service {
+    front: Arc<Front>,
+    router: TowerToHyperService<Router>,
+}
+
+impl Service {
+    pub fn new(front: Arc<Front>, router: Router) -> Self {
+        Self {
+            front,
+            router: TowerToHyperService::new(router),
+        }
+    }
+}
+
+/// Serves one connection under the epoch in force, until it, the peer, or the service ends.
+pub(super) async fn serve(tcp: TcpStream, service: Service, stopping: watch::Receiver<bool>) {
+    let mut epochs = service.front.keeper.watch();
+    let epoch = epochs.borrow_and_update().clone();
+    let _ = tcp.set_nodelay(true);
+    let handshake = TlsAcceptor::from(epoch.tls.clone()).accept(tcp);
+    let tls = match tokio::time::timeout(epoch.config.timeouts.client_header, handshake).await {
+        Ok(Ok(tls)) => tls,
+        // Whoever cannot shake hands is not worth a line in the log.
+        Ok(Err(_)) | Err(_) => return,
+    };
+    // The epoch may have ended while hands were shaken. Its key must not be used any more.
+    if epochs.has_changed().unwrap_or(true) || *stopping.borrow() {
+        return;
+    }
+    http(tls, &service, epoch, epochs, stopping).await;
+}
+
+async fn http(
+    tls: TlsStream<TcpStream>,
+    service: &Service,
+    epoch: Arc<Epoch>,
+    mut epochs: watch::Receiver<Arc<Epoch>>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let limits = &epoch.config.limits;
+    let context = Connection::new(epoch.clone());
+    let respond = hyper::service::service_fn({
+        let router = service.router.clone();
+        let context = context.clone();
+        move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(context.clone());
+            let response = router.call(request);
+            let epoch = context.epoch.clone();
+            // Boxed, so that the connection can be moved out of when it ends.
+            Box::pin(async move {
+                let response: Response<Body> = response.await?;
+                Ok::<_, Infallible>(finish(response, &epoch))
+            })
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(epoch.config.timeouts.client_header)
+        .max_buf_size(limits.max_header)
+        .keep_alive(true)
+        .serve_connection(TokioIo::new(tls), respond);
+
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+        _ = epochs.changed() => None,
+        _ = stopping.wait_for(|stop| *stop) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let rest = poll_fn(|cx| connection.poll_without_shutdown(cx));
+            match tokio::time::timeout(epoch.config.server.drain_timeout, rest).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    events::emit(Event::DrainCut {
+                        epoch: epoch.number,
+                    });
+                    return;
+                }
+            }
+        }
+    };
+    if ended.is_ok() || context.left_body_unread() {
+        close(
+            connection.into_parts().io.into_inner(),
+            context.left_body_unread(),
+        )
+        .await;
+    }
+}
+
+/// Says goodbye. Where the peer may still be sending, closing at once would reset the connection and could take our
+/// answer with it: what still comes is read and thrown away for a moment.
+async fn close(mut tls: TlsStream<TcpStream>, linger: bool) {
+    let goodbye = async {
+        let _ = tls.shutdown().await;
+        if linger {
+            let (mut tcp, _) = tls.into_inner();
+            let mut sink = vec![0; 16 * 1024];
+            while tcp.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, goodbye).await;
+}

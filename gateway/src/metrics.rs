@@ -1,0 +1,247 @@
+//! Counters for Prometheus.
+//!
+//! Labels are endpoints, outcomes, error types and configured names: bounded sets, none of them chosen by a caller.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::config::Name;
+use crate::http::ApiError;
+use crate::ledger::UsageRow;
+
+const LATENCY: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
+];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    endpoint: &'static str,
+    model: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndpointLabels {
+    endpoint: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
+    status: u16,
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    model: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerificationLabels {
+    upstream: String,
+    result: &'static str,
+}
+
+/// How an attempt to verify an upstream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    Verified,
+    /// Evidence was judged and not accepted.
+    Rejected,
+    /// There was nothing to judge.
+    Unreachable,
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    requests: Family<RequestLabels, Counter>,
+    latency: Family<EndpointLabels, Histogram, fn() -> Histogram>,
+    first_byte: Family<EndpointLabels, Histogram, fn() -> Histogram>,
+    tokens: Family<TokenLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    verifications: Family<VerificationLabels, Counter>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) connections: Gauge,
+    pub(crate) epoch: Gauge,
+    pub(crate) attestation_queue: Gauge,
+    pub(crate) attestation_time: Histogram,
+    pub(crate) rows_lost: Gauge<u64, AtomicU64>,
+}
+
+fn latency_histogram() -> Histogram {
+    Histogram::new(LATENCY)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Mutex::default(),
+            requests: Family::default(),
+            latency: Family::new_with_constructor(latency_histogram),
+            first_byte: Family::new_with_constructor(latency_histogram),
+            tokens: Family::default(),
+            refusals: Family::default(),
+            verifications: Family::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            epoch: Gauge::default(),
+            attestation_queue: Gauge::default(),
+            attestation_time: latency_histogram(),
+            rows_lost: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts an inference request that has ended.
+    pub fn request(&self, row: &UsageRow) {
+        let model = row
+            .model
+            .as_ref()
+            .map_or_else(|| "unknown".to_owned(), |name| name.to_string());
+        let endpoint = row.endpoint.label();
+        for (direction, tokens) in [
+            ("prompt", row.prompt_tokens),
+            ("completion", row.completion_tokens),
+        ] {
+            if let Some(tokens) = tokens {
+                self.tokens
+                    .get_or_create(&TokenLabels {
+                        model: model.clone(),
+                        direction,
+                    })
+                    .inc_by(tokens);
+            }
+        }
+        let outcome = row.outcome.as_str();
+        self.requests
+            .get_or_create(&RequestLabels {
+                endpoint,
+                model,
+                outcome,
+            })
+            .inc();
+        self.latency
+            .get_or_create(&EndpointLabels { endpoint })
+            .observe(row.latency.as_secs_f64());
+        if let Some(first_byte) = row.first_byte {
+            self.first_byte
+                .get_or_create(&EndpointLabels { endpoint })
+                .observe(first_byte.as_secs_f64());
+        }
+    }
+
+    /// Counts a request that was refused at the door.
+    pub fn refusal(&self, error: &ApiError) {
+        let labels = RefusalLabels {
+            status: error.status().as_u16(),
+            r#type: error.kind(),
+        };
+        self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// Counts an attempt to verify an upstream.
+    pub fn upstream_verification(&self, upstream: &Name, result: Verification) {
+        let result = match result {
+            Verification::Verified => "verified",
+            Verification::Rejected => "rejected",
+            Verification::Unreachable => "unreachable",
+        };
+        self.verifications
+            .get_or_create(&VerificationLabels {
+                upstream: upstream.to_string(),
+                result,
+            })
+            .inc();
+    }
+
+    /// How long the hardware took for one report.
+    pub(crate) fn attested(&self, took: Duration) {
+        self.attestation_time.observe(took.as_secs_f64());
+    }
+
+    /// The exposition text (OpenMetrics 1.0).
+    pub fn render(&self) -> String {
+        let registry = self.registry.lock().expect("no holder of this lock panics");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)
+            .expect("writing to a String does not fail");
+        text
+    }
+
+    fn register(&self) {
+        let mut registry = self.registry.lock().expect("no holder of this lock panics");
+        let r = registry.sub_registry_with_prefix("sealgate");
+        r.register(
+            "requests",
+            "Inference requests that ended",
+            self.requests.clone(),
+        );
+        r.register_with_unit(
+            "request_duration",
+            "From admission to the last byte",
+            Unit::Seconds,
+            self.latency.clone(),
+        );
+        r.register_with_unit(
+            "first_byte",
+            "From admission to the first response byte",
+            Unit::Seconds,
+            self.first_byte.clone(),
+        );
+        r.register(
+            "tokens",
+            "Tokens as upstreams reported them",
+            self.tokens.clone(),
+        );
+        r.register(
+            "refusals",
+            "Requests refused before they were admitted",
+            self.refusals.clone(),
+        );
+        r.register(
+            "upstream_verifications",
+            "Attempts to verify an upstream",
+            self.verifications.clone(),
+        );
+        r.register(
+            "in_flight",
+            "Inference requests in flight",
+            self.in_flight.clone(),
+        );
+        r.register(
+            "connections",
+            "Open client connections",
+            self.connections.clone(),
+        );
+        r.register("epoch", "Number of the epoch in force", self.epoch.clone());
+        r.register(
+            "attestation_queue",
+            "Reports in work or waiting for the hardware",
+            self.attestation_queue.clone(),
+        );
+        r.register_with_unit(
+            "attestation_duration",
+            "Time the hardware took for a report",
+            Unit::Seconds,
+            self.attestation_time.clone(),
+        );
+        r.register(
+            "ledger_rows_lost",
+            "Rows the database did not take",
+            self.rows_lost.clone(),
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! The service, from its configuration to its last connection.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use attest_core::TeeType;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::admit::{Admission, Keyring};
+use crate::attestation::Desk;
+use crate::config::{Config, ConfigError, TeeKind};
+use crate::epoch::{EpochError, Keeper, Reload};
+use crate::events::{self, Event};
+use crate::http::{Front, router};
+use crate::ledger::{Ledger, LedgerError};
+use crate::listen::{Listener, accept, serve_metrics};
+use crate::metrics::Metrics;
+use crate::platform::Platform;
+use crate::receipt::Store;
+use crate::relay::Back;
+
+/// Why the service did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("[tee] kind = \"{wanted}\", but this platform has no evidence to offer")]
+    NoEvidence { wanted: &'static str },
+    #[error("[tee] kind = \"{wanted}\", but this platform offers {found} evidence")]
+    OtherEvidence {
+        wanted: &'static str,
+        found: &'static str,
+    },
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Epoch(#[from] EpochError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("cannot receive signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// What the surroundings of a service may do to it.
+pub struct Controls {
+    /// Resolves when the service is to stop.
+    pub shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Each message is a wish for the configuration to be read anew.
+    pub reload: mpsc::Receiver<Reload>,
+    /// Told the address once connections are accepted.
+    pub ready: Box<dyn FnOnce(SocketAddr) + Send>,
+}
+
+/// Serves until `shutdown` resolves, reading the configuration anew on SIGHUP.
+pub async fn serve(
+    config_file: &Path,
+    platform: Arc<dyn Platform>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
+    let (wishes, reload) = mpsc::channel(1);
+    let forward = async move {
+        while hangups.recv().await.is_some() {
+            // One wish is enough while another waits.
+            let _ = wishes.try_send(Reload);
+        }
+    };
+    let controls = Controls {
+        shutdown: Box::pin(shutdown),
+        reload,
+        ready: Box::new(ready),
+    };
+    tokio::select! {
+        outcome = serve_with(config_file, platform, controls) => outcome,
+        () = forward => Ok(()),
+    }
+}
+
+/// Serves under the given controls; signals are left alone.
+pub async fn serve_with(
+    config_file: &Path,
+    platform: Arc<dyn Platform>,
+    controls: Controls,
+) -> Result<(), ServeError> {
+    let config = Config::load(config_file)?;
+    events::set_format(config.log.format);
+    let attester = match config.tee.kind {
+        TeeKind::None => None,
+        TeeKind::Tdx => Some(evidence(&*platform, TeeType::Tdx, config.tee.kind)?),
+        TeeKind::Snp => Some(evidence(&*platform, TeeType::SevSnp, config.tee.kind)?),
+    };
+    let clock = platform.clock();
+    let metrics = Arc::new(Metrics::default());
+    let listener = listen(&config)?;
+    let metrics_socket = metrics_socket(&config).await?;
+    let ledger = Arc::new(Ledger::open(&config.server.state_dir, config.receipts.keep).await?);
+    let keyring = Keyring::open(&ledger).await?;
+    let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
+    let keeper = Arc::new(keeper);
+    let front = Arc::new(Front {
+        admission: Admission::new(keyring, clock.clone()),
+        back: Back {
+            receipts: Arc::new(Store::new(ledger.clone())),
+            ledger: ledger.clone(),
+            metrics: metrics.clone(),
+            clock,
+        },
+        desk: Desk::new(attester, platform, metrics.clone()),
+        keeper: keeper.clone(),
+        ledger: ledger.clone(),
+        metrics: metrics.clone(),
+    });
+    run(listener, metrics_socket, front, controls).await;
+    Ok(())
+}
+
+async fn run(
+    (listener, address): (Listener, SocketAddr),
+    metrics_socket: Option<TcpListener>,
+    front: Arc<Front>,
+    controls: Controls,
+) {
+    let connections = listener.connections();
+    let (keeper, ledger) = (front.keeper.clone(), front.ledger.clone());
+    let metrics = async {
+        match metrics_socket {
+            Some(socket) => serve_metrics(socket, front.metrics.clone(), ledger.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let epoch = keeper.current();
+    events::emit(Event::Listening {
+        address,
+        epoch: epoch.number,
+        keyset: epoch.keyset_digest,
+    });
+    drop(epoch);
+    let accepting = accept(listener, front.clone(), router(front.clone()));
+    (controls.ready)(address);
+    {
+        // All of these end here, when the service is to stop.
+        tokio::select! {
+            () = accepting => {}
+            () = keeper.run(controls.reload) => {}
+            () = metrics => {}
+            () = controls.shutdown => {}
+        }
+    }
+    events::emit(Event::Stopping);
+    let left = connections
+        .drain(keeper.current().config.server.drain_timeout)
+        .await;
+    if left > 0 {
+        events::emit(Event::StoppedShort { connections: left });
+    }
+    ledger.close().await;
+    events::emit(Event::Stopped);
+}
+
+fn evidence(
+    platform: &dyn Platform,
+    wanted: TeeType,
+    kind: TeeKind,
+) -> Result<Arc<dyn attest_collect::Attester>, ServeError> {
+    let attester = platform.attester().ok_or(ServeError::NoEvidence {
+        wanted: kind.as_str(),
+    })?;
+    let found = attester.tee_type();
+    if found == wanted {
+        Ok(attester)
+    } else {
+        Err(ServeError::OtherEvidence {
+            wanted: kind.as_str(),
+            found: found.name(),
+        })
+    }
+}
+
+fn listen(config: &Config) -> Result<(Listener, SocketAddr), ServeError> {
+    let address = config.server.listen;
+    Listener::bind(address, config.limits.max_connections)
+        .and_then(|listener| listener.address().map(|bound| (listener, bound)))
+        .map_err(|source| ServeError::Listen { address, source })
+}
+
+async fn metrics_socket(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+    let Some(address) = config.metrics.listen else {
+        return Ok(None);
+    };
+    let failed = |source| ServeError::Listen { address, source };
+    let socket = TcpListener::bind(address).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    events::emit(Event::MetricsListening { address });
+    Ok(Some(socket))
+}
