@@ -1,0 +1,604 @@
+//! Whole reports, put together on the software platform: accepted as they should be, and refused
+//! by the right check when one thing about them is not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use attest_core::{
+    Appraisal, Appraiser, AttestationPolicy, Cause, Channel, Collateral, CpuEvidence, Decision,
+    DeviceEvidence, EvidenceBundle, Freshness, Keyset, KeysetError, Nonce, Outcome, Serving,
+    Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement, Subject, TeeType,
+    TlsKeyEntry, UnixTime, UnsignedReport, Why,
+};
+use testkit::policy::pinned_policy;
+use testkit::{SoftwarePlatform, TdMeasurements};
+
+const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+const CONFIG: &str = "listen = \"somewhere\"\n";
+const RETENTION: &str = "version = 1\nmode = \"metadata\"\n";
+
+fn platform() -> SoftwarePlatform {
+    SoftwarePlatform::from_seed(&[5; 32], NOW)
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey::from_seed("receipt-1", &[2; 32]).expect("a key")
+}
+
+fn spki() -> SpkiDigest {
+    SpkiDigest::from_bytes([4; 32])
+}
+
+fn nonce() -> Nonce {
+    Nonce::from_bytes([6; 32])
+}
+
+fn keyset() -> Keyset {
+    let subject = Subject {
+        config: Sha256Digest::of(CONFIG.as_bytes()),
+        retention: Sha256Digest::of(RETENTION.as_bytes()),
+    };
+    Keyset {
+        subject: Some(subject.to_string()),
+        not_after: NOW.plus(Duration::from_secs(86_400)),
+        receipt_signing_keys: vec![signing_key().public_entry()],
+        e2ee_public_keys: vec![],
+        tls_public_keys: vec![TlsKeyEntry {
+            spki_sha256: spki(),
+            domain: None,
+        }],
+    }
+}
+
+/// What a report is made of. Tests bend one of these.
+struct Made {
+    keyset: Keyset,
+    /// What the hardware is asked to sign; the statement over keyset and nonce if nothing else.
+    statement: Option<Statement>,
+    documents: BTreeMap<String, String>,
+    provenance: SourceProvenance,
+    devices: Vec<DeviceEvidence>,
+    collateral: Option<Collateral>,
+    key: SigningKey,
+}
+
+fn made() -> Made {
+    Made {
+        keyset: keyset(),
+        statement: None,
+        documents: [("config", CONFIG), ("retention", RETENTION)]
+            .map(|(name, text)| (name.to_owned(), text.to_owned()))
+            .into(),
+        provenance: SourceProvenance::default(),
+        devices: vec![],
+        collateral: Some(platform().collateral()),
+        key: signing_key(),
+    }
+}
+
+impl Made {
+    fn unsigned(self) -> (UnsignedReport, SigningKey) {
+        let statement = self
+            .statement
+            .unwrap_or_else(|| Statement::challenged(self.keyset.digest(), nonce()));
+        let report_data = statement.report_data();
+        let report = UnsignedReport {
+            keyset: self.keyset,
+            tee_type: TeeType::Tdx,
+            report_data: report_data.digest_half(),
+            provenance: self.provenance,
+            evidence: EvidenceBundle {
+                cpu: CpuEvidence::Tdx {
+                    quote: platform().quote(&TdMeasurements::named("enclave"), &report_data),
+                },
+                event_log: None,
+                devices: self.devices,
+                documents: self.documents,
+                collateral: self.collateral,
+            },
+            serving: Serving::Direct,
+        };
+        (report, self.key)
+    }
+
+    fn sign(self) -> String {
+        let (report, key) = self.unsigned();
+        report.sign(&key).to_json()
+    }
+}
+
+fn policy(more: &str) -> AttestationPolicy {
+    let text = pinned_policy("enclave", &TdMeasurements::named("enclave")) + more;
+    AttestationPolicy::parse(&text).expect("a policy")
+}
+
+fn tls() -> Channel<'static> {
+    Channel::Tls {
+        spki: spki(),
+        host: "localhost",
+    }
+}
+
+fn judge_under(report: &str, policy: &AttestationPolicy, at: UnixTime) -> Appraisal {
+    Appraiser {
+        roots: &platform().roots(),
+        policy,
+        collateral: None,
+        now: at,
+    }
+    .report(report.as_bytes(), Freshness::Challenged(nonce()), tls())
+}
+
+fn judge(report: &str) -> Appraisal {
+    judge_under(report, &policy(""), NOW)
+}
+
+fn failures(appraisal: &Appraisal) -> Vec<&'static str> {
+    appraisal.verdict().failures().map(|(id, _)| id).collect()
+}
+
+#[track_caller]
+fn refused_by(appraisal: Appraisal, checks: &[&str]) {
+    assert_eq!(failures(&appraisal), checks, "{}", appraisal.verdict());
+    assert_eq!(appraisal.verdict().decision(), Decision::Rejected);
+    assert!(appraisal.trusted().is_err());
+}
+
+#[test]
+fn a_good_report_earns_a_trusted_peer() {
+    let report = made().sign();
+    let appraisal = judge(&report);
+    assert_eq!(failures(&appraisal), Vec::<&str>::new());
+    assert_eq!(
+        appraisal.verdict().decision(),
+        Decision::Accepted,
+        "{}",
+        appraisal.verdict()
+    );
+    let peer = appraisal.trusted().expect("a trusted peer");
+    assert_eq!(peer.keyset(), &keyset());
+    assert_eq!(peer.keyset_digest(), keyset().digest());
+    assert_eq!(peer.spki(), spki());
+    assert_eq!(peer.subject().map(ToString::to_string), keyset().subject);
+    assert_eq!(peer.documents()["config"], CONFIG);
+    assert_eq!(peer.serving(), Serving::Direct);
+    assert_eq!(peer.report_bytes(), report.as_bytes());
+    assert_eq!(peer.expires_at(), keyset().not_after);
+    assert_eq!(peer.verdict().to_json()["roots"], "supplied");
+    let facts = peer.facts().report.as_ref().expect("report facts");
+    assert_eq!(facts.retention_mode, Some("metadata"));
+}
+
+#[test]
+fn trust_ends_with_the_collateral_if_that_is_first() {
+    let mut long = made();
+    long.keyset.not_after = NOW.plus(Duration::from_secs(400 * 86_400));
+    let peer = judge(&long.sign()).trusted().expect("a trusted peer");
+    let collateral = peer.evidence().tdx().collateral.as_ref().expect("facts");
+    assert_eq!(peer.expires_at(), collateral.not_after);
+    assert!(peer.expires_at() < peer.keyset().not_after);
+}
+
+#[test]
+fn acceptance_without_our_nonce_or_without_a_channel_is_not_trust() {
+    let unchallenged = Made {
+        statement: Some(Statement::unchallenged(keyset().digest())),
+        ..made()
+    }
+    .sign();
+    let challenged = made().sign();
+    for (report, freshness, channel, missing, why) in [
+        (
+            &unchallenged,
+            Freshness::Unchallenged,
+            tls(),
+            "freshness.nonce",
+            Why::NotChallenged,
+        ),
+        (
+            &challenged,
+            Freshness::Challenged(nonce()),
+            Channel::NotObserved,
+            "channel.spki",
+            Why::ChannelNotObserved,
+        ),
+    ] {
+        let appraisal = Appraiser {
+            roots: &platform().roots(),
+            policy: &policy(""),
+            collateral: None,
+            now: NOW,
+        }
+        .report(report.as_bytes(), freshness, channel);
+        assert_eq!(appraisal.verdict().decision(), Decision::Accepted);
+        let check = appraisal.verdict().check(missing).expect("a check");
+        assert_eq!(check.outcome, Outcome::NotEvaluated(why));
+        assert!(!check.required);
+        assert!(appraisal.trusted().is_err());
+    }
+}
+
+#[test]
+fn a_report_of_another_nonce_is_not_fresh() {
+    let other = Nonce::from_bytes([7; 32]);
+    let replayed = Made {
+        statement: Some(Statement::challenged(keyset().digest(), other)),
+        ..made()
+    };
+    refused_by(
+        judge(&replayed.sign()),
+        &["binding.report_data", "freshness.nonce"],
+    );
+    let unchallenged = Made {
+        statement: Some(Statement::unchallenged(keyset().digest())),
+        ..made()
+    };
+    let appraisal = judge(&unchallenged.sign());
+    assert_eq!(
+        appraisal.verdict().failures().collect::<Vec<_>>(),
+        [("freshness.nonce", &Cause::UnchallengedEvidence)]
+    );
+    // A challenged report is not an unchallenged one either.
+    let appraisal = Appraiser {
+        roots: &platform().roots(),
+        policy: &policy(""),
+        collateral: None,
+        now: NOW,
+    }
+    .report(made().sign().as_bytes(), Freshness::Unchallenged, tls());
+    refused_by(appraisal, &["binding.report_data"]);
+}
+
+#[test]
+fn genuine_evidence_relayed_under_other_keys_binds_nothing() {
+    // The attacker shows the victim's evidence with a keyset of its own, signed by its own key.
+    let attackers = SigningKey::from_seed("receipt-1", &[9; 32]).expect("a key");
+    let mut relayed = made();
+    relayed.statement = Some(Statement::challenged(keyset().digest(), nonce()));
+    relayed.keyset.receipt_signing_keys = vec![attackers.public_entry()];
+    relayed.key = attackers;
+    refused_by(
+        judge(&relayed.sign()),
+        &["binding.report_data", "freshness.nonce"],
+    );
+}
+
+#[test]
+fn a_relay_on_the_channel_shows_another_key() {
+    let other = SpkiDigest::from_bytes([8; 32]);
+    let appraisal = Appraiser {
+        roots: &platform().roots(),
+        policy: &policy(""),
+        collateral: None,
+        now: NOW,
+    }
+    .report(
+        made().sign().as_bytes(),
+        Freshness::Challenged(nonce()),
+        Channel::Tls {
+            spki: other,
+            host: "localhost",
+        },
+    );
+    assert_eq!(
+        appraisal.verdict().failures().collect::<Vec<_>>(),
+        [(
+            "channel.spki",
+            &Cause::ChannelKey(KeysetError::TlsKeyNotListed { spki: other })
+        )]
+    );
+    assert!(appraisal.trusted().is_err());
+}
+
+#[test]
+fn a_key_of_another_host_name_is_not_the_channels() {
+    let mut named = made();
+    named.keyset.tls_public_keys[0].domain = Some("gateway.example".into());
+    refused_by(judge(&named.sign()), &["channel.spki"]);
+}
+
+#[test]
+fn whatever_is_changed_after_signing_breaks_the_signature() {
+    let report = made().sign();
+    refused_by(
+        judge(&report.replace("\"serving\":\"direct\"", "\"serving\":\"aggregator\"")),
+        &["report.signature"],
+    );
+    let stranger = SigningKey::from_seed("receipt-1", &[9; 32]).expect("a key");
+    let foreign = Made {
+        key: stranger,
+        ..made()
+    };
+    refused_by(judge(&foreign.sign()), &["report.signature"]);
+    let mut unsigned: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let members = unsigned.as_object_mut().expect("an object");
+    members.remove("signature");
+    members.remove("key_id");
+    refused_by(judge(&unsigned.to_string()), &["report.signature"]);
+}
+
+#[test]
+fn a_restated_digest_that_is_not_the_keysets_is_told() {
+    let report = made().sign();
+    let other = Sha256Digest::of(b"another keyset").to_string();
+    let forged = report.replacen(
+        &format!("\"workload_keyset_digest\":\"{}\"", keyset().digest()),
+        &format!("\"workload_keyset_digest\":\"{other}\""),
+        1,
+    );
+    assert_ne!(forged, report);
+    refused_by(judge(&forged), &["report.signature", "binding.keyset"]);
+}
+
+#[test]
+fn a_keyset_past_its_end_or_too_long_lived_is_refused() {
+    let report = made().sign();
+    let end = keyset().not_after;
+    let just_before = UnixTime::from_secs(end.secs() - 1);
+    assert!(
+        judge_under(&report, &policy(""), just_before)
+            .trusted()
+            .is_ok()
+    );
+    refused_by(judge_under(&report, &policy(""), end), &["keyset.expiry"]);
+
+    let short = policy("[keyset]\nmax_lifetime = \"23h\"\n");
+    refused_by(judge_under(&report, &short, NOW), &["keyset.lifetime"]);
+    let enough = policy("[keyset]\nmax_lifetime = \"24h\"\n");
+    assert!(judge_under(&report, &enough, NOW).trusted().is_ok());
+}
+
+#[test]
+fn documents_must_be_the_ones_hardware_bound() {
+    for (name, check) in [
+        ("config", "contract.config"),
+        ("retention", "contract.retention"),
+    ] {
+        let mut other = made();
+        other
+            .documents
+            .insert(name.into(), "mode = \"zero\"\n".into());
+        let appraisal = judge(&other.sign());
+        assert!(matches!(
+            appraisal.verdict().failures().next(),
+            Some((failed, Cause::DocumentDigest { .. })) if failed == check
+        ));
+        refused_by(appraisal, &[check]);
+
+        let mut missing = made();
+        missing.documents.remove(name);
+        refused_by(judge(&missing.sign()), &[check]);
+    }
+}
+
+#[test]
+fn the_policy_limits_the_contract() {
+    let report = made().sign();
+    let under = |more: &str| judge_under(&report, &policy(more), NOW);
+    let config = Sha256Digest::of(CONFIG.as_bytes());
+    let other = Sha256Digest::of(b"other");
+    assert!(
+        under(&format!("[contract]\nconfig = [\"{config}\"]\n"))
+            .trusted()
+            .is_ok()
+    );
+    refused_by(
+        under(&format!("[contract]\nconfig = [\"{other}\"]\n")),
+        &["contract.config"],
+    );
+    refused_by(
+        under(&format!("[contract]\nretention = [\"{other}\"]\n")),
+        &["contract.retention"],
+    );
+    assert!(
+        under("[contract]\nmax_retention = \"metadata\"\n")
+            .trusted()
+            .is_ok()
+    );
+    assert!(
+        under("[contract]\nmax_retention = \"content\"\n")
+            .trusted()
+            .is_ok()
+    );
+    let appraisal = under("[contract]\nmax_retention = \"zero\"\n");
+    assert_eq!(
+        appraisal.verdict().failures().collect::<Vec<_>>(),
+        [(
+            "contract.retention",
+            &Cause::RetentionMode {
+                got: "metadata",
+                limit: "zero"
+            }
+        )]
+    );
+}
+
+#[test]
+fn a_contract_the_policy_asks_for_must_be_there() {
+    let mut without = made();
+    without.keyset.subject = None;
+    let report = without.sign();
+    assert!(judge(&report).trusted().is_ok());
+    let asked = policy("[contract]\nmax_retention = \"metadata\"\n");
+    let appraisal = judge_under(&report, &asked, NOW);
+    assert_eq!(failures(&appraisal), Vec::<&str>::new());
+    assert_eq!(appraisal.verdict().decision(), Decision::Rejected);
+    let check = appraisal
+        .verdict()
+        .check("contract.retention")
+        .expect("a check");
+    assert_eq!(check.outcome, Outcome::NotEvaluated(Why::NoContract));
+    assert!(appraisal.trusted().is_err());
+
+    let mut garbled = made();
+    garbled.keyset.subject = Some("sealgate:1?config=none".into());
+    refused_by(
+        judge(&garbled.sign()),
+        &["contract.config", "contract.retention"],
+    );
+}
+
+#[test]
+fn a_retention_document_without_a_readable_mode_is_not_within_any_limit() {
+    let text = "version = 1\nmode = \"everything\"\n";
+    let mut odd = made();
+    odd.documents.insert("retention".into(), text.into());
+    let subject = Subject {
+        config: Sha256Digest::of(CONFIG.as_bytes()),
+        retention: Sha256Digest::of(text.as_bytes()),
+    };
+    odd.keyset.subject = Some(subject.to_string());
+    let report = odd.sign();
+    assert!(judge(&report).trusted().is_ok());
+    let limited = policy("[contract]\nmax_retention = \"content\"\n");
+    let appraisal = judge_under(&report, &limited, NOW);
+    assert_eq!(
+        appraisal.verdict().failures().collect::<Vec<_>>(),
+        [("contract.retention", &Cause::RetentionModeUnreadable)]
+    );
+}
+
+#[test]
+fn claimed_provenance_is_held_against_the_policy() {
+    let mut claimed = made();
+    claimed.provenance.repo_commit = Some("abc".into());
+    let report = claimed.sign();
+    let accepted = policy("[provenance]\nrepo_commit = [\"abc\", \"def\"]\n");
+    assert!(judge_under(&report, &accepted, NOW).trusted().is_ok());
+    for other in [
+        "repo_commit = [\"def\"]",
+        "repo_commit = [\"abc\"]\nimage_digest = [\"sha256:00\"]",
+    ] {
+        let policy = policy(&format!("[provenance]\n{other}\n"));
+        refused_by(judge_under(&report, &policy, NOW), &["provenance.source"]);
+    }
+}
+
+#[test]
+fn devices_that_the_policy_wants_are_not_passed_unseen() {
+    let wanted = policy("[nvidia]\nrequired = true\n");
+    let none = judge_under(&made().sign(), &wanted, NOW);
+    assert_eq!(none.verdict().decision(), Decision::Rejected);
+    assert!(none.trusted().is_err());
+
+    let mut with = made();
+    let device = serde_json::json!({"type": "nvidia_gpu"});
+    with.devices = vec![DeviceEvidence::new(device).expect("an object")];
+    let report = with.sign();
+    let some = judge_under(&report, &wanted, NOW);
+    assert_eq!(some.verdict().decision(), Decision::Unsupported);
+    assert_eq!(some.verdict().exit_code(), 20);
+    assert!(some.trusted().is_err());
+    // Where nobody asked for them, the verdict says that nobody looked.
+    let unasked = judge(&report);
+    let check = unasked.verdict().check("nvidia.devices").expect("a check");
+    assert_eq!(check.outcome, Outcome::NotEvaluated(Why::NotSupported));
+    assert!(unasked.trusted().is_ok());
+}
+
+#[test]
+fn collateral_comes_with_the_report_or_from_the_caller_or_nothing_is_accepted() {
+    let mut without = made();
+    without.collateral = None;
+    let report = without.sign();
+    let alone = judge(&report);
+    assert_eq!(alone.verdict().decision(), Decision::Rejected);
+    let check = alone
+        .verdict()
+        .check("tdx.quote.signature")
+        .expect("a check");
+    assert_eq!(check.outcome, Outcome::NotEvaluated(Why::NoCollateral));
+    assert!(alone.trusted().is_err());
+
+    let appraisal = Appraiser {
+        roots: &platform().roots(),
+        policy: &policy(""),
+        collateral: Some(&platform().collateral()),
+        now: NOW,
+    }
+    .report(report.as_bytes(), Freshness::Challenged(nonce()), tls());
+    assert!(appraisal.trusted().is_ok());
+}
+
+#[test]
+fn another_image_is_refused_by_its_measurements() {
+    let text = pinned_policy("other", &TdMeasurements::named("other"));
+    let other = AttestationPolicy::parse(&text).expect("a policy");
+    refused_by(
+        judge_under(&made().sign(), &other, NOW),
+        &[
+            "tdx.measurement.mrtd",
+            "tdx.measurement.rtmr0",
+            "tdx.measurement.rtmr1",
+            "tdx.measurement.rtmr2",
+            "tdx.measurement.rtmr3",
+        ],
+    );
+}
+
+#[test]
+fn sev_snp_evidence_is_unsupported_and_nothing_green() {
+    let (mut report, key) = made().unsigned();
+    report.tee_type = TeeType::SevSnp;
+    report.evidence.cpu = CpuEvidence::SevSnp {
+        report: vec![0; 1184],
+        certs: vec![],
+    };
+    let appraisal = judge(&report.sign(&key).to_json());
+    assert_eq!(appraisal.verdict().decision(), Decision::Unsupported);
+    assert_eq!(
+        appraisal.verdict().failures().collect::<Vec<_>>(),
+        [("snp.report", &Cause::UnsupportedEvidence("AMD SEV-SNP"))]
+    );
+    assert!(appraisal.trusted().is_err());
+}
+
+#[test]
+fn what_is_not_a_report_is_malformed_and_what_is_of_another_tee_unsupported() {
+    for bytes in ["", "{}", "[]", "null", "{\"api_version\":\"aci/1\"}"] {
+        let appraisal = judge(bytes);
+        assert_eq!(
+            appraisal.verdict().decision(),
+            Decision::Malformed,
+            "{bytes}"
+        );
+        assert_eq!(failures(&appraisal), ["report.format"]);
+        assert!(appraisal.trusted().is_err());
+    }
+    let foreign = made()
+        .sign()
+        .replace("\"tee_type\":\"tdx\"", "\"tee_type\":\"nitro\"");
+    assert_eq!(judge(&foreign).verdict().decision(), Decision::Unsupported);
+}
+
+#[test]
+fn the_json_of_a_verdict_tells_every_check_and_the_grounds() {
+    let appraisal = judge(&made().sign());
+    let json = appraisal.verdict().to_json();
+    assert_eq!(json["decision"], "accepted");
+    assert_eq!(json["exit_code"], 0);
+    assert_eq!(json["at"], NOW.to_string());
+    assert_eq!(json["policy"]["name"], "enclave");
+    assert_eq!(json["policy"]["digest"], policy("").digest().to_string());
+    assert_eq!(json["facts"]["report"]["serving"], "direct");
+    let ids: Vec<_> = json["checks"]
+        .as_array()
+        .expect("checks")
+        .iter()
+        .map(|check| check["id"].as_str().expect("an id").to_owned())
+        .collect();
+    // Each check once, each under a name that is written down.
+    let mut once = ids.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), ids.len());
+    for id in &ids {
+        assert!(attest_core::id::ALL.contains(&id.as_str()), "{id}");
+    }
+    for id in attest_core::id::ALL {
+        assert!(
+            ids.iter().any(|told| told == id) || *id == "snp.report",
+            "{id} is not told"
+        );
+    }
+}
