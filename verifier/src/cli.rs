@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Where Intel publishes collateral.
-const INTEL_PCS_URL: &str = "https://api.trustedservices.intel.com";
+use crate::render::{Detail, Form};
 
 /// Check what a confidential inference service proves about itself.
 ///
@@ -61,7 +60,7 @@ pub struct JudgeArgs {
 pub struct FetchArgs {
     /// Fetch collateral from Intel's service, or from a PCCS at BASEURL
     #[arg(long, value_name = "BASEURL", num_args = 0..=1, require_equals = true,
-          default_missing_value = INTEL_PCS_URL, conflicts_with = "collateral")]
+          default_missing_value = attest_fetch::INTEL_PCS, conflicts_with = "collateral")]
     pub fetch_collateral: Option<String>,
 }
 
@@ -70,6 +69,19 @@ pub struct OutputArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    /// Print every check on a line of its own
+    #[arg(long, conflicts_with = "json")]
+    pub all: bool,
+}
+
+impl OutputArgs {
+    pub fn form(&self) -> Form {
+        match (self.json, self.all) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Person(Detail::EveryCheck),
+            (false, false) => Form::Person(Detail::Short),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -174,8 +186,9 @@ pub struct QuoteArgs {
 pub struct InspectArgs {
     /// A report, receipt, session, keyset, quote or collateral; "-" reads standard input
     pub file: PathBuf,
-    #[command(flatten)]
-    pub output: OutputArgs,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attest_core::{AttestationPolicy, Collateral, Nonce, Roots, UnixTime};
+use attest_core::{AttestationPolicy, Collateral, Nonce, Roots, TdxCollateral, UnixTime};
 use ring::rand::SecureRandom;
 
 use crate::cli::JudgeArgs;
@@ -84,6 +84,13 @@ impl Judge {
     }
 }
 
+impl Judge {
+    /// What was fetched, if anything was.
+    pub fn supply(&mut self, fetched: Option<Collateral>) {
+        self.collateral = fetched.or(self.collateral.take());
+    }
+}
+
 fn roots(dir: Option<&Path>) -> Result<Roots, Failure> {
     let Some(dir) = dir else {
         return Ok(Roots::vendor());
@@ -104,8 +111,11 @@ fn policy(file: Option<&Path>) -> Result<AttestationPolicy, Failure> {
     AttestationPolicy::parse(&text).map_err(|e| Failure::malformed(name, e))
 }
 
+/// Our own form `{"tdx": {…}}`, or the nine fields of `sgx_ql_qve_collateral_t` by themselves.
 pub fn collateral(path: &Path) -> Result<Collateral, Failure> {
-    Collateral::parse(&read(path, MAX_EVIDENCE)?)
+    let bytes = read(path, MAX_EVIDENCE)?;
+    let bare = TdxCollateral::parse(&bytes).map(|tdx| Collateral { tdx: Some(tdx) });
+    bare.or_else(|_| Collateral::parse(&bytes))
         .map_err(|e| Failure::malformed(path.display().to_string(), e))
 }
 

@@ -40,7 +40,7 @@ pub async fn run(args: EndpointArgs) -> Result<u8, Failure> {
     }
     Ok(Conclusion {
         judged,
-        json: args.output.json,
+        form: args.output.form(),
         draft_policy: args.print_policy,
     }
     .show())
@@ -94,7 +94,7 @@ pub async fn supply_collateral(
     let CpuEvidence::Tdx { quote } = &parsed.evidence().cpu else {
         return Ok(());
     };
-    judge.collateral = Some(fetch_collateral(base_url, quote).await?);
+    judge.supply(fetch_collateral(base_url, quote).await?);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub fn run(args: &InspectArgs) -> Result<u8, Failure> {
     let bytes = inputs::read(&args.file, inputs::MAX_EVIDENCE)?;
     let name = args.file.display().to_string();
     let decoded = decode(bytes, &name)?;
-    if args.output.json {
+    if args.json {
         print(&render::pretty(&json!({
             "verified": false, "notice": NOTICE, "kind": decoded.kind,
             "derived": decoded.derived, "content": decoded.content,
@@ -39,6 +39,9 @@ struct Decoded {
 fn text(name: &str, decoded: &Decoded) -> String {
     let mut out = format!("{}: {}\n{NOTICE}\n", render::printable(name), decoded.kind);
     for part in [&decoded.derived, &decoded.content] {
+        if part.as_object().is_some_and(serde_json::Map::is_empty) {
+            continue;
+        }
         let lines = render::flat_lines(part);
         let width = lines
             .iter()

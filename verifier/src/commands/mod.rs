@@ -9,11 +9,12 @@ pub mod report;
 pub mod session;
 
 use attest_core::{Appraiser, Collateral, Decision};
+use attest_fetch::{CollateralSource, FetchError, IntelPcs};
 
 use crate::failure::{Failure, exit};
 use crate::inputs::Judge;
 use crate::judged::Judged;
-use crate::render;
+use crate::render::{self, Form};
 
 /// Standard output, tolerant of a reader that has closed it.
 pub(crate) fn print(text: &str) {
@@ -35,7 +36,7 @@ impl Judge {
 /// What a judging command ends with.
 pub(crate) struct Conclusion<'a> {
     pub judged: Judged<'a>,
-    pub json: bool,
+    pub form: Form,
     /// Draft a policy from genuine evidence instead of showing the verdict.
     pub draft_policy: bool,
 }
@@ -48,13 +49,24 @@ impl Conclusion<'_> {
             print(&policy_draft::of(verdict, self.judged.subject));
             return exit::ACCEPTED;
         }
-        print(&render::verdict_output(&self.judged, self.json));
+        print(&render::verdict_output(&self.judged, self.form));
         self.judged.exit_code()
     }
 }
 
-pub(crate) async fn fetch_collateral(base_url: &str, _quote: &[u8]) -> Result<Collateral, Failure> {
-    Err(Failure::Internal(format!(
-        "cannot fetch from {base_url} yet: give --collateral FILE"
-    )))
+/// Collateral for this quote from Intel's service or a cache of it. `None` for what is no quote of
+/// a known platform: the verdict will name that.
+pub(crate) async fn fetch_collateral(
+    base_url: &str,
+    quote: &[u8],
+) -> Result<Option<Collateral>, Failure> {
+    let source = IntelPcs::new(base_url)
+        .map_err(|e| Failure::Usage(format!("--fetch-collateral {base_url}: {e}")))?;
+    match source.tdx(quote).await {
+        Ok(tdx) => Ok(Some(Collateral { tdx: Some(tdx) })),
+        Err(FetchError::Quote(_) | FetchError::Platform) => Ok(None),
+        Err(other) => Err(Failure::Unreachable(format!(
+            "cannot fetch collateral from {base_url}: {other}"
+        ))),
+    }
 }

@@ -12,7 +12,7 @@ pub async fn run(args: QuoteArgs) -> Result<u8, Failure> {
     let mut judge = Judge::from_args(&args.judge)?;
     let quote = raw(inputs::read(&args.file, inputs::MAX_EVIDENCE)?);
     if let Some(base_url) = &args.fetch.fetch_collateral {
-        judge.collateral = Some(fetch_collateral(base_url, &quote).await?);
+        judge.supply(fetch_collateral(base_url, &quote).await?);
     }
     let verdict = judge.appraiser().quote(&quote);
     let subject = args.file.display().to_string();
@@ -23,7 +23,7 @@ pub async fn run(args: QuoteArgs) -> Result<u8, Failure> {
     };
     Ok(Conclusion {
         judged,
-        json: args.output.json,
+        form: args.output.form(),
         draft_policy: args.print_policy,
     }
     .show())

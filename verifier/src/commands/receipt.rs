@@ -47,7 +47,7 @@ pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
         }
         Err(error) => audit.findings.extend(unverified(&error)),
     }
-    print(&render::audit_output(&audit, args.output.json));
+    print(&render::audit_output(&audit, args.output.form()));
     Ok(audit.exit_code())
 }
 

@@ -28,7 +28,7 @@ pub async fn run(args: ReportArgs) -> Result<u8, Failure> {
     };
     Ok(Conclusion {
         judged,
-        json: args.output.json,
+        form: args.output.form(),
         draft_policy: args.print_policy,
     }
     .show())

@@ -33,7 +33,7 @@ pub fn run(args: &SessionArgs) -> Result<u8, Failure> {
     ));
     shallow(&mut audit, session.record(), &judge);
     deep(&mut audit, session.record(), &judge);
-    print(&render::audit_output(&audit, args.output.json));
+    print(&render::audit_output(&audit, args.output.form()));
     Ok(audit.exit_code())
 }
 
@@ -145,7 +145,15 @@ fn deep(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
         audit.findings.push(Finding::missing(EVIDENCE, why));
         return;
     }
-    let freshness = nonce(record).map_or(Freshness::Unchallenged, Freshness::Challenged);
+    let freshness = match nonce(record) {
+        Some(nonce) => Freshness::Challenged(nonce),
+        None => {
+            let why = "the record does not say which nonce the upstream was challenged with \
+                       (claims.extra.nonce)";
+            audit.findings.push(Finding::missing("session.nonce", why));
+            Freshness::Unchallenged
+        }
+    };
     let appraisal = judge
         .appraiser()
         .report(report, freshness, Channel::NotObserved);

@@ -43,7 +43,8 @@ impl Refusal {
             Self::Unreachable(_) | Self::Broken | Self::NoReceipt => StatusCode::BAD_GATEWAY,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyInterrupted | Self::Target => StatusCode::BAD_REQUEST,
+            Self::BodyInterrupted => StatusCode::BAD_REQUEST,
+            Self::Target => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
         }
     }

@@ -41,7 +41,7 @@ impl Proxy {
             let peer = Arc::clone(lease.peer());
             match self.send(lease, &parts, &target, &prompt, &peer).await? {
                 Sent::Answer(response) => {
-                    return self.pass_back(response, &parts, &target, &prompt, peer);
+                    return self.pass_back(*response, &parts, &target, &prompt, peer);
                 }
                 Sent::Again => left_behind = Some(peer.keyset_digest()),
             }
@@ -80,7 +80,7 @@ impl Proxy {
         let request = upstream_request(parts, target, prompt, peer);
         match lease.send(request).await {
             Ok(response) if keyset_changed(&response, &parts.headers, peer) => Ok(Sent::Again),
-            Ok(response) => Ok(Sent::Answer(response)),
+            Ok(response) => Ok(Sent::Answer(Box::new(response))),
             // The channel has tried another connection to the same peer; somebody else answers now.
             Err(SendError::NotSent(NotSent::Stale)) => Ok(Sent::Again),
             Err(SendError::NotSent(NotSent::Channel(error))) => Err(self.refusal(error)),
@@ -158,7 +158,7 @@ impl Proxy {
 }
 
 enum Sent {
-    Answer(Response<LeasedBody>),
+    Answer(Box<Response<LeasedBody>>),
     Again,
 }
 

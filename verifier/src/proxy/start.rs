@@ -14,7 +14,7 @@ use crate::cli::ProxyArgs;
 use crate::failure::{Failure, exit};
 use crate::inputs::Judge;
 use crate::judged::{Judged, PolicyOrigin};
-use crate::render;
+use crate::render::{self, Detail, Form};
 
 /// A clock that stands at `--at`.
 struct StandingClock(UnixTime);
@@ -118,9 +118,11 @@ fn shown(verdict: &Verdict, args: &ProxyArgs) -> String {
         policy: PolicyOrigin::Given,
         subject: &args.upstream,
     };
-    render::verdict_output(&judged, args.json)
-        .trim_end()
-        .to_owned()
+    let form = match args.json {
+        true => Form::Json,
+        false => Form::Person(Detail::Short),
+    };
+    render::verdict_output(&judged, form).trim_end().to_owned()
 }
 
 /// To standard output, at once: whoever started the proxy waits for the ready line.

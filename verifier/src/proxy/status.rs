@@ -84,8 +84,7 @@ impl Proxy {
         }
         let _ = writeln!(
             text,
-            "\nUse {} as an OpenAI base URL with /v1; verdicts at {VERDICT_PATH}",
-            "this address"
+            "\nUse this address, with /v1, as an OpenAI base URL. Verdicts are at {VERDICT_PATH}."
         );
         text
     }

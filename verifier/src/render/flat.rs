@@ -7,10 +7,10 @@ use super::paint::printable;
 const LONGEST: usize = 100;
 const SHOWN: usize = 60;
 
-/// `path  value`, in the document's order of keys.
+/// `path  value`, in the order of the keys.
 pub fn lines(value: &Value) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    walk(&mut out, String::new(), value);
+    walk(&mut out, String::new(), &super::sorted(value));
     out
 }
 

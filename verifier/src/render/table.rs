@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use attest_core::Decision;
 
 use super::paint::{Paint, printable};
-use super::verdict;
+use super::{Detail, verdict};
 use crate::audit::{Audit, Finding, Standing};
 
-/// One row of a table of checks.
-pub struct Row<'a> {
-    pub id: &'a str,
+/// One row of a table of checks. A note of several lines is continued under itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub id: String,
     pub mark: Mark,
     pub note: String,
 }
@@ -35,8 +36,12 @@ impl Mark {
     }
 }
 
-pub fn rows(out: &mut String, rows: &[Row<'_>], paint: Paint) {
-    let width = rows.iter().map(|row| row.id.len()).max().unwrap_or(0);
+pub fn rows(out: &mut String, rows: &[Row], paint: Paint) {
+    let width = rows
+        .iter()
+        .map(|row| row.id.chars().count())
+        .max()
+        .unwrap_or(0);
     for row in rows {
         let mark = row.mark.painted(paint);
         let required = if row.mark == Mark::Missing {
@@ -44,12 +49,13 @@ pub fn rows(out: &mut String, rows: &[Row<'_>], paint: Paint) {
         } else {
             ""
         };
-        let line = format!(
-            "  {:<width$}  {mark}  {required}{}",
-            row.id,
-            printable(&row.note)
-        );
+        let mut notes = row.note.lines().map(printable);
+        let first = notes.next().unwrap_or_default();
+        let line = format!("  {:<width$}  {mark}  {required}{first}", row.id);
         let _ = writeln!(out, "{}", line.trim_end());
+        for note in notes {
+            let _ = writeln!(out, "  {:<width$}          {note}", "");
+        }
     }
 }
 
@@ -73,21 +79,21 @@ pub fn headline(out: &mut String, decision: Decision, subject: &str, paint: Pain
 }
 
 /// Findings about a receipt or a session, then the verdict on the evidence they rest on.
-pub fn audit_text(audit: &Audit, paint: Paint) -> String {
+pub fn audit_text(audit: &Audit, detail: Detail, paint: Paint) -> String {
     let mut out = String::new();
     headline(&mut out, audit.decision(), &audit.title, paint);
     pairs(&mut out, &audit.facts);
     out.push('\n');
-    let lines: Vec<Row<'_>> = audit.findings.iter().map(row).collect();
+    let lines: Vec<Row> = audit.findings.iter().map(row).collect();
     rows(&mut out, &lines, paint);
     if let Some(judged) = audit.judged() {
         out.push_str("\nThe evidence this rests on:\n");
-        out.push_str(&verdict::verdict_text(&judged, paint));
+        out.push_str(&verdict::verdict_text(&judged, detail, paint));
     }
     out
 }
 
-fn row(finding: &Finding) -> Row<'_> {
+fn row(finding: &Finding) -> Row {
     let (mark, note) = match &finding.standing {
         Standing::Pass(note) => (Mark::Pass, note),
         Standing::Fail(note) => (Mark::Fail, note),
@@ -95,7 +101,7 @@ fn row(finding: &Finding) -> Row<'_> {
         Standing::NotChecked(note) => (Mark::NotApplicable, note),
     };
     Row {
-        id: finding.id,
+        id: finding.id.to_owned(),
         mark,
         note: note.clone(),
     }

@@ -1,33 +1,41 @@
 //! A verdict as a short table.
 
+use attest_core::verdict::id;
 use attest_core::{Check, Outcome, RootOrigin, Verdict, Why};
 
-use super::facts;
 use super::paint::{Paint, shorten};
 use super::table::{Mark, Row, headline, pairs, rows};
+use super::{Detail, facts, summary};
 use crate::judged::{Judged, NO_POLICY, POLICY_GIVEN, PolicyOrigin};
 
-pub fn verdict_text(judged: &Judged<'_>, paint: Paint) -> String {
+pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String {
     let verdict = judged.verdict;
     let mut out = String::new();
     headline(&mut out, judged.decision(), judged.subject, paint);
     pairs(&mut out, &grounds(verdict));
     out.push('\n');
-    let mut lines: Vec<Row<'_>> = verdict.checks().iter().map(row).collect();
+    let mut lines: Vec<Row> = verdict.checks().iter().map(row).collect();
     if judged.policy == PolicyOrigin::Absent {
         lines.push(Row {
-            id: POLICY_GIVEN,
+            id: POLICY_GIVEN.to_owned(),
             mark: Mark::Missing,
             note: NO_POLICY.to_owned(),
         });
     }
+    let lines = match detail {
+        Detail::Short => summary::of(lines),
+        Detail::EveryCheck => lines,
+    };
     rows(&mut out, &lines, paint);
     if not_observed(verdict) {
         out.push_str("\nChannel not observed: this says nothing about who a connection ends at.\n");
     }
     let facts = facts::pairs(verdict.facts());
     if !facts.is_empty() {
-        out.push('\n');
+        out.push_str(match vouched_for(verdict) {
+            true => "\n",
+            false => "\nWhat the bytes say (no hardware vouches for it):\n",
+        });
         pairs(&mut out, &facts);
     }
     out
@@ -50,7 +58,7 @@ fn grounds(verdict: &Verdict) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn row(check: &Check) -> Row<'_> {
+fn row(check: &Check) -> Row {
     let (mark, note) = match &check.outcome {
         Outcome::Pass => (Mark::Pass, String::new()),
         Outcome::Fail(cause) => (Mark::Fail, cause.to_string()),
@@ -58,10 +66,16 @@ fn row(check: &Check) -> Row<'_> {
         Outcome::NotEvaluated(why) => (Mark::NotApplicable, why.to_string()),
     };
     Row {
-        id: check.id,
+        id: check.id.to_owned(),
         mark,
         note,
     }
+}
+
+fn vouched_for(verdict: &Verdict) -> bool {
+    verdict
+        .check(id::TDX_QUOTE_SIGNATURE)
+        .is_some_and(|check| check.outcome == Outcome::Pass)
 }
 
 fn not_observed(verdict: &Verdict) -> bool {

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 mod answers;
-mod epoch;
+pub mod epoch;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,0 +1,81 @@
+//! Whole invocations of the real binary, as files in `tests/transcripts`.
+//!
+//! A transcript is a list of commands, each with what it prints: standard output as it is, lines of
+//! standard error behind `! `, and the exit code in brackets. They run in a directory of fixtures
+//! that follow from a seed and a stated time. `SEALGATE_UPDATE_TRANSCRIPTS=1` writes them anew.
+
+mod fixtures;
+mod service;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use testkit::scratch::ScratchDir;
+
+#[test]
+fn every_transcript_is_what_the_binary_says() {
+    let dir = ScratchDir::new("transcripts").unwrap();
+    fixtures::write(&dir);
+    let update = std::env::var_os("SEALGATE_UPDATE_TRANSCRIPTS").is_some();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    let mut wrong = Vec::new();
+    for path in paths {
+        let wanted = std::fs::read_to_string(&path).unwrap();
+        let found = replay(&wanted, dir.path());
+        if found == wanted {
+            continue;
+        }
+        if update {
+            std::fs::write(&path, found).unwrap();
+        } else {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            wrong.push(format!(
+                "--- {name}: wanted\n{wanted}\n--- {name}: found\n{found}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The transcript again, with what the commands print now.
+fn replay(transcript: &str, dir: &Path) -> String {
+    let mut out = String::new();
+    let mut lines = transcript.lines().peekable();
+    while let Some(line) = lines.next() {
+        if let Some(command) = line.strip_prefix("$ sealgate-verify") {
+            let _ = writeln!(out, "{line}");
+            out.push_str(&said(command, dir));
+            while lines.next_if(|next| !next.starts_with("[exit ")).is_some() {}
+            lines.next();
+        } else {
+            let _ = writeln!(out, "{line}");
+        }
+    }
+    out
+}
+
+fn said(command: &str, dir: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_sealgate-verify"))
+        .args(command.split_whitespace())
+        .current_dir(dir)
+        .env_remove("NO_COLOR")
+        .output()
+        .unwrap();
+    let mut text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        !text.contains('\x1b'),
+        "colours where nobody is at a terminal"
+    );
+    for line in String::from_utf8(output.stderr).unwrap().lines() {
+        let _ = writeln!(text, "! {line}");
+    }
+    let _ = writeln!(text, "[exit {}]", output.status.code().unwrap());
+    text
+}
