@@ -10,7 +10,6 @@ use std::ops::Range;
 pub struct MemberSpan<'a> {
     pub name: Cow<'a, str>,
     pub whole: Range<usize>,
-    pub value: Range<usize>,
 }
 
 /// An object's members in order, with the positions just inside its braces.
@@ -68,9 +67,8 @@ impl<'a> Cursor<'a> {
         self.skip_space();
         self.take(b':')?;
         self.skip_space();
-        let value = self.at;
         self.skip_value()?;
-        Some(MemberSpan { name, whole: start..self.at, value: value..self.at })
+        Some(MemberSpan { name, whole: start..self.at })
     }
 
     fn name(&mut self) -> Option<Cow<'a, str>> {
@@ -142,10 +140,14 @@ mod tests {
             .members
             .iter()
             .map(|member| {
-                (&*member.name, std::str::from_utf8(&text[member.value.clone()]).expect("utf-8"))
+                (&*member.name, std::str::from_utf8(&text[member.whole.clone()]).expect("utf-8"))
             })
             .collect();
-        assert_eq!(shown, [("a", "1"), ("b", r#"[{"x":"}]\""},2]"#), ("c", r#""\\""#)]);
+        assert_eq!(shown, [
+            ("a", r#""a" : 1"#),
+            ("b", r#""\u0062" :[{"x":"}]\""},2]"#),
+            ("c", r#""c":"\\""#),
+        ]);
         assert_eq!(text[found.inside.start - 1], b'{');
         assert_eq!(text[found.inside.end], b'}');
     }

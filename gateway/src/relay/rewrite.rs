@@ -92,7 +92,10 @@ mod tests {
     fn spans(body: &[u8]) -> Spans {
         let object = object_spans(body, 0).expect("an object");
         let at = |name: &str| object.members.iter().position(|member| member.name == name);
-        let model = object.members[at("model").expect("model")].value.clone();
+        let model = object.members[at("model").expect("model")].whole.clone();
+        let text = std::str::from_utf8(&body[model.clone()]).expect("utf-8");
+        let after_colon = text.split_once(':').expect("a member").1.trim_start();
+        let model = model.end - after_colon.len()..model.end;
         let provider = at("provider").map(|index| match object.members.get(index + 1) {
             Some(next) => object.members[index].whole.start..next.whole.start,
             None => {

@@ -1,0 +1,100 @@
+//! A gateway on the software platform, in this process: an enclave as an aggregator meets it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use attest_collect::Attester;
+use attest_core::{Collateral, CpuEvidence};
+use futures_util::future::BoxFuture;
+use sealgate::Platform;
+use sealgate::admit::ApiToken;
+use sealgate::config::Config;
+use sealgate::ledger::{Ledger, NewKey};
+use testkit::scratch::ScratchDir;
+use testkit::{SoftwarePlatform, TdMeasurements};
+use tokio::sync::oneshot;
+
+const SEED: [u8; 32] = [5; 32];
+
+/// The platform every enclave of these tests runs on, running the image of this name.
+pub fn running(image: &str) -> SoftwarePlatform {
+    SoftwarePlatform::from_seed(&SEED, super::now()).running(TdMeasurements::named(image))
+}
+
+struct Software(SoftwarePlatform);
+
+impl Platform for Software {
+    fn attester(&self) -> Option<Arc<dyn Attester>> {
+        Some(Arc::new(self.0.clone()))
+    }
+
+    fn collateral<'a>(&'a self, _: &'a CpuEvidence) -> BoxFuture<'a, Option<Collateral>> {
+        Box::pin(async { Some(self.0.collateral()) })
+    }
+}
+
+/// A whole gateway in `direct` mode, serving `served` from a loopback engine.
+pub struct Enclave {
+    pub address: SocketAddr,
+    /// The credential the aggregator presents to it.
+    pub key: String,
+    stop: Option<oneshot::Sender<()>>,
+    _task: tokio::task::JoinHandle<()>,
+    _directory: ScratchDir,
+}
+
+impl Enclave {
+    pub async fn start(platform: SoftwarePlatform, engine: &str) -> Self {
+        let directory = ScratchDir::new("enclave").expect("a directory");
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nnames = [\"localhost\", \"127.0.0.1\"]\nstate_dir = \"state\"\nmode = \"direct\"\n\
+             [tee]\nkind = \"tdx\"\n[[model]]\nid = \"served\"\nconfidential = true\n[[model.upstream]]\nname = \"engine\"\nurl = \"{engine}\"\n"
+        );
+        let file = directory.write("sealgate.toml", text).expect("a file");
+        let key = create_key(&file).await;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (ready, address) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let (_wishes, reload) = tokio::sync::mpsc::channel(1);
+            let controls = sealgate::Controls {
+                shutdown: Box::pin(async move { drop(stopped.await) }),
+                reload,
+                ready: Box::new(move |address| {
+                    let _ = ready.send(address);
+                }),
+            };
+            sealgate::serve_with(&file, Arc::new(Software(platform)), controls).await.expect("it serves");
+        });
+        let address = address.await.expect("it is ready");
+        Self { address, key, stop: Some(stop), _task: task, _directory: directory }
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+}
+
+impl Drop for Enclave {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+async fn create_key(file: &Path) -> String {
+    let config = Config::load(file).unwrap_or_else(|error| panic!("{error}"));
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await.expect("a ledger");
+    let (id, token) = ApiToken::generate().expect("randomness");
+    let key = NewKey {
+        id: id.to_string(),
+        tenant: config.models[0].id.clone(),
+        name: None,
+        digest: token.digest(),
+        created_at: super::now(),
+    };
+    ledger.add_key(&key).await.expect("a new key");
+    ledger.close().await;
+    token.expose().to_owned()
+}
