@@ -18,6 +18,7 @@ pub mod appraise;
 pub mod collateral;
 pub mod digest;
 pub mod encoding;
+pub mod event_log;
 pub mod evidence;
 pub mod json;
 pub mod nvidia;
