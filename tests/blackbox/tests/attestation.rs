@@ -122,7 +122,8 @@ async fn a_flood_of_nonces_is_turned_away_and_starves_nobody() -> Result<()> {
         });
     }
     let mut connection = world.enclave.connect().await?;
-    let served = connection.post(&world.key, CHAT, &chat(MODEL, "is anyone starved?"));
+    let question = chat(MODEL, "is anyone starved?");
+    let served = connection.post(&world.key, CHAT, &question);
     assert_eq!(timeout(PATIENCE, served).await??.status, 200);
     let unchallenged = timeout(PATIENCE, connection.get("/v1/aci/attestation")).await??;
     assert_eq!(

@@ -22,12 +22,7 @@ async fn without_a_tee_it_refuses_to_start_and_says_what_it_looked_for() -> Resu
     let engine = Engine::start().await?;
     let config = Config::direct(free_address()?).serving(engine_model(&engine, "sealed"));
     directory.write("sealgate.toml", config.text())?;
-    let output = run(
-        &sibling("sealgate")?,
-        ["serve", "sealgate.toml"],
-        directory.path(),
-    )
-    .await?;
+    let output = run(&sibling("sealgate")?, ["serve"], directory.path()).await?;
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("tsm") && said.contains("make demo"), "{said}");
@@ -43,7 +38,7 @@ async fn without_a_tee_a_confidential_model_is_a_configuration_error() -> Result
     directory.write("sealgate.toml", config.text())?;
     let sealgate = sibling("sealgate")?;
     for command in ["check", "serve"] {
-        let output = run(&sealgate, [command, "sealgate.toml"], directory.path()).await?;
+        let output = run(&sealgate, [command], directory.path()).await?;
         assert!(!output.status.success(), "{command}");
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
@@ -64,7 +59,7 @@ async fn without_a_tee_a_confidential_model_is_a_configuration_error() -> Result
 async fn the_shipped_binary_knows_no_software_platform() -> Result<()> {
     let directory = ScratchDir::new("no-flag")?;
     let seed = "00".repeat(32);
-    let arguments = ["--platform-seed", &seed, "serve", "sealgate.toml"];
+    let arguments = ["--platform-seed", &seed, "serve"];
     let output = run(&sibling("sealgate")?, arguments, directory.path()).await?;
     assert!(!output.status.success());
     Ok(())

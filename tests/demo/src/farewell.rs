@@ -4,6 +4,10 @@ use crate::say;
 use crate::stage::{MODEL, Stage};
 
 pub fn print(stage: &Stage) {
+    let programs = std::env::current_exe()
+        .ok()
+        .and_then(|own| own.parent().map(|folder| folder.display().to_string()))
+        .unwrap_or_default();
     let home = stage.path().display();
     let gateway = stage.gateway.url();
     let (proxy, key) = (&stage.proxy_url, &stage.key);
@@ -11,6 +15,7 @@ pub fn print(stage: &Stage) {
     println!(
         r#"
 # Judge the gateway, and keep its certificate and report
+export PATH="{programs}:$PATH"
 cd {home}
 sealgate-verify endpoint {gateway} --policy gateway-policy.toml --roots roots --save-cert gateway.pem --save-report now.json
 

@@ -7,6 +7,7 @@ use testkit::relay::Relay;
 
 use crate::stage::{IMPOSTOR_MODEL, MODEL, Stage};
 use crate::tour::chat;
+use crate::verifier::Detail;
 use crate::{say, verifier};
 
 const KEYSET_DIGEST: &str = "x-aci-keyset-digest";
@@ -17,7 +18,13 @@ pub async fn a_relay_in_the_middle(stage: &Stage) -> Result<()> {
     let relay = Relay::start(stage.gateway.address()).await?;
     let url = format!("https://{}", relay.address());
     say::note("It relays the genuine report, but its TLS key is not the attested one.");
-    verifier::shows(stage, &["endpoint", &url], verifier::REJECTED).await?;
+    verifier::shows(
+        stage,
+        &["endpoint", &url],
+        Detail::Brief,
+        verifier::REJECTED,
+    )
+    .await?;
     let failed = verifier::failed_checks(stage, &url).await?;
     ensure!(failed == ["channel.spki"], "failed checks: {failed:?}");
     say::holds("rejected for channel.spki, and for nothing else: the evidence itself is genuine");
@@ -73,7 +80,7 @@ pub async fn an_enclave_with_another_measurement(stage: &Stage) -> Result<()> {
         "--response",
         "refused-response.json",
     ];
-    verifier::shows(stage, &arguments, verifier::ACCEPTED).await?;
+    verifier::shows(stage, &arguments, Detail::Brief, verifier::ACCEPTED).await?;
     let receipt: Value = serde_json::from_slice(&receipt)?;
     let events: Vec<&str> = receipt["event_log"]
         .as_array()

@@ -5,6 +5,7 @@ use attest_core::Sha256Digest;
 use serde_json::{Value, json};
 
 use crate::stage::{MODEL, Stage};
+use crate::verifier::Detail;
 use crate::{say, sdk, verifier};
 
 pub fn chat(model: &str, question: &str) -> Value {
@@ -88,7 +89,7 @@ pub async fn anyone_can_check_the_gateway(stage: &Stage) -> Result<()> {
         "--save-report",
         "report.json",
     ];
-    let text = verifier::shows(stage, &arguments, verifier::ACCEPTED).await?;
+    let text = verifier::shows(stage, &arguments, Detail::Whole, verifier::ACCEPTED).await?;
     ensure!(
         text.to_lowercase().contains("supplied"),
         "the verdict does not say that its root was supplied"
@@ -134,7 +135,7 @@ pub async fn a_receipt_is_verified(stage: &Stage) -> Result<()> {
         "--response",
         "response.json",
     ];
-    verifier::shows(stage, &arguments, verifier::ACCEPTED).await?;
+    verifier::shows(stage, &arguments, Detail::Brief, verifier::ACCEPTED).await?;
     say::holds(&format!(
         "it covers exactly these bytes ({})",
         Sha256Digest::of(request.as_bytes())
@@ -150,7 +151,7 @@ pub async fn a_receipt_is_verified(stage: &Stage) -> Result<()> {
             argument
         }
     });
-    verifier::shows(stage, &altered, verifier::REJECTED).await?;
+    verifier::shows(stage, &altered, Detail::Brief, verifier::REJECTED).await?;
     say::holds("one altered word, and it is refused");
     Ok(())
 }

@@ -13,22 +13,50 @@ pub const REJECTED: i32 = 10;
 /// How a client judges the gateway.
 const JUDGE: [&str; 4] = ["--policy", "gateway-policy.toml", "--roots", "roots"];
 
+/// How much of a verdict is printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Whole,
+    /// What was decided and why, without every check that passed on the report.
+    Brief,
+}
+
 /// Runs `sealgate-verify` with the gateway's policy, prints command and verdict, and insists on
 /// the exit code.
-pub async fn shows(stage: &Stage, arguments: &[&str], expected: i32) -> Result<String> {
+pub async fn shows(
+    stage: &Stage,
+    arguments: &[&str],
+    detail: Detail,
+    expected: i32,
+) -> Result<String> {
     let arguments = [arguments, &JUDGE].concat();
     say::command(&format!("sealgate-verify {}", arguments.join(" ")));
     let output = run(&sibling("sealgate-verify")?, &arguments, stage.path()).await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    say::output(&text);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    say::output(&complaints);
+    match detail {
+        Detail::Whole => say::output(&text),
+        Detail::Brief => say::output(&abridged(&text)),
+    }
+    say::output(&String::from_utf8_lossy(&output.stderr));
     let code = output.status.code();
     ensure!(
         code == Some(expected),
         "sealgate-verify exited with {code:?}, not {expected}"
     );
+    say::note(&format!("exit status {expected}"));
     Ok(text)
+}
+
+/// A verdict on a report ends at its first passed check; what stands before it is kept whole.
+fn abridged(text: &str) -> String {
+    const REST: &str = "\n  …  (the rest as above)";
+    let report = text.find("The evidence this rests on:").unwrap_or(0);
+    let passed = text[report..].find("PASS").map(|at| report + at);
+    let end = passed.and_then(|at| text[..at].rfind('\n'));
+    match end {
+        Some(end) => format!("{}{REST}", text[..end].trim_end()),
+        None => text.to_owned(),
+    }
 }
 
 /// The checks that failed in the JSON verdict on `url`, by id.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use attest_collect::{Attester, CollectError};
 use attest_core::{Collateral, CpuEvidence, ReportData, Roots, TdxCollateral, TeeType, UnixTime};
+use futures_util::future::{BoxFuture, ready};
+use sealgate::Platform;
 
 use crate::intel::MockIntel;
 use crate::intel::knobs::Knobs;
@@ -86,6 +88,19 @@ impl SoftwarePlatform {
     pub fn write_roots(&self, directory: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(directory)?;
         std::fs::write(directory.join("intel-root.pem"), self.intel_root_pem())
+    }
+}
+
+impl Platform for SoftwarePlatform {
+    fn attester(&self) -> Option<Arc<dyn Attester>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn collateral<'a>(&'a self, evidence: &'a CpuEvidence) -> BoxFuture<'a, Option<Collateral>> {
+        Box::pin(ready(match evidence {
+            CpuEvidence::Tdx { .. } => Some(self.collateral()),
+            CpuEvidence::SevSnp { .. } => None,
+        }))
     }
 }
 

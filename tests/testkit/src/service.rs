@@ -70,7 +70,7 @@ impl Service {
         std::fs::create_dir_all(directory)?;
         std::fs::write(directory.join("sealgate.toml"), config)?;
         let mut arguments = identity.arguments();
-        arguments.extend(["serve", "sealgate.toml"].map(OsString::from));
+        arguments.extend(["serve", "--config", "sealgate.toml"].map(OsString::from));
         let process = Process::start(&program, arguments, directory)?;
         let mut service = Self {
             program,
@@ -157,11 +157,9 @@ impl Service {
         }
     }
 
-    /// Creates an API key for `tenant`.
+    /// Creates an API key for `tenant` and waits until the gateway takes it.
     pub async fn create_key(&self, tenant: &str) -> Result<String> {
-        let output = self
-            .cli(&["keys", "create", "sealgate.toml", "--tenant", tenant])
-            .await?;
+        let output = self.cli(&["keys", "create", "--tenant", tenant]).await?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             bail!(
@@ -169,10 +167,28 @@ impl Service {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
-        text.split_whitespace()
+        let key = text
+            .split_whitespace()
             .find(|word| word.starts_with("sk-"))
-            .map(str::to_owned)
-            .with_context(|| format!("no key in: {text}"))
+            .with_context(|| format!("no key in: {text}"))?;
+        self.wait_until_known(key).await?;
+        Ok(key.to_owned())
+    }
+
+    /// A running gateway notices changes to its keys within a second.
+    async fn wait_until_known(&self, key: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut connection = self.connect().await?;
+        while connection.get_as(key, "/v1/models").await?.status != 200 {
+            if Instant::now() > deadline {
+                bail!(
+                    "the gateway does not take its new key. It said:\n{}",
+                    self.log()
+                );
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 }
 
