@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 const BODY: &str = r#"{"model":"served","messages":[],"stream":true}"#;
-const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const LAST: &str = "0\r\n\r\n";
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
@@ -35,53 +36,90 @@ async fn each_piece_reaches_the_client_before_the_next_leaves_the_engine() {
     let id = receipt_id(&response);
     let mut body = response.into_body();
     // Multi-byte characters are cut wherever the engine cuts them.
-    let text = "data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{\"content\":\"日本語 🦀\"}}]}\n\n";
+    let text =
+        "data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{\"content\":\"日本語 🦀\"}}]}\n\n";
     let mut expected = Vec::new();
     for piece_out in text.as_bytes().chunks(5) {
         engine.write(chunk(piece_out));
-        let got = timeout(Duration::from_secs(5), piece(&mut body)).await.expect("no buffering");
+        let got = timeout(Duration::from_secs(5), piece(&mut body))
+            .await
+            .expect("no buffering");
         assert_eq!(got, Some(Ok(bytes::Bytes::copy_from_slice(piece_out))));
         expected.extend_from_slice(piece_out);
     }
-    let usage = b"data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":9}}\n\ndata: [DONE]\n\n";
+    let usage =
+        b"data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":9}}\n\ndata: [DONE]\n\n";
     engine.write(chunk(usage));
     engine.write(LAST);
     expected.extend_from_slice(usage);
     assert!(!bench.has_receipt(&id).await);
-    let last = timeout(Duration::from_secs(5), piece(&mut body)).await.expect("the end");
+    let last = timeout(Duration::from_secs(5), piece(&mut body))
+        .await
+        .expect("the end");
     assert_eq!(last, Some(Ok(bytes::Bytes::from_static(usage))));
 
     // A client that stops at [DONE] already finds its receipt, under either id.
     for id in [id.as_str(), "chatcmpl-1"] {
         let receipt = bench.receipt(id).await;
-        assert_eq!(receipt.matches_request(attest_core::Sha256Digest::of(BODY.as_bytes())), Ok(()));
-        assert_eq!(receipt.matches_response(attest_core::Sha256Digest::of(&expected)), Ok(()));
+        assert_eq!(
+            receipt.matches_request(attest_core::Sha256Digest::of(BODY.as_bytes())),
+            Ok(())
+        );
+        assert_eq!(
+            receipt.matches_response(attest_core::Sha256Digest::of(&expected)),
+            Ok(())
+        );
         assert_eq!(receipt.body().chat_id.as_deref(), Some("chatcmpl-1"));
     }
     assert_eq!(piece(&mut body).await, None);
-    assert_eq!(bench.usage(&id).await, ("completed".to_owned(), 200, Some(3), Some(9)));
+    assert_eq!(
+        bench.usage(&id).await,
+        ("completed".to_owned(), 200, Some(3), Some(9))
+    );
 }
 
 #[tokio::test]
 async fn what_is_forwarded_is_what_was_received_but_for_the_rewrites() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("rewrite", &engine.base()).await;
-    engine.answer("200 OK", "content-type: application/json\r\n", r#"{"id":"x"}"#);
+    engine.answer(
+        "200 OK",
+        "content-type: application/json\r\n",
+        r#"{"id":"x"}"#,
+    );
     let sent = "{ \"messages\" : [ 1.0 ],\"provider\":{\"aci_verified\":false,\"order\":[]} , \"model\" : \"alias\" }";
     let response = bench.chat(sent).await;
     let id = receipt_id(&response);
     assert!(whole(response.into_body()).await.1);
     let request = engine.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").expect("a request");
-    assert_eq!(body, "{ \"messages\" : [ 1.0 ],\"provider\":{\"order\":[]} , \"model\" : \"served\" }");
-    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
-    assert!(!head.to_ascii_lowercase().contains("authorization"), "{head}");
+    assert_eq!(
+        body,
+        "{ \"messages\" : [ 1.0 ],\"provider\":{\"order\":[]} , \"model\" : \"served\" }"
+    );
+    assert!(
+        head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        !head.to_ascii_lowercase().contains("authorization"),
+        "{head}"
+    );
     let receipt = bench.receipt(&id).await;
     assert_eq!(receipt.body().model.as_deref(), Some("alias"));
-    assert_eq!(forwarded(&receipt), Some(attest_core::Sha256Digest::of(body.as_bytes())));
+    assert_eq!(
+        forwarded(&receipt),
+        Some(attest_core::Sha256Digest::of(body.as_bytes()))
+    );
     assert_eq!(
         event_types(&receipt),
-        ["request.received", "policy.applied", "upstream.verified", "request.forwarded", "response.returned"]
+        [
+            "request.received",
+            "policy.applied",
+            "upstream.verified",
+            "request.forwarded",
+            "response.returned"
+        ]
     );
 }
 
@@ -93,16 +131,32 @@ async fn a_body_with_a_length_keeps_it_and_its_receipt_is_there_with_the_last_by
     let headers = "content-type: application/json\r\nopenai-processing-ms: 12\r\nx-request-id: secret\r\nset-cookie: a=b\r\n";
     engine.answer("200 OK", headers, json);
     let response = bench.chat(BODY).await;
-    assert_eq!(http_body::Body::size_hint(response.body()).exact(), Some(json.len() as u64));
-    let mut names: Vec<&str> = response.headers().keys().map(|name| name.as_str()).collect();
+    assert_eq!(
+        http_body::Body::size_hint(response.body()).exact(),
+        Some(json.len() as u64)
+    );
+    let mut names: Vec<&str> = response
+        .headers()
+        .keys()
+        .map(|name| name.as_str())
+        .collect();
     names.sort_unstable();
-    assert_eq!(names, ["content-type", "openai-processing-ms", "x-receipt-id"]);
+    assert_eq!(
+        names,
+        ["content-type", "openai-processing-ms", "x-receipt-id"]
+    );
     let id = receipt_id(&response);
     let mut body = response.into_body();
     assert_eq!(piece(&mut body).await, Some(Ok(json.into())));
     let receipt = bench.receipt(&id).await;
-    assert_eq!(receipt.matches_response(attest_core::Sha256Digest::of(json.as_bytes())), Ok(()));
-    assert_eq!(bench.usage(&id).await, ("completed".to_owned(), 200, Some(1), Some(2)));
+    assert_eq!(
+        receipt.matches_response(attest_core::Sha256Digest::of(json.as_bytes())),
+        Ok(())
+    );
+    assert_eq!(
+        bench.usage(&id).await,
+        ("completed".to_owned(), 200, Some(1), Some(2))
+    );
 }
 
 #[tokio::test]
@@ -115,7 +169,9 @@ async fn a_final_event_is_not_kept_back_when_the_engine_dallies() {
     let response = bench.chat(BODY).await;
     let id = receipt_id(&response);
     let mut body = response.into_body();
-    let got = timeout(Duration::from_secs(5), piece(&mut body)).await.expect("it is let go");
+    let got = timeout(Duration::from_secs(5), piece(&mut body))
+        .await
+        .expect("it is let go");
     assert_eq!(got, Some(Ok("data: [DONE]\n\n".into())));
     // The client leaves, having had everything.
     drop(body);
@@ -137,7 +193,10 @@ async fn a_caller_that_hangs_up_stops_the_engine_and_leaves_a_receipt() {
     drop(body);
     eventually("the engine sees it", async || engine.hang_ups() == 1).await;
     let receipt = bench.receipt(&id).await;
-    assert_eq!(receipt.matches_response(attest_core::Sha256Digest::of(&first)), Ok(()));
+    assert_eq!(
+        receipt.matches_response(attest_core::Sha256Digest::of(&first)),
+        Ok(())
+    );
     let incomplete = own_event(&receipt, "sealgate.response.incomplete").expect("the event");
     assert_eq!(incomplete["reason"], "connection_closed");
     assert_eq!(bench.usage(&id).await.0, "client_gone");
@@ -152,7 +211,10 @@ async fn a_caller_that_hangs_up_before_the_head_leaves_a_receipt_too() {
     eventually("the engine sees it", async || engine.hang_ups() == 1).await;
     let receipt = bench.receipt("rcpt-0").await;
     assert!(forwarded(&receipt).is_some());
-    assert_eq!(receipt.matches_response(attest_core::Sha256Digest::of(b"")), Ok(()));
+    assert_eq!(
+        receipt.matches_response(attest_core::Sha256Digest::of(b"")),
+        Ok(())
+    );
     assert_eq!(bench.usage("rcpt-0").await.0, "client_gone");
 }
 
@@ -177,7 +239,11 @@ async fn a_response_that_breaks_off_upstream_breaks_off_here() {
         engine.act(end);
         assert!(!whole(body).await.1, "{name}: it must not end politely");
         let receipt = bench.receipt(&id).await;
-        assert_eq!(receipt.matches_response(attest_core::Sha256Digest::of(&first)), Ok(()), "{name}");
+        assert_eq!(
+            receipt.matches_response(attest_core::Sha256Digest::of(&first)),
+            Ok(()),
+            "{name}"
+        );
         let incomplete = own_event(&receipt, "sealgate.response.incomplete").expect("the event");
         assert_eq!(incomplete["reason"], "upstream_broke_off", "{name}");
         assert_eq!(bench.usage(&id).await.0, "upstream_broke_off", "{name}");
@@ -188,15 +254,24 @@ async fn a_response_that_breaks_off_upstream_breaks_off_here() {
 async fn a_response_ended_by_closing_is_whole_if_its_content_is() {
     for (kind, content) in [
         ("application/json", "{\"id\":\"chatcmpl-4\"}"),
-        ("text/event-stream", "data: {\"id\":\"chatcmpl-4\"}\n\ndata: [DONE]\n\n"),
+        (
+            "text/event-stream",
+            "data: {\"id\":\"chatcmpl-4\"}\n\ndata: [DONE]\n\n",
+        ),
     ] {
         let engine = RawEngine::start().await;
         let bench = bench("close", &engine).await;
-        engine.write(format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n{content}"));
+        engine.write(format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n\r\n{content}"
+        ));
         engine.act(Do::Close);
         let response = bench.chat(BODY).await;
         let id = receipt_id(&response);
-        assert_eq!(whole(response.into_body()).await, (content.as_bytes().to_vec(), true), "{kind}");
+        assert_eq!(
+            whole(response.into_body()).await,
+            (content.as_bytes().to_vec(), true),
+            "{kind}"
+        );
         assert_eq!(bench.usage(&id).await.0, "completed", "{kind}");
     }
 }
@@ -209,7 +284,9 @@ async fn an_engine_that_falls_silent_is_cut_off() {
     engine.write(chunk(b"data: {}\n\n"));
     let response = bench.chat(BODY).await;
     let id = receipt_id(&response);
-    let (_, politely) = timeout(Duration::from_secs(10), whole(response.into_body())).await.expect("an end");
+    let (_, politely) = timeout(Duration::from_secs(10), whole(response.into_body()))
+        .await
+        .expect("an end");
     assert!(!politely);
     eventually("the engine sees it", async || engine.hang_ups() == 1).await;
     let receipt = bench.receipt(&id).await;
@@ -223,7 +300,9 @@ async fn a_large_response_is_relayed_at_the_readers_pace() {
     let engine = RawEngine::start().await;
     let bench = bench("pace", &engine).await;
     let size = 64 << 20;
-    engine.write(format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n"));
+    engine.write(format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n"
+    ));
     for _ in 0..64 {
         engine.write(vec![b'x'; 1 << 20]);
     }

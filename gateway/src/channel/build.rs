@@ -73,7 +73,10 @@ impl<'a> Builder<'a> {
                 enclave
             }
         };
-        Ok(VerifiedUpstream { target: Target::new(upstream, model_id)?, enclave })
+        Ok(VerifiedUpstream {
+            target: Target::new(upstream, model_id)?,
+            enclave,
+        })
     }
 
     pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<LocalEngine, BuildError> {
@@ -81,7 +84,12 @@ impl<'a> Builder<'a> {
     }
 
     pub fn plain(&self, upstream: &Upstream, model_id: &Name) -> Result<PlainUpstream, BuildError> {
-        Ok(PlainUpstream::new(upstream, model_id, self.timeouts.connect, &self.web_pki)?)
+        Ok(PlainUpstream::new(
+            upstream,
+            model_id,
+            self.timeouts.connect,
+            &self.web_pki,
+        )?)
     }
 
     /// The enclaves made so far, and the tasks that keep them verified.
@@ -109,7 +117,10 @@ impl<'a> Builder<'a> {
             Arc::clone(&self.metrics),
             Arc::clone(&self.clock),
         );
-        self.tasks.push(OwnedTask::spawn(keep_verified(Arc::clone(&enclave), Arc::clone(&self.clock))));
+        self.tasks.push(OwnedTask::spawn(keep_verified(
+            Arc::clone(&enclave),
+            Arc::clone(&self.clock),
+        )));
         Ok(enclave)
     }
 }

@@ -47,7 +47,10 @@ impl Connection {
             .max_buf_size(READ_BUFFER)
             .handshake(TokioIo::new(stream))
             .await?;
-        Ok(Self { sender, driver: Some(Box::pin(driver)) })
+        Ok(Self {
+            sender,
+            driver: Some(Box::pin(driver)),
+        })
     }
 
     /// Lets the connection notice what happened on its socket; says whether it can take a request.
@@ -116,12 +119,18 @@ pub struct PooledBody {
 
 impl PooledBody {
     fn new(incoming: Incoming, connection: Connection, home: Weak<Pool>) -> Self {
-        Self { incoming, connection: Some(connection), home }
+        Self {
+            incoming,
+            connection: Some(connection),
+            home,
+        }
     }
 
     /// At the body's end: keep the connection if it is ready for another request.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
         if connection.poll_usable(cx)
             && let Some(home) = self.home.upgrade()
         {

@@ -9,6 +9,7 @@
 
 mod build;
 mod connection;
+mod not_verified;
 mod plain;
 mod pool;
 mod prompt_body;
@@ -23,13 +24,14 @@ mod verified;
 
 pub use build::{BuildError, Builder};
 pub use connection::SendFailure;
+pub use not_verified::{Missing, NotVerified};
 pub use plain::{LocalEngine, PlainError, PlainFailure, PlainUpstream, Reached};
 pub use pool::ConnectFailure;
 pub use prompt_body::{Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt};
 pub use renewal::OwnedTask;
 pub use target::TargetError;
 pub use upstream_body::{UpstreamBody, UpstreamBroke};
-pub use verified::{Enclave, Missing, NotVerified, VerifiedConnection, VerifiedUpstream};
+pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};
 
 use http::Response;
 
@@ -43,7 +45,10 @@ impl VerifiedConnection<'_> {
         stream: bool,
         prompt: &OutgoingPrompt,
     ) -> Result<Response<UpstreamBody>, SendFailure> {
-        Ok(self.send(endpoint, stream, prompt).await?.map(UpstreamBody::Enclave))
+        Ok(self
+            .send(endpoint, stream, prompt)
+            .await?
+            .map(UpstreamBody::Enclave))
     }
 }
 
@@ -55,6 +60,9 @@ impl Reached {
         stream: bool,
         prompt: &OutgoingPrompt,
     ) -> Result<Response<UpstreamBody>, PlainFailure> {
-        Ok(self.send(endpoint, stream, prompt).await?.map(UpstreamBody::Unattested))
+        Ok(self
+            .send(endpoint, stream, prompt)
+            .await?
+            .map(UpstreamBody::Unattested))
     }
 }

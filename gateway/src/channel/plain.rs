@@ -45,12 +45,19 @@ pub struct Reached {
 }
 
 impl LocalEngine {
-    pub fn new(upstream: &Upstream, model_id: &Name, connect: Duration) -> Result<Self, PlainError> {
+    pub fn new(
+        upstream: &Upstream,
+        model_id: &Name,
+        connect: Duration,
+    ) -> Result<Self, PlainError> {
         if upstream.url.scheme != Scheme::Http || !upstream.url.is_loopback() {
             return Err(PlainError::NotLocal);
         }
         let target = Target::new(upstream, model_id)?;
-        Ok(Self(Reached { target, pool: Pool::new(dial(upstream, Reach::Loopback, None, connect)) }))
+        Ok(Self(Reached {
+            target,
+            pool: Pool::new(dial(upstream, Reach::Loopback, None, connect)),
+        }))
     }
 
     pub fn reached(&self) -> &Reached {
@@ -69,11 +76,17 @@ impl PlainUpstream {
             Scheme::Http => None,
             Scheme::Https => {
                 let name = ServerName::try_from(upstream.url.host.clone());
-                Some((authorities.connector()?, name.map_err(|_| PlainError::ServerName)?))
+                Some((
+                    authorities.connector()?,
+                    name.map_err(|_| PlainError::ServerName)?,
+                ))
             }
         };
         let target = Target::new(upstream, model_id)?;
-        Ok(Self(Reached { target, pool: Pool::new(dial(upstream, Reach::Anywhere, tls, connect)) }))
+        Ok(Self(Reached {
+            target,
+            pool: Pool::new(dial(upstream, Reach::Anywhere, tls, connect)),
+        }))
     }
 
     pub fn reached(&self) -> &Reached {
@@ -87,7 +100,13 @@ fn dial(
     tls: Option<(TlsConnector, ServerName<'static>)>,
     connect_timeout: Duration,
 ) -> Dial {
-    Dial { host: upstream.url.host.clone(), port: upstream.url.port, reach, tls, connect_timeout }
+    Dial {
+        host: upstream.url.host.clone(),
+        port: upstream.url.port,
+        reach,
+        tls,
+        connect_timeout,
+    }
 }
 
 /// Why a plain exchange failed.
@@ -130,6 +149,12 @@ impl Reached {
 pub struct WebPki(std::sync::OnceLock<Result<TlsConnector, PlainError>>);
 
 impl WebPki {
+    /// Only these authorities.
+    #[cfg(test)]
+    pub(super) fn trusting(roots: rustls::RootCertStore) -> Self {
+        Self(std::sync::OnceLock::from(connector_for(roots)))
+    }
+
     fn connector(&self) -> Result<TlsConnector, PlainError> {
         self.0.get_or_init(system_authorities).clone()
     }
@@ -141,6 +166,10 @@ fn system_authorities() -> Result<TlsConnector, PlainError> {
     if roots.is_empty() {
         return Err(PlainError::NoAuthorities);
     }
+    connector_for(roots)
+}
+
+fn connector_for(roots: rustls::RootCertStore) -> Result<TlsConnector, PlainError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

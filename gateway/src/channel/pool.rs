@@ -80,14 +80,20 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(dial: Dial) -> Arc<Self> {
-        Arc::new(Self { dial, idle: Mutex::new(Vec::new()) })
+        Arc::new(Self {
+            dial,
+            idle: Mutex::new(Vec::new()),
+        })
     }
 
     /// A connection that can take a request now: the most recently used idle one, or a new one.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<Checkout, ConnectFailure> {
         while let Some(mut connection) = self.take_idle() {
             if poll_fn(|cx| std::task::Poll::Ready(connection.poll_usable(cx))).await {
-                return Ok(Checkout { connection, home: Arc::clone(self) });
+                return Ok(Checkout {
+                    connection,
+                    home: Arc::clone(self),
+                });
             }
         }
         self.fresh().await
@@ -98,7 +104,10 @@ impl Pool {
         let connection = tokio::time::timeout(self.dial.connect_timeout, self.dial.connect())
             .await
             .map_err(|_| ConnectFailure::Timeout)??;
-        Ok(Checkout { connection, home: Arc::clone(self) })
+        Ok(Checkout {
+            connection,
+            home: Arc::clone(self),
+        })
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -115,10 +124,16 @@ impl Pool {
     pub(super) fn put_back(&self, connection: Connection) {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let stale = idle.iter().take_while(|one| now - one.since >= KEEP_IDLE).count();
+        let stale = idle
+            .iter()
+            .take_while(|one| now - one.since >= KEEP_IDLE)
+            .count();
         idle.drain(..stale);
         if idle.len() < MAX_IDLE {
-            idle.push(Idle { connection, since: now });
+            idle.push(Idle {
+                connection,
+                since: now,
+            });
         }
     }
 }
@@ -148,8 +163,13 @@ impl Dial {
                 Stream::Tls(Box::new(tls.map_err(|_| ConnectFailure::Tls)?))
             }
         };
-        let mut connection = Connection::open(stream).await.map_err(|_| ConnectFailure::Refused)?;
-        connection.ready().await.map_err(|_| ConnectFailure::Refused)?;
+        let mut connection = Connection::open(stream)
+            .await
+            .map_err(|_| ConnectFailure::Refused)?;
+        connection
+            .ready()
+            .await
+            .map_err(|_| ConnectFailure::Refused)?;
         Ok(connection)
     }
 
@@ -158,7 +178,11 @@ impl Dial {
         let found: Vec<SocketAddr> = found.map_err(|_| ConnectFailure::Resolve)?.collect();
         let allowed: Vec<SocketAddr> = match self.reach {
             Reach::Anywhere => found.clone(),
-            Reach::Loopback => found.iter().copied().filter(|at| at.ip().is_loopback()).collect(),
+            Reach::Loopback => found
+                .iter()
+                .copied()
+                .filter(|at| at.ip().is_loopback())
+                .collect(),
         };
         if allowed.is_empty() && !found.is_empty() {
             return Err(ConnectFailure::NotLoopback);

@@ -58,7 +58,10 @@ impl ReceivedPrompt {
         pieces.push(self.0.slice(at..));
         pieces.retain(|piece| !piece.is_empty());
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Ok(OutgoingPrompt { pieces: pieces.into(), length })
+        Ok(OutgoingPrompt {
+            pieces: pieces.into(),
+            length,
+        })
     }
 }
 
@@ -77,7 +80,11 @@ impl OutgoingPrompt {
 
     /// A body for one attempt. Only `channel` may make one.
     pub(super) fn body(&self) -> PromptBody {
-        PromptBody { pieces: Arc::clone(&self.pieces), next: 0, remaining: self.length }
+        PromptBody {
+            pieces: Arc::clone(&self.pieces),
+            next: 0,
+            remaining: self.length,
+        }
     }
 }
 

@@ -62,10 +62,34 @@ pub(super) async fn keep_verified(enclave: Arc<Enclave>, clock: Arc<dyn Clock>) 
     }
 }
 
-/// A tenth of what is left before the earliest expiry, ten minutes at most, is kept in hand.
 fn until_renewal(enclave: &Enclave, clock: &dyn Clock) -> Duration {
     let now = clock.now().secs();
-    let earliest = enclave.channel().peers().iter().map(|peer| peer.expires_at().secs()).min();
-    let left = Duration::from_secs(earliest.unwrap_or(now).saturating_sub(now));
+    let earliest = enclave
+        .channel()
+        .peers()
+        .iter()
+        .map(|peer| peer.expires_at().secs())
+        .min();
+    pause(Duration::from_secs(
+        earliest.unwrap_or(now).saturating_sub(now),
+    ))
+}
+
+/// A tenth of what is left before the earliest expiry, ten minutes at most, is kept in hand.
+fn pause(left: Duration) -> Duration {
     (left - (left / 10).min(AHEAD)).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_comes_before_expiry_and_not_in_a_rush() {
+        let pause_of = |left| pause(Duration::from_secs(left)).as_secs();
+        assert_eq!(pause_of(0), 5);
+        assert_eq!(pause_of(100), 90);
+        assert_eq!(pause_of(3000), 2700);
+        assert_eq!(pause_of(86_400), 3600);
+    }
 }

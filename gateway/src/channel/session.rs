@@ -15,7 +15,11 @@ use serde_json::{Map, Value, json};
 const VERIFIER_ID: &str = concat!("sealgate/", env!("CARGO_PKG_VERSION"));
 
 /// The session for a peer. The same peer always gives the same document, hence the same id.
-pub(super) fn of_peer(peer: &TrustedPeer, upstream_name: &str, origin: &str) -> Result<Session, SessionError> {
+pub(super) fn of_peer(
+    peer: &TrustedPeer,
+    upstream_name: &str,
+    origin: &str,
+) -> Result<Session, SessionError> {
     let verdict = peer.verdict();
     Session::new(SessionRecord {
         upstream_name: upstream_name.to_owned(),
@@ -64,15 +68,21 @@ fn tee_attested(verdict: &Verdict) -> Claim {
     let roots = verdict.root_origin().in_words();
     Claim::Asserted {
         source: source(verdict),
-        reason: Some(format!("evidence verified, bound to this TLS key and to our nonce, {roots}")),
+        reason: Some(format!(
+            "evidence verified, bound to this TLS key and to our nonce, {roots}"
+        )),
     }
 }
 
 fn tcb_up_to_date(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Claim {
-    let Some(tcb) = tdx.and_then(|tdx| tdx.tcb.as_ref()) else { return Claim::Unknown };
+    let Some(tcb) = tdx.and_then(|tdx| tdx.tcb.as_ref()) else {
+        return Claim::Unknown;
+    };
     let roots = verdict.root_origin().in_words();
-    let (source, reason) =
-        (source(verdict), Some(format!("the collateral says {}, {roots}", tcb.status)));
+    let (source, reason) = (
+        source(verdict),
+        Some(format!("the collateral says {}, {roots}", tcb.status)),
+    );
     match tcb.status {
         TcbStatus::UpToDate => Claim::Asserted { source, reason },
         _ => Claim::Refuted { source, reason },
@@ -81,8 +91,15 @@ fn tcb_up_to_date(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Claim {
 
 /// Firmware, kernel and initial file system were compared with references and are equal.
 fn os_known_good(verdict: &Verdict) -> Claim {
-    let passed = |id| verdict.check(id).is_some_and(|check| check.outcome == Outcome::Pass);
-    if ![id::TDX_MRTD, id::TDX_RTMR1, id::TDX_RTMR2].into_iter().all(passed) {
+    let passed = |id| {
+        verdict
+            .check(id)
+            .is_some_and(|check| check.outcome == Outcome::Pass)
+    };
+    if ![id::TDX_MRTD, id::TDX_RTMR1, id::TDX_RTMR2]
+        .into_iter()
+        .all(passed)
+    {
         return Claim::Unknown;
     }
     Claim::Asserted {
@@ -100,14 +117,20 @@ fn extra(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Map<String, Value> {
         ("profile".to_owned(), json!(PROFILE_ID)),
         ("roots".to_owned(), json!(verdict.root_origin().as_str())),
         ("policy_name".to_owned(), json!(verdict.policy_name())),
-        ("policy_digest".to_owned(), json!(verdict.policy_digest().to_string())),
+        (
+            "policy_digest".to_owned(),
+            json!(verdict.policy_digest().to_string()),
+        ),
     ]);
     if let Some(report) = &verdict.facts().report {
         extra.insert("retention_mode".to_owned(), json!(report.retention_mode));
     }
     if let Some(tdx) = tdx {
         extra.insert("mrtd".to_owned(), json!(to_hex(&tdx.body.mrtd)));
-        for (name, rtmr) in ["rtmr0", "rtmr1", "rtmr2", "rtmr3"].into_iter().zip(&tdx.body.rtmr) {
+        for (name, rtmr) in ["rtmr0", "rtmr1", "rtmr2", "rtmr3"]
+            .into_iter()
+            .zip(&tdx.body.rtmr)
+        {
             extra.insert(name.to_owned(), json!(to_hex(rtmr)));
         }
         if let Some(tcb) = &tdx.tcb {

@@ -9,7 +9,8 @@ use super::prompt_body::{OutgoingPrompt, PromptBody};
 use crate::admit::Endpoint;
 use crate::config::{Name, Upstream};
 
-const OUR_NAME: HeaderValue = HeaderValue::from_static(concat!("sealgate/", env!("CARGO_PKG_VERSION")));
+const OUR_NAME: HeaderValue =
+    HeaderValue::from_static(concat!("sealgate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -35,7 +36,13 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(upstream: &Upstream, model_id: &Name) -> Result<Self, TargetError> {
-        let uri = |endpoint| upstream.url.path_of(endpoint).parse().map_err(|_| TargetError::Url);
+        let uri = |endpoint| {
+            upstream
+                .url
+                .path_of(endpoint)
+                .parse()
+                .map_err(|_| TargetError::Url)
+        };
         Ok(Self {
             name: upstream.name.clone(),
             model: upstream.model.as_ref().unwrap_or(model_id).clone(),
@@ -75,7 +82,9 @@ impl Target {
 }
 
 fn authorization(upstream: &Upstream) -> Result<Option<HeaderValue>, TargetError> {
-    let Some(api_key) = &upstream.api_key else { return Ok(None) };
+    let Some(api_key) = &upstream.api_key else {
+        return Ok(None);
+    };
     let text = zeroize::Zeroizing::new(format!("Bearer {}", api_key.key.expose().trim()));
     let mut value = HeaderValue::from_str(&text).map_err(|_| TargetError::ApiKey)?;
     value.set_sensitive(true);

@@ -33,8 +33,11 @@ impl Server {
             requests: Arc::default(),
             closed: Arc::default(),
         };
-        let (connections, requests, closed) =
-            (server.connections.clone(), server.requests.clone(), server.closed.clone());
+        let (connections, requests, closed) = (
+            server.connections.clone(),
+            server.requests.clone(),
+            server.closed.clone(),
+        );
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
@@ -51,7 +54,12 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, act: Act, requests: Arc<AtomicUsize>, closed: Arc<AtomicUsize>) {
+async fn serve(
+    mut stream: TcpStream,
+    act: Act,
+    requests: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
+) {
     let mut read = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -81,11 +89,16 @@ fn upstream(url: &str) -> Upstream {
 }
 
 fn prompt() -> OutgoingPrompt {
-    ReceivedPrompt::new(Prompt::new(BODY.to_vec())).with_edits(Vec::new()).expect("no edits")
+    ReceivedPrompt::new(Prompt::new(BODY.to_vec()))
+        .with_edits(Vec::new())
+        .expect("no edits")
 }
 
 async fn ask(engine: &LocalEngine) -> Result<http::Response<UpstreamBody>, PlainFailure> {
-    engine.reached().send_prompt(Endpoint::Chat, false, &prompt()).await
+    engine
+        .reached()
+        .send_prompt(Endpoint::Chat, false, &prompt())
+        .await
 }
 
 async fn text(response: http::Response<UpstreamBody>) -> Result<String, UpstreamBroke> {
@@ -117,11 +130,21 @@ async fn requests_one_after_another_share_a_connection() {
 
 #[tokio::test]
 async fn chunked_responses_leave_the_connection_usable_too() {
-    let server =
-        Server::start(|_| (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", true)).await;
+    let server = Server::start(|_| {
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            true,
+        )
+    })
+    .await;
     let engine = server.engine();
     for _ in 0..3 {
-        assert_eq!(text(ask(&engine).await.expect("a response")).await.as_deref(), Ok("ok"));
+        assert_eq!(
+            text(ask(&engine).await.expect("a response"))
+                .await
+                .as_deref(),
+            Ok("ok")
+        );
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
 }
@@ -142,7 +165,14 @@ async fn a_connection_closed_while_idle_is_replaced_without_a_failure() {
 
 #[tokio::test]
 async fn a_request_that_was_written_is_never_repeated() {
-    let server = Server::start(|count| if count == 0 { (WHOLE, true) } else { (b"", false) }).await;
+    let server = Server::start(|count| {
+        if count == 0 {
+            (WHOLE, true)
+        } else {
+            (b"", false)
+        }
+    })
+    .await;
     let engine = server.engine();
     let first = ask(&engine).await.expect("a response");
     assert_eq!(text(first).await.as_deref(), Ok("ok"));
@@ -156,13 +186,21 @@ async fn a_request_that_was_written_is_never_repeated() {
 async fn a_response_that_ends_early_is_an_error_and_closes_the_connection() {
     let cut: [Act; 2] = [
         |_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", false),
-        |_| (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", false),
+        |_| {
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n",
+                false,
+            )
+        },
     ];
     for act in cut {
         let server = Server::start(act).await;
         let engine = server.engine();
         for _ in 0..2 {
-            assert_eq!(text(ask(&engine).await.expect("a head")).await, Err(UpstreamBroke));
+            assert_eq!(
+                text(ask(&engine).await.expect("a head")).await,
+                Err(UpstreamBroke)
+            );
         }
         assert_eq!(server.connections.load(Ordering::SeqCst), 2);
     }
@@ -192,15 +230,27 @@ async fn nobody_listening_is_a_refused_connection() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let model = Name::from_operator("m").expect("a name");
-    let engine = LocalEngine::new(&upstream(&format!("http://{address}")), &model, Duration::from_secs(5));
+    let engine = LocalEngine::new(
+        &upstream(&format!("http://{address}")),
+        &model,
+        Duration::from_secs(5),
+    );
     let failure = ask(&engine.expect("an engine")).await.err();
-    assert_eq!(failure, Some(PlainFailure::Connect(ConnectFailure::Refused)));
+    assert_eq!(
+        failure,
+        Some(PlainFailure::Connect(ConnectFailure::Refused))
+    );
 }
 
 #[test]
 fn a_local_engine_is_on_this_machine_and_nowhere_else() {
     let model = Name::from_operator("m").expect("a name");
-    for url in ["http://192.0.2.1:80", "https://127.0.0.1:80", "http://engine.example", "http://0.0.0.0:1"] {
+    for url in [
+        "http://192.0.2.1:80",
+        "https://127.0.0.1:80",
+        "http://engine.example",
+        "http://0.0.0.0:1",
+    ] {
         let built = LocalEngine::new(&upstream(url), &model, Duration::from_secs(5));
         assert_eq!(built.err(), Some(PlainError::NotLocal), "{url}");
     }
@@ -219,12 +269,90 @@ async fn requests_in_parallel_get_connections_of_their_own() {
 #[test]
 fn edits_make_the_body_and_its_digest() {
     let received = ReceivedPrompt::new(Prompt::new(b"hello world".to_vec()));
-    let edit = |range, with: &'static str| Edit { range, with: with.into() };
-    let outgoing = received.with_edits(vec![edit(0..5, "HELLO!"), edit(6..6, "our "), edit(10..11, "")]);
+    let edit = |range, with: &'static str| Edit {
+        range,
+        with: with.into(),
+    };
+    let outgoing = received.with_edits(vec![
+        edit(0..5, "HELLO!"),
+        edit(6..6, "our "),
+        edit(10..11, ""),
+    ]);
     let outgoing = outgoing.expect("edits in place");
     assert_eq!(outgoing.length(), b"HELLO! our worl".len() as u64);
-    assert_eq!(outgoing.digest(), attest_core::Sha256Digest::of(b"HELLO! our worl"));
+    assert_eq!(
+        outgoing.digest(),
+        attest_core::Sha256Digest::of(b"HELLO! our worl")
+    );
     for out_of_place in [vec![edit(0..12, "")], vec![edit(3..5, ""), edit(4..6, "")]] {
-        assert_eq!(received.with_edits(out_of_place).err(), Some(EditOutOfPlace));
+        assert_eq!(
+            received.with_edits(out_of_place).err(),
+            Some(EditOutOfPlace)
+        );
     }
+}
+
+/// A TLS server for `localhost` under an authority of its own, which is returned.
+async fn tls_server() -> (SocketAddr, rustls::RootCertStore, Arc<AtomicUsize>) {
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("an authority");
+    let key =
+        rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a usable certificate");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("an address");
+    let requests: Arc<AtomicUsize> = Arc::default();
+    let seen = requests.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let Ok(mut tls) = acceptor.accept(tcp).await else {
+                continue;
+            };
+            let mut read = Vec::new();
+            while !read.ends_with(BODY) {
+                let count = tls.read_buf(&mut read).await.expect("a request");
+                assert!(count > 0);
+            }
+            seen.fetch_add(1, Ordering::SeqCst);
+            tls.write_all(WHOLE).await.expect("a response");
+            let _ = tls.shutdown().await;
+        }
+    });
+    (address, roots, requests)
+}
+
+#[tokio::test]
+async fn an_ordinary_api_is_held_to_its_certificate() {
+    let (address, roots, requests) = tls_server().await;
+    let model = Name::from_operator("m").expect("a name");
+    let ask = async |host: &str, roots: rustls::RootCertStore| {
+        let upstream = upstream(&format!("https://{host}:{}", address.port()));
+        let authorities = plain::WebPki::trusting(roots);
+        let api = PlainUpstream::new(&upstream, &model, Duration::from_secs(5), &authorities)
+            .expect("an API");
+        api.reached()
+            .send_prompt(Endpoint::Chat, false, &prompt())
+            .await
+    };
+    let response = ask("localhost", roots.clone()).await.expect("a response");
+    assert_eq!(text(response).await.as_deref(), Ok("ok"));
+    let (_, strangers, _) = tls_server().await;
+    for (host, roots) in [("127.0.0.1", roots), ("localhost", strangers)] {
+        let failure = ask(host, roots).await.err();
+        assert_eq!(
+            failure,
+            Some(PlainFailure::Connect(ConnectFailure::Tls)),
+            "{host}"
+        );
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
 }

@@ -28,12 +28,12 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroke>>> {
         match self.get_mut() {
-            UpstreamBody::Enclave(body) => {
-                Pin::new(body).poll_frame(cx).map(|next| next.map(|frame| frame.map_err(|_| UpstreamBroke)))
-            }
-            UpstreamBody::Unattested(body) => {
-                Pin::new(body).poll_frame(cx).map(|next| next.map(|frame| frame.map_err(|_| UpstreamBroke)))
-            }
+            UpstreamBody::Enclave(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|next| next.map(|frame| frame.map_err(|_| UpstreamBroke))),
+            UpstreamBody::Unattested(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|next| next.map(|frame| frame.map_err(|_| UpstreamBroke))),
         }
     }
 

@@ -1,13 +1,12 @@
 //! An upstream that is an enclave, reached only after its evidence was accepted, on the key that was accepted.
 
-use attest_channel::{
-    Accept, AttestedChannel, ChannelError, Lease, LeasedBody, SendError, Stage,
-};
-use attest_core::{Outcome, Session, SessionId, TrustedPeer, Verdict};
+use attest_channel::{Accept, AttestedChannel, ChannelError, Lease, LeasedBody, SendError};
+use attest_core::{Session, SessionId, TrustedPeer};
 use http::Response;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::SendFailure;
+use super::not_verified::{Missing, NotVerified};
 use super::prompt_body::OutgoingPrompt;
 use super::session;
 use super::target::Target;
@@ -36,85 +35,6 @@ struct Met {
     session: Arc<Session>,
 }
 
-/// Why an enclave cannot be used. The prompt has not left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotVerified {
-    /// A check of the verdict refused it; its stable id.
-    #[error("its evidence was not accepted: {0}")]
-    Rejected(&'static str),
-    #[error("its evidence could not be obtained: {}", .0.reason())]
-    Unavailable(Missing),
-    /// It is verified, but the caller asked for other sessions.
-    #[error("none of its sessions is among those asked for")]
-    NotAmongPinned,
-}
-
-/// What stood in the way of evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    Address,
-    Connection,
-    ConnectTimeout,
-    Tls,
-    Report,
-    ReportTimeout,
-    /// The verification or its record was not completed; on our side.
-    Verdict,
-}
-
-impl Missing {
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Missing::Address => "name_not_resolved",
-            Missing::Connection => "connect_failed",
-            Missing::ConnectTimeout => "connect_timeout",
-            Missing::Tls => "tls_failed",
-            Missing::Report => "report_unavailable",
-            Missing::ReportTimeout => "report_timeout",
-            Missing::Verdict => "verification_incomplete",
-        }
-    }
-}
-
-impl NotVerified {
-    /// The word receipts and logs use: from a closed set, and `rejected:` with a check's id.
-    pub fn reason(self) -> String {
-        match self {
-            NotVerified::Rejected(check) => format!("rejected:{check}"),
-            NotVerified::Unavailable(why) => why.reason().to_owned(),
-            NotVerified::NotAmongPinned => "session_not_accepted".to_owned(),
-        }
-    }
-}
-
-impl From<ChannelError> for NotVerified {
-    fn from(error: ChannelError) -> Self {
-        NotVerified::Unavailable(match error {
-            ChannelError::Rejected(verdict) => return NotVerified::Rejected(first_refusal(&verdict)),
-            ChannelError::NoneAccepted => return NotVerified::NotAmongPinned,
-            ChannelError::Resolve => Missing::Address,
-            ChannelError::Connect(_) => Missing::Connection,
-            ChannelError::Tls(_) => Missing::Tls,
-            ChannelError::Timeout { stage: Stage::Report } => Missing::ReportTimeout,
-            ChannelError::Timeout { .. } => Missing::ConnectTimeout,
-            ChannelError::Http(_) | ChannelError::ReportStatus(_) | ChannelError::ReportTooLarge => {
-                Missing::Report
-            }
-            ChannelError::NoRandomness | ChannelError::VerificationFailed => Missing::Verdict,
-        })
-    }
-}
-
-/// The first check that speaks against acceptance.
-fn first_refusal(verdict: &Verdict) -> &'static str {
-    let failed = verdict.failures().next().map(|(id, _)| id);
-    let missed = || {
-        let missing = |outcome: &Outcome| matches!(outcome, Outcome::NotEvaluated(_));
-        verdict.checks().iter().find(|check| check.required && missing(&check.outcome))
-    };
-    failed.or_else(|| missed().map(|check| check.id)).unwrap_or("undecided")
-}
-
 impl Enclave {
     pub fn new(
         name: Name,
@@ -124,7 +44,15 @@ impl Enclave {
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (met, told) = (Mutex::new(Vec::new()), Mutex::new(None));
-        Arc::new(Self { name, channel, ledger, metrics, clock, met, told })
+        Arc::new(Self {
+            name,
+            channel,
+            ledger,
+            metrics,
+            clock,
+            met,
+            told,
+        })
     }
 
     pub fn name(&self) -> &Name {
@@ -137,7 +65,11 @@ impl Enclave {
 
     /// The sessions that are valid now.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
-        self.channel.peers().iter().filter_map(|peer| self.session(peer).ok()).collect()
+        self.channel
+            .peers()
+            .iter()
+            .filter_map(|peer| self.session(peer).ok())
+            .collect()
     }
 
     /// The peer's session; written down before anyone can learn its id from us.
@@ -146,28 +78,48 @@ impl Enclave {
             return Ok(session);
         }
         let session = Arc::new(self.make_session(peer)?);
+        let id = session.id();
         self.ledger.store_session(SessionRow {
-            id: session.id(),
+            id,
             json: session.to_jcs().into(),
             expires_at: session.record().expires_at,
         });
-        let now = self.clock.now();
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        met.retain(|met| met.peer.expires_at() > now && !Arc::ptr_eq(&met.peer, peer));
-        met.push(Met { peer: Arc::clone(peer), session: Arc::clone(&session) });
-        drop(met);
-        self.metrics.upstream_verification(&self.name, Verification::Verified);
-        events::emit(Event::UpstreamVerified { upstream: self.name.clone(), session: session.id() });
+        if let Some(earlier) = self.meet(Met {
+            peer: Arc::clone(peer),
+            session: Arc::clone(&session),
+        }) {
+            return Ok(earlier);
+        }
+        self.metrics
+            .upstream_verification(&self.name, Verification::Verified);
+        events::emit(Event::UpstreamVerified {
+            upstream: self.name.clone(),
+            session: id,
+        });
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(session)
+    }
+
+    /// Remembers a peer's session, unless somebody else has in the meantime.
+    fn meet(&self, new: Met) -> Option<Arc<Session>> {
+        let now = self.clock.now();
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = met.iter().find(|met| Arc::ptr_eq(&met.peer, &new.peer)) {
+            return Some(Arc::clone(&earlier.session));
+        }
+        met.retain(|met| met.peer.expires_at() > now);
+        met.push(new);
+        None
     }
 
     /// Counts a failure, and says so in the log unless that is what was said last.
     pub(super) fn not_verified(&self, why: NotVerified) {
         let (result, failure, check) = match why {
-            NotVerified::Rejected(check) => {
-                (Verification::Rejected, UpstreamFailure::Rejected, Some(check))
-            }
+            NotVerified::Rejected(check) => (
+                Verification::Rejected,
+                UpstreamFailure::Rejected,
+                Some(check),
+            ),
             NotVerified::Unavailable(Missing::Report) => {
                 (Verification::Unreachable, UpstreamFailure::Report, None)
             }
@@ -177,15 +129,21 @@ impl Enclave {
             NotVerified::Unavailable(Missing::ConnectTimeout | Missing::ReportTimeout) => {
                 (Verification::Unreachable, UpstreamFailure::Timeout, None)
             }
-            NotVerified::Unavailable(_) => {
-                (Verification::Unreachable, UpstreamFailure::Unreachable, None)
-            }
+            NotVerified::Unavailable(_) => (
+                Verification::Unreachable,
+                UpstreamFailure::Unreachable,
+                None,
+            ),
             NotVerified::NotAmongPinned => return,
         };
         self.metrics.upstream_verification(&self.name, result);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.replace(why) != Some(why) {
-            events::emit(Event::UpstreamRefused { upstream: self.name.clone(), failure, check });
+            events::emit(Event::UpstreamRefused {
+                upstream: self.name.clone(),
+                failure,
+                check,
+            });
         }
     }
 
@@ -197,7 +155,9 @@ impl Enclave {
     fn known_session(&self, peer: &TrustedPeer) -> Option<Arc<Session>> {
         let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         // The address names the peer as long as we hold it, and we do.
-        let found = met.iter().find(|met| std::ptr::eq(Arc::as_ptr(&met.peer), peer))?;
+        let found = met
+            .iter()
+            .find(|met| std::ptr::eq(Arc::as_ptr(&met.peer), peer))?;
         Some(Arc::clone(&found.session))
     }
 
@@ -207,7 +167,9 @@ impl Enclave {
     }
 
     async fn lease(&self, pinned: Option<&[SessionId]>) -> Result<Lease, ChannelError> {
-        let Some(pinned) = pinned else { return self.channel.lease().await };
+        let Some(pinned) = pinned else {
+            return self.channel.lease().await;
+        };
         let wanted = |peer: &TrustedPeer| match self.session_id(peer) {
             Some(id) if pinned.contains(&id) => Accept::Yes,
             _ => Accept::No,
@@ -237,7 +199,10 @@ impl VerifiedUpstream {
     }
 
     /// A connection to a peer whose evidence is accepted, and which is in one of the `pinned` sessions if any are.
-    pub async fn open(&self, pinned: Option<&[SessionId]>) -> Result<VerifiedConnection<'_>, NotVerified> {
+    pub async fn open(
+        &self,
+        pinned: Option<&[SessionId]>,
+    ) -> Result<VerifiedConnection<'_>, NotVerified> {
         let lease = self.enclave.lease(pinned).await.map_err(|error| {
             let why = NotVerified::from(error);
             self.enclave.not_verified(why);
@@ -247,7 +212,11 @@ impl VerifiedUpstream {
         if pinned.is_some_and(|pinned| !pinned.contains(&session.id())) {
             return Err(NotVerified::NotAmongPinned);
         }
-        Ok(VerifiedConnection { target: &self.target, lease, session: session.id() })
+        Ok(VerifiedConnection {
+            target: &self.target,
+            lease,
+            session: session.id(),
+        })
     }
 }
 

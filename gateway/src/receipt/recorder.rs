@@ -1,8 +1,6 @@
 //! One request's record, from admission to the last byte.
 
-use attest_core::{
-    BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime,
-};
+use attest_core::{BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -98,7 +96,8 @@ impl Recorder {
 
     /// An upstream that could not serve, before another was tried.
     pub fn passed_over(&mut self, upstream: &Name, reason: &str) {
-        let event = json!({ "type": PASSED_OVER, "upstream_name": upstream.as_str(), "reason": reason });
+        let event =
+            json!({ "type": PASSED_OVER, "upstream_name": upstream.as_str(), "reason": reason });
         self.note(|open| open.passed_over.extend(own_event(event)));
     }
 
@@ -106,12 +105,22 @@ impl Recorder {
     pub fn verified(&mut self, required: bool, upstream_model: &Name, session_id: SessionId) {
         let model_id = upstream_model.to_string();
         self.note(|open| {
-            open.verification = Some(Event::UpstreamVerified { required, model_id, session_id });
+            open.verification = Some(Event::UpstreamVerified {
+                required,
+                model_id,
+                session_id,
+            });
         });
     }
 
     /// No session stands behind this request: the verification failed, or there was none.
-    pub fn unverified(&mut self, required: bool, upstream_model: &str, reason: &str, upstream: Option<&Name>) {
+    pub fn unverified(
+        &mut self,
+        required: bool,
+        upstream_model: &str,
+        reason: &str,
+        upstream: Option<&Name>,
+    ) {
         let event = Event::UpstreamFailed {
             required,
             model_id: upstream_model.to_owned(),
@@ -184,7 +193,9 @@ impl Open {
         let key_digest = self.caller.key_digest;
         let epoch = Arc::clone(&self.epoch);
         let row = self.usage_row(ending.outcome());
-        tools.receipts.put(&self.receipt(ending).sign(&epoch.signing_key), key_digest);
+        tools
+            .receipts
+            .put(&self.receipt(ending).sign(&epoch.signing_key), key_digest);
         tools.metrics.request(&row);
         tools.ledger.record_usage(row);
     }
@@ -213,7 +224,9 @@ impl Open {
     fn receipt(self, ending: Ending) -> ReceiptBody {
         let retention = &self.epoch.retention;
         let mut events = Vec::with_capacity(6);
-        events.push(Event::RequestReceived { body_hash: self.received });
+        events.push(Event::RequestReceived {
+            body_hash: self.received,
+        });
         events.push(Event::PolicyApplied {
             retention: retention.digest,
             mode: retention.mode.as_str().to_owned(),
@@ -221,10 +234,17 @@ impl Open {
         });
         events.extend(self.passed_over);
         events.extend(self.verification);
-        events.extend(self.forwarded.map(|body_hash| Event::RequestForwarded { body_hash }));
-        events.push(Event::ResponseReturned { body_hash: self.emitted.finish() });
+        events.extend(
+            self.forwarded
+                .map(|body_hash| Event::RequestForwarded { body_hash }),
+        );
+        events.push(Event::ResponseReturned {
+            body_hash: self.emitted.finish(),
+        });
         if let Ending::CutShort(cut) = ending {
-            events.extend(own_event(json!({ "type": INCOMPLETE, "reason": cut.reason() })));
+            events.extend(own_event(
+                json!({ "type": INCOMPLETE, "reason": cut.reason() }),
+            ));
         }
         ReceiptBody {
             receipt_id: self.receipt_id,

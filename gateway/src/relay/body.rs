@@ -2,13 +2,14 @@
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::Response;
+use http::header::CONTENT_TYPE;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::head::{Framing, passed_on, text};
 use super::patience::Patience;
 use super::scan::Scanner;
 use crate::channel::UpstreamBody;
@@ -20,8 +21,6 @@ use crate::receipt::{CutShort, Ending, Recorder};
 const END_GRACE: Duration = Duration::from_millis(100);
 /// No more than this is ever kept back.
 const MAX_HELD: usize = 64 * 1024;
-/// A header of OpenAI's that clients show; passed on if it is a number.
-const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
 /// A successful response of an upstream.
 pub struct Answer {
@@ -32,7 +31,11 @@ pub struct Answer {
 
 impl Answer {
     pub fn new(response: Response<UpstreamBody>, timeouts: &Timeouts) -> Self {
-        Self { response, first_byte: timeouts.first_byte, idle: timeouts.idle }
+        Self {
+            response,
+            first_byte: timeouts.first_byte,
+            idle: timeouts.idle,
+        }
     }
 }
 
@@ -42,7 +45,7 @@ pub fn relay(answer: Answer, mut recorder: Recorder) -> Response<Body> {
     recorder.answering(head.status.as_u16());
     let mut relayed = Relayed {
         scanner: Scanner::for_content_type(text(&head.headers, &CONTENT_TYPE)),
-        framing: framing(&head.headers),
+        framing: Framing::of(&head.headers),
         state: State::Open(upstream),
         recorder,
         patience: Patience::new(answer.first_byte),
@@ -58,43 +61,6 @@ pub fn relay(answer: Answer, mut recorder: Recorder) -> Response<Body> {
     *response.status_mut() = head.status;
     *response.headers_mut() = passed_on(&head.headers);
     response
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn passed_on(upstream: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    for name in [CONTENT_TYPE, CONTENT_ENCODING] {
-        if let Some(value) = upstream.get(&name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    if let Some(number) = text(upstream, &PROCESSING_MS).and_then(|ms| ms.parse::<u64>().ok()) {
-        headers.insert(PROCESSING_MS, HeaderValue::from(number));
-    }
-    headers
-}
-
-/// How the upstream's message says where it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// This many bytes are still to come.
-    Length(u64),
-    Chunked,
-    /// At the connection's end, which a broken connection looks like too.
-    UntilClose,
-}
-
-fn framing(headers: &HeaderMap) -> Framing {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return Framing::Chunked;
-    }
-    match text(headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok()) {
-        Some(length) => Framing::Length(length),
-        None => Framing::UntilClose,
-    }
 }
 
 enum State {
@@ -143,7 +109,9 @@ impl Relayed {
                     // Trailers are not relayed, and an empty piece is no progress.
                     _ => continue,
                 },
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(Next::Cut(CutShort::UpstreamBroke)),
+                Poll::Ready(Some(Err(_))) => {
+                    return Poll::Ready(Next::Cut(CutShort::UpstreamBroke));
+                }
                 Poll::Ready(None) => return Poll::Ready(self.at_end()),
                 Poll::Pending if self.held.is_some() => return Poll::Pending,
                 Poll::Pending => {
@@ -161,7 +129,11 @@ impl Relayed {
             Framing::Chunked => true,
             Framing::UntilClose => self.scanner.looks_whole() != Some(false),
         };
-        if whole { Next::End } else { Next::Cut(CutShort::UpstreamBroke) }
+        if whole {
+            Next::End
+        } else {
+            Next::Cut(CutShort::UpstreamBroke)
+        }
     }
 
     /// Looks at bytes that have just come.
@@ -198,7 +170,8 @@ impl Relayed {
     }
 
     fn file(&mut self, ending: Ending) {
-        self.recorder.metered(self.scanner.id(), self.scanner.usage());
+        self.recorder
+            .metered(self.scanner.id(), self.scanner.usage());
         self.recorder.finish(ending);
     }
 
@@ -214,7 +187,9 @@ impl Relayed {
                     return self.release();
                 }
             };
-            let Some(held) = self.held.take() else { return Poll::Ready(None) };
+            let Some(held) = self.held.take() else {
+                return Poll::Ready(None);
+            };
             match next {
                 Next::Bytes(more) => {
                     self.take(&more);

@@ -66,8 +66,18 @@ impl Unused {
 
 impl Ask {
     /// Finds the route and checks what the caller demands of it. Nothing is sent yet.
-    pub(super) fn prepare(request: AdmittedRequest, recorder: &mut Recorder) -> Result<Self, Refusal> {
-        let AdmittedRequest { endpoint, fields, prompt, received_hash, epoch, .. } = request;
+    pub(super) fn prepare(
+        request: AdmittedRequest,
+        recorder: &mut Recorder,
+    ) -> Result<Self, Refusal> {
+        let AdmittedRequest {
+            endpoint,
+            fields,
+            prompt,
+            received_hash,
+            epoch,
+            ..
+        } = request;
         let required = fields.constraints.verified;
         let Some((asked_for, route)) = epoch.routes.lookup(&fields.model) else {
             if epoch.config.server.mode == Serving::Aggregator {
@@ -83,7 +93,10 @@ impl Ask {
             endpoint,
             stream: fields.stream,
             requested_model: fields.model,
-            spans: Spans { model: fields.model_span, provider: fields.provider_span },
+            spans: Spans {
+                model: fields.model_span,
+                provider: fields.provider_span,
+            },
             constraints: fields.constraints,
             prompt: ReceivedPrompt::new(prompt),
             received: received_hash,
@@ -94,7 +107,12 @@ impl Ask {
     pub(super) async fn serve(&self, recorder: &mut Recorder) -> Result<Answer, Refusal> {
         self.check_pins(recorder)?;
         let mut before: Option<(&Candidate, Unused)> = None;
-        for candidate in self.route.candidates.iter().filter(|candidate| self.may_use(candidate)) {
+        for candidate in self
+            .route
+            .candidates
+            .iter()
+            .filter(|candidate| self.may_use(candidate))
+        {
             if let Some((unused, why)) = before.take() {
                 recorder.passed_over(unused.name(), &why.reason());
             }
@@ -109,7 +127,9 @@ impl Ask {
 
     /// Whether the prompt may go only to verified upstreams.
     fn required(&self) -> bool {
-        self.route.confidential || self.constraints.verified || self.constraints.session_ids.is_some()
+        self.route.confidential
+            || self.constraints.verified
+            || self.constraints.session_ids.is_some()
     }
 
     fn pinned(&self) -> Option<&[SessionId]> {
@@ -127,7 +147,9 @@ impl Ask {
 
     /// A direct service has no sessions, so it refuses any list of them.
     fn check_pins(&self, recorder: &mut Recorder) -> Result<(), Refusal> {
-        let Some(pinned) = self.pinned() else { return Ok(()) };
+        let Some(pinned) = self.pinned() else {
+            return Ok(());
+        };
         let known = self.route.sessions();
         if known.iter().any(|session| pinned.contains(&session.id())) {
             return Ok(());
@@ -139,16 +161,34 @@ impl Ask {
     }
 
     fn upstream_model(&self) -> String {
-        self.route.candidates.first().map_or_else(String::new, |first| first.model().to_string())
+        self.route
+            .candidates
+            .first()
+            .map_or_else(String::new, |first| first.model().to_string())
     }
 
-    async fn attempt(&self, candidate: &Candidate, recorder: &mut Recorder) -> Result<Answer, Missed> {
+    async fn attempt(
+        &self,
+        candidate: &Candidate,
+        recorder: &mut Recorder,
+    ) -> Result<Answer, Missed> {
         match candidate {
-            Candidate::Verified(upstream) => self.attempt_verified(candidate, upstream, recorder).await,
-            Candidate::Local(engine) => self.attempt_unattested(candidate, engine.reached(), recorder).await,
+            Candidate::Verified(upstream) => {
+                self.attempt_verified(candidate, upstream, recorder).await
+            }
+            Candidate::Local(engine) => {
+                self.attempt_unattested(candidate, engine.reached(), recorder)
+                    .await
+            }
             Candidate::Plain(upstream) => {
-                recorder.unverified(false, candidate.model(), "not_attested", Some(candidate.name()));
-                self.attempt_unattested(candidate, upstream.reached(), recorder).await
+                recorder.unverified(
+                    false,
+                    candidate.model(),
+                    "not_attested",
+                    Some(candidate.name()),
+                );
+                self.attempt_unattested(candidate, upstream.reached(), recorder)
+                    .await
             }
         }
     }
@@ -165,7 +205,8 @@ impl Ask {
         let prompt = self.outgoing(candidate, recorder)?;
         let sending = connection.send_prompt(self.endpoint, self.stream, &prompt);
         let sent = timeout(self.timeouts().first_byte, sending).await;
-        self.judge(sent.map(|sent| sent.map_err(PlainFailure::Send)), recorder).await
+        self.judge(sent.map(|sent| sent.map_err(PlainFailure::Send)), recorder)
+            .await
     }
 
     async fn attempt_unattested(
@@ -181,12 +222,23 @@ impl Ask {
     }
 
     /// The bytes for this candidate, and a note that they are about to leave.
-    fn outgoing(&self, candidate: &Candidate, recorder: &mut Recorder) -> Result<OutgoingPrompt, Missed> {
+    fn outgoing(
+        &self,
+        candidate: &Candidate,
+        recorder: &mut Recorder,
+    ) -> Result<OutgoingPrompt, Missed> {
         let body = self.prompt.bytes();
         let edits = rewrite::edits(body, &self.spans, &self.requested_model, candidate.model());
         let as_received = edits.is_empty();
-        let prompt = self.prompt.with_edits(edits).map_err(|_| Missed::Spent(ApiError::Internal.into()))?;
-        let digest = if as_received { self.received } else { prompt.digest() };
+        let prompt = self
+            .prompt
+            .with_edits(edits)
+            .map_err(|_| Missed::Spent(ApiError::Internal.into()))?;
+        let digest = if as_received {
+            self.received
+        } else {
+            prompt.digest()
+        };
         recorder.forwarding(candidate.name(), digest);
         Ok(prompt)
     }

@@ -7,6 +7,7 @@
 
 mod body;
 mod failover;
+mod head;
 mod object_spans;
 mod patience;
 mod refusal;

@@ -38,7 +38,10 @@ pub fn object_spans(text: &[u8], at: usize) -> Option<ObjectSpans<'_>> {
     }
     let close = cursor.at;
     cursor.take(b'}')?;
-    Some(ObjectSpans { members, inside: open..close })
+    Some(ObjectSpans {
+        members,
+        inside: open..close,
+    })
 }
 
 struct Cursor<'a> {
@@ -68,7 +71,10 @@ impl<'a> Cursor<'a> {
         self.take(b':')?;
         self.skip_space();
         self.skip_value()?;
-        Some(MemberSpan { name, whole: start..self.at })
+        Some(MemberSpan {
+            name,
+            whole: start..self.at,
+        })
     }
 
     fn name(&mut self) -> Option<Cow<'a, str>> {
@@ -76,7 +82,9 @@ impl<'a> Cursor<'a> {
         self.skip_string()?;
         let quoted = self.text.get(start..self.at)?;
         if quoted.contains(&b'\\') {
-            return serde_json::from_slice::<String>(quoted).ok().map(Cow::Owned);
+            return serde_json::from_slice::<String>(quoted)
+                .ok()
+                .map(Cow::Owned);
         }
         let inside = quoted.get(1..quoted.len().checked_sub(1)?)?;
         std::str::from_utf8(inside).ok().map(Cow::Borrowed)
@@ -119,7 +127,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn skip_scalar(&mut self) {
-        let is_scalar = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
+        let is_scalar =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.');
         self.at += 1;
         while self.peek().is_some_and(is_scalar) {
             self.at += 1;
@@ -140,21 +149,40 @@ mod tests {
             .members
             .iter()
             .map(|member| {
-                (&*member.name, std::str::from_utf8(&text[member.whole.clone()]).expect("utf-8"))
+                (
+                    &*member.name,
+                    std::str::from_utf8(&text[member.whole.clone()]).expect("utf-8"),
+                )
             })
             .collect();
-        assert_eq!(shown, [
-            ("a", r#""a" : 1"#),
-            ("b", r#""\u0062" :[{"x":"}]\""},2]"#),
-            ("c", r#""c":"\\""#),
-        ]);
+        assert_eq!(
+            shown,
+            [
+                ("a", r#""a" : 1"#),
+                ("b", r#""\u0062" :[{"x":"}]\""},2]"#),
+                ("c", r#""c":"\\""#),
+            ]
+        );
         assert_eq!(text[found.inside.start - 1], b'{');
         assert_eq!(text[found.inside.end], b'}');
     }
 
     #[test]
     fn what_is_not_an_object_is_refused() {
-        for text in ["", " ", "[]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":}", "{a:1}", "\"{}\"", "{\"a\":\"", "{\"a\":1 2}"] {
+        for text in [
+            "",
+            " ",
+            "[]",
+            "{",
+            "{\"a\"",
+            "{\"a\":",
+            "{\"a\":1",
+            "{\"a\":}",
+            "{a:1}",
+            "\"{}\"",
+            "{\"a\":\"",
+            "{\"a\":1 2}",
+        ] {
             assert!(object_spans(text.as_bytes(), 0).is_none(), "{text}");
         }
     }

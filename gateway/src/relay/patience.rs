@@ -18,7 +18,11 @@ pub struct Patience {
 
 impl Patience {
     pub fn new(limit: Duration) -> Self {
-        Self { limit, waiting_since: None, alarm: None }
+        Self {
+            limit,
+            waiting_since: None,
+            alarm: None,
+        }
     }
 
     /// Something came. The next wait begins when we next have to.
@@ -39,7 +43,9 @@ impl Patience {
     pub fn poll_exhausted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let due = since + self.limit;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         loop {
             ready!(alarm.as_mut().poll(cx));
             if Instant::now() >= due {

@@ -64,9 +64,17 @@ impl UpstreamRefusal {
         let body = Bytes::from(json!({ "error": error }).to_string());
         let mut response = Response::new(());
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let RefusalKind::Busy { retry_after: Some(seconds), .. } = self.kind {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let RefusalKind::Busy {
+            retry_after: Some(seconds),
+            ..
+        } = self.kind
+        {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         (response, body)
     }
@@ -78,7 +86,9 @@ impl RefusalKind {
         const INVALID: &str = "invalid_request_error";
         const SERVER: &str = "server_error";
         match self {
-            RefusalKind::InvalidRequest { code: Some("context_length_exceeded") } => (
+            RefusalKind::InvalidRequest {
+                code: Some("context_length_exceeded"),
+            } => (
                 StatusCode::BAD_REQUEST,
                 INVALID,
                 "context_length_exceeded",
@@ -96,13 +106,17 @@ impl RefusalKind {
                 "request_too_large",
                 "The request is larger than the upstream serving this model accepts.",
             ),
-            RefusalKind::Busy { overloaded: false, .. } => (
+            RefusalKind::Busy {
+                overloaded: false, ..
+            } => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limit_error",
                 "rate_limit_exceeded",
                 "The upstream serving this model has too many requests.",
             ),
-            RefusalKind::Busy { overloaded: true, .. } => (
+            RefusalKind::Busy {
+                overloaded: true, ..
+            } => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 SERVER,
                 "upstream_overloaded",

@@ -30,11 +30,22 @@ pub fn model_edit(spans: &Spans, requested: &str, upstream_model: &str) -> Optio
 
 /// Edits that take our own constraints out of `provider` and leave the rest of it alone.
 pub fn provider_edits(body: &[u8], spans: &Spans) -> Vec<Edit> {
-    let Some(whole) = spans.provider.clone() else { return Vec::new() };
-    let colon = body.get(whole.clone()).and_then(|member| member.iter().position(|b| *b == b':'));
+    let Some(whole) = spans.provider.clone() else {
+        return Vec::new();
+    };
+    let colon = body
+        .get(whole.clone())
+        .and_then(|member| member.iter().position(|b| *b == b':'));
     let object = colon.and_then(|colon| object_spans(body, whole.start + colon + 1));
-    let Some(object) = object else { return Vec::new() };
-    let consumed = |index: usize| object.members.get(index).is_some_and(|m| m.name.starts_with(CONSUMED));
+    let Some(object) = object else {
+        return Vec::new();
+    };
+    let consumed = |index: usize| {
+        object
+            .members
+            .get(index)
+            .is_some_and(|m| m.name.starts_with(CONSUMED))
+    };
     let count = object.members.len();
     match (0..count).filter(|index| consumed(*index)).count() {
         0 => Vec::new(),
@@ -52,7 +63,10 @@ pub fn edits(body: &[u8], spans: &Spans, requested: &str, upstream_model: &str) 
 }
 
 fn remove(range: Range<usize>) -> Edit {
-    Edit { range, with: Bytes::new() }
+    Edit {
+        range,
+        with: Bytes::new(),
+    }
 }
 
 /// Removes every member not kept, together with exactly the commas that joined it.
@@ -77,7 +91,10 @@ fn keep_only(object: &ObjectSpans<'_>, keep: &dyn Fn(usize) -> bool) -> Vec<Edit
         last_kept = Some(index);
         dropped_since = false;
     }
-    if let (Some(last), true) = (last_kept.and_then(|index| object.members.get(index)), dropped_since) {
+    if let (Some(last), true) = (
+        last_kept.and_then(|index| object.members.get(index)),
+        dropped_since,
+    ) {
         edits.push(remove(last.whole.end..object.inside.end));
     }
     edits
@@ -99,7 +116,9 @@ mod tests {
         let provider = at("provider").map(|index| match object.members.get(index + 1) {
             Some(next) => object.members[index].whole.start..next.whole.start,
             None => {
-                let before = index.checked_sub(1).map(|before| object.members[before].whole.end);
+                let before = index
+                    .checked_sub(1)
+                    .map(|before| object.members[before].whole.end);
                 before.unwrap_or(object.inside.start)..object.members[index].whole.end
             }
         });
@@ -111,7 +130,12 @@ mod tests {
         let requested: Value = serde_json::from_str(&body[spans.model.clone()]).expect("a string");
         let mut out = Vec::new();
         let mut at = 0;
-        for edit in edits(body.as_bytes(), &spans, requested.as_str().expect("a string"), upstream_model) {
+        for edit in edits(
+            body.as_bytes(),
+            &spans,
+            requested.as_str().expect("a string"),
+            upstream_model,
+        ) {
             assert!(edit.range.start >= at, "edits overlap");
             out.extend_from_slice(&body.as_bytes()[at..edit.range.start]);
             out.extend_from_slice(&edit.with);
@@ -124,12 +148,30 @@ mod tests {
     #[test]
     fn only_the_named_members_change_and_every_other_byte_stays() {
         let cases = [
-            (r#"{ "model" : "a" , "n":1.0e0 }"#, r#"{ "model" : "b\"c" , "n":1.0e0 }"#),
-            (r#"{"model":"a","provider":{"aci_verified":true}}"#, r#"{"model":"b\"c"}"#),
-            (r#"{"provider":{"aci_verified":true},"model":"a"}"#, r#"{"model":"b\"c"}"#),
-            (r#"{"model":"a","provider":{"order":["x"]} }"#, r#"{"model":"b\"c","provider":{"order":["x"]} }"#),
-            (r#"{"model":"a","provider":{}}"#, r#"{"model":"b\"c","provider":{}}"#),
-            (r#"{"model":"a","provider":null}"#, r#"{"model":"b\"c","provider":null}"#),
+            (
+                r#"{ "model" : "a" , "n":1.0e0 }"#,
+                r#"{ "model" : "b\"c" , "n":1.0e0 }"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"aci_verified":true}}"#,
+                r#"{"model":"b\"c"}"#,
+            ),
+            (
+                r#"{"provider":{"aci_verified":true},"model":"a"}"#,
+                r#"{"model":"b\"c"}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"order":["x"]} }"#,
+                r#"{"model":"b\"c","provider":{"order":["x"]} }"#,
+            ),
+            (
+                r#"{"model":"a","provider":{}}"#,
+                r#"{"model":"b\"c","provider":{}}"#,
+            ),
+            (
+                r#"{"model":"a","provider":null}"#,
+                r#"{"model":"b\"c","provider":null}"#,
+            ),
             (
                 r#"{"model":"a","provider":{ "aci_verified":true , "order" : ["x"], "z":1}}"#,
                 r#"{"model":"b\"c","provider":{"order" : ["x"], "z":1}}"#,

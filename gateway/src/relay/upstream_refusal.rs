@@ -27,7 +27,10 @@ pub enum RefusalKind {
     /// The request is too large for the upstream.
     TooLarge,
     /// The upstream limits us, or is overloaded.
-    Busy { overloaded: bool, retry_after: Option<u32> },
+    Busy {
+        overloaded: bool,
+        retry_after: Option<u32>,
+    },
     /// The upstream gave up waiting.
     TimedOut,
     /// The upstream is broken, or refuses *us*: nothing the client can mend.
@@ -61,14 +64,25 @@ impl UpstreamRefusal {
             .and_then(|text| text.trim().parse::<u32>().ok())
             .filter(|seconds| *seconds <= MAX_RETRY_AFTER);
         let kind = match status {
-            400 | 422 => RefusalKind::InvalidRequest { code: known_code(body) },
+            400 | 422 => RefusalKind::InvalidRequest {
+                code: known_code(body),
+            },
             413 => RefusalKind::TooLarge,
-            429 => RefusalKind::Busy { overloaded: false, retry_after },
-            503 | 529 => RefusalKind::Busy { overloaded: true, retry_after },
+            429 => RefusalKind::Busy {
+                overloaded: false,
+                retry_after,
+            },
+            503 | 529 => RefusalKind::Busy {
+                overloaded: true,
+                retry_after,
+            },
             408 | 504 => RefusalKind::TimedOut,
             _ => RefusalKind::Unusable,
         };
-        Self { kind, upstream_status: status }
+        Self {
+            kind,
+            upstream_status: status,
+        }
     }
 }
 
@@ -94,11 +108,16 @@ struct ErrorBody {
 fn known_code(body: &[u8]) -> Option<&'static str> {
     let parsed: ErrorBody = serde_json::from_slice(body).ok()?;
     let fields = parsed.error.unwrap_or(parsed.bare);
-    let named = fields.code.as_str().and_then(|code| KNOWN_CODES.iter().find(|known| **known == code));
+    let named = fields
+        .code
+        .as_str()
+        .and_then(|code| KNOWN_CODES.iter().find(|known| **known == code));
     if let Some(known) = named {
         return Some(known);
     }
-    let says = |text: &serde_json::Value, part: &str| text.as_str().is_some_and(|text| text.contains(part));
+    let says = |text: &serde_json::Value, part: &str| {
+        text.as_str().is_some_and(|text| text.contains(part))
+    };
     let context_full = says(&fields.kind, "exceed_context_size_error")
         || says(&fields.message, "maximum context length")
         || says(&fields.message, "exceeds the available context size");
@@ -115,7 +134,10 @@ mod tests {
 
     #[test]
     fn each_class_of_status_means_something_to_the_client() {
-        let busy = |overloaded, retry_after| RefusalKind::Busy { overloaded, retry_after };
+        let busy = |overloaded, retry_after| RefusalKind::Busy {
+            overloaded,
+            retry_after,
+        };
         let cases = [
             (400, RefusalKind::InvalidRequest { code: None }),
             (422, RefusalKind::InvalidRequest { code: None }),
@@ -136,8 +158,17 @@ mod tests {
 
     #[test]
     fn a_retry_hint_is_passed_only_as_a_plain_small_number() {
-        for hint in ["Wed, 21 Oct 2015 07:28:00 GMT", "-1", "999999", "secret prompt", ""] {
-            let expected = RefusalKind::Busy { overloaded: false, retry_after: None };
+        for hint in [
+            "Wed, 21 Oct 2015 07:28:00 GMT",
+            "-1",
+            "999999",
+            "secret prompt",
+            "",
+        ] {
+            let expected = RefusalKind::Busy {
+                overloaded: false,
+                retry_after: None,
+            };
             assert_eq!(kind(429, Some(hint), ""), expected, "{hint}");
         }
     }
@@ -149,10 +180,24 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let context = Some("context_length_exceeded");
-        assert_eq!(code(r#"{"error":{"code":"context_length_exceeded","message":"my prompt"}}"#), context);
-        assert_eq!(code(r#"{"object":"error","message":"This model's maximum context length is 2048 tokens.","code":400}"#), context);
-        assert_eq!(code(r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error"}}"#), context);
-        assert_eq!(code(r#"{"error":{"code":"unsupported_parameter"}}"#), Some("unsupported_parameter"));
+        assert_eq!(
+            code(r#"{"error":{"code":"context_length_exceeded","message":"my prompt"}}"#),
+            context
+        );
+        assert_eq!(
+            code(
+                r#"{"object":"error","message":"This model's maximum context length is 2048 tokens.","code":400}"#
+            ),
+            context
+        );
+        assert_eq!(
+            code(r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error"}}"#),
+            context
+        );
+        assert_eq!(
+            code(r#"{"error":{"code":"unsupported_parameter"}}"#),
+            Some("unsupported_parameter")
+        );
         for unlisted in [
             r#"{"error":{"code":"the prompt was: hello"}}"#,
             r#"{"error":{"code":{"context_length_exceeded":1}}}"#,

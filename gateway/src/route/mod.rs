@@ -60,14 +60,18 @@ pub struct Route {
 impl Route {
     /// The current sessions of this route's enclaves.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
-        self.enclaves().flat_map(|enclave| enclave.sessions()).collect()
+        self.enclaves()
+            .flat_map(|enclave| enclave.sessions())
+            .collect()
     }
 
     fn enclaves(&self) -> impl Iterator<Item = &Arc<Enclave>> {
-        self.candidates.iter().filter_map(|candidate| match candidate {
-            Candidate::Verified(upstream) => Some(upstream.enclave()),
-            Candidate::Local(_) | Candidate::Plain(_) => None,
-        })
+        self.candidates
+            .iter()
+            .filter_map(|candidate| match candidate {
+                Candidate::Verified(upstream) => Some(upstream.enclave()),
+                Candidate::Local(_) | Candidate::Plain(_) => None,
+            })
     }
 }
 
@@ -75,7 +79,11 @@ impl Route {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RouteError {
     #[error("model {model}: upstream {upstream}: {source}")]
-    Upstream { model: Name, upstream: Name, source: BuildError },
+    Upstream {
+        model: Name,
+        upstream: Name,
+        source: BuildError,
+    },
     #[error("model {model} is confidential, but nothing says how its upstreams are to be judged")]
     NoAttestation { model: Name },
     #[error("{name} names more than one model")]
@@ -112,7 +120,12 @@ impl Routes {
             routes.push(route);
         }
         let (enclaves, upkeep) = builder.finish();
-        Ok(Self { by_name, routes, enclaves, _upkeep: upkeep })
+        Ok(Self {
+            by_name,
+            routes,
+            enclaves,
+            _upkeep: upkeep,
+        })
     }
 
     /// The route for a model id or alias.
@@ -127,21 +140,36 @@ impl Routes {
 
     /// Every name a client may use with the model it stands for: ids first, each followed by its aliases.
     pub fn names(&self) -> Vec<(&Name, &Route)> {
-        let mut names: Vec<_> = self.by_name.iter().map(|(name, route)| (name, route.as_ref())).collect();
-        let position = |route: &Route| self.routes.iter().position(|known| std::ptr::eq(known.as_ref(), route));
-        names.sort_by_key(|(name, route)| (position(route), **name != route.model, (*name).clone()));
+        let mut names: Vec<_> = self
+            .by_name
+            .iter()
+            .map(|(name, route)| (name, route.as_ref()))
+            .collect();
+        let position = |route: &Route| {
+            self.routes
+                .iter()
+                .position(|known| std::ptr::eq(known.as_ref(), route))
+        };
+        names
+            .sort_by_key(|(name, route)| (position(route), **name != route.model, (*name).clone()));
         names
     }
 
     /// The body of `GET /v1/models`. `created` is a constant: we do not know when a model was made.
     pub fn models(&self) -> Value {
-        let data: Vec<Value> = self.names().into_iter().map(|(name, _)| model_object(name)).collect();
+        let data: Vec<Value> = self
+            .names()
+            .into_iter()
+            .map(|(name, _)| model_object(name))
+            .collect();
         json!({ "object": "list", "data": data })
     }
 
     /// The body of `GET /v1/models/{model}`.
     pub fn model(&self, name: &str) -> Option<Value> {
-        self.by_name.get_key_value(name).map(|(name, _)| model_object(name))
+        self.by_name
+            .get_key_value(name)
+            .map(|(name, _)| model_object(name))
     }
 
     /// Current sessions, of one upstream label and of the upstreams behind one model if so asked (ACI §8.1).
@@ -170,7 +198,12 @@ fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<R
         .iter()
         .map(|upstream| candidate(model, upstream, serving, builder))
         .collect::<Result<_, _>>()?;
-    Ok(Route { model: model.id.clone(), confidential: model.confidential, serving, candidates })
+    Ok(Route {
+        model: model.id.clone(),
+        confidential: model.confidential,
+        serving,
+        candidates,
+    })
 }
 
 fn candidate(
@@ -181,11 +214,13 @@ fn candidate(
 ) -> Result<Candidate, RouteError> {
     let built = match (serving, model.confidential, &model.attestation) {
         (Serving::Direct, _, _) => builder.local(upstream, &model.id).map(Candidate::Local),
-        (Serving::Aggregator, _, Some(trust)) => {
-            builder.verified(upstream, &model.id, trust).map(Candidate::Verified)
-        }
+        (Serving::Aggregator, _, Some(trust)) => builder
+            .verified(upstream, &model.id, trust)
+            .map(Candidate::Verified),
         (Serving::Aggregator, true, None) => {
-            return Err(RouteError::NoAttestation { model: model.id.clone() });
+            return Err(RouteError::NoAttestation {
+                model: model.id.clone(),
+            });
         }
         (Serving::Aggregator, false, None) => {
             builder.plain(upstream, &model.id).map(Candidate::Plain)

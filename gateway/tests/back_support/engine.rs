@@ -41,7 +41,13 @@ impl RawEngine {
                 attend(stream, &mut todo, &seen, &gone).await;
             }
         });
-        Self { address, requests, hang_ups, answers: AtomicUsize::new(0), acts }
+        Self {
+            address,
+            requests,
+            hang_ups,
+            answers: AtomicUsize::new(0),
+            acts,
+        }
     }
 
     pub fn base(&self) -> String {
@@ -60,13 +66,18 @@ impl RawEngine {
     pub fn answer(&self, status: &str, headers: &str, body: &str) {
         self.act(Do::Await(self.answers.fetch_add(1, Ordering::SeqCst) + 1));
         let length = body.len();
-        self.write(format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"));
+        self.write(format!(
+            "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"
+        ));
     }
 
     /// Heads and bodies received, one entry per request.
     pub fn requests(&self) -> Vec<String> {
         let requests = self.requests.lock().expect("no panic");
-        requests.iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+        requests
+            .iter()
+            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+            .collect()
     }
 
     pub fn hang_ups(&self) -> usize {
@@ -117,7 +128,15 @@ async fn attend(
 
 fn is_whole(read: &[u8]) -> bool {
     let text = String::from_utf8_lossy(read);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
-    length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| body.len() >= length)
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .strip_prefix("content-length: ")
+            .map(str::to_owned)
+    });
+    length
+        .and_then(|length| length.parse().ok())
+        .is_some_and(|length: usize| body.len() >= length)
 }

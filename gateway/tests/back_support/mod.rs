@@ -51,13 +51,29 @@ impl Bench {
         let file = directory.write("sealgate.toml", text).expect("a file");
         let config = Arc::new(Config::load(&file).unwrap_or_else(|error| panic!("{error}")));
         let keep = Duration::from_secs(3600);
-        let ledger = Arc::new(Ledger::open(&config.server.state_dir, keep).await.expect("a ledger"));
+        let ledger = Arc::new(
+            Ledger::open(&config.server.state_dir, keep)
+                .await
+                .expect("a ledger"),
+        );
         let metrics = Arc::new(Metrics::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let epoch = sealgate::epoch::begin(config, &ledger, &clock, &metrics).await.expect("an epoch");
+        let epoch = sealgate::epoch::begin(config, &ledger, &clock, &metrics)
+            .await
+            .expect("an epoch");
         let receipts = Arc::new(Store::new(ledger.clone()));
-        let back = Back { receipts, ledger, metrics, clock };
-        Self { directory, back, epoch: Arc::new(epoch), next: AtomicU64::new(0) }
+        let back = Back {
+            receipts,
+            ledger,
+            metrics,
+            clock,
+        };
+        Self {
+            directory,
+            back,
+            epoch: Arc::new(epoch),
+            next: AtomicU64::new(0),
+        }
     }
 
     /// One upstream at `base`, one model `m` known there as `served`, not confidential.
@@ -66,11 +82,16 @@ impl Bench {
     }
 
     pub fn request(&self, endpoint: Endpoint, body: &str) -> AdmittedRequest {
-        let fields = Fields::read(body.as_bytes(), endpoint).unwrap_or_else(|why| panic!("{why:?}"));
+        let fields =
+            Fields::read(body.as_bytes(), endpoint).unwrap_or_else(|why| panic!("{why:?}"));
         let tenant = self.epoch.config.models[0].id.clone();
         AdmittedRequest {
             receipt_id: format!("rcpt-{}", self.next.fetch_add(1, Ordering::SeqCst)),
-            caller: Caller { key_id: "key".into(), tenant, key_digest: KEY },
+            caller: Caller {
+                key_id: "key".into(),
+                tenant,
+                key_digest: KEY,
+            },
             endpoint,
             fields,
             prompt: Prompt::new(body.as_bytes().to_vec()),
@@ -86,13 +107,24 @@ impl Bench {
 
     /// The receipt of a response that is complete or given up, verified under the epoch's keyset.
     pub async fn receipt(&self, id: &str) -> VerifiedReceipt {
-        let json = self.back.receipts.get(id, &KEY).await.expect("a ledger").expect("a receipt");
+        let json = self
+            .back
+            .receipts
+            .get(id, &KEY)
+            .await
+            .expect("a ledger")
+            .expect("a receipt");
         let receipt = Receipt::parse(&json).expect("a well-formed receipt");
         receipt.verify(&self.epoch.keyset).expect("a valid receipt")
     }
 
     pub async fn has_receipt(&self, id: &str) -> bool {
-        self.back.receipts.get(id, &KEY).await.expect("a ledger").is_some()
+        self.back
+            .receipts
+            .get(id, &KEY)
+            .await
+            .expect("a ledger")
+            .is_some()
     }
 
     /// `(outcome, status, prompt tokens, completion tokens)` of a request.
@@ -110,9 +142,13 @@ impl Bench {
 
 /// Sections with one model `m` (alias `alias`), served as `served` by these upstreams in order.
 pub fn plain_model(bases: &[&str]) -> String {
-    let mut text = format!("[tee]\nkind = \"none\"\n{TIMEOUTS}[[model]]\nid = \"m\"\naliases = [\"alias\"]\nconfidential = false\n");
+    let mut text = format!(
+        "[tee]\nkind = \"none\"\n{TIMEOUTS}[[model]]\nid = \"m\"\naliases = [\"alias\"]\nconfidential = false\n"
+    );
     for (index, base) in bases.iter().enumerate() {
-        text.push_str(&format!("[[model.upstream]]\nname = \"up-{index}\"\nurl = \"{base}\"\nmodel = \"served\"\n"));
+        text.push_str(&format!(
+            "[[model.upstream]]\nname = \"up-{index}\"\nurl = \"{base}\"\nmodel = \"served\"\n"
+        ));
     }
     text
 }
@@ -120,13 +156,20 @@ pub fn plain_model(bases: &[&str]) -> String {
 pub const TIMEOUTS: &str = "[timeouts]\nconnect = \"2s\"\nfirst_byte = \"1s\"\nidle = \"1s\"\n";
 
 pub fn receipt_id(response: &Response<Body>) -> String {
-    response.headers()["x-receipt-id"].to_str().expect("ASCII").to_owned()
+    response.headers()["x-receipt-id"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned()
 }
 
 /// The next piece of a body; `Err` where the connection would be broken off.
 pub async fn piece(body: &mut Body) -> Option<Result<Bytes, ()>> {
     let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
-    Some(frame.map(|frame| frame.into_data().expect("data")).map_err(drop))
+    Some(
+        frame
+            .map(|frame| frame.into_data().expect("data"))
+            .map_err(drop),
+    )
 }
 
 /// The whole body and whether it ended properly.
@@ -152,7 +195,12 @@ pub async fn error_of(response: Response<Body>) -> (u16, serde_json::Value, Vec<
 
 /// The types of a receipt's events, in order.
 pub fn event_types(receipt: &VerifiedReceipt) -> Vec<String> {
-    receipt.body().events.iter().map(|event| event.type_name().to_owned()).collect()
+    receipt
+        .body()
+        .events
+        .iter()
+        .map(|event| event.type_name().to_owned())
+        .collect()
 }
 
 /// The first event of our own with this type.

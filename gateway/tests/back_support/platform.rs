@@ -10,10 +10,12 @@ use futures_util::future::BoxFuture;
 use sealgate::Platform;
 use sealgate::admit::ApiToken;
 use sealgate::config::Config;
+use sealgate::epoch::Reload;
 use sealgate::ledger::{Ledger, NewKey};
+use testkit::client::TlsClient;
 use testkit::scratch::ScratchDir;
 use testkit::{SoftwarePlatform, TdMeasurements};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 const SEED: [u8; 32] = [5; 32];
 
@@ -40,6 +42,7 @@ pub struct Enclave {
     /// The credential the aggregator presents to it.
     pub key: String,
     stop: Option<oneshot::Sender<()>>,
+    wishes: mpsc::Sender<Reload>,
     _task: tokio::task::JoinHandle<()>,
     _directory: ScratchDir,
 }
@@ -55,8 +58,8 @@ impl Enclave {
         let key = create_key(&file).await;
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = oneshot::channel();
+        let (wishes, reload) = mpsc::channel(1);
         let task = tokio::spawn(async move {
-            let (_wishes, reload) = tokio::sync::mpsc::channel(1);
             let controls = sealgate::Controls {
                 shutdown: Box::pin(async move { drop(stopped.await) }),
                 reload,
@@ -64,10 +67,35 @@ impl Enclave {
                     let _ = ready.send(address);
                 }),
             };
-            sealgate::serve_with(&file, Arc::new(Software(platform)), controls).await.expect("it serves");
+            sealgate::serve_with(&file, Arc::new(Software(platform)), controls)
+                .await
+                .expect("it serves");
         });
         let address = address.await.expect("it is ready");
-        Self { address, key, stop: Some(stop), _task: task, _directory: directory }
+        Self {
+            address,
+            key,
+            stop: Some(stop),
+            wishes,
+            _task: task,
+            _directory: directory,
+        }
+    }
+
+    /// Begins a new epoch: new keys, and the old ones are gone.
+    pub async fn begin_new_epoch(&self) {
+        let key = async || {
+            let connection = TlsClient::observing()
+                .connect(self.address)
+                .await
+                .expect("a connection");
+            connection.spki_sha256()
+        };
+        let before = key().await;
+        self.wishes.send(Reload).await.expect("it runs");
+        super::eventually("a new key", async || key().await != before).await;
+        // Connections of the old epoch are closed at the same moment; this lets their other ends see it.
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
 
     pub fn url(&self) -> String {
@@ -85,7 +113,9 @@ impl Drop for Enclave {
 
 async fn create_key(file: &Path) -> String {
     let config = Config::load(file).unwrap_or_else(|error| panic!("{error}"));
-    let ledger = Ledger::open_for_keys(&config.server.state_dir).await.expect("a ledger");
+    let ledger = Ledger::open_for_keys(&config.server.state_dir)
+        .await
+        .expect("a ledger");
     let (id, token) = ApiToken::generate().expect("randomness");
     let key = NewKey {
         id: id.to_string(),

@@ -261,7 +261,8 @@ impl Members {
 
 /// An id goes into receipts and rows, so only what is plainly an identifier is taken.
 fn is_identifier(bytes: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    let plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     !bytes.is_empty() && bytes.len() <= MAX_ID && bytes.iter().all(plain)
 }
 
@@ -272,8 +273,14 @@ mod tests {
     fn read(json: &str) -> (Option<String>, Option<String>, bool) {
         let mut members = Members::default();
         members.feed(json.as_bytes());
-        let usage = members.usage().map(|u| String::from_utf8_lossy(u).into_owned());
-        (members.id().map(str::to_owned), usage, members.is_complete())
+        let usage = members
+            .usage()
+            .map(|u| String::from_utf8_lossy(u).into_owned());
+        (
+            members.id().map(str::to_owned),
+            usage,
+            members.is_complete(),
+        )
     }
 
     #[test]
@@ -282,7 +289,10 @@ mod tests {
             r#" { "id" : "chatcmpl-1", "choices":[{"id":"x","usage":{"a":1}}], "usage" : {"prompt_tokens": 3, "d":{"x":[1,{"s":"}"}]}} } "#,
         );
         assert_eq!(id.as_deref(), Some("chatcmpl-1"));
-        assert_eq!(usage.as_deref(), Some(r#"{"prompt_tokens": 3, "d":{"x":[1,{"s":"}"}]}}"#));
+        assert_eq!(
+            usage.as_deref(),
+            Some(r#"{"prompt_tokens": 3, "d":{"x":[1,{"s":"}"}]}}"#)
+        );
         assert!(complete);
     }
 
@@ -320,7 +330,13 @@ mod tests {
 
     #[test]
     fn an_unfinished_value_is_not_complete() {
-        for json in ["", "{", r#"{"id":"a""#, r#"{"id":"a"},"#.trim_end_matches("},"), r#"{"s":"}"#] {
+        for json in [
+            "",
+            "{",
+            r#"{"id":"a""#,
+            r#"{"id":"a"},"#.trim_end_matches("},"),
+            r#"{"s":"}"#,
+        ] {
             assert!(!read(json).2, "{json}");
         }
     }

@@ -30,7 +30,12 @@ pub enum Scanner {
 impl Scanner {
     /// Chooses by media type; parameters and letter case do not matter.
     pub fn for_content_type(content_type: Option<&str>) -> Self {
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let essence = content_type
+            .unwrap_or_default()
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim();
         if essence.eq_ignore_ascii_case("text/event-stream") {
             Scanner::EventStream(EventStream::default())
         } else if essence.eq_ignore_ascii_case("application/json") {
@@ -71,7 +76,9 @@ impl Scanner {
     /// The token counts, if the response carried them.
     pub fn usage(&self) -> Usage {
         let found = self.members().and_then(Members::usage);
-        found.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default()
+        found
+            .and_then(|bytes| serde_json::from_slice(bytes).ok())
+            .unwrap_or_default()
     }
 
     fn members(&self) -> Option<&Members> {
@@ -91,7 +98,11 @@ mod tests {
     fn read(content_type: &str, pieces: &[&[u8]]) -> (Option<String>, Usage, Option<bool>) {
         let mut scanner = Scanner::for_content_type(Some(content_type));
         pieces.iter().for_each(|piece| scanner.feed(piece));
-        (scanner.id().map(str::to_owned), scanner.usage(), scanner.looks_whole())
+        (
+            scanner.id().map(str::to_owned),
+            scanner.usage(),
+            scanner.looks_whole(),
+        )
     }
 
     fn cut<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
@@ -107,7 +118,9 @@ mod tests {
             any::<bool>().prop_map(Into::into),
             any::<i32>().prop_map(Into::into),
             ".{0,12}".prop_map(serde_json::Value::String),
-            Just(serde_json::json!("\"id\":\"spoof\",\"usage\":{\"prompt_tokens\":7}")),
+            Just(serde_json::json!(
+                "\"id\":\"spoof\",\"usage\":{\"prompt_tokens\":7}"
+            )),
         ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
@@ -121,8 +134,10 @@ mod tests {
     fn response() -> impl Strategy<Value = (serde_json::Value, Usage)> {
         let extras = prop::collection::btree_map("[a-z\"\\\\]{1,8}", json_value(), 0..5);
         (extras, any::<u32>(), any::<u32>()).prop_map(|(extras, prompt, completion)| {
-            let mut object: serde_json::Map<_, _> =
-                extras.into_iter().filter(|(key, _)| key != "id" && key != "usage").collect();
+            let mut object: serde_json::Map<_, _> = extras
+                .into_iter()
+                .filter(|(key, _)| key != "id" && key != "usage")
+                .collect();
             object.insert("id".to_owned(), "chatcmpl-42".into());
             object.insert(
                 "usage".to_owned(),
@@ -170,6 +185,9 @@ mod tests {
 
     #[test]
     fn a_media_type_we_do_not_know_is_not_read() {
-        assert_eq!(read("text/plain", &[br#"{"id":"a"}"#]), (None, Usage::default(), None));
+        assert_eq!(
+            read("text/plain", &[br#"{"id":"a"}"#]),
+            (None, Usage::default(), None)
+        );
     }
 }

@@ -32,7 +32,11 @@ pub struct EventStream {
 
 impl Default for EventStream {
     fn default() -> Self {
-        Self { line: Line::Field(0), members: Members::default(), done: false }
+        Self {
+            line: Line::Field(0),
+            members: Members::default(),
+            done: false,
+        }
     }
 }
 
@@ -111,8 +115,15 @@ mod tests {
     fn read(stream: &str) -> (Option<String>, Option<String>, bool) {
         let mut events = EventStream::default();
         events.feed(stream.as_bytes());
-        let usage = events.members().usage().map(|u| String::from_utf8_lossy(u).into_owned());
-        (events.members().id().map(str::to_owned), usage, events.is_done())
+        let usage = events
+            .members()
+            .usage()
+            .map(|u| String::from_utf8_lossy(u).into_owned());
+        (
+            events.members().id().map(str::to_owned),
+            usage,
+            events.is_done(),
+        )
     }
 
     #[test]
@@ -132,8 +143,11 @@ mod tests {
                 "",
             ]
             .join(eol);
-            let expected =
-                (Some("chatcmpl-1".to_owned()), Some(r#"{"prompt_tokens":2}"#.to_owned()), true);
+            let expected = (
+                Some("chatcmpl-1".to_owned()),
+                Some(r#"{"prompt_tokens":2}"#.to_owned()),
+                true,
+            );
             assert_eq!(read(&stream), expected, "{eol:?}");
         }
     }

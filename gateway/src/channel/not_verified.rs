@@ -1,0 +1,92 @@
+//! Why an enclave cannot be given a prompt, in words that receipts and logs may use.
+
+use attest_channel::{ChannelError, Stage};
+use attest_core::{Outcome, Verdict};
+
+/// Why an enclave cannot be used. The prompt has not left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// A check of the verdict refused it; its stable id.
+    #[error("its evidence was not accepted: {0}")]
+    Rejected(&'static str),
+    #[error("its evidence could not be obtained: {}", .0.reason())]
+    Unavailable(Missing),
+    /// It is verified, but the caller asked for other sessions.
+    #[error("none of its sessions is among those asked for")]
+    NotAmongPinned,
+}
+
+/// What stood in the way of evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    Address,
+    Connection,
+    ConnectTimeout,
+    Tls,
+    Report,
+    ReportTimeout,
+    /// The verification or its record was not completed; on our side.
+    Verdict,
+}
+
+impl Missing {
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Missing::Address => "name_not_resolved",
+            Missing::Connection => "connect_failed",
+            Missing::ConnectTimeout => "connect_timeout",
+            Missing::Tls => "tls_failed",
+            Missing::Report => "report_unavailable",
+            Missing::ReportTimeout => "report_timeout",
+            Missing::Verdict => "verification_incomplete",
+        }
+    }
+}
+
+impl NotVerified {
+    /// The word receipts and logs use: from a closed set, and `rejected:` with a check's id.
+    pub fn reason(self) -> String {
+        match self {
+            NotVerified::Rejected(check) => format!("rejected:{check}"),
+            NotVerified::Unavailable(why) => why.reason().to_owned(),
+            NotVerified::NotAmongPinned => "session_not_accepted".to_owned(),
+        }
+    }
+}
+
+impl From<ChannelError> for NotVerified {
+    fn from(error: ChannelError) -> Self {
+        NotVerified::Unavailable(match error {
+            ChannelError::Rejected(verdict) => {
+                return NotVerified::Rejected(first_refusal(&verdict));
+            }
+            ChannelError::NoneAccepted => return NotVerified::NotAmongPinned,
+            ChannelError::Resolve => Missing::Address,
+            ChannelError::Connect(_) => Missing::Connection,
+            ChannelError::Tls(_) => Missing::Tls,
+            ChannelError::Timeout {
+                stage: Stage::Report,
+            } => Missing::ReportTimeout,
+            ChannelError::Timeout { .. } => Missing::ConnectTimeout,
+            ChannelError::Http(_)
+            | ChannelError::ReportStatus(_)
+            | ChannelError::ReportTooLarge => Missing::Report,
+            ChannelError::NoRandomness | ChannelError::VerificationFailed => Missing::Verdict,
+        })
+    }
+}
+
+/// The first check that speaks against acceptance.
+fn first_refusal(verdict: &Verdict) -> &'static str {
+    let failed = verdict.failures().next().map(|(id, _)| id);
+    let missed = || {
+        let missing = |outcome: &Outcome| matches!(outcome, Outcome::NotEvaluated(_));
+        verdict
+            .checks()
+            .iter()
+            .find(|check| check.required && missing(&check.outcome))
+    };
+    failed
+        .or_else(|| missed().map(|check| check.id))
+        .unwrap_or("undecided")
+}
