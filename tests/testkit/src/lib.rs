@@ -3,6 +3,7 @@
 //!
 //! Nothing here is linked into a shipped binary.
 
+pub mod amd;
 mod base64;
 pub mod client;
 pub mod config;
