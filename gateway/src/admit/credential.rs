@@ -1,6 +1,6 @@
 //! API keys: `sk-sealgate-<id>-<secret>`.
 //!
-//! The id, 16 hex characters, is public and finds the key; the secret is 256 random bits. What is stored and compared
+//! The id, 12 hex characters, is public and finds the key; the secret is 256 random bits. What is stored and compared
 //! is the SHA-256 of the whole, which needs no salt: there is nothing to guess.
 
 use std::fmt;
@@ -17,13 +17,13 @@ use crate::config::Sensitive;
 use crate::http::ApiError;
 
 const PREFIX: &str = "sk-sealgate-";
-const ID_LEN: usize = 16;
+const ID_LEN: usize = 12;
 const SECRET_LEN: usize = 43;
 const TOKEN_LEN: usize = PREFIX.len() + ID_LEN + 1 + SECRET_LEN;
 
 /// The public part of an API key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct KeyId([u8; 8]);
+pub struct KeyId([u8; 6]);
 
 /// A whole API key, as its owner gets it: once.
 pub struct ApiToken(Sensitive<String>);
@@ -51,7 +51,7 @@ impl ApiToken {
     /// Makes a new key.
     pub fn generate() -> Result<(KeyId, Self), TokenError> {
         let random = SystemRandom::new();
-        let mut id = [0; 8];
+        let mut id = [0; 6];
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(&mut id).map_err(|_| TokenError::Randomness)?;
         random

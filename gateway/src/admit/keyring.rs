@@ -180,11 +180,8 @@ mod tests {
         let (_, other) = ApiToken::generate().expect("a key");
         let ring = Keyring::default();
         ring.replace(vec![row(id, token.digest())]);
-        let secret = other
-            .expose()
-            .rsplit_once(&format!("-{}", &other.expose()[29..]))
-            .map(|_| &other.expose()[29..]);
-        let forged = format!("sk-sealgate-{id}-{}", secret.expect("a secret"));
+        let secret = other.expose().get(25..).expect("a secret");
+        let forged = format!("sk-sealgate-{id}-{secret}");
         assert_eq!(forged.len(), token.expose().len());
         assert_eq!(
             ring.authenticate(&headers(&forged)).err(),

@@ -3,12 +3,12 @@
 //! A running service notices within a second. The key itself is printed once, when it is created; what is kept is its
 //! digest.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{UNUSABLE, unusable};
+use super::{ConfigFile, UNUSABLE, unusable};
 use crate::admit::{ApiToken, TokenError};
 use crate::config::{Config, ConfigError, Name};
 use crate::ledger::{KeyRow, Ledger, LedgerError, NewKey};
@@ -18,8 +18,8 @@ use crate::{Clock, SystemClock};
 pub(super) enum KeysCommand {
     /// Create a key and print it; it cannot be shown again
     Create {
-        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
         /// Whose key it is
         #[arg(short, long, value_parser = name)]
         tenant: Name,
@@ -29,14 +29,15 @@ pub(super) enum KeysCommand {
     },
     /// List the keys that were created
     List {
-        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
     },
     /// Revoke a key
+    #[command(allow_missing_positional = true)]
     Revoke {
-        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
-        config: PathBuf,
-        /// The key's id: the 16 characters after `sk-sealgate-`
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The key's id: the 12 characters after `sk-sealgate-`
         id: String,
     },
 }
@@ -59,9 +60,9 @@ pub(super) async fn run(command: KeysCommand) -> ExitCode {
             config,
             tenant,
             name,
-        } => create(&config, tenant, name).await,
-        KeysCommand::List { config } => list(&config).await,
-        KeysCommand::Revoke { config, id } => revoke(&config, &id).await,
+        } => create(&config.path(), tenant, name).await,
+        KeysCommand::List { config } => list(&config.path()).await,
+        KeysCommand::Revoke { config, id } => revoke(&config.path(), &id).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,7 +109,7 @@ async fn list(config: &Path) -> Result<(), KeysError> {
     let keys = ledger.keys().await?;
     ledger.close().await;
     println!(
-        "{:<16}  {:<7}  {:<20}  {:<16}  NAME",
+        "{:<12}  {:<7}  {:<20}  {:<16}  NAME",
         "ID", "STATE", "CREATED", "TENANT"
     );
     for KeyRow {
@@ -126,7 +127,8 @@ async fn list(config: &Path) -> Result<(), KeysError> {
             "active"
         };
         let name = name.as_ref().map_or("", Name::as_str);
-        println!("{id:<16}  {state:<7}  {created_at:<20}  {tenant:<16}  {name}");
+        let (created, tenant) = (created_at.to_string(), tenant.as_str());
+        println!("{id:<12}  {state:<7}  {created:<20}  {tenant:<16}  {name}");
     }
     Ok(())
 }

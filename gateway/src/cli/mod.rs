@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Tee};
@@ -31,22 +31,33 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until SIGTERM; SIGHUP reads the configuration anew and begins a new epoch
-    Serve {
-        /// The configuration file
-        #[arg(short, long, value_name = "FILE", default_value = "sealgate.toml")]
-        config: PathBuf,
-    },
+    Serve(ConfigFile),
     /// Say what a configuration would serve, or everything that is wrong with it
-    Check {
-        /// The configuration file
-        #[arg(value_name = "FILE", default_value = "sealgate.toml")]
-        config: PathBuf,
-    },
+    Check(ConfigFile),
     /// Create, list and revoke API keys
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+}
+
+/// The configuration, as `CONFIG` or as `--config CONFIG`.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file [default: sealgate.toml]
+    #[arg(value_name = "CONFIG")]
+    file: Option<PathBuf>,
+    /// The same as an option
+    #[arg(short, long, value_name = "CONFIG", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn path(self) -> PathBuf {
+        self.file
+            .or(self.config)
+            .unwrap_or_else(|| PathBuf::from("sealgate.toml"))
+    }
 }
 
 /// Runs a command line on the machine's own hardware.
@@ -83,8 +94,8 @@ where
         }
     };
     match arguments.command {
-        Command::Serve { config } => runtime.block_on(serve_command(config, platform)),
-        Command::Check { config } => check::run(&config),
+        Command::Serve(config) => runtime.block_on(serve_command(config.path(), platform)),
+        Command::Check(config) => check::run(&config.path()),
         Command::Keys { command } => runtime.block_on(keys::run(command)),
     }
 }

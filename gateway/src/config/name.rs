@@ -27,8 +27,8 @@ pub enum NameError {
 }
 
 impl Name {
-    /// Reads a name an operator wrote.
-    pub(crate) fn from_operator(text: &str) -> Result<Self, NameError> {
+    /// Reads a name that an operator, and nobody else, wrote.
+    pub fn from_operator(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
