@@ -94,7 +94,7 @@ pub struct EndpointArgs {
     pub fetch: FetchArgs,
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Save the report as it was received
+    /// Save the report as it was received, and the nonce it answers as FILE.nonce
     #[arg(long, value_name = "FILE")]
     pub save_report: Option<PathBuf>,
     /// Save the server's certificate (PEM), only if the verdict is "accepted"
@@ -110,7 +110,7 @@ pub struct ReportArgs {
     /// The report (JSON); "-" reads standard input
     pub file: PathBuf,
     /// The nonce this report was asked for with; without it freshness is not shown
-    #[arg(long, value_name = "HEX")]
+    #[arg(long, value_name = "HEX|@FILE")]
     pub nonce: Option<String>,
     #[command(flatten)]
     pub judge: JudgeArgs,
@@ -137,7 +137,7 @@ pub struct ReceiptArgs {
     #[arg(long, value_name = "URL", group = "keys")]
     pub endpoint: Option<String>,
     /// The nonce the saved report was asked for with
-    #[arg(long, value_name = "HEX", requires = "report")]
+    #[arg(long, value_name = "HEX|@FILE", requires = "report")]
     pub nonce: Option<String>,
     /// The request body, exactly as sent
     #[arg(long, value_name = "FILE")]

@@ -132,8 +132,13 @@ pub fn time(at: Option<&str>) -> Result<UnixTime, Failure> {
     }
 }
 
-pub fn nonce(hex: &str) -> Result<Nonce, Failure> {
-    Nonce::parse(hex).map_err(|e| Failure::Usage(format!("--nonce: {e}")))
+/// 64 hex digits, or `@FILE` with them.
+pub fn nonce(text: &str) -> Result<Nonce, Failure> {
+    let read = match text.strip_prefix('@') {
+        Some(file) => String::from_utf8_lossy(&read(Path::new(file), 1 << 10)?).into_owned(),
+        None => text.to_owned(),
+    };
+    Nonce::parse(read.trim_end()).map_err(|e| Failure::Usage(format!("--nonce: {e}")))
 }
 
 pub fn fresh_nonce() -> Result<Nonce, Failure> {

@@ -84,6 +84,9 @@ async fn a_service_inside_the_policy_is_accepted_over_its_own_channel() {
         report.keyset_digest().to_string(),
         service.keyset_digests()[0]
     );
+    let again = "report saved.json --nonce @saved.json.nonce --policy policy.toml --roots roots";
+    let again = process::run(Path::new(PROGRAM), again.split_whitespace(), dir.path());
+    assert_eq!(again.await.unwrap().status.code(), Some(0));
     let pem = std::fs::read_to_string(dir.path().join("cert.pem")).unwrap();
     assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n"), "{pem}");
 }

@@ -1,7 +1,9 @@
 //! `endpoint`: a fresh nonce, the report and the TLS key on one connection, one verdict.
 
+use std::path::{Path, PathBuf};
+
 use attest_channel::{ChannelError, Dialer, Origin, Timeouts};
-use attest_core::{Appraisal, Channel, CpuEvidence, Decision, Freshness, Report, to_base64};
+use attest_core::{Appraisal, Channel, CpuEvidence, Decision, Freshness, Nonce, Report, to_base64};
 
 use super::{Conclusion, fetch_collateral};
 use crate::cli::EndpointArgs;
@@ -12,6 +14,7 @@ use crate::judged::Judged;
 /// What one visit to a service brought back.
 pub struct Visit {
     pub report: Vec<u8>,
+    pub nonce: Nonce,
     pub certificate_der: Vec<u8>,
     pub appraisal: Appraisal,
 }
@@ -27,6 +30,7 @@ pub async fn run(args: EndpointArgs) -> Result<u8, Failure> {
     .await?;
     if let Some(path) = &args.save_report {
         inputs::write(path, &visit.report)?;
+        inputs::write(&nonce_beside(path), visit.nonce.to_string().as_bytes())?;
     }
     let verdict = visit.appraisal.verdict();
     let judged = Judged {
@@ -76,6 +80,7 @@ pub async fn visit(
         .report(&report, Freshness::Challenged(nonce), channel);
     Ok(Visit {
         report,
+        nonce,
         certificate_der: connection.certificate_der().to_owned(),
         appraisal,
     })
@@ -96,6 +101,13 @@ pub async fn supply_collateral(
     };
     judge.supply(fetch_collateral(base_url, quote).await?);
     Ok(())
+}
+
+/// `FILE.nonce`: without the nonce nobody can tell later what a report binds.
+fn nonce_beside(report: &Path) -> PathBuf {
+    let mut name = report.as_os_str().to_owned();
+    name.push(".nonce");
+    name.into()
 }
 
 fn pem(der: &[u8]) -> String {

@@ -1,13 +1,15 @@
 //! `report`: a saved report, offline. Everything but the channel can be judged.
 
-use attest_core::{Channel, Freshness};
+use attest_core::verdict::id;
+use attest_core::{Cause, Channel, Freshness, Outcome, Verdict};
 
-use super::Conclusion;
 use super::endpoint::supply_collateral;
+use super::{Conclusion, print};
 use crate::cli::ReportArgs;
 use crate::failure::Failure;
 use crate::inputs::{self, Judge};
 use crate::judged::Judged;
+use crate::render::Form;
 
 pub async fn run(args: ReportArgs) -> Result<u8, Failure> {
     let mut judge = Judge::from_args(&args.judge)?;
@@ -26,12 +28,23 @@ pub async fn run(args: ReportArgs) -> Result<u8, Failure> {
         policy: judge.policy_origin,
         subject: &subject,
     };
-    Ok(Conclusion {
+    let hint = freshness == Freshness::Unchallenged && binds_something_else(verdict);
+    let code = Conclusion {
         judged,
         form: args.output.form(),
         draft_policy: args.print_policy,
     }
-    .show())
+    .show();
+    if hint && matches!(args.output.form(), Form::Person(_)) {
+        print("\nIf the report was asked for with a nonce, give it with --nonce.\n");
+    }
+    Ok(code)
+}
+
+fn binds_something_else(verdict: &Verdict) -> bool {
+    verdict
+        .check(id::BINDING_REPORT_DATA)
+        .is_some_and(|check| check.outcome == Outcome::Fail(Cause::ReportData))
 }
 
 pub fn freshness(nonce: Option<&str>) -> Result<Freshness, Failure> {

@@ -92,3 +92,42 @@ pub fn short_digest(digest: &str) -> String {
         None => shorten(digest),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attest_core::{Appraiser, AttestationPolicy, Roots, UnixTime};
+
+    fn text(paint: Paint) -> String {
+        let policy =
+            AttestationPolicy::parse("name = \"t\"\n[tdx]\nmeasurements = \"any\"\n").unwrap();
+        let appraiser = Appraiser {
+            roots: &Roots::vendor(),
+            policy: &policy,
+            collateral: None,
+            now: UnixTime::from_secs(0),
+        };
+        let verdict = appraiser.quote(b"no quote");
+        let judged = Judged {
+            verdict: &verdict,
+            policy: PolicyOrigin::Given,
+            subject: "a\x1b[2J",
+        };
+        verdict_text(&judged, Detail::EveryCheck, paint)
+    }
+
+    #[test]
+    fn colours_add_nothing_but_colours() {
+        let mut coloured = text(Paint::Colour);
+        for code in ["0", "1", "2", "31", "32", "33"] {
+            coloured = coloured.replace(&format!("\x1b[{code}m"), "");
+        }
+        let plain = text(Paint::Plain);
+        assert_eq!(coloured, plain);
+        assert!(
+            !plain.contains('\x1b'),
+            "what was judged cannot draw on the terminal"
+        );
+        assert!(plain.starts_with("MALFORMED  a\\u{1b}[2J\n"), "{plain}");
+    }
+}
