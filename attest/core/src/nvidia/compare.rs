@@ -33,8 +33,8 @@ pub enum CompareError {
     /// A manifest speaks for a measurement that the device did not make.
     #[error("the device has no measurement for index {0}")]
     Missing(u8),
-    /// No manifest value is active, so nothing would be compared.
-    #[error("the manifest has no active value")]
+    /// No value of a manifest is active, or there is no manifest: nothing would be compared.
+    #[error("a manifest has no active value")]
     NothingActive,
     /// These values differ.
     #[error("measurements differ at {0:?}")]
@@ -57,6 +57,9 @@ pub fn compare(
 ) -> Result<Comparison, CompareError> {
     for (kind, rim) in manifests {
         check_version(evidence, *kind, rim)?;
+        if !rim.values().iter().any(|value| value.active) {
+            return Err(CompareError::NothingActive);
+        }
     }
     check_overlap(manifests)?;
     let nvdec0_off = evidence.opaque().switched_on(OpaqueField::Nvdec0Status) == Some(false);

@@ -10,8 +10,9 @@
 use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use x509_parser::pem::Pem;
 
-use super::{Architecture, OpaqueField, SpdmEvidence};
+use super::{Architecture, DeviceId, OpaqueField, SpdmEvidence};
 use crate::digest::Sha256Digest;
+use crate::encoding::parse_hex;
 use crate::time::UnixTime;
 use crate::x509::{Certificate, IssuerKey, SignedObjectError, X509Error};
 
@@ -101,6 +102,7 @@ pub struct VerifiedDevice {
     public_key: Vec<u8>,
     firmware_id: Option<[u8; SHA384_LEN]>,
     serial_number: String,
+    device_id: Option<DeviceId>,
     valid_until: UnixTime,
 }
 
@@ -118,6 +120,12 @@ impl VerifiedDevice {
     /// The serial number attribute of the leaf's subject.
     pub fn serial_number(&self) -> &str {
         &self.serial_number
+    }
+
+    /// The number by which the other devices of a node name this one: the end of the serial number
+    /// attribute of the chip's own certificate, second of the chain.
+    pub fn device_id(&self) -> Option<DeviceId> {
+        self.device_id
     }
 
     /// The earliest end of the chain.
@@ -167,7 +175,8 @@ pub fn verify_device_chain(
     let (Some(leaf), Some(leaf_der)) = (chain.first(), ders.first()) else {
         return Err(DeviceChainError::Length(0));
     };
-    device(leaf, leaf_der, valid_until).ok_or(DeviceChainError::UnknownDevice)
+    let device_id = chain.get(1).and_then(chip_number);
+    device(leaf, leaf_der, device_id, valid_until).ok_or(DeviceChainError::UnknownDevice)
 }
 
 /// Checks that `device` signed the whole of `evidence`, request included.
@@ -203,6 +212,7 @@ pub fn check_firmware_id(
 fn device(
     leaf: &Certificate<'_>,
     leaf_der: &[u8],
+    device_id: Option<DeviceId>,
     valid_until: UnixTime,
 ) -> Option<VerifiedDevice> {
     let IssuerKey::P384(public_key) = leaf.key()? else {
@@ -215,20 +225,32 @@ fn device(
         "LS_10" => Architecture::Ls10,
         _ => return None,
     };
-    let serial_number = leaf
-        .x509
-        .subject()
-        .iter_by_oid(&x509_parser::oid_registry::OID_X509_SERIALNUMBER)
-        .next()
-        .and_then(|serial| serial.as_str().ok())?;
+    let serial_number = serial_attribute(leaf)?;
     Some(VerifiedDevice {
         architecture,
         fingerprint: Sha256Digest::of(leaf_der),
         public_key: public_key.to_vec(),
         firmware_id: firmware_id(leaf),
         serial_number: serial_number.to_owned(),
+        device_id,
         valid_until,
     })
+}
+
+fn serial_attribute<'a>(certificate: &'a Certificate<'_>) -> Option<&'a str> {
+    certificate
+        .x509
+        .subject()
+        .iter_by_oid(&x509_parser::oid_registry::OID_X509_SERIALNUMBER)
+        .next()
+        .and_then(|serial| serial.as_str().ok())
+}
+
+/// A chip's certificate writes a byte for the kind of chip and then its number.
+fn chip_number(chip: &Certificate<'_>) -> Option<DeviceId> {
+    let serial = serial_attribute(chip)?.to_ascii_lowercase();
+    let [_kind, number @ ..] = parse_hex::<9>(&serial).ok()?;
+    Some(number)
 }
 
 /// The one SHA-384 firmware digest of the leaf that is not all zero.

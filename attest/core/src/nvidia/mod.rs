@@ -23,6 +23,6 @@ pub use device::{
     verify_device_chain, verify_report_signature,
 };
 pub use ocsp::{MAX_OCSP_LEN, OcspError, OcspFreshness, OcspGood, check_ocsp};
-pub use opaque::{FeatureFlag, Opaque, OpaqueField};
+pub use opaque::{DeviceId, FeatureFlag, Opaque, OpaqueField};
 pub use rim::{Rim, RimError, RimKind, VerifiedRim};
 pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError};

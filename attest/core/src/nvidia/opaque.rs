@@ -61,6 +61,12 @@ impl FeatureFlag {
 const OFF: u8 = 0x55;
 const ON: u8 = 0xAA;
 const PDI_LEN: usize = 8;
+/// As many GPUs as one switch has at its ports, and the ports it has.
+const MAX_GPUS: usize = 8;
+const GPU_PDI_LEN: usize = MAX_GPUS * PDI_LEN + 64;
+
+/// A device's own number, by which devices name each other.
+pub type DeviceId = [u8; PDI_LEN];
 
 /// The fields of one response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,17 +135,38 @@ impl Opaque {
         })
     }
 
-    /// The device ids in a field, without the zeros of unused ports. `None` if the field is absent
-    /// or not whole ids.
-    pub fn device_ids(&self, field: OpaqueField) -> Option<Vec<[u8; PDI_LEN]>> {
-        let (ids, rest) = self.get(field)?.as_chunks::<PDI_LEN>();
-        rest.is_empty().then(|| {
-            ids.iter()
-                .filter(|id| **id != [0; PDI_LEN])
-                .copied()
-                .collect()
-        })
+    /// The id of the switch that made the response, as its certificate names it. `None` where the
+    /// field is absent or lists other devices, as a GPU's does.
+    pub fn own_switch_id(&self) -> Option<DeviceId> {
+        self.get(OpaqueField::SwitchPdi)?.try_into().ok()
     }
+
+    /// The switches at a GPU's ports, once per port in use, as their certificates name them: GPUs
+    /// write them with the bytes the other way round. `None` if the field is absent or not whole ids.
+    pub fn switch_ids(&self) -> Option<Vec<DeviceId>> {
+        let (ids, rest) = self.get(OpaqueField::SwitchPdi)?.as_chunks::<PDI_LEN>();
+        let turned = |mut id: DeviceId| {
+            id.reverse();
+            id
+        };
+        rest.is_empty()
+            .then(|| in_use(ids).map(|id| turned(*id)).collect())
+    }
+
+    /// The GPUs at a switch's ports, as their certificates name them. The field holds eight ids,
+    /// then for each port the place of its GPU among them. `None` if the field is absent or has
+    /// another length.
+    pub fn gpu_ids(&self) -> Option<Vec<DeviceId>> {
+        let field: &[u8; GPU_PDI_LEN] = self.get(OpaqueField::GpuPdi)?.try_into().ok()?;
+        let (ids, _ports) = field.split_at(MAX_GPUS * PDI_LEN);
+        Some(in_use(ids.as_chunks::<PDI_LEN>().0).copied().collect())
+    }
+}
+
+/// The ids that name a device: unused places are all zeros or all ones.
+fn in_use(ids: &[DeviceId]) -> impl Iterator<Item = &DeviceId> {
+    ids.iter()
+        .filter(|id| ![[0; PDI_LEN], [0xFF; PDI_LEN]].contains(id))
 }
 
 #[cfg(test)]
@@ -167,5 +194,29 @@ mod tests {
     fn neither_on_nor_off_is_not_off() {
         let opaque = Opaque::parse(&[21, 0, 1, 0, 0x54]).unwrap();
         assert_eq!(opaque.switched_on(OpaqueField::ProtectedPcieStatus), None);
+    }
+
+    #[test]
+    fn a_gpu_names_its_switches_turned_round_and_a_switch_names_itself_as_it_is() {
+        let id = [1, 2, 3, 4, 5, 6, 7, 8];
+        let own = Opaque::parse(&[&[22, 0, 8, 0][..], &id].concat()).unwrap();
+        assert_eq!(own.own_switch_id(), Some(id));
+        let ports = [[8, 7, 6, 5, 4, 3, 2, 1], [0; 8], [0xFF; 8], [9; 8]].concat();
+        let gpu = Opaque::parse(&[&[22, 0, 32, 0][..], &ports].concat()).unwrap();
+        assert_eq!(gpu.switch_ids(), Some(vec![id, [9; 8]]));
+        assert_eq!(gpu.own_switch_id(), None);
+        let cut = Opaque::parse(&[&[22, 0, 31, 0][..], &ports[..31]].concat()).unwrap();
+        assert_eq!(cut.switch_ids(), None);
+    }
+
+    #[test]
+    fn the_ports_of_a_switch_are_not_taken_for_gpus() {
+        let mut field = [[5; 8], [6; 8]].concat();
+        field.resize(64, 0);
+        field.extend([0, 0, 1, 1].repeat(16));
+        let switch = Opaque::parse(&[&[26, 0, 128, 0][..], &field].concat()).unwrap();
+        assert_eq!(switch.gpu_ids(), Some(vec![[5; 8], [6; 8]]));
+        let short = Opaque::parse(&[&[26, 0, 64, 0][..], &field[..64]].concat()).unwrap();
+        assert_eq!(short.gpu_ids(), None);
     }
 }

@@ -184,6 +184,10 @@ pub fn check_revocation(
     let Ok(([], list)) = CertificateRevocationList::from_der(list) else {
         return Err(RevocationError::Format);
     };
+    // RFC 5280 §5.1.1.2: the algorithm inside the signed part is the one outside it.
+    if list.tbs_cert_list.signature != list.signature_algorithm {
+        return Err(RevocationError::Format);
+    }
     if list.issuer().as_raw() != ark.x509.subject().as_raw() {
         return Err(RevocationError::Signature(SignedObjectError::Issuer));
     }
