@@ -232,3 +232,97 @@ fn candidate(
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SystemClock;
+    use crate::channel::PlainError;
+    use crate::config::{BaseUrl, Timeouts};
+    use std::time::Duration;
+
+    fn name(text: &str) -> Name {
+        Name::from_operator(text).expect("a name")
+    }
+
+    fn model(confidential: bool, url: &str) -> Model {
+        let upstream = Upstream {
+            name: name("up"),
+            url: BaseUrl::parse(url).expect("a URL"),
+            model: None,
+            api_key: None,
+        };
+        Model {
+            id: name("m"),
+            aliases: Vec::new(),
+            confidential,
+            attestation: None,
+            upstreams: vec![Arc::new(upstream)],
+        }
+    }
+
+    fn timeouts() -> Timeouts {
+        let second = Duration::from_secs(1);
+        Timeouts {
+            connect: second,
+            report: second,
+            first_byte: second,
+            idle: second,
+            client_header: second,
+            client_body: second,
+            pool_idle: second,
+        }
+    }
+
+    async fn built(serving: Serving, model: &Model) -> Result<Route, RouteError> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("sealgate-route-{}-{number}", std::process::id()));
+        let ledger = Ledger::open(&directory, Duration::from_secs(1))
+            .await
+            .expect("a ledger");
+        let (timeouts, clock) = (timeouts(), Arc::new(SystemClock));
+        let mut builder = Builder::new(&timeouts, Arc::new(ledger), Arc::default(), clock);
+        let built = route(model, serving, &mut builder);
+        let _ = std::fs::remove_dir_all(directory);
+        built
+    }
+
+    #[tokio::test]
+    async fn a_flagged_model_without_a_way_to_judge_its_upstreams_is_refused() {
+        for url in ["https://a.example", "http://127.0.0.1:1"] {
+            let refused = built(Serving::Aggregator, &model(true, url)).await.err();
+            assert_eq!(
+                refused,
+                Some(RouteError::NoAttestation { model: name("m") }),
+                "{url}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_direct_service_has_engines_on_this_machine_only() {
+        for confidential in [true, false] {
+            let here = built(Serving::Direct, &model(confidential, "http://127.0.0.1:1")).await;
+            let here = here.map(|route| matches!(route.candidates[..], [Candidate::Local(_)]));
+            assert_eq!(here, Ok(true));
+            let elsewhere =
+                built(Serving::Direct, &model(confidential, "http://192.0.2.1:1")).await;
+            let source = BuildError::Plain(PlainError::NotLocal);
+            let refused = RouteError::Upstream {
+                model: name("m"),
+                upstream: name("up"),
+                source,
+            };
+            assert_eq!(elsewhere.err(), Some(refused));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_nobody_flagged_gets_an_upstream_that_claims_nothing() {
+        let route = built(Serving::Aggregator, &model(false, "http://192.0.2.1:1")).await;
+        let route = route.map(|route| matches!(route.candidates[..], [Candidate::Plain(_)]));
+        assert_eq!(route, Ok(true));
+    }
+}
