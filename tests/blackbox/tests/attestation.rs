@@ -6,8 +6,12 @@ use anyhow::Result;
 use attest_core::{Decision, Freshness, Nonce};
 use blackbox::asking::{CHAT, PATIENCE, chat, error};
 use blackbox::identity;
-use blackbox::world::{Alone, MODEL, World, appraise, judge};
+use blackbox::world::{
+    Alone, MODEL, World, appraise, gateway_trusting, judge, start, trusting_directory,
+};
 use testkit::client::{Connection, TlsClient};
+use testkit::config::Model;
+use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::relay::Relay;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -185,5 +189,26 @@ async fn every_answer_names_the_protocol_and_the_keyset() -> Result<()> {
         answer.bytes().await?;
     }
     assert_eq!(keysets.len(), 1, "{keysets:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_a_tee_serves_plain_models_and_publishes_no_report() -> Result<()> {
+    let directory = trusting_directory("no-tee")?;
+    let engine = Engine::start().await?;
+    let plain = Model::plain("plain", engine.base_url()).known_upstream_as(CHAT_MODEL);
+    let mut config = gateway_trusting(&directory, "enclave")?.serving(plain);
+    config.tee = "none";
+    let gateway = start(&directory, "gateway", config).await?;
+    let key = gateway.create_key("tests").await?;
+    let mut connection = gateway.connect().await?;
+    let answer = connection
+        .post(&key, CHAT, &chat("plain", "nothing to hide"))
+        .await?;
+    assert_eq!(answer.status, 200);
+    answer.bytes().await?;
+    let path = format!("/v1/aci/attestation?nonce={}", "ab".repeat(32));
+    let none = error(connection.get(&path).await?).await?;
+    assert_eq!((none.status, none.kind.as_str()), (404, "not_found"));
     Ok(())
 }

@@ -127,7 +127,7 @@ async fn an_engines_errors_are_mapped_and_its_words_dropped() -> Result<()> {
         ("fail-401", 502),
         ("fail-429", 429),
         ("fail-500", 502),
-        ("fail-503", 502),
+        ("fail-503", 503),
         ("garbage", 502),
     ] {
         let answer = connection

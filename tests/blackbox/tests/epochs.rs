@@ -89,7 +89,8 @@ async fn a_session_of_the_old_epoch_cannot_be_resumed() -> Result<()> {
     // Tickets arrive with the first application data.
     keyset_of(&mut first).await?;
     let second = client.connect(world.enclave.address()).await?;
-    let resumable = second.was_resumed();
+    assert!(second.was_resumed(), "within an epoch sessions are resumed");
+    assert!(!client.would_send_early_data(), "a replayable prompt");
     let key = first.spki_sha256();
 
     world.enclave.reload().await?;
@@ -97,10 +98,8 @@ async fn a_session_of_the_old_epoch_cannot_be_resumed() -> Result<()> {
     assert!(!third.was_resumed(), "a ticket crossed into another epoch");
     assert_ne!(third.spki_sha256(), key);
     keyset_of(&mut third).await?;
-    if resumable {
-        let fourth = client.connect(world.enclave.address()).await?;
-        assert!(fourth.was_resumed(), "the new epoch's own tickets are good");
-    }
+    let fourth = client.connect(world.enclave.address()).await?;
+    assert!(fourth.was_resumed(), "the new epoch's own tickets are good");
     Ok(())
 }
 
@@ -242,5 +241,16 @@ async fn an_epoch_ends_by_itself_when_its_time_is_over() -> Result<()> {
         async || matches!(world.enclave.connect().await, Ok(new) if new.spki_sha256() != key),
     )
     .await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_older_than_tls_1_3_is_spoken() -> Result<()> {
+    let world = alone("tls12").await?;
+    let refused = TlsClient::of_yesterday()
+        .connect(world.enclave.address())
+        .await;
+    let refused = format!("{:#}", refused.err().context("TLS 1.2 was spoken")?);
+    assert!(refused.contains("ProtocolVersion"), "{refused}");
     Ok(())
 }

@@ -118,3 +118,42 @@ async fn a_receipt_outlives_the_epoch_that_signed_it() -> Result<()> {
     );
     Ok(())
 }
+
+/// One completion, its receipt and the receipt's id.
+async fn ask(connection: &mut Connection, key: &str) -> Result<(String, Receipt)> {
+    let answer = connection.post(key, CHAT, &chat(MODEL, "one more")).await?;
+    assert_eq!(answer.status, 200);
+    let id = answer
+        .header("x-receipt-id")
+        .context("no receipt id")?
+        .to_owned();
+    answer.bytes().await?;
+    let stored = Receipt::parse(&receipt(connection, key, &id).await?)?;
+    Ok((id, stored))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_receipts_survive_a_restart_and_epochs_go_on_counting() -> Result<()> {
+    let mut world = World::new("restart").await?;
+    let mut connection = world.gateway.connect().await?;
+    let peer = trusted_gateway(&mut connection).await?;
+    let epoch = |receipt: &Receipt| {
+        receipt.body().events.iter().find_map(|event| match event {
+            Event::PolicyApplied { epoch, .. } => Some(*epoch),
+            _ => None,
+        })
+    };
+    let (id, before) = ask(&mut connection, &world.key).await?;
+    world.gateway.restart().await?;
+    let mut connection = world.gateway.connect().await?;
+    let again = Receipt::parse(&receipt(&mut connection, &world.key, &id).await?)?;
+    again.verify(peer.keyset())?;
+    let (_, after) = ask(&mut connection, &world.key).await?;
+    assert!(
+        epoch(&after) > epoch(&before),
+        "{:?} after {:?}",
+        epoch(&after),
+        epoch(&before)
+    );
+    Ok(())
+}

@@ -176,3 +176,35 @@ async fn a_caller_that_pins_a_session_is_served_by_that_session_or_not_at_all() 
     assert_eq!(world.engine.stats().prompts, prompts);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_upstream_serves_when_the_first_cannot_be_verified() -> Result<()> {
+    let directory = trusting_directory("failover")?;
+    let (impostors_engine, engine) = (Engine::start().await?, Engine::start().await?);
+    let mut upstreams = Vec::new();
+    for (image, engine) in [("other", &impostors_engine), ("enclave", &engine)] {
+        let config = Config::direct(free_address()?).serving(engine_model(engine, MODEL));
+        let service = start(&directory, image, config).await?;
+        let key = directory.write(
+            &format!("{image}.key"),
+            service.create_key("gateway").await?,
+        )?;
+        let model = Model::confidential(MODEL, service.url()).with_key_from(&key);
+        upstreams.push((service, model));
+    }
+    let [(_impostor, first), (_enclave, second)] = upstreams.try_into().ok().context("two")?;
+    let config = gateway_trusting(&directory, "enclave")?.serving(first.or_else(second));
+    let gateway = start(&directory, "gateway", config).await?;
+    let key = gateway.create_key("tests").await?;
+    let mut connection = gateway.connect().await?;
+    let answer = connection
+        .post(&key, CHAT, &chat(MODEL, "whoever can be trusted"))
+        .await?;
+    assert_eq!(answer.status, 200);
+    answer.bytes().await?;
+    assert_eq!(
+        (impostors_engine.stats().prompts, engine.stats().prompts),
+        (0, 1)
+    );
+    Ok(())
+}

@@ -12,7 +12,7 @@ use testkit::config::Model;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CANARY: &str = "canary-7c1f9a-prompt";
-/// What an engine answers holds the canary too, in pieces; this is one word of it.
+/// Models that fail, each in its own way.
 const PATHS: [&str; 5] = [
     "fail-400",
     "fail-429",
@@ -36,7 +36,7 @@ async fn no_log_metric_row_or_receipt_holds_a_prompt() -> Result<()> {
     let world = World::with(
         "secrecy",
         |config| {
-            let url = config.models[0].url.clone();
+            let url = config.models[0].url().to_owned();
             upstream_models(config, &url, None)
         },
         |config, enclave, key| {

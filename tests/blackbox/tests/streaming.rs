@@ -84,7 +84,7 @@ async fn event_streams_arrive_byte_for_byte() -> Result<()> {
     let world = World::with(
         "byte-exact",
         |config| {
-            let url = config.models[0].url.clone();
+            let url = config.models[0].url().to_owned();
             config.serving(Model::confidential("scripted", url))
         },
         |config, enclave, key| {
@@ -151,7 +151,7 @@ async fn a_client_that_hangs_up_before_the_answer_cancels_the_engine() -> Result
     let world = World::with(
         "early-hang-up",
         |config| {
-            let url = config.models[0].url.clone();
+            let url = config.models[0].url().to_owned();
             config.serving(Model::confidential("hang", url))
         },
         |config, enclave, key| {
@@ -180,7 +180,7 @@ async fn an_engine_that_breaks_off_is_not_made_to_look_finished() -> Result<()> 
     let world = World::with(
         "break-off",
         |config| {
-            let url = config.models[0].url.clone();
+            let url = config.models[0].url().to_owned();
             config.serving(Model::confidential("reset-mid-stream", url))
         },
         |config, enclave, key| {

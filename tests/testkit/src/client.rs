@@ -17,7 +17,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, HandshakeKind, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -28,6 +31,9 @@ use tokio_rustls::client::TlsStream;
 /// Connects with TLS 1.3, remembering sessions as browsers and SDKs do.
 #[derive(Clone)]
 pub struct TlsClient(TlsConnector);
+
+/// The name that every test server goes by.
+const NAME: &str = "localhost";
 
 impl TlsClient {
     /// Takes whatever certificate the server shows, provided that it holds the key.
@@ -59,11 +65,31 @@ impl TlsClient {
         Ok(Self(connector(verifier, provider)))
     }
 
+    /// Speaks TLS 1.2 and nothing newer.
+    pub fn of_yesterday() -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = AnyCertificate {
+            provider: provider.clone(),
+            pinned: None,
+        };
+        Self(connector_of(
+            &rustls::version::TLS12,
+            Arc::new(verifier),
+            provider,
+        ))
+    }
+
+    /// Whether a session that is remembered allows sending before the handshake is over (0-RTT).
+    pub fn would_send_early_data(&self) -> bool {
+        rustls::ClientConnection::new(self.0.config().clone(), server_name())
+            .is_ok_and(|mut connection| connection.early_data().is_some())
+    }
+
     /// A TLS connection on which the test writes its own bytes.
     pub async fn raw(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(address).await.context("connect")?;
         tcp.set_nodelay(true)?;
-        let name = ServerName::try_from("localhost").expect("a valid name");
+        let name = server_name();
         self.0.connect(name, tcp).await.context("TLS handshake")
     }
 
@@ -79,6 +105,10 @@ impl TlsClient {
     }
 }
 
+pub(crate) fn server_name() -> ServerName<'static> {
+    ServerName::try_from(NAME).expect("a valid name")
+}
+
 pub(crate) fn observing_connector() -> TlsConnector {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = AnyCertificate {
@@ -89,13 +119,22 @@ pub(crate) fn observing_connector() -> TlsConnector {
 }
 
 fn connector(verifier: Arc<dyn ServerCertVerifier>, provider: Arc<CryptoProvider>) -> TlsConnector {
+    connector_of(&rustls::version::TLS13, verifier, provider)
+}
+
+fn connector_of(
+    version: &'static SupportedProtocolVersion,
+    verifier: Arc<dyn ServerCertVerifier>,
+    provider: Arc<CryptoProvider>,
+) -> TlsConnector {
     let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("ring speaks TLS 1.3")
+        .with_protocol_versions(&[version])
+        .expect("ring speaks it")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(64);
+    config.enable_early_data = true;
     TlsConnector::from(Arc::new(config))
 }
 

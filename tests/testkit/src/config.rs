@@ -3,15 +3,23 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// One `[[model]]` with one upstream.
+/// One `[[model]]`.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub id: String,
     pub aliases: Vec<String>,
     pub confidential: bool,
-    /// The upstream's base URL.
+    /// In order of preference.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// One `[[model.upstream]]`.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The base URL.
     pub url: String,
-    pub upstream_model: String,
+    /// What the upstream calls the model.
+    pub model: String,
     /// The file with the credential that the upstream asks for.
     pub api_key_file: Option<PathBuf>,
 }
@@ -23,9 +31,11 @@ impl Model {
             id: id.to_owned(),
             aliases: Vec::new(),
             confidential: true,
-            url: url.into(),
-            upstream_model: id.to_owned(),
-            api_key_file: None,
+            upstreams: vec![Upstream {
+                url: url.into(),
+                model: id.to_owned(),
+                api_key_file: None,
+            }],
         }
     }
 
@@ -39,7 +49,9 @@ impl Model {
 
     #[must_use]
     pub fn known_upstream_as(mut self, name: &str) -> Self {
-        self.upstream_model = name.to_owned();
+        for upstream in &mut self.upstreams {
+            upstream.model = name.to_owned();
+        }
         self
     }
 
@@ -51,8 +63,22 @@ impl Model {
 
     #[must_use]
     pub fn with_key_from(mut self, file: &Path) -> Self {
-        self.api_key_file = Some(file.to_owned());
+        for upstream in &mut self.upstreams {
+            upstream.api_key_file = Some(file.to_owned());
+        }
         self
+    }
+
+    /// Falls back to the upstreams of `other` when those before cannot serve.
+    #[must_use]
+    pub fn or_else(mut self, other: Self) -> Self {
+        self.upstreams.extend(other.upstreams);
+        self
+    }
+
+    /// Where its first upstream is.
+    pub fn url(&self) -> &str {
+        &self.upstreams[0].url
     }
 
     fn write(&self, index: usize, attestation: Option<&str>) -> String {
@@ -64,15 +90,17 @@ impl Model {
         if let Some(name) = attestation.filter(|_| self.confidential) {
             text.push_str(&format!("attestation = {name:?}\n"));
         }
-        text.push_str(&format!(
-            "[[model.upstream]]\nname = \"upstream-{index}\"\nurl = {:?}\nmodel = {:?}\n",
-            self.url, self.upstream_model
-        ));
-        if let Some(file) = &self.api_key_file {
+        for (place, upstream) in self.upstreams.iter().enumerate() {
             text.push_str(&format!(
-                "api_key_file = {:?}\n",
-                file.display().to_string()
+                "[[model.upstream]]\nname = \"upstream-{index}-{place}\"\nurl = {:?}\nmodel = {:?}\n",
+                upstream.url, upstream.model
             ));
+            if let Some(file) = &upstream.api_key_file {
+                text.push_str(&format!(
+                    "api_key_file = {:?}\n",
+                    file.display().to_string()
+                ));
+            }
         }
         text
     }

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use rcgen::generate_simple_self_signed;
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::pki_types::PrivateKeyDer;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::client::observing_connector;
+use crate::client::{observing_connector, server_name};
 
 /// A running relay; it stops when this is dropped.
 pub struct Relay {
@@ -85,7 +85,8 @@ async fn relay(
 ) -> Result<(u64, u64)> {
     let mut client = acceptor.accept(client).await?;
     let upstream = TcpStream::connect(upstream).await?;
-    let name = ServerName::try_from("localhost").expect("a valid name");
-    let mut upstream = observing_connector().connect(name, upstream).await?;
+    let mut upstream = observing_connector()
+        .connect(server_name(), upstream)
+        .await?;
     Ok(copy_bidirectional(&mut client, &mut upstream).await?)
 }

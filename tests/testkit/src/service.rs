@@ -69,9 +69,7 @@ impl Service {
         let program = sibling("sealgate-soft")?;
         std::fs::create_dir_all(directory)?;
         std::fs::write(directory.join("sealgate.toml"), config)?;
-        let mut arguments = identity.arguments();
-        arguments.extend(["serve", "--config", "sealgate.toml"].map(OsString::from));
-        let process = Process::start(&program, arguments, directory)?;
+        let process = spawn(&program, &identity, directory)?;
         let mut service = Self {
             program,
             identity,
@@ -81,6 +79,14 @@ impl Service {
         };
         service.wait_until_ready().await?;
         Ok(service)
+    }
+
+    /// Ends the process as an operator would and starts it anew on the same state.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.signal("TERM")?;
+        self.process.ended().await?;
+        self.process = spawn(&self.program, &self.identity, &self.directory)?;
+        self.wait_until_ready().await
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -190,6 +196,12 @@ impl Service {
         }
         Ok(())
     }
+}
+
+fn spawn(program: &Path, identity: &Identity, directory: &Path) -> Result<Process> {
+    let mut arguments = identity.arguments();
+    arguments.extend(["serve", "--config", "sealgate.toml"].map(OsString::from));
+    Process::start(program, arguments, directory)
 }
 
 /// A loopback address that nothing listens on.

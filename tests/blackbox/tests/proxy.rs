@@ -1,0 +1,97 @@
+//! `sealgate-verify proxy`: verifies before it sends, notices a change, and refuses what is not it.
+
+use anyhow::{Context, Result};
+use blackbox::World;
+use blackbox::asking::{CHAT, chat, error, streamed};
+use blackbox::world::{MODEL, proxy};
+use serde_json::Value;
+use testkit::client::Connection;
+use testkit::process::{Process, run, sibling};
+use testkit::relay::Relay;
+use testkit::service::free_address;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_answers_like_the_service_and_keeps_verified_receipts() -> Result<()> {
+    let world = World::new("proxied").await?;
+    let (_running, address) = world
+        .proxy(&["--require-receipt", "--keep-receipts", "kept"])
+        .await?;
+    let mut connection = Connection::plain(address).await?;
+    for request in [chat(MODEL, "whole"), streamed(MODEL, "in pieces")] {
+        let answer = connection.post(&world.key, CHAT, &request).await?;
+        assert_eq!(answer.status, 200);
+        assert!(!answer.bytes().await?.is_empty());
+    }
+    let refused = error(connection.post("sk-wrong", CHAT, &chat(MODEL, "x")).await?).await?;
+    assert_eq!(refused.status, 401);
+    let kept = std::fs::read_dir(world.directory.path().join("kept"))?.count();
+    assert!(kept >= 2, "{kept} kept");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_verifies_the_new_epoch_and_carries_on() -> Result<()> {
+    let world = World::new("proxy-epochs").await?;
+    let (_running, address) = world.proxy(&[]).await?;
+    let mut connection = Connection::plain(address).await?;
+    for _ in 0..3 {
+        let answer = connection
+            .post(&world.key, CHAT, &chat(MODEL, "still you?"))
+            .await?;
+        assert_eq!(answer.status, 200);
+        answer.bytes().await?;
+        world.gateway.reload().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_not_start_before_a_relay_and_says_why() -> Result<()> {
+    let world = World::new("proxy-relay").await?;
+    let relay = Relay::start(world.gateway.address()).await?;
+    let listen = free_address()?.to_string();
+    let upstream = format!("https://{}", relay.address());
+    let arguments = [
+        "proxy",
+        "--listen",
+        &listen,
+        "--upstream",
+        &upstream,
+        "--policy",
+        "gateway-policy.toml",
+        "--roots",
+        "roots",
+    ];
+    let output = run(
+        &sibling("sealgate-verify")?,
+        arguments,
+        world.directory.path(),
+    )
+    .await?;
+    assert_eq!(output.status.code(), Some(10));
+    let said = [output.stdout, output.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("channel.spki"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_wait_it_refuses_every_request_before_a_relay_and_sends_nothing() -> Result<()> {
+    let world = World::new("proxy-waits").await?;
+    let relay = Relay::start(world.gateway.address()).await?;
+    let upstream = format!("https://{}", relay.address());
+    let (running, address): (Process, _) =
+        proxy(world.directory.path(), &upstream, &["--wait"]).await?;
+    let mut connection = Connection::plain(address).await?;
+    let answer = connection
+        .post(&world.key, CHAT, &chat(MODEL, "is this safe?"))
+        .await?;
+    let status = answer.status.as_u16();
+    let body: Value = answer.json().await?;
+    assert!((500..600).contains(&status), "{status} {body}");
+    body["error"]["message"]
+        .as_str()
+        .context("not OpenAI's shape")?;
+    assert_eq!(world.engine.stats().prompts, 0);
+    drop(running);
+    Ok(())
+}
