@@ -1,0 +1,118 @@
+//! Connections whose reader keeps no old bytes while idle.
+//!
+//! A TLS session and an HTTP/1 connection each read into a buffer that lives as long as the
+//! connection. Bytes that were read and consumed stay in it until later ones overwrite them. The
+//! reader passes the unused part of its buffer down with every read; this wrapper, put both under
+//! and over TLS, fills that part with zeros when there is nothing to read, at the end of the stream
+//! and after an error. A connection that waits for its next request has just been scrubbed.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A connection that scrubs its reader's buffer when it goes idle.
+#[derive(Debug)]
+pub struct Scrubbed<Io> {
+    io: Io,
+}
+
+impl<Io> Scrubbed<Io> {
+    /// Wraps a connection.
+    pub const fn new(io: Io) -> Self {
+        Self { io }
+    }
+
+    /// The connection inside.
+    pub const fn get_ref(&self) -> &Io {
+        &self.io
+    }
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for Scrubbed<Io> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        let got_bytes = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() > before;
+        if !got_bytes {
+            buffer.initialize_unfilled().fill(0);
+        }
+        ready!(read)?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<Io: AsyncWrite + Unpin> AsyncWrite for Scrubbed<Io> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::AsyncWriteExt;
+
+    async fn read_once(io: &mut (impl AsyncRead + Unpin), buffer: &mut ReadBuf<'_>) -> bool {
+        poll_fn(|context| Poll::Ready(Pin::new(&mut *io).poll_read(context, buffer).is_ready()))
+            .await
+    }
+
+    #[tokio::test]
+    async fn an_idle_read_leaves_zeros_behind_what_was_read() {
+        let (mut there, here) = tokio::io::duplex(64);
+        let mut here = Scrubbed::new(here);
+        let mut storage = [0xA5; 32];
+        let mut buffer = ReadBuf::new(&mut storage);
+        there.write_all(b"prompt").await.unwrap();
+        assert!(read_once(&mut here, &mut buffer).await);
+        assert_eq!(buffer.filled(), b"prompt");
+        assert!(
+            !read_once(&mut here, &mut buffer).await,
+            "nothing more to read"
+        );
+        assert_eq!(storage[..6], *b"prompt");
+        assert_eq!(storage[6..], [0; 26]);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_scrubs_as_well() {
+        let (there, here) = tokio::io::duplex(64);
+        let mut here = Scrubbed::new(here);
+        drop(there);
+        let mut storage = [0xA5; 8];
+        let mut buffer = ReadBuf::new(&mut storage);
+        assert!(read_once(&mut here, &mut buffer).await);
+        assert_eq!(storage, [0; 8]);
+    }
+}
