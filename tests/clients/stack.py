@@ -3,6 +3,8 @@
 Everything they write lies in one throwaway folder; every process ends with the `with` block.
 """
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -10,8 +12,6 @@ import ssl
 import subprocess
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -75,12 +75,12 @@ class Stack:
 
         self.spawn("engine", [program("demo-engine"), f"127.0.0.1:{engine}"], engine)
 
-        self.write_trust()
         enclave_file = self.configure("enclave", "direct", enclave, lambda model: f'''
             url = "http://127.0.0.1:{engine}/v1"
             model = "{MODELS[model][0]}"''')
         (self.path / "enclave.key").write_text(self.create_key("enclave", enclave_file))
         self.serve("enclave", enclave_file, enclave)
+        self.write_trust("enclave", enclave)
 
         gateway_file = self.configure("gateway", "aggregator", gateway, lambda model: f'''
             url = "https://127.0.0.1:{enclave}"
@@ -88,9 +88,10 @@ class Stack:
             api_key_file = "enclave.key"''')
         self.api_key = self.create_key("gateway", gateway_file)
         self.serve("gateway", gateway_file, gateway)
+        trusted = self.write_trust("gateway", gateway)
 
         verify = [program("sealgate-verify")]
-        trust = ["--policy", str(self.path / "trust/policy.toml"), "--roots", str(self.path / "trust")]
+        trust = ["--policy", str(trusted / "policy.toml"), "--roots", str(trusted)]
         subprocess.run(
             verify + ["endpoint", f"https://localhost:{gateway}", *trust, "--save-cert", str(self.certificate)],
             check=True, stdout=subprocess.DEVNULL, timeout=60)
@@ -101,12 +102,30 @@ class Stack:
         """The gateway's own command line, on the software platform; what is measured there follows from the name."""
         return [program("sealgate-soft"), "--platform-seed", SEED, "--measurement", name, *arguments]
 
-    def write_trust(self):
-        """The software platform's roots, and a policy that wants its measurements."""
-        raise NotImplementedError
+    def write_trust(self, name, port):
+        """What `--roots` and `--policy` want, as an operator would get it: pinned to what the service shows now.
+
+        The root comes from the collateral beside the evidence. That would prove nothing about hardware; here there is
+        none, and what these suites are about begins after the verdict.
+        """
+        trust = self.path / f"{name}-trust"
+        trust.mkdir()
+        status, text = get(port, f"/v1/aci/attestation?collateral=1&nonce={'5a' * 32}")
+        if status != 200:
+            raise SystemExit(f"{name} gave no report: {text}")
+        collateral = json.loads(text)["attestation"]["evidence"]["collateral"]["tdx"]
+        end = "-----END CERTIFICATE-----"
+        chain = [part for part in collateral["pck_crl_issuer_chain"].split(end) if "BEGIN" in part]
+        (trust / "intel-root.pem").write_text(chain[-1].strip() + "\n" + end + "\n")
+        policy = subprocess.run(
+            [program("sealgate-verify"), "endpoint", f"https://localhost:{port}", "--roots", str(trust),
+             "--print-policy"],
+            capture_output=True, text=True, timeout=60)
+        (trust / "policy.toml").write_text(policy.stdout)
+        return trust
 
     def configure(self, name, mode, port, upstream):
-        attestation = '[attestation.enclave]\npolicy = "trust/policy.toml"\nroots = "trust"\n'
+        attestation = '[attestation.enclave]\npolicy = "enclave-trust/policy.toml"\nroots = "enclave-trust"\n'
         text = f'''
 [server]
 listen = "127.0.0.1:{port}"
@@ -118,7 +137,7 @@ mode = "{mode}"
 kind = "tdx"
 
 [limits]
-max_body = "{MAX_BODY}"
+max_body = "{MAX_BODY}B"
 ''' + (attestation if mode == "aggregator" else "")
         for model, (_, aliases) in MODELS.items():
             listed = ", ".join(f'"{alias}"' for alias in aliases)
@@ -137,7 +156,9 @@ name = "{'engine' if mode == 'direct' else 'enclave'}"
 
     def create_key(self, name, config):
         done = subprocess.run(self.soft(name, "keys", "create", str(config), "--tenant", "clients"),
-                              check=True, capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise SystemExit(f"{name} made no key: {done.stdout}{done.stderr}")
         return next(word for word in done.stdout.split() if word.startswith("sk-"))
 
     def serve(self, name, config, port):
@@ -175,13 +196,21 @@ def listens(port):
 
 
 def ready(port):
-    # Which certificate it is gets checked elsewhere; here it only has to be up.
+    try:
+        return get(port, "/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def get(port, path):
+    """Status and text from our own service, whatever certificate it shows: verifying is the programs' task."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
     try:
-        with opener.open(f"https://127.0.0.1:{port}/readyz", timeout=5) as response:
-            return response.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
