@@ -27,6 +27,7 @@ def environment(stack, base_url, trusted):
     clean |= {
         "BASE_URL": base_url,
         "API_KEY": stack.api_key,
+        "REFUSING_URL": stack.refusing_url,
         "ENGINE_STATS": stack.engine_stats,
         "MAX_BODY": str(MAX_BODY),
         "NO_PROXY": "127.0.0.1,localhost",

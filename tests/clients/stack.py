@@ -67,10 +67,11 @@ class Stack:
         self.folder.cleanup()
 
     def start(self):
-        engine, enclave, gateway, proxy = (free_port() for _ in range(4))
+        engine, enclave, gateway, proxy, refusing = (free_port() for _ in range(5))
         self.engine_stats = f"http://127.0.0.1:{engine}/_engine/stats"
         self.gateway_url = f"https://localhost:{gateway}/v1"
         self.proxy_url = f"http://127.0.0.1:{proxy}/v1"
+        self.refusing_url = f"http://127.0.0.1:{refusing}/v1"
         self.certificate = self.path / "gateway.pem"
 
         self.spawn("engine", [program("demo-engine"), f"127.0.0.1:{engine}"], engine)
@@ -80,7 +81,7 @@ class Stack:
             model = "{MODELS[model][0]}"''')
         (self.path / "enclave.key").write_text(self.create_key("enclave", enclave_file))
         self.serve("enclave", enclave_file, enclave)
-        self.write_trust("enclave", enclave)
+        enclaves = self.write_trust("enclave", enclave)
 
         gateway_file = self.configure("gateway", "aggregator", gateway, lambda model: f'''
             url = "https://127.0.0.1:{enclave}"
@@ -90,13 +91,21 @@ class Stack:
         self.serve("gateway", gateway_file, gateway)
         trusted = self.write_trust("gateway", gateway)
 
-        verify = [program("sealgate-verify")]
-        trust = ["--policy", str(trusted / "policy.toml"), "--roots", str(trusted)]
-        subprocess.run(
-            verify + ["endpoint", f"https://localhost:{gateway}", *trust, "--save-cert", str(self.certificate)],
-            check=True, stdout=subprocess.DEVNULL, timeout=60)
-        self.spawn("proxy", verify + ["proxy", "--listen", f"127.0.0.1:{proxy}",
-                                      "--upstream", f"https://localhost:{gateway}", *trust], proxy)
+        service = f"https://localhost:{gateway}"
+        judged_by = ["--policy", str(trusted / "policy.toml"), "--roots", str(trusted)]
+        verified = subprocess.run(
+            [program("sealgate-verify"), "endpoint", service, *judged_by, "--save-cert", str(self.certificate)],
+            capture_output=True, text=True, timeout=60)
+        if verified.returncode != 0:
+            raise SystemExit(f"the gateway was not accepted:\n{verified.stdout}{verified.stderr}")
+        self.proxy("proxy", proxy, service, *judged_by)
+        # A policy for the enclave's image: the gateway runs another one.
+        self.proxy("refusing proxy", refusing, service, "--wait",
+                   "--policy", str(enclaves / "policy.toml"), "--roots", str(enclaves))
+
+    def proxy(self, name, port, upstream, *options):
+        self.spawn(name, [program("sealgate-verify"), "proxy", "--listen", f"127.0.0.1:{port}",
+                          "--upstream", upstream, *options], port)
 
     def soft(self, name, *arguments):
         """The gateway's own command line, on the software platform; what is measured there follows from the name."""

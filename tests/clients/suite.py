@@ -1,6 +1,7 @@
 """The openai Python package against one base URL. Nothing here knows Sealgate but for the headers it reads.
 
-Environment: BASE_URL, API_KEY, ENGINE_STATS (the engine's counters), MAX_BODY.
+Environment: BASE_URL, API_KEY, ENGINE_STATS (the engine's counters), MAX_BODY, REFUSING_URL (a verifying proxy whose policy
+the service does not meet).
 """
 
 import base64
@@ -249,6 +250,16 @@ def a_keyset_that_is_gone_is_refused_before_the_prompt_is_read():
         model="demo-model", messages=say("Hello"),
         extra_headers={"X-ACI-Keyset-Digest": "sha256:" + "0" * 64}))
     assert error.status_code == 412, error.status_code
+    assert engine_stats()["prompts"] == before, "the prompt reached the engine"
+
+
+@test
+def a_service_that_is_not_accepted_gets_no_prompt_and_the_client_is_told():
+    before = engine_stats()["prompts"]
+    error = refused(openai.InternalServerError, lambda: client(base_url=os.environ["REFUSING_URL"])
+                    .chat.completions.create(model="demo-model", messages=say("Hello")))
+    assert error.status_code == 503, error.status_code
+    assert "tdx.measurement.mrtd" in error.message, error.message
     assert engine_stats()["prompts"] == before, "the prompt reached the engine"
 
 
