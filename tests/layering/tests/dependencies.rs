@@ -8,10 +8,11 @@ const SHIPPED: [&str; 2] = ["sealgate", "sealgate-verify"];
 
 /// What a workspace crate may depend on among ours. A crate that is missing here may not exist outside `tests/`.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("scrub", &[]),
     ("attest-core", &[]),
     ("attest-fetch", &["attest-core"]),
     ("attest-collect", &["attest-core"]),
-    ("attest-channel", &["attest-core"]),
+    ("attest-channel", &["attest-core", "scrub"]),
     (
         "sealgate",
         &[
@@ -19,11 +20,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-fetch",
             "attest-collect",
             "attest-channel",
+            "scrub",
         ],
     ),
     (
         "sealgate-verify",
-        &["attest-core", "attest-fetch", "attest-channel"],
+        &["attest-core", "attest-fetch", "attest-channel", "scrub"],
     ),
 ];
 

@@ -137,8 +137,12 @@ fn a_prompt_cannot_be_printed_cloned_or_serialized() {
     }
 }
 
+/// An allocator cannot be written without unsafe code; nothing else here needs it.
+const UNSAFE_CRATE: &str = "scrub";
+const UNSAFE_FILE: &str = "scrub/src/allocator.rs";
+
 #[test]
-fn unsafe_code_is_forbidden_in_every_crate() {
+fn unsafe_code_is_forbidden_in_every_crate_but_the_allocators() {
     let root = tree::root();
     let workspace =
         fs::read_to_string(root.join("Cargo.toml")).expect("the root manifest can be read");
@@ -148,8 +152,8 @@ fn unsafe_code_is_forbidden_in_every_crate() {
     );
     let mut crates = 0;
     for path in tree::files(&root) {
-        if path.file_name().is_none_or(|name| name != "Cargo.toml") || path.parent() == Some(&root)
-        {
+        let folder = path.parent().expect("a file lies in a folder");
+        if path.file_name().is_none_or(|name| name != "Cargo.toml") || folder == root {
             continue;
         }
         let manifest = fs::read_to_string(&path).expect("a manifest can be read");
@@ -158,14 +162,26 @@ fn unsafe_code_is_forbidden_in_every_crate() {
             .nth(1)
             .and_then(|rest| rest.trim_start().lines().next())
             .is_some_and(|line| line.replace(' ', "") == "workspace=true");
+        let excused =
+            folder == root.join(UNSAFE_CRATE) && manifest.contains("unsafe_code = \"deny\"");
         assert!(
-            inherits,
+            inherits || excused,
             "{} does not inherit the workspace's lints",
             path.display()
         );
         crates += 1;
     }
     assert!(crates >= 12, "every crate's manifest was read");
+}
+
+#[test]
+fn all_unsafe_code_is_in_one_file() {
+    let found: Vec<String> = ["scrub", "attest", "gateway", "verifier"]
+        .iter()
+        .flat_map(|folder| places(folder, &["unsafe"]))
+        .filter(|place| !place.starts_with(UNSAFE_FILE))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]

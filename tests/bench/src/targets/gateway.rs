@@ -51,7 +51,8 @@ fn direct(folder: &Folder, engine: SocketAddr) -> Result<Target> {
 /// The enclave in front of the engine shares the load's core: only the gateway before it is measured.
 fn aggregator(folder: &Folder, engine: SocketAddr) -> Result<Target> {
     let enclave_address = free_address()?;
-    let config = Config::direct(enclave_address).serving(Model::confidential(MODEL, engine_url(engine)));
+    let config =
+        Config::direct(enclave_address).serving(Model::confidential(MODEL, engine_url(engine)));
     let enclave = Service::new(folder, "enclave", "sealgate-soft", Some(ENCLAVE), &config)?;
     let (enclave_process, enclave_key) = enclave.start(Core::Load, enclave_address)?;
 
@@ -63,9 +64,16 @@ fn aggregator(folder: &Folder, engine: SocketAddr) -> Result<Target> {
     fs::write(&key_file, enclave_key)?;
 
     let address = free_address()?;
-    let model = Model::confidential(MODEL, format!("https://{enclave_address}")).with_key_from(&key_file);
+    let model =
+        Model::confidential(MODEL, format!("https://{enclave_address}")).with_key_from(&key_file);
     let config = Config::aggregator(address, &policy, &trust).serving(model);
-    let service = Service::new(folder, "aggregator", "sealgate-soft", Some(GATEWAY), &config)?;
+    let service = Service::new(
+        folder,
+        "aggregator",
+        "sealgate-soft",
+        Some(GATEWAY),
+        &config,
+    )?;
     let mut target = service.target(AGGREGATOR, address)?;
     target.support.push(enclave_process);
     Ok(target)
@@ -89,7 +97,13 @@ struct Service {
 }
 
 impl Service {
-    fn new(folder: &Folder, name: &str, binary: &str, measurement: Option<&str>, config: &Config) -> Result<Self> {
+    fn new(
+        folder: &Folder,
+        name: &str,
+        binary: &str,
+        measurement: Option<&str>,
+        config: &Config,
+    ) -> Result<Self> {
         let own = folder.path().join(name);
         fs::create_dir_all(&own)?;
         let file = own.join("sealgate.toml");
@@ -98,21 +112,41 @@ impl Service {
         fs::write(&file, config.clone().and(limits).text())?;
         let seed: String = SEED.iter().map(|byte| format!("{byte:02x}")).collect();
         let platform = measurement
-            .map(|name| ["--platform-seed", &seed, "--measurement", name].map(str::to_owned).to_vec())
+            .map(|name| {
+                ["--platform-seed", &seed, "--measurement", name]
+                    .map(str::to_owned)
+                    .to_vec()
+            })
             .unwrap_or_default();
-        Ok(Self { program: program(binary)?, platform, file, log: own.join("log") })
+        Ok(Self {
+            program: program(binary)?,
+            platform,
+            file,
+            log: own.join("log"),
+        })
     }
 
     fn arguments(&self, more: &[&str]) -> Vec<String> {
-        self.platform.iter().cloned().chain(more.iter().map(|&word| word.to_owned())).collect()
+        self.platform
+            .iter()
+            .cloned()
+            .chain(more.iter().map(|&word| word.to_owned()))
+            .collect()
     }
 
     /// The running process and an API key for it.
     fn start(&self, core: Core, address: SocketAddr) -> Result<(Process, String)> {
         let file = self.file.to_str().context("the build's path is UTF-8")?;
         let key = self.create_key(file)?;
-        let mut process = Process::start(core, &self.program, &self.arguments(&["serve", file]), self.log.clone())?;
-        process.wait_for(address).with_context(|| name_of(&self.program))?;
+        let mut process = Process::start(
+            core,
+            &self.program,
+            &self.arguments(&["serve", file]),
+            self.log.clone(),
+        )?;
+        process
+            .wait_for(address)
+            .with_context(|| name_of(&self.program))?;
         Ok((process, key))
     }
 
@@ -122,7 +156,11 @@ impl Service {
             .output()
             .with_context(|| name_of(&self.program))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "keys create failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "keys create failed: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         text.split_whitespace()
             .find(|word| word.starts_with("sk-"))
             .map(str::to_owned)
@@ -144,5 +182,9 @@ impl Service {
 }
 
 fn name_of(program: &Path) -> String {
-    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
