@@ -25,17 +25,16 @@ fn places(folder: &str, words: &[&str]) -> Vec<String> {
     found
 }
 
-/// `tests.rs`, `…_tests.rs` and files below a `tests/` folder hold `#[cfg(test)]` modules of their neighbours.
+/// Whether a file of a shipped crate is only built for its tests: `tests.rs`, `…_tests.rs`, anything below `tests/`.
 fn is_test_file(path: &Path) -> bool {
+    let inside = path.strip_prefix(tree::root()).unwrap_or(path);
     let stem = path
         .file_stem()
-        .map(|s| s.to_string_lossy().into_owned())
+        .map(|stem| stem.to_string_lossy())
         .unwrap_or_default();
     stem == "tests"
         || stem.ends_with("_tests")
-        || path.components().any(|part| part.as_os_str() == "tests")
-            && path.components().any(|part| part.as_os_str() == "src")
-            && !path.starts_with(tree::root().join("tests"))
+        || inside.components().any(|part| part.as_os_str() == "tests")
 }
 
 #[test]
