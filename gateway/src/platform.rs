@@ -111,7 +111,7 @@ impl Platform for HardwarePlatform {
             match (evidence, &self.pcs) {
                 (CpuEvidence::Tdx { quote }, Some(pcs)) => {
                     let tdx = pcs.tdx(quote).await.ok()?;
-                    Some(Collateral { tdx: Some(tdx) })
+                    Some(Collateral::from(tdx))
                 }
                 _ => None,
             }

@@ -53,7 +53,7 @@ fn load(text: &str) -> Result<Config, ConfigError> {
 
 /// The problems as `line key: reason`.
 fn problems(text: &str) -> Vec<String> {
-    let error = load(text).err().expect("a configuration with problems");
+    let error = load(text).expect_err("a configuration with problems");
     error
         .problems
         .iter()

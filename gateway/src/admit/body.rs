@@ -101,10 +101,10 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_become_one_body_with_its_digest() {
-        let (prompt, digest) = read(pieces(vec![b"{\"a\"", b":1}"]), 7, Duration::from_secs(5))
-            .await
-            .ok()
-            .expect("a body");
+        let outcome = read(pieces(vec![b"{\"a\"", b":1}"]), 7, Duration::from_secs(5)).await;
+        let Ok((prompt, digest)) = outcome else {
+            panic!("a body")
+        };
         assert_eq!(prompt.bytes(), b"{\"a\":1}");
         assert_eq!(digest, Sha256Digest::of(b"{\"a\":1}"));
     }

@@ -147,6 +147,13 @@ mod tests {
         HeaderMap::from_iter([(AUTHORIZATION, value)])
     }
 
+    fn active(ring: &Keyring, token: &ApiToken) -> Arc<ActiveKey> {
+        match ring.authenticate(&headers(token.expose())) {
+            Ok(key) => key,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
     #[test]
     fn a_key_counts_while_it_is_in_the_ring() {
         let (id, token) = ApiToken::generate().expect("a key");
@@ -156,10 +163,7 @@ mod tests {
             Some(ApiError::InvalidKey)
         );
         ring.replace(vec![row(id, token.digest())]);
-        let key = ring
-            .authenticate(&headers(token.expose()))
-            .ok()
-            .expect("an active key");
+        let key = active(&ring, &token);
         assert_eq!(
             (&*key.caller.key_id, &*key.caller.tenant),
             (id.to_string().as_str(), "acme")
@@ -194,15 +198,9 @@ mod tests {
         let (id, token) = ApiToken::generate().expect("a key");
         let ring = Keyring::default();
         ring.replace(vec![row(id, token.digest())]);
-        let before = ring
-            .authenticate(&headers(token.expose()))
-            .ok()
-            .expect("an active key");
+        let before = active(&ring, &token);
         ring.replace(vec![row(id, token.digest())]);
-        let after = ring
-            .authenticate(&headers(token.expose()))
-            .ok()
-            .expect("an active key");
+        let after = active(&ring, &token);
         assert!(Arc::ptr_eq(&before, &after));
     }
 }

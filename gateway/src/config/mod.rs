@@ -16,6 +16,7 @@ mod problem;
 mod read;
 mod retention;
 mod secret;
+mod spelling;
 mod units;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,10 @@
 //! What is wrong with a configuration, told so that it can be mended in one go.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,3 +50,53 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Where problems are collected while a file is read.
+#[derive(Clone)]
+pub(super) struct Problems {
+    text: Rc<str>,
+    found: Rc<RefCell<Vec<(usize, Problem)>>>,
+}
+
+impl Problems {
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.into(),
+            found: Rc::default(),
+        }
+    }
+
+    pub fn add(
+        &self,
+        at: Option<&Range<usize>>,
+        key: impl Into<String>,
+        reason: impl Into<String>,
+    ) {
+        let line = at.map(|span| self.line_of(span.start));
+        let order = at.map_or(usize::MAX, |span| span.start);
+        self.found.borrow_mut().push((
+            order,
+            Problem {
+                line,
+                key: key.into(),
+                reason: reason.into(),
+            },
+        ));
+    }
+
+    /// Everything found, in the order of the file.
+    pub fn into_vec(self) -> Vec<Problem> {
+        let mut found = self.found.take();
+        found.sort_by_key(|(order, _)| *order);
+        found.into_iter().map(|(_, problem)| problem).collect()
+    }
+
+    fn line_of(&self, offset: usize) -> usize {
+        let before = self
+            .text
+            .as_bytes()
+            .get(..offset)
+            .unwrap_or(self.text.as_bytes());
+        1 + before.iter().filter(|b| **b == b'\n').count()
+    }
+}

@@ -4,66 +4,15 @@
 //! is wrong is reported and replaced by its default, so that reading can go on: the default is never used, since
 //! a configuration with a problem is never returned.
 
-use std::cell::RefCell;
 use std::ops::Range;
-use std::rc::Rc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Problem;
+use super::problem::Problems;
+use super::spelling::nearest;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-
-/// Where problems are collected.
-#[derive(Clone)]
-pub(super) struct Problems {
-    text: Rc<str>,
-    found: Rc<RefCell<Vec<(usize, Problem)>>>,
-}
-
-impl Problems {
-    pub fn new(text: &str) -> Self {
-        Self {
-            text: text.into(),
-            found: Rc::default(),
-        }
-    }
-
-    pub fn add(
-        &self,
-        at: Option<&Range<usize>>,
-        key: impl Into<String>,
-        reason: impl Into<String>,
-    ) {
-        let line = at.map(|span| self.line_of(span.start));
-        let order = at.map_or(usize::MAX, |span| span.start);
-        self.found.borrow_mut().push((
-            order,
-            Problem {
-                line,
-                key: key.into(),
-                reason: reason.into(),
-            },
-        ));
-    }
-
-    /// Everything found, in the order of the file.
-    pub fn into_vec(self) -> Vec<Problem> {
-        let mut found = self.found.take();
-        found.sort_by_key(|(order, _)| *order);
-        found.into_iter().map(|(_, problem)| problem).collect()
-    }
-
-    fn line_of(&self, offset: usize) -> usize {
-        let before = self
-            .text
-            .as_bytes()
-            .get(..offset)
-            .unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|b| **b == b'\n').count()
-    }
-}
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -390,30 +339,4 @@ fn article(noun: &str) -> &'static str {
     } else {
         "a"
     }
-}
-
-/// The known key that was probably meant.
-fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
-    known
-        .iter()
-        .map(|k| (distance(key, k), *k))
-        .filter(|(d, k)| *d <= 2.min(k.len() / 2))
-        .min()
-        .map(|(_, k)| k)
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let replace = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = replace.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -56,7 +56,7 @@ pub fn show_duration(duration: Duration) -> String {
         (60_000, "m"),
         (1_000, "s"),
     ] {
-        if millis >= factor && millis % factor == 0 {
+        if millis >= factor && millis.is_multiple_of(factor) {
             return format!("{}{unit}", millis / factor);
         }
     }

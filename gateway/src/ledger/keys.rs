@@ -89,10 +89,11 @@ fn time(secs: i64) -> Result<UnixTime, LedgerError> {
         .map_err(|_| LedgerError::Corrupt { what: "time" })
 }
 
-/// Notices commits made by other connections, at the price of one pragma.
+/// Notices changes to the keys, at the price of a pragma while nobody commits and of one row while somebody does.
 pub(crate) struct ChangeWatch {
     connection: SqliteConnection,
-    seen: Option<i64>,
+    version: Option<i64>,
+    generation: Option<i64>,
 }
 
 impl ChangeWatch {
@@ -100,25 +101,38 @@ impl ChangeWatch {
         let connection = SqliteConnection::connect_with(&schema::options(path)).await?;
         Ok(Self {
             connection,
-            seen: None,
+            version: None,
+            generation: None,
         })
     }
 
-    /// The active keys, if anything was committed since the last call.
+    /// The active keys, if they have changed since the last call.
     pub(crate) async fn changed_keys(&mut self) -> Result<Option<Vec<KeyRow>>, LedgerError> {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut self.connection)
             .await?;
-        if self.seen == Some(version) {
+        if self.version == Some(version) {
+            return Ok(None);
+        }
+        let mut snapshot = self.connection.begin().await?;
+        let generation: i64 = sqlx::query_scalar("SELECT generation FROM key_changes")
+            .fetch_one(&mut *snapshot)
+            .await?;
+        if self.generation == Some(generation) {
+            snapshot.commit().await?;
+            self.version = Some(version);
             return Ok(None);
         }
         let rows = sqlx::query(
-            "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys WHERE revoked_at IS NULL",
+            "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys \
+             WHERE revoked_at IS NULL",
         )
-        .fetch_all(&mut self.connection)
+        .fetch_all(&mut *snapshot)
         .await?;
+        snapshot.commit().await?;
         let keys = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        self.seen = Some(version);
+        self.version = Some(version);
+        self.generation = Some(generation);
         Ok(Some(keys))
     }
 }

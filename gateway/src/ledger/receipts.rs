@@ -5,6 +5,7 @@ use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use super::LedgerError;
+use crate::{Clock, SystemClock};
 
 pub(super) async fn find(
     pool: &SqlitePool,
@@ -12,11 +13,12 @@ pub(super) async fn find(
     key_digest: &[u8; 32],
 ) -> Result<Option<Bytes>, LedgerError> {
     let json: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT json FROM receipts WHERE (receipt_id = ?1 OR chat_id = ?1) AND key_digest = ?2 \
+        "SELECT json FROM receipts WHERE (receipt_id = ?1 OR chat_id = ?1) AND key_digest = ?2 AND expires_at > ?3 \
          ORDER BY receipt_id = ?1 DESC, rowid DESC LIMIT 1",
     )
     .bind(id)
     .bind(&key_digest[..])
+    .bind(i64::try_from(SystemClock.now().secs()).unwrap_or(i64::MAX))
     .fetch_optional(pool)
     .await?;
     Ok(json.map(Bytes::from))

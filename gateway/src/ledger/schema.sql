@@ -7,6 +7,21 @@ CREATE TABLE api_keys (
     revoked_at  INTEGER
 ) STRICT;
 
+-- Counts changes to api_keys, so that a running service need not read them to know that nothing changed.
+CREATE TABLE key_changes (
+    generation  INTEGER NOT NULL
+) STRICT;
+INSERT INTO key_changes (generation) VALUES (0);
+CREATE TRIGGER api_key_added AFTER INSERT ON api_keys BEGIN
+    UPDATE key_changes SET generation = generation + 1;
+END;
+CREATE TRIGGER api_key_changed AFTER UPDATE ON api_keys BEGIN
+    UPDATE key_changes SET generation = generation + 1;
+END;
+CREATE TRIGGER api_key_removed AFTER DELETE ON api_keys BEGIN
+    UPDATE key_changes SET generation = generation + 1;
+END;
+
 CREATE TABLE usage (
     receipt_id         TEXT NOT NULL,
     at                 INTEGER NOT NULL,
@@ -32,6 +47,7 @@ CREATE TABLE receipts (
     chat_id     TEXT,
     key_digest  BLOB NOT NULL CHECK (length(key_digest) = 32),
     json        BLOB NOT NULL,
+    served_at   INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX receipts_by_chat ON receipts (chat_id, key_digest) WHERE chat_id IS NOT NULL;

@@ -57,7 +57,7 @@ async fn commit_until_done(
     keep: Duration,
 ) -> bool {
     let mut last = 0;
-    while let Err(_error) = commit(pool, batch, keep).await {
+    while let Err(_error) = commit(pool, batch, SystemClock.now(), keep).await {
         events::emit(Event::LedgerFailed {
             what: events::LedgerWork::Commit,
         });
@@ -72,16 +72,21 @@ async fn commit_until_done(
     true
 }
 
-async fn commit(pool: &SqlitePool, batch: &Batch, keep: Duration) -> Result<(), sqlx::Error> {
+async fn commit(
+    pool: &SqlitePool,
+    batch: &Batch,
+    now: UnixTime,
+    keep: Duration,
+) -> Result<(), sqlx::Error> {
     if batch.is_empty() {
         return Ok(());
     }
     let mut transaction = pool.begin().await?;
     for row in &batch.sessions {
-        insert_session(&mut transaction, row, keep).await?;
+        insert_session(&mut transaction, row, now, keep).await?;
     }
     for row in &batch.receipts {
-        insert_receipt(&mut transaction, row, keep).await?;
+        insert_receipt(&mut transaction, row, now.plus(keep)).await?;
     }
     for row in &batch.usage {
         insert_usage(&mut transaction, row).await?;
@@ -122,17 +127,18 @@ async fn insert_usage(
 async fn insert_receipt(
     transaction: &mut Transaction<'_, Sqlite>,
     row: &ReceiptRow,
-    keep: Duration,
+    expires_at: UnixTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO receipts (receipt_id, chat_id, key_digest, json, expires_at) VALUES (?, ?, ?, ?, ?) \
+        "INSERT INTO receipts (receipt_id, chat_id, key_digest, json, served_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) \
          ON CONFLICT (receipt_id) DO NOTHING",
     )
     .bind(&row.receipt_id)
     .bind(row.chat_id.as_deref())
     .bind(&row.key_digest[..])
     .bind(&row.json[..])
-    .bind(signed(row.served_at.plus(keep).secs()))
+    .bind(signed(row.served_at.secs()))
+    .bind(signed(expires_at.secs()))
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -141,10 +147,11 @@ async fn insert_receipt(
 async fn insert_session(
     transaction: &mut Transaction<'_, Sqlite>,
     row: &SessionRow,
+    now: UnixTime,
     keep: Duration,
 ) -> Result<(), sqlx::Error> {
-    // A receipt can cite a session until it expires, and is itself kept for `keep` from then.
-    let keep_until = row.expires_at.plus(keep);
+    // Receipts can cite a session until it expires, and are themselves kept for `keep` from then.
+    let keep_until = row.expires_at.max(now).plus(keep);
     sqlx::query(
         "INSERT INTO sessions (id, json, keep_until) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )

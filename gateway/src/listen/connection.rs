@@ -44,15 +44,19 @@ impl Service {
 }
 
 /// Serves one connection under the epoch in force, until it, the peer, or the service ends.
-pub(super) async fn serve(tcp: TcpStream, service: Service, stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch::Receiver<bool>) {
     let mut epochs = service.front.keeper.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
     let handshake = TlsAcceptor::from(epoch.tls.clone()).accept(tcp);
-    let tls = match tokio::time::timeout(epoch.config.timeouts.client_header, handshake).await {
-        Ok(Ok(tls)) => tls,
-        // Whoever cannot shake hands is not worth a line in the log.
-        Ok(Err(_)) | Err(_) => return,
+    let handshake = tokio::time::timeout(epoch.config.timeouts.client_header, handshake);
+    let tls = tokio::select! {
+        shaken = handshake => match shaken {
+            Ok(Ok(tls)) => tls,
+            // Whoever cannot shake hands is not worth a line in the log.
+            Ok(Err(_)) | Err(_) => return,
+        },
+        _ = stopping.wait_for(|stop| *stop) => return,
     };
     // The epoch may have ended while hands were shaken. Its key must not be used any more.
     if epochs.has_changed().unwrap_or(true) || *stopping.borrow() {

@@ -62,7 +62,7 @@ impl Platform for CountingPlatform {
             qe_identity: "{}".into(),
             qe_identity_signature: [0; 64],
         };
-        Box::pin(async { Some(Collateral { tdx: Some(tdx) }) })
+        Box::pin(async { Some(Collateral::from(tdx)) })
     }
 }
 

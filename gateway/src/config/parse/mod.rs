@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use attest_core::SourceProvenance;
 use toml::de::DeTable;
 
-use super::read::{Problems, Section};
+use super::problem::Problems;
+use super::read::Section;
 use super::{Config, ConfigError, Problem, RetentionPolicy};
 
 /// Larger than any configuration, smaller than what could hurt.

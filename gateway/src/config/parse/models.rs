@@ -10,7 +10,8 @@ use zeroize::Zeroize;
 
 use super::{read_bytes, resolve};
 use crate::config::model::{ApiKey, BaseUrl, Model, Scheme, Upstream};
-use crate::config::read::{At, Problems, Section};
+use crate::config::problem::Problems;
+use crate::config::read::{At, Section};
 use crate::config::{Name, NamedTrust, Sensitive, Server, Tee, TeeKind};
 
 const MAX_KEY_FILE: u64 = 16 * 1024;

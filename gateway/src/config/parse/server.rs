@@ -7,7 +7,8 @@ use std::time::Duration;
 use attest_core::Serving;
 
 use super::resolve;
-use crate::config::read::{At, Problems, Section};
+use crate::config::problem::Problems;
+use crate::config::read::{At, Section};
 use crate::config::{Limits, Log, MetricsListener, Receipts, Server, Tee, TeeKind, Timeouts};
 use crate::events::Format;
 
@@ -136,7 +137,7 @@ pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
         idle: section.duration("idle", secs(30), (short, hour)),
         client_header: section.duration("client_header", secs(30), (short, hour)),
         client_body: section.duration("client_body", secs(30), (short, hour)),
-        pool_idle: section.duration("pool_idle", secs(60), (short, hour)),
+        pool_idle: section.duration("pool_idle", secs(25), (short, hour)),
     };
     section.finish();
     timeouts

@@ -3,12 +3,18 @@
 //! A message is written here, once, and holds nothing a caller or an upstream said: no model name, no header, no
 //! body, no upstream's words. What varies is a number or one of our own identifiers.
 
+mod invalid;
+mod upstream;
+
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
+
+pub use invalid::{Invalid, Member};
+pub use upstream::UpstreamStatus;
 
 /// Everything this service answers instead of what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,73 +70,6 @@ pub enum ApiError {
         status: UpstreamStatus,
     },
     Internal,
-}
-
-/// An upstream's refusal, as much of it as is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamStatus {
-    /// 400, 404, 413, 422: the request itself was not to its liking.
-    BadRequest,
-    /// 429.
-    RateLimited,
-    /// 401, 403 and anything else that is ours to mend.
-    Misconfigured,
-    /// 5xx.
-    Failed,
-}
-
-/// What exactly is wrong with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalid {
-    /// `nonce` is not 64 lowercase hex characters, or is there twice.
-    Nonce,
-    Query,
-    BodyUnreadable,
-    BodyLength,
-    NotUtf8,
-    NotJson,
-    NotAnObject,
-    ModelMissing,
-    ModelType,
-    StreamType,
-    StreamOptions,
-    EmbeddingsStream,
-    ProviderType,
-    /// `provider` has an `aci_` member that ACI/1 does not define.
-    UnknownConstraint,
-    ConstraintValue,
-    ConstraintConflict,
-    /// A member we read is there twice, or in a spelling another parser may take for it.
-    Ambiguous(Member),
-    KeysetHeader,
-    RetentionHeader,
-}
-
-/// The top-level members of a body that we read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Member {
-    Model,
-    Stream,
-    StreamOptions,
-    Provider,
-}
-
-impl Member {
-    pub const ALL: [Member; 4] = [
-        Member::Model,
-        Member::Stream,
-        Member::StreamOptions,
-        Member::Provider,
-    ];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Member::Model => "model",
-            Member::Stream => "stream",
-            Member::StreamOptions => "stream_options",
-            Member::Provider => "provider",
-        }
-    }
 }
 
 /// The parts of OpenAI's error object.
@@ -361,129 +300,6 @@ impl ApiError {
             param: None,
             message: message.to_owned(),
         }
-    }
-}
-
-impl UpstreamStatus {
-    /// Sorts a status an upstream answered instead of 2xx.
-    pub fn of(status: StatusCode) -> Self {
-        match status.as_u16() {
-            429 => Self::RateLimited,
-            400 | 404 | 413 | 422 => Self::BadRequest,
-            500.. => Self::Failed,
-            _ => Self::Misconfigured,
-        }
-    }
-
-    fn shape(self) -> Shape {
-        let (status, kind, code, message) = match self {
-            Self::BadRequest => (
-                StatusCode::BAD_REQUEST,
-                INVALID_REQUEST,
-                "upstream_rejected",
-                "The upstream serving this model refused the request as invalid.",
-            ),
-            Self::RateLimited => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                "rate_limit_exceeded",
-                "The upstream serving this model has too many requests.",
-            ),
-            Self::Misconfigured => (
-                StatusCode::BAD_GATEWAY,
-                "server_error",
-                "upstream_rejected",
-                "The upstream serving this model did not accept this service.",
-            ),
-            Self::Failed => (
-                StatusCode::BAD_GATEWAY,
-                "server_error",
-                "upstream_failed",
-                "The upstream serving this model failed.",
-            ),
-        };
-        Shape {
-            status,
-            kind,
-            code: Some(code),
-            param: None,
-            message: message.to_owned(),
-        }
-    }
-}
-
-impl Invalid {
-    fn shape(self) -> Shape {
-        let (param, message) = match self {
-            Invalid::Nonce => (
-                Some("nonce"),
-                "nonce must be given at most once, as exactly 64 lowercase hex characters.",
-            ),
-            Invalid::Query => (None, "A parameter of the query is not understood."),
-            Invalid::BodyUnreadable => (None, "The request body broke off or could not be read."),
-            Invalid::BodyLength => (None, "Content-Length is not a number."),
-            Invalid::NotUtf8 => (None, "The request body is not UTF-8."),
-            Invalid::NotJson => (None, "The request body is not valid JSON."),
-            Invalid::NotAnObject => (None, "The request body must be a JSON object."),
-            Invalid::ModelMissing => (Some("model"), "The request names no model."),
-            Invalid::ModelType => (
-                Some("model"),
-                "model must be a non-empty string of at most 256 bytes.",
-            ),
-            Invalid::StreamType => (Some("stream"), "stream must be true, false or null."),
-            Invalid::StreamOptions => (
-                Some("stream_options"),
-                "stream_options must be an object, and include_usage in it true, false or null, given once.",
-            ),
-            Invalid::EmbeddingsStream => (Some("stream"), "Embeddings cannot be streamed."),
-            Invalid::ProviderType => (Some("provider"), "provider must be an object."),
-            Invalid::UnknownConstraint => (
-                Some("provider"),
-                "provider has an aci_ member that this service does not know.",
-            ),
-            Invalid::ConstraintValue => (
-                Some("provider"),
-                "provider.aci_verified must be true or false, and provider.aci_session_ids a non-empty list of at most 64 session ids of 64 lowercase hex characters, each member given once.",
-            ),
-            Invalid::ConstraintConflict => (
-                Some("provider"),
-                "provider.aci_session_ids cannot be combined with aci_verified: false.",
-            ),
-            Invalid::Ambiguous(member) => {
-                return Self::shape_with(
-                    Some(member.name()),
-                    format!(
-                        "{} is given more than once, or in another spelling.",
-                        member.name()
-                    ),
-                );
-            }
-            Invalid::KeysetHeader => (
-                None,
-                "X-ACI-Keyset-Digest must be given once, as sha256: and 64 lowercase hex characters.",
-            ),
-            Invalid::RetentionHeader => (
-                None,
-                "X-Sealgate-Retention must be given once, as zero or metadata.",
-            ),
-        };
-        Self::shape_with(param, message.to_owned())
-    }
-
-    fn shape_with(param: Option<&'static str>, message: String) -> Shape {
-        Shape {
-            status: StatusCode::BAD_REQUEST,
-            kind: INVALID_REQUEST,
-            code: None,
-            param,
-            message,
-        }
-    }
-}
-
-impl From<Invalid> for ApiError {
-    fn from(invalid: Invalid) -> Self {
-        ApiError::Invalid(invalid)
     }
 }
 

@@ -1,0 +1,134 @@
+//! Requests that are not what an endpoint takes: always 400, and which member is to blame.
+
+use http::StatusCode;
+
+use super::{ApiError, INVALID_REQUEST, Shape};
+
+/// What exactly is wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Invalid {
+    /// `nonce` is not 64 lowercase hex characters, or is there twice.
+    Nonce,
+    Query,
+    BodyUnreadable,
+    BodyLength,
+    NotUtf8,
+    NotJson,
+    NotAnObject,
+    ModelMissing,
+    ModelType,
+    StreamType,
+    StreamOptions,
+    EmbeddingsStream,
+    ProviderType,
+    /// `provider` has an `aci_` member that ACI/1 does not define.
+    UnknownConstraint,
+    ConstraintValue,
+    ConstraintConflict,
+    /// A member we read is there twice, or in a spelling another parser may take for it.
+    Ambiguous(Member),
+    KeysetHeader,
+    RetentionHeader,
+}
+
+/// The top-level members of a body that we read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Member {
+    Model,
+    Stream,
+    StreamOptions,
+    Provider,
+}
+
+impl Member {
+    pub const ALL: [Member; 4] = [
+        Member::Model,
+        Member::Stream,
+        Member::StreamOptions,
+        Member::Provider,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Member::Model => "model",
+            Member::Stream => "stream",
+            Member::StreamOptions => "stream_options",
+            Member::Provider => "provider",
+        }
+    }
+}
+
+impl Invalid {
+    pub(super) fn shape(self) -> Shape {
+        let (param, message) = match self {
+            Invalid::Nonce => (
+                Some("nonce"),
+                "nonce must be given at most once, as exactly 64 lowercase hex characters.",
+            ),
+            Invalid::Query => (None, "A parameter of the query is not understood."),
+            Invalid::BodyUnreadable => (None, "The request body broke off or could not be read."),
+            Invalid::BodyLength => (None, "Content-Length is not a number."),
+            Invalid::NotUtf8 => (None, "The request body is not UTF-8."),
+            Invalid::NotJson => (None, "The request body is not valid JSON."),
+            Invalid::NotAnObject => (None, "The request body must be a JSON object."),
+            Invalid::ModelMissing => (Some("model"), "The request names no model."),
+            Invalid::ModelType => (
+                Some("model"),
+                "model must be a non-empty string of at most 256 bytes.",
+            ),
+            Invalid::StreamType => (Some("stream"), "stream must be true, false or null."),
+            Invalid::StreamOptions => (
+                Some("stream_options"),
+                "stream_options must be an object, and include_usage in it true, false or null, given once.",
+            ),
+            Invalid::EmbeddingsStream => (Some("stream"), "Embeddings cannot be streamed."),
+            Invalid::ProviderType => (Some("provider"), "provider must be an object."),
+            Invalid::UnknownConstraint => (
+                Some("provider"),
+                "provider has an aci_ member that this service does not know.",
+            ),
+            Invalid::ConstraintValue => (
+                Some("provider"),
+                "provider.aci_verified must be true or false, and provider.aci_session_ids a non-empty list of at most 64 session ids of 64 lowercase hex characters, each member given once.",
+            ),
+            Invalid::ConstraintConflict => (
+                Some("provider"),
+                "provider.aci_session_ids cannot be combined with aci_verified: false.",
+            ),
+            Invalid::Ambiguous(member) => {
+                return Self::shape_with(
+                    Some(member.name()),
+                    format!(
+                        "{} is given more than once, or in another spelling.",
+                        member.name()
+                    ),
+                );
+            }
+            Invalid::KeysetHeader => (
+                None,
+                "X-ACI-Keyset-Digest must be given once, as sha256: and 64 lowercase hex characters.",
+            ),
+            Invalid::RetentionHeader => (
+                None,
+                "X-Sealgate-Retention must be given once, as zero or metadata.",
+            ),
+        };
+        Self::shape_with(param, message.to_owned())
+    }
+
+    fn shape_with(param: Option<&'static str>, message: String) -> Shape {
+        Shape {
+            status: StatusCode::BAD_REQUEST,
+            kind: INVALID_REQUEST,
+            code: None,
+            param,
+            message,
+        }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        ApiError::Invalid(invalid)
+    }
+}

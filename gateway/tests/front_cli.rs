@@ -1,0 +1,161 @@
+//! The shipped program on the command line: what it prints, and the status it ends with.
+
+use std::process::{Command, Output};
+
+use testkit::scratch::ScratchDir;
+
+const CONFIG: &str = "[server]\nlisten = \"127.0.0.1:0\"\nnames = [\"localhost\"]\nstate_dir = \"state\"\nmode = \"direct\"\n\
+    [tee]\nkind = \"none\"\n[[model]]\nid = \"m\"\n[[model.upstream]]\nname = \"engine\"\nurl = \"http://127.0.0.1:8000/v1\"\n";
+
+fn sealgate(directory: &ScratchDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+    command
+        .current_dir(directory.path())
+        .args(arguments)
+        .output()
+        .expect("the program runs")
+}
+
+fn directory(config: &str) -> ScratchDir {
+    let directory = ScratchDir::new("cli").expect("a directory");
+    directory.write("sealgate.toml", config).expect("written");
+    directory
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("text")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("text")
+}
+
+#[test]
+fn check_explains_a_good_configuration_and_ends_with_0() {
+    let output = sealgate(&directory(CONFIG), &["check"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        out(&output).contains("sealgate.toml is good"),
+        "{}",
+        out(&output)
+    );
+    assert_eq!(err(&output), "");
+}
+
+#[test]
+fn check_lists_every_problem_and_ends_with_2() {
+    let bad = CONFIG
+        .replace("listen", "lissen")
+        .replace("\"direct\"", "\"both\"");
+    let output = sealgate(&directory(&bad), &["check", "sealgate.toml"]);
+    assert_eq!(
+        (output.status.code(), out(&output)),
+        (Some(2), String::new())
+    );
+    let said = err(&output);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 4, "{said}");
+    assert!(
+        lines[0].starts_with("sealgate.toml:1: server.listen: is missing"),
+        "{said}"
+    );
+    assert!(
+        lines[1].starts_with("sealgate.toml:2: server.lissen: is not a key here"),
+        "{said}"
+    );
+    assert!(
+        lines[2].starts_with("sealgate.toml:5: server.mode: is \"both\""),
+        "{said}"
+    );
+    assert_eq!(lines[3], "3 problems; nothing would be served");
+}
+
+#[test]
+fn check_and_serve_end_with_2_where_there_is_no_configuration() {
+    let directory = ScratchDir::new("cli").expect("a directory");
+    for command in ["check", "serve"] {
+        let output = sealgate(&directory, &[command, "nowhere.toml"]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(
+            err(&output).starts_with("nowhere.toml: cannot read"),
+            "{}",
+            err(&output)
+        );
+    }
+}
+
+#[test]
+fn serve_says_what_it_looked_for_where_there_is_no_tee() {
+    for (kind, vendor) in [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")] {
+        let config = CONFIG.replace(
+            "kind = \"none\"",
+            &format!("kind = \"{kind}\"\ntsm_path = \"no/such/report\""),
+        );
+        let output = sealgate(&directory(&config), &["serve"]);
+        assert_eq!(output.status.code(), Some(1));
+        let said = err(&output);
+        for part in [vendor, "no/such/report", "make demo", "kind = \"none\""] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_printed_once_and_listed_without_its_secret() {
+    let directory = directory(CONFIG);
+    let created = sealgate(
+        &directory,
+        &["keys", "create", "--tenant", "acme", "--name", "ci"],
+    );
+    assert_eq!(created.status.code(), Some(0), "{}", err(&created));
+    let key = out(&created);
+    let key = key.trim();
+    let id = key.split('-').nth(2).expect("an id");
+    assert_eq!(key.lines().count(), 1);
+    let listed = out(&sealgate(
+        &directory,
+        &["keys", "list", "--config", "sealgate.toml"],
+    ));
+    let line = listed
+        .lines()
+        .find(|line| line.starts_with(id))
+        .expect("listed");
+    assert_eq!(
+        line.split_whitespace()
+            .skip(1)
+            .step_by(2)
+            .collect::<Vec<_>>(),
+        ["active", "acme"]
+    );
+    assert!(!listed.contains(&key[30..]));
+
+    let revoked = sealgate(&directory, &["keys", "revoke", id]);
+    assert_eq!(revoked.status.code(), Some(0), "{}", err(&revoked));
+    let listed = out(&sealgate(&directory, &["keys", "list", "sealgate.toml"]));
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.starts_with(id) && line.contains("revoked")),
+        "{listed}"
+    );
+    let again = sealgate(&directory, &["keys", "revoke", "sealgate.toml", id]);
+    assert_eq!(again.status.code(), Some(2));
+    assert!(err(&again).contains("no active key"), "{}", err(&again));
+}
+
+#[test]
+fn a_command_line_that_is_none_ends_with_2() {
+    let directory = directory(CONFIG);
+    for arguments in [
+        &["fly"][..],
+        &[],
+        &["keys", "create"],
+        &["keys", "create", "--tenant", "a b"],
+        &["serve", "a", "b"],
+    ] {
+        let output = sealgate(&directory, arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_ne!(err(&output), "", "{arguments:?}");
+    }
+    assert_eq!(sealgate(&directory, &["--help"]).status.code(), Some(0));
+}

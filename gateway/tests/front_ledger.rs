@@ -1,0 +1,303 @@
+//! What is written down, for whom, for how long, and in which file.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use attest_core::{SessionId, Sha256Digest, UnixTime};
+use bytes::Bytes;
+use sealgate::admit::Endpoint;
+use sealgate::config::Name;
+use sealgate::ledger::{EpochRow, Ledger, LedgerError, Outcome, ReceiptRow, SessionRow, UsageRow};
+use sqlx::{Connection, SqliteConnection};
+use testkit::scratch::ScratchDir;
+
+const KEEP: Duration = Duration::from_secs(3600);
+
+fn receipt(id: &str, chat_id: Option<&str>, key: u8) -> ReceiptRow {
+    ReceiptRow {
+        receipt_id: id.into(),
+        chat_id: chat_id.map(str::to_owned),
+        key_digest: [key; 32],
+        json: Bytes::from(format!("{{\"receipt_id\":\"{id}\"}}")),
+        served_at: UnixTime::from_secs(1_800_000_000),
+    }
+}
+
+fn usage(id: &str) -> UsageRow {
+    let name = |text| Name::from_operator(text).expect("a name");
+    UsageRow {
+        at: UnixTime::from_secs(1_800_000_000),
+        receipt_id: id.into(),
+        key_id: Arc::from("00112233"),
+        tenant: name("acme"),
+        model: Some(name("demo-model")),
+        upstream: None,
+        endpoint: Endpoint::Chat,
+        stream: true,
+        status: 200,
+        prompt_tokens: Some(3),
+        completion_tokens: None,
+        latency: Duration::from_micros(1500),
+        first_byte: None,
+        bytes_in: 10,
+        bytes_out: 20,
+        outcome: Outcome::Completed,
+    }
+}
+
+async fn database(state: &Path) -> SqliteConnection {
+    let file = state.join("ledger.sqlite");
+    SqliteConnection::connect(&format!("sqlite://{}", file.display()))
+        .await
+        .expect("a database")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directory_and_files_are_their_owners_alone() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let state = scratch.path().join("state");
+    let ledger = Ledger::open(&state, KEEP).await.expect("a ledger");
+    ledger.store_receipt(receipt("r", None, 1));
+    ledger.flush().await;
+    let mode = |path: &Path| {
+        std::fs::metadata(path)
+            .expect("metadata")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode(&state), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&state)
+        .expect("a listing")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    assert!(files.len() >= 2, "the write-ahead log is there: {files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_key() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    ledger.store_receipt(receipt("rcpt-1", Some("chat-1"), 1));
+    ledger.store_receipt(receipt("rcpt-2", Some("chat-1"), 1));
+    ledger.store_receipt(receipt("rcpt-3", Some("chat-1"), 2));
+    for committed in [false, true] {
+        if committed {
+            ledger.flush().await;
+        }
+        let find =
+            async |id: &str, key: u8| ledger.receipt(id, &[key; 32]).await.expect("readable");
+        let json = |id: &str| Some(Bytes::from(format!("{{\"receipt_id\":\"{id}\"}}")));
+        assert_eq!(find("rcpt-1", 1).await, json("rcpt-1"), "{committed}");
+        assert_eq!(
+            find("chat-1", 1).await,
+            json("rcpt-2"),
+            "the newest of a response id: {committed}"
+        );
+        assert_eq!(find("chat-1", 2).await, json("rcpt-3"), "{committed}");
+        for (id, key) in [
+            ("rcpt-1", 2),
+            ("rcpt-3", 1),
+            ("rcpt-4", 1),
+            ("chat-1", 3),
+            ("", 1),
+        ] {
+            assert_eq!(find(id, key).await, None, "{id} {key} {committed}");
+        }
+    }
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_for_no_time_is_not_found_again() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), Duration::ZERO)
+        .await
+        .expect("a ledger");
+    ledger.store_receipt(receipt("rcpt-1", None, 1));
+    ledger.flush().await;
+    assert_eq!(
+        ledger.receipt("rcpt-1", &[1; 32]).await.expect("readable"),
+        None
+    );
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_outlive_their_validity_by_the_time_receipts_are_kept() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let id = SessionId::from_bytes([1; 32]);
+    let row = SessionRow {
+        id,
+        json: Bytes::from_static(b"{}"),
+        expires_at: UnixTime::from_secs(1),
+    };
+    ledger.store_session(row.clone());
+    assert_eq!(
+        ledger.session(&id).await.expect("readable"),
+        Some(Bytes::from_static(b"{}"))
+    );
+    ledger.flush().await;
+    ledger.store_session(row);
+    ledger.close().await;
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    assert_eq!(
+        ledger.session(&id).await.expect("readable"),
+        Some(Bytes::from_static(b"{}"))
+    );
+    assert_eq!(
+        ledger
+            .session(&SessionId::from_bytes([2; 32]))
+            .await
+            .expect("readable"),
+        None
+    );
+    let mut database = database(scratch.path()).await;
+    let (count, keep_until): (i64, i64) =
+        sqlx::query_as("SELECT count(*), min(keep_until) FROM sessions")
+            .fetch_one(&mut database)
+            .await
+            .expect("rows");
+    assert_eq!(count, 1);
+    assert!(
+        keep_until > 1_700_000_000,
+        "counted from now where the session has already expired"
+    );
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_commits_everything_and_rows_say_what_they_were_told() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    for number in 0..1000 {
+        ledger.record_usage(usage(&format!("r{number}")));
+    }
+    ledger.close().await;
+    assert_eq!(ledger.rows_lost(), 0);
+    let mut database = database(scratch.path()).await;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM usage")
+        .fetch_one(&mut database)
+        .await
+        .expect("a count");
+    assert_eq!(count, 1000);
+    type Row = (
+        String,
+        String,
+        Option<String>,
+        String,
+        bool,
+        i64,
+        String,
+        Option<i64>,
+        i64,
+    );
+    let row: Row = sqlx::query_as(
+        "SELECT tenant, model, upstream, endpoint, stream, status, outcome, completion_tokens, latency_us \
+         FROM usage WHERE receipt_id = 'r7'",
+    )
+    .fetch_one(&mut database)
+    .await
+    .expect("a row");
+    let expected: Row = (
+        "acme".into(),
+        "demo-model".into(),
+        None,
+        "chat".into(),
+        true,
+        200,
+        "completed".into(),
+        None,
+        1500,
+    );
+    assert_eq!(row, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn epochs_are_numbered_across_restarts() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let digest = Sha256Digest::of(b"x");
+    let row = EpochRow {
+        keyset_digest: digest,
+        keyset: "{}",
+        config: digest,
+        retention: digest,
+        began_at: UnixTime::from_secs(1),
+    };
+    for expected in [1, 2] {
+        let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+        assert_eq!(ledger.begin_epoch(&row).await.expect("a number"), expected);
+        ledger.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_a_newer_version_is_left_alone() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    Ledger::open(scratch.path(), KEEP)
+        .await
+        .expect("a ledger")
+        .close()
+        .await;
+    let mut database = database(scratch.path()).await;
+    sqlx::raw_sql("PRAGMA user_version = 99")
+        .execute(&mut database)
+        .await
+        .expect("set");
+    database.close().await.expect("closed");
+    let refused = Ledger::open(scratch.path(), KEEP)
+        .await
+        .err()
+        .expect("a refusal");
+    assert!(
+        matches!(
+            refused,
+            LedgerError::Newer {
+                found: 99,
+                known: 1,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_wait_while_somebody_else_holds_the_database() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let mut other = database(scratch.path()).await;
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .expect("a lock");
+    ledger.record_usage(usage("r"));
+    ledger.store_receipt(receipt("rcpt-1", None, 1));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(
+        ledger
+            .receipt("rcpt-1", &[1; 32])
+            .await
+            .expect("readable")
+            .is_some(),
+        "found though not committed"
+    );
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut other)
+        .await
+        .expect("released");
+    ledger.flush().await;
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM usage")
+        .fetch_one(&mut other)
+        .await
+        .expect("a count");
+    assert_eq!((count, ledger.rows_lost()), (1, 0));
+    ledger.close().await;
+}
