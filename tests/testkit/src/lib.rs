@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod engine;
 pub mod intel;
+pub mod machine;
 pub mod measurements;
 pub mod platform;
 pub mod policy;

@@ -1,14 +1,14 @@
 //! The software platform: a trust domain on the mock Intel hierarchy, ready to stand where real
 //! hardware stands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use attest_collect::{Attester, CollectError};
 use attest_core::{Collateral, CpuEvidence, ReportData, Roots, TdxCollateral, TeeType, UnixTime};
 use futures_util::future::{BoxFuture, ready};
-use sealgate::Platform;
+use sealgate::{Clock, Platform, SystemClock};
 
 use crate::intel::MockIntel;
 use crate::intel::knobs::Knobs;
@@ -20,6 +20,7 @@ pub struct SoftwarePlatform {
     intel: MockIntel,
     measurements: TdMeasurements,
     quote_delay: Duration,
+    panic_file: Option<PathBuf>,
     collateral: Arc<OnceLock<Collateral>>,
 }
 
@@ -34,6 +35,7 @@ impl SoftwarePlatform {
             intel: MockIntel::new(seed, knobs, at.secs()),
             measurements: TdMeasurements::named("gateway"),
             quote_delay: Duration::ZERO,
+            panic_file: None,
             collateral: Arc::default(),
         }
     }
@@ -49,6 +51,14 @@ impl SoftwarePlatform {
     #[must_use]
     pub fn with_quote_delay(mut self, delay: Duration) -> Self {
         self.quote_delay = delay;
+        self
+    }
+
+    /// Makes the next look at the clock panic whenever `file` exists; the file is gone then. A way to
+    /// see a request handler die with a request in its hands.
+    #[must_use]
+    pub fn panicking_on(mut self, file: PathBuf) -> Self {
+        self.panic_file = Some(file);
         self
     }
 
@@ -74,7 +84,7 @@ impl SoftwarePlatform {
             .get_or_init(|| {
                 let fields = serde_json::to_vec(&self.intel.collateral()).expect("plain strings");
                 let tdx = TdxCollateral::parse(&fields).expect("the nine fields are well formed");
-                Collateral { tdx: Some(tdx) }
+                Collateral::from(tdx)
             })
             .clone()
     }
@@ -101,6 +111,25 @@ impl Platform for SoftwarePlatform {
             CpuEvidence::Tdx { .. } => Some(self.collateral()),
             CpuEvidence::SevSnp { .. } => None,
         }))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        match &self.panic_file {
+            Some(file) => Arc::new(PanickingClock(file.clone())),
+            None => Arc::new(SystemClock),
+        }
+    }
+}
+
+/// The time, unless a file tells it to panic.
+struct PanickingClock(PathBuf);
+
+impl Clock for PanickingClock {
+    fn now(&self) -> UnixTime {
+        if std::fs::remove_file(&self.0).is_ok() {
+            panic!("told to by {}", self.0.display());
+        }
+        SystemClock.now()
     }
 }
 

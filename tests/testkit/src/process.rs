@@ -70,6 +70,11 @@ impl Process {
         Ok(Self { name, child, log })
     }
 
+    /// Its process id, until it was seen to have ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Everything it has printed so far, both streams.
     pub fn log(&self) -> String {
         self.log.text()

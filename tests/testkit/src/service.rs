@@ -14,9 +14,31 @@ use crate::process::{Process, run, sibling};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Which build of the gateway runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// On the software platform.
+    Soft,
+    /// The same with memory that is not wiped: a control for the leak hunt, and for the cost of wiping.
+    SoftUnwiped,
+    /// As it is shipped; it knows nothing of the software platform.
+    Shipped,
+}
+
+impl Program {
+    pub fn name(self) -> &'static str {
+        match self {
+            Program::Soft => "sealgate-soft",
+            Program::SoftUnwiped => "sealgate-soft-unwiped",
+            Program::Shipped => "sealgate",
+        }
+    }
+}
+
 /// Who a process is on the software platform.
 #[derive(Clone, Debug)]
 pub struct Identity {
+    pub program: Program,
     pub seed: [u8; 32],
     /// What [`TdMeasurements::named`](crate::TdMeasurements::named) measures.
     pub measurement: String,
@@ -27,13 +49,23 @@ pub struct Identity {
 impl Identity {
     pub fn new(seed: [u8; 32], measurement: &str) -> Self {
         Self {
+            program: Program::Soft,
             seed,
             measurement: measurement.to_owned(),
             quote_delay: Duration::ZERO,
         }
     }
 
+    #[must_use]
+    pub fn run_as(mut self, program: Program) -> Self {
+        self.program = program;
+        self
+    }
+
     fn arguments(&self) -> Vec<OsString> {
+        if self.program == Program::Shipped {
+            return Vec::new();
+        }
         let seed: String = self.seed.iter().map(|byte| format!("{byte:02x}")).collect();
         [
             "--platform-seed".to_owned(),
@@ -66,7 +98,7 @@ impl Service {
         address: SocketAddr,
         config: &str,
     ) -> Result<Self> {
-        let program = sibling("sealgate-soft")?;
+        let program = sibling(identity.program.name())?;
         std::fs::create_dir_all(directory)?;
         std::fs::write(directory.join("sealgate.toml"), config)?;
         let process = spawn(&program, &identity, directory)?;
@@ -103,6 +135,11 @@ impl Service {
 
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// The id of the running process.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
     }
 
     pub fn log(&self) -> String {

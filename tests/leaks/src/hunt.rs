@@ -1,0 +1,86 @@
+//! Scenario after scenario through door after door, and the search after each.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::time::sleep;
+
+use crate::memory::{Found, search};
+use crate::scenario::Scenario;
+use crate::stage::{Door, Hunted, Stage};
+
+/// By then nothing may be left.
+const GRACE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What one process held after one scenario through one door.
+#[derive(Clone, Debug)]
+pub struct Sighting {
+    pub scenario: &'static str,
+    pub door: &'static str,
+    pub process: &'static str,
+    pub found: Found,
+}
+
+/// Plays the scenarios through every door.
+pub async fn hunt(stage: &Stage, scenarios: &[Scenario]) -> Result<Vec<Sighting>> {
+    let mut sightings = Vec::new();
+    for door in &stage.doors {
+        for scenario in scenarios {
+            let open = scenario
+                .play(door, &stage.prompts)
+                .await
+                .with_context(|| format!("{} through {}", scenario.name, door.name))?;
+            sightings.extend(look(stage, door, scenario.name, &door.hunted).await?);
+            drop(open);
+        }
+    }
+    Ok(sightings)
+}
+
+/// Searches until nothing is found or the time is over.
+pub async fn look(
+    stage: &Stage,
+    door: &Door,
+    scenario: &'static str,
+    processes: &[Hunted],
+) -> Result<Vec<Sighting>> {
+    let over = Instant::now();
+    let mut sightings = Vec::new();
+    for process in processes {
+        let found = loop {
+            let found = search(process.pid, &stage.needles, |_, _, _| {})
+                .with_context(|| format!("searching {}", process.name))?;
+            if found.all() == 0 || over.elapsed() > GRACE {
+                break found;
+            }
+            sleep(PAUSE).await;
+        };
+        if found.all() > 0 && std::env::var_os("LEAKS_SHOW").is_some() {
+            show(stage, scenario, process)?;
+        }
+        sightings.push(Sighting {
+            scenario,
+            door: door.name,
+            process: process.name,
+            found,
+        });
+    }
+    Ok(sightings)
+}
+
+/// Where the first finds are, for whoever is after their cause.
+fn show(stage: &Stage, scenario: &str, process: &Hunted) -> Result<()> {
+    let mut shown = 0;
+    search(process.pid, &stage.needles, |mapping, address, around| {
+        shown += 1;
+        if shown <= 8 {
+            let text: String = String::from_utf8_lossy(around)
+                .chars()
+                .map(|c| if c.is_control() { '·' } else { c })
+                .collect();
+            eprintln!("{scenario}: {} {mapping} {address:x}: {text}", process.name);
+        }
+    })?;
+    Ok(())
+}

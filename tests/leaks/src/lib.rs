@@ -1,0 +1,19 @@
+//! A hunt for what the data path leaves behind.
+//!
+//! Real processes are driven over the network with prompts and answers that repeat a canary every
+//! 63 bytes. When an exchange is over and its connections are still open, all readable memory of
+//! each process is searched for the canaries in every form they could have taken. Nothing may be
+//! left a second later. The same traffic through a build whose memory is not wiped shows that the
+//! search finds what is there.
+//!
+//! Not searched: the engine and the hunting process itself, the kernel's socket buffers, registers.
+
+pub mod bodies;
+pub mod canary;
+pub mod hunt;
+pub mod memory;
+pub mod scenario;
+pub mod shutdown;
+pub mod stage;
+pub mod table;
+pub mod wire;

@@ -1,0 +1,69 @@
+//! Graceful shutdown: a process that was told to stop finishes what it has begun. While one last
+//! stream without canaries keeps it alive, nothing of the others may be left.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::time::sleep;
+
+use crate::bodies::{Ask, CHAT, holder};
+use crate::hunt::{Sighting, look};
+use crate::stage::{Door, Hunted, Stage};
+use crate::wire::{Length, Wire};
+
+const NAME: &str = "graceful shutdown";
+/// Until a process has noticed that it is to stop.
+const NOTICED: Duration = Duration::from_millis(300);
+
+/// Stops one process after the other, each in the middle of an answer.
+pub async fn hunt(stage: &Stage) -> Result<Vec<Sighting>> {
+    let mut sightings = Vec::new();
+    for door in &stage.doors {
+        let first = door.hunted.first().context("a door leads somewhere")?;
+        sightings.extend(stop(stage, door, first).await?);
+    }
+    let enclave = stage.enclave.id().context("the enclave runs")?;
+    let enclave = Hunted {
+        name: "enclave",
+        pid: enclave,
+    };
+    let door = Door {
+        name: "enclave",
+        address: stage.enclave.address(),
+        tls: true,
+        key: stage.enclave_key.clone(),
+        hunted: vec![enclave.clone()],
+    };
+    sightings.extend(stop(stage, &door, &enclave).await?);
+    Ok(sightings)
+}
+
+async fn stop(stage: &Stage, door: &Door, process: &Hunted) -> Result<Vec<Sighting>> {
+    let mut holding = Wire::open(door).await?;
+    send(&mut holding, door, &holder()).await?;
+    holding.answer().await?.expect(&[200])?;
+
+    let mut wire = Wire::open(door).await?;
+    // So long an answer that its end cannot be on its way before somebody reads it.
+    let body = Ask::Chat(200 << 10).body("huge", &stage.prompts);
+    send(&mut wire, door, &body).await?;
+    let head = wire.answer().await?;
+    head.expect(&[200])?;
+    let told = std::process::Command::new("kill")
+        .args(["-TERM", &process.pid.to_string()])
+        .status()?;
+    anyhow::ensure!(told.success(), "{} cannot be told to stop", process.name);
+    sleep(NOTICED).await;
+    wire.body(&head)
+        .await
+        .context("an answer that was begun is finished")?;
+    let sightings = look(stage, door, NAME, std::slice::from_ref(process)).await?;
+    drop((wire, holding));
+    Ok(sightings)
+}
+
+async fn send(wire: &mut Wire, door: &Door, body: &[u8]) -> Result<()> {
+    wire.head(&door.key, CHAT, Length::Announced(body.len()))
+        .await?;
+    wire.write(body).await
+}

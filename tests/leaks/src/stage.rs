@@ -1,0 +1,151 @@
+//! The processes under test, and the doors one reaches them by.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use blackbox::world::{gateway_trusting, identity, proxy, start_as, trusting_directory};
+use testkit::config::{Config, Model};
+use testkit::engine::Engine;
+use testkit::process::Process;
+use testkit::scratch::ScratchDir;
+use testkit::service::{Identity, Program, Service, free_address};
+
+use crate::bodies::{MODELS, teach};
+use crate::canary::{Canary, Side};
+use crate::memory::Needles;
+
+/// Long enough for a quick answer, short enough to wait for a late one.
+const TIMEOUTS: &str = "[timeouts]\nfirst_byte = \"1s\"\n[limits]\nmax_concurrent_per_key = 1024";
+
+/// A way in, and who handles what comes through it.
+pub struct Door {
+    pub name: &'static str,
+    pub address: SocketAddr,
+    pub tls: bool,
+    pub key: String,
+    pub hunted: Vec<Hunted>,
+}
+
+/// One process whose memory is searched.
+#[derive(Clone)]
+pub struct Hunted {
+    pub name: &'static str,
+    pub pid: u32,
+}
+
+/// Everything that runs. The aggregator and the enclave are on the software platform; `sealgate` as
+/// it is shipped runs without evidence, since this machine has none to give.
+pub struct Stage {
+    pub prompts: Canary,
+    pub needles: Needles,
+    pub doors: Vec<Door>,
+    pub enclave: Service,
+    pub aggregator: Service,
+    pub shipped: Option<Service>,
+    pub proxy: Option<Process>,
+    pub enclave_key: String,
+    _engine: Engine,
+    _directory: ScratchDir,
+}
+
+impl Stage {
+    /// What people run.
+    pub async fn wiping() -> Result<Self> {
+        let mut stage = Self::both_gateways(Program::Soft, "leaks").await?;
+        let directory = stage._directory.path().to_owned();
+        let aggregator = stage.doors.pop().context("the aggregator has a door")?;
+
+        let url = format!("https://{}", aggregator.address);
+        let (process, address) = proxy(&directory, &url, &[]).await?;
+        let hunted = hunt("sealgate-verify proxy", process.id())?;
+        stage.doors.push(Door {
+            name: "proxy",
+            address,
+            tls: false,
+            key: aggregator.key.clone(),
+            hunted: [vec![hunted], aggregator.hunted.clone()].concat(),
+        });
+        stage.doors.push(aggregator);
+
+        let mut config = Config::direct(free_address()?).and(TIMEOUTS);
+        config.mode = "aggregator";
+        config.tee = "none";
+        for model in MODELS {
+            config = config.serving(Model::plain(model, stage._engine.base_url()));
+        }
+        let shipped = Service::start(
+            &directory.join("shipped"),
+            identity("none").run_as(Program::Shipped),
+            config.listen,
+            &config.text(),
+        )
+        .await?;
+        stage.doors.push(Door {
+            name: "sealgate",
+            address: shipped.address(),
+            tls: true,
+            key: shipped.create_key("leaks").await?,
+            hunted: vec![hunt("sealgate", shipped.id())?],
+        });
+        stage.shipped = Some(shipped);
+        stage.proxy = Some(process);
+        Ok(stage)
+    }
+
+    /// The control: the same gateways with an allocator that leaves things as they are.
+    pub async fn leaving() -> Result<Self> {
+        Self::both_gateways(Program::SoftUnwiped, "leaks-control").await
+    }
+
+    async fn both_gateways(program: Program, name: &str) -> Result<Self> {
+        let directory = trusting_directory(name)?;
+        let (prompts, responses) = (Canary::fresh(), Canary::fresh());
+        let mut needles = prompts.needles(Side::Prompt);
+        needles.extend(responses.needles(Side::Response));
+        let engine = Engine::start().await?;
+        teach(&engine, &responses);
+
+        let who = |image: &str| -> Identity { identity(image).run_as(program) };
+        let mut config = Config::direct(free_address()?).and(TIMEOUTS);
+        for model in MODELS {
+            config = config.serving(Model::confidential(model, engine.base_url()));
+        }
+        let enclave = start_as(&directory, who("enclave"), config).await?;
+        let enclave_key = enclave.create_key("aggregator").await?;
+        let key_file = directory.write("enclave.key", &enclave_key)?;
+
+        let mut config = gateway_trusting(&directory, "enclave")?.and(TIMEOUTS);
+        for model in MODELS {
+            config =
+                config.serving(Model::confidential(model, enclave.url()).with_key_from(&key_file));
+        }
+        let aggregator = start_as(&directory, who("gateway"), config).await?;
+        let door = Door {
+            name: "aggregator",
+            address: aggregator.address(),
+            tls: true,
+            key: aggregator.create_key("leaks").await?,
+            hunted: vec![
+                hunt("aggregator", aggregator.id())?,
+                hunt("enclave", enclave.id())?,
+            ],
+        };
+        Ok(Self {
+            prompts,
+            needles: Needles::new(needles),
+            doors: vec![door],
+            enclave,
+            aggregator,
+            shipped: None,
+            proxy: None,
+            enclave_key,
+            _engine: engine,
+            _directory: directory,
+        })
+    }
+}
+
+fn hunt(name: &'static str, pid: Option<u32>) -> Result<Hunted> {
+    let pid = pid.with_context(|| format!("{name} runs"))?;
+    Ok(Hunted { name, pid })
+}

@@ -1,0 +1,96 @@
+//! Scenario by form, beside the control.
+
+use crate::canary::Form;
+use crate::hunt::Sighting;
+use crate::memory::Found;
+
+fn sum<'a>(sightings: impl Iterator<Item = &'a Sighting>) -> Found {
+    let mut total = Found::default();
+    sightings.for_each(|sighting| total.add(sighting.found));
+    total
+}
+
+pub fn total(sightings: &[Sighting]) -> Found {
+    sum(sightings.iter())
+}
+
+fn in_order<'a>(
+    sightings: &'a [Sighting],
+    key: impl Fn(&'a Sighting) -> &'static str,
+) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for name in sightings.iter().map(key) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Each cell: copies left in what people run, and in the control.
+pub fn render(hunted: &[Sighting], control: &[Sighting]) -> String {
+    let mut text = format!(
+        "{:34} {:>16} {:>16} {:>16}   copies left / left by the control\n",
+        "scenario", "raw", "escaped", "base64"
+    );
+    for scenario in in_order(hunted, |s| s.scenario) {
+        let of = |list: &[Sighting]| sum(list.iter().filter(|s| s.scenario == scenario));
+        let (left, by_control) = (of(hunted), of(control));
+        let in_control = control.iter().any(|s| s.scenario == scenario);
+        text.push_str(&format!("{scenario:34}"));
+        for form in Form::ALL {
+            let beside = match in_control {
+                true => by_control.of(form).to_string(),
+                false => "–".to_owned(),
+            };
+            text.push_str(&format!(" {:>16}", format!("{} / {beside}", left.of(form))));
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+    for process in in_order(hunted, |s| s.process) {
+        let searches = hunted.iter().filter(|s| s.process == process);
+        let found = sum(searches.clone());
+        text.push_str(&format!(
+            "{process:34} {} searches, {} copies ({} of prompts)\n",
+            searches.count(),
+            found.all(),
+            found.of_prompt
+        ));
+    }
+    text
+}
+
+/// What is wrong with the figures, if anything.
+pub fn complaints(hunted: &[Sighting], control: &[Sighting]) -> Vec<String> {
+    let mut complaints: Vec<String> = hunted
+        .iter()
+        .filter(|sighting| sighting.found.all() > 0)
+        .map(|s| {
+            format!(
+                "{} copies in {} after \"{}\" through {}: {:?}",
+                s.found.all(),
+                s.process,
+                s.scenario,
+                s.door,
+                s.found
+            )
+        })
+        .collect();
+    let found = total(control);
+    for form in Form::ALL {
+        if found.of(form) == 0 {
+            complaints.push(format!("the control found nothing in form {form:?}"));
+        }
+    }
+    if found.all() < ENOUGH {
+        complaints.push(format!(
+            "the control found {} copies, too few to trust the search",
+            found.all()
+        ));
+    }
+    complaints
+}
+
+/// A control that finds fewer proves nothing.
+pub const ENOUGH: u64 = 2000;
