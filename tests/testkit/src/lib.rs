@@ -11,6 +11,7 @@ pub mod engine;
 pub mod intel;
 pub mod machine;
 pub mod measurements;
+pub mod nvidia;
 pub mod platform;
 pub mod policy;
 pub mod process;
