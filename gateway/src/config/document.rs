@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use attest_core::{RootOrigin, Serving, json};
-use serde_json::{Value, json};
+use attest_core::{RootKind, RootOrigin, Roots, Serving, json};
+use serde_json::{Map, Value, json};
 
 use super::{Config, Model, NamedTrust, Upstream};
 
@@ -73,9 +73,17 @@ fn trust_value(named: &NamedTrust) -> Value {
     let trust = &named.trust;
     let roots = match trust.roots.origin() {
         RootOrigin::Vendor => json!("vendor"),
-        RootOrigin::Supplied => json!({ "supplied": trust.roots.intel_fingerprint().to_string() }),
+        RootOrigin::Supplied => json!({ "supplied": supplied(&trust.roots) }),
     };
     json!({ "policy": trust.policy.name(), "policy_digest": trust.policy.digest().to_string(), "roots": roots })
+}
+
+fn supplied(roots: &Roots) -> Map<String, Value> {
+    let held = RootKind::ALL.into_iter().filter_map(|kind| {
+        let fingerprint = roots.fingerprint(kind)?;
+        Some((kind.file_stem().to_owned(), fingerprint.to_string().into()))
+    });
+    held.collect()
 }
 
 fn model_value(model: &Model) -> Value {

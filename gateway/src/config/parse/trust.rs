@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use attest_channel::Trust;
-use attest_core::{AttestationPolicy, Collateral, Roots};
+use attest_core::{AttestationPolicy, Collateral, RootKind, Roots};
 
 use super::{MAX_FILE, read_bytes, read_text, resolve};
 use crate::config::read::Section;
 use crate::config::{Name, NamedTrust};
-
-/// The root certificate in a roots directory.
-const INTEL_ROOT: &str = "intel-root.pem";
 
 pub(super) fn read(mut section: Section<'_>, base: &Path) -> BTreeMap<Name, Arc<NamedTrust>> {
     let mut all = BTreeMap::new();
@@ -70,9 +67,21 @@ fn one(mut section: Section<'_>, name: Name, base: &Path) -> Option<NamedTrust> 
     })
 }
 
+/// Every root that the directory holds under the name of its kind; one at least.
 fn supplied_roots(dir: PathBuf) -> Result<(PathBuf, Roots), String> {
-    let file = dir.join(INTEL_ROOT);
-    let pem = read_bytes(&file, MAX_FILE)?;
-    let roots = Roots::supplied(&pem).map_err(|e| format!("{}: {e}", file.display()))?;
+    let mut roots = Roots::none();
+    for kind in RootKind::ALL {
+        let file = dir.join(kind.file_name());
+        if !file.exists() {
+            continue;
+        }
+        let pem = read_bytes(&file, MAX_FILE)?;
+        roots = roots
+            .with(kind, &pem)
+            .map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    if roots.is_empty() {
+        return Err(format!("{}: holds no root certificate", dir.display()));
+    }
     Ok((dir, roots))
 }
