@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attest_core::{AttestationPolicy, Collateral, Nonce, Roots, TdxCollateral, UnixTime};
+use attest_core::{AttestationPolicy, Collateral, Nonce, RootKind, Roots, TdxCollateral, UnixTime};
 use ring::rand::SecureRandom;
 
 use crate::cli::JudgeArgs;
@@ -18,7 +18,6 @@ pub const MAX_EVIDENCE: usize = 16 << 20;
 /// Largest request or response body that is read for hashing.
 pub const MAX_BODY: usize = 256 << 20;
 
-const ROOT_FILE: &str = "intel-root.pem";
 pub const NO_POLICY: &str = include_str!("no-policy.toml");
 
 /// A whole file, or standard input for `-`.
@@ -95,9 +94,23 @@ fn roots(dir: Option<&Path>) -> Result<Roots, Failure> {
     let Some(dir) = dir else {
         return Ok(Roots::vendor());
     };
-    let file = dir.join(ROOT_FILE);
-    Roots::supplied(&read(&file, 1 << 20)?)
-        .map_err(|e| Failure::malformed(file.display().to_string(), e))
+    let mut roots = Roots::none();
+    for kind in RootKind::ALL {
+        let file = dir.join(kind.file_name());
+        if !file.exists() {
+            continue;
+        }
+        roots = roots
+            .with(kind, &read(&file, 1 << 20)?)
+            .map_err(|e| Failure::malformed(file.display().to_string(), e))?;
+    }
+    if roots.is_empty() {
+        return Err(Failure::malformed(
+            dir.display().to_string(),
+            "no root certificate is in this directory",
+        ));
+    }
+    Ok(roots)
 }
 
 fn policy(file: Option<&Path>) -> Result<AttestationPolicy, Failure> {
@@ -114,7 +127,7 @@ fn policy(file: Option<&Path>) -> Result<AttestationPolicy, Failure> {
 /// Our own form `{"tdx": {…}}`, or the nine fields of `sgx_ql_qve_collateral_t` by themselves.
 pub fn collateral(path: &Path) -> Result<Collateral, Failure> {
     let bytes = read(path, MAX_EVIDENCE)?;
-    let bare = TdxCollateral::parse(&bytes).map(|tdx| Collateral { tdx: Some(tdx) });
+    let bare = TdxCollateral::parse(&bytes).map(|tdx| Collateral::from(tdx));
     bare.or_else(|_| Collateral::parse(&bytes))
         .map_err(|e| Failure::malformed(path.display().to_string(), e))
 }

@@ -22,7 +22,13 @@ fn policies() -> PathBuf {
 
 #[test]
 fn the_shipped_policies_are_read() {
-    for name in ["tdx-any-measurement", "example-pinned"] {
+    for name in [
+        "tdx-any-measurement",
+        "example-pinned",
+        "snp-any-measurement",
+        "example-snp-pinned",
+        "example-gpu-node",
+    ] {
         let text = std::fs::read_to_string(policies().join(format!("{name}.toml"))).unwrap();
         let policy = AttestationPolicy::parse(&text).unwrap();
         assert_eq!(policy.name(), name);
@@ -62,6 +68,78 @@ fn a_policy_that_could_accept_nothing_is_refused() {
     assert_eq!(
         refusal("[tdx]\nmeasurements = \"any\"\nxfam = []\n"),
         PolicyError::EmptyList("xfam")
+    );
+}
+
+#[test]
+fn images_pin_what_belongs_together_or_are_refused() {
+    let image = |lines: &str| format!("[tdx]\n[[tdx.image]]\n{lines}");
+    let whole = format!("mrtd = [\"{PIN}\"]\nrtmr1 = [\"{PIN}\"]\nrtmr2 = [\"{PIN}\"]\n");
+    parse(&image(&whole)).unwrap();
+    assert_eq!(
+        refusal(&image(&format!("mrtd = [\"{PIN}\"]\n"))),
+        PolicyError::NotPinned("rtmr1")
+    );
+    assert_eq!(
+        refusal(&image("name = \"empty\"\n")),
+        PolicyError::EmptyImage("tdx.image")
+    );
+    // One image that is whole does not make up for one that is not.
+    let second = format!("{whole}[[tdx.image]]\nmrtd = [\"{PIN}\"]\nrtmr1 = [\"{PIN}\"]\n");
+    assert_eq!(refusal(&image(&second)), PolicyError::NotPinned("rtmr2"));
+    let any = format!("[tdx]\nmeasurements = \"any\"\n[[tdx.image]]\n{whole}");
+    assert_eq!(refusal(&any), PolicyError::PinnedUnderAny("image"));
+
+    assert_eq!(refusal("[snp]\n"), PolicyError::NotPinned("measurement"));
+    parse(&format!("[snp]\nmeasurement = [\"{PIN}\"]\n")).unwrap();
+    parse(&format!("[snp]\n[[snp.image]]\nmeasurement = [\"{PIN}\"]\n")).unwrap();
+    assert_eq!(
+        refusal("[snp]\n[[snp.image]]\nname = \"empty\"\n"),
+        PolicyError::EmptyImage("snp.image")
+    );
+    assert_eq!(
+        refusal(&format!(
+            "[snp]\nmeasurements = \"any\"\nmeasurement = [\"{PIN}\"]\n"
+        )),
+        PolicyError::PinnedUnderAny("measurement")
+    );
+}
+
+#[test]
+fn words_that_mean_nothing_and_fields_that_contradict_each_other_are_refused() {
+    let word = |section: &str, field: &'static str, value: &str| {
+        let body = format!("[snp]\nmeasurements = \"any\"\n[nvidia]\n[event_log]\n");
+        let line = format!("[{section}]\n");
+        let body = body.replace(&line, &format!("{line}{field} = [\"{value}\"]\n"));
+        match refusal(&body) {
+            PolicyError::Word {
+                field: named,
+                value: told,
+                ..
+            } => assert_eq!((named, told.as_str()), (field, value)),
+            other => panic!("{other:?}"),
+        }
+    };
+    word("snp", "products", "Rome");
+    word("snp", "keys", "vcek");
+    word("snp", "require_platform", "smt");
+    word("nvidia", "architectures", "Hopper");
+    word("nvidia", "modes", "ON");
+    word("event_log", "registers", "rtmr4");
+    assert_eq!(
+        refusal("[nvidia]\ngpus = 1\nmin_gpus = 1\n"),
+        PolicyError::Contradiction("gpus", "min_gpus")
+    );
+    assert_eq!(
+        refusal("[snp]\nmeasurements = \"any\"\n[snp.min_tcb.milan]\nfmc = 1\n"),
+        PolicyError::NoFmc("Milan")
+    );
+    assert_eq!(
+        refusal("[nvidia]\nocsp_max_age = \"a day\"\n"),
+        PolicyError::Duration {
+            field: "ocsp_max_age",
+            value: "a day".into()
+        }
     );
 }
 
@@ -137,16 +215,16 @@ fn a_misspelt_key_is_refused_with_its_line() {
     };
     assert_eq!(line, 4);
     assert!(message.contains("measurement"), "{message}");
-    assert!(matches!(refusal("[snp]\n"), PolicyError::Toml { .. }));
+    assert!(matches!(refusal("[sgx]\n"), PolicyError::Toml { .. }));
     assert!(matches!(refusal("[tdx\n"), PolicyError::Toml { .. }));
 }
 
 /// The keys a section has, in the words of the refusal of a key it does not have.
 fn known_keys(section: &str) -> BTreeSet<String> {
-    let header = if section.is_empty() {
-        String::new()
-    } else {
-        format!("[{section}]\n")
+    let header = match section {
+        "" => String::new(),
+        image if image.ends_with(".image") => format!("[[{image}]]\n"),
+        section => format!("[{section}]\n"),
     };
     let PolicyError::Toml { message, .. } = refusal(&format!("{header}no_such_key = 1\n")) else {
         panic!("another error");
@@ -177,14 +255,27 @@ fn the_readme_documents_exactly_the_fields_that_are_read() {
             documented.insert((section.to_owned(), field.to_owned()));
         }
     }
-    let sections = ["tdx", "contract", "keyset", "provenance", "nvidia"];
+    let sections = [
+        "tdx",
+        "snp",
+        "event_log",
+        "contract",
+        "keyset",
+        "provenance",
+        "nvidia",
+    ];
+    let inner = ["tdx.image", "snp.image", "snp.min_tcb", "snp.min_tcb.turin"];
     let mut read: BTreeSet<(String, String)> = known_keys("")
         .into_iter()
         .filter(|key| !sections.contains(&key.as_str()))
         .map(|key| (String::new(), key))
         .collect();
-    for section in sections {
-        assert!(known_keys("").contains(section));
+    assert!(
+        sections
+            .iter()
+            .all(|section| known_keys("").contains(*section))
+    );
+    for section in sections.into_iter().chain(inner) {
         read.extend(
             known_keys(section)
                 .into_iter()

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use attest_core::tdx::QuoteFormatError;
 use attest_core::{
-    Appraiser, AttestationPolicy, Cause, Collateral, Decision, Outcome, Roots, UnixTime, Verdict,
+    Appraiser, AttestationPolicy, Cause, Collateral, Decision, Outcome, RootKind, Roots, UnixTime, Verdict,
     Why,
 };
 use evidence::index::{Index, TdxCase, Vector};
@@ -333,8 +333,8 @@ fn supplied_roots_are_said_to_be_supplied_even_where_they_equal_the_vendors() {
         .trim_end_matches('\0');
     let roots = Roots::supplied(root.as_bytes()).expect("a root");
     assert_eq!(
-        roots.intel_fingerprint(),
-        Roots::vendor().intel_fingerprint()
+        roots.fingerprint(RootKind::Intel),
+        Roots::vendor().fingerprint(RootKind::Intel)
     );
     let verdict = Appraiser {
         roots: &roots,

@@ -63,7 +63,7 @@ pub(crate) async fn fetch_collateral(
     let source = IntelPcs::new(base_url)
         .map_err(|e| Failure::Usage(format!("--fetch-collateral {base_url}: {e}")))?;
     match source.tdx(quote).await {
-        Ok(tdx) => Ok(Some(Collateral { tdx: Some(tdx) })),
+        Ok(tdx) => Ok(Some(Collateral::from(tdx))),
         Err(FetchError::Quote(_) | FetchError::Platform) => Ok(None),
         Err(other) => Err(Failure::Unreachable(format!(
             "cannot fetch collateral from {base_url}: {other}"

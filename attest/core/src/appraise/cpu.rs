@@ -1,18 +1,41 @@
 //! CPU evidence of any kind: verified, then appraised.
 
-use super::Appraiser;
-use super::tdx as appraise_tdx;
+use super::{Appraiser, snp as appraise_snp, tdx as appraise_tdx};
 use crate::collateral::Collateral;
-use crate::evidence::{UnverifiedEvidence, VerifiedEvidence};
-use crate::tdx::{Collected, Standing, TdxFacts};
-use crate::verdict::{Cause, Checks, id};
+use crate::event_log::Sha384;
+use crate::evidence::{Standing, UnverifiedEvidence, VerifiedEvidence};
+use crate::snp::SnpFacts;
+use crate::tdx::TdxFacts;
+use crate::verdict::{Cause, Checks, Why, id};
+use crate::{snp, tdx};
 
 /// What came of the CPU's evidence.
-#[derive(Default)]
 pub(super) struct CpuOutcome {
-    pub(super) facts: Option<TdxFacts>,
+    pub(super) tdx: Option<TdxFacts>,
+    pub(super) snp: Option<SnpFacts>,
+    /// How much of them may be relied on.
+    pub(super) standing: Standing,
     /// Present if the evidence is genuine, wanted or not.
     pub(super) verified: Option<VerifiedEvidence>,
+}
+
+impl CpuOutcome {
+    /// The 64 bytes that the guest had signed, genuine or not.
+    pub(super) fn report_data(&self) -> Option<&[u8; 64]> {
+        let tdx = self.tdx.as_ref().map(|facts| &facts.body.report_data);
+        tdx.or(self.snp.as_ref().map(|facts| &facts.report.report_data))
+    }
+
+    /// The runtime registers, if hardware signed them; otherwise why there are none.
+    pub(super) fn rtmrs(&self) -> Result<&[Sha384; 4], Why> {
+        match (&self.tdx, &self.standing) {
+            (Some(facts), Standing::Genuine { .. } | Standing::SignedOnly(_)) => {
+                Ok(&facts.body.rtmr)
+            }
+            (_, Standing::Unproven(why)) => Err(why.clone()),
+            (None, _) => Err(Why::Absent),
+        }
+    }
 }
 
 pub(super) fn judge(
@@ -23,9 +46,8 @@ pub(super) fn judge(
 ) -> CpuOutcome {
     match evidence {
         UnverifiedEvidence::Tdx { quote } => tdx(appraiser, quote, collateral, checks),
-        UnverifiedEvidence::SevSnp { .. } => {
-            checks.fail(id::SNP_REPORT, Cause::UnsupportedEvidence("AMD SEV-SNP"));
-            CpuOutcome::default()
+        UnverifiedEvidence::SevSnp { report, certs } => {
+            snp(appraiser, report, certs, collateral, checks)
         }
     }
 }
@@ -36,24 +58,63 @@ fn tdx(
     collateral: Option<&Collateral>,
     checks: &mut Checks,
 ) -> CpuOutcome {
-    let collected = Collected {
+    let collected = tdx::Collected {
         collateral: collateral.and_then(|collateral| collateral.tdx.as_ref()),
         now: appraiser.now,
     };
+    let mut genuine = Checks::default();
     let (examination, verified) =
-        VerifiedEvidence::of_tdx(quote, appraiser.roots, &collected, checks);
-    appraise_tdx::appraise(
-        examination.facts.as_ref(),
-        &examination.standing,
-        &appraiser.policy.tdx,
-        checks,
-    );
-    debug_assert_eq!(
-        verified.is_some(),
-        matches!(examination.standing, Standing::Genuine { .. })
-    );
+        VerifiedEvidence::of_tdx(quote, appraiser.roots, &collected, &mut genuine);
+    checks.append(genuine);
+    let policy = appraiser.policy.tdx.as_ref();
+    wanted("Intel TDX", policy.is_some(), checks);
+    if let Some(policy) = policy {
+        let facts = examination.facts.as_ref();
+        appraise_tdx::appraise(facts, &examination.standing, policy, checks);
+    }
     CpuOutcome {
-        facts: examination.facts,
+        tdx: examination.facts,
+        snp: None,
+        standing: examination.standing,
         verified,
     }
+}
+
+fn snp(
+    appraiser: &Appraiser<'_>,
+    report: &[u8],
+    table: &[u8],
+    collateral: Option<&Collateral>,
+    checks: &mut Checks,
+) -> CpuOutcome {
+    let collected = snp::Collected {
+        table,
+        collateral: collateral.and_then(|collateral| collateral.snp.as_ref()),
+        now: appraiser.now,
+    };
+    let mut genuine = Checks::default();
+    let (examination, verified) =
+        VerifiedEvidence::of_snp(report, appraiser.roots, &collected, &mut genuine);
+    checks.append(genuine);
+    let policy = appraiser.policy.snp.as_ref();
+    wanted("AMD SEV-SNP", policy.is_some(), checks);
+    if let Some(policy) = policy {
+        appraise_snp::appraise(&examination, policy, checks);
+    }
+    CpuOutcome {
+        tdx: None,
+        snp: examination.facts,
+        standing: examination.standing,
+        verified,
+    }
+}
+
+/// A policy that says nothing about a kind of TEE does not accept it.
+fn wanted(tee: &'static str, has_section: bool, checks: &mut Checks) {
+    let accepted = if has_section {
+        Ok(())
+    } else {
+        Err(Cause::TeeNotInPolicy(tee))
+    };
+    checks.judge(id::POLICY_TEE, accepted);
 }

@@ -7,13 +7,18 @@
 mod binding;
 mod contract;
 mod cpu;
+mod event_log;
+mod nvidia;
+mod pins;
 mod report;
+mod snp;
 mod tdx;
 mod trusted;
 
 use crate::collateral::Collateral;
 use crate::digest::{Nonce, SpkiDigest};
 use crate::evidence::UnverifiedEvidence;
+use crate::nvidia::UnverifiedDevice;
 use crate::policy::AttestationPolicy;
 use crate::roots::Roots;
 use crate::time::UnixTime;
@@ -94,8 +99,38 @@ impl Appraiser<'_> {
         let evidence = UnverifiedEvidence::Tdx { quote };
         let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
         let facts = Facts {
-            tdx: outcome.facts,
-            report: None,
+            tdx: outcome.tdx,
+            ..Facts::default()
+        };
+        Verdict::new(checks, facts, self.grounds())
+    }
+
+    /// Judges a bare SNP report, or one in Azure's wrapping, with the certificate table that came
+    /// with it, which may be empty. What its report data stands for is not asked.
+    pub fn snp_report(&self, report: &[u8], certs: &[u8]) -> Verdict {
+        let mut checks = Checks::default();
+        let evidence = UnverifiedEvidence::SevSnp { report, certs };
+        let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
+        let facts = Facts {
+            snp: outcome.snp,
+            ..Facts::default()
+        };
+        Verdict::new(checks, facts, self.grounds())
+    }
+
+    /// Judges the devices of one machine by themselves. Without a nonce to hold them against they
+    /// must at least agree on one.
+    pub fn devices(&self, devices: &[UnverifiedDevice], nonce: Option<&[u8; 32]>) -> Verdict {
+        let mut checks = Checks::default();
+        let presented: Vec<_> = devices.iter().cloned().map(Ok).collect();
+        let collateral = self
+            .collateral
+            .and_then(|collateral| collateral.nvidia.as_ref());
+        let asked = nonce.map_or(nvidia::Asked::Anything, nvidia::Asked::Nonce);
+        let outcome = nvidia::judge(self, &presented, collateral, asked, &mut checks);
+        let facts = Facts {
+            devices: outcome.facts,
+            ..Facts::default()
         };
         Verdict::new(checks, facts, self.grounds())
     }

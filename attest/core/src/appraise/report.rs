@@ -1,12 +1,19 @@
-//! Judging a whole report: parse, signature, binding, contract, then the CPU and what else it
-//! brought.
+//! Judging a whole report: parse, signature, binding, contract, then the CPU, the event log and the
+//! devices it brought.
+
+use std::borrow::Cow;
 
 use super::contract::{self, Contract};
+use super::nvidia::{self, Asked};
 use super::trusted::Offer;
-use super::{Appraisal, Appraiser, Channel, Freshness, binding, cpu};
-use crate::aci::{EvidenceBundle, Report};
+use super::{Appraisal, Appraiser, Channel, Freshness, binding, cpu, event_log};
+use crate::aci::Report;
+use crate::collateral::Collateral;
+use crate::digest::Nonce;
 use crate::evidence::UnverifiedEvidence;
-use crate::policy::{AttestationPolicy, ProvenancePolicy};
+use crate::nvidia::UnverifiedDevice;
+use crate::policy::ProvenancePolicy;
+use crate::profile::gpu_nonce;
 use crate::verdict::{Cause, Checks, Facts, ReportFacts, Verdict, Why, id};
 
 pub(super) fn judge(
@@ -29,25 +36,50 @@ pub(super) fn judge(
     // The CPU's evidence is taken apart before what it binds can be compared, and told after it.
     let mut cpu_checks = Checks::default();
     let evidence = report.evidence();
-    let collateral = evidence.collateral.as_ref().or(appraiser.collateral);
+    let collateral = collected(evidence.collateral.as_ref(), appraiser.collateral);
     let cpu = cpu::judge(
         appraiser,
         UnverifiedEvidence::from(&evidence.cpu),
-        collateral,
+        Some(&collateral),
         &mut cpu_checks,
     );
-    let slot = cpu.facts.as_ref().map(|facts| &facts.body.report_data);
-    let unreadable = cpu_checks.first_failure().unwrap_or(id::TDX_QUOTE_FORMAT);
-    binding::of_report_data(&report, slot, &freshness, unreadable, &mut checks);
+    let unreadable = cpu_checks.first_failure().unwrap_or(id::POLICY_TEE);
+    binding::of_report_data(
+        &report,
+        cpu.report_data(),
+        &freshness,
+        unreadable,
+        &mut checks,
+    );
     binding::of_keyset_dates(&report, appraiser, &mut checks);
     binding::of_channel(&report, &channel, &mut checks);
     let contract = contract::judge(&report, &appraiser.policy.contract, &mut checks);
     provenance(&report, &appraiser.policy.provenance, &mut checks);
     checks.append(cpu_checks);
-    not_judged(evidence, appraiser.policy, &mut checks);
+    let event_log = event_log::judge(
+        evidence.event_log.as_deref(),
+        cpu.rtmrs(),
+        appraiser.policy.event_log.as_ref(),
+        &mut checks,
+    );
+    let presented: Vec<_> = evidence
+        .devices
+        .iter()
+        .map(UnverifiedDevice::from_evidence)
+        .collect();
+    let devices = nvidia::judge(
+        appraiser,
+        &presented,
+        collateral.nvidia.as_ref(),
+        Asked::Nonce(&device_nonce(&report, &freshness)),
+        &mut checks,
+    );
 
     let facts = Facts {
-        tdx: cpu.facts,
+        tdx: cpu.tdx,
+        snp: cpu.snp,
+        devices: devices.facts,
+        event_log,
         report: Some(report_facts(&report, &contract)),
     };
     let verdict = Verdict::new(checks, facts, appraiser.grounds());
@@ -57,37 +89,39 @@ pub(super) fn judge(
             report,
             report_bytes: bytes.to_vec(),
             subject: contract.subject,
-            verified: cpu.verified,
+            verified: match devices.valid_until {
+                Some(limit) => cpu.verified.map(|evidence| evidence.until(limit)),
+                None => cpu.verified,
+            },
             freshness,
             spki: channel.spki(),
         },
     )
 }
 
-/// Parts of the evidence that this version does not look into. Where the policy wants them, that
-/// is not a pass.
-fn not_judged(evidence: &EvidenceBundle, policy: &AttestationPolicy, checks: &mut Checks) {
-    let why = if evidence.event_log.is_some() {
-        Why::NotSupported
-    } else {
-        Why::Absent
-    };
-    checks.not_asked(id::TDX_EVENT_LOG, why);
-    if policy.nvidia_required {
-        let why = if evidence.devices.is_empty() {
-            Why::Absent
-        } else {
-            Why::NotSupported
-        };
-        checks.missed(id::NVIDIA_DEVICES, why);
-    } else {
-        let why = if evidence.devices.is_empty() {
-            Why::Absent
-        } else {
-            Why::NotSupported
-        };
-        checks.not_asked(id::NVIDIA_DEVICES, why);
+/// What came with the report, each part that did not come from the caller. Both are judged alike.
+fn collected<'a>(
+    carried: Option<&'a Collateral>,
+    given: Option<&'a Collateral>,
+) -> Cow<'a, Collateral> {
+    match (carried, given) {
+        (None, None) => Cow::Owned(Collateral::default()),
+        (Some(only), None) | (None, Some(only)) => Cow::Borrowed(only),
+        (Some(carried), Some(given)) => Cow::Owned(Collateral {
+            tdx: carried.tdx.clone().or_else(|| given.tdx.clone()),
+            snp: carried.snp.clone().or_else(|| given.snp.clone()),
+            nvidia: carried.nvidia.clone().or_else(|| given.nvidia.clone()),
+        }),
     }
+}
+
+/// What GPU evidence has to answer: the profile's nonce, with zeros where nobody challenged.
+fn device_nonce(report: &Report, freshness: &Freshness) -> [u8; 32] {
+    let nonce = match freshness {
+        Freshness::Challenged(nonce) => *nonce,
+        Freshness::Unchallenged => Nonce::from_bytes([0; 32]),
+    };
+    gpu_nonce(&nonce, &report.keyset_digest())
 }
 
 /// What the service claims to be built from. A claim only: it is worth what the measurements make

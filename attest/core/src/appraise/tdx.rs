@@ -1,8 +1,9 @@
 //! What the policy wants of a genuine TDX quote.
 
-use crate::encoding::to_hex;
-use crate::policy::{Accepted, TdxPolicy, TrailingBytes};
-use crate::tdx::{PlatformFacts, Standing, TcbFacts, TdBody, TdxFacts, Trailing};
+use super::pins::{listed, nothing_of, pinned};
+use crate::evidence::Standing;
+use crate::policy::{Accepted, TdxImage, TdxPolicy, TrailingBytes};
+use crate::tdx::{PlatformFacts, TcbFacts, TdBody, TdxFacts, Trailing};
 use crate::verdict::{Cause, Checks, Why, id};
 
 /// Enters every check of policy, as far as the quote's standing lets it be judged.
@@ -40,7 +41,7 @@ const PLATFORM_CHECKS: [&str; 4] = [
     id::TDX_PLATFORM_PPID,
 ];
 
-const TD_CHECKS: [&str; 15] = [
+const TD_CHECKS: [&str; 16] = [
     id::TDX_TRAILING_BYTES,
     id::TDX_TD_DEBUG,
     id::TDX_TD_SEPT_VE_DISABLE,
@@ -56,16 +57,8 @@ const TD_CHECKS: [&str; 15] = [
     id::TDX_MRCONFIGID,
     id::TDX_MROWNER,
     id::TDX_MROWNERCONFIG,
+    id::TDX_IMAGE,
 ];
-
-fn nothing_of(ids: &[&'static str], why: &Why, checks: &mut Checks) {
-    for check in ids {
-        // A check that failed already stays failed.
-        if *why != (Why::Stopped { at: check }) {
-            checks.missed(check, why.clone());
-        }
-    }
-}
 
 fn platform(facts: &TdxFacts, policy: &TdxPolicy, checks: &mut Checks) {
     match &facts.tcb {
@@ -167,6 +160,22 @@ fn td(facts: &TdxFacts, policy: &TdxPolicy, checks: &mut Checks) {
         &policy.mrownerconfig,
         checks,
     );
+    if policy.images.is_empty() {
+        checks.not_asked(id::TDX_IMAGE, Why::NotInPolicy);
+    } else {
+        let known = policy.images.iter().any(|image| is_of(body, image));
+        checks.require(id::TDX_IMAGE, known, || Cause::NoImage);
+    }
+}
+
+fn is_of(body: &TdBody, image: &TdxImage) -> bool {
+    let fits = |measured: &[u8; 48], accepted: &Accepted<48>| {
+        accepted
+            .as_ref()
+            .is_none_or(|accepted| accepted.contains(measured))
+    };
+    let mut rtmrs = body.rtmr.iter().zip(&image.rtmr);
+    fits(&body.mrtd, &image.mrtd) && rtmrs.all(|(measured, accepted)| fits(measured, accepted))
 }
 
 fn trailing(found: Trailing, allowed: TrailingBytes) -> Result<(), Cause> {
@@ -212,26 +221,5 @@ fn service_td(body: &TdBody, policy: &TdxPolicy) -> Result<(), Cause> {
         Err(Cause::ServiceTd)
     } else {
         Ok(())
-    }
-}
-
-/// A check whose accepted values the policy may leave open.
-fn pinned<const N: usize>(
-    check: &'static str,
-    measured: &[u8; N],
-    accepted: &Accepted<N>,
-    checks: &mut Checks,
-) {
-    match accepted {
-        None => checks.not_asked(check, Why::NotInPolicy),
-        Some(accepted) => checks.judge(check, listed(measured, accepted)),
-    }
-}
-
-fn listed<const N: usize>(measured: &[u8; N], accepted: &[[u8; N]]) -> Result<(), Cause> {
-    if accepted.contains(measured) {
-        Ok(())
-    } else {
-        Err(Cause::NotAccepted(to_hex(measured)))
     }
 }

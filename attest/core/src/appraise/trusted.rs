@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Freshness;
 use crate::aci::{Keyset, Report, Serving};
-use crate::digest::{Sha256Digest, SpkiDigest};
+use crate::digest::{Nonce, Sha256Digest, SpkiDigest};
 use crate::evidence::VerifiedEvidence;
 use crate::profile::Subject;
 use crate::time::UnixTime;
@@ -39,6 +39,7 @@ pub struct TrustedPeer {
     report_bytes: Vec<u8>,
     subject: Option<Subject>,
     evidence: VerifiedEvidence,
+    nonce: Nonce,
     spki: SpkiDigest,
     verdict: Verdict,
 }
@@ -63,12 +64,13 @@ impl TrustedPeer {
             offer.freshness,
             offer.spki,
         ) {
-            (Decision::Accepted, Some(evidence), Freshness::Challenged(_), Some(spki)) => {
+            (Decision::Accepted, Some(evidence), Freshness::Challenged(nonce), Some(spki)) => {
                 Ok(Self {
                     report: offer.report,
                     report_bytes: offer.report_bytes,
                     subject: offer.subject,
                     evidence,
+                    nonce,
                     spki,
                     verdict,
                 })
@@ -90,6 +92,12 @@ impl TrustedPeer {
     /// The TLS key that was observed on the channel and is listed in the keyset.
     pub fn spki(&self) -> SpkiDigest {
         self.spki
+    }
+
+    /// The nonce of ours that the evidence was made for. Who keeps the report keeps this beside it:
+    /// without it, nobody can check later what the evidence binds.
+    pub fn nonce(&self) -> &Nonce {
+        &self.nonce
     }
 
     /// The contract the keyset binds, if it binds one of our profile.

@@ -5,8 +5,10 @@
 //! that what was vouched for is wanted: that is the policy's to say, and a
 //! [`TrustedPeer`](crate::TrustedPeer) is what comes of it.
 
+mod standing;
 mod unverified;
 mod verified;
 
+pub(crate) use standing::Standing;
 pub use unverified::UnverifiedEvidence;
 pub use verified::VerifiedEvidence;

@@ -1,14 +1,17 @@
-//! Evidence that hardware vouched for. The type lives here alone with the step that makes it.
+//! Evidence that hardware vouched for. The type lives here alone with the steps that make it.
 
+use super::Standing;
 use crate::roots::{RootOrigin, Roots};
-use crate::tdx::{self, Collected, Standing, TdxFacts};
+use crate::snp::{self, SnpFacts};
+use crate::tdx::{self, TdxFacts};
 use crate::time::UnixTime;
 use crate::verdict::Checks;
 
-/// Evidence whose signatures lead to a root, by collateral valid at the time of verification.
+/// Evidence of a CPU whose signatures lead to a root, by collateral valid at the time of
+/// verification.
 ///
 /// It is a photograph: it says when it stops being true ([`VerifiedEvidence::valid_until`]). It
-/// does not say that the image is wanted, the TCB recent, or the TD not debuggable.
+/// does not say that the image is wanted, the TCB recent, or the guest not debuggable.
 ///
 /// Nobody else can make one:
 ///
@@ -25,9 +28,15 @@ use crate::verdict::Checks;
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct VerifiedEvidence {
-    facts: TdxFacts,
+    guest: Guest,
     valid_until: UnixTime,
     roots: RootOrigin,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Guest {
+    Tdx(Box<TdxFacts>),
+    Snp(Box<SnpFacts>),
 }
 
 impl VerifiedEvidence {
@@ -36,13 +45,13 @@ impl VerifiedEvidence {
     pub(crate) fn of_tdx(
         quote: &[u8],
         roots: &Roots,
-        collected: &Collected<'_>,
+        collected: &tdx::Collected<'_>,
         checks: &mut Checks,
     ) -> (tdx::Examination, Option<Self>) {
         let examination = tdx::examine(quote, roots, collected, checks);
         let proof = match (&examination.standing, &examination.facts) {
             (Standing::Genuine { valid_until }, Some(facts)) => Some(Self {
-                facts: facts.clone(),
+                guest: Guest::Tdx(Box::new(facts.clone())),
                 valid_until: *valid_until,
                 roots: roots.origin(),
             }),
@@ -51,12 +60,50 @@ impl VerifiedEvidence {
         (examination, proof)
     }
 
-    /// What hardware vouched for.
-    pub fn tdx(&self) -> &TdxFacts {
-        &self.facts
+    /// The same for an SNP report.
+    pub(crate) fn of_snp(
+        report: &[u8],
+        roots: &Roots,
+        collected: &snp::Collected<'_>,
+        checks: &mut Checks,
+    ) -> (snp::Examination, Option<Self>) {
+        let examination = snp::examine(report, roots, collected, checks);
+        let proof = match (&examination.standing, &examination.facts) {
+            (Standing::Genuine { valid_until }, Some(facts)) => Some(Self {
+                guest: Guest::Snp(Box::new(facts.clone())),
+                valid_until: *valid_until,
+                roots: roots.origin(),
+            }),
+            _ => None,
+        };
+        (examination, proof)
     }
 
-    /// The last second at which the collateral and the platform's certificate are valid.
+    /// The same, true no longer than `limit`: until what else was relied on ends.
+    pub(crate) fn until(self, limit: UnixTime) -> Self {
+        Self {
+            valid_until: self.valid_until.min(limit),
+            ..self
+        }
+    }
+
+    /// What Intel hardware vouched for, if it was Intel hardware.
+    pub fn tdx(&self) -> Option<&TdxFacts> {
+        match &self.guest {
+            Guest::Tdx(facts) => Some(facts),
+            Guest::Snp(_) => None,
+        }
+    }
+
+    /// What AMD hardware vouched for, if it was AMD hardware.
+    pub fn snp(&self) -> Option<&SnpFacts> {
+        match &self.guest {
+            Guest::Snp(facts) => Some(facts),
+            Guest::Tdx(_) => None,
+        }
+    }
+
+    /// The last second at which everything this was judged by is valid.
     pub fn valid_until(&self) -> UnixTime {
         self.valid_until
     }

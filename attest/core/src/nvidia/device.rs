@@ -99,6 +99,8 @@ pub enum FirmwareIdError {
 pub struct VerifiedDevice {
     architecture: Architecture,
     fingerprint: Sha256Digest,
+    chip: Sha256Digest,
+    chain: Vec<Vec<u8>>,
     public_key: Vec<u8>,
     firmware_id: Option<[u8; SHA384_LEN]>,
     serial_number: String,
@@ -112,9 +114,25 @@ impl VerifiedDevice {
         self.architecture
     }
 
-    /// SHA-256 of the leaf certificate: two reports with the same one are of one device.
+    /// SHA-256 of the leaf certificate, which names one firmware on one chip.
     pub fn fingerprint(&self) -> Sha256Digest {
         self.fingerprint
+    }
+
+    /// SHA-256 of the chip's own public key: two reports with the same one are of one device,
+    /// whatever firmware made them.
+    pub fn chip(&self) -> Sha256Digest {
+        self.chip
+    }
+
+    /// The certificates, DER, leaf first.
+    pub(crate) fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
+    /// The firmware the leaf's key was derived for, where the leaf names one.
+    pub fn firmware_id(&self) -> Option<&[u8; SHA384_LEN]> {
+        self.firmware_id.as_ref()
     }
 
     /// The serial number attribute of the leaf's subject.
@@ -172,11 +190,7 @@ pub fn verify_device_chain(
         }
         valid_until = valid_until.min(not_after);
     }
-    let (Some(leaf), Some(leaf_der)) = (chain.first(), ders.first()) else {
-        return Err(DeviceChainError::Length(0));
-    };
-    let device_id = chain.get(1).and_then(chip_number);
-    device(leaf, leaf_der, device_id, valid_until).ok_or(DeviceChainError::UnknownDevice)
+    device(&chain, &ders, valid_until).ok_or(DeviceChainError::UnknownDevice)
 }
 
 /// Checks that `device` signed the whole of `evidence`, request included.
@@ -210,11 +224,11 @@ pub fn check_firmware_id(
 }
 
 fn device(
-    leaf: &Certificate<'_>,
-    leaf_der: &[u8],
-    device_id: Option<DeviceId>,
+    chain: &[Certificate<'_>],
+    ders: &[Vec<u8>],
     valid_until: UnixTime,
 ) -> Option<VerifiedDevice> {
+    let (leaf, chip) = (chain.first()?, chain.get(1)?);
     let IssuerKey::P384(public_key) = leaf.key()? else {
         return None;
     };
@@ -228,11 +242,13 @@ fn device(
     let serial_number = serial_attribute(leaf)?;
     Some(VerifiedDevice {
         architecture,
-        fingerprint: Sha256Digest::of(leaf_der),
+        fingerprint: Sha256Digest::of(ders.first()?),
+        chip: Sha256Digest::of(chip.x509.public_key().raw),
+        chain: ders.to_vec(),
         public_key: public_key.to_vec(),
         firmware_id: firmware_id(leaf),
         serial_number: serial_number.to_owned(),
-        device_id,
+        device_id: chip_number(chip),
         valid_until,
     })
 }

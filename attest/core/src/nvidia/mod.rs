@@ -12,6 +12,8 @@
 
 mod compare;
 mod device;
+mod evidence;
+mod facts;
 mod ocsp;
 mod opaque;
 mod rim;
@@ -22,7 +24,10 @@ pub use device::{
     DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice, check_firmware_id,
     verify_device_chain, verify_report_signature,
 };
+pub use evidence::{DeviceEvidenceError, DeviceKind, UnverifiedDevice};
+pub(crate) use facts::to_json as facts_to_json;
+pub use facts::{DeviceFacts, DeviceIdentity, ManifestFacts};
 pub use ocsp::{MAX_OCSP_LEN, OcspError, OcspFreshness, OcspGood, check_ocsp};
 pub use opaque::{DeviceId, FeatureFlag, Opaque, OpaqueField};
-pub use rim::{Rim, RimError, RimKind, VerifiedRim};
+pub use rim::{MAX_RIM_LEN, Rim, RimError, RimKind, VerifiedRim};
 pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError};

@@ -26,7 +26,7 @@ const VALUE_LEN: usize = 48;
 /// ECDSA P-384, r then s.
 pub(super) const SIGNATURE_LEN: usize = 96;
 /// The most one device's evidence may weigh; real ones are near 4 KiB.
-const MAX_LEN: usize = 64 << 10;
+pub(super) const MAX_LEN: usize = 64 << 10;
 
 /// Why bytes are not a device's evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -18,7 +18,9 @@ pub enum PolicyError {
     #[error("name must be 1 to 100 characters without control characters")]
     Name,
     /// No kind of evidence is accepted, so nothing could ever be.
-    #[error("the policy has no [tdx] section and could accept nothing")]
+    #[error(
+        "the policy has none of the sections [tdx], [snp] and [nvidia] and could accept nothing"
+    )]
     AcceptsNothing,
     /// `measurements = "pinned"` without the measurements that identify an image.
     #[error("measurements are pinned, but {0} has no accepted value")]
@@ -50,6 +52,25 @@ pub enum PolicyError {
         /// The value.
         value: String,
     },
+    /// An image without any measurement would be every image.
+    #[error("an entry of {0} lists no measurement")]
+    EmptyImage(&'static str),
+    /// A word that the field does not know.
+    #[error("{field}: \"{value}\" is not one of {known}")]
+    Word {
+        /// Which field.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// The words it knows.
+        known: &'static str,
+    },
+    /// Two fields that cannot both hold.
+    #[error("{0} and {1} cannot stand together")]
+    Contradiction(&'static str, &'static str),
+    /// A component that the product does not have.
+    #[error("{0} processors have no fmc component")]
+    NoFmc(&'static str),
     /// Not a TCB status of Intel's.
     #[error("tcb_statuses: \"{0}\" is not a TCB status")]
     UnknownStatus(String),

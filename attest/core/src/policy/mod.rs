@@ -7,6 +7,9 @@
 //! every field.
 
 mod error;
+mod event_log;
+mod nvidia;
+mod snp;
 mod tdx;
 mod values;
 mod wire;
@@ -16,7 +19,10 @@ use std::time::Duration;
 use crate::digest::Sha256Digest;
 
 pub use error::PolicyError;
-pub(crate) use tdx::{Accepted, TdxPolicy};
+pub(crate) use event_log::EventLogPolicy;
+pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy};
+pub(crate) use snp::{SnpImage, SnpPolicy};
+pub(crate) use tdx::{Accepted, TdxImage, TdxPolicy};
 pub(crate) use wire::{RetentionMode, TrailingBytes};
 
 /// The most a policy may weigh.
@@ -36,11 +42,13 @@ const MAX_NAME_LEN: usize = 100;
 pub struct AttestationPolicy {
     name: String,
     digest: Sha256Digest,
-    pub(crate) tdx: TdxPolicy,
+    pub(crate) tdx: Option<TdxPolicy>,
+    pub(crate) snp: Option<SnpPolicy>,
     pub(crate) contract: ContractPolicy,
     pub(crate) max_keyset_lifetime: Option<Duration>,
     pub(crate) provenance: ProvenancePolicy,
-    pub(crate) nvidia_required: bool,
+    pub(crate) nvidia: Option<NvidiaPolicy>,
+    pub(crate) event_log: Option<EventLogPolicy>,
 }
 
 /// The `[contract]` section.
@@ -72,11 +80,15 @@ impl AttestationPolicy {
         if !named {
             return Err(PolicyError::Name);
         }
+        if wire.tdx.is_none() && wire.snp.is_none() && wire.nvidia.is_none() {
+            return Err(PolicyError::AcceptsNothing);
+        }
         let max_lifetime = wire.keyset.max_lifetime;
         Ok(Self {
             name: wire.name,
             digest: Sha256Digest::of(text.as_bytes()),
-            tdx: TdxPolicy::from_wire(wire.tdx.ok_or(PolicyError::AcceptsNothing)?)?,
+            tdx: wire.tdx.map(TdxPolicy::from_wire).transpose()?,
+            snp: wire.snp.map(SnpPolicy::from_wire).transpose()?,
             contract: ContractPolicy {
                 config: values::digests("config", wire.contract.config)?,
                 retention: values::digests("retention", wire.contract.retention)?,
@@ -90,7 +102,8 @@ impl AttestationPolicy {
                 repo_commit: values::list("repo_commit", wire.provenance.repo_commit, Ok)?,
                 image_digest: values::list("image_digest", wire.provenance.image_digest, Ok)?,
             },
-            nvidia_required: wire.nvidia.required,
+            nvidia: wire.nvidia.map(NvidiaPolicy::from_wire).transpose()?,
+            event_log: wire.event_log.map(EventLogPolicy::from_wire).transpose()?,
         })
     }
 

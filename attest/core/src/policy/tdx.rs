@@ -13,6 +13,8 @@ pub(crate) type Accepted<const N: usize> = Option<Vec<[u8; N]>>;
 /// The `[tdx]` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TdxPolicy {
+    /// Images whose measurements belong together; empty if none is listed.
+    pub(crate) images: Vec<TdxImage>,
     pub(crate) mrtd: Accepted<48>,
     pub(crate) rtmr: [Accepted<48>; 4],
     pub(crate) mrseam: Accepted<48>,
@@ -30,9 +32,49 @@ pub(crate) struct TdxPolicy {
     pub(crate) trailing_bytes: TrailingBytes,
 }
 
+/// One image: a TD is of it if every listed measurement is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TdxImage {
+    pub(crate) mrtd: Accepted<48>,
+    pub(crate) rtmr: [Accepted<48>; 4],
+}
+
+impl TdxImage {
+    fn from_wire(image: wire::TdxImage) -> Result<Self, PolicyError> {
+        let image = Self {
+            mrtd: hex_list("mrtd", image.mrtd)?,
+            rtmr: [
+                hex_list("rtmr0", image.rtmr0)?,
+                hex_list("rtmr1", image.rtmr1)?,
+                hex_list("rtmr2", image.rtmr2)?,
+                hex_list("rtmr3", image.rtmr3)?,
+            ],
+        };
+        if image.mrtd.is_none() && image.rtmr.iter().all(Option::is_none) {
+            return Err(PolicyError::EmptyImage("tdx.image"));
+        }
+        Ok(image)
+    }
+
+    fn pins(&self, measurement: &str) -> bool {
+        let [_, rtmr1, rtmr2, _] = &self.rtmr;
+        match measurement {
+            "mrtd" => self.mrtd.is_some(),
+            "rtmr1" => rtmr1.is_some(),
+            "rtmr2" => rtmr2.is_some(),
+            _ => false,
+        }
+    }
+}
+
 impl TdxPolicy {
     pub(super) fn from_wire(tdx: wire::Tdx) -> Result<Self, PolicyError> {
         let policy = Self {
+            images: tdx
+                .image
+                .into_iter()
+                .map(TdxImage::from_wire)
+                .collect::<Result<_, _>>()?,
             mrtd: hex_list("mrtd", tdx.mrtd)?,
             rtmr: [
                 hex_list("rtmr0", tdx.rtmr0)?,
@@ -85,22 +127,32 @@ impl TdxPolicy {
         };
         match stated {
             Measurements::Pinned => {
-                match self.measurements().into_iter().find(|(name, accepted)| {
-                    ["mrtd", "rtmr1", "rtmr2"].contains(name) && accepted.is_none()
-                }) {
+                let unpinned = self
+                    .measurements()
+                    .into_iter()
+                    .filter(|(name, _)| ["mrtd", "rtmr1", "rtmr2"].contains(name))
+                    .find(|(name, accepted)| accepted.is_none() && !self.every_image_pins(name));
+                match unpinned {
                     Some((name, _)) => Err(PolicyError::NotPinned(name)),
                     None => Ok(()),
                 }
             }
-            Measurements::Partial => match listed(true) {
-                Some(_) => Ok(()),
-                None => Err(PolicyError::NothingPinned),
-            },
+            Measurements::Partial if self.images.is_empty() && listed(true).is_none() => {
+                Err(PolicyError::NothingPinned)
+            }
+            Measurements::Partial => Ok(()),
+            Measurements::Any if !self.images.is_empty() => {
+                Err(PolicyError::PinnedUnderAny("image"))
+            }
             Measurements::Any => match listed(true) {
                 Some(name) => Err(PolicyError::PinnedUnderAny(name)),
                 None => Ok(()),
             },
         }
+    }
+
+    fn every_image_pins(&self, measurement: &str) -> bool {
+        !self.images.is_empty() && self.images.iter().all(|image| image.pins(measurement))
     }
 }
 

@@ -75,3 +75,20 @@ pub(super) fn duration(field: &'static str, value: String) -> Result<Duration, P
     };
     read(&value).ok_or(PolicyError::Duration { field, value })
 }
+
+/// A list of words, each of which means something.
+pub(super) fn words<T>(
+    field: &'static str,
+    values: Option<Vec<String>>,
+    known: &'static str,
+    meaning: impl Fn(&str) -> Option<T>,
+) -> Result<Option<Vec<T>>, PolicyError> {
+    list(field, values, |value| match meaning(&value) {
+        Some(meant) => Ok(meant),
+        None => Err(PolicyError::Word {
+            field,
+            value,
+            known,
+        }),
+    })
+}

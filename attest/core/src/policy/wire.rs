@@ -3,6 +3,8 @@
 
 use serde::Deserialize;
 
+use super::{event_log, nvidia, snp};
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Policy {
@@ -10,14 +12,15 @@ pub(super) struct Policy {
     #[allow(dead_code, reason = "for the reader of the file")]
     pub(super) description: Option<String>,
     pub(super) tdx: Option<Tdx>,
+    pub(super) snp: Option<snp::Wire>,
     #[serde(default)]
     pub(super) contract: Contract,
     #[serde(default)]
     pub(super) keyset: Keyset,
     #[serde(default)]
     pub(super) provenance: Provenance,
-    #[serde(default)]
-    pub(super) nvidia: Nvidia,
+    pub(super) nvidia: Option<nvidia::Wire>,
+    pub(super) event_log: Option<event_log::Wire>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub(crate) enum TrailingBytes {
 pub(super) struct Tdx {
     #[serde(default = "pinned")]
     pub(super) measurements: Measurements,
+    #[serde(default)]
+    pub(super) image: Vec<TdxImage>,
     pub(super) mrtd: Option<Vec<String>>,
     pub(super) rtmr0: Option<Vec<String>>,
     pub(super) rtmr1: Option<Vec<String>>,
@@ -63,6 +68,18 @@ pub(super) struct Tdx {
     pub(super) allow_service_td: bool,
     #[serde(default = "any_trailing_bytes")]
     pub(super) trailing_bytes: TrailingBytes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TdxImage {
+    #[allow(dead_code, reason = "for the reader of the file")]
+    pub(super) name: Option<String>,
+    pub(super) mrtd: Option<Vec<String>>,
+    pub(super) rtmr0: Option<Vec<String>>,
+    pub(super) rtmr1: Option<Vec<String>>,
+    pub(super) rtmr2: Option<Vec<String>>,
+    pub(super) rtmr3: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,13 +120,6 @@ pub(super) struct Provenance {
     pub(super) repo_url: Option<Vec<String>>,
     pub(super) repo_commit: Option<Vec<String>>,
     pub(super) image_digest: Option<Vec<String>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Nvidia {
-    #[serde(default)]
-    pub(super) required: bool,
 }
 
 const fn pinned() -> Measurements {

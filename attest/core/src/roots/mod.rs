@@ -1,25 +1,34 @@
 //! The certificates all evidence must lead back to.
 //!
 //! Two origins, never mixed and never confused: [`Roots::vendor`] holds what the hardware vendors
-//! publish, compiled in; [`Roots::supplied`] holds what the caller handed over, for instance the
-//! software platform's. Every verdict says which it was.
+//! publish, compiled in; [`Roots::supplied`] and [`Roots::none`] with [`Roots::with`] hold what the
+//! caller handed over, for instance the software platform's. Where anything is supplied, evidence
+//! whose kind of root was not supplied is not trusted at all. Every verdict says which it was.
 //!
-//! The vendor's root for TDX is the Intel SGX Root CA as Intel distributes it
-//! (`Intel_SGX_Provisioning_Certification_RootCA.cer`, valid 2018-05-21 to 2049-12-31), kept beside
-//! this file as DER with the SHA-256 in [`INTEL_ROOT_SHA256`].
+//! The vendors' roots are kept beside this file as DER, with the SHA-256 that
+//! [`RootKind::vendor_sha256`] names:
+//!
+//! | file | certificate | where its vendor gives it out | valid |
+//! |---|---|---|---|
+//! | `intel-sgx-root-ca.der` | Intel SGX Root CA | `Intel_SGX_Provisioning_Certification_RootCA.cer` | 2018-05-21 to 2049-12-31 |
+//! | `amd-ark-milan.der` | ARK-Milan | AMD KDS, `/vcek/v1/Milan/cert_chain` | 2020-10-22 to 2045-10-22 |
+//! | `amd-ark-genoa.der` | ARK-Genoa | AMD KDS, `/vcek/v1/Genoa/cert_chain` | 2022-01-26 to 2047-01-26 |
+//! | `amd-ark-turin.der` | ARK-Turin | AMD KDS, `/vcek/v1/Turin/cert_chain` | 2023-05-15 to 2048-05-15 |
+//! | `nvidia-device-identity-ca.der` | NVIDIA Device Identity CA | NVIDIA/nvtrust, `verifier_device_root.pem` | 2021-11-05 to 9999-12-31 |
+//! | `nvidia-corim-root-ca.der` | NVIDIA CoRIM signing Root CA | NVIDIA/nvtrust, `verifier_RIM_root.pem` | 2023-03-16 to 2053-03-08 |
+
+mod kind;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::digest::Sha256Digest;
+use crate::snp::Product;
 
-/// Intel SGX Root CA, DER.
-const INTEL_ROOT_DER: &[u8] = include_bytes!("intel-sgx-root-ca.der");
-
-/// SHA-256 of the compiled-in Intel root, in hexadecimal.
-pub const INTEL_ROOT_SHA256: &str =
-    "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3";
+pub use kind::RootKind;
 
 const MAX_ROOT_LEN: usize = 16 << 10;
 
@@ -60,7 +69,8 @@ impl fmt::Display for RootOrigin {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Roots {
     origin: RootOrigin,
-    intel_der: Vec<u8>,
+    /// In the order of [`RootKind::ALL`].
+    ders: [Option<Vec<u8>>; RootKind::ALL.len()],
 }
 
 /// Why bytes are not a usable root.
@@ -92,31 +102,42 @@ impl Roots {
     pub fn vendor() -> Self {
         Self {
             origin: RootOrigin::Vendor,
-            intel_der: INTEL_ROOT_DER.to_vec(),
+            ders: RootKind::ALL.map(|kind| Some(kind.vendor_der().to_vec())),
         }
     }
 
     /// A root the caller vouches for, standing where Intel's would: one certificate, PEM or DER.
+    /// Evidence of other vendors is not trusted.
     pub fn supplied(intel_root_pem_or_der: &[u8]) -> Result<Self, RootsError> {
-        if intel_root_pem_or_der.len() > MAX_ROOT_LEN {
-            return Err(RootsError::TooLarge);
-        }
-        let der = one_certificate(intel_root_pem_or_der)?;
-        let (rest, certificate) =
-            X509Certificate::from_der(&der).map_err(|_| RootsError::NotACertificate)?;
-        if !rest.is_empty() {
-            return Err(RootsError::NotACertificate);
-        }
-        if !certificate.is_ca() {
-            return Err(RootsError::NotAnAuthority);
-        }
-        if certificate.issuer().as_raw() != certificate.subject().as_raw() {
-            return Err(RootsError::NotSelfIssued);
-        }
-        Ok(Self {
+        Self::none().with(RootKind::Intel, intel_root_pem_or_der)
+    }
+
+    /// Supplied roots before any was supplied: no evidence is trusted.
+    ///
+    /// ```
+    /// use attest_core::{RootKind, RootOrigin, Roots};
+    /// let none = Roots::none();
+    /// assert_eq!(none.origin(), RootOrigin::Supplied);
+    /// assert_eq!(none.fingerprint(RootKind::Intel), None);
+    /// ```
+    pub fn none() -> Self {
+        Self {
             origin: RootOrigin::Supplied,
-            intel_der: der,
-        })
+            ders: Default::default(),
+        }
+    }
+
+    /// The same and a root of this kind that the caller vouches for: one certificate, PEM or DER.
+    /// What comes of it counts as supplied, whatever was there before.
+    pub fn with(mut self, kind: RootKind, pem_or_der: &[u8]) -> Result<Self, RootsError> {
+        let der = authority(pem_or_der)?;
+        if self.origin == RootOrigin::Vendor {
+            self = Self::none();
+        }
+        if let Some(slot) = self.ders.get_mut(kind.place()) {
+            *slot = Some(der);
+        }
+        Ok(self)
     }
 
     /// Vendor or supplied.
@@ -124,20 +145,54 @@ impl Roots {
         self.origin
     }
 
-    /// SHA-256 of the certificate TDX evidence must lead to.
-    pub fn intel_fingerprint(&self) -> Sha256Digest {
-        Sha256Digest::of(&self.intel_der)
+    /// Whether there is no root of any kind.
+    pub fn is_empty(&self) -> bool {
+        self.ders.iter().all(Option::is_none)
     }
 
-    pub(crate) fn intel_der(&self) -> &[u8] {
-        &self.intel_der
+    /// SHA-256 of the certificate that evidence of this kind must lead to, if there is one.
+    pub fn fingerprint(&self, kind: RootKind) -> Option<Sha256Digest> {
+        self.der(kind).map(Sha256Digest::of)
+    }
+
+    /// The root of this kind, DER.
+    pub(crate) fn der(&self, kind: RootKind) -> Option<&[u8]> {
+        self.ders.get(kind.place())?.as_deref()
+    }
+
+    pub(crate) fn ark(&self, product: Product) -> Option<&[u8]> {
+        self.der(RootKind::of_product(product))
     }
 }
 
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Roots({}, {})", self.origin, self.intel_fingerprint())
+        let held = RootKind::ALL
+            .into_iter()
+            .filter_map(|kind| Some((kind.file_stem(), self.fingerprint(kind)?.to_string())));
+        write!(f, "Roots({}) ", self.origin)?;
+        f.debug_map().entries(held).finish()
     }
+}
+
+/// The DER of the one self-issued certificate authority in `bytes`.
+fn authority(bytes: &[u8]) -> Result<Vec<u8>, RootsError> {
+    if bytes.len() > MAX_ROOT_LEN {
+        return Err(RootsError::TooLarge);
+    }
+    let der = one_certificate(bytes)?;
+    let (rest, certificate) =
+        X509Certificate::from_der(&der).map_err(|_| RootsError::NotACertificate)?;
+    if !rest.is_empty() {
+        return Err(RootsError::NotACertificate);
+    }
+    if !certificate.is_ca() {
+        return Err(RootsError::NotAnAuthority);
+    }
+    if certificate.issuer().as_raw() != certificate.subject().as_raw() {
+        return Err(RootsError::NotSelfIssued);
+    }
+    Ok(der)
 }
 
 fn one_certificate(bytes: &[u8]) -> Result<Vec<u8>, RootsError> {
@@ -155,55 +210,4 @@ fn one_certificate(bytes: &[u8]) -> Result<Vec<u8>, RootsError> {
         }
     }
     found.ok_or(RootsError::NotACertificate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::encoding::to_base64;
-
-    fn pem(der: &[u8]) -> String {
-        format!(
-            "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-            to_base64(der)
-        )
-    }
-
-    #[test]
-    fn the_compiled_in_root_is_the_one_written_down() {
-        let roots = Roots::vendor();
-        assert_eq!(roots.intel_fingerprint().to_hex(), INTEL_ROOT_SHA256);
-        assert_eq!(roots.origin().as_str(), "vendor");
-    }
-
-    #[test]
-    fn pem_and_der_are_both_read_and_are_never_called_the_vendors() {
-        let der = Roots::supplied(INTEL_ROOT_DER).unwrap();
-        let pem = Roots::supplied(pem(INTEL_ROOT_DER).as_bytes()).unwrap();
-        assert_eq!(der, pem);
-        assert_eq!(der.origin(), RootOrigin::Supplied);
-        assert_ne!(der, Roots::vendor());
-    }
-
-    #[test]
-    fn what_is_no_root_is_refused_each_with_its_own_error() {
-        assert_eq!(Roots::supplied(b""), Err(RootsError::NotACertificate));
-        assert_eq!(Roots::supplied(b"hello"), Err(RootsError::NotACertificate));
-        assert_eq!(
-            Roots::supplied(&INTEL_ROOT_DER[..INTEL_ROOT_DER.len() - 1]),
-            Err(RootsError::NotACertificate)
-        );
-        let mut longer = INTEL_ROOT_DER.to_vec();
-        longer.push(0);
-        assert_eq!(Roots::supplied(&longer), Err(RootsError::NotACertificate));
-        let twice = pem(INTEL_ROOT_DER).repeat(2);
-        assert_eq!(
-            Roots::supplied(twice.as_bytes()),
-            Err(RootsError::MoreThanOne)
-        );
-        assert_eq!(
-            Roots::supplied(&vec![0x30; 20_000]),
-            Err(RootsError::TooLarge)
-        );
-    }
 }

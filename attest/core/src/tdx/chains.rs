@@ -20,7 +20,7 @@ pub(super) enum ChainError {
 
 /// The first chain that does not hold, in the verification library's order.
 pub(super) fn first_failure(question: &Question<'_>) -> Option<(Stage, &'static str, ChainError)> {
-    let root = CertificateDer::from_slice(question.roots.intel_der());
+    let root = CertificateDer::from_slice(question.root);
     let anchor = webpki::anchor_from_trusted_cert(&root).ok()?;
     let now = UnixTime::since_unix_epoch(Duration::from_secs(question.now.secs()));
     let collateral = question.collateral;

@@ -13,7 +13,6 @@ use super::facts::TcbFacts;
 use super::refusal::{self, Refusal};
 use super::status::TcbStatus;
 use crate::collateral::TdxCollateral;
-use crate::roots::Roots;
 use crate::time::UnixTime;
 use crate::verdict::{Cause, id};
 
@@ -21,7 +20,8 @@ use crate::verdict::{Cause, id};
 pub(super) struct Question<'a> {
     pub(super) quote: &'a [u8],
     pub(super) pck_chain_pem: &'a [u8],
-    pub(super) roots: &'a Roots,
+    /// Intel's, or the one that stands in its place, DER.
+    pub(super) root: &'a [u8],
     pub(super) collateral: &'a TdxCollateral,
     pub(super) now: UnixTime,
 }
@@ -34,7 +34,7 @@ pub(super) fn verify(question: &Question<'_>) -> Result<TcbFacts, Refusal> {
 }
 
 fn call(question: &Question<'_>) -> Result<TcbFacts, Refusal> {
-    let verified = QuoteVerifier::new(question.roots.intel_der().to_vec())
+    let verified = QuoteVerifier::new(question.root.to_vec())
         .allow_debug(true)
         .allow_service_td(true)
         .verify(

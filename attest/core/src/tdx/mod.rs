@@ -19,7 +19,8 @@ mod refusal;
 mod status;
 
 use crate::collateral::TdxCollateral;
-use crate::roots::Roots;
+use crate::evidence::Standing;
+use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, Checks, Why, id};
 
@@ -44,17 +45,6 @@ pub(crate) struct Examination {
     /// Nothing if the quote could not be taken apart.
     pub(crate) facts: Option<TdxFacts>,
     pub(crate) standing: Standing,
-}
-
-/// How much of the facts may be relied on.
-pub(crate) enum Standing {
-    /// All of them.
-    Genuine { valid_until: UnixTime },
-    /// The TD's description of itself, since hardware signed it; not what Intel says of the
-    /// platform.
-    SignedOnly(Why),
-    /// None of them.
-    Unproven(Why),
 }
 
 /// Takes a quote apart without judging it: what the bytes say, which hardware may never have said.
@@ -182,10 +172,15 @@ fn verify(
         return Ok(refused(refusal, checks));
     };
     let valid_until = valid_until.min(platform.not_after);
+    let Some(root) = roots.der(RootKind::Intel) else {
+        let cause = Cause::NoRoot(RootKind::Intel);
+        let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
+        return Ok(refused(refusal, checks));
+    };
     let question = library::Question {
         quote: bytes,
         pck_chain_pem: quote.pck_chain_pem,
-        roots,
+        root,
         collateral,
         now: collected.now,
     };

@@ -65,7 +65,10 @@ pub enum QuoteFormatError {
 }
 
 /// A quote taken apart. Nothing in it is verified.
-#[allow(clippy::large_enum_variant, reason = "made once per quote and taken apart at once")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "made once per quote and taken apart at once"
+)]
 pub(crate) enum ParsedQuote<'a> {
     Tdx(TdQuote<'a>),
     /// An SGX quote, whose body was not read.

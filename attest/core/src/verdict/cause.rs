@@ -3,8 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::cause_nvidia::NvidiaCause;
+use super::cause_snp::SnpCause;
 use crate::aci::{KeysetError, ReportError};
 use crate::digest::Sha256Digest;
+use crate::event_log::{EventLogError, LookupError};
+use crate::roots::RootKind;
 use crate::tdx::{QuoteFormatError, TcbStatus};
 use crate::time::UnixTime;
 
@@ -143,6 +147,22 @@ pub enum Cause {
     ServiceTd,
     /// A value that the policy does not list, in hexadecimal.
     NotAccepted(String),
+    /// The policy has no section for this kind of TEE.
+    TeeNotInPolicy(&'static str),
+    /// No root was supplied that this evidence could lead to.
+    NoRoot(RootKind),
+    /// The measurements are not together those of any listed image.
+    NoImage,
+    /// About AMD SEV-SNP evidence.
+    Snp(SnpCause),
+    /// About NVIDIA devices.
+    Nvidia(NvidiaCause),
+    /// The event log proves nothing.
+    EventLog(EventLogError),
+    /// The event log does not answer what the policy asks.
+    Event(LookupError),
+    /// The firmware did not enforce signatures.
+    SecureBootOff,
     /// The verification library refused for a reason this version cannot name.
     Unclassified(String),
     /// The verification library panicked.
@@ -158,19 +178,21 @@ pub(crate) enum CauseKind {
 }
 
 impl Cause {
-    pub(crate) const fn kind(&self) -> CauseKind {
+    pub(crate) fn kind(&self) -> CauseKind {
         match self {
             Self::UnsupportedEvidence(_)
             | Self::ReportMalformed(
                 ReportError::UnsupportedTee { .. } | ReportError::UnsupportedProfile { .. },
             ) => CauseKind::Unsupported,
             Self::ReportMalformed(_) | Self::QuoteMalformed(_) => CauseKind::Malformed,
+            Self::Snp(cause) => cause.kind(),
+            Self::Nvidia(cause) => cause.kind(),
             _ => CauseKind::Refused,
         }
     }
 
     /// A stable word for programs.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::ReportMalformed(_) => "report_malformed",
             Self::QuoteMalformed(_) => "quote_malformed",
@@ -213,9 +235,29 @@ impl Cause {
             Self::Migratable => "migratable",
             Self::ServiceTd => "service_td",
             Self::NotAccepted(_) => "not_accepted",
+            Self::TeeNotInPolicy(_) => "tee_not_in_policy",
+            Self::NoRoot(_) => "no_root",
+            Self::NoImage => "no_image",
+            Self::Snp(cause) => cause.code(),
+            Self::Nvidia(cause) => cause.code(),
+            Self::EventLog(_) => "event_log",
+            Self::Event(_) => "event",
+            Self::SecureBootOff => "secure_boot_off",
             Self::Unclassified(_) => "unclassified",
             Self::LibraryPanic => "library_panic",
         }
+    }
+}
+
+impl From<SnpCause> for Cause {
+    fn from(cause: SnpCause) -> Self {
+        Self::Snp(cause)
+    }
+}
+
+impl From<NvidiaCause> for Cause {
+    fn from(cause: NvidiaCause) -> Self {
+        Self::Nvidia(cause)
     }
 }
 
@@ -312,6 +354,18 @@ impl fmt::Display for Cause {
             Self::Migratable => f.write_str("the TD may be migrated"),
             Self::ServiceTd => f.write_str("a service TD can act on the TD"),
             Self::NotAccepted(value) => write!(f, "{value} is not in the policy's list"),
+            Self::TeeNotInPolicy(tee) => write!(f, "the policy accepts no {tee} evidence"),
+            Self::NoRoot(kind) => {
+                write!(f, "no root was supplied for it ({})", kind.file_name())
+            }
+            Self::NoImage => {
+                f.write_str("the measurements are not together those of any listed image")
+            }
+            Self::Snp(cause) => cause.fmt(f),
+            Self::Nvidia(cause) => cause.fmt(f),
+            Self::EventLog(error) => error.fmt(f),
+            Self::Event(error) => error.fmt(f),
+            Self::SecureBootOff => f.write_str("the firmware did not enforce signatures"),
             Self::Unclassified(detail) => write!(f, "verification refused: {detail}"),
             Self::LibraryPanic => f.write_str("the verification library broke off"),
         }

@@ -102,6 +102,17 @@ impl Checks {
         }
     }
 
+    /// A check that holds, or does not for this reason.
+    pub(crate) fn require<C: Into<Cause>>(
+        &mut self,
+        id: &'static str,
+        holds: bool,
+        cause: impl FnOnce() -> C,
+    ) {
+        let result = if holds { Ok(()) } else { Err(cause().into()) };
+        self.judge(id, result);
+    }
+
     /// A check that acceptance needs and that could not be made.
     pub(crate) fn missed(&mut self, id: &'static str, why: Why) {
         self.push(id, Outcome::NotEvaluated(why), true);
@@ -110,6 +121,20 @@ impl Checks {
     /// A check that nobody asked for.
     pub(crate) fn not_asked(&mut self, id: &'static str, why: Why) {
         self.push(id, Outcome::NotEvaluated(why), false);
+    }
+
+    /// Makes a check that was not evaluated a failed one.
+    pub(crate) fn replace(&mut self, id: &'static str, cause: Cause) {
+        self.0
+            .retain(|check| check.id != id || matches!(check.outcome, Outcome::Fail(_)));
+        if !self.told(id) {
+            self.fail(id, cause);
+        }
+    }
+
+    /// Whether this check was entered, whatever came of it.
+    pub(crate) fn told(&self, id: &str) -> bool {
+        self.0.iter().any(|check| check.id == id)
     }
 
     /// The first check that failed.

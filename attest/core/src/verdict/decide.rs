@@ -16,9 +16,16 @@ pub(super) fn decide(checks: &[Check]) -> Decision {
                     if (*why == Why::NotSupported) == unsupported)
         })
     };
-    let signed_by_hardware = checks
-        .iter()
-        .any(|check| check.id == id::TDX_QUOTE_SIGNATURE && check.outcome == Outcome::Pass);
+    let told = |id| checks.iter().any(|check| check.id == id);
+    let passed = |id| {
+        checks
+            .iter()
+            .any(|check| check.id == id && check.outcome == Outcome::Pass)
+    };
+    // Devices alone may be judged by themselves; a report stands on its CPU.
+    let signed_by_hardware = passed(id::TDX_QUOTE_SIGNATURE)
+        || passed(id::SNP_REPORT_SIGNATURE)
+        || (passed(id::NVIDIA_REPORT_SIGNATURE) && !told(id::REPORT_FORMAT));
 
     if failed(CauseKind::Malformed) {
         Decision::Malformed
@@ -61,6 +68,14 @@ mod tests {
     }
 
     #[test]
+    fn devices_do_not_stand_for_the_machine_that_a_report_is_from() {
+        let devices = || check(id::NVIDIA_REPORT_SIGNATURE, Outcome::Pass, true);
+        let report = check(id::REPORT_FORMAT, Outcome::Pass, true);
+        assert_eq!(decide(&[devices()]), Decision::Accepted);
+        assert_eq!(decide(&[report, devices()]), Decision::Rejected);
+    }
+
+    #[test]
     fn a_required_check_that_was_not_evaluated_is_not_a_pass() {
         let outcome = || Outcome::NotEvaluated(Why::NoCollateral);
         let required = check(id::TDX_TCB_STATUS, outcome(), true);
@@ -79,8 +94,8 @@ mod tests {
     fn unsupported_is_said_only_where_nothing_worse_is_known() {
         let unsupported = || {
             check(
-                id::SNP_REPORT,
-                Outcome::Fail(Cause::UnsupportedEvidence("SEV-SNP")),
+                id::TDX_TEE_TYPE,
+                Outcome::Fail(Cause::UnsupportedEvidence("SGX enclave")),
                 true,
             )
         };

@@ -2,6 +2,9 @@
 
 use crate::aci::Serving;
 use crate::digest::Sha256Digest;
+use crate::event_log::{EventLog, LogFormat, LoggedEvent, Sha384};
+use crate::nvidia::DeviceFacts;
+use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
 use crate::time::UnixTime;
 
@@ -10,6 +13,12 @@ use crate::time::UnixTime;
 pub struct Facts {
     /// Of a TDX quote and its collateral.
     pub tdx: Option<TdxFacts>,
+    /// Of an SNP report and its certificates.
+    pub snp: Option<SnpFacts>,
+    /// Of each device, in the order in which the evidence lists them.
+    pub devices: Vec<DeviceFacts>,
+    /// Of an event log.
+    pub event_log: Option<EventLogFacts>,
     /// Of the report around it.
     pub report: Option<ReportFacts>,
 }
@@ -37,4 +46,25 @@ pub struct ReportFacts {
     pub devices: usize,
     /// Whether an event log is present.
     pub event_log: bool,
+}
+
+/// Facts of an event log: what it claims, whether it leads to the quote's registers or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventLogFacts {
+    /// How it is written.
+    pub format: LogFormat,
+    /// Where it leads.
+    pub replay: [Sha384; 4],
+    /// Every event.
+    pub events: Vec<LoggedEvent>,
+}
+
+impl EventLogFacts {
+    pub(crate) fn of(log: &EventLog) -> Self {
+        Self {
+            format: log.format(),
+            replay: log.replay(),
+            events: log.claimed_events().to_vec(),
+        }
+    }
 }

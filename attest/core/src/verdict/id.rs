@@ -32,6 +32,8 @@ ids! {
     CONTRACT_RETENTION = "contract.retention";
     /// The source the service claims to be built from is accepted.
     PROVENANCE_SOURCE = "provenance.source";
+    /// The policy says what is wanted of this kind of TEE.
+    POLICY_TEE = "policy.tee";
     /// The evidence can be taken apart.
     TDX_QUOTE_FORMAT = "tdx.quote.format";
     /// The quote is a TDX quote.
@@ -98,10 +100,102 @@ ids! {
     TDX_MROWNER = "tdx.measurement.mrowner";
     /// Owner's configuration id given at creation.
     TDX_MROWNERCONFIG = "tdx.measurement.mrownerconfig";
-    /// The event log replays to the measurements.
-    TDX_EVENT_LOG = "tdx.event_log";
-    /// AMD SEV-SNP evidence as a whole.
-    SNP_REPORT = "snp.report";
-    /// NVIDIA devices as a whole.
+    /// The measurements are together those of one listed image.
+    TDX_IMAGE = "tdx.image";
+    /// The SNP report can be taken apart.
+    SNP_REPORT_FORMAT = "snp.report.format";
+    /// In Azure's wrapping, the report commits to the claims around it.
+    SNP_HCL_CLAIMS = "snp.hcl.claims";
+    /// The endorsement key's certificates are there and can be found.
+    SNP_CERTIFICATES = "snp.certificates";
+    /// The endorsement key's certificate leads to AMD's root for this product.
+    SNP_CHAIN = "snp.chain";
+    /// AMD's revocation list is authentic, current, and does not name the signing key.
+    SNP_CRL = "snp.crl";
+    /// The report's processor is of the product that AMD certified.
+    SNP_PRODUCT = "snp.product";
+    /// The key that signed is of the kind that the report says.
+    SNP_VEK_KIND = "snp.vek.kind";
+    /// The certified chip is the report's, for a VCEK.
+    SNP_VEK_HWID = "snp.vek.hwid";
+    /// The TCB the report states is the one AMD certified.
+    SNP_VEK_TCB = "snp.vek.tcb";
+    /// The report is signed by the endorsement key.
+    SNP_REPORT_SIGNATURE = "snp.report.signature";
+    /// The product is an accepted one.
+    SNP_PRODUCT_ACCEPTED = "snp.product.accepted";
+    /// The kind of key, and the cloud it belongs to, are accepted ones.
+    SNP_VEK_ACCEPTED = "snp.vek.accepted";
+    /// Every component of the certified TCB is at or above the policy's floor.
+    SNP_TCB_MIN = "snp.tcb.min";
+    /// The machine is one of the accepted chips.
+    SNP_CHIP_ID = "snp.chip_id";
+    /// The platform has switched on what the policy requires.
+    SNP_PLATFORM_INFO = "snp.platform_info";
+    /// The host cannot debug the guest.
+    SNP_POLICY_DEBUG = "snp.policy.debug";
+    /// No migration agent can be bound to the guest.
+    SNP_POLICY_MIGRATION_AGENT = "snp.policy.migration_agent";
+    /// Reserved bits of the guest policy are as they must be.
+    SNP_POLICY_RESERVED = "snp.policy.reserved";
+    /// Multithreading is off where the policy wants it off.
+    SNP_POLICY_SMT = "snp.policy.smt";
+    /// The report was asked for from a privilege level that is accepted.
+    SNP_VMPL = "snp.vmpl";
+    /// Launch digest of the guest.
+    SNP_MEASUREMENT = "snp.measurement";
+    /// What the host said at launch.
+    SNP_HOST_DATA = "snp.host_data";
+    /// Who signed the guest's id block.
+    SNP_ID_KEY = "snp.id_key";
+    /// Who certified that signer.
+    SNP_AUTHOR_KEY = "snp.author_key";
+    /// Measurement and what belongs to it are together those of one listed image.
+    SNP_IMAGE = "snp.image";
+    /// The event log can be read.
+    EVENT_LOG_FORMAT = "event_log.format";
+    /// The event log replays to the quote's registers.
+    EVENT_LOG_REPLAY = "event_log.replay";
+    /// The application that dstack measured is accepted.
+    EVENT_LOG_APP_ID = "event_log.app_id";
+    /// The compose file that dstack measured is accepted.
+    EVENT_LOG_COMPOSE_HASH = "event_log.compose_hash";
+    /// The operating system image that dstack measured is accepted.
+    EVENT_LOG_OS_IMAGE_HASH = "event_log.os_image_hash";
+    /// The firmware measured that it enforces signatures.
+    EVENT_LOG_SECURE_BOOT = "event_log.secure_boot";
+    /// NVIDIA devices have presented evidence.
     NVIDIA_DEVICES = "nvidia.devices";
+    /// Each device's evidence can be taken apart.
+    NVIDIA_EVIDENCE_FORMAT = "nvidia.evidence.format";
+    /// Each device's certificate leads to NVIDIA's root.
+    NVIDIA_CHAIN = "nvidia.chain";
+    /// Each device's report is signed by the device.
+    NVIDIA_REPORT_SIGNATURE = "nvidia.report.signature";
+    /// Each device is what it is said to be, and its architecture accepted.
+    NVIDIA_ARCHITECTURE = "nvidia.architecture";
+    /// The firmware in each report is the one the device's key was derived for.
+    NVIDIA_FWID = "nvidia.fwid";
+    /// Each device's evidence was made for the nonce of this report.
+    NVIDIA_NONCE = "nvidia.nonce";
+    /// NVIDIA has not revoked a certificate of a device.
+    NVIDIA_OCSP = "nvidia.ocsp";
+    /// The driver each GPU names is accepted.
+    NVIDIA_DRIVER = "nvidia.driver";
+    /// The firmware each device names is accepted.
+    NVIDIA_VBIOS = "nvidia.vbios";
+    /// There is an authentic manifest for the driver of each GPU.
+    NVIDIA_RIM_DRIVER = "nvidia.rim.driver";
+    /// There is an authentic manifest for the firmware of each device.
+    NVIDIA_RIM_VBIOS = "nvidia.rim.vbios";
+    /// Each device's measurements are those of its manifests.
+    NVIDIA_MEASUREMENTS = "nvidia.measurements";
+    /// Each GPU is in an accepted confidential mode.
+    NVIDIA_MODE = "nvidia.mode";
+    /// There are as many devices as the policy wants.
+    NVIDIA_COUNT = "nvidia.count";
+    /// No device presents itself twice.
+    NVIDIA_DISTINCT = "nvidia.distinct";
+    /// GPUs whose links are in the clear are linked by switches that are here.
+    NVIDIA_TOPOLOGY = "nvidia.topology";
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, Facts, Outcome, ReportFacts, Verdict};
+use super::{Check, EventLogFacts, Facts, Outcome, ReportFacts, Verdict};
+use crate::encoding::to_hex;
+use crate::event_log::{LogFormat, LoggedEvent};
 
 pub(super) fn verdict(verdict: &Verdict) -> Value {
     json!({
@@ -39,6 +41,9 @@ fn check(check: &Check) -> Value {
 fn facts(facts: &Facts) -> Value {
     json!({
         "tdx": facts.tdx.as_ref().map(crate::tdx::facts_to_json),
+        "snp": facts.snp.as_ref().map(crate::snp::facts_to_json),
+        "devices": facts.devices.iter().map(crate::nvidia::facts_to_json).collect::<Vec<_>>(),
+        "event_log": facts.event_log.as_ref().map(event_log),
         "report": facts.report.as_ref().map(report),
     })
 }
@@ -55,5 +60,27 @@ fn report(facts: &ReportFacts) -> Value {
         "retention_mode": facts.retention_mode,
         "devices": facts.devices,
         "event_log": facts.event_log,
+    })
+}
+
+fn event_log(facts: &EventLogFacts) -> Value {
+    json!({
+        "format": match facts.format {
+            LogFormat::Ccel => "ccel",
+            LogFormat::Dstack => "dstack",
+        },
+        "replay": facts.replay.iter().map(|register| to_hex(register)).collect::<Vec<_>>(),
+        "events": facts.events.iter().map(event).collect::<Vec<_>>(),
+    })
+}
+
+/// Of the payload only what the digest covers: the rest may be anything.
+fn event(event: &LoggedEvent) -> Value {
+    json!({
+        "register": event.register().map(|register| register.to_string()),
+        "type": event.claimed_type().to_string(),
+        "name": event.name(),
+        "digest": to_hex(event.digest()),
+        "measured_payload": event.bound_payload().map(to_hex),
     })
 }

@@ -6,6 +6,8 @@
 //! evidence: it is a report of this run of this verifier.
 
 mod cause;
+mod cause_nvidia;
+mod cause_snp;
 mod check;
 mod decide;
 mod facts;
@@ -22,9 +24,11 @@ use crate::time::UnixTime;
 
 pub use cause::Cause;
 pub(crate) use cause::CauseKind;
+pub use cause_nvidia::NvidiaCause;
+pub use cause_snp::SnpCause;
 pub(crate) use check::Checks;
 pub use check::{Check, Outcome, Why};
-pub use facts::{Facts, ReportFacts};
+pub use facts::{EventLogFacts, Facts, ReportFacts};
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

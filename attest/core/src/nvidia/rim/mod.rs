@@ -111,6 +111,12 @@ impl Rim {
         })
     }
 
+    /// The version this claims to be for: enough to pick one of several, and nothing to rely on.
+    pub fn claimed_version(&self) -> Option<String> {
+        let xml = document::parse(&self.text).ok()?;
+        document::read(&xml).ok().map(|content| content.version)
+    }
+
     /// Verifies signature and signer against the pinned `root` (DER) at `now`, then reads the
     /// values: nothing unsigned is looked at.
     pub fn verify(&self, root: &[u8], now: UnixTime) -> Result<VerifiedRim, RimError> {

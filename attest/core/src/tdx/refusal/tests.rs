@@ -1,6 +1,6 @@
 use super::*;
 use crate::collateral::TdxCollateral;
-use crate::roots::Roots;
+use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
 use crate::verdict::{CauseKind, Outcome};
 
@@ -16,10 +16,11 @@ fn asked<T>(ask: impl FnOnce(&Question<'_>) -> T) -> T {
         qe_identity: String::new(),
         qe_identity_signature: [0; 64],
     };
+    let roots = Roots::vendor();
     ask(&Question {
         quote: b"",
         pck_chain_pem: b"",
-        roots: &Roots::vendor(),
+        root: roots.der(RootKind::Intel).unwrap(),
         collateral: &collateral,
         now: UnixTime::from_secs(1_790_000_000),
     })

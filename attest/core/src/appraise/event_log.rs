@@ -1,0 +1,138 @@
+//! The event log of a report against the registers of its quote, and what the policy pins in it.
+
+use crate::encoding::to_hex;
+use crate::event_log::{EventLog, ReplayedLog, SecureBoot, Sha384, SystemEvent};
+use crate::policy::EventLogPolicy;
+use crate::verdict::{Cause, Checks, EventLogFacts, Why, id};
+
+const AFTER_FORMAT: [&str; 5] = [
+    id::EVENT_LOG_REPLAY,
+    id::EVENT_LOG_APP_ID,
+    id::EVENT_LOG_COMPOSE_HASH,
+    id::EVENT_LOG_OS_IMAGE_HASH,
+    id::EVENT_LOG_SECURE_BOOT,
+];
+
+/// `rtmrs` are the quote's registers, or why there are none that could be relied on.
+pub(super) fn judge(
+    text: Option<&str>,
+    rtmrs: Result<&[Sha384; 4], Why>,
+    policy: Option<&EventLogPolicy>,
+    checks: &mut Checks,
+) -> Option<EventLogFacts> {
+    let log = text.map(EventLog::parse_base64);
+    let facts = log
+        .as_ref()
+        .and_then(|log| log.as_ref().ok())
+        .map(EventLogFacts::of);
+    let Some(policy) = policy else {
+        all_unasked(Why::NotInPolicy, checks);
+        return facts;
+    };
+    let log = match log {
+        Some(Ok(log)) => log,
+        Some(Err(error)) => {
+            checks.fail(id::EVENT_LOG_FORMAT, Cause::EventLog(error));
+            stop(
+                policy,
+                Why::Stopped {
+                    at: id::EVENT_LOG_FORMAT,
+                },
+                checks,
+            );
+            return facts;
+        }
+        None if policy.needs_log() => {
+            checks.missed(id::EVENT_LOG_FORMAT, Why::Absent);
+            stop(policy, Why::Absent, checks);
+            return facts;
+        }
+        None => {
+            all_unasked(Why::Absent, checks);
+            return facts;
+        }
+    };
+    checks.pass(id::EVENT_LOG_FORMAT);
+    let replayed = rtmrs.and_then(|rtmrs| {
+        log.verify_registers(rtmrs, &policy.registers)
+            .map_err(|error| {
+                checks.fail(id::EVENT_LOG_REPLAY, Cause::EventLog(error));
+                Why::Stopped {
+                    at: id::EVENT_LOG_REPLAY,
+                }
+            })
+    });
+    match replayed {
+        Ok(replayed) => {
+            checks.pass(id::EVENT_LOG_REPLAY);
+            pins(&replayed, policy, checks);
+        }
+        Err(why) => stop(policy, why, checks),
+    }
+    facts
+}
+
+fn all_unasked(why: Why, checks: &mut Checks) {
+    checks.not_asked(id::EVENT_LOG_FORMAT, why.clone());
+    for check in AFTER_FORMAT {
+        checks.not_asked(check, why.clone());
+    }
+}
+
+fn stop(policy: &EventLogPolicy, why: Why, checks: &mut Checks) {
+    for check in AFTER_FORMAT {
+        let asked = match check {
+            id::EVENT_LOG_APP_ID => policy.app_id.is_some(),
+            id::EVENT_LOG_COMPOSE_HASH => policy.compose_hash.is_some(),
+            id::EVENT_LOG_OS_IMAGE_HASH => policy.os_image_hash.is_some(),
+            id::EVENT_LOG_SECURE_BOOT => policy.secure_boot,
+            _ => true,
+        };
+        match asked {
+            _ if why == (Why::Stopped { at: check }) => {}
+            true => checks.missed(check, why.clone()),
+            false => checks.not_asked(check, Why::NotInPolicy),
+        }
+    }
+}
+
+fn pins(log: &ReplayedLog, policy: &EventLogPolicy, checks: &mut Checks) {
+    let system = [
+        (id::EVENT_LOG_APP_ID, SystemEvent::AppId, &policy.app_id),
+        (
+            id::EVENT_LOG_COMPOSE_HASH,
+            SystemEvent::ComposeHash,
+            &policy.compose_hash,
+        ),
+        (
+            id::EVENT_LOG_OS_IMAGE_HASH,
+            SystemEvent::OsImageHash,
+            &policy.os_image_hash,
+        ),
+    ];
+    for (check, event, accepted) in system {
+        match accepted {
+            None => checks.not_asked(check, Why::NotInPolicy),
+            Some(accepted) => checks.judge(check, measured(log, event, accepted)),
+        }
+    }
+    if policy.secure_boot {
+        let enforced = match log.secure_boot() {
+            Ok(SecureBoot::Enforced) => Ok(()),
+            Ok(SecureBoot::Off) => Err(Cause::SecureBootOff),
+            Err(error) => Err(Cause::Event(error)),
+        };
+        checks.judge(id::EVENT_LOG_SECURE_BOOT, enforced);
+    } else {
+        checks.not_asked(id::EVENT_LOG_SECURE_BOOT, Why::NotInPolicy);
+    }
+}
+
+fn measured(log: &ReplayedLog, event: SystemEvent, accepted: &[Vec<u8>]) -> Result<(), Cause> {
+    let payload = log.system_event(event).map_err(Cause::Event)?;
+    if accepted.iter().any(|accepted| accepted == payload) {
+        Ok(())
+    } else {
+        Err(Cause::NotAccepted(to_hex(payload)))
+    }
+}

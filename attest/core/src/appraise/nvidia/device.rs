@@ -1,0 +1,235 @@
+//! One device: genuine, ours, and as its maker published it.
+
+use super::manifests::{self, Shelf};
+use super::{Asked, Presented, revocation};
+use crate::nvidia::{
+    DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind, SpdmEvidence,
+    UnverifiedDevice, VerifiedDevice, check_firmware_id, verify_device_chain,
+    verify_report_signature,
+};
+use crate::policy::NvidiaPolicy;
+use crate::roots::{RootKind, Roots};
+use crate::time::UnixTime;
+use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
+
+/// What devices are judged by.
+pub(super) struct Bench<'a> {
+    pub(super) roots: &'a Roots,
+    pub(super) now: UnixTime,
+    pub(super) policy: &'a NvidiaPolicy,
+    pub(super) shelf: &'a Shelf<'a>,
+    /// OCSP responses.
+    pub(super) answers: &'a [Vec<u8>],
+    pub(super) asked: Asked<'a>,
+}
+
+/// One device, judged.
+pub(super) struct Judged {
+    pub(super) facts: DeviceFacts,
+    pub(super) checks: Checks,
+    pub(super) valid_until: Option<UnixTime>,
+}
+
+/// The checks that nothing can be said about unless the device signed its report. Manifests of the
+/// driver speak of GPUs alone.
+const OF_SIGNED: [&str; 8] = [
+    id::NVIDIA_ARCHITECTURE,
+    id::NVIDIA_FWID,
+    id::NVIDIA_NONCE,
+    id::NVIDIA_OCSP,
+    id::NVIDIA_VBIOS,
+    id::NVIDIA_RIM_VBIOS,
+    id::NVIDIA_MEASUREMENTS,
+    id::NVIDIA_MODE,
+];
+
+impl Bench<'_> {
+    pub(super) fn judge(&self, presented: &Presented) -> Judged {
+        let mut checks = Checks::default();
+        let device = match presented {
+            Ok(device) => device,
+            Err(error) => {
+                let facts = DeviceFacts::decoded(DeviceKind::Gpu, None);
+                let cause = NvidiaCause::Entry(error.clone());
+                return unreadable(facts, cause, checks);
+            }
+        };
+        let mut facts = DeviceFacts::decoded(device.kind, None);
+        let evidence = match SpdmEvidence::parse(&device.evidence) {
+            Ok(evidence) => evidence,
+            Err(error) => return unreadable(facts, NvidiaCause::Format(error), checks),
+        };
+        checks.pass(id::NVIDIA_EVIDENCE_FORMAT);
+        let signer = self.signer(device, &evidence, &mut checks);
+        let mut valid_until = None;
+        match signer {
+            Ok(signer) => {
+                facts.identity = Some(DeviceIdentity::from(&signer));
+                valid_until = Some(self.of_signed(&evidence, &signer, &mut facts, &mut checks));
+            }
+            Err(at) => stop(at, &mut checks),
+        }
+        facts.evidence = Some(evidence);
+        Judged {
+            facts,
+            checks,
+            valid_until,
+        }
+    }
+
+    /// The device that signed the evidence, or the check at which that fails.
+    fn signer(
+        &self,
+        device: &UnverifiedDevice,
+        evidence: &SpdmEvidence,
+        checks: &mut Checks,
+    ) -> Result<VerifiedDevice, &'static str> {
+        let chain = self
+            .roots
+            .der(RootKind::NvidiaDevice)
+            .ok_or(Cause::NoRoot(RootKind::NvidiaDevice))
+            .and_then(|root| {
+                verify_device_chain(&device.certificate_chain, root, self.now)
+                    .map_err(|error| NvidiaCause::Chain(error).into())
+            });
+        let signer = match chain {
+            Ok(signer) => signer,
+            Err(cause) => {
+                checks.fail(id::NVIDIA_CHAIN, cause);
+                let why = Why::Stopped {
+                    at: id::NVIDIA_CHAIN,
+                };
+                checks.missed(id::NVIDIA_REPORT_SIGNATURE, why);
+                return Err(id::NVIDIA_CHAIN);
+            }
+        };
+        checks.pass(id::NVIDIA_CHAIN);
+        let is_switch = device.kind == DeviceKind::Switch;
+        let signed = verify_report_signature(evidence, &signer);
+        checks.judge(
+            id::NVIDIA_REPORT_SIGNATURE,
+            signed.map_err(|error| NvidiaCause::Signature(error).into()),
+        );
+        if signed.is_err() {
+            return Err(id::NVIDIA_REPORT_SIGNATURE);
+        }
+        checks.judge(id::NVIDIA_ARCHITECTURE, self.kind(&signer, is_switch));
+        Ok(signer)
+    }
+
+    fn kind(&self, signer: &VerifiedDevice, is_switch: bool) -> Result<(), Cause> {
+        let found = signer.architecture();
+        if found.is_switch() != is_switch {
+            return Err(NvidiaCause::OtherKind(found).into());
+        }
+        match &self.policy.architectures {
+            Some(listed) if !listed.contains(&found) => {
+                Err(NvidiaCause::ArchitectureNotListed(found).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that a device's signature makes worth asking. Gives the last second at which
+    /// what was relied on is valid.
+    fn of_signed(
+        &self,
+        evidence: &SpdmEvidence,
+        signer: &VerifiedDevice,
+        facts: &mut DeviceFacts,
+        checks: &mut Checks,
+    ) -> UnixTime {
+        self.firmware_id(evidence, signer, checks);
+        match self.asked {
+            Asked::Nonce(nonce) => {
+                let answers = evidence.request_nonce() == nonce;
+                checks.require(id::NVIDIA_NONCE, answers, || NvidiaCause::Nonce);
+            }
+            Asked::Anything => checks.not_asked(id::NVIDIA_NONCE, Why::NotChallenged),
+        }
+        let is_gpu = !signer.architecture().is_switch();
+        if is_gpu {
+            let version = evidence.driver_version().map(str::to_owned);
+            self.version(RimKind::Driver, version, checks);
+        }
+        self.version(RimKind::Vbios, evidence.vbios_version(), checks);
+        let answered = revocation::judge(signer, self.answers, self.policy.ocsp, self.now, checks);
+        let appraised = manifests::judge(evidence, signer, self.policy, self.shelf, checks);
+        if is_gpu {
+            mode(evidence, self.policy, checks);
+        }
+        let until = answered
+            .into_iter()
+            .chain(
+                appraised
+                    .manifests
+                    .iter()
+                    .map(|manifest| manifest.valid_until),
+            )
+            .fold(signer.valid_until(), UnixTime::min);
+        facts.manifests = appraised.manifests;
+        facts.compared = appraised.compared;
+        facts.skipped = appraised.skipped;
+        until
+    }
+
+    fn firmware_id(&self, evidence: &SpdmEvidence, signer: &VerifiedDevice, checks: &mut Checks) {
+        match check_firmware_id(evidence, signer) {
+            Ok(()) => checks.pass(id::NVIDIA_FWID),
+            Err(FirmwareIdError::NotInReport) if self.policy.allow_missing_fwid => {
+                checks.not_asked(id::NVIDIA_FWID, Why::Absent);
+            }
+            Err(error) => checks.fail(id::NVIDIA_FWID, NvidiaCause::FirmwareId(error).into()),
+        }
+    }
+
+    fn version(&self, kind: RimKind, version: Option<String>, checks: &mut Checks) {
+        let (check, listed) = match kind {
+            RimKind::Driver => (id::NVIDIA_DRIVER, &self.policy.driver_versions),
+            RimKind::Vbios => (id::NVIDIA_VBIOS, &self.policy.vbios_versions),
+        };
+        let Some(listed) = listed else {
+            return checks.not_asked(check, Why::NotInPolicy);
+        };
+        let is_listed = version
+            .as_ref()
+            .is_some_and(|version| listed.iter().any(|it| it.eq_ignore_ascii_case(version)));
+        checks.require(check, is_listed, || NvidiaCause::VersionNotListed {
+            kind,
+            version,
+        });
+    }
+}
+
+fn mode(evidence: &SpdmEvidence, policy: &NvidiaPolicy, checks: &mut Checks) {
+    let Some(listed) = &policy.modes else {
+        return checks.not_asked(id::NVIDIA_MODE, Why::NotInPolicy);
+    };
+    let facts = DeviceFacts::decoded(DeviceKind::Gpu, Some(evidence.clone()));
+    let accepted = match facts.mode() {
+        None => Err(NvidiaCause::ModeUnknown.into()),
+        Some(mode) if listed.contains(&mode) => Ok(()),
+        Some(mode) => Err(NvidiaCause::ModeNotListed(mode.as_str()).into()),
+    };
+    checks.judge(id::NVIDIA_MODE, accepted);
+}
+
+fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> Judged {
+    let at = id::NVIDIA_EVIDENCE_FORMAT;
+    checks.fail(at, cause.into());
+    for check in [id::NVIDIA_CHAIN, id::NVIDIA_REPORT_SIGNATURE] {
+        checks.missed(check, Why::Stopped { at });
+    }
+    stop(at, &mut checks);
+    Judged {
+        facts,
+        checks,
+        valid_until: None,
+    }
+}
+
+fn stop(at: &'static str, checks: &mut Checks) {
+    for check in OF_SIGNED {
+        checks.missed(check, Why::Stopped { at });
+    }
+}

@@ -1,0 +1,64 @@
+//! One check for all devices out of one per device.
+
+use crate::verdict::{Cause, Check, Checks, NvidiaCause, Outcome, Why, id};
+
+/// In the order in which a verdict lists them.
+const PER_DEVICE: [&str; 13] = [
+    id::NVIDIA_EVIDENCE_FORMAT,
+    id::NVIDIA_CHAIN,
+    id::NVIDIA_REPORT_SIGNATURE,
+    id::NVIDIA_ARCHITECTURE,
+    id::NVIDIA_FWID,
+    id::NVIDIA_NONCE,
+    id::NVIDIA_OCSP,
+    id::NVIDIA_DRIVER,
+    id::NVIDIA_VBIOS,
+    id::NVIDIA_RIM_DRIVER,
+    id::NVIDIA_RIM_VBIOS,
+    id::NVIDIA_MEASUREMENTS,
+    id::NVIDIA_MODE,
+];
+
+/// Enters each check once: failed for the first device it fails for; not evaluated if it was not
+/// for one of them; passed only if it passed for all it applies to.
+pub(super) fn merge(by_device: Vec<Checks>, checks: &mut Checks) {
+    let by_device: Vec<Vec<Check>> = by_device.into_iter().map(Checks::into_vec).collect();
+    for id in PER_DEVICE {
+        let told = by_device.iter().enumerate().flat_map(|(index, device)| {
+            let of_id = device.iter().filter(move |check| check.id == id);
+            of_id.map(move |check| (index, check))
+        });
+        match told.min_by_key(|(_, check)| weight(check)) {
+            Some((index, check)) => enter(index, check, checks),
+            // It applies to none of these devices.
+            None => checks.not_asked(id, Why::Absent),
+        }
+    }
+}
+
+/// The least counts, and of equals the first.
+fn weight(check: &Check) -> u8 {
+    match (&check.outcome, check.required) {
+        (Outcome::Fail(_), _) => 0,
+        (Outcome::NotEvaluated(_), true) => 1,
+        (Outcome::NotEvaluated(_), false) => 2,
+        (Outcome::Pass, _) => 3,
+    }
+}
+
+fn enter(index: usize, check: &Check, checks: &mut Checks) {
+    match (&check.outcome, check.required) {
+        (Outcome::Pass, _) => checks.pass(check.id),
+        (Outcome::Fail(cause), _) => checks.fail(check.id, of_device(index, cause.clone())),
+        (Outcome::NotEvaluated(why), true) => checks.missed(check.id, why.clone()),
+        (Outcome::NotEvaluated(why), false) => checks.not_asked(check.id, why.clone()),
+    }
+}
+
+pub(super) fn of_device(index: usize, cause: Cause) -> Cause {
+    NvidiaCause::Device {
+        index,
+        cause: Box::new(cause),
+    }
+    .into()
+}

@@ -1,0 +1,114 @@
+//! NVIDIA devices: each verified and held against manifests and policy, then all of them together.
+//!
+//! A check of devices speaks for every device it applies to: it passes if it passes for each, and
+//! its cause names the device it fails for.
+//!
+//! That confidential computing is on and developer tools are off is no field of a device's signed
+//! report. It shows in the measurements: a device in another state measures other values than the
+//! manifests hold. So only a policy that requires manifests asks for it.
+
+mod device;
+mod manifests;
+mod merge;
+mod revocation;
+mod set;
+
+use super::Appraiser;
+use crate::collateral::NvidiaCollateral;
+use crate::nvidia::{DeviceEvidenceError, DeviceFacts, DeviceKind, SpdmEvidence, UnverifiedDevice};
+use crate::policy::NvidiaPolicy;
+use crate::time::UnixTime;
+use crate::verdict::{Checks, NvidiaCause, Why, id};
+
+use manifests::Shelf;
+
+/// Sixteen GPUs and their switches, twice over.
+const MAX_DEVICES: usize = 64;
+
+/// What a device's evidence has to answer.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    /// This nonce.
+    Nonce(&'a [u8; 32]),
+    /// Any, but one for all.
+    Anything,
+}
+
+/// What came of the devices.
+pub(super) struct Outcome {
+    pub(super) facts: Vec<DeviceFacts>,
+    /// The last second at which everything that was relied on is valid, if anything was.
+    pub(super) valid_until: Option<UnixTime>,
+}
+
+pub(super) type Presented = Result<UnverifiedDevice, DeviceEvidenceError>;
+
+pub(super) fn judge(
+    appraiser: &Appraiser<'_>,
+    presented: &[Presented],
+    collateral: Option<&NvidiaCollateral>,
+    asked: Asked<'_>,
+    checks: &mut Checks,
+) -> Outcome {
+    let Some(policy) = appraiser.policy.nvidia.as_ref() else {
+        checks.not_asked(id::NVIDIA_DEVICES, Why::NotInPolicy);
+        return decoded_only(presented);
+    };
+    if presented.is_empty() {
+        return none(policy, checks);
+    }
+    checks.pass(id::NVIDIA_DEVICES);
+    if presented.len() > MAX_DEVICES {
+        let cause = NvidiaCause::TooMany(presented.len());
+        checks.fail(id::NVIDIA_EVIDENCE_FORMAT, cause.into());
+        return Outcome {
+            facts: Vec::new(),
+            valid_until: None,
+        };
+    }
+    let shelf = Shelf::new(collateral, appraiser.roots, appraiser.now);
+    let bench = device::Bench {
+        roots: appraiser.roots,
+        now: appraiser.now,
+        policy,
+        shelf: &shelf,
+        answers: collateral.map_or(&[], |collateral| &collateral.ocsp),
+        asked,
+    };
+    let judged: Vec<_> = presented.iter().map(|it| bench.judge(it)).collect();
+    let valid_until = judged.iter().filter_map(|device| device.valid_until).min();
+    let (facts, by_device): (Vec<_>, Vec<_>) = judged
+        .into_iter()
+        .map(|device| (device.facts, device.checks))
+        .unzip();
+    merge::merge(by_device, checks);
+    set::judge(&facts, policy, asked, checks);
+    Outcome { facts, valid_until }
+}
+
+/// Nobody asked; what the bytes say is told all the same.
+fn decoded_only(presented: &[Presented]) -> Outcome {
+    let facts = presented.iter().take(MAX_DEVICES).map(|device| {
+        let (kind, evidence) = match device {
+            Ok(device) => (device.kind, SpdmEvidence::parse(&device.evidence).ok()),
+            Err(_) => (DeviceKind::Gpu, None),
+        };
+        DeviceFacts::decoded(kind, evidence)
+    });
+    Outcome {
+        facts: facts.collect(),
+        valid_until: None,
+    }
+}
+
+fn none(policy: &NvidiaPolicy, checks: &mut Checks) -> Outcome {
+    if policy.required {
+        checks.missed(id::NVIDIA_DEVICES, Why::Absent);
+    } else {
+        checks.not_asked(id::NVIDIA_DEVICES, Why::Absent);
+    }
+    Outcome {
+        facts: Vec::new(),
+        valid_until: None,
+    }
+}

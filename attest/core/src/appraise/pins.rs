@@ -1,0 +1,39 @@
+//! Values held against the policy's lists.
+
+use crate::encoding::to_hex;
+use crate::policy::Accepted;
+use crate::verdict::{Cause, Checks, Why};
+
+/// Enters checks that could not be made.
+pub(super) fn nothing_of(ids: &[&'static str], why: &Why, checks: &mut Checks) {
+    for check in ids {
+        // A check that failed already stays failed.
+        if *why != (Why::Stopped { at: check }) {
+            checks.missed(check, why.clone());
+        }
+    }
+}
+
+/// A check whose accepted values the policy may leave open.
+pub(super) fn pinned<const N: usize>(
+    check: &'static str,
+    measured: &[u8; N],
+    accepted: &Accepted<N>,
+    checks: &mut Checks,
+) {
+    match accepted {
+        None => checks.not_asked(check, Why::NotInPolicy),
+        Some(accepted) => checks.judge(check, listed(measured, accepted)),
+    }
+}
+
+pub(super) fn listed<const N: usize>(
+    measured: &[u8; N],
+    accepted: &[[u8; N]],
+) -> Result<(), Cause> {
+    if accepted.contains(measured) {
+        Ok(())
+    } else {
+        Err(Cause::NotAccepted(to_hex(measured)))
+    }
+}

@@ -1,0 +1,226 @@
+//! What the policy wants of a genuine SNP report.
+
+use super::pins::{listed, nothing_of, pinned};
+use crate::evidence::Standing;
+use crate::policy::{Accepted, SnpImage, SnpPolicy};
+use crate::snp::{Examination, SnpFacts, SnpReport, VekClaims};
+use crate::verdict::{Cause, Checks, SnpCause, Why, id};
+
+/// Enters every check of policy, as far as the report's standing lets it be judged.
+pub(super) fn appraise(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks) {
+    revocation(examination, policy, checks);
+    match (&examination.facts, &examination.standing) {
+        (Some(facts), Standing::Genuine { .. }) => {
+            platform(facts, policy, checks);
+            guest(&facts.report, policy, checks);
+        }
+        (Some(facts), Standing::SignedOnly(why)) => {
+            nothing_of(&PLATFORM_CHECKS, why, checks);
+            guest(&facts.report, policy, checks);
+        }
+        (_, Standing::Unproven(why)) => {
+            nothing_of(&PLATFORM_CHECKS, why, checks);
+            nothing_of(&GUEST_CHECKS, why, checks);
+        }
+        (None, Standing::Genuine { .. } | Standing::SignedOnly(_)) => {
+            nothing_of(&PLATFORM_CHECKS, &Why::Absent, checks);
+            nothing_of(&GUEST_CHECKS, &Why::Absent, checks);
+        }
+    }
+}
+
+const PLATFORM_CHECKS: [&str; 4] = [
+    id::SNP_PRODUCT_ACCEPTED,
+    id::SNP_VEK_ACCEPTED,
+    id::SNP_TCB_MIN,
+    id::SNP_CHIP_ID,
+];
+
+const GUEST_CHECKS: [&str; 11] = [
+    id::SNP_PLATFORM_INFO,
+    id::SNP_POLICY_DEBUG,
+    id::SNP_POLICY_MIGRATION_AGENT,
+    id::SNP_POLICY_RESERVED,
+    id::SNP_POLICY_SMT,
+    id::SNP_VMPL,
+    id::SNP_MEASUREMENT,
+    id::SNP_HOST_DATA,
+    id::SNP_ID_KEY,
+    id::SNP_AUTHOR_KEY,
+    id::SNP_IMAGE,
+];
+
+/// A list that was there was judged with the chain.
+fn revocation(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks) {
+    match &examination.standing {
+        Standing::Unproven(why) if !checks.told(id::SNP_CRL) && examination.had_revocation_list => {
+            checks.missed(id::SNP_CRL, why.clone());
+        }
+        _ if checks.told(id::SNP_CRL) => {}
+        _ if policy.require_crl => checks.missed(id::SNP_CRL, Why::NoCollateral),
+        _ => checks.not_asked(id::SNP_CRL, Why::NoCollateral),
+    }
+}
+
+fn platform(facts: &SnpFacts, policy: &SnpPolicy, checks: &mut Checks) {
+    let (Some(vek), Some(tcb)) = (&facts.vek, &facts.tcb) else {
+        return nothing_of(&PLATFORM_CHECKS, &Why::Absent, checks);
+    };
+    match &policy.products {
+        None => checks.not_asked(id::SNP_PRODUCT_ACCEPTED, Why::NotInPolicy),
+        Some(products) => checks.require(
+            id::SNP_PRODUCT_ACCEPTED,
+            products.contains(&vek.product),
+            || SnpCause::ProductNotListed(vek.product),
+        ),
+    }
+    checks.judge(id::SNP_VEK_ACCEPTED, key(vek, policy));
+    match &policy.min_tcb {
+        None => checks.not_asked(id::SNP_TCB_MIN, Why::NotInPolicy),
+        Some(floors) => {
+            let result = floors
+                .of(vek.product)
+                .ok_or(SnpCause::NoFloor(vek.product))
+                .and_then(|floors| {
+                    let below = floors.iter().find_map(|(component, floor)| {
+                        let got = tcb.get(*component).unwrap_or(0);
+                        (got < *floor).then_some((*component, got, *floor))
+                    });
+                    match below {
+                        None => Ok(()),
+                        Some((component, got, floor)) => Err(SnpCause::TcbBelowFloor {
+                            component,
+                            got,
+                            floor,
+                        }),
+                    }
+                });
+            checks.judge(id::SNP_TCB_MIN, result.map_err(Cause::Snp));
+        }
+    }
+    match &policy.chip_id {
+        None => checks.not_asked(id::SNP_CHIP_ID, Why::NotInPolicy),
+        Some(chips) => checks.require(
+            id::SNP_CHIP_ID,
+            // A masked id is nobody's, and a VLEK does not vouch for the one stated.
+            chips.contains(&facts.report.chip_id) && vek.hwid.is_some(),
+            || SnpCause::ChipNotListed,
+        ),
+    }
+}
+
+fn key(vek: &VekClaims, policy: &SnpPolicy) -> Result<(), Cause> {
+    if !policy.keys.contains(&vek.kind) {
+        return Err(SnpCause::KeyNotListed(vek.kind).into());
+    }
+    let clouds = match (&policy.csp_ids, vek.hwid.is_some()) {
+        // A chip's own key belongs to no cloud.
+        (None, _) | (_, true) => return Ok(()),
+        (Some(clouds), false) => clouds,
+    };
+    match &vek.csp_id {
+        Some(cloud) if clouds.contains(cloud) => Ok(()),
+        other => Err(SnpCause::CloudNotListed(other.clone()).into()),
+    }
+}
+
+fn guest(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
+    let missing = policy
+        .require_platform
+        .iter()
+        .find(|feature| !feature.is_on(report.platform_info));
+    match (policy.require_platform.is_empty(), missing) {
+        (true, _) => checks.not_asked(id::SNP_PLATFORM_INFO, Why::NotInPolicy),
+        (false, None) => checks.pass(id::SNP_PLATFORM_INFO),
+        (false, Some(feature)) => checks.fail(
+            id::SNP_PLATFORM_INFO,
+            SnpCause::Platform(feature.as_str()).into(),
+        ),
+    }
+    guest_policy(report, policy, checks);
+    checks.require(id::SNP_VMPL, report.vmpl <= policy.max_vmpl, || {
+        SnpCause::Vmpl {
+            got: report.vmpl,
+            max: policy.max_vmpl,
+        }
+    });
+    pinned(
+        id::SNP_MEASUREMENT,
+        &report.measurement,
+        &policy.measurement,
+        checks,
+    );
+    pinned(
+        id::SNP_HOST_DATA,
+        &report.host_data,
+        &policy.host_data,
+        checks,
+    );
+    pinned(
+        id::SNP_ID_KEY,
+        &report.id_key_digest,
+        &policy.id_key_digest,
+        checks,
+    );
+    author_key(report, &policy.author_key_digest, checks);
+    if policy.images.is_empty() {
+        checks.not_asked(id::SNP_IMAGE, Why::NotInPolicy);
+    } else {
+        let known = policy.images.iter().any(|image| is_of(report, image));
+        checks.require(id::SNP_IMAGE, known, || Cause::NoImage);
+    }
+}
+
+fn guest_policy(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
+    let stated = report.policy;
+    checks.require(
+        id::SNP_POLICY_DEBUG,
+        policy.allow_debug || !stated.debug_allowed(),
+        || SnpCause::Debug,
+    );
+    checks.require(
+        id::SNP_POLICY_MIGRATION_AGENT,
+        policy.allow_migration_agent || !stated.migration_agent_allowed(),
+        || SnpCause::MigrationAgent,
+    );
+    checks.judge(
+        id::SNP_POLICY_RESERVED,
+        stated
+            .check_reserved()
+            .map_err(|error| SnpCause::GuestPolicy(error).into()),
+    );
+    if policy.allow_smt {
+        checks.not_asked(id::SNP_POLICY_SMT, Why::NotInPolicy);
+    } else {
+        let off = !stated.smt_allowed() && !report.platform_info.smt_enabled();
+        checks.require(id::SNP_POLICY_SMT, off, || SnpCause::Multithreading);
+    }
+}
+
+/// The digest means nothing where the report says that there was no author key.
+fn author_key(report: &SnpReport, accepted: &Accepted<48>, checks: &mut Checks) {
+    match accepted {
+        None => checks.not_asked(id::SNP_AUTHOR_KEY, Why::NotInPolicy),
+        Some(_) if !report.author_key_enabled => {
+            checks.missed(id::SNP_AUTHOR_KEY, Why::Absent);
+        }
+        Some(accepted) => checks.judge(
+            id::SNP_AUTHOR_KEY,
+            listed(&report.author_key_digest, accepted),
+        ),
+    }
+}
+
+fn is_of(report: &SnpReport, image: &SnpImage) -> bool {
+    fn fits<const N: usize>(value: &[u8; N], accepted: &Accepted<N>) -> bool {
+        accepted
+            .as_ref()
+            .is_none_or(|accepted| accepted.contains(value))
+    }
+    let author_fits = report.author_key_enabled || image.author_key_digest.is_none();
+    author_fits
+        && fits(&report.measurement, &image.measurement)
+        && fits(&report.host_data, &image.host_data)
+        && fits(&report.id_key_digest, &image.id_key_digest)
+        && fits(&report.author_key_digest, &image.author_key_digest)
+}

@@ -1,0 +1,106 @@
+//! Intel's collateral: the nine parts of `sgx_ql_qve_collateral_t` (Intel DCAP quote verification
+//! library), in the JSON form that dcap-qvl and its users exchange. `tcb_info` and `qe_identity`
+//! are kept as the exact text that was signed.
+
+use serde_json::{Map, Value};
+
+use super::read::{object, text};
+use super::{CollateralError, MAX_COLLATERAL_LEN};
+use crate::encoding::{parse_hex, parse_hex_vec, to_hex};
+use crate::json;
+
+const MAX_CRL_LEN: usize = 512 << 10;
+
+/// The nine parts Intel's verification needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TdxCollateral {
+    /// PEM certificates of the authority that signs the PCK revocation list, issuer first.
+    pub pck_crl_issuer_chain: String,
+    /// DER revocation list of the root.
+    pub root_ca_crl: Vec<u8>,
+    /// DER revocation list of the PCK authority.
+    pub pck_crl: Vec<u8>,
+    /// PEM certificates of the TCB info signer, leaf first.
+    pub tcb_info_issuer_chain: String,
+    /// The exact signed text.
+    pub tcb_info: String,
+    /// ECDSA P-256 signature, `r || s`.
+    pub tcb_info_signature: [u8; 64],
+    /// PEM certificates of the QE identity signer, leaf first.
+    pub qe_identity_issuer_chain: String,
+    /// The exact signed text.
+    pub qe_identity: String,
+    /// ECDSA P-256 signature, `r || s`.
+    pub qe_identity_signature: [u8; 64],
+}
+
+pub(super) const FIELDS: [&str; 9] = [
+    "pck_crl_issuer_chain",
+    "root_ca_crl",
+    "pck_crl",
+    "tcb_info_issuer_chain",
+    "tcb_info",
+    "tcb_info_signature",
+    "qe_identity_issuer_chain",
+    "qe_identity",
+    "qe_identity_signature",
+];
+/// A tenth member that dcap-qvl's tool writes. It is read past: the PCK chain that counts is the
+/// one inside the quote.
+const IGNORED_FIELD: &str = "pck_certificate_chain";
+
+impl TdxCollateral {
+    /// Reads the nine members, bare.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CollateralError> {
+        Self::from_value(&json::parse(bytes, MAX_COLLATERAL_LEN)?)
+    }
+
+    /// The same from JSON already parsed.
+    pub fn from_value(value: &Value) -> Result<Self, CollateralError> {
+        let members = object(value, "TDX collateral")?;
+        if let Some(unknown) = members
+            .keys()
+            .find(|key| !FIELDS.contains(&key.as_str()) && key.as_str() != IGNORED_FIELD)
+        {
+            return Err(CollateralError::Unknown(unknown.clone()));
+        }
+        Ok(Self {
+            pck_crl_issuer_chain: text(members, "pck_crl_issuer_chain")?.to_owned(),
+            root_ca_crl: bytes(members, "root_ca_crl")?,
+            pck_crl: bytes(members, "pck_crl")?,
+            tcb_info_issuer_chain: text(members, "tcb_info_issuer_chain")?.to_owned(),
+            tcb_info: text(members, "tcb_info")?.to_owned(),
+            tcb_info_signature: signature(members, "tcb_info_signature")?,
+            qe_identity_issuer_chain: text(members, "qe_identity_issuer_chain")?.to_owned(),
+            qe_identity: text(members, "qe_identity")?.to_owned(),
+            qe_identity_signature: signature(members, "qe_identity_signature")?,
+        })
+    }
+
+    /// The JSON form, which [`TdxCollateral::from_value`] reads back.
+    pub fn to_value(&self) -> Value {
+        serde_json::json!({
+            "pck_crl_issuer_chain": self.pck_crl_issuer_chain,
+            "root_ca_crl": to_hex(&self.root_ca_crl),
+            "pck_crl": to_hex(&self.pck_crl),
+            "tcb_info_issuer_chain": self.tcb_info_issuer_chain,
+            "tcb_info": self.tcb_info,
+            "tcb_info_signature": to_hex(&self.tcb_info_signature),
+            "qe_identity_issuer_chain": self.qe_identity_issuer_chain,
+            "qe_identity": self.qe_identity,
+            "qe_identity_signature": to_hex(&self.qe_identity_signature),
+        })
+    }
+}
+
+fn bytes(members: &Map<String, Value>, field: &'static str) -> Result<Vec<u8>, CollateralError> {
+    parse_hex_vec(text(members, field)?, MAX_CRL_LEN)
+        .map_err(|error| CollateralError::Hex { field, error })
+}
+
+fn signature(
+    members: &Map<String, Value>,
+    field: &'static str,
+) -> Result<[u8; 64], CollateralError> {
+    parse_hex::<64>(text(members, field)?).map_err(|error| CollateralError::Hex { field, error })
+}
