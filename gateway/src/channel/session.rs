@@ -35,7 +35,7 @@ pub(super) fn of_peer(
             origin: origin.to_owned(),
             spki_sha256: peer.spki(),
         }],
-        claims: claims(verdict),
+        claims: claims(peer),
         evidence: SessionEvidence {
             content_type: "application/json".to_owned(),
             bytes: peer.report_bytes().to_vec(),
@@ -43,7 +43,8 @@ pub(super) fn of_peer(
     })
 }
 
-fn claims(verdict: &Verdict) -> Claims {
+fn claims(peer: &TrustedPeer) -> Claims {
+    let verdict = peer.verdict();
     let tdx = verdict.facts().tdx.as_ref();
     Claims {
         tee_attested: tee_attested(verdict),
@@ -52,7 +53,7 @@ fn claims(verdict: &Verdict) -> Claims {
         gpu_attested: Claim::Unknown,
         serving_software_known_good: Claim::Unknown,
         model_weights_provenance: Claim::Unknown,
-        extra: extra(verdict, tdx),
+        extra: extra(peer, tdx),
     }
 }
 
@@ -112,8 +113,11 @@ fn os_known_good(verdict: &Verdict) -> Claim {
 }
 
 /// Facts that are no claims. These names are a contract: add, never rename (ACI §8.3).
-fn extra(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Map<String, Value> {
+fn extra(peer: &TrustedPeer, tdx: Option<&TdxFacts>) -> Map<String, Value> {
+    let verdict = peer.verdict();
     let mut extra = Map::from_iter([
+        // Whoever judges the report again needs the nonce it was made for.
+        ("nonce".to_owned(), json!(peer.nonce().to_string())),
         ("profile".to_owned(), json!(PROFILE_ID)),
         ("roots".to_owned(), json!(verdict.root_origin().as_str())),
         ("policy_name".to_owned(), json!(verdict.policy_name())),
