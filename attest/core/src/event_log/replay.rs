@@ -14,8 +14,10 @@ use super::{DigestBound, Sha384, sha384};
 /// the events of the registers that were compared, and no others.
 ///
 /// ```compile_fail
-/// // Only EventLog::verify makes one.
-/// let log = attest_core::event_log::ReplayedLog { events: vec![] };
+/// // Only EventLog::verify says what is in one.
+/// fn forge(log: &mut attest_core::event_log::ReplayedLog) {
+///     log.events.clear();
+/// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayedLog {
