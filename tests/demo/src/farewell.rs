@@ -14,10 +14,10 @@ pub fn print(stage: &Stage) {
     say::section("Everything stays up until Ctrl-C. Try it:");
     println!(
         r#"
-# Judge the gateway, and keep its certificate and report
+# Judge the gateway, and keep its certificate
 export PATH="{programs}:$PATH"
 cd {home}
-sealgate-verify endpoint {gateway} --policy gateway-policy.toml --roots roots --save-cert gateway.pem --save-report now.json
+sealgate-verify endpoint {gateway} --policy gateway-policy.toml --roots roots --save-cert gateway.pem
 
 # Ask it directly, trusting exactly the certificate that was just verified
 curl --cacert {home}/gateway.pem {gateway}/v1/chat/completions \
@@ -29,9 +29,11 @@ from openai import OpenAI
 client = OpenAI(base_url="{proxy}", api_key="{key}")
 print(client.chat.completions.create(model="{MODEL}", messages=[{{"role": "user", "content": "Hello"}}]).choices[0].message.content)
 
-# Look at the evidence itself, and judge the saved report again, offline
-sealgate-verify inspect {home}/now.json
-sealgate-verify report {home}/now.json --policy {home}/gateway-policy.toml --roots {home}/roots
+# Keep a report that was made for a nonce of your own, look into it, and judge it again, offline
+NONCE=$(openssl rand -hex 32)
+curl -sS --cacert {home}/gateway.pem "{gateway}/v1/aci/attestation?nonce=$NONCE&collateral=1" -o {home}/saved.json
+sealgate-verify inspect {home}/saved.json
+sealgate-verify report {home}/saved.json --nonce $NONCE --policy {home}/gateway-policy.toml --roots {home}/roots
 "#
     );
 }

@@ -38,6 +38,7 @@ pub struct Stage {
 impl Stage {
     pub async fn set(engine: Option<&str>, once: bool) -> Result<Self> {
         say::section("Setting the stage");
+        say::note("A software platform stands in for the hardware; every verdict says so.");
         let directory = ScratchDir::new("demo")?;
         write_trust(directory.path())?;
         let engine = Backend::start(engine).await?;

@@ -63,8 +63,8 @@ pub async fn gateway_verifies_before_it_forwards(stage: &Stage) -> Result<()> {
     say::note(&format!(
         "session {}…: upstream {}, verified by {}",
         &session[..16.min(session.len())],
-        session_record["upstream_name"],
-        session_record["verifier_id"],
+        session_record["upstream_name"].as_str().unwrap_or_default(),
+        session_record["verifier_id"].as_str().unwrap_or_default(),
     ));
     say::holds("what was verified about the enclave can be fetched and checked again");
     if let (Some(before), Some(after)) = (before, stage.engine.prompts()) {

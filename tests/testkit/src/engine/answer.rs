@@ -2,7 +2,10 @@
 
 /// The answer to a question.
 pub fn to(question: &str, images: usize) -> String {
-    let words = question.split_whitespace().count();
+    let words = match question.split_whitespace().count() {
+        1 => "one word".to_owned(),
+        several => format!("{several} words"),
+    };
     let seen = match images {
         0 => String::new(),
         1 => " and one image".to_owned(),
@@ -10,7 +13,7 @@ pub fn to(question: &str, images: usize) -> String {
     };
     format!(
         "You asked: \"{}\". I am a demo engine without a model, so all I can say is that I \
-         received {words} words{seen}.",
+         received {words}{seen}.",
         shortened(question.trim())
     )
 }

@@ -1,0 +1,165 @@
+//! A bare HTTP/1.1 client over plain TCP or TLS 1.3, one connection at a time and in plain sight:
+//! tests decide when to connect, see the key and whether the handshake resumed a session, read
+//! chunk by chunk, and hang up by dropping.
+
+mod tls;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+pub use tls::TlsClient;
+pub(crate) use tls::{observing_connector, server_name};
+
+/// A JSON request under an API key, for [`Connection::send`] after adding headers.
+pub fn post(path: &str, key: &str) -> http::request::Builder {
+    Request::post(path)
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+}
+
+/// One connection. Dropping it closes the socket, whatever was in flight.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: JoinHandle<()>,
+    certificate: Option<Vec<u8>>,
+    resumed: bool,
+}
+
+impl Connection {
+    pub async fn plain(address: SocketAddr) -> Result<Self> {
+        let tcp = TcpStream::connect(address).await.context("connect")?;
+        tcp.set_nodelay(true)?;
+        Self::open(tcp, None, false).await
+    }
+
+    pub(super) async fn open(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        certificate: Option<Vec<u8>>,
+        resumed: bool,
+    ) -> Result<Self> {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        let driver = tokio::spawn(async move {
+            // How a connection ended shows in the answers read from it.
+            let _ = connection.await;
+        });
+        Ok(Self {
+            sender,
+            driver,
+            certificate,
+            resumed,
+        })
+    }
+
+    /// SHA-256 of the server's public key.
+    pub fn spki_sha256(&self) -> Option<[u8; 32]> {
+        tls::spki_sha256(self.certificate.as_deref()?)
+    }
+
+    pub fn certificate_der(&self) -> Option<&[u8]> {
+        self.certificate.as_deref()
+    }
+
+    /// Whether the handshake resumed an earlier session instead of proving the key anew.
+    pub fn was_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// Whether the server has closed this connection.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub async fn get(&mut self, path: &str) -> Result<Answer> {
+        self.send(Request::get(path), Bytes::new()).await
+    }
+
+    pub async fn get_as(&mut self, key: &str, path: &str) -> Result<Answer> {
+        let request = Request::get(path).header("authorization", format!("Bearer {key}"));
+        self.send(request, Bytes::new()).await
+    }
+
+    pub async fn post(&mut self, key: &str, path: &str, body: &Value) -> Result<Answer> {
+        self.post_bytes(key, path, body.to_string()).await
+    }
+
+    pub async fn post_bytes(
+        &mut self,
+        key: &str,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer> {
+        self.send(post(path, key), body.into()).await
+    }
+
+    pub async fn send(&mut self, request: http::request::Builder, body: Bytes) -> Result<Answer> {
+        let request = request.header("host", "localhost").body(Full::new(body))?;
+        self.sender
+            .ready()
+            .await
+            .context("the connection is closed")?;
+        let response = self.sender.send_request(request).await.context("send")?;
+        let (parts, body) = response.into_parts();
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// A response whose body is still on the wire.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body as it arrived, `None` at its proper end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(frame) => match frame.context("the body broke off")?.into_data() {
+                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    _ => continue,
+                },
+            }
+        }
+    }
+
+    pub async fn bytes(mut self) -> Result<Vec<u8>> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole)
+    }
+
+    pub async fn json(self) -> Result<Value> {
+        let bytes = self.bytes().await?;
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("not JSON: {}", String::from_utf8_lossy(&bytes)))
+    }
+}
