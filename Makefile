@@ -3,8 +3,9 @@
 # test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
 # check   formatting, lints, dependency rules
 # bench   figures beside nginx and beside no gateway at all
+# leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
 # vectors write the known answers in tests/vectors again, by their second implementation
-.PHONY: demo test check bench vectors
+.PHONY: demo test check bench leaks vectors
 
 CARGO ?= cargo
 ENGINE ?=
@@ -27,6 +28,10 @@ check:
 bench:
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bins
 	@target/release/bench
+
+leaks:
+	@$(CARGO) build --release --locked -p sealgate-verify -p testkit -p leaks --bins
+	@target/release/leaks
 
 vectors:
 	@python3 tests/vectors/generate.py
