@@ -488,14 +488,15 @@ fn any_flipped_bit_of_evidence_or_its_signature_is_refused() {
     let device = &Device::all(vector)[0];
     let verified = device.verified(case.at());
     let bits = 8 * device.evidence.len();
-    let mut flipped = 0;
     for bit in (0..bits).step_by(2 * BIT_STEP - 1) {
         let mut bent = device.evidence.clone();
         bent[bit / 8] ^= 1 << (bit % 8);
         let passed = SpdmEvidence::parse(&bent)
             .is_ok_and(|evidence| verify_report_signature(&evidence, &verified).is_ok());
         assert!(!passed, "bit {bit}");
-        flipped += 1;
     }
-    println!("{flipped} of {bits} bits flipped, all refused");
+    println!(
+        "{} of {bits} bits flipped, all refused",
+        bits.div_ceil(2 * BIT_STEP - 1)
+    );
 }
