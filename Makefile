@@ -30,7 +30,7 @@ bench:
 	@target/release/bench
 
 leaks:
-	@$(CARGO) build --release --locked -p sealgate-verify -p testkit -p leaks --bins
+	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p leaks --bins
 	@target/release/leaks
 
 vectors:

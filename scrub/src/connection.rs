@@ -28,6 +28,11 @@ impl<Io> Scrubbed<Io> {
     pub const fn get_ref(&self) -> &Io {
         &self.io
     }
+
+    /// The connection alone.
+    pub fn into_inner(self) -> Io {
+        self.io
+    }
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Scrubbed<Io> {

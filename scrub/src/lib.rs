@@ -1,18 +1,23 @@
 //! Memory that forgets.
 //!
-//! Two things keep prompts in a process after their use: freed memory, which keeps its bytes until
-//! somebody else needs it, and buffers that live as long as a kept-alive connection.
+//! Three things keep prompts in a process after their use: freed memory, which keeps its bytes until
+//! somebody else needs it; buffers that live as long as a kept-alive connection; and the stacks of
+//! threads that handled them.
 //!
 //! - [`Wiping`] is a global allocator that overwrites memory before it is freed, and never lets the
 //!   allocator below move or grow an allocation behind its back.
 //! - [`Scrubbed`] wraps a connection and overwrites the unused part of the reader's buffer whenever
 //!   there is nothing to read, which is when a kept-alive connection goes idle.
+//! - [`unused_stack`] overwrites the stack below the caller: for a runtime's worker threads, whenever
+//!   they go to sleep.
 //!
 //! Neither reaches what is not the process's: the kernel's socket buffers, registers, the other side.
 //! Memory that is still in use, by definition, is not wiped.
 
 mod allocator;
 mod connection;
+mod stack;
 
 pub use allocator::Wiping;
 pub use connection::Scrubbed;
+pub use stack::unused_stack;

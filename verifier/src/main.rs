@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Memory that has been freed holds zeros.
+#[global_allocator]
+static MEMORY: scrub::Wiping = scrub::Wiping::new();
+
 fn main() -> ExitCode {
     sealgate_verify::run(std::env::args_os())
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use scrub::Scrubbed;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -39,8 +40,8 @@ impl Dialer {
         // Latency matters more here than a few small packets; failing to set it is no reason
         // to fail.
         let _ = stream.set_nodelay(true);
-        let handshake =
-            TlsConnector::from(Arc::clone(&self.tls)).connect(origin.server_name(), stream);
+        let handshake = TlsConnector::from(Arc::clone(&self.tls))
+            .connect(origin.server_name(), Scrubbed::new(stream));
         let stream = timeout_at(deadline, handshake)
             .await
             .map_err(|_| ChannelError::Timeout { stage: Stage::Tls })?

@@ -11,6 +11,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use scrub::Scrubbed;
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -64,12 +65,12 @@ pub(crate) enum Sent {
 
 impl Http1 {
     pub(crate) async fn start(
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<Scrubbed<TcpStream>>,
         buffer: usize,
     ) -> Result<Self, ChannelError> {
         let (sender, connection) = Builder::new()
             .max_buf_size(buffer.max(SMALLEST_BUFFER))
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Scrubbed::new(stream)))
             .await
             .map_err(|error| ChannelError::Http(describe(&error)))?;
         // An error of the connection reaches whoever waits for the response.

@@ -38,7 +38,8 @@ pub struct Limits {
     pub idle_connections: usize,
     /// Keys trusted at one time per origin; the one that expires first makes room.
     pub trusted_keys: usize,
-    /// HTTP/1 read and write buffer of one connection, at least 8 KiB.
+    /// HTTP/1 read and write buffer of one connection, at least 8 KiB. Only the smallest is scrubbed
+    /// whole when the connection goes idle.
     pub buffer: usize,
     /// For how long a key whose evidence was rejected is refused without asking again.
     pub refusal_memory: Duration,
@@ -51,7 +52,7 @@ impl Default for Limits {
         Limits {
             idle_connections: 64,
             trusted_keys: 256,
-            buffer: 64 * 1024,
+            buffer: 8 * 1024,
             refusal_memory: Duration::from_secs(2),
             dials_per_lease: 8,
         }

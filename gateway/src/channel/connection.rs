@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use scrub::Scrubbed;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
@@ -19,10 +20,10 @@ use super::pool::Pool;
 use super::prompt_body::PromptBody;
 use super::stream::Stream;
 
-/// Enough for any response head, and a fair unit of streaming.
-const READ_BUFFER: usize = 64 * 1024;
+/// The smallest that hyper allows: enough for a response head, and scrubbed whole when the connection goes idle.
+const READ_BUFFER: usize = 8 * 1024;
 
-type Driver = http1::Connection<TokioIo<Stream>, PromptBody>;
+type Driver = http1::Connection<TokioIo<Scrubbed<Stream>>, PromptBody>;
 
 /// An open connection that is not in the middle of an exchange.
 pub(super) struct Connection {
@@ -45,7 +46,7 @@ impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Scrubbed::new(stream)))
             .await?;
         Ok(Self {
             sender,

@@ -4,6 +4,7 @@
 //! and nothing here claims that it is.
 
 use http::{Request, Response};
+use scrub::Scrubbed;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -159,7 +160,7 @@ impl Dial {
         let stream = match &self.tls {
             None => Stream::Tcp(tcp),
             Some((connector, name)) => {
-                let tls = connector.connect(name.clone(), tcp).await;
+                let tls = connector.connect(name.clone(), Scrubbed::new(tcp)).await;
                 Stream::Tls(Box::new(tls.map_err(|_| ConnectFailure::Tls)?))
             }
         };

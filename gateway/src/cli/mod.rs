@@ -85,6 +85,7 @@ where
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_park(scrub::unused_stack)
         .build()
     {
         Ok(runtime) => runtime,

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use scrub::Scrubbed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -26,6 +27,12 @@ use crate::http::{Connection, Front, finish};
 
 /// How long a peer that is still sending what we will not read gets to notice that it was answered.
 const LINGER: Duration = Duration::from_secs(2);
+/// The smallest that hyper allows. A larger buffer is not filled anew with each read, and its used part, which
+/// [`Scrubbed`] cannot reach, would keep what was read before.
+const READ_BUFFER: usize = 8 * 1024;
+
+/// Scrubbed below TLS for the buffer that records are read into, above it for the one that HTTP is.
+type Tls = Scrubbed<TlsStream<Scrubbed<TcpStream>>>;
 
 /// What connections need, cheap to clone.
 #[derive(Clone)]
@@ -48,11 +55,11 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
     let mut epochs = service.front.keeper.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
-    let handshake = TlsAcceptor::from(epoch.tls.clone()).accept(tcp);
+    let handshake = TlsAcceptor::from(epoch.tls.clone()).accept(Scrubbed::new(tcp));
     let handshake = tokio::time::timeout(epoch.config.timeouts.client_header, handshake);
     let tls = tokio::select! {
         shaken = handshake => match shaken {
-            Ok(Ok(tls)) => tls,
+            Ok(Ok(tls)) => Scrubbed::new(tls),
             // Whoever cannot shake hands is not worth a line in the log.
             Ok(Err(_)) | Err(_) => return,
         },
@@ -66,7 +73,7 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
 }
 
 async fn http(
-    tls: TlsStream<TcpStream>,
+    tls: Tls,
     service: &Service,
     epoch: Arc<Epoch>,
     mut epochs: watch::Receiver<Arc<Epoch>>,
@@ -91,7 +98,8 @@ async fn http(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(epoch.config.timeouts.client_header)
-        .max_buf_size(limits.max_header)
+        .max_buf_size(READ_BUFFER)
+        .max_header_size(limits.max_header)
         .keep_alive(true)
         .serve_connection(TokioIo::new(tls), respond);
 
@@ -127,11 +135,11 @@ async fn http(
 
 /// Says goodbye. Where the peer may still be sending, closing at once would reset the connection and could take our
 /// answer with it: what still comes is read and thrown away for a moment.
-async fn close(mut tls: TlsStream<TcpStream>, linger: bool) {
+async fn close(mut tls: Tls, linger: bool) {
     let goodbye = async {
         let _ = tls.shutdown().await;
         if linger {
-            let (mut tcp, _) = tls.into_inner();
+            let (mut tcp, _) = tls.into_inner().into_inner();
             let mut sink = vec![0; 16 * 1024];
             while tcp.read(&mut sink).await.is_ok_and(|read| read > 0) {}
         }

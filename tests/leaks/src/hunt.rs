@@ -49,7 +49,7 @@ pub async fn look(
     let mut sightings = Vec::new();
     for process in processes {
         let found = loop {
-            let found = search(process.pid, &stage.needles, |_, _, _| {})
+            let found = search(process.pid, &stage.needles, |_, _| {})
                 .with_context(|| format!("searching {}", process.name))?;
             if found.all() == 0 || over.elapsed() > GRACE {
                 break found;
@@ -72,14 +72,14 @@ pub async fn look(
 /// Where the first finds are, for whoever is after their cause.
 fn show(stage: &Stage, scenario: &str, process: &Hunted) -> Result<()> {
     let mut shown = 0;
-    search(process.pid, &stage.needles, |mapping, address, around| {
+    search(process.pid, &stage.needles, |place, around| {
         shown += 1;
         if shown <= 8 {
             let text: String = String::from_utf8_lossy(around)
                 .chars()
                 .map(|c| if c.is_control() { '·' } else { c })
                 .collect();
-            eprintln!("{scenario}: {} {mapping} {address:x}: {text}", process.name);
+            eprintln!("{scenario}: {} {place}: {text}", process.name);
         }
     })?;
     Ok(())

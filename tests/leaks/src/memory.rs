@@ -113,12 +113,12 @@ fn mappings(pid: u32) -> io::Result<Vec<Mapping>> {
     Ok(text.lines().filter_map(parse).collect())
 }
 
-/// Searches everything that process `pid` can read. `place` hears of each find: mapping, address,
-/// and the bytes around it.
+/// Searches everything that process `pid` can read. `place` hears of each find: where it is, and the
+/// bytes around it.
 pub fn search(
     pid: u32,
     needles: &Needles,
-    mut place: impl FnMut(&str, u64, &[u8]),
+    mut place: impl FnMut(&str, &[u8]),
 ) -> io::Result<Found> {
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     let mut total = Found::default();
@@ -136,7 +136,13 @@ pub fn search(
             needles.count(seen, BLOCK, |offset, needle| {
                 total.count(needle);
                 let around = offset.saturating_sub(64)..seen.len().min(offset + 128);
-                place(&mapping.name, at + offset as u64, &seen[around]);
+                let at = at + offset as u64;
+                let name = format!(
+                    "{} at {at:x}, {} before its end",
+                    mapping.name,
+                    mapping.end - at
+                );
+                place(&name, &seen[around]);
             });
             at += left.min(BLOCK) as u64;
         }
@@ -157,9 +163,9 @@ mod tests {
     fn what_lies_in_our_own_memory_is_found_once() {
         let canary = Canary::fresh();
         let needles = Needles::new(canary.needles(Side::Prompt));
-        let before = search(std::process::id(), &needles, |_, _, _| {}).expect("our own memory");
+        let before = search(std::process::id(), &needles, |_, _| {}).expect("our own memory");
         let text = canary.text(100 * crate::canary::PERIOD).into_boxed_str();
-        let after = search(std::process::id(), &needles, |_, _, _| {}).expect("our own memory");
+        let after = search(std::process::id(), &needles, |_, _| {}).expect("our own memory");
         assert!(after.raw >= before.raw + 200, "{before:?} {after:?}");
         assert_eq!(after.raw, after.of_prompt - after.escaped - after.base64);
         drop(text);
@@ -168,6 +174,6 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_is_an_error() {
         let needles = Needles::new(Canary::fresh().needles(Side::Prompt));
-        assert!(search(u32::MAX, &needles, |_, _, _| {}).is_err());
+        assert!(search(u32::MAX, &needles, |_, _| {}).is_err());
     }
 }

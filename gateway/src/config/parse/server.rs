@@ -117,7 +117,7 @@ pub(super) fn tee(mut section: Section<'_>, base: &Path) -> Tee {
 pub(super) fn limits(mut section: Section<'_>) -> Limits {
     let limits = Limits {
         max_body: section.size("max_body", 4 << 20, (1 << 10, 1 << 30)),
-        max_header: section.size("max_header", 16 << 10, (8 << 10, 1 << 20)) as usize,
+        max_header: section.size("max_header", 8 << 10, (1 << 10, 8 << 10)) as usize,
         max_connections: section.count("max_connections", 4096, (1, 1_000_000)),
         max_concurrent: section.count("max_concurrent", 1024, (1, 1_000_000)),
         max_concurrent_per_key: section.count("max_concurrent_per_key", 256, (1, 1_000_000)),
