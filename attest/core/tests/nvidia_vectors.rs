@@ -467,12 +467,9 @@ fn no_manifest_cut_short_is_read() {
 
 /// The recording with manifests for driver and firmware that match.
 fn matching_case(vectors: &[Vector]) -> (&Vector, &Case) {
-    fn cases(vector: &Vector) -> impl Iterator<Item = (&Vector, &Case)> {
-        vector.cases.iter().map(move |case| (vector, case))
-    }
     vectors
         .iter()
-        .flat_map(cases)
+        .flat_map(|vector| vector.cases.iter().map(move |case| (vector, case)))
         .find(|(_, case)| {
             case.rims.len() == 2 && case.expected.verdict == "valid, measurements match"
         })
