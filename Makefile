@@ -4,8 +4,9 @@
 # check   formatting, lints, dependency rules
 # bench   figures beside nginx and beside no gateway at all
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
-# vectors write the known answers in tests/vectors again, by their second implementation
-.PHONY: demo test check bench leaks vectors
+# vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
+# known-answers  write the known answers in tests/vectors again, by their second implementation
+.PHONY: demo test check bench leaks vectors known-answers
 
 CARGO ?= cargo
 ENGINE ?=
@@ -34,4 +35,7 @@ leaks:
 	@target/release/leaks
 
 vectors:
+	@$(CARGO) run --quiet --locked -p evidence --bin vectors-table
+
+known-answers:
 	@python3 tests/vectors/generate.py

@@ -92,7 +92,10 @@ fn images_pin_what_belongs_together_or_are_refused() {
 
     assert_eq!(refusal("[snp]\n"), PolicyError::NotPinned("measurement"));
     parse(&format!("[snp]\nmeasurement = [\"{PIN}\"]\n")).unwrap();
-    parse(&format!("[snp]\n[[snp.image]]\nmeasurement = [\"{PIN}\"]\n")).unwrap();
+    parse(&format!(
+        "[snp]\n[[snp.image]]\nmeasurement = [\"{PIN}\"]\n"
+    ))
+    .unwrap();
     assert_eq!(
         refusal("[snp]\n[[snp.image]]\nname = \"empty\"\n"),
         PolicyError::EmptyImage("snp.image")

@@ -35,6 +35,27 @@ pub struct TdxCase {
     pub expected: Expected,
 }
 
+/// One SNP report or set of devices at one time.
+#[derive(Deserialize)]
+pub struct OtherCase {
+    /// Absent where nothing could be verified.
+    pub at: Option<String>,
+    /// First and last second of the endorsement key's certificate.
+    pub window: Option<[String; 2]>,
+    /// Manifests by what they were recorded as.
+    #[serde(default)]
+    pub rims: BTreeMap<String, RimFile>,
+    #[serde(default)]
+    pub measurement_comparison: Value,
+    pub expected: Expected,
+}
+
+/// A recorded manifest.
+#[derive(Deserialize)]
+pub struct RimFile {
+    pub file: String,
+}
+
 /// What other tools said.
 #[derive(Deserialize)]
 pub struct Expected {
@@ -63,6 +84,24 @@ impl Vector {
         let name = self.files.get("evidence").and_then(Value::as_str);
         let name = name.with_context(|| format!("{} names no evidence", self.id))?;
         std::fs::read(vectors.join(name)).with_context(|| format!("reading {name}"))
+    }
+
+    /// A recorded file that belongs to it.
+    pub fn file(&self, vectors: &Path, role: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        match self.files.get(role).and_then(Value::as_str) {
+            None => Ok(None),
+            Some(name) => std::fs::read(vectors.join(name))
+                .map(Some)
+                .with_context(|| format!("reading {name}")),
+        }
+    }
+
+    /// Its cases as those of an SNP report or of NVIDIA devices.
+    pub fn other_cases(&self) -> anyhow::Result<Vec<OtherCase>> {
+        let cases = self.cases.iter().cloned().map(serde_json::from_value);
+        cases
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("a case of {} is not of the known shape", self.id))
     }
 
     /// Its cases as those of a TDX or SGX quote.

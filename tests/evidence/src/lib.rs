@@ -7,8 +7,13 @@
 
 pub mod expect;
 pub mod index;
+pub mod nvidia;
+pub mod row;
+pub mod snp;
 pub mod table;
 pub mod tdx;
+
+use row::Row;
 
 use std::path::{Path, PathBuf};
 
@@ -27,4 +32,12 @@ pub fn vectors_or_skip(what: &str) -> Option<PathBuf> {
         println!("skipped: {what}: recorded vectors not found (set SEALGATE_VECTORS)");
     }
     found
+}
+
+/// Every case of every recording, judged.
+pub fn run(vectors: &Path) -> anyhow::Result<Vec<Row>> {
+    let mut rows = tdx::run(vectors)?;
+    rows.extend(snp::run(vectors)?);
+    rows.extend(nvidia::run(vectors)?);
+    Ok(rows)
 }

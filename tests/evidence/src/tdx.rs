@@ -13,16 +13,7 @@ use serde_json::Value;
 
 use crate::expect::Differences;
 use crate::index::{Expected, Index, TdxCase, Vector};
-
-/// One line of the table.
-pub struct Row {
-    pub id: String,
-    pub at: String,
-    pub collateral: String,
-    pub recorded: String,
-    pub ours: String,
-    pub differences: Vec<String>,
-}
+use crate::row::{Row, failures};
 
 /// What we would accept of any image on a platform in any state, so that what is left to refuse is
 /// what the recording is about.
@@ -136,11 +127,6 @@ pub fn appraise(
         now,
     }
     .quote(quote)
-}
-
-/// The ids of the checks that failed.
-pub fn failures(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.failures().map(|(id, _)| id).collect()
 }
 
 /// The check that must fail for a recorded reason.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use attest_core::tdx::QuoteFormatError;
 use attest_core::{
-    Appraiser, AttestationPolicy, Cause, Collateral, Decision, Outcome, RootKind, Roots, UnixTime, Verdict,
-    Why,
+    Appraiser, AttestationPolicy, Cause, Collateral, Decision, Outcome, RootKind, Roots, UnixTime,
+    Verdict, Why,
 };
 use evidence::index::{Index, TdxCase, Vector};
 use evidence::{tdx, vectors_or_skip};

@@ -174,7 +174,13 @@ fn trust_ends_with_the_collateral_if_that_is_first() {
     let mut long = made();
     long.keyset.not_after = NOW.plus(Duration::from_secs(400 * 86_400));
     let peer = judge(&long.sign()).trusted().expect("a trusted peer");
-    let collateral = peer.evidence().tdx().expect("a TD").collateral.as_ref().expect("facts");
+    let collateral = peer
+        .evidence()
+        .tdx()
+        .expect("a TD")
+        .collateral
+        .as_ref()
+        .expect("facts");
     assert_eq!(peer.expires_at(), collateral.not_after);
     assert!(peer.expires_at() < peer.keyset().not_after);
 }

@@ -1,15 +1,16 @@
-//! Prints the table of recorded Intel quotes: what other tools said, what we say. Exits with 1 if
+//! Prints the table of all recorded evidence: what other tools said, what we say. Exits with 1 if
 //! anything differs.
 
 use std::process::ExitCode;
 
-use evidence::{table, tdx, vectors_or_skip};
+use evidence::{index::Index, run, table, vectors_or_skip};
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Some(vectors) = vectors_or_skip("the table of recorded TDX quotes") else {
+    let Some(vectors) = vectors_or_skip("the table of recorded evidence") else {
         return Ok(ExitCode::SUCCESS);
     };
-    let rows = tdx::run(&vectors)?;
+    let recordings = Index::read(&vectors)?.vectors.len();
+    let rows = run(&vectors)?;
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| {
@@ -39,7 +40,10 @@ fn main() -> anyhow::Result<ExitCode> {
             .for_each(|difference| println!("  {difference}"));
     }
     let agreed = rows.iter().filter(|row| row.differences.is_empty()).count();
-    println!("\ntdx: {agreed} of {} recorded cases agreed", rows.len());
+    println!(
+        "\nvectors: {agreed} of {} cases of {recordings} recordings agreed",
+        rows.len()
+    );
     Ok(if agreed == rows.len() && agreed > 0 {
         ExitCode::SUCCESS
     } else {
