@@ -98,7 +98,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// The table, and below it the same rows as multiples of nginx.
 pub fn render(rows: &[Row], rate: u32) -> String {
     let mut text = format!(
-        "{:<34}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>9}\n",
+        "{:<38}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>9}\n",
         "",
         "req/s",
         "CPU µs/req",
@@ -110,7 +110,7 @@ pub fn render(rows: &[Row], rate: u32) -> String {
         "RSS"
     );
     text += &format!(
-        "{:<34}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>9}\n",
+        "{:<38}{:>9}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>9}\n",
         "",
         "saturated",
         "saturated",
@@ -131,7 +131,7 @@ pub fn render(rows: &[Row], rate: u32) -> String {
             }
         };
         text += &format!(
-            "{:<34}{:>9.0}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>9}\n",
+            "{:<38}{:>9.0}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>9}\n",
             row.target,
             row.requests_per_second,
             own(row.cpu_saturated, 1),
@@ -150,7 +150,7 @@ pub fn render(rows: &[Row], rate: u32) -> String {
             .filter(|row| row.target != NGINX && row.target != DIRECT)
         {
             text += &format!(
-                "{:<34}{:>9.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}\n",
+                "{:<38}{:>9.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}{:>12.2}\n",
                 row.target,
                 row.requests_per_second / nginx.requests_per_second,
                 row.cpu_saturated / nginx.cpu_saturated,

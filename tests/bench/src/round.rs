@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::cpu;
 use crate::load::Outcome;
 use crate::process::{Core, on_core, pinned};
 use crate::report::{self, Measurement, Shape};
@@ -27,6 +28,7 @@ const WARM_UP: Duration = Duration::from_millis(400);
 
 pub fn run(settings: &Settings) -> Result<()> {
     let started = Instant::now();
+    let busy = cpu::load_average().filter(|load| *load > 0.5);
     let mut bench = targets::start()?;
     let mut measurements = Vec::new();
     for round in 0..settings.rounds {
@@ -73,6 +75,11 @@ pub fn run(settings: &Settings) -> Result<()> {
     );
     for note in &bench.notes {
         println!("{note}");
+    }
+    if let Some(load) = busy {
+        println!(
+            "This machine was busy when the run began (load average {load:.1}): the figures are worth little."
+        );
     }
     let failures: u64 = measurements.iter().map(|m| m.outcome.failures).sum();
     for failed in measurements.iter().filter(|m| m.outcome.failures > 0) {
