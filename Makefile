@@ -3,10 +3,11 @@
 # test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
 # check   formatting, lints, dependency rules
 # bench   figures beside nginx and beside no gateway at all
+# bench-wipe  what wiping memory costs, as a ratio to the same program without it
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
 # known-answers  write the known answers in tests/vectors again, by their second implementation
-.PHONY: demo test check bench leaks vectors known-answers
+.PHONY: demo test check bench bench-wipe leaks vectors known-answers
 
 CARGO ?= cargo
 ENGINE ?=
@@ -33,6 +34,10 @@ bench:
 leaks:
 	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p leaks --bins
 	@target/release/leaks
+
+bench-wipe:
+	@$(CARGO) build --release --locked -p testkit -p bench --bins
+	@target/release/bench wipe
 
 vectors:
 	@$(CARGO) run --quiet --locked -p evidence --bin vectors-table

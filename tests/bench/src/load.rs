@@ -34,6 +34,9 @@ pub struct Settings {
     pub chunks: u32,
     #[arg(long, default_value_t = 0)]
     pub pause_us: u64,
+    /// About how long the prompt is.
+    #[arg(long, default_value_t = 528)]
+    pub prompt_bytes: usize,
     #[arg(long, default_value_t = 400)]
     pub warmup_ms: u64,
     #[arg(long, default_value_t = 2000)]
@@ -167,7 +170,8 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
 }
 
 fn chat_body(settings: &Settings) -> String {
-    let prompt = "the quick brown fox jumps over the lazy dog ".repeat(12);
+    let words = "the quick brown fox jumps over the lazy dog ";
+    let prompt = words.repeat(settings.prompt_bytes / words.len());
     serde_json::json!({
         "model": settings.model, "stream": settings.chunks > 0, "max_tokens": settings.chunks.max(1),
         "bench_pause_us": settings.pause_us,

@@ -12,6 +12,7 @@ mod process;
 mod report;
 mod round;
 mod targets;
+mod wipe;
 
 use clap::{Parser, Subcommand};
 
@@ -30,6 +31,8 @@ enum Command {
     Engine(engine::Settings),
     /// Drives one target with one shape of load and prints what it saw as one line of JSON.
     Load(load::Settings),
+    /// Measures what wiping memory costs.
+    Wipe(wipe::Settings),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Some(Command::Engine(settings)) => engine::serve(&settings),
         Some(Command::Load(settings)) => load::drive(&settings),
+        Some(Command::Wipe(settings)) => wipe::run(&settings),
         None => round::run(&arguments.run),
     }
 }

@@ -76,18 +76,7 @@ impl Drop for Folder {
 
 pub fn start() -> Result<Bench> {
     let folder = Folder::create()?;
-    let engine_address = free_address()?;
-    let mut engine = Process::start(
-        Core::Load,
-        &std::env::current_exe()?,
-        &[
-            "engine".into(),
-            "--listen".into(),
-            engine_address.to_string(),
-        ],
-        folder.path().join("engine.log"),
-    )?;
-    engine.wait_for(engine_address).context("the mock engine")?;
+    let (engine, engine_address) = start_engine(&folder)?;
 
     let mut targets = vec![Target {
         name: DIRECT,
@@ -106,6 +95,39 @@ pub fn start() -> Result<Bench> {
         )),
     }
     targets.extend(gateway::start(&folder, engine_address)?);
+    ready(targets, notes, engine, folder)
+}
+
+/// The gateway in front of the engine, as it is and with memory that is not wiped.
+pub fn start_wiping_and_not() -> Result<Bench> {
+    let folder = Folder::create()?;
+    let (engine, engine_address) = start_engine(&folder)?;
+    let targets = gateway::start_wiping_and_not(&folder, engine_address)?;
+    ready(targets, Vec::new(), engine, folder)
+}
+
+fn start_engine(folder: &Folder) -> Result<(Process, SocketAddr)> {
+    let engine_address = free_address()?;
+    let mut engine = Process::start(
+        Core::Load,
+        &std::env::current_exe()?,
+        &[
+            "engine".into(),
+            "--listen".into(),
+            engine_address.to_string(),
+        ],
+        folder.path().join("engine.log"),
+    )?;
+    engine.wait_for(engine_address).context("the mock engine")?;
+    Ok((engine, engine_address))
+}
+
+fn ready(
+    targets: Vec<Target>,
+    notes: Vec<String>,
+    engine: Process,
+    folder: Folder,
+) -> Result<Bench> {
     for target in &targets {
         answers(target).with_context(|| format!("{}: {}", target.name, target.last_words()))?;
     }

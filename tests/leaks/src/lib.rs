@@ -12,6 +12,7 @@ pub mod bodies;
 pub mod canary;
 pub mod hunt;
 pub mod memory;
+pub mod panics;
 pub mod scenario;
 pub mod shutdown;
 pub mod stage;

@@ -6,16 +6,20 @@ use std::process::ExitCode;
 use anyhow::Result;
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
-use leaks::{hunt, shutdown, table};
+use leaks::{hunt, panics, shutdown, table};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let scenarios = Scenario::all();
     eprintln!("the control: gateways that do not wipe");
-    let control = hunt::hunt(&Stage::leaving().await?, &scenarios).await?;
+    let stage = Stage::leaving().await?;
+    let mut control = hunt::hunt(&stage, &scenarios).await?;
+    control.extend(panics::hunt(&stage).await?);
+    drop(stage);
     eprintln!("what people run");
     let stage = Stage::wiping().await?;
     let mut hunted = hunt::hunt(&stage, &scenarios).await?;
+    hunted.extend(panics::hunt(&stage).await?);
     hunted.extend(shutdown::hunt(&stage).await?);
 
     println!("{}", table::render(&hunted, &control));

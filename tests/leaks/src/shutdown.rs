@@ -22,19 +22,9 @@ pub async fn hunt(stage: &Stage) -> Result<Vec<Sighting>> {
         let first = door.hunted.first().context("a door leads somewhere")?;
         sightings.extend(stop(stage, door, first).await?);
     }
-    let enclave = stage.enclave.id().context("the enclave runs")?;
-    let enclave = Hunted {
-        name: "enclave",
-        pid: enclave,
-    };
-    let door = Door {
-        name: "enclave",
-        address: stage.enclave.address(),
-        tls: true,
-        key: stage.enclave_key.clone(),
-        hunted: vec![enclave.clone()],
-    };
-    sightings.extend(stop(stage, &door, &enclave).await?);
+    let door = stage.enclave_door()?;
+    let enclave = door.hunted.first().context("a door leads somewhere")?;
+    sightings.extend(stop(stage, &door, enclave).await?);
     Ok(sightings)
 }
 

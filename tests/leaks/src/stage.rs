@@ -1,6 +1,7 @@
 //! The processes under test, and the doors one reaches them by.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use blackbox::world::{gateway_trusting, identity, proxy, start_as, trusting_directory};
@@ -44,15 +45,15 @@ pub struct Stage {
     pub shipped: Option<Service>,
     pub proxy: Option<Process>,
     pub enclave_key: String,
-    _engine: Engine,
-    _directory: ScratchDir,
+    engine: Engine,
+    directory: ScratchDir,
 }
 
 impl Stage {
     /// What people run.
     pub async fn wiping() -> Result<Self> {
         let mut stage = Self::both_gateways(Program::Soft, "leaks").await?;
-        let directory = stage._directory.path().to_owned();
+        let directory = stage.directory.path().to_owned();
         let aggregator = stage.doors.pop().context("the aggregator has a door")?;
 
         let url = format!("https://{}", aggregator.address);
@@ -71,7 +72,7 @@ impl Stage {
         config.mode = "aggregator";
         config.tee = "none";
         for model in MODELS {
-            config = config.serving(Model::plain(model, stage._engine.base_url()));
+            config = config.serving(Model::plain(model, stage.engine.base_url()));
         }
         let shipped = Service::start(
             &directory.join("shipped"),
@@ -105,7 +106,10 @@ impl Stage {
         let engine = Engine::start().await?;
         teach(&engine, &responses);
 
-        let who = |image: &str| -> Identity { identity(image).run_as(program) };
+        let who = |image: &str| Identity {
+            panic_file: Some(panic_file(directory.path(), image)),
+            ..identity(image).run_as(program)
+        };
         let mut config = Config::direct(free_address()?).and(TIMEOUTS);
         for model in MODELS {
             config = config.serving(Model::confidential(model, engine.base_url()));
@@ -139,10 +143,32 @@ impl Stage {
             shipped: None,
             proxy: None,
             enclave_key,
-            _engine: engine,
-            _directory: directory,
+            engine,
+            directory,
         })
     }
+}
+
+impl Stage {
+    /// Straight to the enclave.
+    pub fn enclave_door(&self) -> Result<Door> {
+        Ok(Door {
+            name: "enclave",
+            address: self.enclave.address(),
+            tls: true,
+            key: self.enclave_key.clone(),
+            hunted: vec![hunt("enclave", self.enclave.id())?],
+        })
+    }
+
+    /// While it exists, the next look at the clock of the process measured as `image` panics.
+    pub fn panic_file(&self, image: &str) -> PathBuf {
+        panic_file(self.directory.path(), image)
+    }
+}
+
+fn panic_file(directory: &Path, image: &str) -> PathBuf {
+    directory.join(format!("{image}-panics"))
 }
 
 fn hunt(name: &'static str, pid: Option<u32>) -> Result<Hunted> {

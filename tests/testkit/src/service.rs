@@ -44,6 +44,8 @@ pub struct Identity {
     pub measurement: String,
     /// How long each quote takes.
     pub quote_delay: Duration,
+    /// While this file exists, the next look at the clock panics.
+    pub panic_file: Option<PathBuf>,
 }
 
 impl Identity {
@@ -53,6 +55,7 @@ impl Identity {
             seed,
             measurement: measurement.to_owned(),
             quote_delay: Duration::ZERO,
+            panic_file: None,
         }
     }
 
@@ -76,7 +79,13 @@ impl Identity {
             self.quote_delay.as_millis().to_string(),
         ]
         .map(OsString::from)
-        .into()
+        .into_iter()
+        .chain(
+            self.panic_file
+                .iter()
+                .flat_map(|file| ["--panic-file".into(), file.into()]),
+        )
+        .collect()
     }
 }
 

@@ -32,6 +32,26 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
     ])
 }
 
+/// One enclave wipes what it frees, the other does not.
+pub fn start_wiping_and_not(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
+    Ok(vec![
+        enclave(folder, engine, "wiping", "sealgate-soft")?,
+        enclave(folder, engine, "not wiping", "sealgate-soft-unwiped")?,
+    ])
+}
+
+fn enclave(
+    folder: &Folder,
+    engine: SocketAddr,
+    name: &'static str,
+    binary: &str,
+) -> Result<Target> {
+    let address = free_address()?;
+    let config = Config::direct(address).serving(Model::confidential(MODEL, engine_url(engine)));
+    let service = Service::new(folder, binary, binary, Some(ENCLAVE), &config)?;
+    service.target(name, address)
+}
+
 fn without_tee(folder: &Folder, engine: SocketAddr) -> Result<Target> {
     let address = free_address()?;
     let mut config = Config::direct(address).serving(Model::plain(MODEL, engine_url(engine)));

@@ -61,6 +61,17 @@ impl TlsClient {
             .is_ok_and(|mut connection| connection.early_data().is_some())
     }
 
+    /// Offers these application protocols, most wanted first.
+    #[must_use]
+    pub fn offering(self, protocols: &[&str]) -> Self {
+        let mut config = ClientConfig::clone(self.0.config());
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        Self(TlsConnector::from(Arc::new(config)))
+    }
+
     /// A TLS connection on which the test writes its own bytes.
     pub async fn raw(&self, address: SocketAddr) -> Result<TlsStream<TcpStream>> {
         let tcp = TcpStream::connect(address).await.context("connect")?;
