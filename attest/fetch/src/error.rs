@@ -1,5 +1,9 @@
 //! Why collateral could not be fetched.
 
+use std::time::Duration;
+
+use attest_core::nvidia::SpdmFormatError;
+use attest_core::snp::{CertTableError, HclError, SnpFormatError};
 use attest_core::tdx::QuoteFormatError;
 
 /// Why collateral could not be fetched. `what` names the part that was asked for.
@@ -61,4 +65,67 @@ pub enum FetchError {
         /// Which part.
         what: &'static str,
     },
+    /// This source has nothing for this kind of evidence.
+    #[error("this source has no collateral for {0}")]
+    NotServed(&'static str),
+    /// The service asks for patience and was given as much as there is.
+    #[error("{what}: the collateral service asks to come back later")]
+    RateLimited {
+        /// Which part.
+        what: &'static str,
+        /// How long it wants to be left alone, if it said so in seconds.
+        retry_after: Option<Duration>,
+    },
+    /// A page for people came instead.
+    #[error("{what}: the answer is a web page")]
+    Page {
+        /// Which part.
+        what: &'static str,
+    },
+    /// The SNP report cannot be read.
+    #[error("the report cannot be read: {0}")]
+    Report(#[from] SnpFormatError),
+    /// The wrapped SNP report cannot be read.
+    #[error("the report cannot be read: {0}")]
+    Hcl(#[from] HclError),
+    /// The certificate table cannot be read.
+    #[error("the certificate table cannot be read: {0}")]
+    CertTable(#[from] CertTableError),
+    /// A processor that is not known here.
+    #[error("the report is of an unknown processor")]
+    Processor,
+    /// The host hides the id that the certificate is published under.
+    #[error("the report hides its chip id, so its certificate cannot be asked for")]
+    ChipIdMasked,
+    /// A loaded key's certificate is not published; the host hands it out with the report.
+    #[error(
+        "the report is signed with a loaded key (VLEK), whose certificate is not published: the certificate table is needed"
+    )]
+    NoVlek,
+    /// A device's evidence cannot be read.
+    #[error("the device's evidence cannot be read: {0}")]
+    Device(#[from] SpdmFormatError),
+    /// A device's certificates cannot be read.
+    #[error("the device's certificates are not those of a known device")]
+    DeviceChain,
+    /// The device does not say enough of itself to name a manifest.
+    #[error("the device does not say which {0} is its")]
+    Unnamed(&'static str),
+    /// The manifest is not the one that the service says it sends.
+    #[error("{what}: the answer is not what its own digest says")]
+    Digest {
+        /// Which part.
+        what: &'static str,
+    },
+    /// The OCSP responder declined (RFC 6960 §4.2.1).
+    #[error("{what}: the responder declined with status {status}")]
+    Declined {
+        /// Which part.
+        what: &'static str,
+        /// `responseStatus`.
+        status: u8,
+    },
+    /// No randomness for a nonce.
+    #[error("no randomness")]
+    Randomness,
 }

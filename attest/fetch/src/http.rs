@@ -1,13 +1,19 @@
-//! One bounded GET.
+//! One bounded exchange, repeated where the service asks for patience.
 
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 
 use crate::FetchError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a service may say "too many requests" before that is the answer.
+const ATTEMPTS: u32 = 3;
+/// How long to wait where it does not say.
+const USUAL_WAIT: Duration = Duration::from_secs(2);
+/// A service that wants more than this is not waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// An answer with status 200 that came whole and within its bound.
 pub(crate) struct Answer {
@@ -15,9 +21,73 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// What is asked for, by name, and how large it can be.
+#[derive(Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) what: &'static str,
+    pub(crate) limit: usize,
+}
+
 /// A client that follows no redirects, uses no proxy of the environment, and trusts the system's
-/// certificate authorities. `timeout` is for a whole answer.
-pub(crate) fn client(timeout: Duration) -> Result<Client, FetchError> {
+/// certificate authorities.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    client: Client,
+    longest_wait: Duration,
+}
+
+impl Http {
+    /// `timeout` is for a whole answer.
+    pub(crate) fn new(timeout: Duration) -> Result<Self, FetchError> {
+        Ok(Self {
+            client: client(timeout)?,
+            longest_wait: LONGEST_WAIT,
+        })
+    }
+
+    pub(crate) async fn get(&self, url: Url, part: Part) -> Result<Answer, FetchError> {
+        self.patiently(|| self.client.get(url.clone()), part).await
+    }
+
+    pub(crate) async fn post(
+        &self,
+        url: Url,
+        content_type: &'static str,
+        body: Vec<u8>,
+        part: Part,
+    ) -> Result<Answer, FetchError> {
+        let request = || {
+            self.client
+                .post(url.clone())
+                .header(CONTENT_TYPE, content_type)
+                .body(body.clone())
+        };
+        self.patiently(request, part).await
+    }
+
+    async fn patiently(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        part: Part,
+    ) -> Result<Answer, FetchError> {
+        let mut attempt = 1;
+        loop {
+            match exchange(request(), part).await {
+                Err(FetchError::RateLimited { what, retry_after }) => {
+                    let wait = retry_after.unwrap_or(USUAL_WAIT);
+                    if attempt == ATTEMPTS || wait > self.longest_wait {
+                        return Err(FetchError::RateLimited { what, retry_after });
+                    }
+                    tokio::time::sleep(wait).await;
+                    attempt += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+fn client(timeout: Duration) -> Result<Client, FetchError> {
     let failed = |error: &dyn std::fmt::Display| FetchError::Client(error.to_string());
     let mut authorities = rustls::RootCertStore::empty();
     authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -37,26 +107,30 @@ pub(crate) fn client(timeout: Duration) -> Result<Client, FetchError> {
         .map_err(|error| failed(&error))
 }
 
-pub(crate) async fn get(
-    client: &Client,
-    url: Url,
-    what: &'static str,
-    limit: usize,
-) -> Result<Answer, FetchError> {
-    let mut response = client.get(url).send().await.map_err(|error| {
+async fn exchange(request: RequestBuilder, part: Part) -> Result<Answer, FetchError> {
+    let Part { what, limit } = part;
+    let mut response = request.send().await.map_err(|error| {
         if error.is_timeout() {
             FetchError::Timeout { what }
         } else {
             FetchError::Connect { what }
         }
     })?;
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Status {
-            what,
-            status: response.status().as_u16(),
-        });
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::TOO_MANY_REQUESTS => {
+            let retry_after = retry_after(response.headers());
+            return Err(FetchError::RateLimited { what, retry_after });
+        }
+        status => {
+            let status = status.as_u16();
+            return Err(FetchError::Status { what, status });
+        }
     }
     let headers = std::mem::take(response.headers_mut());
+    if is_a_page(&headers) {
+        return Err(FetchError::Page { what });
+    }
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -69,4 +143,31 @@ pub(crate) async fn get(
             Err(_) => return Err(FetchError::BrokenOff { what }),
         }
     }
+}
+
+/// Seconds, as the services state them; a date is taken for nothing said.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse();
+    seconds.ok().map(Duration::from_secs)
+}
+
+/// A page for people, such as a portal's or a proxy's, whatever it was asked for.
+fn is_a_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            value
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        })
+}
+
+/// An address that can be asked.
+pub(crate) fn http_url(text: &str) -> Result<Url, FetchError> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
+        .ok_or(FetchError::BaseUrl)
 }

@@ -2,25 +2,57 @@
 //!
 //! What is fetched proves nothing here and is believed by nobody: verification checks every part
 //! of it against a root. So a wrong or hostile server can withhold collateral and no more.
-//! This crate refuses what is late, too large or not of the documented shape.
+//! This crate refuses what is late, too large or not of the documented shape. A service that asks
+//! for patience (429) is asked again a few times, after the time it states if that is short.
+//!
+//! Every service here is tested against local ones that replay answers. The vendors' own could not
+//! be reached where this was written, so what they answer beyond their documentation is untried:
+//! content types, how KDS spells its limits, and what NVIDIA's responder makes of a nonce.
 
+mod der;
 mod error;
 mod http;
+mod kds;
+mod nvidia;
 mod pcs;
 mod percent;
 
 use std::future::Future;
 
-use attest_core::TdxCollateral;
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{NvidiaCollateral, SnpCollateral, TdxCollateral};
 
 pub use error::FetchError;
+pub use kds::{AMD_KDS, AmdKds};
+pub use nvidia::{NVIDIA_OCSP, NVIDIA_RIM, Nvidia, NvidiaOcsp, NvidiaRim, ocsp_request};
 pub use pcs::{INTEL_PCS, INTEL_ROOT_CRL, IntelPcs};
 
-/// Where collateral comes from.
+/// Where collateral comes from. A vendor's service has it for that vendor's evidence and answers
+/// [`FetchError::NotServed`] for the others'.
 pub trait CollateralSource: Send + Sync {
     /// What is needed to verify this quote, as published now.
     fn tdx<'a>(
         &'a self,
-        quote: &'a [u8],
-    ) -> impl Future<Output = Result<TdxCollateral, FetchError>> + Send + 'a;
+        _quote: &'a [u8],
+    ) -> impl Future<Output = Result<TdxCollateral, FetchError>> + Send + 'a {
+        async { Err(FetchError::NotServed("Intel TDX")) }
+    }
+
+    /// What is needed to verify this SEV-SNP report, beside the certificate table that came with
+    /// it, which may be empty.
+    fn snp<'a>(
+        &'a self,
+        _report: &'a [u8],
+        _certs: &'a [u8],
+    ) -> impl Future<Output = Result<SnpCollateral, FetchError>> + Send + 'a {
+        async { Err(FetchError::NotServed("AMD SEV-SNP")) }
+    }
+
+    /// What is needed to verify the devices of one machine.
+    fn nvidia<'a>(
+        &'a self,
+        _devices: &'a [UnverifiedDevice],
+    ) -> impl Future<Output = Result<NvidiaCollateral, FetchError>> + Send + 'a {
+        async { Err(FetchError::NotServed("NVIDIA devices")) }
+    }
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use attest_core::tdx::{self, PlatformFacts};
 use attest_core::{TdxCollateral, parse_hex, parse_hex_vec, to_hex};
+use reqwest::Url;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::{self, Answer};
+use crate::http::{Answer, Http, Part, http_url};
 use crate::{CollateralSource, FetchError, percent};
 
 /// Intel's own service.
@@ -38,7 +38,7 @@ const QE_IDENTITY: &str = "QE identity";
 pub struct IntelPcs {
     base: Url,
     root_crl: Url,
-    client: Client,
+    http: Http,
 }
 
 impl IntelPcs {
@@ -55,7 +55,7 @@ impl IntelPcs {
         Ok(Self {
             base: http_url(&format!("{base}/"))?,
             root_crl: http_url(&root_crl)?,
-            client: http::client(TIMEOUT)?,
+            http: Http::new(TIMEOUT)?,
         })
     }
 
@@ -70,7 +70,7 @@ impl IntelPcs {
     /// The same with another time for each whole answer.
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
         Ok(Self {
-            client: http::client(timeout)?,
+            http: Http::new(timeout)?,
             ..self
         })
     }
@@ -82,7 +82,7 @@ impl IntelPcs {
         limit: usize,
     ) -> Result<Answer, FetchError> {
         let url = self.base.join(path).map_err(|_| FetchError::BaseUrl)?;
-        http::get(&self.client, url, what, limit).await
+        self.http.get(url, Part { what, limit }).await
     }
 
     async fn fetch(&self, platform: &PlatformFacts) -> Result<TdxCollateral, FetchError> {
@@ -95,7 +95,13 @@ impl IntelPcs {
             self.part(&tcb_path, TCB_INFO, MAX_JSON),
             self.part("tdx/certification/v4/qe/identity", QE_IDENTITY, MAX_JSON),
             // A PCCS sends it in hexadecimal, twice as long.
-            http::get(&self.client, self.root_crl.clone(), ROOT_CRL, 2 * MAX_CRL),
+            self.http.get(
+                self.root_crl.clone(),
+                Part {
+                    what: ROOT_CRL,
+                    limit: 2 * MAX_CRL
+                }
+            ),
         )?;
         let (tcb_info, tcb_info_signature) = tcb_info(&tcb.body)?;
         let (qe_identity, qe_identity_signature) = qe_identity(&qe.body)?;
@@ -128,15 +134,8 @@ impl CollateralSource for IntelPcs {
     }
 }
 
-fn http_url(text: &str) -> Result<Url, FetchError> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host())
-        .ok_or(FetchError::BaseUrl)
-}
-
 /// Intel runs two authorities that certify platforms, told apart by their names.
-fn authority(platform: &PlatformFacts) -> Result<&'static str, FetchError> {
+pub(crate) fn authority(platform: &PlatformFacts) -> Result<&'static str, FetchError> {
     if platform.issuer.contains("Platform CA") {
         Ok("platform")
     } else if platform.issuer.contains("Processor CA") {

@@ -1,0 +1,190 @@
+//! AMD's Key Distribution Service (AMD publication 57230, chapter 4).
+//!
+//! A chip's certificate (VCEK) is published per chip and TCB, so the report names the address. The
+//! certificate of a loaded key (VLEK) is published to nobody: it comes in the certificate table that
+//! the host hands out with the report. The signing key's certificate and the root's revocation list
+//! are the product's. The service limits how often it may be asked; it is waited for briefly.
+
+use std::time::Duration;
+
+use attest_core::snp::{CertTable, HclReport, Product, SnpReport, Tcb, VekClaims, VekKind};
+use attest_core::{SnpCollateral, to_hex};
+use reqwest::Url;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use crate::http::{Http, Part, http_url};
+use crate::{CollateralSource, FetchError, der};
+
+/// AMD's own service.
+pub const AMD_KDS: &str = "https://kdsintf.amd.com";
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_TABLE: usize = 64 << 10;
+
+const VCEK: Part = Part {
+    what: "chip certificate",
+    limit: 8 << 10,
+};
+const CHAIN: Part = Part {
+    what: "certificate chain",
+    limit: MAX_TABLE,
+};
+const CRL: Part = Part {
+    what: "revocation list",
+    limit: 256 << 10,
+};
+
+/// A key distribution service at some address.
+#[derive(Clone, Debug)]
+pub struct AmdKds {
+    base: Url,
+    http: Http,
+}
+
+/// What a report says of itself that its certificates are found by.
+pub(crate) struct Asked {
+    report: SnpReport,
+    table: CertTable,
+}
+
+impl Asked {
+    /// Reads a bare report, or one in Azure's wrapping, and the table beside it.
+    pub(crate) fn of(report: &[u8], certs: &[u8]) -> Result<Self, FetchError> {
+        let report = if report.starts_with(b"HCLA") {
+            HclReport::parse(report)?.report
+        } else {
+            SnpReport::parse(report)?
+        };
+        let table = CertTable::parse(certs)?;
+        Ok(Self { report, table })
+    }
+
+    /// Reports of version 2 don't name their processor and are of one of the two older families.
+    fn products(&self) -> Result<Vec<Product>, FetchError> {
+        match self.report.product() {
+            Some(Ok(product)) => Ok(vec![product]),
+            Some(Err(_)) => Err(FetchError::Processor),
+            None => Ok(match self.certified_product() {
+                Some(product) => vec![product],
+                None => vec![Product::Milan, Product::Genoa],
+            }),
+        }
+    }
+
+    fn certified_product(&self) -> Option<Product> {
+        let vek = match self.report.signing_key {
+            VekKind::Vcek => self.table.vcek.as_ref(),
+            VekKind::Vlek => self.table.vlek.as_ref(),
+        };
+        Some(VekClaims::parse(vek?).ok()?.product)
+    }
+
+    fn vcek_path(&self, product: Product) -> Result<String, FetchError> {
+        if self.report.chip_id_is_masked() {
+            return Err(FetchError::ChipIdMasked);
+        }
+        let tcb =
+            Tcb::decode(self.report.reported_tcb, product).map_err(|_| FetchError::Processor)?;
+        let hwid = self.report.chip_id.get(..product.hwid_len());
+        let fmc = tcb.fmc.map(|fmc| format!("fmcSPL={fmc}&"));
+        Ok(format!(
+            "vcek/v1/{}/{}?{}blSPL={}&teeSPL={}&snpSPL={}&ucodeSPL={}",
+            product.as_str(),
+            to_hex(hwid.unwrap_or(&self.report.chip_id)),
+            fmc.unwrap_or_default(),
+            tcb.boot_loader,
+            tcb.tee,
+            tcb.snp,
+            tcb.microcode
+        ))
+    }
+}
+
+impl AmdKds {
+    /// The service at `base_url`: [`AMD_KDS`], or a cache that speaks the same paths.
+    pub fn new(base_url: &str) -> Result<Self, FetchError> {
+        Ok(Self {
+            base: http_url(&format!("{}/", base_url.trim_end_matches('/')))?,
+            http: Http::new(TIMEOUT)?,
+        })
+    }
+
+    /// The same with another time for each whole answer.
+    pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
+        Ok(Self {
+            http: Http::new(timeout)?,
+            ..self
+        })
+    }
+
+    async fn get(&self, path: &str, part: Part) -> Result<Vec<u8>, FetchError> {
+        let url = self.base.join(path).map_err(|_| FetchError::BaseUrl)?;
+        Ok(self.http.get(url, part).await?.body)
+    }
+
+    async fn get_der(&self, path: &str, part: Part) -> Result<Vec<u8>, FetchError> {
+        let body = self.get(path, part).await?;
+        match der::whole_sequence(&body) {
+            Some(_) => Ok(body),
+            None => Err(FetchError::Malformed { what: part.what }),
+        }
+    }
+
+    async fn vek(&self, asked: &Asked) -> Result<(Product, Vec<u8>), FetchError> {
+        let products = asked.products()?;
+        if asked.report.signing_key == VekKind::Vlek {
+            let vlek = asked.table.vlek.clone().ok_or(FetchError::NoVlek)?;
+            let [product] = products[..] else {
+                return Err(FetchError::Processor);
+            };
+            return Ok((product, vlek));
+        }
+        let mut unknown = FetchError::Processor;
+        for product in products {
+            match self.get_der(&asked.vcek_path(product)?, VCEK).await {
+                Ok(vcek) => return Ok((product, vcek)),
+                Err(FetchError::Status { what, status: 404 }) => {
+                    unknown = FetchError::Status { what, status: 404 };
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(unknown)
+    }
+
+    pub(crate) async fn fetch(&self, asked: &Asked) -> Result<SnpCollateral, FetchError> {
+        let (product, vek) = self.vek(asked).await?;
+        let key = asked.report.signing_key.as_str().to_ascii_lowercase();
+        let product = product.as_str();
+        let chain = self
+            .get(&format!("{key}/v1/{product}/cert_chain"), CHAIN)
+            .await?;
+        let crl = self
+            .get_der(&format!("{key}/v1/{product}/crl"), CRL)
+            .await?;
+        Ok(SnpCollateral {
+            vek,
+            ask: signing_key(&chain)?,
+            crl: Some(crl),
+        })
+    }
+}
+
+/// The chain is PEM: the signing key's certificate, then the root's.
+fn signing_key(chain: &[u8]) -> Result<Vec<u8>, FetchError> {
+    let malformed = || FetchError::Malformed { what: CHAIN.what };
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|_| malformed())?;
+    match &certificates[..] {
+        [ask, _ark] if der::whole_sequence(ask).is_some() => Ok(ask.to_vec()),
+        _ => Err(malformed()),
+    }
+}
+
+impl CollateralSource for AmdKds {
+    async fn snp(&self, report: &[u8], certs: &[u8]) -> Result<SnpCollateral, FetchError> {
+        self.fetch(&Asked::of(report, certs)?).await
+    }
+}
