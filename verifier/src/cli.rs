@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::evidence::EvidenceArgs;
+use crate::commands::policy::PolicyArgs;
 use crate::render::{Detail, Form};
 
 /// Check what a confidential inference service proves about itself.
@@ -30,6 +32,10 @@ pub enum Command {
     Session(SessionArgs),
     /// Judge a raw TDX quote with its collateral at a stated time
     Quote(QuoteArgs),
+    /// Judge raw evidence of a CPU or of GPUs, with everything it is judged by stated piece by piece
+    Evidence(Box<EvidenceArgs>),
+    /// Work with attestation policies
+    Policy(PolicyArgs),
     /// Decode any piece of evidence for a person; verifies nothing
     Inspect(InspectArgs),
     /// Serve a local OpenAI-compatible endpoint that verifies before it sends

@@ -51,6 +51,8 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Receipt(args) => block_on(commands::receipt::run(args)),
         Command::Session(args) => commands::session::run(&args),
         Command::Quote(args) => block_on(commands::quote::run(args)),
+        Command::Evidence(args) => commands::evidence::run(*args),
+        Command::Policy(args) => commands::policy::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Proxy(args) => block_on(proxy::run(args)),
     }

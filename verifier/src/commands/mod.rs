@@ -1,7 +1,9 @@
 //! One file per command: gather, ask the core, render, exit code.
 
 pub mod endpoint;
+pub mod evidence;
 pub mod inspect;
+pub mod policy;
 mod policy_draft;
 pub mod quote;
 pub mod receipt;
