@@ -50,7 +50,7 @@ fn claims(peer: &TrustedPeer) -> Claims {
         tee_attested: tee_attested(verdict),
         tcb_up_to_date: tcb_up_to_date(verdict, tdx),
         os_known_good: os_known_good(verdict),
-        gpu_attested: Claim::Unknown,
+        gpu_attested: gpu_attested(verdict),
         serving_software_known_good: Claim::Unknown,
         model_weights_provenance: Claim::Unknown,
         extra: extra(peer, tdx),
@@ -90,26 +90,59 @@ fn tcb_up_to_date(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Claim {
     }
 }
 
-/// Firmware, kernel and initial file system were compared with references and are equal.
-fn os_known_good(verdict: &Verdict) -> Claim {
-    let passed = |id| {
-        verdict
-            .check(id)
-            .is_some_and(|check| check.outcome == Outcome::Pass)
-    };
-    if ![id::TDX_MRTD, id::TDX_RTMR1, id::TDX_RTMR2]
-        .into_iter()
-        .all(passed)
-    {
+/// NVIDIA devices answered our nonce under NVIDIA's root. That they are the ones this CPU uses follows
+/// from the measured code that asked them, not from their evidence.
+fn gpu_attested(verdict: &Verdict) -> Claim {
+    let checks = [
+        id::NVIDIA_CHAIN,
+        id::NVIDIA_REPORT_SIGNATURE,
+        id::NVIDIA_NONCE,
+    ];
+    if !all_passed(verdict, &checks) {
         return Claim::Unknown;
     }
+    let measured = match all_passed(verdict, &[id::NVIDIA_MEASUREMENTS]) {
+        true => "measurements equal NVIDIA's manifests",
+        false => "measurements not appraised",
+    };
+    Claim::Asserted {
+        source: source(verdict),
+        reason: Some(format!(
+            "{} devices, authentic, made for our nonce, {measured}, {}",
+            verdict.facts().devices.len(),
+            verdict.root_origin().in_words()
+        )),
+    }
+}
+
+/// What identifies the image was compared with references and is equal: on TDX firmware, kernel and
+/// initial file system, on SEV-SNP the launch digest.
+fn os_known_good(verdict: &Verdict) -> Claim {
+    let tdx = [id::TDX_MRTD, id::TDX_RTMR1, id::TDX_RTMR2];
+    let compared = if all_passed(verdict, &tdx) {
+        "MRTD, RTMR1 and RTMR2 equal"
+    } else if all_passed(verdict, &[id::TDX_IMAGE]) || all_passed(verdict, &[id::SNP_IMAGE]) {
+        "the measurements together equal"
+    } else if all_passed(verdict, &[id::SNP_MEASUREMENT]) {
+        "the launch digest equals"
+    } else {
+        return Claim::Unknown;
+    };
     Claim::Asserted {
         source: ClaimSource::VerifierDerived,
         reason: Some(format!(
-            "MRTD, RTMR1 and RTMR2 equal the references of policy \"{}\"",
+            "{compared} the references of policy \"{}\"",
             verdict.policy_name()
         )),
     }
+}
+
+fn all_passed(verdict: &Verdict, checks: &[&str]) -> bool {
+    checks.iter().all(|id| {
+        verdict
+            .check(id)
+            .is_some_and(|check| check.outcome == Outcome::Pass)
+    })
 }
 
 /// Facts that are no claims. These names are a contract: add, never rename (ACI §8.3).
