@@ -60,6 +60,18 @@ impl Asked {
         Ok(Self { report, table })
     }
 
+    /// Everything that decides what is fetched.
+    pub(crate) fn question(&self) -> Vec<u8> {
+        [
+            self.report.signing_key.as_str().as_bytes(),
+            &self.report.cpuid.unwrap_or_default(),
+            &self.report.chip_id,
+            &self.report.reported_tcb,
+            self.table.vlek.as_deref().unwrap_or_default(),
+        ]
+        .concat()
+    }
+
     /// Reports of version 2 don't name their processor and are of one of the two older families.
     fn products(&self) -> Result<Vec<Product>, FetchError> {
         match self.report.product() {

@@ -9,6 +9,7 @@
 //! be reached where this was written, so what they answer beyond their documentation is untried:
 //! content types, how KDS spells its limits, and what NVIDIA's responder makes of a nonce.
 
+mod cache;
 mod der;
 mod error;
 mod http;
@@ -22,6 +23,7 @@ use std::future::Future;
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{NvidiaCollateral, SnpCollateral, TdxCollateral};
 
+pub use cache::Cached;
 pub use error::FetchError;
 pub use kds::{AMD_KDS, AmdKds};
 pub use nvidia::{NVIDIA_OCSP, NVIDIA_RIM, Nvidia, NvidiaOcsp, NvidiaRim, ocsp_request};

@@ -67,6 +67,21 @@ impl Nvidia {
     }
 }
 
+/// Everything that decides what is fetched for these devices.
+pub(crate) fn question(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
+    let mut question = Vec::new();
+    for device in devices {
+        let device = Device::read(device)?;
+        for name in device.manifests()? {
+            question.extend([name.id.as_bytes(), b"\n"].concat());
+        }
+        for (certificate, issuer) in device.revocable() {
+            question.extend([certificate, issuer].concat());
+        }
+    }
+    Ok(question)
+}
+
 fn fresh_nonce() -> Result<[u8; 32], FetchError> {
     let mut nonce = [0; 32];
     SystemRandom::new()
