@@ -4,7 +4,7 @@
 //! [`listen`] → [`admit`] → [`route`] → [`channel`] → [`relay`] → [`receipt`] → [`ledger`].
 //! Around them: [`config`] is read once and strictly, [`epoch`] is the contract a connection was
 //! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms and is
-//! where HTTP errors are born, and [`cli`] is what an operator types.
+//! where HTTP errors are born, and [`cli`] is what an operator types. [`hardening`] is what the process gives up before it serves.
 //!
 //! Nothing in here makes hardware evidence: it comes from a [`Platform`].
 
@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod epoch;
 pub mod events;
+pub mod hardening;
 pub mod http;
 pub mod ledger;
 pub mod listen;

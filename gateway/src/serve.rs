@@ -15,6 +15,7 @@ use crate::attestation::Desk;
 use crate::config::{Config, ConfigError, TeeKind};
 use crate::epoch::{EpochError, Keeper, Reload};
 use crate::events::{self, Event};
+use crate::hardening;
 use crate::http::{Front, router};
 use crate::ledger::{Ledger, LedgerError};
 use crate::listen::{Listener, accept, serve_metrics};
@@ -92,6 +93,9 @@ pub async fn serve_with(
 ) -> Result<(), ServeError> {
     let config = Config::load(config_file)?;
     events::set_format(config.log.format);
+    if let Some(facts) = hardening::observed() {
+        events::emit(Event::Hardened { facts: *facts });
+    }
     let attester = match config.tee.kind {
         TeeKind::None => None,
         TeeKind::Tdx => Some(evidence(&*platform, TeeType::Tdx, config.tee.kind)?),

@@ -32,6 +32,16 @@ pub struct Fields {
     /// The `provider` member with one of its commas, ready to be cut out. Present only if it holds ACI constraints.
     pub provider_span: Option<Range<usize>>,
     pub constraints: Constraints,
+    /// The caller's own `cache_salt`.
+    pub cache_salt: Option<CacheSalt>,
+}
+
+/// Where a caller's `cache_salt` stands. What it says is read only where it is to be bound.
+#[derive(Debug, PartialEq)]
+pub struct CacheSalt {
+    pub value: Range<usize>,
+    /// The member with one of its commas, ready to be cut out.
+    pub cut: Range<usize>,
 }
 
 impl Fields {
@@ -59,6 +69,10 @@ impl Fields {
             .as_ref()
             .and(members.found(Member::Provider))
             .map(|at| cut(text, at));
+        let cache_salt = members.found(Member::CacheSalt).map(|at| CacheSalt {
+            value: at.value_start..at.end(),
+            cut: cut(text, at),
+        });
         Ok(Self {
             model,
             model_span,
@@ -66,6 +80,7 @@ impl Fields {
             include_usage,
             provider_span,
             constraints: constraints.unwrap_or_default(),
+            cache_salt,
         })
     }
 }

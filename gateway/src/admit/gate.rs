@@ -86,11 +86,19 @@ impl Admission {
         };
         let fields =
             Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
+        let salt = epoch.cache_salts.salt(
+            &key.caller.tenant,
+            prompt.bytes(),
+            fields.cache_salt.as_ref(),
+            limits.client_cache_salt,
+        );
+        let salt = salt.map_err(|invalid| refused(invalid.into()))?;
         let request = AdmittedRequest {
             receipt_id: self.receipt_id().map_err(refused)?,
             caller: key.caller.clone(),
             endpoint,
             fields,
+            salt,
             prompt,
             received_hash,
             epoch,

@@ -13,6 +13,7 @@ mod gate;
 mod keyring;
 mod preconditions;
 mod prompt;
+mod salt;
 
 use std::sync::Arc;
 
@@ -24,10 +25,11 @@ use crate::epoch::Epoch;
 pub use constraints::Constraints;
 pub use credential::{ApiToken, KeyId, TokenError};
 pub(crate) use credential::{bearer, digest};
-pub use fields::Fields;
+pub use fields::{CacheSalt, Fields};
 pub use gate::{Admission, Admitted, Refused, Slot};
 pub use keyring::Keyring;
 pub use prompt::Prompt;
+pub use salt::{CacheSalts, Salt};
 
 /// The inference endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +86,8 @@ pub struct AdmittedRequest {
     pub caller: Caller,
     pub endpoint: Endpoint,
     pub fields: Fields,
+    /// What engines that divide their cache by tenant are told.
+    pub salt: Salt,
     pub prompt: Prompt,
     /// SHA-256 of the body as it was received.
     pub received_hash: Sha256Digest,

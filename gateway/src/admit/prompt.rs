@@ -15,6 +15,24 @@ use std::hint::black_box;
 /// ```compile_fail
 /// fn copy(prompt: &sealgate::admit::Prompt) -> sealgate::admit::Prompt { prompt.clone() }
 /// ```
+/// ```compile_fail
+/// fn serialize(prompt: &sealgate::admit::Prompt) -> String { serde_json::to_string(prompt).unwrap() }
+/// ```
+/// ```compile_fail
+/// fn fail(prompt: sealgate::admit::Prompt) -> Box<dyn std::error::Error> { Box::new(prompt) }
+/// ```
+/// ```compile_fail
+/// fn fail(prompt: sealgate::admit::Prompt) -> sealgate::http::ApiError { prompt.into() }
+/// ```
+/// ```compile_fail
+/// fn log(prompt: sealgate::admit::Prompt) { sealgate::events::emit(prompt.into()) }
+/// ```
+/// Nor is there a field of a row it would fit into. The same lines with what they are meant for do compile:
+/// ```
+/// fn fail(error: sealgate::http::errors::Invalid) -> sealgate::http::ApiError { error.into() }
+/// fn log(event: sealgate::events::Event) { sealgate::events::emit(event.into()) }
+/// fn read(prompt: &sealgate::admit::Prompt) -> usize { prompt.bytes().len() }
+/// ```
 pub struct Prompt(Vec<u8>);
 
 impl Prompt {

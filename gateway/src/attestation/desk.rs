@@ -17,6 +17,7 @@ use super::Question;
 use super::collateral::CollateralCache;
 use crate::epoch::Epoch;
 use crate::events::{self, AttestationFailure, Event};
+use crate::hardening;
 use crate::http::ApiError;
 use crate::metrics::Metrics;
 use crate::platform::Platform;
@@ -199,10 +200,13 @@ fn render(
     cpu: CpuEvidence,
     collateral: Option<&Collateral>,
 ) -> Bytes {
-    let documents = BTreeMap::from([
+    let mut documents = BTreeMap::from([
         ("config".to_owned(), epoch.config_document.clone()),
         ("retention".to_owned(), epoch.retention.text.clone()),
     ]);
+    if let Some(facts) = hardening::observed() {
+        documents.insert("process".to_owned(), facts.document());
+    }
     let report = UnsignedReport {
         keyset: epoch.keyset.clone(),
         tee_type: cpu.tee_type(),

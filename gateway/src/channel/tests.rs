@@ -85,6 +85,7 @@ fn upstream(url: &str) -> Upstream {
         url: BaseUrl::parse(url).expect("a URL"),
         model: None,
         api_key: None,
+        cache_salt: false,
     }
 }
 

@@ -15,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Tee};
+use crate::hardening::harden;
 use crate::platform::{HardwarePlatform, Platform, PlatformError};
 use crate::serve::{ServeError, serve};
 
@@ -83,25 +84,29 @@ where
             };
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .on_thread_park(scrub::unused_stack)
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("sealgate: cannot start: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     match arguments.command {
-        Command::Serve(config) => runtime.block_on(serve_command(config.path(), platform)),
+        Command::Serve(config) => serve_command(config.path(), platform),
         Command::Check(config) => check::run(&config.path()),
-        Command::Keys { command } => runtime.block_on(keys::run(command)),
+        Command::Keys { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(keys::run(command)),
+            Err(error) => cannot_start(&error),
+        },
     }
 }
 
-async fn serve_command<F>(file: PathBuf, platform: F) -> ExitCode
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+fn cannot_start(error: &std::io::Error) -> ExitCode {
+    eprintln!("sealgate: cannot start: {error}");
+    ExitCode::FAILURE
+}
+
+/// Hardens the process while it has one thread, then serves.
+fn serve_command<F>(file: PathBuf, platform: F) -> ExitCode
 where
     F: FnOnce(&Tee) -> Result<Arc<dyn Platform>, PlatformError>,
 {
@@ -109,6 +114,7 @@ where
         Ok(config) => config,
         Err(error) => return unusable(&error),
     };
+    // Looked for before the confinement, so that what is said of a machine without it is what is there.
     let platform = match platform(&config.tee) {
         Ok(platform) => platform,
         Err(error) => {
@@ -116,7 +122,18 @@ where
             return ExitCode::FAILURE;
         }
     };
+    if let Err(error) = harden(&config) {
+        eprintln!("sealgate: {error}");
+        return ExitCode::FAILURE;
+    }
     drop(config);
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serve_until_stopped(file, platform)),
+        Err(error) => cannot_start(&error),
+    }
+}
+
+async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> ExitCode {
     let shutdown = match stop_signal() {
         Ok(shutdown) => shutdown,
         Err(error) => {

@@ -42,6 +42,7 @@ impl Config {
                 "image_digest": self.provenance.image_digest,
             },
             "retention": { "mode": self.retention.mode.as_str(), "digest": self.retention.digest.to_string() },
+            "hardening": { "require": self.hardening.require.iter().map(|fact| fact.as_str()).collect::<Vec<_>>() },
             "receipts": { "keep_ms": millis(self.receipts.keep) },
             "metrics": { "enabled": self.metrics.listen.is_some() },
             "limits": {
@@ -51,6 +52,7 @@ impl Config {
                 "max_concurrent": limits.max_concurrent,
                 "max_concurrent_per_key": limits.max_concurrent_per_key,
                 "attest_queue": limits.attest_queue,
+                "client_cache_salt": limits.client_cache_salt.as_str(),
             },
             "timeouts_ms": {
                 "connect": millis(timeouts.connect),
@@ -106,6 +108,7 @@ fn upstream_value(upstream: &Upstream) -> Value {
         "url": upstream.url.to_string(),
         "model": upstream.model.as_ref().map(|model| model.as_str()),
         "api_key_file": file,
+        "cache_salt": upstream.cache_salt,
     })
 }
 

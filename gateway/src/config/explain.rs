@@ -147,6 +147,9 @@ fn write_model(out: &mut String, model: &Model, mode: Serving) -> fmt::Result {
         if let Some(key) = &upstream.api_key {
             write!(out, "  key from {}", key.file.display())?;
         }
+        if upstream.cache_salt {
+            write!(out, "  cache salted for each tenant")?;
+        }
         writeln!(out)?;
     }
     Ok(())

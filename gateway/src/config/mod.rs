@@ -15,6 +15,7 @@ mod parse;
 mod problem;
 mod read;
 mod retention;
+mod salt;
 mod secret;
 mod spelling;
 mod units;
@@ -28,10 +29,13 @@ use std::time::Duration;
 use attest_channel::Trust;
 use attest_core::{Serving, SourceProvenance};
 
+use crate::hardening::Fact;
+
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use problem::{ConfigError, Problem};
 pub use retention::{RetentionError, RetentionMode, RetentionPolicy};
+pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
 pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size};
 
@@ -44,6 +48,9 @@ pub struct Config {
     pub tee: Tee,
     pub provenance: SourceProvenance,
     pub retention: RetentionPolicy,
+    /// Where the retention policy was read from, unless it is the built-in one.
+    pub retention_file: Option<PathBuf>,
+    pub hardening: Hardening,
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub receipts: Receipts,
@@ -97,6 +104,13 @@ impl TeeKind {
     }
 }
 
+/// `[hardening]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hardening {
+    /// What must hold of the process for it to serve.
+    pub require: Vec<Fact>,
+}
+
 /// `[limits]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -111,6 +125,8 @@ pub struct Limits {
     pub max_concurrent_per_key: usize,
     /// Challenged reports that may wait for the hardware.
     pub attest_queue: usize,
+    /// What becomes of a `cache_salt` in a request.
+    pub client_cache_salt: ClientCacheSalt,
 }
 
 /// `[timeouts]`

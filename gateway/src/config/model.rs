@@ -28,6 +28,8 @@ pub struct Upstream {
     /// What the upstream calls the model, if not what we call it.
     pub model: Option<Name>,
     pub api_key: Option<ApiKey>,
+    /// Whether it divides its prefix cache by the `cache_salt` of a request, as vLLM does.
+    pub cache_salt: bool,
 }
 
 /// An upstream's credential, read from a file and never published.

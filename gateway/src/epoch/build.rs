@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Epoch, certificate};
 use crate::Clock;
+use crate::admit::CacheSalts;
 use crate::attestation::EpochEvidence;
 use crate::config::Config;
 use crate::ledger::{EpochRow, Ledger, LedgerError};
@@ -126,6 +127,7 @@ async fn create(
         config_digest: subject.config,
         config_document,
         routes,
+        cache_salts: CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?,
         tls: identity.tls,
         spki: identity.spki,
         keyset_header: http::HeaderValue::try_from(keyset_digest.to_string())

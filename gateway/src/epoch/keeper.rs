@@ -185,6 +185,8 @@ fn changed_for_good(old: &Config, new: &Config) -> Option<Fixed> {
         Some(Fixed::Metrics)
     } else if old.receipts != new.receipts {
         Some(Fixed::Receipts)
+    } else if old.hardening != new.hardening {
+        Some(Fixed::Hardening)
     } else {
         None
     }

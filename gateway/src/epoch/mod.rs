@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
+use crate::admit::CacheSalts;
 use crate::attestation::EpochEvidence;
 use crate::config::{Config, RetentionPolicy};
 use crate::route::Routes;
@@ -36,6 +37,8 @@ pub struct Epoch {
     /// The published configuration.
     pub config_document: String,
     pub routes: Arc<Routes>,
+    /// Derives what keeps tenants apart in an engine's prefix cache.
+    pub cache_salts: CacheSalts,
     pub tls: Arc<rustls::ServerConfig>,
     pub spki: SpkiDigest,
     pub(crate) keyset_header: http::HeaderValue,

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::{Name, Problem};
+use crate::hardening::Facts;
 use crate::route::RouteError;
 
 /// How log lines look.
@@ -39,6 +40,10 @@ pub enum Event {
         address: SocketAddr,
         epoch: u64,
         keyset: Sha256Digest,
+    },
+    /// What was observed of the process before it serves.
+    Hardened {
+        facts: Facts,
     },
     MetricsListening {
         address: SocketAddr,
@@ -128,6 +133,7 @@ pub enum Fixed {
     Tee,
     Metrics,
     Receipts,
+    Hardening,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

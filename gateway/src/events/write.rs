@@ -105,6 +105,9 @@ fn render<S: Style>(event: &Event, at: &dyn Display) -> String {
             };
             line.number("epoch", epoch).text("keyset", keyset)
         }
+        Event::Hardened { facts } => named("hardened")
+            .text("holds", facts.names(true))
+            .text("lacks", facts.names(false)),
         Event::MetricsListening { address } => named("metrics").text("address", address),
         Event::EpochBegan {
             epoch,
@@ -192,6 +195,7 @@ impl EpochFailure {
             EpochFailure::RestartNeeded(Fixed::Tee) => "tee_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Metrics) => "metrics_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Receipts) => "receipts_needs_restart",
+            EpochFailure::RestartNeeded(Fixed::Hardening) => "hardening_needs_restart",
             EpochFailure::Routes => "routes",
             EpochFailure::Keys => "keys",
             EpochFailure::Ledger => "ledger",

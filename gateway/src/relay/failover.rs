@@ -11,9 +11,9 @@ use tokio::time::timeout;
 
 use super::body::Answer;
 use super::refusal::Refusal;
-use super::rewrite::{self, Spans};
+use super::rewrite::{self, Spans, Wanted};
 use super::upstream_refusal::{MAX_ERROR_BODY, UpstreamRefusal};
-use crate::admit::{AdmittedRequest, Constraints, Endpoint};
+use crate::admit::{AdmittedRequest, Constraints, Endpoint, Salt};
 use crate::channel::{
     ConnectFailure, NotVerified, OutgoingPrompt, PlainFailure, Reached, ReceivedPrompt,
     SendFailure, UpstreamBody, VerifiedUpstream,
@@ -32,6 +32,7 @@ pub(super) struct Ask {
     stream: bool,
     requested_model: String,
     spans: Spans,
+    salt: Salt,
     constraints: Constraints,
     prompt: ReceivedPrompt,
     received: Sha256Digest,
@@ -73,6 +74,7 @@ impl Ask {
         let AdmittedRequest {
             endpoint,
             fields,
+            salt,
             prompt,
             received_hash,
             epoch,
@@ -96,7 +98,9 @@ impl Ask {
             spans: Spans {
                 model: fields.model_span,
                 provider: fields.provider_span,
+                cache_salt: fields.cache_salt,
             },
+            salt,
             constraints: fields.constraints,
             prompt: ReceivedPrompt::new(prompt),
             received: received_hash,
@@ -228,7 +232,12 @@ impl Ask {
         recorder: &mut Recorder,
     ) -> Result<OutgoingPrompt, Missed> {
         let body = self.prompt.bytes();
-        let edits = rewrite::edits(body, &self.spans, &self.requested_model, candidate.model());
+        let wanted = Wanted {
+            model: (self.requested_model != candidate.model().as_str())
+                .then(|| candidate.model().as_str()),
+            cache_salt: self.route.salts(candidate).then(|| self.salt.as_str()),
+        };
+        let edits = rewrite::edits(body, &self.spans, &wanted);
         let as_received = edits.is_empty();
         let prompt = self
             .prompt

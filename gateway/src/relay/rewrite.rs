@@ -1,4 +1,5 @@
-//! What is forwarded instead of what was received: the upstream's name for the model, and no serving constraints.
+//! What is forwarded instead of what was received: the upstream's name for the model, our salt for its prefix cache
+//! or none, never the caller's, and no serving constraints.
 //!
 //! A rewrite is a list of edits on the received text. Everything else — order, white space, number spelling — goes
 //! out exactly as it came in, so a receipt's two request hashes differ only where we say they do (ACI §5.3, §7.4).
@@ -7,10 +8,14 @@ use bytes::Bytes;
 use std::ops::Range;
 
 use super::object_spans::{ObjectSpans, object_spans};
+use crate::admit::CacheSalt;
 use crate::channel::Edit;
 
 /// The constraints we consume carry this prefix (ACI §5.3).
 const CONSUMED: &str = "aci_";
+
+/// Engines that divide their prefix cache read this member.
+const CACHE_SALT: &str = "cache_salt";
 
 /// Spans of a received body that a rewrite may touch.
 pub struct Spans {
@@ -18,27 +23,64 @@ pub struct Spans {
     pub model: Range<usize>,
     /// The `provider` member from its name to its value, with one adjoining comma.
     pub provider: Option<Range<usize>>,
+    pub cache_salt: Option<CacheSalt>,
 }
 
-/// Edits that name the model as this upstream does; none when it already is so named.
-pub fn model_edit(spans: &Spans, requested: &str, upstream_model: &str) -> Option<Edit> {
-    (requested != upstream_model).then(|| Edit {
+/// What one upstream is told that the caller did not say.
+pub struct Wanted<'a> {
+    /// Its name for the model, if that is not the one the caller used.
+    pub model: Option<&'a str>,
+    /// The salt of its prefix cache, if it takes one.
+    pub cache_salt: Option<&'a str>,
+}
+
+/// All edits for one upstream, in order of position.
+pub fn edits(body: &[u8], spans: &Spans, wanted: &Wanted<'_>) -> Vec<Edit> {
+    let provider = provider(body, spans);
+    let mut edits = provider.within;
+    let salt_goes = spans
+        .cache_salt
+        .as_ref()
+        .filter(|_| wanted.cache_salt.is_none());
+    match (provider.goes, salt_goes) {
+        // Each was cut with a comma, and that may be the same one.
+        (Some(_), Some(_)) => edits.extend(drop_members(body, &["provider", CACHE_SALT])),
+        (Some(range), None) => edits.push(remove(range)),
+        (None, Some(salt)) => edits.push(remove(salt.cut.clone())),
+        (None, None) => {}
+    }
+    edits.extend(wanted.model.map(|name| Edit {
         range: spans.model.clone(),
-        with: Bytes::from(serde_json::Value::from(upstream_model).to_string()),
-    })
+        with: quoted(name),
+    }));
+    edits.extend(
+        wanted
+            .cache_salt
+            .and_then(|salt| set_salt(body, spans, salt)),
+    );
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    edits
 }
 
-/// Edits that take our own constraints out of `provider` and leave the rest of it alone.
-pub fn provider_edits(body: &[u8], spans: &Spans) -> Vec<Edit> {
+/// What is to be done about `provider`.
+#[derive(Default)]
+struct Provider {
+    /// Nothing but our constraints was in it: all of it goes.
+    goes: Option<Range<usize>>,
+    /// Edits that take our constraints out and leave the rest of it alone.
+    within: Vec<Edit>,
+}
+
+fn provider(body: &[u8], spans: &Spans) -> Provider {
     let Some(whole) = spans.provider.clone() else {
-        return Vec::new();
+        return Provider::default();
     };
     let colon = body
         .get(whole.clone())
         .and_then(|member| member.iter().position(|b| *b == b':'));
     let object = colon.and_then(|colon| object_spans(body, whole.start + colon + 1));
     let Some(object) = object else {
-        return Vec::new();
+        return Provider::default();
     };
     let consumed = |index: usize| {
         object
@@ -48,18 +90,47 @@ pub fn provider_edits(body: &[u8], spans: &Spans) -> Vec<Edit> {
     };
     let count = object.members.len();
     match (0..count).filter(|index| consumed(*index)).count() {
-        0 => Vec::new(),
-        all if all == count => vec![remove(whole)],
-        _ => keep_only(&object, &|index| !consumed(index)),
+        0 => Provider::default(),
+        all if all == count => Provider {
+            goes: Some(whole),
+            within: Vec::new(),
+        },
+        _ => Provider {
+            goes: None,
+            within: keep_only(&object, &|index| !consumed(index)),
+        },
     }
 }
 
-/// All edits for one upstream, in order of position.
-pub fn edits(body: &[u8], spans: &Spans, requested: &str, upstream_model: &str) -> Vec<Edit> {
-    let mut edits = provider_edits(body, spans);
-    edits.extend(model_edit(spans, requested, upstream_model));
-    edits.sort_by_key(|edit| edit.range.start);
-    edits
+/// Puts our salt where the caller's was, or first of all: an object that names a model has a member to follow it.
+fn set_salt(body: &[u8], spans: &Spans, salt: &str) -> Option<Edit> {
+    if let Some(own) = &spans.cache_salt {
+        return Some(Edit {
+            range: own.value.clone(),
+            with: quoted(salt),
+        });
+    }
+    let inside = body.iter().position(|b| *b == b'{')? + 1;
+    let member = format!("\"{CACHE_SALT}\":\"{salt}\",");
+    Some(Edit {
+        range: inside..inside,
+        with: Bytes::from(member),
+    })
+}
+
+fn drop_members(body: &[u8], names: &[&str]) -> Vec<Edit> {
+    let Some(object) = object_spans(body, 0) else {
+        return Vec::new();
+    };
+    let goes = |index: usize| {
+        let member = object.members.get(index);
+        member.is_some_and(|member| names.contains(&&*member.name))
+    };
+    keep_only(&object, &|index| !goes(index))
+}
+
+fn quoted(text: &str) -> Bytes {
+    Bytes::from(serde_json::Value::from(text).to_string())
 }
 
 fn remove(range: Range<usize>) -> Edit {
@@ -106,36 +177,26 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 
+    use crate::admit::{Endpoint, Fields};
+
+    const NAME: Wanted<'static> = Wanted {
+        model: Some("b\"c"),
+        cache_salt: None,
+    };
+
     fn spans(body: &[u8]) -> Spans {
-        let object = object_spans(body, 0).expect("an object");
-        let at = |name: &str| object.members.iter().position(|member| member.name == name);
-        let model = object.members[at("model").expect("model")].whole.clone();
-        let text = std::str::from_utf8(&body[model.clone()]).expect("utf-8");
-        let after_colon = text.split_once(':').expect("a member").1.trim_start();
-        let model = model.end - after_colon.len()..model.end;
-        let provider = at("provider").map(|index| match object.members.get(index + 1) {
-            Some(next) => object.members[index].whole.start..next.whole.start,
-            None => {
-                let before = index
-                    .checked_sub(1)
-                    .map(|before| object.members[before].whole.end);
-                before.unwrap_or(object.inside.start)..object.members[index].whole.end
-            }
-        });
-        Spans { model, provider }
+        let fields = Fields::read(body, Endpoint::Chat).expect("admissible");
+        Spans {
+            model: fields.model_span,
+            provider: fields.provider_span,
+            cache_salt: fields.cache_salt,
+        }
     }
 
-    fn rewritten(body: &str, upstream_model: &str) -> String {
-        let spans = spans(body.as_bytes());
-        let requested: Value = serde_json::from_str(&body[spans.model.clone()]).expect("a string");
+    fn rewritten(body: &str, wanted: &Wanted<'_>) -> String {
         let mut out = Vec::new();
         let mut at = 0;
-        for edit in edits(
-            body.as_bytes(),
-            &spans,
-            requested.as_str().expect("a string"),
-            upstream_model,
-        ) {
+        for edit in edits(body.as_bytes(), &spans(body.as_bytes()), wanted) {
             assert!(edit.range.start >= at, "edits overlap");
             out.extend_from_slice(&body.as_bytes()[at..edit.range.start]);
             out.extend_from_slice(&edit.with);
@@ -143,6 +204,71 @@ mod tests {
         }
         out.extend_from_slice(&body.as_bytes()[at..]);
         String::from_utf8(out).expect("utf-8")
+    }
+
+    #[test]
+    fn a_salt_is_put_in_or_replaced_and_the_callers_never_stays() {
+        const OURS: Wanted<'static> = Wanted {
+            model: None,
+            cache_salt: Some("ours"),
+        };
+        const NONE: Wanted<'static> = Wanted {
+            model: None,
+            cache_salt: None,
+        };
+        let cases = [
+            (
+                r#" {"model":"a"}"#,
+                r#" {"cache_salt":"ours","model":"a"}"#,
+                r#" {"model":"a"}"#,
+            ),
+            (
+                r#"{"model":"a", "cache_salt" : {"x":[1]} }"#,
+                r#"{"model":"a", "cache_salt" : "ours" }"#,
+                r#"{"model":"a" }"#,
+            ),
+            (
+                r#"{"c\u0061che_salt":null,"model":"a"}"#,
+                r#"{"c\u0061che_salt":"ours","model":"a"}"#,
+                r#"{"model":"a"}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"aci_verified":true},"cache_salt":"x"}"#,
+                r#"{"model":"a","cache_salt":"ours"}"#,
+                r#"{"model":"a"}"#,
+            ),
+            (
+                r#"{"cache_salt":"x","provider":{"aci_verified":true,"k":1},"model":"a"}"#,
+                r#"{"cache_salt":"ours","provider":{"k":1},"model":"a"}"#,
+                r#"{"provider":{"k":1},"model":"a"}"#,
+            ),
+            (
+                r#"{"provider":{"aci_verified":true},"model":"a"}"#,
+                r#"{"cache_salt":"ours","model":"a"}"#,
+                r#"{"model":"a"}"#,
+            ),
+        ];
+        for (before, with, without) in cases {
+            assert_eq!(rewritten(before, &OURS), with);
+            assert_eq!(rewritten(before, &NONE), without);
+        }
+    }
+
+    #[test]
+    fn a_salt_given_twice_or_in_another_spelling_is_not_admitted() {
+        use crate::http::errors::{Invalid, Member};
+        for body in [
+            r#"{"model":"a","cache_salt":"x","cache_salt":"y"}"#,
+            r#"{"model":"a","cache_salt":"x","c\u0061che_salt":"y"}"#,
+            r#"{"model":"a","Cache_Salt":"x"}"#,
+        ] {
+            let refused = Fields::read(body.as_bytes(), Endpoint::Chat);
+            assert_eq!(
+                refused,
+                Err(Invalid::Ambiguous(Member::CacheSalt)),
+                "{body}"
+            );
+        }
     }
 
     #[test]
@@ -186,15 +312,28 @@ mod tests {
             ),
         ];
         for (before, after) in cases {
-            assert_eq!(rewritten(before, "b\"c"), after);
+            assert_eq!(rewritten(before, &NAME), after);
         }
     }
 
     #[test]
     fn a_body_that_needs_no_change_is_not_edited() {
         let body = r#"{"model":"mod\u0065l","provider":{"order":[]}}"#;
-        assert!(edits(body.as_bytes(), &spans(body.as_bytes()), "model", "model").is_empty());
+        let unchanged = Wanted {
+            model: None,
+            cache_salt: None,
+        };
+        assert!(edits(body.as_bytes(), &spans(body.as_bytes()), &unchanged).is_empty());
     }
+
+    /// Members that admission reads.
+    const READ: [&str; 5] = [
+        "model",
+        "stream",
+        "stream_options",
+        "provider",
+        "cache_salt",
+    ];
 
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
@@ -220,31 +359,45 @@ mod tests {
         #[test]
         fn any_object_stays_the_same_but_for_the_replaced_members(
             mut object in members(value()),
-            model in ".{0,12}",
+            model in ".{1,12}",
             upstream_model in ".{0,12}",
-            provider in prop::option::of(prop::collection::btree_map("aci_[a-z]{0,3}|[a-zA-Z\"\\\\]{0,5}", value(), 0..5)),
+            provider in prop::option::of((any::<bool>(), prop::collection::btree_map("[a-zA-Z\"\\\\]{0,5}", value(), 0..5))),
+            own_salt in prop::option::of(value()),
+            our_salt in prop::option::of("[A-Za-z0-9_-]{43}"),
             pretty in any::<bool>(),
         ) {
-            object.remove("provider");
+            object.retain(|name, _| !READ.contains(&name.to_lowercase().as_str()));
             object.insert("model".to_owned(), model.into());
-            if let Some(provider) = &provider {
-                object.insert("provider".to_owned(), json!(provider));
+            if let Some((constrained, members)) = provider.clone() {
+                let mut provider: Map<String, Value> = members.into_iter().collect();
+                if constrained {
+                    provider.insert("aci_verified".to_owned(), true.into());
+                }
+                object.insert("provider".to_owned(), provider.into());
+            }
+            if let Some(own_salt) = own_salt {
+                object.insert("cache_salt".to_owned(), own_salt);
             }
             let before = Value::from(object.clone());
             let text = if pretty { format!("{before:#}") } else { before.to_string() };
 
             let mut expected = object;
             expected.insert("model".to_owned(), upstream_model.clone().into());
-            if let Some(mut provider) = provider {
-                let had = provider.len();
-                provider.retain(|name, _| !name.starts_with("aci_"));
-                if provider.is_empty() && had > 0 {
+            match provider {
+                Some((true, members)) if members.is_empty() => {
                     expected.remove("provider");
-                } else {
-                    expected.insert("provider".to_owned(), json!(provider));
                 }
+                Some((_, members)) => {
+                    expected.insert("provider".to_owned(), json!(members));
+                }
+                None => {}
             }
-            let after: Value = serde_json::from_str(&rewritten(&text, &upstream_model)).expect("json");
+            match &our_salt {
+                Some(salt) => expected.insert("cache_salt".to_owned(), salt.clone().into()),
+                None => expected.remove("cache_salt"),
+            };
+            let wanted = Wanted { model: Some(&upstream_model), cache_salt: our_salt.as_deref() };
+            let after: Value = serde_json::from_str(&rewritten(&text, &wanted)).expect("json");
             prop_assert_eq!(after, Value::from(expected));
         }
     }

@@ -55,9 +55,16 @@ pub struct Route {
     pub confidential: bool,
     pub serving: Serving,
     pub candidates: Vec<Candidate>,
+    /// Names of the candidates that divide their prefix cache by salt.
+    salted: Vec<Name>,
 }
 
 impl Route {
+    /// Whether this candidate is sent a cache salt.
+    pub fn salts(&self, candidate: &Candidate) -> bool {
+        self.salted.contains(candidate.name())
+    }
+
     /// The current sessions of this route's enclaves.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.enclaves()
@@ -203,6 +210,12 @@ fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<R
         confidential: model.confidential,
         serving,
         candidates,
+        salted: model
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.cache_salt)
+            .map(|upstream| upstream.name.clone())
+            .collect(),
     })
 }
 
@@ -251,6 +264,7 @@ mod tests {
             url: BaseUrl::parse(url).expect("a URL"),
             model: None,
             api_key: None,
+            cache_salt: false,
         };
         Model {
             id: name("m"),

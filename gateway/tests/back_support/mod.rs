@@ -85,7 +85,14 @@ impl Bench {
         let fields =
             Fields::read(body.as_bytes(), endpoint).unwrap_or_else(|why| panic!("{why:?}"));
         let tenant = self.epoch.config.models[0].id.clone();
+        let salt = self.epoch.cache_salts.salt(
+            &tenant,
+            body.as_bytes(),
+            fields.cache_salt.as_ref(),
+            self.epoch.config.limits.client_cache_salt,
+        );
         AdmittedRequest {
+            salt: salt.unwrap_or_else(|why| panic!("{why:?}")),
             receipt_id: format!("rcpt-{}", self.next.fetch_add(1, Ordering::SeqCst)),
             caller: Caller {
                 key_id: "key".into(),

@@ -22,6 +22,8 @@ pub struct Upstream {
     pub model: String,
     /// The file with the credential that the upstream asks for.
     pub api_key_file: Option<PathBuf>,
+    /// Whether it takes a salt for its prefix cache.
+    pub cache_salt: bool,
 }
 
 impl Model {
@@ -35,6 +37,7 @@ impl Model {
                 url: url.into(),
                 model: id.to_owned(),
                 api_key_file: None,
+                cache_salt: false,
             }],
         }
     }
@@ -58,6 +61,14 @@ impl Model {
     #[must_use]
     pub fn also_called(mut self, alias: &str) -> Self {
         self.aliases.push(alias.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn salted(mut self) -> Self {
+        for upstream in &mut self.upstreams {
+            upstream.cache_salt = true;
+        }
         self
     }
 
@@ -100,6 +111,9 @@ impl Model {
                     "api_key_file = {:?}\n",
                     file.display().to_string()
                 ));
+            }
+            if upstream.cache_salt {
+                text.push_str("cache_salt = true\n");
             }
         }
         text

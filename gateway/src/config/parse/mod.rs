@@ -10,8 +10,9 @@ use attest_core::SourceProvenance;
 use toml::de::DeTable;
 
 use super::problem::Problems;
-use super::read::Section;
-use super::{Config, ConfigError, Problem, RetentionPolicy};
+use super::read::{At, Section};
+use super::{Config, ConfigError, Hardening, Problem, RetentionPolicy};
+use crate::hardening::{self, Fact};
 
 /// Larger than any configuration, smaller than what could hurt.
 const MAX_FILE: u64 = 1 << 20;
@@ -68,7 +69,8 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let server = server::server(root.section("server"), base, problems);
     let tee = server::tee(root.section("tee"), base);
     let provenance = provenance(root.section("provenance"));
-    let retention = retention(root.section("retention"), base);
+    let (retention, retention_file) = retention(root.section("retention"), base);
+    let hardening = hardening(root.section("hardening"));
     let limits = server::limits(root.section("limits"));
     let timeouts = server::timeouts(root.section("timeouts"));
     let receipts = server::receipts(root.section("receipts"));
@@ -90,6 +92,8 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         tee,
         provenance,
         retention,
+        retention_file,
+        hardening,
         limits,
         timeouts,
         receipts,
@@ -110,14 +114,35 @@ fn provenance(mut section: Section<'_>) -> SourceProvenance {
     provenance
 }
 
-fn retention(mut section: Section<'_>, base: &Path) -> RetentionPolicy {
+fn retention(mut section: Section<'_>, base: &Path) -> (RetentionPolicy, Option<PathBuf>) {
     let policy = section.parsed("policy", |path| {
         let path = resolve(base, path);
         let text = read_text(&path, MAX_FILE)?;
-        RetentionPolicy::parse(&text).map_err(|e| format!("{} {e}", path.display()))
+        let policy = RetentionPolicy::parse(&text);
+        let policy = policy.map_err(|e| format!("{} {e}", path.display()))?;
+        Ok::<_, String>((policy, Some(path)))
     });
     section.finish();
-    policy.map_or_else(RetentionPolicy::built_in, |at| at.value)
+    policy.map_or_else(|| (RetentionPolicy::built_in(), None), |at| at.value)
+}
+
+fn hardening(mut section: Section<'_>) -> Hardening {
+    let mut require = vec![Fact::NoDump, Fact::NoCore];
+    if let Some(names) = section.strings("require") {
+        require.clear();
+        for (index, At { value, span, .. }) in names.into_iter().enumerate() {
+            match Fact::parse(&value) {
+                Some(fact) => require.push(fact),
+                None => {
+                    let known = Fact::ALL.map(Fact::as_str).join(", ");
+                    let place = format!("require[{}]", index + 1);
+                    section.problem(&span, &place, format!("{value:?} is not one of {known}"));
+                }
+            }
+        }
+    }
+    section.finish();
+    Hardening { require }
 }
 
 /// A path as the configuration means it.
@@ -130,10 +155,21 @@ fn read_text(path: &Path, max: u64) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))
 }
 
+fn unreadable(shown: &dyn std::fmt::Display, error: &std::io::Error) -> String {
+    let confined =
+        error.kind() == std::io::ErrorKind::PermissionDenied && hardening::confined_to_files();
+    let hint = if confined {
+        "; a running service reads only the directory of its configuration and the files named when it was started"
+    } else {
+        ""
+    };
+    format!("cannot read {shown}: {error}{hint}")
+}
+
 fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let shown = path.display();
-    let file = std::fs::File::open(path).map_err(|e| format!("cannot read {shown}: {e}"))?;
+    let file = std::fs::File::open(path).map_err(|e| unreadable(&shown, &e))?;
     let mut bytes = Vec::new();
     file.take(max + 1)
         .read_to_end(&mut bytes)

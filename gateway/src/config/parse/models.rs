@@ -207,12 +207,14 @@ impl Reader<'_> {
         let api_key = section
             .parsed("api_key_file", |text| read_key(self.base, text))
             .map(|at| at.value);
+        let cache_salt = section.boolean("cache_salt").is_some_and(|at| at.value);
         section.finish();
         Some(Upstream {
             name: name?.value,
             url: url?.value,
             model,
             api_key,
+            cache_salt,
         })
     }
 

@@ -9,7 +9,9 @@ use attest_core::Serving;
 use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
-use crate::config::{Limits, Log, MetricsListener, Receipts, Server, Tee, TeeKind, Timeouts};
+use crate::config::{
+    ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Server, Tee, TeeKind, Timeouts,
+};
 use crate::events::Format;
 
 const fn secs(n: u64) -> Duration {
@@ -122,6 +124,9 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         max_concurrent: section.count("max_concurrent", 1024, (1, 1_000_000)),
         max_concurrent_per_key: section.count("max_concurrent_per_key", 256, (1, 1_000_000)),
         attest_queue: section.count("attest_queue", 32, (1, 10_000)),
+        client_cache_salt: section
+            .choice("client_cache_salt", &ClientCacheSalt::CHOICES)
+            .map_or_else(ClientCacheSalt::default, |at| at.value),
     };
     section.finish();
     limits

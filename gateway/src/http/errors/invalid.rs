@@ -25,6 +25,10 @@ pub enum Invalid {
     UnknownConstraint,
     ConstraintValue,
     ConstraintConflict,
+    /// `cache_salt` is there, and this service takes none from callers.
+    CacheSaltRefused,
+    /// `cache_salt` is to be bound to the caller, and is no string that could be.
+    CacheSaltType,
     /// A member we read is there twice, or in a spelling another parser may take for it.
     Ambiguous(Member),
     KeysetHeader,
@@ -38,14 +42,16 @@ pub enum Member {
     Stream,
     StreamOptions,
     Provider,
+    CacheSalt,
 }
 
 impl Member {
-    pub const ALL: [Member; 4] = [
+    pub const ALL: [Member; 5] = [
         Member::Model,
         Member::Stream,
         Member::StreamOptions,
         Member::Provider,
+        Member::CacheSalt,
     ];
 
     pub fn name(self) -> &'static str {
@@ -54,6 +60,7 @@ impl Member {
             Member::Stream => "stream",
             Member::StreamOptions => "stream_options",
             Member::Provider => "provider",
+            Member::CacheSalt => "cache_salt",
         }
     }
 }
@@ -94,6 +101,14 @@ impl Invalid {
             Invalid::ConstraintConflict => (
                 Some("provider"),
                 "provider.aci_session_ids cannot be combined with aci_verified: false.",
+            ),
+            Invalid::CacheSaltRefused => (
+                Some("cache_salt"),
+                "cache_salt is chosen by this service and taken from nobody.",
+            ),
+            Invalid::CacheSaltType => (
+                Some("cache_salt"),
+                "cache_salt must be a string of 1 to 256 bytes, or null.",
             ),
             Invalid::Ambiguous(member) => {
                 return Self::shape_with(

@@ -1,0 +1,105 @@
+//! The files this process may touch.
+//!
+//! Read: the configuration's directory and every file the configuration named when the process began. Written: the
+//! state directory and the guest's report interface. Besides, what name resolution and the machine's certificate
+//! authorities need. Everything else is out of reach for good: a reload cannot name a file elsewhere.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    path_beneath_rules,
+};
+
+use crate::config::{Config, TeeKind};
+
+/// What libraries read while the service runs: resolver, time zone, certificate authorities, loadable resolver modules.
+const LIBRARIES: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/ssl",
+    "/etc/pki",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/run/systemd/resolve",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/dev/null",
+    "/dev/urandom",
+];
+
+/// Nothing of ours is there, and everybody may look: it tells whether we can.
+const OUTSIDE: &str = "/proc/version";
+
+/// Where the guest's report interface is unless the configuration says otherwise.
+const TSM: &str = attest_collect::DEFAULT_BASE;
+
+/// Confines this thread and those it starts. Whether that took is observed, not reported.
+pub(super) fn confine(config: &Config) {
+    // Rules need something to stand on.
+    let _ = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.server.state_dir);
+    let _ = apply(config);
+}
+
+fn apply(config: &Config) -> Result<(), RulesetError> {
+    let abi = ABI::V5;
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    Ruleset::default()
+        .handle_access(AccessFs::from_all(abi))?
+        .create()?
+        .add_rules(path_beneath_rules(readable(config), read))?
+        .add_rules(path_beneath_rules(
+            writable(config),
+            AccessFs::from_all(abi) & !AccessFs::Execute,
+        ))?
+        .restrict_self()?;
+    Ok(())
+}
+
+fn writable(config: &Config) -> Vec<PathBuf> {
+    let mut paths = vec![config.server.state_dir.clone()];
+    if config.tee.kind != TeeKind::None {
+        let tsm = config.tee.tsm_path.as_deref();
+        paths.push(tsm.unwrap_or(Path::new(TSM)).to_owned());
+    }
+    paths
+}
+
+fn readable(config: &Config) -> Vec<PathBuf> {
+    let parent = config.file.parent();
+    let beside = parent.filter(|parent| !parent.as_os_str().is_empty());
+    let mut paths = vec![beside.unwrap_or(Path::new(".")).to_owned()];
+    paths.extend(LIBRARIES.iter().map(PathBuf::from));
+    for trust in config.attestation.values() {
+        paths.push(trust.policy_file.clone());
+        paths.extend(trust.roots_dir.clone());
+    }
+    paths.extend(config.retention_file.clone());
+    for upstream in config.models.iter().flat_map(|model| &model.upstreams) {
+        paths.extend(upstream.api_key.as_ref().map(|key| key.file.clone()));
+    }
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        paths.extend(std::env::var_os(variable).map(PathBuf::from));
+    }
+    paths
+}
+
+/// Tries it.
+pub(super) fn is_confined() -> bool {
+    let refused = std::fs::File::open(OUTSIDE).err();
+    refused.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}

@@ -1,0 +1,228 @@
+//! Requests whose bounds two parsers could see differently, heads that are too long, and clients that are too slow.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use blackbox::asking::{CHAT, PATIENCE, chat};
+use blackbox::world::{Alone, MODEL};
+use testkit::client::TlsClient;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// Writes `request` byte for byte and reads until the service closes the connection or has nothing more to say.
+async fn answer_to(world: &Alone, request: &[u8]) -> Result<String> {
+    let mut stream = TlsClient::observing().raw(world.enclave.address()).await?;
+    let _ = stream.write_all(request).await;
+    let mut said = Vec::new();
+    let mut piece = vec![0; 16 << 10];
+    while let Ok(Ok(read)) = timeout(Duration::from_millis(700), stream.read(&mut piece)).await {
+        if read == 0 {
+            break;
+        }
+        said.extend_from_slice(&piece[..read]);
+    }
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+fn statuses(said: &str) -> Vec<&str> {
+    said.match_indices("HTTP/1.1 ")
+        .filter_map(|(at, found)| said.get(at + found.len()..at + found.len() + 3))
+        .collect()
+}
+
+fn head(world: &Alone, more: &str) -> String {
+    format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n{more}\r\n",
+        world.key
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_whose_end_is_disputed_is_refused_and_its_connection_closed() -> Result<()> {
+    let world = Alone::new("smuggling", |config, _| config).await?;
+    let body = chat(MODEL, "hello").to_string();
+    let length = body.len();
+    let smuggled = "GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let chunked = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+    let cases = [
+        (
+            "two lengths",
+            format!("content-length: {length}\r\ncontent-length: 3\r\n"),
+            body.clone(),
+        ),
+        (
+            "a list of lengths",
+            format!("content-length: {length}, 3\r\n"),
+            body.clone(),
+        ),
+        (
+            "a signed length",
+            format!("content-length: +{length}\r\n"),
+            body.clone(),
+        ),
+        (
+            "an unknown coding",
+            "transfer-encoding: chunkedd\r\n".to_owned(),
+            chunked.clone(),
+        ),
+        (
+            "chunked twice",
+            "transfer-encoding: chunked, identity\r\n".to_owned(),
+            chunked.clone(),
+        ),
+        (
+            "a folded header",
+            format!("x-folded: a\r\n b\r\ncontent-length: {length}\r\n"),
+            body.clone(),
+        ),
+        (
+            "space before the colon",
+            format!("content-length : {length}\r\n"),
+            body.clone(),
+        ),
+        (
+            "a bare CR in a value",
+            format!("x-bare: a\rb\r\ncontent-length: {length}\r\n"),
+            body.clone(),
+        ),
+        (
+            "a NUL in a value",
+            format!("x-nul: a\0b\r\ncontent-length: {length}\r\n"),
+            body.clone(),
+        ),
+        (
+            "a chunk size that is none",
+            "transfer-encoding: chunked\r\n".to_owned(),
+            format!("{length:x}g\r\n{body}\r\n0\r\n\r\n"),
+        ),
+        (
+            "a chunk size beyond all bounds",
+            "transfer-encoding: chunked\r\n".to_owned(),
+            format!("fffffffffffffffff\r\n{body}"),
+        ),
+    ];
+    for (what, framing, body) in cases {
+        let request = format!("{}{body}{smuggled}", head(&world, &framing));
+        let said = answer_to(&world, request.as_bytes()).await?;
+        let statuses = statuses(&said);
+        assert!(matches!(statuses[..], [] | ["400"]), "{what}: {statuses:?}");
+        assert_eq!(world.engine.stats().prompts, 0, "{what} reached the engine");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_length_beside_chunks_counts_for_nothing_and_ends_the_connection() -> Result<()> {
+    let world = Alone::new("length-and-chunks", |config, _| config).await?;
+    let body = chat(MODEL, "hello").to_string();
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let smuggled = head(&world, "content-length: 2\r\n") + "{}";
+    let (length, coding) = ("content-length: 5\r\n", "transfer-encoding: chunked\r\n");
+    for (prompts, framing) in [(1, [length, coding]), (2, [coding, length])] {
+        let request = head(&world, &framing.concat()) + &chunked + &smuggled;
+        let said = answer_to(&world, request.as_bytes()).await?;
+        // RFC 9112 §6.1: by its chunks, or not at all, and nothing after it.
+        assert_eq!(statuses(&said), ["200"], "{framing:?}");
+        assert_eq!(world.engine.stats().prompts, prompts, "{framing:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_request_on_its_connection_needs_its_own_key() -> Result<()> {
+    let world = Alone::new("pipelined", |config, _| config).await?;
+    let body = chat(MODEL, "hello").to_string();
+    let first = head(&world, &format!("content-length: {}\r\n", body.len())) + &body;
+    let second = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let said = answer_to(&world, (first + &second).as_bytes()).await?;
+    assert_eq!(statuses(&said), ["200", "401"]);
+    assert_eq!(world.engine.stats().prompts, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bare_line_feeds_end_no_request_early() -> Result<()> {
+    let world = Alone::new("bare-lf", |config, _| config).await?;
+    let body = chat(MODEL, "hello").to_string();
+    // A parser that wants CRLF sees one header; one that takes LF sees two. Neither finds a second request.
+    let request = head(
+        &world,
+        &format!("x-a: b\nx-c: d\r\ncontent-length: {}\r\n", body.len()),
+    ) + &body;
+    let said = answer_to(&world, request.as_bytes()).await?;
+    assert!(matches!(statuses(&said)[..], ["200"] | ["400"]), "{said}");
+    let seen = world.engine.last_headers().unwrap_or_default();
+    assert!(!seen.contains_key("x-a") && !seen.contains_key("x-c"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_long_is_431() -> Result<()> {
+    let world = Alone::new("long-head", |config, _| config).await?;
+    let long = format!("x-long: {}\r\n", "a".repeat(200 << 10));
+    let many: String = (0..400).map(|n| format!("x-{n}: a\r\n")).collect();
+    for more in [long, many] {
+        let said = answer_to(&world, head(&world, &more).as_bytes()).await?;
+        assert!(matches!(statuses(&said)[..], ["431"]), "{said}");
+    }
+    let path = format!(
+        "GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "a".repeat(200 << 10)
+    );
+    let said = answer_to(&world, path.as_bytes()).await?;
+    assert!(matches!(statuses(&said)[..], ["414"] | ["431"]), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_heads_are_closed_and_slow_bodies_are_408() -> Result<()> {
+    let world = Alone::new("slow", |config, _| {
+        config.and("[timeouts]\nclient_header = \"500ms\"\nclient_body = \"500ms\"")
+    })
+    .await?;
+    let whole = head(&world, "content-length: 100\r\n");
+    let slow = |sent: usize| {
+        let bytes = whole.as_bytes()[..sent].to_vec();
+        let address = world.enclave.address();
+        async move {
+            let mut stream = TlsClient::observing().raw(address).await?;
+            stream.write_all(&bytes).await?;
+            let began = Instant::now();
+            let mut said = Vec::new();
+            let mut dripping = tokio::time::interval(Duration::from_millis(100));
+            let mut piece = [0; 4096];
+            loop {
+                tokio::select! {
+                    read = stream.read(&mut piece) => match read {
+                        Ok(0) | Err(_) => break,
+                        Ok(read) => said.extend_from_slice(&piece[..read]),
+                    },
+                    // A byte now and then, which must not buy more time.
+                    _ = dripping.tick() => if stream.write_all(b" ").await.is_err() { break },
+                }
+                assert!(began.elapsed() < PATIENCE, "it is still open");
+            }
+            anyhow::Ok((String::from_utf8_lossy(&said).into_owned(), began.elapsed()))
+        }
+    };
+    let (said, took) = slow(30).await?;
+    assert!(matches!(statuses(&said)[..], [] | ["408"]), "{said}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    let (said, took) = slow(whole.len()).await?;
+    assert_eq!(statuses(&said), ["408"], "{said}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert_eq!(world.engine.stats().prompts, 0);
+    // The service is there for others meanwhile.
+    let mut connection = world.enclave.connect().await?;
+    assert_eq!(
+        connection
+            .post(&world.key, CHAT, &chat(MODEL, "hi"))
+            .await?
+            .status,
+        200
+    );
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Nothing of one tenant's request reaches another's: not through the engine's prefix cache, not through a pooled
+//! connection, not by making gateway and engine disagree about where a request ends.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use blackbox::asking::{CHAT, PATIENCE, chat, error, eventually, next_chunk, streamed};
+use blackbox::world::{Alone, MODEL, World};
+use serde_json::{Value, json};
+use testkit::config::{Config, Model};
+use testkit::engine::{Engine, Stats};
+
+/// Makes every upstream of a configuration one that takes a salt.
+fn salted(mut config: Config) -> Config {
+    config.models = config.models.into_iter().map(Model::salted).collect();
+    config
+}
+
+fn last_request(engine: &Engine) -> Result<Value> {
+    let body = engine.last_body().context("no request arrived")?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+fn salt(request: &Value) -> Result<String> {
+    let salt = request["cache_salt"].as_str();
+    Ok(salt
+        .with_context(|| format!("no salt: {request}"))?
+        .to_owned())
+}
+
+/// Asks and gives the salt that the engine was told.
+async fn salt_of(world: &Alone, key: &str, own: Option<Value>) -> Result<String> {
+    let mut request = chat(MODEL, "the same beginning");
+    if let Some(own) = own {
+        request["cache_salt"] = own;
+    }
+    let mut connection = world.enclave.connect().await?;
+    let answer = connection.post(key, CHAT, &request).await?;
+    assert_eq!(answer.status, 200, "{request}");
+    answer.bytes().await?;
+    salt(&last_request(&world.engine)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_tenant_has_its_own_part_of_the_engines_cache_and_cannot_name_anothers() -> Result<()>
+{
+    let world = Alone::new("salt", |config, _| salted(config)).await?;
+    let again = world.enclave.create_key("tests").await?;
+    let other = world.enclave.create_key("other").await?;
+    let ours = salt_of(&world, &world.key, None).await?;
+    assert_eq!(ours.len(), 43, "32 bytes in base64url: {ours}");
+    assert_eq!(
+        salt_of(&world, &again, None).await?,
+        ours,
+        "keys of one tenant share"
+    );
+    let theirs = salt_of(&world, &other, None).await?;
+    assert_ne!(theirs, ours);
+    for own in [json!(ours), json!(""), json!(null), json!({"a": 1})] {
+        assert_eq!(salt_of(&world, &other, Some(own)).await?, theirs);
+    }
+    world.enclave.reload().await?;
+    assert_ne!(
+        salt_of(&world, &world.key, None).await?,
+        ours,
+        "an epoch has its own secret"
+    );
+
+    let mut expected = chat("m", "the same beginning");
+    expected["model"] = last_request(&world.engine)?["model"].clone();
+    let mut seen = last_request(&world.engine)?;
+    seen.as_object_mut()
+        .context("an object")?
+        .remove("cache_salt");
+    assert_eq!(seen, expected, "nothing but the salt was added");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_salt_does_not_reach_an_engine_that_takes_none() -> Result<()> {
+    let world = Alone::new("unsalted", |config, _| config).await?;
+    let mut request = chat(MODEL, "hello");
+    request["cache_salt"] = json!("chosen by the caller");
+    let mut connection = world.enclave.connect().await?;
+    let answer = connection.post(&world.key, CHAT, &request).await?;
+    assert_eq!(answer.status, 200);
+    assert_eq!(last_request(&world.engine)?.get("cache_salt"), None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_may_refuse_callers_salts_and_always_refuses_two() -> Result<()> {
+    let world = Alone::new("salt-refused", |config, _| {
+        salted(config).and("[limits]\nclient_cache_salt = \"refuse\"")
+    })
+    .await?;
+    let mut connection = world.enclave.connect().await?;
+    for members in [
+        "\"cache_salt\":\"mine\"",
+        "\"cache_salt\":\"a\",\"cache_salt\":\"b\"",
+        "\"Cache_Salt\":\"mine\"",
+    ] {
+        let body = format!("{{\"model\":\"{MODEL}\",\"messages\":[],{members}}}");
+        let refused = error(connection.post_bytes(&world.key, CHAT, body).await?).await?;
+        assert_eq!(refused.status, 400, "{members}");
+        assert!(refused.message.contains("cache_salt"), "{refused:?}");
+    }
+    assert_eq!(world.engine.stats().prompts, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enclave_keeps_the_tenants_of_an_aggregator_apart() -> Result<()> {
+    let bind = |config| salted(config).and("[limits]\nclient_cache_salt = \"bind\"");
+    let world = World::with("salt-chain", bind, |config, _, _| salted(config)).await?;
+    let other = world.gateway.create_key("other").await?;
+    let mut connection = world.gateway.connect().await?;
+    let mut salts = BTreeSet::new();
+    for key in [&world.key, &other, &world.key, &other] {
+        let answer = connection.post(key, CHAT, &chat(MODEL, "hello")).await?;
+        assert_eq!(answer.status, 200);
+        answer.bytes().await?;
+        salts.insert(salt(&last_request(&world.engine)?)?);
+    }
+    assert_eq!(salts.len(), 2, "one for each tenant");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reused_connection_carries_nothing_from_one_tenant_to_the_next() -> Result<()> {
+    let world = World::new("pool").await?;
+    let other = world.gateway.create_key("other").await?;
+    let mut tasks = Vec::new();
+    for number in 0..24 {
+        let key = if number % 2 == 0 { &world.key } else { &other }.clone();
+        let mut connection = world.gateway.connect().await?;
+        tasks.push(tokio::spawn(async move {
+            for round in 0..4 {
+                let question = format!("mark-{number}-{round}-ends");
+                let mut answer = connection
+                    .post(&key, CHAT, &streamed(MODEL, &question))
+                    .await?;
+                if (number + round) % 5 == 0 {
+                    // Gone in the middle of it; what was in flight must not surface elsewhere.
+                    next_chunk(&mut answer, "a first chunk").await;
+                    return anyhow::Ok(());
+                }
+                let text = String::from_utf8(answer.bytes().await?)?.replace("\"}", "");
+                let foreign = text
+                    .match_indices("mark-")
+                    .filter(|(at, _)| !text[*at..].starts_with(&format!("mark-{number}-{round}")));
+                assert_eq!(foreign.count(), 0, "{question} was answered {text}");
+            }
+            Ok(())
+        }));
+    }
+    for task in tasks {
+        task.await??;
+    }
+    let Stats { prompts, .. } = world.engine.stats();
+    assert!(prompts >= 24, "only {prompts} prompts arrived");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_with_header_syntax_in_them_change_no_header() -> Result<()> {
+    let world = Alone::new("injection", |config, _| config).await?;
+    let mut connection = world.enclave.connect().await?;
+    for name in [
+        "m\r\nx-injected: 1",
+        "sealed-model\r\n\r\nPOST / HTTP/1.1",
+        "sealed-model\u{0}",
+        "sealed-model\n",
+    ] {
+        let answer = connection
+            .post(&world.key, CHAT, &chat(name, "hello"))
+            .await?;
+        assert_eq!(answer.header("x-injected"), None);
+        assert_eq!(error(answer).await?.status, 404, "{name:?}");
+    }
+    assert_eq!(world.engine.stats().prompts, 0);
+
+    // A client's own headers stay where they are.
+    let request = testkit::client::post(CHAT, &world.key)
+        .header("x-tenant", "somebody else")
+        .header("x-forwarded-for", "192.0.2.1")
+        .header("cookie", "a=b");
+    let body = chat(MODEL, "hello").to_string();
+    assert_eq!(connection.send(request, body.into()).await?.status, 200);
+    let seen = world.engine.last_headers().context("no headers")?;
+    for name in ["x-tenant", "x-forwarded-for", "cookie"] {
+        assert!(!seen.contains_key(name), "{name}");
+    }
+    let all = format!("{seen:?}");
+    assert!(!all.contains(&world.key), "the caller's key was passed on");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_connections_are_served_and_those_beyond_the_limit_wait_their_turn() -> Result<()> {
+    let world = Alone::new("many", |config, _| {
+        config.and("[limits]\nmax_connections = 64")
+    })
+    .await?;
+    let mut held = Vec::new();
+    while held.len() < 64 {
+        held.push(world.enclave.connect().await?);
+    }
+    let beyond = tokio::time::timeout(
+        std::time::Duration::from_millis(300),
+        world.enclave.connect(),
+    );
+    assert!(beyond.await.is_err(), "one more than the limit was served");
+    for connection in &mut held {
+        let answer = connection
+            .post(&world.key, CHAT, &chat(MODEL, "hi"))
+            .await?;
+        assert_eq!(answer.status, 200);
+        answer.bytes().await?;
+    }
+    held.truncate(32);
+    eventually("there is room again", async || {
+        let connect = tokio::time::timeout(PATIENCE, world.enclave.connect());
+        connect.await.is_ok_and(|connected| connected.is_ok())
+    })
+    .await;
+    Ok(())
+}
