@@ -7,7 +7,9 @@
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
 # known-answers  write the known answers in tests/vectors again, by their second implementation
-.PHONY: demo test check bench bench-wipe leaks vectors known-answers
+# flips   every bit of every signed part of evidence, reports and receipts, flipped; some minutes
+# conformance  every case of the public conformance kit, judged
+.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance
 
 CARGO ?= cargo
 ENGINE ?=
@@ -44,3 +46,10 @@ vectors:
 
 known-answers:
 	@python3 tests/vectors/generate.py
+
+flips:
+	@$(CARGO) run --quiet --release --locked -p flips
+
+conformance:
+	@python3 tests/conformance/list.py
+	@$(CARGO) run --quiet --locked -p conformance

@@ -31,7 +31,15 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that exist for tests, demonstration and measurement, and are never shipped.
 const TESTS_ONLY: &[&str] = &[
-    "testkit", "blackbox", "layering", "evidence", "demo", "bench", "leaks",
+    "testkit",
+    "blackbox",
+    "layering",
+    "evidence",
+    "flips",
+    "conformance",
+    "demo",
+    "bench",
+    "leaks",
 ];
 
 fn assert_absent(crate_name: &str, kinds: &[Kind], forbidden: &[&str]) {
