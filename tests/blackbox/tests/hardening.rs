@@ -46,7 +46,8 @@ async fn a_serving_process_cannot_dump_core_or_gain_privileges_and_every_thread_
     let mut threads = 0;
     for thread in fs::read_dir(format!("/proc/{id}/task"))? {
         let status = fs::read_to_string(thread?.path().join("status"))?;
-        let claimed = |fact: &str, wanted: &'static str| if held.contains(&fact) { wanted } else { "0" };
+        let claimed =
+            |fact: &str, wanted: &'static str| if held.contains(&fact) { wanted } else { "0" };
         assert_eq!(
             field(&status, "NoNewPrivs:"),
             Some(claimed("no_new_privileges", "1"))

@@ -31,7 +31,14 @@ fn judge(knobs: &OcspKnobs, freshness: OcspFreshness<'_>) -> Result<(), OcspErro
     let (nvidia, device) = &*DEVICE;
     let response = nvidia.ocsp(device, 1, knobs);
     let chain = certificates();
-    check_ocsp(&response, &chain[1], &chain[2], freshness, UnixTime::from_secs(NOW)).map(drop)
+    check_ocsp(
+        &response,
+        &chain[1],
+        &chain[2],
+        freshness,
+        UnixTime::from_secs(NOW),
+    )
+    .map(drop)
 }
 
 fn bent(bend: impl FnOnce(&mut OcspKnobs)) -> Result<(), OcspError> {
