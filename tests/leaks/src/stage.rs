@@ -15,8 +15,8 @@ use crate::bodies::{MODELS, teach};
 use crate::canary::{Canary, Side};
 use crate::memory::Needles;
 
-/// Long enough for a quick answer, short enough to wait for a late one.
-const TIMEOUTS: &str = "[timeouts]\nfirst_byte = \"1s\"\n[limits]\nmax_concurrent_per_key = 1024";
+/// Long enough for a large prompt on a busy machine, short enough to wait for an answer that never comes.
+const TIMEOUTS: &str = "[timeouts]\nfirst_byte = \"8s\"\n[limits]\nmax_concurrent_per_key = 1024";
 
 /// A way in, and who handles what comes through it.
 pub struct Door {
