@@ -303,7 +303,7 @@ mod tests {
                 r#"{"model":"b\"c","provider":{"order" : ["x"], "z":1}}"#,
             ),
             (
-                r#"{"model":"a","provider":{"order":1, "aci_verified":true ,"aci_session_ids":["q"], "z":1 }}"#,
+                r#"{"model":"a","provider":{"order":1, "aci_verified":true ,"aci_session_ids":["0000000000000000000000000000000000000000000000000000000000000000"], "z":1 }}"#,
                 r#"{"model":"b\"c","provider":{"order":1,"z":1 }}"#,
             ),
             (
