@@ -10,7 +10,7 @@ use crate::canary::Canary;
 use crate::stage::Door;
 use crate::wire::{Length, Wire};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Long enough for what was written to have been read and passed on.
 const SETTLED: Duration = Duration::from_millis(150);
 /// Beyond the gateway's and the proxy's limits.
