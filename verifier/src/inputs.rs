@@ -127,7 +127,7 @@ fn policy(file: Option<&Path>) -> Result<AttestationPolicy, Failure> {
 /// Our own form `{"tdx": {…}}`, or the nine fields of `sgx_ql_qve_collateral_t` by themselves.
 pub fn collateral(path: &Path) -> Result<Collateral, Failure> {
     let bytes = read(path, MAX_EVIDENCE)?;
-    let bare = TdxCollateral::parse(&bytes).map(|tdx| Collateral::from(tdx));
+    let bare = TdxCollateral::parse(&bytes).map(Collateral::from);
     bare.or_else(|_| Collateral::parse(&bytes))
         .map_err(|e| Failure::malformed(path.display().to_string(), e))
 }

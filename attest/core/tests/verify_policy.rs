@@ -111,7 +111,7 @@ fn images_pin_what_belongs_together_or_are_refused() {
 #[test]
 fn words_that_mean_nothing_and_fields_that_contradict_each_other_are_refused() {
     let word = |section: &str, field: &'static str, value: &str| {
-        let body = format!("[snp]\nmeasurements = \"any\"\n[nvidia]\n[event_log]\n");
+        let body = "[snp]\nmeasurements = \"any\"\n[nvidia]\n[event_log]\n";
         let line = format!("[{section}]\n");
         let body = body.replace(&line, &format!("{line}{field} = [\"{value}\"]\n"));
         match refusal(&body) {

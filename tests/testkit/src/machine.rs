@@ -44,8 +44,10 @@ impl Machine {
         let mut arguments = arguments.peekable();
         let mut rest = vec![arguments.next().unwrap_or_default()];
         let (mut seed, mut measurement, mut delay, mut panic_file) = (None, None, 0, None);
-        while let Some(flag) = arguments.next_if(|next| is_platforms(next)) {
-            let value = arguments.next().and_then(|value| value.into_string().ok());
+        while let Some(flag) = arguments.next_if(is_platforms) {
+            let value = arguments
+                .next()
+                .and_then(|value| OsString::into_string(value).ok());
             let value = value.with_context(|| format!("{} needs a value", flag.display()))?;
             match flag.to_str() {
                 Some("--platform-seed") => {

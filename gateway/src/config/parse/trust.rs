@@ -69,6 +69,7 @@ fn one(mut section: Section<'_>, name: Name, base: &Path) -> Option<NamedTrust> 
 
 /// Every root that the directory holds under the name of its kind; one at least.
 fn supplied_roots(dir: PathBuf) -> Result<(PathBuf, Roots), String> {
+    std::fs::metadata(&dir).map_err(|e| format!("cannot read {}: {e}", dir.display()))?;
     let mut roots = Roots::none();
     for kind in RootKind::ALL {
         let file = dir.join(kind.file_name());
