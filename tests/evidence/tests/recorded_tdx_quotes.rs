@@ -178,7 +178,11 @@ fn whatever_follows_a_quote_is_reported_and_not_read() {
         } else {
             vec!["tdx.quote.trailing_bytes"]
         };
-        assert_eq!(tdx::failures(&verdict), failed, "{allowed} {bytes:?}");
+        assert_eq!(
+            evidence::row::failures(&verdict),
+            failed,
+            "{allowed} {bytes:?}"
+        );
     }
 }
 
@@ -191,7 +195,7 @@ fn without_collateral_nothing_is_accepted_and_every_check_says_why() {
     for collateral in [None, Some(&Collateral::default())] {
         let verdict = recording.judge(&recording.quote, collateral);
         assert_eq!(verdict.decision(), Decision::Rejected);
-        assert_eq!(tdx::failures(&verdict), Vec::<&str>::new());
+        assert_eq!(evidence::row::failures(&verdict), Vec::<&str>::new());
         let signature = verdict.check("tdx.quote.signature").expect("a check");
         assert!(signature.required);
         assert_eq!(signature.outcome, Outcome::NotEvaluated(Why::NoCollateral));
@@ -238,7 +242,7 @@ fn each_spoilt_part_of_the_collateral_fails_its_own_check() {
         let mut spoilt = good.clone();
         spoil(&mut spoilt);
         let verdict = recording.judge(&recording.quote, Some(&spoilt.into()));
-        assert_eq!(tdx::failures(&verdict), [check], "case {index}");
+        assert_eq!(evidence::row::failures(&verdict), [check], "case {index}");
         assert_eq!(verdict.decision(), Decision::Rejected, "case {index}");
     }
 }
@@ -310,7 +314,7 @@ fn the_example_policy_accepts_the_quote_its_values_are_from_and_no_other() {
             now: UnixTime::parse_rfc3339(&recording.case.at).expect("at"),
         }
         .quote(&recording.quote);
-        assert_eq!(tdx::failures(&verdict), failed, "{id}");
+        assert_eq!(evidence::row::failures(&verdict), failed, "{id}");
     }
 }
 

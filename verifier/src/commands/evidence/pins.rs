@@ -77,7 +77,9 @@ mod tests {
         let (_, origin) = policy(&pins, None, "tdx").expect("a policy");
         assert_eq!(origin, PolicyOrigin::Given);
         pins.mrtd = vec!["\"]\nx = [\"".to_owned()];
-        let failure = policy(&pins, None, "tdx").err().expect("not a policy");
+        let Err(failure) = policy(&pins, None, "tdx") else {
+            panic!("that is not a policy");
+        };
         assert_eq!(failure.exit_code(), 30, "{failure}");
     }
 
