@@ -97,6 +97,7 @@ where
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .on_thread_park(scrub::unused_stack)
         .build()
 }
 
