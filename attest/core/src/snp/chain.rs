@@ -111,7 +111,12 @@ pub enum RevocationError {
 /// An endorsement key that AMD's root vouches for. Made by [`verify_chain`] only:
 ///
 /// ```compile_fail
-/// let vek = attest_core::snp::VerifiedVek { claims: todo!(), valid_until: todo!() };
+/// fn forge(
+///     claims: attest_core::snp::VekClaims,
+///     valid_until: attest_core::UnixTime,
+/// ) -> attest_core::snp::VerifiedVek {
+///     attest_core::snp::VerifiedVek { claims, valid_until }
+/// }
 /// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct VerifiedVek {
