@@ -15,8 +15,8 @@ CARGO ?= cargo
 ENGINE ?=
 
 demo:
-	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p demo --bins
-	@target/release/demo $(if $(ENGINE),--engine $(ENGINE))
+	@$(CARGO) build --profile demo --locked -p sealgate -p sealgate-verify -p testkit -p demo --bins
+	@target/demo/demo $(if $(ENGINE),--engine $(ENGINE))
 
 test:
 	@python3 tests/summary.py

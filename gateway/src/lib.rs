@@ -3,8 +3,8 @@
 //! A request walks through rooms, each a module that hands the next one a value:
 //! [`listen`] → [`admit`] → [`route`] → [`channel`] → [`relay`] → [`receipt`] → [`ledger`].
 //! Around them: [`config`] is read once and strictly, [`epoch`] is the contract a connection was
-//! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms and is
-//! where HTTP errors are born, and [`cli`] is what an operator types. [`hardening`] is what the process gives up before it serves.
+//! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms, [`errors`] is
+//! where HTTP errors are born, [`request`] is what the rooms hand on, and [`cli`] is what an operator types. [`hardening`] is what the process gives up before it serves.
 //!
 //! Nothing in here makes hardware evidence: it comes from a [`Platform`].
 
@@ -14,6 +14,7 @@ pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod epoch;
+pub mod errors;
 pub mod events;
 pub mod hardening;
 pub mod http;
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod platform;
 pub mod receipt;
 pub mod relay;
+pub mod request;
 pub mod route;
 mod serve;
 

@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::config::Name;
-use crate::http::ApiError;
+use crate::errors::ApiError;
 use crate::ledger::UsageRow;
 
 const LATENCY: [f64; 13] = [

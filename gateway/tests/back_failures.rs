@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use attest_core::{Sha256Digest, Upstream};
 use back_support::engine::{Do, RawEngine};
 use back_support::*;
-use sealgate::admit::Endpoint;
 use sealgate::relay::serve_inference;
+use sealgate::request::Endpoint;
 use tokio::net::TcpListener;
 
 const BODY: &str = r#"{"model":"m","messages":[]}"#;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
-use sealgate::admit::Endpoint;
 use sealgate::config::Name;
 use sealgate::ledger::{EpochRow, Ledger, LedgerError, Outcome, ReceiptRow, SessionRow, UsageRow};
+use sealgate::request::Endpoint;
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 

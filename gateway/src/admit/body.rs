@@ -11,8 +11,8 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::Prompt;
-use crate::http::ApiError;
-use crate::http::errors::Invalid;
+use crate::errors::ApiError;
+use crate::errors::Invalid;
 
 /// Room made for a body whose length is not announced.
 const UNANNOUNCED: usize = 16 * 1024;

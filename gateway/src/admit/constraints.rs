@@ -10,7 +10,7 @@ use attest_core::SessionId;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::http::errors::Invalid;
+use crate::errors::Invalid;
 
 /// The most sessions a request may list.
 pub const MAX_SESSIONS: usize = 64;

@@ -14,7 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::Sensitive;
-use crate::http::ApiError;
+use crate::errors::ApiError;
 
 const PREFIX: &str = "sk-sealgate-";
 const ID_LEN: usize = 12;

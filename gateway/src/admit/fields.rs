@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Constraints, Endpoint};
-use crate::http::errors::{Invalid, Member};
+use crate::errors::{Invalid, Member};
 
 /// The longest model name looked at.
 const MAX_MODEL: usize = 256;

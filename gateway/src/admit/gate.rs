@@ -10,11 +10,12 @@ use http_body::Body;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::keyring::ActiveKey;
-use super::{AdmittedRequest, Endpoint, Fields, Keyring, body, preconditions};
+use super::{AdmittedRequest, Fields, Keyring, body, preconditions, salt};
 use crate::Clock;
 use crate::config::Limits;
 use crate::epoch::Epoch;
-use crate::http::ApiError;
+use crate::errors::ApiError;
+use crate::request::Endpoint;
 
 /// What the door needs to know.
 pub struct Admission {
@@ -86,7 +87,8 @@ impl Admission {
         };
         let fields =
             Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
-        let salt = epoch.cache_salts.salt(
+        let salt = salt::decide(
+            &epoch.cache_salts,
             &key.caller.tenant,
             prompt.bytes(),
             fields.cache_salt.as_ref(),

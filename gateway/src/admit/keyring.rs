@@ -13,8 +13,8 @@ use subtle::ConstantTimeEq;
 
 use super::Caller;
 use super::credential::{KeyId, bearer, claimed_id, digest};
+use crate::errors::ApiError;
 use crate::events::{self, Event, LedgerWork};
-use crate::http::ApiError;
 use crate::ledger::{KeyRow, Ledger, LedgerError};
 
 const POLL: Duration = Duration::from_millis(250);

@@ -6,8 +6,9 @@ use attest_core::Sha256Digest;
 use http::{HeaderMap, HeaderName};
 
 use crate::config::{RetentionMode, RetentionPolicy};
-use crate::http::errors::Invalid;
-use crate::http::{ApiError, KEYSET_DIGEST, RETENTION};
+use crate::errors::ApiError;
+use crate::errors::Invalid;
+use crate::http::{KEYSET_DIGEST, RETENTION};
 
 /// Checks the caller's preconditions against what this connection was opened under.
 pub(super) fn check(

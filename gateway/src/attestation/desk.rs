@@ -16,9 +16,9 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use super::Question;
 use super::collateral::CollateralCache;
 use crate::epoch::Epoch;
+use crate::errors::ApiError;
 use crate::events::{self, AttestationFailure, Event};
 use crate::hardening;
-use crate::http::ApiError;
 use crate::metrics::Metrics;
 use crate::platform::Platform;
 

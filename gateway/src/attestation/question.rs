@@ -2,7 +2,7 @@
 
 use attest_core::Nonce;
 
-use crate::http::errors::Invalid;
+use crate::errors::Invalid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {

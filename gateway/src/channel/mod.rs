@@ -35,7 +35,7 @@ pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};
 
 use http::Response;
 
-use crate::admit::Endpoint;
+use crate::request::Endpoint;
 
 impl VerifiedConnection<'_> {
     /// Sends the prompt to the verified peer.

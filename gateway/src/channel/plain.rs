@@ -12,8 +12,8 @@ use super::connection::{PooledBody, SendFailure};
 use super::pool::{ConnectFailure, Dial, Pool, Reach};
 use super::prompt_body::OutgoingPrompt;
 use super::target::{Target, TargetError};
-use crate::admit::Endpoint;
 use crate::config::{Name, Scheme, Upstream};
+use crate::request::Endpoint;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 

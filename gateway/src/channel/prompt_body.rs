@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::admit::Prompt;
+use crate::request::Prompt;
 use attest_core::{BodyHasher, Sha256Digest};
 
 /// One replacement within the received body.

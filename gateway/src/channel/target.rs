@@ -6,8 +6,8 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use super::prompt_body::{OutgoingPrompt, PromptBody};
-use crate::admit::Endpoint;
 use crate::config::{Name, Upstream};
+use crate::request::Endpoint;
 
 const OUR_NAME: HeaderValue =
     HeaderValue::from_static(concat!("sealgate/", env!("CARGO_PKG_VERSION")));

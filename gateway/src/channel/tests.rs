@@ -1,8 +1,8 @@
 //! Unattested upstreams against a server that misbehaves on cue.
 
 use super::*;
-use crate::admit::Prompt;
 use crate::config::{BaseUrl, Name, Upstream};
+use crate::request::Prompt;
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
 use std::sync::Arc;

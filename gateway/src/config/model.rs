@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Name, NamedTrust, Sensitive};
-use crate::admit::Endpoint;
+use crate::request::Endpoint;
 
 /// `[[model]]`
 #[derive(Debug)]

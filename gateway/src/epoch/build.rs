@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use super::{Epoch, certificate};
 use crate::Clock;
-use crate::admit::CacheSalts;
 use crate::attestation::EpochEvidence;
 use crate::config::Config;
 use crate::ledger::{EpochRow, Ledger, LedgerError};
 use crate::metrics::Metrics;
+use crate::request::CacheSalts;
 use crate::route::{RouteError, Routes};
 
 /// The keyset outlives its epoch by the time old connections get, and this.

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
-use crate::admit::CacheSalts;
 use crate::attestation::EpochEvidence;
 use crate::config::{Config, RetentionPolicy};
+use crate::request::CacheSalts;
 use crate::route::Routes;
 
 pub use build::{EpochError, begin, renew};

@@ -7,12 +7,12 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, Uri};
 
+use super::Front;
 use super::public::json;
 use super::state::Connection;
-use super::{ApiError, Front};
 use crate::admit::{bearer, digest};
 use crate::attestation::Question;
-use crate::http::errors::Invalid;
+use crate::errors::{ApiError, Invalid};
 
 /// Ids longer than this were never given out, by us or by an upstream we took one from.
 const MAX_ID: usize = 256;

@@ -12,8 +12,9 @@ use http_body::{Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Front, state::Connection};
-use crate::admit::{Endpoint, Slot};
+use crate::admit::Slot;
 use crate::relay;
+use crate::request::Endpoint;
 
 pub(super) async fn chat(
     state: State<Arc<Front>>,

@@ -1,11 +1,10 @@
 //! Paths to rooms, and back.
 //!
-//! [`router`] maps the public surface: OpenAI's inference endpoints, ACI/1's artifacts, liveness. [`errors`] is the
-//! only place where an HTTP error is born. Every response, whoever made it, leaves with the ACI headers of the epoch
+//! [`router`] maps the public surface: OpenAI's inference endpoints, ACI/1's artifacts, liveness. HTTP errors are born in
+//! [`errors`](crate::errors). Every response, whoever made it, leaves with the ACI headers of the epoch
 //! its connection was opened under.
 
 mod aci;
-pub mod errors;
 mod finish;
 mod inference;
 mod models;
@@ -13,7 +12,6 @@ mod public;
 mod router;
 mod state;
 
-pub use errors::ApiError;
 pub(crate) use finish::finish;
 pub use router::router;
 pub use state::{Connection, Front};

@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response};
 
+use super::Front;
 use super::public::json;
 use super::state::Connection;
-use super::{ApiError, Front};
+use crate::errors::ApiError;
 
 pub(super) async fn list(
     state: State<Arc<Front>>,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
-use super::{ApiError, Front, aci, inference, models, public};
-use crate::admit::Endpoint;
+use super::{Front, aci, inference, models, public};
+use crate::errors::ApiError;
+use crate::request::Endpoint;
 
 /// Every path there is. Other paths, and other methods on these, get an error in OpenAI's shape.
 pub fn router(front: Arc<Front>) -> Router {

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::ApiError;
 use crate::admit::Admission;
 use crate::attestation::Desk;
 use crate::epoch::{Epoch, Keeper};
+use crate::errors::ApiError;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::relay::Back;

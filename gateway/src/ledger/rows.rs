@@ -6,8 +6,8 @@ use std::time::Duration;
 use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 
-use crate::admit::Endpoint;
 use crate::config::Name;
+use crate::request::Endpoint;
 
 /// One inference request, as it is metered.
 #[derive(Clone, PartialEq)]

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::{CutShort, Ending, Store};
 use crate::Clock;
-use crate::admit::{AdmittedRequest, Caller, Endpoint};
+use crate::admit::AdmittedRequest;
 use crate::config::Name;
 use crate::epoch::Epoch;
 use crate::ledger::{Ledger, Outcome, UsageRow};
 use crate::metrics::Metrics;
 use crate::relay::Usage;
+use crate::request::{Caller, Endpoint};
 
 /// An upstream that was tried before the one that decided the request.
 const PASSED_OVER: &str = "sealgate.upstream.passed_over";

@@ -13,15 +13,16 @@ use super::body::Answer;
 use super::refusal::Refusal;
 use super::rewrite::{self, Spans, Wanted};
 use super::upstream_refusal::{MAX_ERROR_BODY, UpstreamRefusal};
-use crate::admit::{AdmittedRequest, Constraints, Endpoint, Salt};
+use crate::admit::{AdmittedRequest, Constraints};
 use crate::channel::{
     ConnectFailure, NotVerified, OutgoingPrompt, PlainFailure, Reached, ReceivedPrompt,
     SendFailure, UpstreamBody, VerifiedUpstream,
 };
 use crate::config::Timeouts;
 use crate::epoch::Epoch;
-use crate::http::ApiError;
+use crate::errors::ApiError;
 use crate::receipt::Recorder;
+use crate::request::{Endpoint, Salt};
 use crate::route::{Candidate, Route};
 
 /// What is asked of the candidates.

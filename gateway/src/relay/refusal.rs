@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::upstream_refusal::{RefusalKind, UpstreamRefusal};
-use crate::http::ApiError;
+use crate::errors::ApiError;
 use crate::ledger::Outcome;
 use crate::receipt::{Ending, Recorder};
 

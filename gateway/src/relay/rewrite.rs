@@ -177,7 +177,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Map, Value, json};
 
-    use crate::admit::{Endpoint, Fields};
+    use crate::admit::Fields;
+    use crate::request::Endpoint;
 
     const NAME: Wanted<'static> = Wanted {
         model: Some("b\"c"),
@@ -256,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_salt_given_twice_or_in_another_spelling_is_not_admitted() {
-        use crate::http::errors::{Invalid, Member};
+        use crate::errors::{Invalid, Member};
         for body in [
             r#"{"model":"a","cache_salt":"x","cache_salt":"y"}"#,
             r#"{"model":"a","cache_salt":"x","c\u0061che_salt":"y"}"#,

@@ -14,13 +14,14 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::Response;
 use http_body::Body as _;
-use sealgate::admit::{AdmittedRequest, Caller, Endpoint, Fields, Prompt};
+use sealgate::admit::{AdmittedRequest, Fields};
 use sealgate::config::Config;
 use sealgate::epoch::Epoch;
 use sealgate::ledger::Ledger;
 use sealgate::metrics::Metrics;
 use sealgate::receipt::Store;
 use sealgate::relay::{Back, serve_inference};
+use sealgate::request::{Caller, Endpoint, Prompt};
 use sealgate::{Clock, SystemClock};
 use testkit::scratch::ScratchDir;
 
@@ -85,14 +86,8 @@ impl Bench {
         let fields =
             Fields::read(body.as_bytes(), endpoint).unwrap_or_else(|why| panic!("{why:?}"));
         let tenant = self.epoch.config.models[0].id.clone();
-        let salt = self.epoch.cache_salts.salt(
-            &tenant,
-            body.as_bytes(),
-            fields.cache_salt.as_ref(),
-            self.epoch.config.limits.client_cache_salt,
-        );
         AdmittedRequest {
-            salt: salt.unwrap_or_else(|why| panic!("{why:?}")),
+            salt: self.epoch.cache_salts.derive(&tenant, None),
             receipt_id: format!("rcpt-{}", self.next.fetch_add(1, Ordering::SeqCst)),
             caller: Caller {
                 key_id: "key".into(),

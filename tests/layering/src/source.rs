@@ -192,7 +192,10 @@ mod tests {
             lines_naming("PromptTokens prompt_Prompt", "Prompt"),
             Vec::<usize>::new()
         );
-        assert_eq!(lines_naming("use crate::admit::Prompt;", "Prompt"), vec![1]);
+        assert_eq!(
+            lines_naming("use crate::request::Prompt;", "Prompt"),
+            vec![1]
+        );
     }
 
     #[test]

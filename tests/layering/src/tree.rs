@@ -31,10 +31,12 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
         for entry in entries {
             let entry = entry.expect("a folder entry can be read");
             let kind = entry.file_type().expect("a folder entry has a type");
+            // `.git` is a file in a linked work tree.
+            if NOT_OURS.contains(&entry.file_name().to_string_lossy().as_ref()) {
+                continue;
+            }
             if kind.is_dir() {
-                if !NOT_OURS.contains(&entry.file_name().to_string_lossy().as_ref()) {
-                    todo.push(entry.path());
-                }
+                todo.push(entry.path());
             } else if kind.is_file() {
                 found.push(entry.path());
             }

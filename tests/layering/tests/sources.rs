@@ -76,13 +76,13 @@ fn nothing_in_the_ledger_can_name_a_prompt() {
 #[test]
 fn all_the_ledger_knows_of_admission_is_which_endpoint_was_called() {
     let root = tree::root();
-    for place in places("gateway/src/ledger", &["admit"]) {
+    for place in places("gateway/src/ledger", &["admit", "request"]) {
         let mut parts = place.split(':');
         let (path, line) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
         let line: usize = line.parse().expect("a place has a line");
         let text = tree::text(&root.join(path)).expect("Rust files are UTF-8");
         let code = text.lines().nth(line - 1).unwrap_or("").trim();
-        assert_eq!(code, "use crate::admit::Endpoint;", "{place}");
+        assert_eq!(code, "use crate::request::Endpoint;", "{place}");
     }
 }
 
@@ -101,7 +101,7 @@ fn neither_shipped_program_can_make_evidence_of_its_own() {
 #[test]
 fn a_prompt_cannot_be_printed_cloned_or_serialized() {
     let root = tree::root();
-    let file = root.join("gateway/src/admit");
+    let file = root.join("gateway/src/request");
     let mut definitions = 0;
     for path in tree::files(&file) {
         let text = tree::text(&path).expect("Rust files are UTF-8");

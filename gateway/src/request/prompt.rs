@@ -7,31 +7,31 @@ use std::hint::black_box;
 /// It has no `Debug`, `Display`, `Clone` or `Serialize`, so logging one does not compile:
 ///
 /// ```compile_fail
-/// fn print(prompt: sealgate::admit::Prompt) { println!("{prompt:?}"); }
+/// fn print(prompt: sealgate::request::Prompt) { println!("{prompt:?}"); }
 /// ```
 /// ```compile_fail
-/// fn show(prompt: sealgate::admit::Prompt) { println!("{prompt}"); }
+/// fn show(prompt: sealgate::request::Prompt) { println!("{prompt}"); }
 /// ```
 /// ```compile_fail
-/// fn copy(prompt: &sealgate::admit::Prompt) -> sealgate::admit::Prompt { prompt.clone() }
+/// fn copy(prompt: &sealgate::request::Prompt) -> sealgate::request::Prompt { prompt.clone() }
 /// ```
 /// ```compile_fail
-/// fn serialize(prompt: &sealgate::admit::Prompt) -> String { serde_json::to_string(prompt).unwrap() }
+/// fn serialize(prompt: &sealgate::request::Prompt) -> String { serde_json::to_string(prompt).unwrap() }
 /// ```
 /// ```compile_fail
-/// fn fail(prompt: sealgate::admit::Prompt) -> Box<dyn std::error::Error> { Box::new(prompt) }
+/// fn fail(prompt: sealgate::request::Prompt) -> Box<dyn std::error::Error> { Box::new(prompt) }
 /// ```
 /// ```compile_fail
-/// fn fail(prompt: sealgate::admit::Prompt) -> sealgate::http::ApiError { prompt.into() }
+/// fn fail(prompt: sealgate::request::Prompt) -> sealgate::errors::ApiError { prompt.into() }
 /// ```
 /// ```compile_fail
-/// fn log(prompt: sealgate::admit::Prompt) { sealgate::events::emit(prompt.into()) }
+/// fn log(prompt: sealgate::request::Prompt) { sealgate::events::emit(prompt.into()) }
 /// ```
 /// Nor is there a field of a row it would fit into. The same lines with what they are meant for do compile:
 /// ```
-/// fn fail(error: sealgate::http::errors::Invalid) -> sealgate::http::ApiError { error.into() }
+/// fn fail(error: sealgate::errors::Invalid) -> sealgate::errors::ApiError { error.into() }
 /// fn log(event: sealgate::events::Event) { sealgate::events::emit(event.into()) }
-/// fn read(prompt: &sealgate::admit::Prompt) -> usize { prompt.bytes().len() }
+/// fn read(prompt: &sealgate::request::Prompt) -> usize { prompt.bytes().len() }
 /// ```
 pub struct Prompt(Vec<u8>);
 
@@ -41,12 +41,12 @@ impl Prompt {
     }
 
     /// An empty one with room for `capacity` bytes, to be filled as they arrive.
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
     }
 
     /// Appends a piece. When the room does not suffice the bytes move once, and where they were is wiped.
-    pub(super) fn extend(&mut self, piece: &[u8]) {
+    pub(crate) fn extend(&mut self, piece: &[u8]) {
         let needed = self.0.len().saturating_add(piece.len());
         if needed > self.0.capacity() {
             let mut larger = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)));
