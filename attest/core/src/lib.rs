@@ -6,6 +6,7 @@
 //! - [`profile`]: our published profile `sealgate/1` on top of them (`docs/profile.md`);
 //! - [`encoding`], [`digest`], [`json`]: the strict encodings all of them share;
 //! - [`evidence`], [`tdx`], [`roots`], [`collateral`]: hardware evidence and what verifies it;
+//! - [`retention`]: what outlives a request, and who may change that;
 //! - [`policy`], [`appraise`], [`verdict`]: what is wanted, the judgement, and how it is told.
 //!
 //! It refuses: unknown or duplicate JSON names where a shape is fixed, any encoding that has more than
@@ -24,6 +25,7 @@ pub mod json;
 pub mod nvidia;
 pub mod policy;
 pub mod profile;
+pub mod retention;
 pub mod roots;
 pub mod snp;
 pub mod tdx;
@@ -48,6 +50,7 @@ pub use evidence::*;
 pub use json::JsonError;
 pub use policy::*;
 pub use profile::{PROFILE_ID, Subject, SubjectError, gpu_nonce};
+pub use retention::RetentionMode;
 pub use roots::*;
 pub use time::*;
 pub use verdict::*;

@@ -60,6 +60,16 @@ impl SigningKey {
         }
     }
 
+    /// The public half.
+    pub fn verifying_key(&self) -> VerifyingKey {
+        let public = self.pair.public_key().as_ref();
+        VerifyingKey(
+            public
+                .try_into()
+                .expect("an Ed25519 public key has 32 bytes"),
+        )
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.pair
             .sign(message)

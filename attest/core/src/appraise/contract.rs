@@ -7,12 +7,15 @@
 
 use crate::aci::Report;
 use crate::digest::Sha256Digest;
-use crate::policy::{ContractPolicy, RetentionMode};
+use crate::policy::{AttestationPolicy, RetentionLimits};
 use crate::profile::Subject;
+use crate::retention::{PolicySignatures, RetentionMode, RetentionPolicy};
 use crate::verdict::{Cause, Checks, Why, id};
 
 /// Configuration documents and retention policies are short texts.
 const RETENTION: &str = "retention";
+/// Beside the policy, not bound by the subject: signatures speak for themselves.
+const RETENTION_SIGNATURES: &str = "retention_signatures";
 const CONFIG: &str = "config";
 
 /// What the contract turned out to be.
@@ -22,9 +25,11 @@ pub(super) struct Contract {
     pub(super) retention_mode: Option<RetentionMode>,
 }
 
-pub(super) fn judge(report: &Report, policy: &ContractPolicy, checks: &mut Checks) -> Contract {
+pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Checks) -> Contract {
+    let policy = &whole.contract;
     let config_wanted = policy.config.is_some();
-    let retention_wanted = policy.retention.is_some() || policy.max_retention.is_some();
+    let retention_wanted =
+        policy.retention.is_some() || policy.max_retention.is_some() || whole.retention.is_some();
     let subject = match subject(report) {
         Some(Ok(subject)) => subject,
         Some(Err(cause)) => {
@@ -53,11 +58,16 @@ pub(super) fn judge(report: &Report, policy: &ContractPolicy, checks: &mut Check
             .and_then(|_| accepted(subject.config, policy.config.as_deref())),
     );
     let text = document(report, RETENTION, subject.retention);
-    let retention_mode = text.as_ref().ok().and_then(|text| mode(text));
+    let shown = text.as_ref().ok().and_then(|text| Shown::read(text));
+    let retention_mode = shown.as_ref().map(Shown::most);
     checks.judge(
         id::CONTRACT_RETENTION,
         text.and_then(|_| accepted(subject.retention, policy.retention.as_deref()))
-            .and_then(|()| within(retention_mode, policy.max_retention)),
+            .and_then(|()| within(retention_mode, policy.max_retention))
+            .and_then(|()| match &whole.retention {
+                Some(limits) => limited(report, shown.as_ref(), limits),
+                None => Ok(()),
+            }),
     );
     Contract {
         subject: Some(subject),
@@ -114,13 +124,82 @@ fn within(mode: Option<RetentionMode>, limit: Option<RetentionMode>) -> Result<(
     }
 }
 
-/// The strictest reading of a retention document that every version has: its `mode`.
-fn mode(text: &str) -> Option<RetentionMode> {
-    #[derive(serde::Deserialize)]
-    struct Document {
-        mode: RetentionMode,
+/// A retention document that could be read.
+enum Shown {
+    Policy(Box<RetentionPolicy>),
+    /// The shape that documents had before policies were scoped, numbered and signed: one mode for everybody.
+    Plain(RetentionMode),
+}
+
+impl Shown {
+    fn read(text: &str) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(
+            dead_code,
+            reason = "a document with other members than these says more than its mode"
+        )]
+        struct Plain {
+            version: Option<u32>,
+            mode: RetentionMode,
+            description: Option<String>,
+            keeps: Option<Vec<String>>,
+            never_keeps: Option<Vec<String>>,
+        }
+        match RetentionPolicy::from_published(text) {
+            Ok(policy) => Some(Self::Policy(Box::new(policy))),
+            Err(_) => {
+                let plain: Plain = toml::from_str(text).ok()?;
+                Some(Self::Plain(plain.mode))
+            }
+        }
     }
-    toml::from_str::<Document>(text)
-        .ok()
-        .map(|document| document.mode)
+
+    /// The most that is kept of anybody's requests.
+    fn most(&self) -> RetentionMode {
+        match self {
+            Self::Policy(policy) => policy.most(),
+            Self::Plain(mode) => *mode,
+        }
+    }
+}
+
+/// The `[retention]` section against what is shown.
+fn limited(report: &Report, shown: Option<&Shown>, limits: &RetentionLimits) -> Result<(), Cause> {
+    let policy = match shown.ok_or(Cause::RetentionModeUnreadable)? {
+        Shown::Policy(policy) => policy,
+        Shown::Plain(mode) => {
+            within(Some(*mode), limits.max)?;
+            let more =
+                limits.min_epoch.is_some() || limits.max_ttl.is_some() || limits.keys.is_some();
+            return if more {
+                Err(Cause::RetentionModeUnreadable)
+            } else {
+                Ok(())
+            };
+        }
+    };
+    if let Some(floor) = limits.min_epoch.filter(|floor| policy.epoch() < *floor) {
+        let got = policy.epoch();
+        return Err(Cause::RetentionEpoch { got, floor });
+    }
+    if let Some(keys) = &limits.keys {
+        let text = report.evidence().documents.get(RETENTION_SIGNATURES);
+        let signatures = PolicySignatures::parse(text.map_or("", String::as_str))
+            .map_err(Cause::RetentionSignatureFile)?;
+        keys.verify(policy.digest(), &signatures)
+            .map_err(Cause::RetentionSignature)?;
+    }
+    let terms = policy.possible(limits.tenant.as_deref(), limits.model.as_deref());
+    let mode = terms.iter().map(|terms| terms.mode()).max();
+    within(mode, limits.max)?;
+    let ttl = terms
+        .iter()
+        .filter_map(|terms| terms.kept())
+        .map(|kept| kept.ttl)
+        .max();
+    match (ttl, limits.max_ttl) {
+        (Some(got), Some(limit)) if got > limit => Err(Cause::RetentionTtl { got, limit }),
+        _ => Ok(()),
+    }
 }

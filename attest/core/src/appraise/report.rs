@@ -53,7 +53,7 @@ pub(super) fn judge(
     );
     binding::of_keyset_dates(&report, appraiser, &mut checks);
     binding::of_channel(&report, &channel, &mut checks);
-    let contract = contract::judge(&report, &appraiser.policy.contract, &mut checks);
+    let contract = contract::judge(&report, appraiser.policy, &mut checks);
     provenance(&report, &appraiser.policy.provenance, &mut checks);
     checks.append(cpu_checks);
     let event_log = event_log::judge(

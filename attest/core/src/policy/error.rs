@@ -1,5 +1,7 @@
 //! Why a text is not an attestation policy.
 
+use crate::retention::KeysError;
+
 /// Why a text is not an attestation policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
@@ -85,4 +87,13 @@ pub enum PolicyError {
         /// The value.
         value: String,
     },
+    /// A field that says nothing without another.
+    #[error("{0} has no meaning without {1}")]
+    Needs(&'static str, &'static str),
+    /// A section that asks for nothing.
+    #[error("[{0}] is there and asks for nothing")]
+    AsksNothing(&'static str),
+    /// Keys that could not have signed anything.
+    #[error("retention.keys: {0}")]
+    RetentionKeys(KeysError),
 }

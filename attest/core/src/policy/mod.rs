@@ -9,6 +9,7 @@
 mod error;
 mod event_log;
 mod nvidia;
+mod retention;
 mod snp;
 mod tdx;
 mod values;
@@ -17,13 +18,15 @@ mod wire;
 use std::time::Duration;
 
 use crate::digest::Sha256Digest;
+use crate::retention::RetentionMode;
 
 pub use error::PolicyError;
 pub(crate) use event_log::EventLogPolicy;
 pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy};
+pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
 pub(crate) use tdx::{Accepted, TdxImage, TdxPolicy};
-pub(crate) use wire::{RetentionMode, TrailingBytes};
+pub(crate) use wire::TrailingBytes;
 
 /// The most a policy may weigh.
 const MAX_POLICY_LEN: usize = 1 << 20;
@@ -49,6 +52,7 @@ pub struct AttestationPolicy {
     pub(crate) provenance: ProvenancePolicy,
     pub(crate) nvidia: Option<NvidiaPolicy>,
     pub(crate) event_log: Option<EventLogPolicy>,
+    pub(crate) retention: Option<RetentionLimits>,
 }
 
 /// The `[contract]` section.
@@ -104,6 +108,7 @@ impl AttestationPolicy {
             },
             nvidia: wire.nvidia.map(NvidiaPolicy::from_wire).transpose()?,
             event_log: wire.event_log.map(EventLogPolicy::from_wire).transpose()?,
+            retention: wire.retention.map(RetentionLimits::from_wire).transpose()?,
         })
     }
 

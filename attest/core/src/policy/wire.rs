@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::{event_log, nvidia, snp};
+use crate::retention::RetentionMode;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +22,7 @@ pub(super) struct Policy {
     pub(super) provenance: Provenance,
     pub(super) nvidia: Option<nvidia::Wire>,
     pub(super) event_log: Option<event_log::Wire>,
+    pub(super) retention: Option<Retention>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -82,30 +84,24 @@ pub(super) struct TdxImage {
     pub(super) rtmr3: Option<Vec<String>>,
 }
 
-#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum RetentionMode {
-    Zero,
-    Metadata,
-    Content,
-}
-
-impl RetentionMode {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Zero => "zero",
-            Self::Metadata => "metadata",
-            Self::Content => "content",
-        }
-    }
-}
-
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contract {
     pub(super) config: Option<Vec<String>>,
     pub(super) retention: Option<Vec<String>>,
     pub(super) max_retention: Option<RetentionMode>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    pub(super) max: Option<RetentionMode>,
+    pub(super) tenant: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) max_ttl: Option<String>,
+    pub(super) min_epoch: Option<u64>,
+    pub(super) keys: Option<Vec<String>>,
+    pub(super) threshold: Option<usize>,
 }
 
 #[derive(Deserialize, Default)]

@@ -75,6 +75,24 @@ pub enum Cause {
         /// The most the policy allows.
         limit: &'static str,
     },
+    /// The retention policy is older than the oldest one accepted.
+    RetentionEpoch {
+        /// Of the policy shown.
+        got: u64,
+        /// The oldest accepted.
+        floor: u64,
+    },
+    /// What is retained is retained longer than the policy allows.
+    RetentionTtl {
+        /// How long it is.
+        got: std::time::Duration,
+        /// The longest allowed.
+        limit: std::time::Duration,
+    },
+    /// The retention policy is not signed by those who must have signed it.
+    RetentionSignature(crate::retention::SignatureError),
+    /// The signatures that came with the retention policy cannot be read.
+    RetentionSignatureFile(crate::retention::SignatureFileError),
     /// The claimed provenance is not accepted.
     Provenance(&'static str),
     /// Bytes follow the quote that the policy does not allow there.
@@ -211,6 +229,10 @@ impl Cause {
             Self::DigestNotAccepted(_) => "digest_not_accepted",
             Self::RetentionModeUnreadable => "retention_mode_unreadable",
             Self::RetentionMode { .. } => "retention_mode",
+            Self::RetentionEpoch { .. } => "retention_epoch",
+            Self::RetentionTtl { .. } => "retention_ttl",
+            Self::RetentionSignature(_) => "retention_signature",
+            Self::RetentionSignatureFile(_) => "retention_signature_file",
             Self::Provenance(_) => "provenance",
             Self::TrailingBytes { .. } => "trailing_bytes",
             Self::CollateralMalformed(_) => "collateral_malformed",
@@ -311,6 +333,20 @@ impl fmt::Display for Cause {
                     f,
                     "the service retains \"{got}\", the policy allows at most \"{limit}\""
                 )
+            }
+            Self::RetentionEpoch { got, floor } => write!(
+                f,
+                "the retention policy is of epoch {got}, the policy accepts none before {floor}"
+            ),
+            Self::RetentionTtl { got, limit } => write!(
+                f,
+                "the service retains for {} s, the policy allows at most {} s",
+                got.as_secs(),
+                limit.as_secs()
+            ),
+            Self::RetentionSignature(error) => write!(f, "the retention policy {error}"),
+            Self::RetentionSignatureFile(error) => {
+                write!(f, "the retention policy's signatures: {error}")
             }
             Self::Provenance(field) => write!(f, "the claimed {field} is not in the policy's list"),
             Self::TrailingBytes { count } => write!(f, "{count} bytes follow the quote"),

@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod properties;
 mod recorded;
+mod retention;
 mod second_basics;
 mod second_documents;
 mod second_script;

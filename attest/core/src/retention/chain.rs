@@ -1,0 +1,209 @@
+//! From one policy to the next.
+
+use super::{
+    PolicyKeys, PolicySignatures, RetentionError, RetentionMode, RetentionPolicy, SignatureError,
+    SignatureFileError,
+};
+use crate::digest::Sha256Digest;
+
+/// Who decides about the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Nobody: the first policy stays, and it keeps no content.
+    Nobody,
+    /// The holders of these keys.
+    Keys(PolicyKeys),
+}
+
+/// A policy that may be acted on: the checked end of a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyInForce {
+    policy: RetentionPolicy,
+    signatures: PolicySignatures,
+}
+
+/// One policy of a chain as it was stored: canonical form and signature lines.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainLink<'a> {
+    /// The canonical form.
+    pub policy: &'a str,
+    /// Signatures, one a line.
+    pub signatures: &'a str,
+}
+
+/// Why a policy does not take the place of the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeRefused {
+    /// The signatures do not carry it.
+    #[error("the policy {0}")]
+    Signature(#[from] SignatureError),
+    /// No keys are configured, so nobody can change anything.
+    #[error("no policy keys are configured, so the retention policy in force cannot be changed")]
+    NobodyDecides,
+    /// Content is kept on a signed word only.
+    #[error("the policy keeps content, which takes policy keys and their signatures")]
+    UnsignedContent,
+    /// A policy that is older than the one in force, or as old and another.
+    #[error("the policy is of epoch {proposed}, the one in force of epoch {current}; the next is {}", current + 1)]
+    NotNewer {
+        /// Of the policy in force.
+        current: u64,
+        /// Of the other.
+        proposed: u64,
+    },
+    /// Policies in between are missing.
+    #[error("the policy is of epoch {proposed}, but the one in force is of epoch {current} and {} comes next", current + 1)]
+    Skips {
+        /// Of the policy in force.
+        current: u64,
+        /// Of the other.
+        proposed: u64,
+    },
+    /// It was written for another policy's place.
+    #[error("the policy names {stated} as its predecessor, but {current} is in force")]
+    Predecessor {
+        /// Digest of the policy in force.
+        current: Sha256Digest,
+        /// What the other names.
+        stated: Sha256Digest,
+    },
+    /// A chain begins with 1.
+    #[error("the policy is of epoch {0}; where there is none before it, epoch 1 is the first")]
+    NotFirst(u64),
+}
+
+/// Why a stored chain cannot be taken up again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// There is no policy in it.
+    #[error("there is no policy in the history")]
+    Empty,
+    /// One of its policies does not read.
+    #[error("policy {0} of the history {1}")]
+    Policy(usize, RetentionError),
+    /// The signatures of one of its policies do not read.
+    #[error("signatures of policy {0} of the history: {1}")]
+    Signatures(usize, SignatureFileError),
+    /// One does not follow from the one before.
+    #[error("policy {0} of the history does not follow from the one before: {1}")]
+    Broken(usize, ChangeRefused),
+    /// The last one is not what today's authority stands for.
+    #[error("{0}")]
+    Head(ChangeRefused),
+}
+
+impl PolicyInForce {
+    /// Begins a chain.
+    pub fn first(
+        policy: RetentionPolicy,
+        signatures: PolicySignatures,
+        authority: &Authority,
+    ) -> Result<Self, ChangeRefused> {
+        if policy.epoch() != 1 {
+            return Err(ChangeRefused::NotFirst(policy.epoch()));
+        }
+        let candidate = Self { policy, signatures };
+        candidate.stands_under(authority)?;
+        Ok(candidate)
+    }
+
+    /// Puts `policy` in this one's place.
+    pub fn succeeded_by(
+        &self,
+        policy: RetentionPolicy,
+        signatures: PolicySignatures,
+        authority: &Authority,
+    ) -> Result<Self, ChangeRefused> {
+        let Authority::Keys(keys) = authority else {
+            return Err(ChangeRefused::NobodyDecides);
+        };
+        self.precedes(&policy)?;
+        keys.verify(policy.digest(), &signatures)?;
+        Ok(Self { policy, signatures })
+    }
+
+    /// The same policy with more signatures, as after a change of the keys.
+    pub fn signed_again(
+        &self,
+        signatures: &PolicySignatures,
+        authority: &Authority,
+    ) -> Result<Self, ChangeRefused> {
+        let mut all = signatures.clone();
+        all.merge(&self.signatures);
+        let again = Self {
+            policy: self.policy.clone(),
+            signatures: all,
+        };
+        again.stands_under(authority)?;
+        Ok(again)
+    }
+
+    /// Takes up a stored chain, the first policy first. Every link is checked; signatures are of the last one, since
+    /// keys of the past may be gone.
+    pub fn restore(links: &[ChainLink<'_>], authority: &Authority) -> Result<Self, ChainError> {
+        let head = Self::restore_unjudged(links)?;
+        if links.len() > 1 && *authority == Authority::Nobody {
+            return Err(ChainError::Head(ChangeRefused::NobodyDecides));
+        }
+        head.stands_under(authority).map_err(ChainError::Head)?;
+        Ok(head)
+    }
+
+    /// As [`restore`](Self::restore), but without asking whether today's authority stands for the last one. What comes
+    /// back is for looking at and for signing anew.
+    pub fn restore_unjudged(links: &[ChainLink<'_>]) -> Result<Self, ChainError> {
+        let mut head: Option<Self> = None;
+        for (index, link) in links.iter().enumerate() {
+            let number = index + 1;
+            let policy = RetentionPolicy::from_published(link.policy)
+                .map_err(|error| ChainError::Policy(number, error))?;
+            let signatures = PolicySignatures::parse(link.signatures)
+                .map_err(|error| ChainError::Signatures(number, error))?;
+            match &head {
+                Some(head) => head.precedes(&policy),
+                None if policy.epoch() == 1 => Ok(()),
+                None => Err(ChangeRefused::NotFirst(policy.epoch())),
+            }
+            .map_err(|error| ChainError::Broken(number, error))?;
+            head = Some(Self { policy, signatures });
+        }
+        head.ok_or(ChainError::Empty)
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &RetentionPolicy {
+        &self.policy
+    }
+
+    /// Its signatures, one a line; empty for one that nobody signed.
+    pub fn signatures(&self) -> &PolicySignatures {
+        &self.signatures
+    }
+
+    fn precedes(&self, next: &RetentionPolicy) -> Result<(), ChangeRefused> {
+        let (current, proposed) = (self.policy.epoch(), next.epoch());
+        if proposed <= current {
+            return Err(ChangeRefused::NotNewer { current, proposed });
+        }
+        if proposed != current + 1 {
+            return Err(ChangeRefused::Skips { current, proposed });
+        }
+        match next.predecessor() {
+            Some(stated) if stated != self.policy.digest() => Err(ChangeRefused::Predecessor {
+                current: self.policy.digest(),
+                stated,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn stands_under(&self, authority: &Authority) -> Result<(), ChangeRefused> {
+        match authority {
+            Authority::Keys(keys) => Ok(keys.verify(self.policy.digest(), &self.signatures)?),
+            Authority::Nobody if self.policy.most() > RetentionMode::Metadata => {
+                Err(ChangeRefused::UnsignedContent)
+            }
+            Authority::Nobody => Ok(()),
+        }
+    }
+}
