@@ -6,6 +6,7 @@
 //! - [`profile`]: our published profile `sealgate/1` on top of them (`docs/profile.md`);
 //! - [`encoding`], [`digest`], [`json`]: the strict encodings all of them share;
 //! - [`evidence`], [`tdx`], [`roots`], [`collateral`]: hardware evidence and what verifies it;
+//! - [`log`]: the audit log — heads, proofs, entries;
 //! - [`retention`]: what outlives a request, and who may change that;
 //! - [`policy`], [`appraise`], [`verdict`]: what is wanted, the judgement, and how it is told.
 //!
@@ -22,6 +23,7 @@ pub mod encoding;
 pub mod event_log;
 pub mod evidence;
 pub mod json;
+pub mod log;
 pub mod nvidia;
 pub mod policy;
 pub mod profile;

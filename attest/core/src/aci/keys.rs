@@ -93,12 +93,13 @@ impl fmt::Debug for SigningKey {
 #[error("the signature does not verify")]
 pub struct SignatureInvalid;
 
-/// A public Ed25519 key out of a keyset.
+/// A public Ed25519 key. Whose it is, is for the keyset or the policy to say that lists it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VerifyingKey([u8; 32]);
 
 impl VerifyingKey {
-    pub(crate) fn from_bytes(bytes: [u8; 32]) -> Self {
+    /// The key with these 32 bytes (RFC 8032 §5.1.5). Bytes that are no point verify nothing.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

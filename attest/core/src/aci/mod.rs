@@ -23,6 +23,7 @@ mod session;
 mod statement;
 
 pub use document::DocumentError;
+pub(crate) use document::Members;
 pub use evidence::{CpuEvidence, DeviceEvidence, EvidenceBundle, TeeType};
 pub use keys::{KeyError, SignatureInvalid, SigningKey, VerifyingKey};
 pub use keyset::{Keyset, MAX_KEYSET_BYTES, PublicKeyEntry, TlsKeyEntry};

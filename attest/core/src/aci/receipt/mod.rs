@@ -152,6 +152,11 @@ impl Receipt {
         self.json.clone()
     }
 
+    /// SHA-256 of that form: what the audit log names a receipt by.
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(self.json.as_bytes())
+    }
+
     /// Verifies the receipt under an established keyset (§9.3, steps 1 and 2): it names this keyset,
     /// and its signature verifies under the key that `key_id` names there. Whether the keyset may
     /// still be used at the time of asking is for the caller's policy.
