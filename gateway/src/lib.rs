@@ -10,6 +10,7 @@
 
 pub mod admit;
 pub mod attestation;
+pub mod audit;
 pub mod channel;
 pub mod cli;
 pub mod config;

@@ -157,6 +157,7 @@ pub enum LedgerWork {
     Commit,
     Purge,
     Keys,
+    Audit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -230,6 +230,7 @@ impl LedgerWork {
             LedgerWork::Commit => "commit",
             LedgerWork::Purge => "purge",
             LedgerWork::Keys => "keys",
+            LedgerWork::Audit => "audit",
         }
     }
 }

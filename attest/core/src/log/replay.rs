@@ -8,7 +8,8 @@
 
 use super::tree::{self, Frontier};
 use super::{
-    Checkpoint, CheckpointError, Entry, EntryError, EpochStart, Fact, Origin, SignedHead, TreeHash,
+    Checkpoint, CheckpointError, Entry, EntryError, EpochStart, Fact, Node, Origin, SignedHead,
+    TreeHash,
 };
 use crate::digest::Sha256Digest;
 use crate::time::UnixTime;
@@ -89,11 +90,20 @@ pub struct Replay {
 impl Replay {
     /// Takes the next entry.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Entry, ReplayError> {
+        self.push_telling(bytes, |_, _| {})
+    }
+
+    /// The same, telling of every subtree that the entry completes.
+    pub fn push_telling(
+        &mut self,
+        bytes: &[u8],
+        completed: impl FnMut(Node, TreeHash),
+    ) -> Result<Entry, ReplayError> {
         let index = self.frontier.size();
         let entry = Entry::parse(bytes).map_err(|error| ReplayError::Entry { index, error })?;
         self.follow(index, &entry)
             .map_err(|what| ReplayError::Order { index, what })?;
-        self.frontier.push(tree::leaf(bytes), |_, _| {});
+        self.frontier.push(tree::leaf(bytes), completed);
         Ok(entry)
     }
 
