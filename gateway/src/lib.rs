@@ -28,6 +28,7 @@ pub mod relay;
 pub mod request;
 pub mod route;
 mod serve;
+pub mod telemetry;
 
 pub use attest_channel::{Clock, SystemClock};
 pub use platform::{HardwarePlatform, Platform, PlatformError};

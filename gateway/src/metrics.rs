@@ -14,10 +14,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::config::Name;
-use crate::errors::ApiError;
+use crate::events::Event;
 use crate::ledger::UsageRow;
 
-const LATENCY: [f64; 13] = [
+/// Upper bounds of latencies, in seconds.
+pub(crate) const LATENCY: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
 ];
 
@@ -105,8 +106,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts an inference request that has ended.
-    pub fn request(&self, row: &UsageRow) {
+    /// Counts what an event says.
+    pub(crate) fn observe(&self, event: &Event) {
+        match event {
+            Event::RequestFinished { usage } => self.request(usage),
+            Event::RequestRefused { status, kind, .. } => self.refusal(*status, kind),
+            _ => {}
+        }
+    }
+
+    fn request(&self, row: &UsageRow) {
         let model = row
             .model
             .as_ref()
@@ -143,12 +152,8 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that was refused at the door.
-    pub fn refusal(&self, error: &ApiError) {
-        let labels = RefusalLabels {
-            status: error.status().as_u16(),
-            r#type: error.kind(),
-        };
+    fn refusal(&self, status: u16, r#type: &'static str) {
+        let labels = RefusalLabels { status, r#type };
         self.refusals.get_or_create(&labels).inc();
     }
 

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::receipt::Store;
 use crate::relay::Back;
+use crate::telemetry::Exporter;
 
 /// Why the service did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +93,8 @@ pub async fn serve_with(
     controls: Controls,
 ) -> Result<(), ServeError> {
     let config = Config::load(config_file)?;
-    events::set_format(config.log.format);
+    let (exporter, tap) = Exporter::begin(&config.telemetry).unzip();
+    events::open(config.log.format, config.log.level, tap);
     if let Some(facts) = hardening::observed() {
         events::emit(Event::Hardened { facts: *facts });
     }
@@ -123,6 +125,10 @@ pub async fn serve_with(
         metrics: metrics.clone(),
     });
     run(listener, metrics_socket, front, controls).await;
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
+    events::emit(Event::Stopped);
     Ok(())
 }
 
@@ -166,7 +172,6 @@ async fn run(
         events::emit(Event::StoppedShort { connections: left });
     }
     ledger.close().await;
-    events::emit(Event::Stopped);
 }
 
 fn evidence(

@@ -123,6 +123,7 @@ where
             return ExitCode::FAILURE;
         }
     };
+    crate::events::speak_of_panics();
     if let Err(error) = harden(&config) {
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;

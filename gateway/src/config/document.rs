@@ -45,6 +45,7 @@ impl Config {
             "hardening": { "require": self.hardening.require.iter().map(|fact| fact.as_str()).collect::<Vec<_>>() },
             "receipts": { "keep_ms": millis(self.receipts.keep) },
             "metrics": { "enabled": self.metrics.listen.is_some() },
+            "telemetry": { "otlp": self.telemetry.otlp.as_ref().map(ToString::to_string) },
             "limits": {
                 "max_body": limits.max_body,
                 "max_header": limits.max_header,

@@ -56,6 +56,7 @@ pub struct Config {
     pub receipts: Receipts,
     pub metrics: MetricsListener,
     pub log: Log,
+    pub telemetry: Telemetry,
     /// How upstreams are judged, by the name models refer to.
     pub attestation: BTreeMap<Name, Arc<NamedTrust>>,
     pub models: Vec<Arc<Model>>,
@@ -162,10 +163,21 @@ pub struct MetricsListener {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[telemetry]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// The base URL of an OTLP/HTTP collector; nothing is sent unless configured, and without TLS to loopback only.
+    pub otlp: Option<BaseUrl>,
+    /// From one batch to the next.
+    pub every: Duration,
+}
+
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub format: crate::events::Format,
+    /// How quiet an event may be to be told.
+    pub level: crate::events::Level,
 }
 
 /// `[attestation.NAME]`: policy and roots by which upstreams are judged.

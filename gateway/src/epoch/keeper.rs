@@ -110,10 +110,10 @@ impl Keeper {
         if let Some(fixed) = changed_for_good(&self.current().config, &config) {
             return self.keep(EpochReason::Reload, EpochFailure::RestartNeeded(fixed));
         }
-        let format = config.log.format;
+        let log = config.log.clone();
         let outcome = begin(Arc::new(config), &self.ledger, &self.clock, &self.metrics).await;
         if outcome.is_ok() {
-            events::set_format(format);
+            events::tune(log.format, log.level);
         }
         self.settle(outcome, EpochReason::Reload)
     }
@@ -187,6 +187,8 @@ fn changed_for_good(old: &Config, new: &Config) -> Option<Fixed> {
         Some(Fixed::Receipts)
     } else if old.hardening != new.hardening {
         Some(Fixed::Hardening)
+    } else if old.telemetry != new.telemetry {
+        Some(Fixed::Telemetry)
     } else {
         None
     }

@@ -1,35 +1,48 @@
-//! Everything this service ever says in its log.
+//! Everything this service ever says.
 //!
 //! The set is closed: an [`Event`] has a variant for each thing worth saying, and its fields are numbers, digests,
 //! enums and operator-chosen names. There is no message to fill in, so nothing a user or an upstream said can end
-//! up here. Libraries log nothing: no subscriber is installed for them.
+//! up here. Log lines, spans, metrics and rows are made of the same values.
+//!
+//! Events leave through `tracing`, by one layer that lets nothing else out ([`Outlet`]): what libraries would log is
+//! dropped whole, however verbose the log is set.
 
-mod write;
+mod line;
+mod outlet;
+mod panics;
+mod record;
+mod words;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::{Name, Problem};
 use crate::hardening::Facts;
+use crate::ledger::UsageRow;
+use crate::metrics::Metrics;
+use crate::request::Endpoint;
 use crate::route::RouteError;
+
+pub use outlet::{Lines, Listener, Outlet, open, tune};
+pub use panics::speak_of_panics;
+pub(crate) use record::{Record, Value};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Format {
-    Text = 0,
-    Json = 1,
+    Text,
+    Json,
 }
 
-impl Format {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Format::Text => "text",
-            Format::Json => "json",
-        }
-    }
+/// How loud an event is; and, of a log, how quiet an event may be to be told. From the loudest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
 }
 
 /// One thing worth saying.
@@ -95,9 +108,38 @@ pub enum Event {
     KeysReloaded {
         active: u64,
     },
+    /// An inference request has ended: the same values as its row.
+    RequestFinished {
+        usage: Box<UsageRow>,
+    },
+    /// An inference request was refused before it was admitted.
+    RequestRefused {
+        endpoint: Endpoint,
+        status: u16,
+        kind: &'static str,
+    },
+    ConnectionOpened {
+        epoch: u64,
+    },
+    HandshakeFailed {
+        epoch: u64,
+    },
+    ConnectionClosed {
+        epoch: u64,
+    },
+    /// A batch of telemetry was not taken, or events were not put into one.
+    TelemetryFailed {
+        failure: TelemetryFailure,
+        lost: u64,
+    },
     /// A task failed in a way its author thought impossible.
     Panicked {
         room: Room,
+    },
+    /// Where in the source that was. What it had to say about it may hold anything, and is not told.
+    PanickedAt {
+        file: String,
+        line: u32,
     },
     Stopping,
     /// Connections were still open when the time to drain was over.
@@ -134,6 +176,17 @@ pub enum Fixed {
     Metrics,
     Receipts,
     Hardening,
+    Telemetry,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TelemetryFailure {
+    Unreachable,
+    Timeout,
+    /// The collector answered with another status than 2xx.
+    Refused,
+    /// More events than could be sent.
+    Overrun,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,19 +220,13 @@ pub enum Room {
     Ledger,
 }
 
-static FORMAT: AtomicU8 = AtomicU8::new(Format::Text as u8);
-
-/// Chooses how lines look from now on.
-pub fn set_format(format: Format) {
-    FORMAT.store(format as u8, Ordering::Relaxed);
+/// Says it, and counts it.
+pub fn tell(event: Event, metrics: &Metrics) {
+    metrics.observe(&event);
+    emit(event);
 }
 
-/// Says it, on standard error.
+/// Says it to whoever listens.
 pub fn emit(event: Event) {
-    let format = if FORMAT.load(Ordering::Relaxed) == Format::Json as u8 {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    write::line(&event, format);
+    outlet::hand_over(event);
 }

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Front, state::Connection};
 use crate::admit::Slot;
+use crate::events::{self, Event};
 use crate::relay;
 use crate::request::Endpoint;
 
@@ -58,7 +59,12 @@ async fn serve(
             if refused.body_unread {
                 connection.leave_body_unread();
             }
-            front.metrics.refusal(&refused.error);
+            let event = Event::RequestRefused {
+                endpoint,
+                status: refused.error.status().as_u16(),
+                kind: refused.error.kind(),
+            };
+            events::tell(event, &front.metrics);
             return refused.error.into_response();
         }
     };

@@ -10,7 +10,7 @@ use crate::config::Name;
 use crate::request::Endpoint;
 
 /// One inference request, as it is metered.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct UsageRow {
     pub at: UnixTime,
     pub receipt_id: String,

@@ -60,8 +60,10 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
     let tls = tokio::select! {
         shaken = handshake => match shaken {
             Ok(Ok(tls)) => Scrubbed::new(tls),
-            // Whoever cannot shake hands is not worth a line in the log.
-            Ok(Err(_)) | Err(_) => return,
+            Ok(Err(_)) | Err(_) => {
+                let epoch = epoch.number;
+                return events::emit(Event::HandshakeFailed { epoch });
+            }
         },
         _ = stopping.wait_for(|stop| *stop) => return,
     };
@@ -69,7 +71,10 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
     if epochs.has_changed().unwrap_or(true) || *stopping.borrow() {
         return;
     }
+    let number = epoch.number;
+    events::emit(Event::ConnectionOpened { epoch: number });
     http(tls, &service, epoch, epochs, stopping).await;
+    events::emit(Event::ConnectionClosed { epoch: number });
 }
 
 async fn http(

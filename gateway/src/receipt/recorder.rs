@@ -10,6 +10,7 @@ use crate::Clock;
 use crate::admit::AdmittedRequest;
 use crate::config::Name;
 use crate::epoch::Epoch;
+use crate::events;
 use crate::ledger::{Ledger, Outcome, UsageRow};
 use crate::metrics::Metrics;
 use crate::relay::Usage;
@@ -27,6 +28,15 @@ pub struct Tools {
     pub ledger: Arc<Ledger>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
+}
+
+impl Tools {
+    /// One set of values makes the counters, the log line, the span and the row of a request.
+    fn meter(&self, row: UsageRow) {
+        let usage = Box::new(row.clone());
+        events::tell(events::Event::RequestFinished { usage }, &self.metrics);
+        self.ledger.record_usage(row);
+    }
 }
 
 /// Collects what happens to a request. Dropped without an [`Ending`], it records that the caller went away.
@@ -197,8 +207,7 @@ impl Open {
         tools
             .receipts
             .put(&self.receipt(ending).sign(&epoch.signing_key), key_digest);
-        tools.metrics.request(&row);
-        tools.ledger.record_usage(row);
+        tools.meter(row);
     }
 
     fn usage_row(&self, outcome: Outcome) -> UsageRow {

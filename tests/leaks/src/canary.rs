@@ -21,12 +21,16 @@ pub enum Form {
     Raw,
     /// As JSON writes it, once or twice over.
     Escaped,
-    /// Inside base64, at any alignment.
+    /// Inside base64, at any alignment, in either alphabet.
     Base64,
+    /// In hexadecimal, in either case.
+    Hex,
 }
 
 impl Form {
-    pub const ALL: [Self; 3] = [Self::Raw, Self::Escaped, Self::Base64];
+    /// Those that the traffic itself takes, so that memory that is not wiped holds them.
+    pub const OF_TRAFFIC: [Self; 3] = [Self::Raw, Self::Escaped, Self::Base64];
+    pub const ALL: [Self; 4] = [Self::Raw, Self::Escaped, Self::Base64, Self::Hex];
 }
 
 /// Two words: one that every encoding of text leaves alone, one that JSON has to escape.
@@ -54,6 +58,21 @@ impl Canary {
         period.repeat(length.div_ceil(PERIOD))
     }
 
+    /// The word that every encoding of text leaves alone.
+    pub fn word(&self) -> &str {
+        &self.plain
+    }
+
+    /// One way to write it in each form, in the order of [`Form::ALL`].
+    pub fn in_each_form(&self) -> [String; 4] {
+        [
+            self.awkward.clone(),
+            escaped(&self.awkward),
+            STANDARD.encode(&self.plain),
+            in_hex(&self.plain),
+        ]
+    }
+
     /// Everything to search for.
     pub fn needles(&self, side: Side) -> Vec<Needle> {
         let once = escaped(&self.awkward);
@@ -66,13 +85,30 @@ impl Canary {
             (Form::Escaped, once),
             (Form::Escaped, ascii),
         ];
-        let based = (0..3).map(|shift| (Form::Base64, in_base64(&self.plain, shift)));
+        let based = (0..3).map(|shift| in_base64(&self.plain, shift));
+        let based = based.flat_map(|text| {
+            let other = text.replace('+', "-").replace('/', "_");
+            let both = if other == text {
+                vec![text]
+            } else {
+                vec![text, other]
+            };
+            both.into_iter().map(|text| (Form::Base64, text))
+        });
+        let lower = in_hex(&self.plain);
+        // Letters and digits: some of their codes have a letter in them, so that the cases differ.
+        let hex = [(Form::Hex, lower.to_uppercase()), (Form::Hex, lower)];
         let needle = |(form, text): (Form, String)| Needle {
             side,
             form,
             bytes: text.into_bytes(),
         };
-        texts.into_iter().chain(based).map(needle).collect()
+        texts
+            .into_iter()
+            .chain(based)
+            .chain(hex)
+            .map(needle)
+            .collect()
     }
 }
 
@@ -98,6 +134,10 @@ fn word(length: usize) -> String {
 fn escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+fn in_hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The characters that `word` determines alone when `shift` other bytes stand before it in its

@@ -16,13 +16,14 @@ pub struct Found {
     pub raw: u64,
     pub escaped: u64,
     pub base64: u64,
+    pub hex: u64,
     /// How many of them were the prompt's.
     pub of_prompt: u64,
 }
 
 impl Found {
     pub fn all(&self) -> u64 {
-        self.raw + self.escaped + self.base64
+        self.raw + self.escaped + self.base64 + self.hex
     }
 
     pub fn of(&self, form: Form) -> u64 {
@@ -30,6 +31,7 @@ impl Found {
             Form::Raw => self.raw,
             Form::Escaped => self.escaped,
             Form::Base64 => self.base64,
+            Form::Hex => self.hex,
         }
     }
 
@@ -37,6 +39,7 @@ impl Found {
         self.raw += other.raw;
         self.escaped += other.escaped;
         self.base64 += other.base64;
+        self.hex += other.hex;
         self.of_prompt += other.of_prompt;
     }
 
@@ -45,6 +48,7 @@ impl Found {
             Form::Raw => self.raw += 1,
             Form::Escaped => self.escaped += 1,
             Form::Base64 => self.base64 += 1,
+            Form::Hex => self.hex += 1,
         }
         self.of_prompt += u64::from(needle.side == Side::Prompt);
     }
@@ -70,6 +74,13 @@ impl Needles {
             begins,
             longest,
         }
+    }
+
+    /// What is in these bytes.
+    pub fn found_in(&self, bytes: &[u8]) -> Found {
+        let mut found = Found::default();
+        self.count(bytes, bytes.len(), |_, needle| found.count(needle));
+        found
     }
 
     /// Counts the needles that begin in the first `starts` bytes.
@@ -167,7 +178,10 @@ mod tests {
         let text = canary.text(100 * crate::canary::PERIOD).into_boxed_str();
         let after = search(std::process::id(), &needles, |_, _| {}).expect("our own memory");
         assert!(after.raw >= before.raw + 200, "{before:?} {after:?}");
-        assert_eq!(after.raw, after.of_prompt - after.escaped - after.base64);
+        assert_eq!(
+            after.raw,
+            after.of_prompt - after.escaped - after.base64 - after.hex
+        );
         drop(text);
     }
 

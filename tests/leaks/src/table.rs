@@ -30,8 +30,8 @@ fn in_order<'a>(
 /// Each cell: copies left in what people run, and in the control.
 pub fn render(hunted: &[Sighting], control: &[Sighting]) -> String {
     let mut text = format!(
-        "{:34} {:>16} {:>16} {:>16}   copies left / left by the control\n",
-        "scenario", "raw", "escaped", "base64"
+        "{:34} {:>16} {:>16} {:>16} {:>16}   copies left / left by the control\n",
+        "scenario", "raw", "escaped", "base64", "hex"
     );
     for scenario in in_order(hunted, |s| s.scenario) {
         let of = |list: &[Sighting]| sum(list.iter().filter(|s| s.scenario == scenario));
@@ -78,7 +78,7 @@ pub fn complaints(hunted: &[Sighting], control: &[Sighting]) -> Vec<String> {
         })
         .collect();
     let found = total(control);
-    for form in Form::ALL {
+    for form in Form::OF_TRAFFIC {
         if found.of(form) == 0 {
             complaints.push(format!("the control found nothing in form {form:?}"));
         }

@@ -76,6 +76,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let receipts = server::receipts(root.section("receipts"));
     let metrics = server::metrics(root.section("metrics"));
     let log = server::log(root.section("log"));
+    let telemetry = server::telemetry(root.section("telemetry"));
     let attestation = trust::read(root.section("attestation"), base);
     let models = models::read(
         root.sections("model"),
@@ -99,6 +100,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         receipts,
         metrics,
         log,
+        telemetry,
         attestation,
         models,
     })

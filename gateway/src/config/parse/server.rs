@@ -1,4 +1,5 @@
-//! `[server]`, `[tee]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[log]`.
+//! `[server]`, `[tee]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[telemetry]`,
+//! `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Server, Tee, TeeKind, Timeouts,
+    BaseUrl, ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Scheme, Server, Tee, TeeKind,
+    Telemetry, Timeouts,
 };
-use crate::events::Format;
+use crate::events::{Format, Level};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -173,11 +175,40 @@ pub(super) fn metrics(mut section: Section<'_>) -> MetricsListener {
     }
 }
 
+pub(super) fn telemetry(mut section: Section<'_>) -> Telemetry {
+    let otlp = section.parsed("otlp", |text| {
+        let url = BaseUrl::parse(text).map_err(|error| error.to_string())?;
+        if url.scheme == Scheme::Https || url.is_loopback() {
+            Ok(url)
+        } else {
+            Err(format!(
+                "is {url}; without TLS telemetry goes to loopback only"
+            ))
+        }
+    });
+    let every = section.duration("every", secs(10), (secs(1), secs(3600)));
+    section.finish();
+    Telemetry {
+        otlp: otlp.map(|at| at.value),
+        every,
+    }
+}
+
+const LEVELS: [(&str, Level); 5] = [
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("info", Level::Info),
+    ("debug", Level::Debug),
+    ("trace", Level::Trace),
+];
+
 pub(super) fn log(mut section: Section<'_>) -> Log {
     let format = section.choice("format", &[("text", Format::Text), ("json", Format::Json)]);
+    let level = section.choice("level", &LEVELS);
     section.finish();
     Log {
         format: format.map_or(Format::Text, |at| at.value),
+        level: level.map_or(Level::Info, |at| at.value),
     }
 }
 

@@ -1,0 +1,240 @@
+//! What each event says: its name and its fields.
+//!
+//! A [`Record`] is all that ever leaves: log lines and spans are made of it. Its fields are numbers, words of this
+//! program, and the text of digests, addresses and operator-chosen names.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use super::{Event, Level};
+use crate::ledger::UsageRow;
+
+/// One field's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Number(i64),
+    Flag(bool),
+    /// One of ours.
+    Word(&'static str),
+    Text(String),
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Number(number) => number.fmt(f),
+            Value::Flag(flag) => flag.fmt(f),
+            Value::Word(word) => f.write_str(word),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// An event put into words.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Record {
+    name: &'static str,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Record {
+    fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            fields: Vec::new(),
+        }
+    }
+
+    fn with(mut self, key: &'static str, value: Value) -> Self {
+        self.fields.push((key, value));
+        self
+    }
+
+    fn number(self, key: &'static str, value: impl TryInto<i64>) -> Self {
+        self.with(key, Value::Number(value.try_into().unwrap_or(i64::MAX)))
+    }
+
+    fn micros(self, key: &'static str, value: Duration) -> Self {
+        self.number(key, value.as_micros())
+    }
+
+    fn flag(self, key: &'static str, value: bool) -> Self {
+        self.with(key, Value::Flag(value))
+    }
+
+    fn word(self, key: &'static str, value: &'static str) -> Self {
+        self.with(key, Value::Word(value))
+    }
+
+    fn text(self, key: &'static str, value: impl Display) -> Self {
+        self.with(key, Value::Text(value.to_string()))
+    }
+
+    fn maybe<T>(self, value: Option<T>, then: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => then(self, value),
+            None => self,
+        }
+    }
+
+    /// One finished request. The same for the log, and for the attributes of its span.
+    pub(crate) fn of_request(usage: &UsageRow) -> Self {
+        Self::named("request_finished")
+            .text("receipt", &usage.receipt_id)
+            .text("key", &usage.key_id)
+            .text("tenant", &usage.tenant)
+            .maybe(usage.model.as_ref(), |r, name| r.text("model", name))
+            .maybe(usage.upstream.as_ref(), |r, name| r.text("upstream", name))
+            .word("endpoint", usage.endpoint.label())
+            .flag("stream", usage.stream)
+            .number("status", usage.status)
+            .word("outcome", usage.outcome.as_str())
+            .maybe(usage.prompt_tokens, |r, n| r.number("prompt_tokens", n))
+            .maybe(usage.completion_tokens, |r, n| {
+                r.number("completion_tokens", n)
+            })
+            .micros("latency_us", usage.latency)
+            .maybe(usage.first_byte, |r, took| r.micros("first_byte_us", took))
+            .number("bytes_in", usage.bytes_in)
+            .number("bytes_out", usage.bytes_out)
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn fields(&self) -> &[(&'static str, Value)] {
+        &self.fields
+    }
+}
+
+impl Event {
+    /// How loud it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Panicked { .. } | Event::PanickedAt { .. } => Level::Error,
+            Event::EpochKept { .. }
+            | Event::ConfigProblem { .. }
+            | Event::RouteProblem { .. }
+            | Event::DrainCut { .. }
+            | Event::AcceptFailed { .. }
+            | Event::UpstreamRefused { .. }
+            | Event::AttestationFailed { .. }
+            | Event::CollateralMissing
+            | Event::LedgerFailed { .. }
+            | Event::TelemetryFailed { .. }
+            | Event::StoppedShort { .. } => Level::Warn,
+            Event::RequestRefused { .. } => Level::Debug,
+            Event::ConnectionOpened { .. }
+            | Event::HandshakeFailed { .. }
+            | Event::ConnectionClosed { .. } => Level::Trace,
+            _ => Level::Info,
+        }
+    }
+
+    /// In words.
+    pub(super) fn record(&self) -> Record {
+        match self {
+            Event::Listening {
+                address,
+                epoch,
+                keyset,
+            } => Record::named("listening")
+                .text("address", address)
+                .number("epoch", *epoch)
+                .text("keyset", keyset),
+            Event::Hardened { facts } => Record::named("hardened")
+                .text("holds", facts.names(true))
+                .text("lacks", facts.names(false)),
+            Event::MetricsListening { address } => {
+                Record::named("metrics").text("address", address)
+            }
+            Event::EpochBegan {
+                epoch,
+                keyset,
+                config,
+                retention,
+                reason,
+            } => Record::named("epoch_began")
+                .number("epoch", *epoch)
+                .text("keyset", keyset)
+                .text("config", config)
+                .text("retention", retention)
+                .word("reason", reason.word()),
+            Event::EpochKept {
+                epoch,
+                reason,
+                failure,
+            } => Record::named("epoch_kept")
+                .number("epoch", *epoch)
+                .word("reason", reason.word())
+                .word("failure", failure.word()),
+            Event::ConfigProblem { problem } => {
+                let line = Record::named("config_problem");
+                let line = match problem.line {
+                    Some(number) => line.number("line", number),
+                    None => line,
+                };
+                line.text("key", &problem.key)
+                    .text("reason", &problem.reason)
+            }
+            Event::RouteProblem { error } => Record::named("route_problem").text("reason", error),
+            Event::DrainCut { epoch } => Record::named("drain_cut").number("epoch", *epoch),
+            Event::AcceptFailed { code } => match code {
+                Some(code) => Record::named("accept_failed").number("errno", *code),
+                None => Record::named("accept_failed"),
+            },
+            Event::UpstreamVerified { upstream, session } => Record::named("upstream_verified")
+                .text("upstream", upstream)
+                .text("session", session),
+            Event::UpstreamRefused {
+                upstream,
+                failure,
+                check,
+            } => Record::named("upstream_refused")
+                .text("upstream", upstream)
+                .word("failure", failure.word())
+                .maybe(*check, |r, check| r.word("check", check)),
+            Event::AttestationFailed { failure } => {
+                Record::named("attestation_failed").word("failure", failure.word())
+            }
+            Event::CollateralMissing => Record::named("collateral_missing"),
+            Event::LedgerFailed { what } => {
+                Record::named("ledger_failed").word("what", what.word())
+            }
+            Event::KeysReloaded { active } => {
+                Record::named("keys_reloaded").number("active", *active)
+            }
+            Event::Panicked { room } => Record::named("panicked").word("room", room.word()),
+            Event::PanickedAt { file, line } => Record::named("panicked_at")
+                .text("file", file)
+                .number("line", *line),
+            Event::Stopping => Record::named("stopping"),
+            Event::StoppedShort { connections } => {
+                Record::named("stopped_short").number("connections", *connections)
+            }
+            Event::Stopped => Record::named("stopped"),
+            Event::RequestFinished { usage } => Record::of_request(usage),
+            Event::RequestRefused {
+                endpoint,
+                status,
+                kind,
+            } => Record::named("request_refused")
+                .word("endpoint", endpoint.label())
+                .number("status", *status)
+                .word("type", kind),
+            Event::ConnectionOpened { epoch } => {
+                Record::named("connection_opened").number("epoch", *epoch)
+            }
+            Event::HandshakeFailed { epoch } => {
+                Record::named("handshake_failed").number("epoch", *epoch)
+            }
+            Event::ConnectionClosed { epoch } => {
+                Record::named("connection_closed").number("epoch", *epoch)
+            }
+            Event::TelemetryFailed { failure, lost } => Record::named("telemetry_failed")
+                .word("failure", failure.word())
+                .number("lost", *lost),
+        }
+    }
+}

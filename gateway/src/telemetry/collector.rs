@@ -1,0 +1,67 @@
+//! Where telemetry goes.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, redirect};
+use serde_json::Value;
+
+use crate::config::BaseUrl;
+use crate::events::TelemetryFailure;
+
+/// No batch is waited for longer than this.
+const PATIENCE: Duration = Duration::from_secs(10);
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+pub(super) struct Collector {
+    client: Client,
+    base: String,
+}
+
+impl Collector {
+    /// A client that follows no redirects, uses no proxy of the environment, and trusts the machine's certificate
+    /// authorities. None where TLS cannot be had.
+    pub(super) fn new(base: &BaseUrl, every: Duration) -> Option<Self> {
+        let mut authorities = rustls::RootCertStore::empty();
+        authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let provider = rustls::crypto::ring::default_provider();
+        let tls = rustls::ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .ok()?
+            .with_root_certificates(authorities)
+            .with_no_client_auth();
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .timeout(every.min(PATIENCE).max(Duration::from_secs(1)))
+            .build()
+            .ok()?;
+        Some(Self {
+            client,
+            base: base.to_string(),
+        })
+    }
+
+    /// Posts one document to `/traces` or `/metrics` below the base. What the collector answers beyond its status is
+    /// not read.
+    pub(super) async fn post(&self, what: &str, body: Value) -> Result<(), TelemetryFailure> {
+        let request = self
+            .client
+            .post(format!("{}/{what}", self.base))
+            .header(CONTENT_TYPE, JSON)
+            .body(body.to_string());
+        let response = request.send().await.map_err(|error| {
+            if error.is_timeout() {
+                TelemetryFailure::Timeout
+            } else {
+                TelemetryFailure::Unreachable
+            }
+        })?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(TelemetryFailure::Refused)
+        }
+    }
+}

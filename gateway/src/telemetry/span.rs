@@ -1,0 +1,45 @@
+//! A request as a span.
+
+use std::time::SystemTime;
+
+use attest_core::Sha256Digest;
+
+use crate::events::Record;
+use crate::ledger::UsageRow;
+
+/// Keeps trace ids apart from other digests of a receipt's id.
+const TRACE: &[u8] = b"sealgate/trace/v1\0";
+
+/// One request, from admission to the last byte.
+pub(super) struct Span {
+    /// Derived from the receipt's id, so that whoever holds a receipt finds its trace.
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    /// `POST` and the endpoint's path.
+    pub name: String,
+    pub began: SystemTime,
+    pub ended: SystemTime,
+    /// Whether the service, or an upstream of it, failed.
+    pub failed: bool,
+    /// What the log says of it, field by field.
+    pub record: Record,
+}
+
+impl Span {
+    /// The span of a request that ended at `ended`.
+    pub(super) fn of(usage: &UsageRow, ended: SystemTime) -> Self {
+        let digest = Sha256Digest::of(&[TRACE, usage.receipt_id.as_bytes()].concat());
+        let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
+        trace_id.copy_from_slice(&digest.as_bytes()[..16]);
+        span_id.copy_from_slice(&digest.as_bytes()[16..24]);
+        Self {
+            trace_id,
+            span_id,
+            name: format!("POST {}", usage.endpoint.path()),
+            began: ended.checked_sub(usage.latency).unwrap_or(ended),
+            ended,
+            failed: usage.status >= 500,
+            record: Record::of_request(usage),
+        }
+    }
+}
