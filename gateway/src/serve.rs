@@ -96,7 +96,10 @@ pub async fn serve_with(
     let (exporter, tap) = Exporter::begin(&config.telemetry).unzip();
     events::open(config.log.format, config.log.level, tap);
     if let Some(facts) = hardening::observed() {
-        events::emit(Event::Hardened { facts: *facts });
+        events::emit(Event::Hardened {
+            facts: *facts,
+            required: config.hardening.require.clone(),
+        });
     }
     let attester = match config.tee.kind {
         TeeKind::None => None,

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::{Name, Problem};
-use crate::hardening::Facts;
+use crate::hardening::{Fact, Facts};
 use crate::ledger::UsageRow;
 use crate::metrics::Metrics;
 use crate::request::Endpoint;
@@ -54,9 +54,10 @@ pub enum Event {
         epoch: u64,
         keyset: Sha256Digest,
     },
-    /// What was observed of the process before it serves.
+    /// What was observed of the process before it serves, and what the configuration would not serve without.
     Hardened {
         facts: Facts,
+        required: Vec<Fact>,
     },
     MetricsListening {
         address: SocketAddr,

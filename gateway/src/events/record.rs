@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use super::{Event, Level};
+use crate::hardening::Fact;
 use crate::ledger::UsageRow;
 
 /// One field's value.
@@ -143,9 +144,10 @@ impl Event {
                 .text("address", address)
                 .number("epoch", *epoch)
                 .text("keyset", keyset),
-            Event::Hardened { facts } => Record::named("hardened")
+            Event::Hardened { facts, required } => Record::named("hardened")
                 .text("holds", facts.names(true))
-                .text("lacks", facts.names(false)),
+                .text("lacks", facts.names(false))
+                .text("required", Fact::list(required)),
             Event::MetricsListening { address } => {
                 Record::named("metrics").text("address", address)
             }

@@ -20,10 +20,15 @@ pub enum Fact {
     NoDump,
     /// The limit for core files is zero, and cannot be raised again.
     NoCore,
+    /// A core file, were one made all the same, would hold none of the memory: what `MADV_DONTDUMP` says of one
+    /// mapping, said of all there are and will be.
+    EmptyCore,
     /// Every page stays in memory.
     MemoryLocked,
     /// The machine had no swap when the process began.
     NoSwap,
+    /// Either of the two: nothing of this process is ever on a disk.
+    NeverSwapped,
     NoNewPrivileges,
     Seccomp,
     /// Files outside of the list cannot be opened.
@@ -31,11 +36,13 @@ pub enum Fact {
 }
 
 impl Fact {
-    pub const ALL: [Fact; 7] = [
+    pub const ALL: [Fact; 9] = [
         Fact::NoDump,
         Fact::NoCore,
+        Fact::EmptyCore,
         Fact::MemoryLocked,
         Fact::NoSwap,
+        Fact::NeverSwapped,
         Fact::NoNewPrivileges,
         Fact::Seccomp,
         Fact::Landlock,
@@ -45,12 +52,20 @@ impl Fact {
         match self {
             Fact::NoDump => "no_dump",
             Fact::NoCore => "no_core",
+            Fact::EmptyCore => "empty_core",
             Fact::MemoryLocked => "memory_locked",
             Fact::NoSwap => "no_swap",
+            Fact::NeverSwapped => "never_swapped",
             Fact::NoNewPrivileges => "no_new_privileges",
             Fact::Seccomp => "seccomp",
             Fact::Landlock => "landlock",
         }
+    }
+
+    /// Their names, with commas between them.
+    pub fn list(facts: &[Self]) -> String {
+        let names: Vec<_> = facts.iter().map(|fact| fact.as_str()).collect();
+        names.join(",")
     }
 
     pub fn parse(text: &str) -> Option<Self> {
@@ -70,8 +85,10 @@ impl Facts {
                 let limit = getrlimit(Resource::Core);
                 limit.current == Some(0) && limit.maximum == Some(0)
             }
+            Fact::EmptyCore => memory.in_no_core,
             Fact::MemoryLocked => memory.locked,
             Fact::NoSwap => memory.no_swap,
+            Fact::NeverSwapped => memory.locked || memory.no_swap,
             Fact::NoNewPrivileges => no_new_privs() == Ok(true),
             Fact::Seccomp => secure_computing_mode() == Ok(SecureComputingMode::Filter),
             Fact::Landlock => super::files::is_confined(),
@@ -90,7 +107,7 @@ impl Facts {
         let named = Fact::ALL
             .into_iter()
             .filter(|fact| self.holds(*fact) == holding);
-        named.map(Fact::as_str).collect::<Vec<_>>().join(",")
+        Fact::list(&named.collect::<Vec<_>>())
     }
 
     /// The document `process` of a report: each fact and whether it holds.
@@ -105,6 +122,7 @@ impl Facts {
 /// What of memory can only be seen while `/proc` can be read.
 #[derive(Clone, Copy)]
 pub(super) struct Memory {
+    in_no_core: bool,
     locked: bool,
     no_swap: bool,
 }
@@ -119,8 +137,8 @@ pub(super) fn forbid_dumps() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// Keeps pages in memory from when they are first touched.
-pub(super) fn lock_memory() -> Memory {
+/// Keeps pages in memory from when they are first touched, and out of core files.
+pub(super) fn keep_memory() -> Memory {
     // With a limit, locking what is yet to come would make some later allocation fail.
     let unlimited = getrlimit(Resource::Memlock).current.is_none() || may_lock();
     if unlimited {
@@ -128,9 +146,18 @@ pub(super) fn lock_memory() -> Memory {
         let _ = mlockall(everything);
     }
     Memory {
+        in_no_core: leave_no_memory_to_cores(),
         locked: status("VmLck:").is_some_and(|line| line.split_whitespace().next() != Some("0")),
         no_swap: swap_is_absent(),
     }
+}
+
+/// Clears the mask of what goes into a core file (core(5)), and reads it back.
+fn leave_no_memory_to_cores() -> bool {
+    let mask = "/proc/self/coredump_filter";
+    let _ = fs::write(mask, "0");
+    let read = fs::read_to_string(mask);
+    read.is_ok_and(|mask| u64::from_str_radix(mask.trim(), 16) == Ok(0))
 }
 
 fn may_lock() -> bool {
@@ -167,6 +194,7 @@ mod tests {
         let mut facts = Facts([false; Fact::ALL.len()]);
         assert_eq!(facts.names(true), "");
         facts.0[1] = true;
+        assert_eq!(facts.names(true), "no_core");
         assert!(facts.holds(Fact::NoCore) && !facts.holds(Fact::NoDump));
         let document: Value = serde_json::from_str(&facts.document()).expect("JSON");
         assert_eq!(document["no_core"], true);

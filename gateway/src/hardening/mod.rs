@@ -1,7 +1,7 @@
 //! What this process gives up before it serves, and proof that it did.
 //!
-//! [`harden`] runs once, before there is a second thread, so that every thread inherits it: no core dumps, no
-//! debugger without root's rights, memory that is not swapped out, no new privileges, a closed list of files, and no
+//! [`harden`] runs once, before there is a second thread, so that every thread inherits it: no core dumps and no memory
+//! in one that is made all the same, no debugger without root's rights, memory that is not swapped out, no new privileges, a closed list of files, and no
 //! system calls that only an intruder needs. Each measure is tried; each fact is read back from the system and not
 //! from our own success. `[hardening] require` names the facts without which there is no start.
 //!
@@ -32,7 +32,7 @@ pub struct NotHardened {
 
 /// Tries every measure on the calling thread and on those it will start. For processes with one thread only.
 pub fn harden(config: &Config) -> Result<(), NotHardened> {
-    let memory = facts::lock_memory();
+    let memory = facts::keep_memory();
     // Last of those that read `/proc`: it belongs to root from here on.
     facts::forbid_dumps();
     // Without this neither of the two that follow is to be had by an ordinary user.

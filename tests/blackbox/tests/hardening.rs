@@ -59,6 +59,16 @@ async fn a_serving_process_cannot_dump_core_or_gain_privileges_and_every_thread_
     let status = of_process(id, "status")?;
     let locked = field(&status, "VmLck:").is_some_and(|line| !line.starts_with("0 "));
     assert_eq!(locked, held.contains(&"memory_locked"), "{log}");
+    let filter = of_process(id, "coredump_filter").unwrap_or_default();
+    let nothing = u64::from_str_radix(filter.trim(), 16) == Ok(0);
+    assert_eq!(nothing, held.contains(&"empty_core"), "{filter}: {log}");
+    let without_swap = fs::read_to_string("/proc/swaps")?.lines().count() <= 1;
+    assert_eq!(
+        locked || without_swap,
+        held.contains(&"never_swapped"),
+        "{log}"
+    );
+    assert!(log.contains(" required=no_dump,no_core"), "{log}");
 
     // And it still serves, under a new epoch too.
     world.enclave.reload().await?;
@@ -131,6 +141,32 @@ async fn the_report_carries_what_was_observed() -> Result<()> {
         );
     }
     assert_eq!(process["no_dump"], true);
+    Ok(())
+}
+
+/// Of each fact that this machine cannot give: a start that requires it is refused, by name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_requires_what_the_machine_refuses_says_which() -> Result<()> {
+    let plain = Alone::new("refused-facts", |config, _| config).await?;
+    let log = plain.enclave.log();
+    let line = log.lines().find(|line| line.contains(" hardened "));
+    let lacks = line.and_then(|line| line.split(" lacks=").nth(1)?.split(' ').next());
+    let lacking = lacks.unwrap_or_default();
+    if lacking.is_empty() {
+        println!("skipped: this machine refuses nothing: {log}");
+        return Ok(());
+    }
+    for fact in lacking.split(',') {
+        let refused = Alone::new(fact, |config, _| {
+            config.and(&format!("[hardening]\nrequire = [\"{fact}\"]"))
+        })
+        .await;
+        let said = format!("{:#}", refused.err().context("it started")?);
+        assert!(
+            said.contains("could not be hardened") && said.contains(&format!("{fact} missing")),
+            "{said}"
+        );
+    }
     Ok(())
 }
 

@@ -141,6 +141,12 @@ pub fn teach(engine: &Engine, canary: &Canary) {
     engine.script("embed", Script::json(200, embeddings(canary).to_string()));
 }
 
+/// Tells the engine to answer for one model more.
+pub fn teach_short(engine: &Engine, model: &str, canary: &Canary) {
+    let message = json!({"role": "assistant", "content": canary.text(8 << 10)});
+    engine.script(model, Script::json(200, chat_answer(message).to_string()));
+}
+
 fn chat_answer(message: Value) -> Value {
     json!({
         "id": "chatcmpl-leaks", "object": "chat.completion", "created": 0, "model": "leaks",

@@ -84,7 +84,8 @@ async fn serve(stream: TcpStream, keep: &Mutex<Vec<Export>>) -> Result<()> {
         keep.lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(export);
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        let answer =
+            b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
         stream.write_all(answer).await?;
     }
 }

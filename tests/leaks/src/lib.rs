@@ -6,12 +6,17 @@
 //! left a second later. The same traffic through a build whose memory is not wiped shows that the
 //! search finds what is there.
 //!
+//! [`outputs`] drives the same traffic at the most verbose log level, and searches what the processes
+//! gave away instead of what they hold: logs, files, metrics, telemetry, errors, receipts, sessions.
+//!
 //! Not searched: the engine and the hunting process itself, the kernel's socket buffers, registers.
 
 pub mod bodies;
 pub mod canary;
+pub mod collector;
 pub mod hunt;
 pub mod memory;
+pub mod outputs;
 pub mod panics;
 pub mod scenario;
 pub mod shutdown;

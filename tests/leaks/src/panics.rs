@@ -24,6 +24,12 @@ pub async fn hunt(stage: &Stage) -> Result<Vec<Sighting>> {
 }
 
 async fn panic(stage: &Stage, door: &Door, file: &Path) -> Result<Vec<Sighting>> {
+    die(stage, door, file).await?;
+    look(stage, door, NAME, &door.hunted).await
+}
+
+/// Lets the handler of one request panic when it has read the body.
+pub async fn die(stage: &Stage, door: &Door, file: &Path) -> Result<()> {
     let body = Ask::Chat(200 << 10).body("short", &stage.prompts);
     let (last, most) = body.split_last().expect("a body is not empty");
     let mut wire = Wire::open(door).await?;
@@ -34,5 +40,5 @@ async fn panic(stage: &Stage, door: &Door, file: &Path) -> Result<Vec<Sighting>>
     wire.write(&[*last]).await?;
     ensure!(wire.answer().await.is_err(), "the handler did not panic");
     ensure!(!file.exists(), "nobody looked at the clock");
-    look(stage, door, NAME, &door.hunted).await
+    Ok(())
 }

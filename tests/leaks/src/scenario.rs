@@ -41,6 +41,7 @@ pub enum Then {
     HangUp,
 }
 
+#[derive(Clone)]
 pub struct Scenario {
     pub name: &'static str,
     pub connections: usize,
@@ -159,6 +160,20 @@ impl Scenario {
             "upstream resets mid-stream",
             "client aborts mid-upload",
             "not JSON",
+        ];
+        let mut all = Self::all();
+        all.retain(|scenario| wanted.contains(&scenario.name));
+        all
+    }
+
+    /// A few that between them take every way to fail without waiting for it.
+    pub fn failures() -> Vec<Self> {
+        let wanted = [
+            "upstream answers 500",
+            "client aborts mid-stream",
+            "body announced too long",
+            "constraint refused",
+            "model unknown",
         ];
         let mut all = Self::all();
         all.retain(|scenario| wanted.contains(&scenario.name));

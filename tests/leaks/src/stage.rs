@@ -11,12 +11,13 @@ use testkit::process::Process;
 use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Program, Service, free_address};
 
-use crate::bodies::{MODELS, teach};
+use crate::bodies::{MODELS, teach, teach_short};
 use crate::canary::{Canary, Side};
 use crate::memory::Needles;
 
 /// Long enough for a large prompt on a busy machine, short enough to wait for an answer that never comes.
-const TIMEOUTS: &str = "[timeouts]\nfirst_byte = \"8s\"\n[limits]\nmax_concurrent_per_key = 1024";
+pub const TIMEOUTS: &str =
+    "[timeouts]\nfirst_byte = \"8s\"\n[limits]\nmax_concurrent_per_key = 1024";
 
 /// A way in, and who handles what comes through it.
 pub struct Door {
@@ -32,6 +33,17 @@ pub struct Door {
 pub struct Hunted {
     pub name: &'static str,
     pub pid: u32,
+}
+
+/// How the gateways differ from the usual.
+#[derive(Default)]
+pub struct Manner {
+    /// Sections for the enclave's configuration.
+    pub enclave: String,
+    /// Sections for the aggregator's configuration.
+    pub aggregator: String,
+    /// A name for one model more, and for the tenant who asks.
+    pub model: Option<String>,
 }
 
 /// Everything that runs. The aggregator and the enclave are on the software platform; `sealgate` as
@@ -52,22 +64,9 @@ pub struct Stage {
 impl Stage {
     /// What people run.
     pub async fn wiping() -> Result<Self> {
-        let mut stage = Self::both_gateways(Program::Soft, "leaks").await?;
+        let mut stage = Self::both_gateways(Program::Soft, "leaks", &Manner::default()).await?;
+        stage.open_proxy().await?;
         let directory = stage.directory.path().to_owned();
-        let aggregator = stage.doors.pop().context("the aggregator has a door")?;
-
-        let url = format!("https://{}", aggregator.address);
-        let (process, address) = proxy(&directory, &url, &[]).await?;
-        let hunted = hunt("sealgate-verify proxy", process.id())?;
-        stage.doors.push(Door {
-            name: "proxy",
-            address,
-            tls: false,
-            key: aggregator.key.clone(),
-            hunted: [vec![hunted], aggregator.hunted.clone()].concat(),
-        });
-        stage.doors.push(aggregator);
-
         let mut config = Config::direct(free_address()?).and(TIMEOUTS);
         config.mode = "aggregator";
         config.tee = "none";
@@ -89,16 +88,40 @@ impl Stage {
             hunted: vec![hunt("sealgate", shipped.id())?],
         });
         stage.shipped = Some(shipped);
-        stage.proxy = Some(process);
         Ok(stage)
+    }
+
+    /// What people run, in the manner wanted, with a proxy in front.
+    pub async fn in_manner(manner: &Manner) -> Result<Self> {
+        let mut stage = Self::both_gateways(Program::Soft, "leaks-outputs", manner).await?;
+        stage.open_proxy().await?;
+        Ok(stage)
+    }
+
+    /// Puts `sealgate-verify proxy` before the aggregator, as the first door.
+    async fn open_proxy(&mut self) -> Result<()> {
+        let aggregator = self.doors.last().context("the aggregator has a door")?;
+        let url = format!("https://{}", aggregator.address);
+        let (process, address) = proxy(self.directory.path(), &url, &[]).await?;
+        let hunted = hunt("sealgate-verify proxy", process.id())?;
+        let door = Door {
+            name: "proxy",
+            address,
+            tls: false,
+            key: aggregator.key.clone(),
+            hunted: [vec![hunted], aggregator.hunted.clone()].concat(),
+        };
+        self.doors.insert(0, door);
+        self.proxy = Some(process);
+        Ok(())
     }
 
     /// The control: the same gateways with an allocator that leaves things as they are.
     pub async fn leaving() -> Result<Self> {
-        Self::both_gateways(Program::SoftUnwiped, "leaks-control").await
+        Self::both_gateways(Program::SoftUnwiped, "leaks-control", &Manner::default()).await
     }
 
-    async fn both_gateways(program: Program, name: &str) -> Result<Self> {
+    async fn both_gateways(program: Program, name: &str, manner: &Manner) -> Result<Self> {
         let directory = trusting_directory(name)?;
         let (prompts, responses) = (Canary::fresh(), Canary::fresh());
         let mut needles = prompts.needles(Side::Prompt);
@@ -110,16 +133,24 @@ impl Stage {
             panic_file: Some(panic_file(directory.path(), image)),
             ..identity(image).run_as(program)
         };
-        let mut config = Config::direct(free_address()?).and(TIMEOUTS);
-        for model in MODELS {
+        let models = || MODELS.into_iter().chain(manner.model.as_deref());
+        if let Some(model) = &manner.model {
+            teach_short(&engine, model, &responses);
+        }
+        let mut config = Config::direct(free_address()?)
+            .and(TIMEOUTS)
+            .and(&manner.enclave);
+        for model in models() {
             config = config.serving(Model::confidential(model, engine.base_url()));
         }
         let enclave = start_as(&directory, who("enclave"), config).await?;
         let enclave_key = enclave.create_key("aggregator").await?;
         let key_file = directory.write("enclave.key", &enclave_key)?;
 
-        let mut config = gateway_trusting(&directory, "enclave")?.and(TIMEOUTS);
-        for model in MODELS {
+        let mut config = gateway_trusting(&directory, "enclave")?
+            .and(TIMEOUTS)
+            .and(&manner.aggregator);
+        for model in models() {
             config =
                 config.serving(Model::confidential(model, enclave.url()).with_key_from(&key_file));
         }
@@ -128,7 +159,9 @@ impl Stage {
             name: "aggregator",
             address: aggregator.address(),
             tls: true,
-            key: aggregator.create_key("leaks").await?,
+            key: aggregator
+                .create_key(manner.model.as_deref().unwrap_or("leaks"))
+                .await?,
             hunted: vec![
                 hunt("aggregator", aggregator.id())?,
                 hunt("enclave", enclave.id())?,
@@ -150,6 +183,11 @@ impl Stage {
 }
 
 impl Stage {
+    /// Below it lies every file that the processes could have written.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Straight to the enclave.
     pub fn enclave_door(&self) -> Result<Door> {
         Ok(Door {

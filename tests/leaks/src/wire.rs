@@ -14,6 +14,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    /// The ids of the receipts it was told of.
+    pub receipts: Vec<String>,
+    /// The bodies of the errors it was given.
+    pub errors: Vec<Vec<u8>>,
 }
 
 /// How a request says where its body ends.
@@ -41,6 +45,8 @@ impl Wire {
         Ok(Self {
             stream,
             buffer: Vec::new(),
+            receipts: Vec::new(),
+            errors: Vec::new(),
         })
     }
 
@@ -82,16 +88,27 @@ impl Wire {
         let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
         let head = String::from_utf8(head).context("a head is text")?;
         let status = head.get(9..12).context("a head has a status")?.parse()?;
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let ours = name.eq_ignore_ascii_case("content-length");
-            ours.then(|| value.trim().parse().ok())?
-        });
+        let header = |wanted: &str| {
+            let mut pairs = head.lines().filter_map(|line| line.split_once(':'));
+            let found = pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.trim())
+        };
+        let length = header("content-length").and_then(|value| value.parse().ok());
+        self.receipts
+            .extend(header("x-receipt-id").map(str::to_owned));
         Ok(Head { status, length })
     }
 
     /// Reads a body to its proper end.
     pub async fn body(&mut self, head: &Head) -> Result<Vec<u8>> {
+        let body = self.whole(head).await?;
+        if head.status >= 400 {
+            self.errors.push(body.clone());
+        }
+        Ok(body)
+    }
+
+    async fn whole(&mut self, head: &Head) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         if let Some(length) = head.length {
             self.take(length, &mut body).await?;
