@@ -11,8 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::admit::{Admission, Keyring};
-use crate::attestation::Desk;
-use crate::config::{Config, ConfigError, TeeKind};
+use crate::attestation::{Desk, Hardware};
+use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use crate::epoch::{EpochError, Keeper, Reload};
 use crate::events::{self, Event};
 use crate::hardening;
@@ -37,6 +37,8 @@ pub enum ServeError {
         wanted: &'static str,
         found: &'static str,
     },
+    #[error("[tee] gpus = \"nvidia\", but this platform has no evidence of GPUs to offer")]
+    NoDevices,
     #[error("{0}")]
     Ledger(#[from] LedgerError),
     #[error("{0}")]
@@ -101,11 +103,7 @@ pub async fn serve_with(
             required: config.hardening.require.clone(),
         });
     }
-    let attester = match config.tee.kind {
-        TeeKind::None => None,
-        TeeKind::Tdx => Some(evidence(&*platform, TeeType::Tdx, config.tee.kind)?),
-        TeeKind::Snp => Some(evidence(&*platform, TeeType::SevSnp, config.tee.kind)?),
-    };
+    let hardware = hardware(&*platform, &config.tee)?;
     let clock = platform.clock();
     let metrics = Arc::new(Metrics::default());
     let listener = listen(&config)?;
@@ -122,7 +120,7 @@ pub async fn serve_with(
             metrics: metrics.clone(),
             clock,
         },
-        desk: Desk::new(attester, platform, metrics.clone()),
+        desk: Desk::new(hardware, platform, metrics.clone()),
         keeper: keeper.clone(),
         ledger: ledger.clone(),
         metrics: metrics.clone(),
@@ -175,6 +173,24 @@ async fn run(
         events::emit(Event::StoppedShort { connections: left });
     }
     ledger.close().await;
+}
+
+/// What reports are made with; nothing where there are to be none.
+fn hardware(platform: &dyn Platform, tee: &Tee) -> Result<Option<Hardware>, ServeError> {
+    let cpu = match tee.kind {
+        TeeKind::None => return Ok(None),
+        TeeKind::Tdx => evidence(platform, TeeType::Tdx, tee.kind)?,
+        TeeKind::Snp => evidence(platform, TeeType::SevSnp, tee.kind)?,
+    };
+    let devices = match tee.gpus {
+        Gpus::None => None,
+        Gpus::Nvidia { .. } => Some(platform.devices().ok_or(ServeError::NoDevices)?),
+    };
+    Ok(Some(Hardware {
+        cpu,
+        devices,
+        event_log: platform.event_log(),
+    }))
 }
 
 fn evidence(

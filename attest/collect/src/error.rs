@@ -108,6 +108,18 @@ pub enum CollectError {
     #[error("{attribute} does not hold what its documentation promises")]
     Malformed { attribute: Attribute },
 
+    /// Neither configfs-tsm nor the older device.
+    #[error("cannot open {}: {cause}", looked_for.display())]
+    NoGuestDevice { looked_for: PathBuf, cause: OsError },
+
+    /// The firmware or the host declined; the words are the library's.
+    #[error("the guest request for a report failed: {said}")]
+    GuestRequest { said: String },
+
+    /// What the device answered is no report.
+    #[error("the guest request was answered with something that is no report")]
+    GuestReport,
+
     #[error("no random numbers for the name of the report entry")]
     NoRandomness,
 

@@ -1,4 +1,6 @@
-//! One bounded exchange, repeated where the service asks for patience.
+//! One bounded exchange, repeated a few times where another attempt may help: where the service asks
+//! for patience, is not there, breaks off, or fails by its own account. An answer that is complete
+//! and wrong stays wrong, and one that is late has had its time.
 
 use std::time::Duration;
 
@@ -8,8 +10,10 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use crate::FetchError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a service may say "too many requests" before that is the answer.
+/// How often a service is asked for one thing.
 const ATTEMPTS: u32 = 3;
+/// Before the second attempt at a service that failed; twice as long before the third.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// How long to wait where it does not say.
 const USUAL_WAIT: Duration = Duration::from_secs(2);
 /// A service that wants more than this is not waited for.
@@ -72,18 +76,32 @@ impl Http {
     ) -> Result<Answer, FetchError> {
         let mut attempt = 1;
         loop {
-            match exchange(request(), part).await {
-                Err(FetchError::RateLimited { what, retry_after }) => {
-                    let wait = retry_after.unwrap_or(USUAL_WAIT);
-                    if attempt == ATTEMPTS || wait > self.longest_wait {
-                        return Err(FetchError::RateLimited { what, retry_after });
-                    }
+            let error = match exchange(request(), part).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match pause(&error, attempt) {
+                Some(wait) if attempt < ATTEMPTS && wait <= self.longest_wait => {
                     tokio::time::sleep(wait).await;
                     attempt += 1;
                 }
-                done => return done,
+                _ => return Err(error),
             }
         }
+    }
+}
+
+/// How long to wait before the same is asked again, if that may help.
+fn pause(error: &FetchError, attempt: u32) -> Option<Duration> {
+    match error {
+        FetchError::RateLimited { retry_after, .. } => Some(retry_after.unwrap_or(USUAL_WAIT)),
+        FetchError::Connect { .. }
+        | FetchError::BrokenOff { .. }
+        | FetchError::Status {
+            status: 500 | 502 | 503 | 504,
+            ..
+        } => Some(FIRST_PAUSE * attempt),
+        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
-//! Collateral for our own evidence, fetched rarely.
+//! Collateral for our own evidence, gathered rarely.
 //!
-//! It is the same for every quote of this machine until the vendor publishes anew, so one fetch serves many
-//! questions. A failed fetch is remembered for a short while, too.
+//! It is the same for every question of this machine until a vendor publishes anew, so one gathering serves many
+//! questions. What could not be had is tried again after a short while, so that a vendor who does not answer is not
+//! waited for by every caller. How long collateral is good for is the business of whoever remembers it on disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,57 +12,66 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::events::{self, Event};
-use crate::platform::Platform;
+use crate::platform::{Platform, Presented};
 
-/// Vendors publish collateral weeks before the old expires, and fetch errors must not starve us.
-const FRESH: Duration = Duration::from_secs(3600);
+const FRESH: Duration = Duration::from_secs(300);
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
-/// For how long expired-by-our-rule collateral is still handed out when the vendor cannot be reached.
-const STALE: Duration = Duration::from_secs(24 * 3600);
-const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
-pub(super) struct CollateralCache(Mutex<State>);
+pub(super) struct CollateralCache(Mutex<Option<Gathered>>);
 
-#[derive(Default)]
-struct State {
-    held: Option<(Arc<Collateral>, Instant)>,
-    failed_at: Option<Instant>,
+struct Gathered {
+    collateral: Arc<Collateral>,
+    at: Instant,
+    whole: bool,
+}
+
+impl Gathered {
+    fn is_fresh(&self) -> bool {
+        let fresh = if self.whole { FRESH } else { AFTER_FAILURE };
+        self.at.elapsed() < fresh
+    }
 }
 
 impl CollateralCache {
-    /// The collateral for `evidence`, if it can be had. One caller fetches, the others wait for it.
+    /// What can be had for this evidence, if anything. One caller gathers, the others wait for it.
     pub async fn get(
         &self,
         platform: &dyn Platform,
-        evidence: &CpuEvidence,
+        presented: Presented<'_>,
     ) -> Option<Arc<Collateral>> {
-        let mut state = self.0.lock().await;
-        if let Some((held, at)) = &state.held
-            && at.elapsed() < FRESH
-        {
-            return Some(held.clone());
-        }
-        if state
-            .failed_at
-            .is_none_or(|at| at.elapsed() >= AFTER_FAILURE)
-        {
-            match tokio::time::timeout(PATIENCE, platform.collateral(evidence)).await {
-                Ok(Some(collateral)) => {
-                    let collateral = Arc::new(collateral);
-                    *state = State {
-                        held: Some((collateral.clone(), Instant::now())),
-                        failed_at: None,
-                    };
-                    return Some(collateral);
-                }
-                Ok(None) | Err(_) => {
-                    state.failed_at = Some(Instant::now());
-                    events::emit(Event::CollateralMissing);
-                }
-            }
-        }
-        let (held, at) = state.held.as_ref()?;
-        (at.elapsed() < STALE).then(|| held.clone())
+        let mut held = self.0.lock().await;
+        let gathered = match held.take().filter(Gathered::is_fresh) {
+            Some(gathered) => gathered,
+            None => gather(platform, presented).await,
+        };
+        let collateral = gathered.collateral.clone();
+        *held = Some(gathered);
+        (*collateral != Collateral::default()).then_some(collateral)
     }
+}
+
+async fn gather(platform: &dyn Platform, presented: Presented<'_>) -> Gathered {
+    let collateral = platform.collateral(presented).await;
+    let whole = is_whole(&collateral, presented);
+    if !whole {
+        events::emit(Event::CollateralMissing);
+    }
+    Gathered {
+        collateral: Arc::new(collateral),
+        at: Instant::now(),
+        whole,
+    }
+}
+
+/// Whether every piece of evidence has what judges it.
+fn is_whole(collateral: &Collateral, presented: Presented<'_>) -> bool {
+    let cpu = match presented.cpu {
+        CpuEvidence::Tdx { .. } => collateral.tdx.is_some(),
+        CpuEvidence::SevSnp { .. } => collateral.snp.is_some(),
+    };
+    let nvidia = collateral.nvidia.as_ref();
+    let devices = presented.devices.is_empty()
+        || nvidia.is_some_and(|part| !part.rims.is_empty() && !part.ocsp.is_empty());
+    cpu && devices
 }

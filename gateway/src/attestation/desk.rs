@@ -5,28 +5,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use attest_collect::Attester;
-use attest_core::{
-    Collateral, CpuEvidence, EvidenceBundle, Nonce, ReportData, Statement, UnsignedReport,
-};
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{Collateral, EvidenceBundle, Nonce, UnsignedReport, to_base64};
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 
 use super::Question;
 use super::collateral::CollateralCache;
+use super::hardware::{Challenge, Collected, Hardware};
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events::{self, AttestationFailure, Event};
 use crate::hardening;
 use crate::metrics::Metrics;
-use crate::platform::Platform;
+use crate::platform::{Platform, Presented};
+
+/// For one question, waiting included. Hardware that takes longer goes on by itself, and is not asked meanwhile.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What is known of an epoch's evidence without asking the hardware again.
 #[derive(Default)]
 pub struct EpochEvidence {
-    /// The quote over the unchallenged statement.
-    unchallenged: OnceCell<CpuEvidence>,
+    /// What hardware showed for the unchallenged statement.
+    unchallenged: OnceCell<Collected>,
     /// The report around it.
     report: OnceCell<Bytes>,
     /// The same with collateral, and with which.
@@ -34,11 +36,11 @@ pub struct EpochEvidence {
 }
 
 pub struct Desk {
-    attester: Option<Arc<dyn Attester>>,
+    hardware: Option<Hardware>,
     platform: Arc<dyn Platform>,
     metrics: Arc<Metrics>,
-    /// One statement is signed at a time.
-    hardware: Arc<Semaphore>,
+    /// One question is in work at a time.
+    turns: Arc<Semaphore>,
     collateral: CollateralCache,
     /// How long the hardware takes, as a running mean.
     mean_micros: AtomicU64,
@@ -54,17 +56,17 @@ impl Drop for Place<'_> {
 }
 
 impl Desk {
-    /// Without an attester there are no reports.
+    /// Without hardware there are no reports.
     pub fn new(
-        attester: Option<Arc<dyn Attester>>,
+        hardware: Option<Hardware>,
         platform: Arc<dyn Platform>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            attester,
+            hardware,
             platform,
             metrics,
-            hardware: Arc::new(Semaphore::new(1)),
+            turns: Arc::new(Semaphore::new(1)),
             collateral: CollateralCache::default(),
             mean_micros: AtomicU64::new(0),
         }
@@ -72,14 +74,14 @@ impl Desk {
 
     /// The report that answers a question about this epoch, as JSON.
     pub async fn report(&self, epoch: &Epoch, question: Question) -> Result<Bytes, ApiError> {
-        let attester = self.attester.as_ref().ok_or(ApiError::NoReport)?;
+        let hardware = self.hardware.as_ref().ok_or(ApiError::NoReport)?;
         match question.nonce {
             Some(nonce) => {
-                self.challenged(attester, epoch, nonce, question.collateral)
+                self.challenged(hardware, epoch, nonce, question.collateral)
                     .await
             }
             None => {
-                self.unchallenged(attester, epoch, question.collateral)
+                self.unchallenged(hardware, epoch, question.collateral)
                     .await
             }
         }
@@ -87,44 +89,42 @@ impl Desk {
 
     async fn challenged(
         &self,
-        attester: &Arc<dyn Attester>,
+        hardware: &Hardware,
         epoch: &Epoch,
         nonce: Nonce,
         collateral: bool,
     ) -> Result<Bytes, ApiError> {
         let place = self.queue(epoch.config.limits.attest_queue)?;
-        let data = Statement::challenged(epoch.keyset_digest, nonce).report_data();
-        let evidence = self.attest(attester, data).await?;
+        let challenge = Challenge::new(epoch.keyset_digest, Some(nonce));
+        let collected = self.ask(hardware, challenge).await?;
         drop(place);
-        let collateral = if collateral {
-            self.collateral.get(&*self.platform, &evidence).await
-        } else {
-            None
+        let collateral = match collateral {
+            true => self.collateral_for(&collected).await,
+            false => None,
         };
-        Ok(render(epoch, &data, evidence, collateral.as_deref()))
+        Ok(render(epoch, &challenge, collected, collateral.as_deref()))
     }
 
     async fn unchallenged(
         &self,
-        attester: &Arc<dyn Attester>,
+        hardware: &Hardware,
         epoch: &Epoch,
         collateral: bool,
     ) -> Result<Bytes, ApiError> {
         let known = &epoch.evidence;
-        let data = Statement::unchallenged(epoch.keyset_digest).report_data();
-        let evidence = known
+        let challenge = Challenge::new(epoch.keyset_digest, None);
+        let collected = known
             .unchallenged
-            .get_or_try_init(|| self.attest(attester, data))
+            .get_or_try_init(|| self.ask(hardware, challenge))
             .await?;
-        let collateral = if collateral {
-            self.collateral.get(&*self.platform, evidence).await
-        } else {
-            None
+        let collateral = match collateral {
+            true => self.collateral_for(collected).await,
+            false => None,
         };
         let Some(collateral) = collateral else {
             let report = known
                 .report
-                .get_or_init(|| async { render(epoch, &data, evidence.clone(), None) })
+                .get_or_init(|| async { render(epoch, &challenge, collected.clone(), None) })
                 .await;
             return Ok(report.clone());
         };
@@ -132,11 +132,19 @@ impl Desk {
         match &*cached {
             Some((with, report)) if Arc::ptr_eq(with, &collateral) => Ok(report.clone()),
             _ => {
-                let report = render(epoch, &data, evidence.clone(), Some(&collateral));
+                let report = render(epoch, &challenge, collected.clone(), Some(&collateral));
                 *cached = Some((collateral, report.clone()));
                 Ok(report)
             }
         }
+    }
+
+    async fn collateral_for(&self, collected: &Collected) -> Option<Arc<Collateral>> {
+        let presented = Presented {
+            cpu: &collected.cpu,
+            devices: &collected.devices,
+        };
+        self.collateral.get(&*self.platform, presented).await
     }
 
     /// A place in the queue, or when to come back.
@@ -155,31 +163,33 @@ impl Desk {
     }
 
     /// Has the hardware sign. It is asked once at a time even when whoever asked has gone.
-    async fn attest(
+    async fn ask(&self, hardware: &Hardware, challenge: Challenge) -> Result<Collected, ApiError> {
+        let asked = tokio::time::timeout(PATIENCE, self.show(hardware.clone(), challenge)).await;
+        asked
+            .unwrap_or(Err(AttestationFailure::Late))
+            .map_err(|failure| {
+                events::emit(Event::AttestationFailed { failure });
+                ApiError::AttestationFailed
+            })
+    }
+
+    async fn show(
         &self,
-        attester: &Arc<dyn Attester>,
-        data: ReportData,
-    ) -> Result<CpuEvidence, ApiError> {
-        let turn = self
-            .hardware
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| ApiError::Internal)?;
-        let attester = attester.clone();
+        hardware: Hardware,
+        challenge: Challenge,
+    ) -> Result<Collected, AttestationFailure> {
+        let worker = |_| AttestationFailure::Worker;
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| AttestationFailure::Worker)?;
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let began = Instant::now();
-            (attester.attest(&data), began.elapsed())
+            (hardware.show(&challenge), began.elapsed())
         });
-        let failed = |failure| {
-            events::emit(Event::AttestationFailed { failure });
-            ApiError::AttestationFailed
-        };
-        let (evidence, took) = work.await.map_err(|_| failed(AttestationFailure::Worker))?;
+        let (collected, took) = work.await.map_err(worker)?;
         self.metrics.attested(took);
         self.remember(took);
-        evidence.map_err(|_| failed(AttestationFailure::Hardware))
+        collected
     }
 
     fn remember(&self, took: Duration) {
@@ -196,8 +206,8 @@ impl Desk {
 
 fn render(
     epoch: &Epoch,
-    data: &ReportData,
-    cpu: CpuEvidence,
+    challenge: &Challenge,
+    collected: Collected,
     collateral: Option<&Collateral>,
 ) -> Bytes {
     let mut documents = BTreeMap::from([
@@ -207,15 +217,16 @@ fn render(
     if let Some(facts) = hardening::observed() {
         documents.insert("process".to_owned(), facts.document());
     }
+    let devices = collected.devices.iter().map(UnverifiedDevice::to_evidence);
     let report = UnsignedReport {
         keyset: epoch.keyset.clone(),
-        tee_type: cpu.tee_type(),
-        report_data: data.digest_half(),
+        tee_type: collected.cpu.tee_type(),
+        report_data: challenge.report_data.digest_half(),
         provenance: epoch.config.provenance.clone(),
         evidence: EvidenceBundle {
-            cpu,
-            event_log: None,
-            devices: Vec::new(),
+            event_log: collected.event_log.as_deref().map(to_base64),
+            devices: devices.collect(),
+            cpu: collected.cpu,
             documents,
             collateral: collateral.cloned(),
         },

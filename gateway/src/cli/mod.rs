@@ -14,7 +14,7 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, Tee};
+use crate::config::Config;
 use crate::hardening::harden;
 use crate::platform::{HardwarePlatform, Platform, PlatformError};
 use crate::serve::{ServeError, serve};
@@ -63,15 +63,15 @@ impl ConfigFile {
 
 /// Runs a command line on the machine's own hardware.
 pub fn run() -> ExitCode {
-    run_with(std::env::args_os(), |tee| {
-        HardwarePlatform::probe(tee).map(|platform| Arc::new(platform) as Arc<dyn Platform>)
+    run_with(std::env::args_os(), |config| {
+        HardwarePlatform::probe(config).map(|platform| Arc::new(platform) as Arc<dyn Platform>)
     })
 }
 
 /// Runs a command line (program name first) on a platform of the caller's choice.
 pub fn run_with<F>(args: impl IntoIterator<Item = OsString>, platform: F) -> ExitCode
 where
-    F: FnOnce(&Tee) -> Result<Arc<dyn Platform>, PlatformError>,
+    F: FnOnce(&Config) -> Result<Arc<dyn Platform>, PlatformError>,
 {
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
@@ -109,14 +109,14 @@ fn cannot_start(error: &std::io::Error) -> ExitCode {
 /// Hardens the process while it has one thread, then serves.
 fn serve_command<F>(file: PathBuf, platform: F) -> ExitCode
 where
-    F: FnOnce(&Tee) -> Result<Arc<dyn Platform>, PlatformError>,
+    F: FnOnce(&Config) -> Result<Arc<dyn Platform>, PlatformError>,
 {
     let config = match Config::load(&file) {
         Ok(config) => config,
         Err(error) => return unusable(&error),
     };
     // Looked for before the confinement, so that what is said of a machine without it is what is there.
-    let platform = match platform(&config.tee) {
+    let platform = match platform(&config) {
         Ok(platform) => platform,
         Err(error) => {
             eprintln!("sealgate: {error}");

@@ -35,7 +35,11 @@ impl Config {
                 "epoch_lifetime_ms": millis(server.epoch_lifetime),
                 "drain_timeout_ms": millis(server.drain_timeout),
             },
-            "tee": { "kind": self.tee.kind.as_str() },
+            "tee": {
+                "kind": self.tee.kind.as_str(),
+                "gpus": self.tee.gpus.as_str(),
+                "gpu_count": self.tee.gpus.count(),
+            },
             "provenance": {
                 "repo_url": self.provenance.repo_url,
                 "repo_commit": self.provenance.repo_commit,

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use attest_core::{RootOrigin, Serving, Sha256Digest};
 
-use super::{Config, Model, TeeKind, show_duration, show_size};
+use super::{Config, EventLogChoice, Gpus, Model, TeeKind, show_duration, show_size};
 
 impl Config {
     /// A page an operator can read before serving.
@@ -99,12 +99,28 @@ impl Config {
         }
     }
 
-    fn tee_in_words(&self) -> &'static str {
-        match self.tee.kind {
+    fn tee_in_words(&self) -> String {
+        let cpu = match self.tee.kind {
             TeeKind::Tdx => "Intel TDX",
             TeeKind::Snp => "AMD SEV-SNP",
-            TeeKind::None => "none: no report is published and no model can be confidential",
-        }
+            TeeKind::None => {
+                return "none: no report is published and no model can be confidential".to_owned();
+            }
+        };
+        let gpus = match self.tee.gpus {
+            Gpus::None => ", no GPUs".to_owned(),
+            Gpus::Nvidia { count: None } => ", every NVIDIA GPU".to_owned(),
+            Gpus::Nvidia { count: Some(count) } => format!(", {count} NVIDIA GPUs"),
+        };
+        let log = match &self.tee.event_log {
+            EventLogChoice::None => String::new(),
+            EventLogChoice::Firmware { required: true } => ", the firmware's event log".to_owned(),
+            EventLogChoice::Firmware { required: false } => {
+                ", the firmware's event log if there is one".to_owned()
+            }
+            EventLogChoice::File(path) => format!(", the event log {}", path.display()),
+        };
+        format!("{cpu}{gpus}{log}")
     }
 }
 

@@ -18,6 +18,7 @@ mod retention;
 mod salt;
 mod secret;
 mod spelling;
+mod tee;
 mod units;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use problem::{ConfigError, Problem};
 pub use retention::{RetentionError, RetentionMode, RetentionPolicy};
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
+pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};
 pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size};
 
 /// Everything `sealgate.toml` says, defaults filled in.
@@ -74,35 +76,6 @@ pub struct Server {
     pub mode: Serving,
     pub epoch_lifetime: Duration,
     pub drain_timeout: Duration,
-}
-
-/// `[tee]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tee {
-    pub kind: TeeKind,
-    /// Where configfs-tsm is mounted, if not in the usual place.
-    pub tsm_path: Option<PathBuf>,
-    /// Base URL of Intel PCS or a PCCS, if not Intel's own.
-    pub pcs_url: Option<String>,
-}
-
-/// Which hardware the service expects to run in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TeeKind {
-    Tdx,
-    Snp,
-    /// No hardware evidence: no report, and no model may be flagged confidential.
-    None,
-}
-
-impl TeeKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TeeKind::Tdx => "tdx",
-            TeeKind::Snp => "snp",
-            TeeKind::None => "none",
-        }
-    }
 }
 
 /// `[hardening]`

@@ -203,6 +203,11 @@ pub enum UpstreamFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttestationFailure {
     Hardware,
+    /// A GPU did not answer, or is not in its mode any more.
+    Devices,
+    EventLog,
+    /// The hardware did not answer in time.
+    Late,
     Worker,
 }
 

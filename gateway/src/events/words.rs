@@ -49,6 +49,9 @@ impl AttestationFailure {
     pub(super) fn word(self) -> &'static str {
         match self {
             AttestationFailure::Hardware => "hardware",
+            AttestationFailure::Devices => "devices",
+            AttestationFailure::EventLog => "event_log",
+            AttestationFailure::Late => "late",
             AttestationFailure::Worker => "worker",
         }
     }

@@ -12,7 +12,7 @@ use landlock::{
     path_beneath_rules,
 };
 
-use crate::config::{Config, TeeKind};
+use crate::config::{Config, EventLogChoice, Gpus, TeeKind};
 
 /// What libraries read while the service runs: resolver, time zone, certificate authorities, loadable resolver modules.
 const LIBRARIES: &[&str] = &[
@@ -38,6 +38,9 @@ const LIBRARIES: &[&str] = &[
     "/dev/null",
     "/dev/urandom",
 ];
+
+/// What the library of NVIDIA's driver reads beside its device files. Untried: no such machine has been at hand.
+const NVIDIA: &[&str] = &["/proc/driver/nvidia", "/sys/bus/pci", "/sys/devices"];
 
 /// Nothing of ours is there, and everybody may look: it tells whether we can.
 const OUTSIDE: &str = "/proc/version";
@@ -76,7 +79,17 @@ fn writable(config: &Config) -> Vec<PathBuf> {
         let tsm = config.tee.tsm_path.as_deref();
         paths.push(tsm.unwrap_or(Path::new(TSM)).to_owned());
     }
+    if config.tee.gpus != Gpus::None {
+        paths.extend(nvidia_devices());
+    }
     paths
+}
+
+/// The driver's device files, which its library opens again for some questions.
+fn nvidia_devices() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"nvidia"));
+    named.map(|entry| entry.path()).collect()
 }
 
 fn readable(config: &Config) -> Vec<PathBuf> {
@@ -89,6 +102,16 @@ fn readable(config: &Config) -> Vec<PathBuf> {
         paths.extend(trust.roots_dir.clone());
     }
     paths.extend(config.retention_file.clone());
+    match &config.tee.event_log {
+        EventLogChoice::None => {}
+        EventLogChoice::Firmware { .. } => paths.push(attest_collect::ACPI_TABLES.into()),
+        EventLogChoice::File(path) => paths.push(path.clone()),
+    }
+    if config.tee.gpus != Gpus::None {
+        paths.extend(NVIDIA.iter().map(PathBuf::from));
+    }
+    let rims = config.tee.collateral.rims.as_ref();
+    paths.extend(rims.map(|folder| folder.path().to_owned()));
     for upstream in config.models.iter().flat_map(|model| &model.upstreams) {
         paths.extend(upstream.api_key.as_ref().map(|key| key.file.clone()));
     }

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use attest_collect::Attester;
-use attest_core::{Collateral, CpuEvidence};
+use attest_core::Collateral;
 use futures_util::future::BoxFuture;
 use sealgate::Platform;
 use sealgate::admit::ApiToken;
 use sealgate::config::Config;
 use sealgate::epoch::Reload;
 use sealgate::ledger::{Ledger, NewKey};
+use sealgate::platform::Presented;
 use testkit::client::TlsClient;
 use testkit::scratch::ScratchDir;
 use testkit::{SoftwarePlatform, TdMeasurements};
@@ -31,8 +32,8 @@ impl Platform for Software {
         Some(Arc::new(self.0.clone()))
     }
 
-    fn collateral<'a>(&'a self, _: &'a CpuEvidence) -> BoxFuture<'a, Option<Collateral>> {
-        Box::pin(async { Some(self.0.collateral()) })
+    fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
+        Box::pin(async { self.0.collateral() })
     }
 }
 

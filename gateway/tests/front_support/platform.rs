@@ -7,6 +7,7 @@ use attest_collect::{Attester, CollectError};
 use attest_core::{Collateral, CpuEvidence, ReportData, TdxCollateral, TeeType};
 use futures_util::future::BoxFuture;
 use sealgate::Platform;
+use sealgate::platform::Presented;
 
 pub struct NoTee;
 
@@ -15,8 +16,8 @@ impl Platform for NoTee {
         None
     }
 
-    fn collateral<'a>(&'a self, _: &'a CpuEvidence) -> BoxFuture<'a, Option<Collateral>> {
-        Box::pin(async { None })
+    fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
+        Box::pin(async { Collateral::default() })
     }
 }
 
@@ -49,7 +50,7 @@ impl Platform for CountingPlatform {
         Some(self.0.clone())
     }
 
-    fn collateral<'a>(&'a self, _: &'a CpuEvidence) -> BoxFuture<'a, Option<Collateral>> {
+    fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
         self.0.collateral_fetched.fetch_add(1, Ordering::SeqCst);
         let tdx = TdxCollateral {
             pck_crl_issuer_chain: "a".into(),
@@ -62,7 +63,7 @@ impl Platform for CountingPlatform {
             qe_identity: "{}".into(),
             qe_identity_signature: [0; 64],
         };
-        Box::pin(async { Some(Collateral::from(tdx)) })
+        Box::pin(async { Collateral::from(tdx) })
     }
 }
 

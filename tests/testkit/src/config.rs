@@ -126,6 +126,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub mode: &'static str,
     pub tee: &'static str,
+    /// How many GPUs are shown; no word of them if none.
+    pub gpus: usize,
     /// Policy file and roots directory by which confidential upstreams are judged.
     pub trust: Option<(PathBuf, PathBuf)>,
     pub models: Vec<Model>,
@@ -140,6 +142,7 @@ impl Config {
             listen,
             mode: "direct",
             tee: "tdx",
+            gpus: 0,
             trust: None,
             models: Vec::new(),
             more: String::new(),
@@ -175,6 +178,10 @@ impl Config {
              state_dir = \"state\"\nmode = \"{}\"\n{}\n[tee]\nkind = \"{}\"\n",
             self.listen, self.mode, self.more, self.tee
         );
+        if self.gpus > 0 {
+            let count = self.gpus;
+            text.push_str(&format!("gpus = \"nvidia\"\ngpu_count = {count}\n"));
+        }
         if let Some((policy, roots)) = &self.trust {
             text.push_str(&format!(
                 "\n[attestation.enclave]\npolicy = {:?}\nroots = {:?}\n",

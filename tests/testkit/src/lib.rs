@@ -8,6 +8,7 @@ mod base64;
 pub mod client;
 pub mod config;
 pub mod engine;
+pub mod event_log;
 pub mod intel;
 pub mod machine;
 pub mod measurements;

@@ -1,6 +1,7 @@
 //! `sealgate-soft` and its kin: the gateway's own command line on the software platform.
 //!
-//! `PROGRAM --platform-seed HEX --measurement NAME [--quote-delay-ms N] [--panic-file PATH] COMMAND…`
+//! `PROGRAM --platform-seed HEX --measurement NAME [--cpu tdx|snp] [--gpus N] [--event-log yes|no]
+//! [--quote-delay-ms N] [--panic-file PATH] [--fault-file PATH] COMMAND…`
 //!
 //! Everything after the platform's arguments is what `sealgate` takes. Its evidence is worth
 //! nothing to a verifier that was not handed the platform's root.
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use attest_core::parse_hex;
 use sealgate::{Clock, Platform, SystemClock};
 
+use crate::platform::FaultFile;
 use crate::{SoftwarePlatform, TdMeasurements};
 
 /// Runs the program with this process's arguments.
@@ -31,11 +33,16 @@ pub fn run() -> ExitCode {
 }
 
 /// What the platform's arguments say.
+#[derive(Default)]
 struct Machine {
-    seed: [u8; 32],
-    measurements: TdMeasurements,
+    seed: Option<[u8; 32]>,
+    measurement: Option<String>,
+    snp: bool,
+    gpus: usize,
+    event_log: bool,
     quote_delay: Duration,
     panic_file: Option<PathBuf>,
+    faults: FaultFile,
 }
 
 impl Machine {
@@ -43,38 +50,49 @@ impl Machine {
     fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Result<(Self, Vec<OsString>)> {
         let mut arguments = arguments.peekable();
         let mut rest = vec![arguments.next().unwrap_or_default()];
-        let (mut seed, mut measurement, mut delay, mut panic_file) = (None, None, 0, None);
+        let mut machine = Self::default();
         while let Some(flag) = arguments.next_if(is_platforms) {
             let value = arguments
                 .next()
                 .and_then(|value| OsString::into_string(value).ok());
             let value = value.with_context(|| format!("{} needs a value", flag.display()))?;
-            match flag.to_str() {
-                Some("--platform-seed") => {
-                    seed = Some(parse_hex::<32>(&value).context("--platform-seed")?);
-                }
-                Some("--measurement") => measurement = Some(value),
-                Some("--panic-file") => panic_file = Some(PathBuf::from(value)),
-                _ => delay = value.parse().context("--quote-delay-ms")?,
-            }
+            machine
+                .take(flag.to_str().unwrap_or_default(), value)
+                .with_context(|| flag.display().to_string())?;
         }
-        let (Some(seed), Some(measurement)) = (seed, measurement) else {
+        if machine.seed.is_none() || machine.measurement.is_none() {
             bail!("--platform-seed HEX and --measurement NAME come first");
-        };
+        }
         rest.extend(arguments);
-        let machine = Self {
-            seed,
-            measurements: TdMeasurements::named(&measurement),
-            quote_delay: Duration::from_millis(delay),
-            panic_file,
-        };
         Ok((machine, rest))
     }
 
+    fn take(&mut self, flag: &str, value: String) -> Result<()> {
+        match flag {
+            "--platform-seed" => self.seed = Some(parse_hex::<32>(&value)?),
+            "--measurement" => self.measurement = Some(value),
+            "--cpu" => self.snp = one_of(&value, ["tdx", "snp"])?,
+            "--gpus" => self.gpus = value.parse()?,
+            "--event-log" => self.event_log = one_of(&value, ["no", "yes"])?,
+            "--panic-file" => self.panic_file = Some(PathBuf::from(value)),
+            "--fault-file" => self.faults = FaultFile::at(PathBuf::from(value)),
+            _ => self.quote_delay = Duration::from_millis(value.parse()?),
+        }
+        Ok(())
+    }
+
     fn start(self) -> SoftwarePlatform {
-        let platform = SoftwarePlatform::from_seed(&self.seed, SystemClock.now())
-            .running(self.measurements)
-            .with_quote_delay(self.quote_delay);
+        let seed = self.seed.unwrap_or_default();
+        let name = self.measurement.unwrap_or_default();
+        let platform = SoftwarePlatform::from_seed(&seed, SystemClock.now())
+            .with_quote_delay(self.quote_delay)
+            .with_faults(self.faults)
+            .with_gpus(&name, self.gpus);
+        let platform = match (self.snp, self.event_log) {
+            (true, _) => platform.as_snp_guest(&name),
+            (false, true) => platform.booting(&name),
+            (false, false) => platform.running(TdMeasurements::named(&name)),
+        };
         match self.panic_file {
             Some(file) => platform.panicking_on(file),
             None => platform,
@@ -82,12 +100,24 @@ impl Machine {
     }
 }
 
+/// Whether it is the second of two words.
+fn one_of(value: &str, words: [&str; 2]) -> Result<bool> {
+    match words.iter().position(|word| *word == value) {
+        Some(place) => Ok(place == 1),
+        None => bail!("must be {} or {}", words[0], words[1]),
+    }
+}
+
 fn is_platforms(argument: &OsString) -> bool {
     [
         "--platform-seed",
         "--measurement",
+        "--cpu",
+        "--gpus",
+        "--event-log",
         "--quote-delay-ms",
         "--panic-file",
+        "--fault-file",
     ]
     .iter()
     .any(|flag| argument == flag)

@@ -3,6 +3,8 @@
 
 use ring::digest::{SHA384, digest};
 
+use crate::event_log::BootLog;
+
 /// The measured fields of a TD report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TdMeasurements {
@@ -35,6 +37,14 @@ impl TdMeasurements {
             mr_owner_config: [0; 48],
             attributes: Self::SEPT_VE_DISABLE,
             xfam: 0x0006_02e7,
+        }
+    }
+
+    /// The same image with the registers that its boot log leads to.
+    pub fn booted(name: &str) -> Self {
+        Self {
+            rtmr: BootLog::of(name).rtmrs(),
+            ..Self::named(name)
         }
     }
 

@@ -24,6 +24,25 @@ pub fn pinned_policy(name: &str, td: &TdMeasurements) -> String {
     text
 }
 
+/// A policy called `name` that accepts exactly the SEV-SNP guest called `guest`, not revoked.
+pub fn pinned_snp_policy(name: &str, guest: &str) -> String {
+    let measurement = to_hex(&crate::amd::report::measurement(guest));
+    format!(
+        "name = \"{name}\"\n\n[snp]\nmeasurements = \"pinned\"\nmeasurement = [\"{measurement}\"]\nrequire_crl = true\n"
+    )
+}
+
+/// The section of a policy that asks for `count` GPUs whose every measurement and certificate is
+/// accounted for.
+pub fn gpu_section(count: usize) -> String {
+    format!(
+        "\n[nvidia]\nrequired = true\ngpus = {count}\narchitectures = [\"HOPPER\"]\nrims = \"required\"\nocsp = \"required\"\n"
+    )
+}
+
+/// The section of a policy that asks for an event log, and Secure Boot in it.
+pub const EVENT_LOG_SECTION: &str = "\n[event_log]\nrequired = true\nsecure_boot = true\n";
+
 /// Writes that policy to a file.
 pub fn write_policy(path: &Path, name: &str, td: &TdMeasurements) -> std::io::Result<()> {
     std::fs::write(path, pinned_policy(name, td))

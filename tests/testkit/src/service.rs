@@ -42,10 +42,17 @@ pub struct Identity {
     pub seed: [u8; 32],
     /// What [`TdMeasurements::named`](crate::TdMeasurements::named) measures.
     pub measurement: String,
+    /// Whether it is an SEV-SNP guest and not a TD.
+    pub snp: bool,
+    pub gpus: usize,
+    /// Whether it shows the log of [`TdMeasurements::booted`](crate::TdMeasurements::booted).
+    pub event_log: bool,
     /// How long each quote takes.
     pub quote_delay: Duration,
     /// While this file exists, the next look at the clock panics.
     pub panic_file: Option<PathBuf>,
+    /// What this file names goes wrong with the evidence.
+    pub fault_file: Option<PathBuf>,
 }
 
 impl Identity {
@@ -54,14 +61,25 @@ impl Identity {
             program: Program::Soft,
             seed,
             measurement: measurement.to_owned(),
+            snp: false,
+            gpus: 0,
+            event_log: false,
             quote_delay: Duration::ZERO,
             panic_file: None,
+            fault_file: None,
         }
     }
 
     #[must_use]
     pub fn run_as(mut self, program: Program) -> Self {
         self.program = program;
+        self
+    }
+
+    /// On a machine with this many GPUs.
+    #[must_use]
+    pub fn with_gpus(mut self, gpus: usize) -> Self {
+        self.gpus = gpus;
         self
     }
 
@@ -75,18 +93,29 @@ impl Identity {
             seed,
             "--measurement".to_owned(),
             self.measurement.clone(),
+            "--cpu".to_owned(),
+            if self.snp { "snp" } else { "tdx" }.to_owned(),
+            "--gpus".to_owned(),
+            self.gpus.to_string(),
+            "--event-log".to_owned(),
+            if self.event_log { "yes" } else { "no" }.to_owned(),
             "--quote-delay-ms".to_owned(),
             self.quote_delay.as_millis().to_string(),
         ]
         .map(OsString::from)
         .into_iter()
-        .chain(
-            self.panic_file
-                .iter()
-                .flat_map(|file| ["--panic-file".into(), file.into()]),
-        )
+        .chain(file("--panic-file", &self.panic_file))
+        .chain(file("--fault-file", &self.fault_file))
         .collect()
     }
+}
+
+fn file(flag: &str, path: &Option<PathBuf>) -> impl Iterator<Item = OsString> {
+    let given = path.iter().map(|path| path.clone().into_os_string());
+    given
+        .flat_map(|path| [OsString::from(flag), path])
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// A gateway process; killed when dropped.

@@ -25,8 +25,11 @@ pub(super) trait Driver: Send + Sync {
     fn certificates(&self, index: u32) -> Result<Vec<u8>, DeviceError>;
 }
 
-/// Every device's index, if every one is in a mode worth attesting.
-pub(super) fn ready(driver: &dyn Driver) -> Result<std::ops::Range<u32>, DeviceError> {
+/// Every device's index, if all that are wanted are there and in a mode worth attesting.
+pub(super) fn ready(
+    driver: &dyn Driver,
+    wanted: Option<u32>,
+) -> Result<std::ops::Range<u32>, DeviceError> {
     let count = driver.count()?;
     match count {
         0 => return Err(DeviceError::NoDevice),
@@ -36,7 +39,11 @@ pub(super) fn ready(driver: &dyn Driver) -> Result<std::ops::Range<u32>, DeviceE
                 limit: MAX_DEVICES,
             });
         }
-        _ => {}
+        found => {
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
+                return Err(DeviceError::OtherCount { found, wanted });
+            }
+        }
     }
     for device in 0..count {
         match driver.mode(device)? {
@@ -51,9 +58,10 @@ pub(super) fn ready(driver: &dyn Driver) -> Result<std::ops::Range<u32>, DeviceE
 /// Evidence of all devices or of none.
 pub(super) fn collect(
     driver: &dyn Driver,
+    wanted: Option<u32>,
     nonce: &[u8; 32],
 ) -> Result<Vec<UnverifiedDevice>, DeviceError> {
-    ready(driver)?
+    ready(driver, wanted)?
         .map(|device| {
             let report = driver.report(device, nonce)?;
             let chain = driver.certificates(device)?;

@@ -42,6 +42,9 @@ pub enum DeviceError {
     #[error("the driver finds {found} devices, more than the {limit} that a report may carry")]
     TooManyDevices { found: u32, limit: u32 },
 
+    #[error("the driver finds {found} devices, but {wanted} are expected")]
+    OtherCount { found: u32, wanted: u32 },
+
     #[error("confidential computing is off on device {device}")]
     ConfidentialComputingOff { device: u32 },
 
@@ -62,6 +65,10 @@ pub enum DeviceError {
 
     #[error("{asked} of device {device} is empty")]
     Empty { device: u32, asked: Question },
+
+    /// An attester other than NVIDIA's driver could not answer.
+    #[error("no evidence of devices: {why}")]
+    Unavailable { why: String },
 
     #[error("asked for {asked}, the driver said: {said}")]
     Driver { asked: Question, said: String },

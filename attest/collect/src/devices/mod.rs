@@ -26,22 +26,26 @@ pub trait DeviceAttester: Send + Sync {
 }
 
 /// The NVIDIA devices of this machine.
-pub struct NvidiaDevices(Box<dyn driver::Driver>);
+pub struct NvidiaDevices {
+    driver: Box<dyn driver::Driver>,
+    wanted: Option<u32>,
+}
 
 impl NvidiaDevices {
-    /// Loads NVIDIA's management library and looks whether there are devices to attest.
-    pub fn probe() -> Result<Self, DeviceError> {
-        Self::with(Box::new(nvml::Library::load()?))
+    /// Loads NVIDIA's management library and looks whether there are devices to attest: `wanted` of
+    /// them if a number is given, now and whenever they are asked.
+    pub fn probe(wanted: Option<u32>) -> Result<Self, DeviceError> {
+        Self::with(Box::new(nvml::Library::load()?), wanted)
     }
 
-    fn with(driver: Box<dyn driver::Driver>) -> Result<Self, DeviceError> {
-        driver::ready(&*driver)?;
-        Ok(Self(driver))
+    fn with(driver: Box<dyn driver::Driver>, wanted: Option<u32>) -> Result<Self, DeviceError> {
+        driver::ready(&*driver, wanted)?;
+        Ok(Self { driver, wanted })
     }
 }
 
 impl DeviceAttester for NvidiaDevices {
     fn attest_devices(&self, gpu_nonce: &[u8; 32]) -> Result<Vec<UnverifiedDevice>, DeviceError> {
-        driver::collect(&*self.0, gpu_nonce)
+        driver::collect(&*self.driver, self.wanted, gpu_nonce)
     }
 }

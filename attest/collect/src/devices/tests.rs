@@ -50,13 +50,13 @@ impl Driver for Told {
 }
 
 fn asked(driver: Told) -> Result<usize, DeviceError> {
-    let devices = NvidiaDevices::with(Box::new(driver))?;
+    let devices = NvidiaDevices::with(Box::new(driver), None)?;
     Ok(devices.attest_devices(&[7; 32])?.len())
 }
 
 #[test]
 fn every_device_is_asked_for_the_same_nonce() {
-    let devices = NvidiaDevices::with(Box::new(healthy(3))).expect("healthy");
+    let devices = NvidiaDevices::with(Box::new(healthy(3)), Some(3)).expect("healthy");
     let evidence = devices.attest_devices(&[7; 32]).expect("evidence");
     assert_eq!(evidence.len(), 3);
     for (index, device) in evidence.iter().enumerate() {
@@ -81,6 +81,18 @@ fn more_devices_than_a_report_carries_are_refused() {
         limit: MAX_DEVICES,
     };
     assert_eq!(asked(driver), Err(error));
+}
+
+#[test]
+fn a_device_more_or_less_than_expected_is_told_apart_from_none() {
+    for (found, wanted) in [(2, 3), (3, 2)] {
+        let devices = NvidiaDevices::with(Box::new(healthy(found)), Some(wanted));
+        let found = u32::try_from(found).expect("few");
+        let error = DeviceError::OtherCount { found, wanted };
+        assert_eq!(devices.err(), Some(error));
+    }
+    let none = NvidiaDevices::with(Box::new(healthy(0)), Some(1));
+    assert_eq!(none.err(), Some(DeviceError::NoDevice));
 }
 
 #[test]
@@ -132,7 +144,7 @@ fn one_device_that_does_not_answer_stops_all() {
 #[test]
 fn this_machine_gives_evidence_or_says_why_not() {
     // What it says depends on the machine; that it returns is what counts.
-    if let Err(error) = NvidiaDevices::probe() {
+    if let Err(error) = NvidiaDevices::probe(None) {
         assert!(!error.to_string().is_empty());
         println!("skipped: no NVIDIA evidence on this machine: {error}");
     }

@@ -54,7 +54,8 @@ impl Disk {
         self.dir.join(format!("{}{SUFFIX}", key.0))
     }
 
-    pub(super) fn read(&self, key: &Key, now: UnixTime) -> Option<Collateral> {
+    /// What is known, and since when.
+    pub(super) fn read(&self, key: &Key, now: UnixTime) -> Option<(Collateral, UnixTime)> {
         let limit = MAX_HEADER + MAX_COLLATERAL_LEN;
         let mut bytes = Vec::new();
         fs::File::open(self.place(key))
@@ -68,7 +69,10 @@ impl Disk {
         let in_time = header.fetched_at <= now.secs() && now.secs() < header.good_until;
         let intact = header.key == key.0 && header.sha256 == Sha256Digest::of(body).to_hex();
         match in_time && intact {
-            true => Collateral::parse(body).ok(),
+            true => Some((
+                Collateral::parse(body).ok()?,
+                UnixTime::from_secs(header.fetched_at),
+            )),
             false => None,
         }
     }

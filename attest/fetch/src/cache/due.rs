@@ -1,7 +1,7 @@
-//! When Intel's collateral is due to be replaced: the earliest `nextUpdate` of its parts. Read from
+//! When collateral is due to be replaced: the earliest `nextUpdate` of its parts. Read from
 //! unverified bytes, which can make the cache forget early and, being judged again, no more.
 
-use attest_core::{TdxCollateral, UnixTime};
+use attest_core::{SnpCollateral, TdxCollateral, UnixTime};
 use serde::Deserialize;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
@@ -11,7 +11,11 @@ struct Dated {
     next_update: String,
 }
 
-pub(super) fn of(collateral: &TdxCollateral) -> Option<UnixTime> {
+pub(super) fn of_snp(collateral: &SnpCollateral) -> Option<UnixTime> {
+    list(collateral.crl.as_deref()?)
+}
+
+pub(super) fn of_tdx(collateral: &TdxCollateral) -> Option<UnixTime> {
     let dues = [
         text(&collateral.tcb_info)?,
         text(&collateral.qe_identity)?,

@@ -1,13 +1,24 @@
 //! A source with a memory on disk.
 //!
 //! What is remembered is as unproven as what is fetched: it is verified by whoever judges with it,
-//! every time. The cache only answers the same question again, for as long as the vendor lets:
-//! Intel states when each part is due to be replaced; AMD's and NVIDIA's parts get a fixed time.
+//! every time. Reading it checks that it is whole, in its time, and the answer to this question.
+//!
+//! For a while (*fresh*) the cache answers alone. From then until the vendor's own date (*due*) the
+//! source is asked, and the cache answers where the source cannot:
+//!
+//! | | fresh for | due |
+//! |---|---|---|
+//! | Intel | a day | the earliest `nextUpdate` |
+//! | AMD | a day | `nextUpdate` of the revocation list; a day without one |
+//! | NVIDIA's manifests | a day | after 30 days |
+//! | NVIDIA's revocation answers | an hour | after a day |
+//!
 //! A cache that cannot be written costs fetches and nothing else.
 
 mod disk;
 mod due;
 
+use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,13 +29,13 @@ use attest_core::tdx;
 use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, UnixTime};
 
 use crate::kds::Asked;
+use crate::nvidia::{manifests_question, revocation_question};
 use crate::{CollateralSource, FetchError};
 use disk::{Disk, Key};
 
-/// AMD's list says when it is due itself, which judging it takes into account.
-const AMD: Duration = Duration::from_secs(24 * 3600);
-/// Revocation answers are wanted young.
-const NVIDIA: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
 
@@ -50,21 +61,50 @@ impl<S: CollateralSource> Cached<S> {
         })
     }
 
-    async fn read(&self, key: &Key) -> Option<Collateral> {
+    async fn read(&self, key: &Key) -> Option<(Collateral, UnixTime)> {
         let (disk, key, now) = (self.disk.clone(), key.clone(), (self.clock)());
         let reading = tokio::task::spawn_blocking(move || disk.read(&key, now));
         reading.await.ok().flatten()
     }
 
-    async fn write(&self, key: Key, collateral: Collateral, good_until: Option<UnixTime>) {
+    async fn write(&self, key: Key, collateral: Collateral, due: UnixTime) {
         let (disk, now) = (self.disk.clone(), (self.clock)());
-        let Some(until) = good_until.filter(|until| *until > now) else {
+        if due <= now {
             return;
-        };
-        let writing =
-            tokio::task::spawn_blocking(move || disk.write(&key, &collateral, now, until));
+        }
+        let writing = tokio::task::spawn_blocking(move || disk.write(&key, &collateral, now, due));
         // Not remembered, then.
         let _ = writing.await;
+    }
+
+    /// The part that `of` takes out of what is known, or what `fetch` brings.
+    async fn remembered<T>(
+        &self,
+        key: Key,
+        fresh: Duration,
+        of: impl Fn(Collateral) -> Option<T>,
+        fetch: impl Future<Output = Result<T, FetchError>>,
+        due: impl Fn(&T) -> Option<UnixTime>,
+    ) -> Result<T, FetchError>
+    where
+        T: Clone + Into<Collateral>,
+    {
+        let known = self.read(&key).await;
+        let known = known.and_then(|(known, since)| Some((of(known)?, since)));
+        if let Some((known, since)) = &known
+            && (self.clock)() < since.plus(fresh)
+        {
+            return Ok(known.clone());
+        }
+        match fetch.await {
+            Ok(fetched) => {
+                if let Some(due) = due(&fetched) {
+                    self.write(key, fetched.clone().into(), due).await;
+                }
+                Ok(fetched)
+            }
+            Err(error) => known.map(|(known, _)| known).ok_or(error),
+        }
     }
 
     fn after(&self, time: Duration) -> Option<UnixTime> {
@@ -76,38 +116,40 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
     async fn tdx(&self, quote: &[u8]) -> Result<TdxCollateral, FetchError> {
         let platform = tdx::decode(quote)?.and_then(|facts| facts.platform);
         let platform = platform.ok_or(FetchError::Platform)?;
-        let key = Key::new(
-            "tdx",
-            &[&platform.fmspc, platform.issuer.as_bytes()].concat(),
-        );
-        if let Some(known) = self.read(&key).await.and_then(|known| known.tdx) {
-            return Ok(known);
-        }
-        let fetched = self.source.tdx(quote).await?;
-        let due = due::of(&fetched);
-        self.write(key, fetched.clone().into(), due).await;
-        Ok(fetched)
+        let question = [&platform.fmspc, platform.issuer.as_bytes()].concat();
+        let key = Key::new("tdx", &question);
+        let fetch = self.source.tdx(quote);
+        self.remembered(key, DAY, |known| known.tdx, fetch, due::of_tdx)
+            .await
     }
 
     async fn snp(&self, report: &[u8], certs: &[u8]) -> Result<SnpCollateral, FetchError> {
         let key = Key::new("snp", &Asked::of(report, certs)?.question());
-        if let Some(known) = self.read(&key).await.and_then(|known| known.snp) {
-            return Ok(known);
-        }
-        let fetched = self.source.snp(report, certs).await?;
-        self.write(key, fetched.clone().into(), self.after(AMD))
-            .await;
-        Ok(fetched)
+        let fetch = self.source.snp(report, certs);
+        let due = |fetched: &SnpCollateral| due::of_snp(fetched).or_else(|| self.after(DAY));
+        self.remembered(key, DAY, |known| known.snp, fetch, due)
+            .await
     }
 
-    async fn nvidia(&self, devices: &[UnverifiedDevice]) -> Result<NvidiaCollateral, FetchError> {
-        let key = Key::new("nvidia", &crate::nvidia::question(devices)?);
-        if let Some(known) = self.read(&key).await.and_then(|known| known.nvidia) {
-            return Ok(known);
-        }
-        let fetched = self.source.nvidia(devices).await?;
-        self.write(key, fetched.clone().into(), self.after(NVIDIA))
-            .await;
-        Ok(fetched)
+    async fn manifests(
+        &self,
+        devices: &[UnverifiedDevice],
+    ) -> Result<NvidiaCollateral, FetchError> {
+        let key = Key::new("rims", &manifests_question(devices)?);
+        let fetch = self.source.manifests(devices);
+        let due = |_: &NvidiaCollateral| self.after(MONTH);
+        self.remembered(key, DAY, |known| known.nvidia, fetch, due)
+            .await
+    }
+
+    async fn revocation(
+        &self,
+        devices: &[UnverifiedDevice],
+    ) -> Result<NvidiaCollateral, FetchError> {
+        let key = Key::new("ocsp", &revocation_question(devices)?);
+        let fetch = self.source.revocation(devices);
+        let due = |_: &NvidiaCollateral| self.after(DAY);
+        self.remembered(key, HOUR, |known| known.nvidia, fetch, due)
+            .await
     }
 }

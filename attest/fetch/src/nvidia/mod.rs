@@ -5,6 +5,7 @@
 //! the root is pinned.
 
 mod device;
+mod folder;
 mod names;
 mod ocsp;
 mod rim;
@@ -15,7 +16,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::{CollateralSource, FetchError};
 use device::Device;
+use names::ManifestName;
 
+pub use folder::{RimFolder, RimFolderError};
 pub use ocsp::{NVIDIA_OCSP, NvidiaOcsp, ocsp_request};
 pub use rim::{NVIDIA_RIM, NvidiaRim};
 
@@ -35,15 +38,8 @@ impl Nvidia {
         Self { rim, ocsp }
     }
 
-    async fn manifests(&self, devices: &[Device]) -> Result<Vec<Vec<u8>>, FetchError> {
-        let mut names = Vec::new();
-        for device in devices {
-            for name in device.manifests()? {
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            }
-        }
+    async fn named(&self, devices: &[Device]) -> Result<Vec<Vec<u8>>, FetchError> {
+        let names = distinct_names(devices)?;
         let mut manifests = Vec::with_capacity(names.len());
         for name in names {
             manifests.push(self.rim.named(&name).await?);
@@ -67,19 +63,37 @@ impl Nvidia {
     }
 }
 
-/// Everything that decides what is fetched for these devices.
-pub(crate) fn question(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
-    let mut question = Vec::new();
+fn read(devices: &[UnverifiedDevice]) -> Result<Vec<Device>, FetchError> {
+    devices.iter().map(Device::read).collect()
+}
+
+fn distinct_names(devices: &[Device]) -> Result<Vec<ManifestName>, FetchError> {
+    let mut names = Vec::new();
     for device in devices {
-        let device = Device::read(device)?;
         for name in device.manifests()? {
-            question.extend([name.id.as_bytes(), b"\n"].concat());
-        }
-        for (certificate, issuer) in device.revocable() {
-            question.extend([certificate, issuer].concat());
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
     }
-    Ok(question)
+    Ok(names)
+}
+
+/// Everything that decides which manifests are fetched for these devices.
+pub(crate) fn manifests_question(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
+    let names = distinct_names(&read(devices)?)?;
+    let lines = names.iter().flat_map(|name| [name.id.as_bytes(), b"\n"]);
+    Ok(lines.collect::<Vec<_>>().concat())
+}
+
+/// Everything that decides which revocation answers are fetched for these devices.
+pub(crate) fn revocation_question(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
+    let devices = read(devices)?;
+    let pairs = devices.iter().flat_map(Device::revocable);
+    Ok(pairs
+        .flat_map(|(certificate, issuer)| [certificate, issuer])
+        .collect::<Vec<_>>()
+        .concat())
 }
 
 fn fresh_nonce() -> Result<[u8; 32], FetchError> {
@@ -91,12 +105,24 @@ fn fresh_nonce() -> Result<[u8; 32], FetchError> {
 }
 
 impl CollateralSource for Nvidia {
-    /// The nonces of the OCSP requests are not kept: who judges the answers judges their age.
-    async fn nvidia(&self, devices: &[UnverifiedDevice]) -> Result<NvidiaCollateral, FetchError> {
-        let devices: Vec<Device> = devices.iter().map(Device::read).collect::<Result<_, _>>()?;
+    async fn manifests(
+        &self,
+        devices: &[UnverifiedDevice],
+    ) -> Result<NvidiaCollateral, FetchError> {
         Ok(NvidiaCollateral {
-            rims: self.manifests(&devices).await?,
-            ocsp: self.answers(&devices).await?,
+            rims: self.named(&read(devices)?).await?,
+            ocsp: Vec::new(),
+        })
+    }
+
+    /// The nonces of the OCSP requests are not kept: who judges the answers judges their age.
+    async fn revocation(
+        &self,
+        devices: &[UnverifiedDevice],
+    ) -> Result<NvidiaCollateral, FetchError> {
+        Ok(NvidiaCollateral {
+            rims: Vec::new(),
+            ocsp: self.answers(&read(devices)?).await?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod models;
 mod server;
+mod tee;
 mod trust;
 
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ impl Config {
 
 fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) -> Option<Config> {
     let server = server::server(root.section("server"), base, problems);
-    let tee = server::tee(root.section("tee"), base);
+    let tee = tee::read(root.section("tee"), base);
     let provenance = provenance(root.section("provenance"));
     let (retention, retention_file) = retention(root.section("retention"), base);
     let hardening = hardening(root.section("hardening"));

@@ -1,5 +1,4 @@
-//! `[server]`, `[tee]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[telemetry]`,
-//! `[log]`.
+//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[telemetry]`, `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,8 +10,8 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    BaseUrl, ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Scheme, Server, Tee, TeeKind,
-    Telemetry, Timeouts,
+    BaseUrl, ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Scheme, Server, Telemetry,
+    Timeouts,
 };
 use crate::events::{Format, Level};
 
@@ -89,33 +88,6 @@ fn names(section: &mut Section<'_>) -> Option<Vec<String>> {
         }
     }
     Some(names.into_iter().map(|at| at.value).collect())
-}
-
-pub(super) fn tee(mut section: Section<'_>, base: &Path) -> Tee {
-    let present = section.has("kind");
-    let kind = section.choice(
-        "kind",
-        &[
-            ("tdx", TeeKind::Tdx),
-            ("snp", TeeKind::Snp),
-            ("none", TeeKind::None),
-        ],
-    );
-    let kind = section
-        .required("kind", kind, present)
-        .map_or(TeeKind::None, |at| at.value);
-    let tsm_path = section
-        .parsed("tsm_path", |text| non_empty_path(base, text))
-        .map(|at| at.value);
-    let pcs_url = section.parsed("pcs_url", |text| {
-        crate::config::BaseUrl::parse(text).map(|_| text.trim_end_matches('/').to_owned())
-    });
-    section.finish();
-    Tee {
-        kind,
-        tsm_path,
-        pcs_url: pcs_url.map(|at| at.value),
-    }
 }
 
 pub(super) fn limits(mut section: Section<'_>) -> Limits {
@@ -218,7 +190,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-fn non_empty_path(base: &Path, text: &str) -> Result<PathBuf, &'static str> {
+pub(super) fn non_empty_path(base: &Path, text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() {
         Err("must not be empty")
     } else {

@@ -1,0 +1,284 @@
+//! The software platform: a guest on the mock Intel or AMD hierarchy, with GPUs on the mock NVIDIA's
+//! where it is given some, ready to stand where real hardware stands.
+
+mod fault;
+mod gpus;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use attest_collect::{
+    Attester, CollectError, DeviceAttester, DeviceError, EventLogSource, LogError,
+};
+use attest_core::event_log::trim_ccel;
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{
+    Collateral, CpuEvidence, ReportData, RootKind, Roots, SnpCollateral, TdxCollateral, TeeType,
+    UnixTime,
+};
+use futures_util::future::{BoxFuture, ready};
+use sealgate::platform::Presented;
+use sealgate::{Clock, Platform, SystemClock};
+
+use crate::amd::MockAmd;
+use crate::amd::der::pem;
+use crate::amd::knobs::{EndorsementKey, Processor};
+use crate::event_log::BootLog;
+use crate::intel::MockIntel;
+use crate::intel::knobs::Knobs;
+use crate::measurements::TdMeasurements;
+use crate::nvidia::MockNvidia;
+
+pub use fault::{Fault, FaultFile};
+use gpus::Gpus;
+
+/// The processor that SEV-SNP guests of the software platform run on.
+const PROCESSOR: Processor = Processor::Genoa;
+
+/// A guest of given measurements, on a platform that follows from a seed.
+#[derive(Clone)]
+pub struct SoftwarePlatform {
+    seed: [u8; 32],
+    at: UnixTime,
+    intel: MockIntel,
+    /// The guest's name where it runs on AMD's.
+    snp: Option<String>,
+    measurements: TdMeasurements,
+    quote_delay: Duration,
+    panic_file: Option<PathBuf>,
+    faults: FaultFile,
+    boot_log: Option<Arc<BootLog>>,
+    gpus: Option<Arc<Gpus>>,
+    collateral: Arc<OnceLock<Collateral>>,
+    amd: Arc<OnceLock<MockAmd>>,
+}
+
+impl SoftwarePlatform {
+    /// A healthy platform whose collateral is current around `at`.
+    pub fn from_seed(seed: &[u8; 32], at: UnixTime) -> Self {
+        Self::with_knobs(seed, at, Knobs::default())
+    }
+
+    pub fn with_knobs(seed: &[u8; 32], at: UnixTime, knobs: Knobs) -> Self {
+        Self {
+            seed: *seed,
+            at,
+            intel: MockIntel::new(seed, knobs, at.secs()),
+            snp: None,
+            measurements: TdMeasurements::named("gateway"),
+            quote_delay: Duration::ZERO,
+            panic_file: None,
+            faults: FaultFile::default(),
+            boot_log: None,
+            gpus: None,
+            collateral: Arc::default(),
+            amd: Arc::default(),
+        }
+    }
+
+    /// An SEV-SNP guest called `name` instead of a TD.
+    #[must_use]
+    pub fn as_snp_guest(mut self, name: &str) -> Self {
+        self.snp = Some(name.to_owned());
+        self
+    }
+
+    /// A TD called `name` that shows its event log and is measured accordingly.
+    #[must_use]
+    pub fn booting(mut self, name: &str) -> Self {
+        self.measurements = TdMeasurements::booted(name);
+        self.boot_log = Some(Arc::new(BootLog::of(name)));
+        self
+    }
+
+    /// The machine called `machine` with this many GPUs.
+    #[must_use]
+    pub fn with_gpus(mut self, machine: &str, count: usize) -> Self {
+        self.gpus = (count > 0).then(|| Arc::new(Gpus::new(self.nvidia(), machine, count)));
+        self
+    }
+
+    /// Has go wrong what the file names.
+    #[must_use]
+    pub fn with_faults(mut self, faults: FaultFile) -> Self {
+        self.faults = faults;
+        self
+    }
+
+    /// The same platform running something else.
+    #[must_use]
+    pub fn running(mut self, measurements: TdMeasurements) -> Self {
+        self.measurements = measurements;
+        self
+    }
+
+    /// Makes every quote take this long, as hardware does.
+    #[must_use]
+    pub fn with_quote_delay(mut self, delay: Duration) -> Self {
+        self.quote_delay = delay;
+        self
+    }
+
+    /// Makes the next look at the clock panic whenever `file` exists; the file is gone then. A way to
+    /// see a request handler die with a request in its hands.
+    #[must_use]
+    pub fn panicking_on(mut self, file: PathBuf) -> Self {
+        self.panic_file = Some(file);
+        self
+    }
+
+    pub fn intel(&self) -> &MockIntel {
+        &self.intel
+    }
+
+    pub fn measurements(&self) -> &TdMeasurements {
+        &self.measurements
+    }
+
+    pub fn intel_root_pem(&self) -> String {
+        self.intel.root_pem()
+    }
+
+    /// The roots that accept this platform.
+    pub fn roots(&self) -> Roots {
+        Roots::supplied(self.intel.root_der()).expect("the mock root is a CA certificate")
+    }
+
+    pub fn collateral(&self) -> Collateral {
+        self.collateral
+            .get_or_init(|| {
+                let fields = serde_json::to_vec(&self.intel.collateral()).expect("plain strings");
+                let tdx = TdxCollateral::parse(&fields).expect("the nine fields are well formed");
+                Collateral::from(tdx)
+            })
+            .clone()
+    }
+
+    /// A quote for any trust domain on this platform.
+    pub fn quote(&self, measurements: &TdMeasurements, report_data: &ReportData) -> Vec<u8> {
+        self.intel.quote(measurements, report_data.as_bytes())
+    }
+
+    /// The machine's SEV-SNP processor.
+    pub fn amd(&self) -> &MockAmd {
+        self.amd.get_or_init(|| {
+            MockAmd::healthy(&self.seed, PROCESSOR, EndorsementKey::Vcek, self.at.secs())
+        })
+    }
+
+    pub fn nvidia(&self) -> MockNvidia {
+        MockNvidia::new(&self.seed, self.at.secs())
+    }
+
+    /// Writes the root of each of the three vendors, for the directory that `--roots` and
+    /// `roots = "…"` take.
+    pub fn write_roots(&self, directory: &Path) -> std::io::Result<()> {
+        let nvidia = self.nvidia();
+        let roots = [
+            (RootKind::Intel, self.intel_root_pem()),
+            (RootKind::AmdGenoa, pem("CERTIFICATE", self.amd().ark())),
+            (RootKind::NvidiaDevice, nvidia.device_root_pem()),
+            (RootKind::NvidiaRim, nvidia.manifest_root_pem()),
+        ];
+        std::fs::create_dir_all(directory)?;
+        for (kind, text) in roots {
+            std::fs::write(directory.join(kind.file_name()), text)?;
+        }
+        Ok(())
+    }
+}
+
+impl Platform for SoftwarePlatform {
+    fn attester(&self) -> Option<Arc<dyn Attester>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn devices(&self) -> Option<Arc<dyn DeviceAttester>> {
+        self.gpus.as_ref()?;
+        Some(Arc::new(self.clone()))
+    }
+
+    fn event_log(&self) -> Option<Arc<dyn EventLogSource>> {
+        self.boot_log.as_ref()?;
+        Some(Arc::new(self.clone()))
+    }
+
+    fn collateral<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Collateral> {
+        let mut collateral = match presented.cpu {
+            CpuEvidence::Tdx { .. } => self.collateral(),
+            CpuEvidence::SevSnp { .. } => {
+                let amd = self.amd();
+                Collateral::from(SnpCollateral {
+                    vek: amd.vek().to_vec(),
+                    ask: amd.ask().to_vec(),
+                    crl: Some(amd.crl()),
+                })
+            }
+        };
+        if let Some(gpus) = self.gpus.as_ref().filter(|_| !presented.devices.is_empty()) {
+            collateral.nvidia = Some(gpus.collateral(self.faults.read()));
+        }
+        Box::pin(ready(collateral))
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        match &self.panic_file {
+            Some(file) => Arc::new(PanickingClock(file.clone())),
+            None => Arc::new(SystemClock),
+        }
+    }
+}
+
+/// The time, unless a file tells it to panic.
+struct PanickingClock(PathBuf);
+
+impl Clock for PanickingClock {
+    fn now(&self) -> UnixTime {
+        if std::fs::remove_file(&self.0).is_ok() {
+            panic!("told to by {}", self.0.display());
+        }
+        SystemClock.now()
+    }
+}
+
+impl Attester for SoftwarePlatform {
+    fn tee_type(&self) -> TeeType {
+        match self.snp {
+            Some(_) => TeeType::SevSnp,
+            None => TeeType::Tdx,
+        }
+    }
+
+    fn attest(&self, report_data: &ReportData) -> Result<CpuEvidence, CollectError> {
+        std::thread::sleep(self.quote_delay);
+        Ok(match &self.snp {
+            Some(name) => CpuEvidence::SevSnp {
+                report: self.amd().report(name, report_data.as_bytes()),
+                certs: self.amd().certificate_table(),
+            },
+            None => CpuEvidence::Tdx {
+                quote: self.quote(&self.measurements, report_data),
+            },
+        })
+    }
+}
+
+impl DeviceAttester for SoftwarePlatform {
+    fn attest_devices(&self, gpu_nonce: &[u8; 32]) -> Result<Vec<UnverifiedDevice>, DeviceError> {
+        let gpus = self.gpus.as_ref().ok_or(DeviceError::NoDevice)?;
+        Ok(gpus.answer(gpu_nonce, self.faults.read()))
+    }
+}
+
+impl EventLogSource for SoftwarePlatform {
+    fn event_log(&self) -> Result<Vec<u8>, LogError> {
+        let altered = self.faults.read() == Some(Fault::AlteredLog);
+        let area = match &self.boot_log {
+            Some(log) if altered => log.altered_ccel(),
+            Some(log) => log.ccel(),
+            None => Vec::new(),
+        };
+        Ok(trim_ccel(&area).map(<[u8]>::to_vec).unwrap_or(area))
+    }
+}
