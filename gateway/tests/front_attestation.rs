@@ -5,7 +5,10 @@ mod front_support;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use attest_core::{CpuEvidence, Nonce, Report, Serving, Sha256Digest, Statement, Subject, to_hex};
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{
+    CpuEvidence, Nonce, Report, Serving, Sha256Digest, Statement, Subject, gpu_nonce, to_hex,
+};
 use front_support::platform::{Counting, CountingPlatform};
 use front_support::{Gateway, Setup, error, eventually};
 use serde_json::Value;
@@ -156,6 +159,45 @@ async fn collateral_comes_along_when_asked_for_and_is_fetched_once() {
         2,
         "one unchallenged, one challenged"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gpus_are_asked_with_the_nonce_that_follows_from_challenge_and_keyset() {
+    let counting = Arc::new(Counting::default());
+    let setup = Setup {
+        tee: "gpus = \"nvidia\"",
+        ..Setup::attested("")
+    };
+    let gateway = Gateway::start(setup, Arc::new(CountingPlatform(counting.clone()))).await;
+    let mut connection = gateway.connect().await;
+    let nonce = Nonce::from_bytes([9; 32]);
+    for (query, asked) in [
+        (format!("?nonce={nonce}"), nonce),
+        (String::new(), Nonce::from_bytes([0; 32])),
+    ] {
+        let report = report(&mut connection, &query).await;
+        let devices = &report.evidence().devices;
+        assert_eq!(devices.len(), 1);
+        let device = UnverifiedDevice::from_evidence(&devices[0]).expect("a device");
+        let expected = gpu_nonce(&asked, &report.keyset_digest());
+        assert_eq!(device.evidence, expected, "{query}");
+    }
+
+    counting.gpus_are_lost.store(true, Ordering::SeqCst);
+    let answer = connection.get(&format!("{PATH}?nonce={nonce}")).await;
+    let (status, kind, ..) = error(answer.expect("an answer")).await;
+    assert_eq!(
+        (status, kind.as_str()),
+        (500, "server_error"),
+        "half a report is none"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_gpus_in_the_configuration_none_are_asked() {
+    let (gateway, _) = start("").await;
+    let report = report(&mut gateway.connect().await, "").await;
+    assert!(report.evidence().devices.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

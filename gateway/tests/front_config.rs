@@ -84,6 +84,37 @@ fn a_good_configuration_loads_and_explains_itself() {
 }
 
 #[test]
+fn what_the_machine_shows_beside_its_cpu_is_configured_and_explained() {
+    use sealgate::config::{EventLogChoice, Gpus};
+    let tee = |more: &str| {
+        let text = with("kind = \"tdx\"", &format!("kind = \"tdx\"\n{more}"));
+        load(&text).expect("a good configuration")
+    };
+    let usual = tee("");
+    assert_eq!(usual.tee.gpus, Gpus::None);
+    let if_any = EventLogChoice::Firmware { required: false };
+    assert_eq!(usual.tee.event_log, if_any);
+    assert!(usual.tee.collateral.fetch);
+
+    let node =
+        tee("gpus = \"nvidia\"\ngpu_count = 8\nevent_log = \"required\"\ncollateral = \"none\"\n");
+    assert_eq!(node.tee.gpus, Gpus::Nvidia { count: Some(8) });
+    let required = EventLogChoice::Firmware { required: true };
+    assert_eq!(node.tee.event_log, required);
+    assert!(!node.tee.collateral.fetch);
+    assert!(
+        node.explain()
+            .contains("Intel TDX, 8 NVIDIA GPUs, the firmware's event log")
+    );
+    assert_ne!(node.document(), usual.document());
+
+    let own_log = tee("event_log_path = \"boot.log\"\n");
+    assert!(
+        matches!(own_log.tee.event_log, EventLogChoice::File(path) if path.ends_with("boot.log"))
+    );
+}
+
+#[test]
 fn every_mistake_is_named_with_its_line_its_key_and_its_reason() {
     for (text, line, says) in [
         (
@@ -159,6 +190,55 @@ fn every_mistake_is_named_with_its_line_its_key_and_its_reason() {
             with("kind = \"tdx\"", "kind = \"none\""),
             17,
             "model[1].confidential: a confidential model cannot be served with tee.kind = \"none\"",
+        ),
+        (
+            with("kind = \"tdx\"", "kind = \"tdx\"\ngpus = \"amd\""),
+            10,
+            "tee.gpus: is \"amd\"; must be \"none\" or \"nvidia\"",
+        ),
+        (
+            with("kind = \"tdx\"", "gpus = \"nvidia\"\nkind = \"none\""),
+            9,
+            "tee.gpus: is \"nvidia\"; evidence of GPUs is published beside a CPU's",
+        ),
+        (
+            with("kind = \"tdx\"", "kind = \"tdx\"\ngpu_count = 8"),
+            10,
+            "tee.gpu_count: is for gpus = \"nvidia\"",
+        ),
+        (
+            with(
+                "kind = \"tdx\"",
+                "kind = \"tdx\"\ngpus = \"nvidia\"\ngpu_count = 0",
+            ),
+            11,
+            "tee.gpu_count: must be a whole number from 1 to 64",
+        ),
+        (
+            with("kind = \"tdx\"", "kind = \"snp\"\nevent_log = \"required\""),
+            10,
+            "tee.event_log: an event log accounts for a TD's registers",
+        ),
+        (
+            with(
+                "kind = \"tdx\"",
+                "kind = \"tdx\"\nevent_log = \"none\"\nevent_log_path = \"log\"",
+            ),
+            10,
+            "tee.event_log: is \"none\", but event_log_path names one",
+        ),
+        (
+            with("kind = \"tdx\"", "kind = \"tdx\"\nkds_url = \"kds\""),
+            10,
+            "tee.kds_url: must begin with https:// or http://",
+        ),
+        (
+            with(
+                "kind = \"tdx\"",
+                "kind = \"tdx\"\ngpus = \"nvidia\"\nrims = \"nowhere\"",
+            ),
+            11,
+            "tee.rims: cannot read",
         ),
         (
             with("[tee]", "[tea]"),
@@ -364,9 +444,9 @@ fn supplied_roots_are_pinned_by_the_document_and_shouted_by_the_explanation() {
             attest_core::UnixTime::from_secs(1_790_000_000),
             Knobs::default(),
         );
-        platform
-            .write_roots(&directory.path().join("roots"))
-            .expect("written");
+        let roots = directory.path().join("roots");
+        std::fs::create_dir(&roots).expect("a directory");
+        std::fs::write(roots.join("intel-root.pem"), platform.intel_root_pem()).expect("written");
         let text = with(
             "policy = \"policy.toml\"",
             "policy = \"policy.toml\"\nroots = \"roots\"",

@@ -176,6 +176,29 @@ async fn a_service_that_asks_for_patience_gets_a_little() {
 }
 
 #[tokio::test]
+async fn a_service_that_fails_by_its_own_account_is_asked_three_times_and_no_more() {
+    let (amd, report) = machine(Processor::Genoa);
+    let whole = Reply::Ok(amd.vek().to_vec());
+    for (reply, attempts) in [
+        (Reply::Status(503), 3),
+        (Reply::BrokenOff(amd.vek().to_vec()), 3),
+        (Reply::Status(400), 1),
+        (Reply::Silence, 1),
+    ] {
+        let mut replies = published(&amd, &report, "Genoa");
+        replies[0].1 = vec![reply.clone()];
+        let (base, asked) = serve(replies).await;
+        assert!(kds(&base).snp(&report, &[]).await.is_err());
+        assert_eq!(asked.lock().expect("no panic").len(), attempts, "{reply:?}");
+    }
+    let mut replies = published(&amd, &report, "Genoa");
+    replies[0].1 = vec![Reply::Status(502), Reply::Status(504), whole];
+    let (base, _) = serve(replies).await;
+    let fetched = kds(&base).snp(&report, &[]).await.expect("the third time");
+    assert_eq!(fetched.vek, amd.vek());
+}
+
+#[tokio::test]
 async fn a_loaded_keys_certificate_comes_from_the_host_and_the_rest_from_its_own_paths() {
     let amd = MockAmd::healthy(&[5; 32], Processor::Milan, EndorsementKey::Vlek, NOW);
     let report = amd.report("guest", &[1; 64]);

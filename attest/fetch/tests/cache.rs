@@ -96,6 +96,46 @@ async fn intels_own_dates_decide_how_long_its_collateral_is_kept() {
     }
 }
 
+/// What is published, until the service is gone.
+struct Failing(Arc<AtomicU64>);
+
+impl CollateralSource for Failing {
+    async fn tdx(&self, _: &[u8]) -> Result<TdxCollateral, FetchError> {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(platform().collateral().tdx.expect("TDX collateral")),
+            _ => Err(FetchError::Connect { what: "TCB info" }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_gone_is_stood_in_for_until_its_own_date() {
+    let (asked, dir) = (
+        Arc::new(AtomicU64::new(0)),
+        ScratchDir::new("cache").expect("a folder"),
+    );
+    let quote = platform().quote(
+        &TdMeasurements::named("enclave"),
+        &ReportData::observed([1; 64]),
+    );
+    let gone = Err(FetchError::Connect { what: "TCB info" });
+    let known = Ok(platform().collateral().tdx.expect("TDX collateral"));
+    for (now, times, answer) in [
+        (NOW, 1, &known),
+        (NOW + DAY - 1, 1, &known),
+        (NOW + DAY, 2, &known),
+        (NOW + 400 * DAY, 3, &gone),
+    ] {
+        let place = dir.path().join("cache");
+        let cached = Cached::new(Failing(asked.clone()), place, move || {
+            UnixTime::from_secs(now)
+        });
+        let fetched = cached.expect("a folder").tdx(&quote).await;
+        assert_eq!(&fetched, answer, "{now}");
+        assert_eq!(asked.load(Ordering::SeqCst), times, "{now}");
+    }
+}
+
 #[tokio::test]
 async fn a_file_that_is_not_as_it_was_written_is_fetched_again() {
     let (source, dir) = (

@@ -10,7 +10,10 @@ use attest_core::nvidia::{
     DeviceKind, OcspFreshness, SpdmFormatError, UnverifiedDevice, check_ocsp,
 };
 use attest_core::{Sha256Digest, UnixTime, to_base64};
-use attest_fetch::{CollateralSource, FetchError, Nvidia, NvidiaOcsp, NvidiaRim, ocsp_request};
+use attest_fetch::{
+    CollateralSource, FetchError, Nvidia, NvidiaOcsp, NvidiaRim, RimFolder, RimFolderError,
+    ocsp_request,
+};
 use replay::{Reply, serve};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -324,4 +327,65 @@ async fn recorded_devices_ask_for_the_manifests_recorded_for_them() {
         assert_eq!(fetched.rims, rims, "{name}");
         assert_eq!(fetched.ocsp, vec![answer; 3], "{name}");
     }
+}
+
+#[tokio::test]
+async fn manifests_and_answers_are_had_one_without_the_other() {
+    let Published {
+        gpu,
+        manifests,
+        answers: _,
+        paths,
+    } = published();
+    let replies = paths.iter().zip(&manifests).map(|(id, manifest)| {
+        let answer = Reply::Ok(answer_of(id, manifest));
+        (format!("/v1/rim/{id}"), vec![answer])
+    });
+    let (base, _) = serve(replies.collect()).await;
+    let (source, devices) = (services(&base), [presented(&gpu)]);
+    let rims = source.manifests(&devices).await.expect("manifests");
+    assert_eq!(rims.rims, manifests);
+    assert!(rims.ocsp.is_empty());
+    let no_responder = FetchError::Status {
+        what: ANSWER,
+        status: 404,
+    };
+    assert_eq!(source.revocation(&devices).await, Err(no_responder.clone()));
+    assert_eq!(source.nvidia(&devices).await, Err(no_responder));
+}
+
+#[test]
+fn a_folder_of_manifests_is_read_whole_or_refused_for_its_reason() {
+    let scratch = testkit::scratch::ScratchDir::new("rims").expect("a folder");
+    let folder = scratch.path().join("rims");
+    let kind = std::io::ErrorKind::NotFound;
+    let path = folder.clone();
+    assert_eq!(
+        RimFolder::open(&folder),
+        Err(RimFolderError::Unreadable { path, kind })
+    );
+    std::fs::create_dir(&folder).expect("made");
+    assert_eq!(
+        RimFolder::open(&folder),
+        Err(RimFolderError::Empty(folder.clone()))
+    );
+    let write = |name: &str, text: &[u8]| {
+        std::fs::write(folder.join(name), text).expect("written");
+        folder.join(name)
+    };
+    write("b.swidtag", b"<b/>");
+    write("a.xml", b"\n<a/>");
+    let opened = RimFolder::open(&folder).expect("manifests");
+    assert_eq!(
+        opened.read(),
+        Ok(vec![b"\n<a/>".to_vec(), b"<b/>".to_vec()])
+    );
+    let notes = write("notes", b"what these are");
+    assert_eq!(opened.read(), Err(RimFolderError::NotXml(notes.clone())));
+    write("notes", &vec![b'<'; attest_core::nvidia::MAX_RIM_LEN + 1]);
+    assert_eq!(opened.read(), Err(RimFolderError::TooLarge(notes)));
+    for number in 0..32 {
+        write(&format!("{number}"), b"<n/>");
+    }
+    assert_eq!(opened.read(), Err(RimFolderError::TooMany(folder)));
 }

@@ -146,3 +146,94 @@ fn vendors(cpu: TeeType, tee: &Tee) -> Result<Vendors, SourcesError> {
     }
     Ok(vendors)
 }
+
+#[cfg(test)]
+mod tests {
+    use attest_core::nvidia::DeviceKind;
+
+    use super::*;
+    use crate::config::{CollateralSettings, EventLogChoice, TeeKind};
+
+    /// Nothing listens there.
+    const NOBODY: &str = "http://127.0.0.1:9";
+
+    struct Scratch(std::path::PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let name = format!("sealgate-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            std::fs::create_dir_all(path.join("rims")).expect("a folder");
+            std::fs::write(path.join("rims/driver.xml"), "<driver/>").expect("written");
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn tee(fetch: bool, rims: Option<RimFolder>) -> Tee {
+        let nobody = || Some(NOBODY.to_owned());
+        Tee {
+            kind: TeeKind::Tdx,
+            tsm_path: None,
+            gpus: Gpus::Nvidia { count: None },
+            event_log: EventLogChoice::None,
+            collateral: CollateralSettings {
+                fetch,
+                pcs_url: nobody(),
+                kds_url: nobody(),
+                rim_url: nobody(),
+                ocsp_url: nobody(),
+                rims,
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_vendor_that_is_not_there_costs_its_part_and_no_other() {
+        let scratch = Scratch::new("gather");
+        let rims = RimFolder::open(&scratch.0.join("rims")).expect("manifests");
+        let devices = [UnverifiedDevice {
+            kind: DeviceKind::Gpu,
+            evidence: Vec::new(),
+            certificate_chain: Vec::new(),
+        }];
+        let cpu = CpuEvidence::Tdx { quote: Vec::new() };
+        let presented = Presented {
+            cpu: &cpu,
+            devices: &devices,
+        };
+        for fetch in [true, false] {
+            let tee = tee(fetch, Some(rims.clone()));
+            let sources = Sources::of(TeeType::Tdx, &tee, &scratch.0).expect("a folder");
+            let gathered = sources.expect("manifests at least").gather(presented).await;
+            assert_eq!(gathered.tdx, None);
+            let nvidia = gathered.nvidia.expect("manifests");
+            assert_eq!(nvidia.rims, [b"<driver/>"]);
+            assert!(nvidia.ocsp.is_empty());
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_where_nobody_is_to_be_asked() {
+        let scratch = Scratch::new("nobody");
+        let sources = Sources::of(TeeType::SevSnp, &tee(false, None), &scratch.0);
+        assert!(sources.expect("no error").is_none());
+        assert!(!scratch.0.join(CACHE).exists());
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_is_said_at_the_start() {
+        let scratch = Scratch::new("cache");
+        let file = scratch.0.join("rims/driver.xml");
+        let error = Sources::of(TeeType::Tdx, &tee(true, None), &file).err();
+        assert!(
+            matches!(error, Some(SourcesError::Cache { .. })),
+            "{error:?}"
+        );
+    }
+}

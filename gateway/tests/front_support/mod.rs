@@ -39,6 +39,8 @@ pub struct Setup {
     pub server: String,
     pub sections: String,
     pub kind: &'static str,
+    /// More members of `[tee]`.
+    pub tee: &'static str,
 }
 
 impl Setup {
@@ -47,6 +49,7 @@ impl Setup {
             server: server.into(),
             sections: sections.into(),
             kind: "none",
+            tee: "",
         }
     }
 
@@ -60,11 +63,12 @@ impl Setup {
     pub fn text(&self, engine: &Engine) -> String {
         format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nnames = [\"localhost\", \"127.0.0.1\"]\nstate_dir = \"state\"\n\
-             mode = \"direct\"\n{}\n[tee]\nkind = \"{}\"\n{}\n\
+             mode = \"direct\"\n{}\n[tee]\nkind = \"{}\"\n{}\n{}\n\
              [[model]]\nid = \"{CHAT_MODEL}\"\naliases = [\"alias/of-it\"]\n\
              [[model.upstream]]\nname = \"engine\"\nurl = \"{}\"\n",
             self.server,
             self.kind,
+            self.tee,
             self.sections,
             engine.base_url()
         )

@@ -1,9 +1,10 @@
 //! Platforms that count and wait as a test wants. What they sign proves nothing and is not judged here.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use attest_collect::{Attester, CollectError};
+use attest_collect::{Attester, CollectError, DeviceAttester, DeviceError};
+use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{Collateral, CpuEvidence, ReportData, TdxCollateral, TeeType};
 use futures_util::future::BoxFuture;
 use sealgate::Platform;
@@ -28,6 +29,8 @@ pub struct Counting {
     pub at_once: AtomicUsize,
     pub most_at_once: AtomicUsize,
     pub collateral_fetched: AtomicUsize,
+    /// Whether its GPUs answer.
+    pub gpus_are_lost: AtomicBool,
     shut: Mutex<bool>,
     opened: Condvar,
 }
@@ -50,6 +53,10 @@ impl Platform for CountingPlatform {
         Some(self.0.clone())
     }
 
+    fn devices(&self) -> Option<Arc<dyn DeviceAttester>> {
+        Some(self.0.clone())
+    }
+
     fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
         self.0.collateral_fetched.fetch_add(1, Ordering::SeqCst);
         let tdx = TdxCollateral {
@@ -64,6 +71,21 @@ impl Platform for CountingPlatform {
             qe_identity_signature: [0; 64],
         };
         Box::pin(async { Collateral::from(tdx) })
+    }
+}
+
+/// A GPU "signs" by repeating the nonce.
+impl DeviceAttester for Counting {
+    fn attest_devices(&self, gpu_nonce: &[u8; 32]) -> Result<Vec<UnverifiedDevice>, DeviceError> {
+        if self.gpus_are_lost.load(Ordering::SeqCst) {
+            let why = "lost".to_owned();
+            return Err(DeviceError::Unavailable { why });
+        }
+        Ok(vec![UnverifiedDevice {
+            kind: DeviceKind::Gpu,
+            evidence: gpu_nonce.to_vec(),
+            certificate_chain: b"chain".to_vec(),
+        }])
     }
 }
 

@@ -33,10 +33,10 @@ pub fn pinned_snp_policy(name: &str, guest: &str) -> String {
 }
 
 /// The section of a policy that asks for `count` GPUs whose every measurement and certificate is
-/// accounted for.
+/// accounted for. The mock's revocation answers are a day old.
 pub fn gpu_section(count: usize) -> String {
     format!(
-        "\n[nvidia]\nrequired = true\ngpus = {count}\narchitectures = [\"HOPPER\"]\nrims = \"required\"\nocsp = \"required\"\n"
+        "\n[nvidia]\nrequired = true\ngpus = {count}\narchitectures = [\"HOPPER\"]\nrims = \"required\"\nocsp = \"required\"\nocsp_max_age = \"48h\"\n"
     )
 }
 

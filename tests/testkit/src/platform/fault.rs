@@ -65,9 +65,11 @@ impl FaultFile {
         std::fs::write(path, fault.map_or("", Fault::name))
     }
 
-    /// The fault of now. A name that nobody knows is a mistake of the test's.
+    /// The fault of now. A file that cannot be read, or a name that nobody knows, is a mistake of the test's.
     pub fn read(&self) -> Option<Fault> {
-        let text = std::fs::read_to_string(self.0.as_deref()?).ok()?;
+        let file = self.0.as_deref()?;
+        let text = std::fs::read_to_string(file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let name = text.trim();
         if name.is_empty() {
             return None;

@@ -73,7 +73,10 @@ impl Gpus {
         let driver = self.nvidia.sign(&driver, &ManifestKnobs::default());
         let firmware = self.nvidia.sign(&firmware, &knobs);
         let good = |device, place| self.nvidia.ocsp(device, place, &OcspKnobs::good(None));
-        let chips = self.devices.iter().map(|device| good(device, 1));
+        // The stranger's certificates are as good as the others'.
+        let stranger = (fault == Some(Fault::SplicedGpu)).then_some(&self.stranger);
+        let chips = self.devices.iter().chain(stranger);
+        let chips = chips.map(|device| good(device, 1));
         let authorities = self.devices.first().into_iter();
         let authorities = authorities.flat_map(|device| [good(device, 2), good(device, 3)]);
         NvidiaCollateral {

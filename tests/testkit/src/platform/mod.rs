@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use attest_collect::{
-    Attester, CollectError, DeviceAttester, DeviceError, EventLogSource, LogError,
-};
+pub use attest_collect::DeviceAttester;
+use attest_collect::{Attester, CollectError, DeviceError, EventLogSource, LogError};
 use attest_core::event_log::trim_ccel;
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{
