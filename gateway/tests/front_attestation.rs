@@ -188,7 +188,7 @@ async fn gpus_are_asked_with_the_nonce_that_follows_from_challenge_and_keyset() 
     let (status, kind, ..) = error(answer.expect("an answer")).await;
     assert_eq!(
         (status, kind.as_str()),
-        (500, "server_error"),
+        (503, "server_error"),
         "half a report is none"
     );
 }
