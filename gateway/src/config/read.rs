@@ -88,6 +88,12 @@ impl<'a> Section<'a> {
         value
     }
 
+    /// Where a key stands; where its table does if it is not there.
+    pub fn place_of(&self, name: &str) -> Range<usize> {
+        let found = self.entries.iter().find(|(key, ..)| key == name);
+        found.map_or_else(|| self.span.clone(), |(_, span, _)| span.clone())
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(key, ..)| key == name)
     }

@@ -61,7 +61,7 @@ fn gpus(section: &mut Section<'_>, kind: TeeKind) -> Gpus {
     let counted = section.has("gpu_count");
     let count = section.count("gpu_count", 1, (1, MAX_GPUS));
     if counted && !wanted {
-        let span = section.span().clone();
+        let span = section.place_of("gpu_count");
         section.problem(&span, "gpu_count", "is for gpus = \"nvidia\"");
     }
     match wanted {
