@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::evidence::EvidenceArgs;
+use crate::commands::measure::MeasureArgs;
 use crate::commands::policy::PolicyArgs;
 use crate::render::{Detail, Form};
 
@@ -36,6 +37,8 @@ pub enum Command {
     Evidence(Box<EvidenceArgs>),
     /// Work with attestation policies
     Policy(PolicyArgs),
+    /// Predict what launching an image will measure, and write a policy that pins it
+    Measure(MeasureArgs),
     /// Decode any piece of evidence for a person; verifies nothing
     Inspect(InspectArgs),
     /// Serve a local OpenAI-compatible endpoint that verifies before it sends

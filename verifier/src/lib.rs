@@ -53,6 +53,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Quote(args) => block_on(commands::quote::run(args)),
         Command::Evidence(args) => commands::evidence::run(*args),
         Command::Policy(args) => commands::policy::run(&args),
+        Command::Measure(args) => commands::measure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Proxy(args) => block_on(proxy::run(args)),
     }

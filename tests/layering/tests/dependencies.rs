@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("attest-core", &[]),
     ("attest-fetch", &["attest-core"]),
     ("attest-collect", &["attest-core"]),
+    ("attest-measure", &["attest-core"]),
     ("attest-channel", &["attest-core", "scrub"]),
     (
         "sealgate",
@@ -25,7 +26,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "sealgate-verify",
-        &["attest-core", "attest-fetch", "attest-channel", "scrub"],
+        &[
+            "attest-core",
+            "attest-fetch",
+            "attest-channel",
+            "attest-measure",
+            "scrub",
+        ],
     ),
 ];
 

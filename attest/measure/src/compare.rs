@@ -1,0 +1,147 @@
+//! Predicted events held against those of a real boot, register by register and in order.
+//!
+//! A TPM's boot has a separator in each PCR where a TD's has one in RTMR1. Those are listed and not
+//! counted against the prediction; whatever else a log has that was not predicted is.
+
+use attest_core::event_log::Register;
+
+use crate::expected::ExpectedEvent;
+use crate::hash::sha384;
+use crate::log::{BootEvent, BootLog, LogSource};
+
+/// One line of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A predicted event that the log has, after those before it.
+    Found {
+        /// What was predicted.
+        expected: &'a ExpectedEvent,
+        /// Its place in the log, from zero.
+        position: usize,
+    },
+    /// A predicted event that the log does not have there.
+    Missing(&'a ExpectedEvent),
+    /// An event that was left to the host: nothing to look for.
+    LeftToTheHost(&'a ExpectedEvent),
+    /// An event of the log that nobody predicted.
+    Unpredicted {
+        /// What the log has.
+        event: &'a BootEvent,
+        /// Its place in the log, from zero.
+        position: usize,
+    },
+}
+
+/// A register's part of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterComparison<'a> {
+    /// Which.
+    pub register: Register,
+    /// Line by line, in the order of boot.
+    pub lines: Vec<Line<'a>>,
+    /// What it comes to.
+    pub outcome: Outcome,
+}
+
+/// What a register's comparison comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every event of both sides is the other's.
+    Equal,
+    /// Every predicted event is there, in order; the log has more separators.
+    MoreSeparators,
+    /// Every predicted event is there, in order; the log has others besides.
+    More,
+    /// A predicted event is missing, or in another place.
+    Differs,
+}
+
+/// Compares the registers that are asked for.
+pub fn compare<'a>(
+    expected: &'a [ExpectedEvent],
+    log: &'a BootLog,
+    registers: &[Register],
+) -> Vec<RegisterComparison<'a>> {
+    let one = |register: &Register| compare_register(expected, log, *register);
+    registers.iter().map(one).collect()
+}
+
+/// What a comparison with a log of this kind says about the prediction.
+pub fn confirms(comparison: &RegisterComparison<'_>, source: LogSource) -> Confirmation {
+    let open = comparison
+        .lines
+        .iter()
+        .any(|line| matches!(line, Line::LeftToTheHost(_)));
+    match (comparison.outcome, source) {
+        (Outcome::Differs, _) => Confirmation::Refuted,
+        // What was left to the host is among the events that were not predicted.
+        _ if open => Confirmation::Open,
+        (Outcome::Equal, _) | (Outcome::MoreSeparators, LogSource::Tpm) => Confirmation::Confirmed,
+        (Outcome::MoreSeparators, LogSource::Td) | (Outcome::More, _) => Confirmation::Refuted,
+    }
+}
+
+/// What a boot says about a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// The boot measured what was predicted.
+    Confirmed,
+    /// What was predicted is there; what was left to the host is not judged.
+    Open,
+    /// The boot measured something else.
+    Refuted,
+}
+
+fn compare_register<'a>(
+    expected: &'a [ExpectedEvent],
+    log: &'a BootLog,
+    register: Register,
+) -> RegisterComparison<'a> {
+    let of_log = log.events.iter().enumerate();
+    let mut rest = of_log.filter(|(_, event)| event.register == Some(register));
+    let mut lines = Vec::new();
+    let mut missing = false;
+    for expected in expected.iter().filter(|event| event.register == register) {
+        let Some(digest) = expected.digest else {
+            lines.push(Line::LeftToTheHost(expected));
+            continue;
+        };
+        let mut ahead = rest.clone();
+        if !ahead.any(|(_, event)| event.digest == digest) {
+            lines.push(Line::Missing(expected));
+            missing = true;
+            continue;
+        }
+        for (position, event) in rest.by_ref() {
+            if event.digest == digest {
+                lines.push(Line::Found { expected, position });
+                break;
+            }
+            lines.push(Line::Unpredicted { event, position });
+        }
+    }
+    lines.extend(rest.map(|(position, event)| Line::Unpredicted { event, position }));
+    let outcome = match (missing, more(&lines)) {
+        (true, _) => Outcome::Differs,
+        (false, outcome) => outcome,
+    };
+    RegisterComparison {
+        register,
+        lines,
+        outcome,
+    }
+}
+
+/// What the events come to that nobody predicted.
+fn more(lines: &[Line<'_>]) -> Outcome {
+    let separator = sha384(&[&[0; 4]]);
+    let mut outcome = Outcome::Equal;
+    for line in lines {
+        match line {
+            Line::Unpredicted { event, .. } if event.digest != separator => return Outcome::More,
+            Line::Unpredicted { .. } => outcome = Outcome::MoreSeparators,
+            Line::Found { .. } | Line::Missing(_) | Line::LeftToTheHost(_) => {}
+        }
+    }
+    outcome
+}
