@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use attest_core::TeeType;
+use attest_core::log::EpochEnd;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use crate::admit::{Admission, Keyring};
 use crate::attestation::{Desk, Hardware};
 use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use crate::epoch::{EpochError, Keeper, Reload};
-use crate::events::{self, Event};
+use crate::events::{self, Event, LedgerWork};
 use crate::hardening;
 use crate::http::{Front, router};
 use crate::ledger::{Ledger, LedgerError};
@@ -171,6 +172,17 @@ async fn run(
         .await;
     if left > 0 {
         events::emit(Event::StoppedShort { connections: left });
+    }
+    let now = front.back.clock.now();
+    if ledger
+        .audit()
+        .end_epoch(now, EpochEnd::Stopped)
+        .await
+        .is_err()
+    {
+        events::emit(Event::LedgerFailed {
+            what: LedgerWork::Audit,
+        });
     }
     ledger.close().await;
 }

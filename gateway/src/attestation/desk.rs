@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct EpochEvidence {
     /// What hardware showed for the unchallenged statement.
     unchallenged: OnceCell<Collected>,
-    /// The report around it.
-    report: OnceCell<Bytes>,
+    /// The report around it, and with which head of the audit log.
+    report: Mutex<Option<(Arc<str>, Bytes)>>,
     /// The same with collateral, and with which.
-    with_collateral: Mutex<Option<(Arc<Collateral>, Bytes)>>,
+    with_collateral: Mutex<Option<(Arc<Collateral>, Arc<str>, Bytes)>>,
 }
 
 pub struct Desk {
@@ -102,7 +102,14 @@ impl Desk {
             true => self.collateral_for(&collected).await,
             false => None,
         };
-        Ok(render(epoch, &challenge, collected, collateral.as_deref()))
+        let log = epoch.log.document();
+        Ok(render(
+            epoch,
+            &challenge,
+            collected,
+            &log,
+            collateral.as_deref(),
+        ))
     }
 
     async fn unchallenged(
@@ -121,19 +128,28 @@ impl Desk {
             true => self.collateral_for(collected).await,
             false => None,
         };
+        let log = epoch.log.document();
         let Some(collateral) = collateral else {
-            let report = known
-                .report
-                .get_or_init(|| async { render(epoch, &challenge, collected.clone(), None) })
-                .await;
-            return Ok(report.clone());
+            let mut cached = known.report.lock().await;
+            return match &*cached {
+                Some((head, report)) if Arc::ptr_eq(head, &log) => Ok(report.clone()),
+                _ => {
+                    let report = render(epoch, &challenge, collected.clone(), &log, None);
+                    *cached = Some((log, report.clone()));
+                    Ok(report)
+                }
+            };
         };
         let mut cached = known.with_collateral.lock().await;
         match &*cached {
-            Some((with, report)) if Arc::ptr_eq(with, &collateral) => Ok(report.clone()),
+            Some((with, head, report))
+                if Arc::ptr_eq(with, &collateral) && Arc::ptr_eq(head, &log) =>
+            {
+                Ok(report.clone())
+            }
             _ => {
-                let report = render(epoch, &challenge, collected.clone(), Some(&collateral));
-                *cached = Some((collateral, report.clone()));
+                let report = render(epoch, &challenge, collected.clone(), &log, Some(&collateral));
+                *cached = Some((collateral, log, report.clone()));
                 Ok(report)
             }
         }
@@ -208,11 +224,13 @@ fn render(
     epoch: &Epoch,
     challenge: &Challenge,
     collected: Collected,
+    log: &str,
     collateral: Option<&Collateral>,
 ) -> Bytes {
     let mut documents = BTreeMap::from([
         ("config".to_owned(), epoch.config_document.clone()),
         ("retention".to_owned(), epoch.retention.text.clone()),
+        ("log".to_owned(), log.to_owned()),
     ]);
     if let Some(facts) = hardening::observed() {
         documents.insert("process".to_owned(), facts.document());

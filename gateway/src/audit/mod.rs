@@ -227,8 +227,10 @@ impl AuditLog {
     }
 
     /// Counts a request refused by policy, by the error's code. Never waits; not acknowledged.
-    pub fn refused(&self, code: &Word) {
-        self.pending.refused(code);
+    pub fn refused(&self, code: &'static str) {
+        if let Ok(code) = Word::parse(code) {
+            self.pending.refused(code);
+        }
     }
 
     /// What was handed over and had to be given up, since the database did not take it for too long.

@@ -109,14 +109,9 @@ impl Pending {
         self.arrived.notify_one();
     }
 
-    pub fn refused(&self, code: &Word) {
+    pub fn refused(&self, code: Word) {
         let mut held = self.lock();
-        match held.gathered.refused.get_mut(code) {
-            Some(count) => *count += 1,
-            None => {
-                held.gathered.refused.insert(code.clone(), 1);
-            }
-        }
+        *held.gathered.refused.entry(code).or_default() += 1;
         drop(held);
         self.arrived.notify_one();
     }

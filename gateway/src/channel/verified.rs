@@ -1,6 +1,7 @@
 //! An upstream that is an enclave, reached only after its evidence was accepted, on the key that was accepted.
 
 use attest_channel::{Accept, AttestedChannel, ChannelError, Lease, LeasedBody, SendError};
+use attest_core::log::{Entry, Fact, Word};
 use attest_core::{Session, SessionId, TrustedPeer};
 use http::Response;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,6 +97,10 @@ impl Enclave {
             upstream: self.name.clone(),
             session: id,
         });
+        self.enter(|upstream| Fact::UpstreamAccepted {
+            upstream,
+            session: id,
+        });
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(session)
     }
@@ -143,6 +148,20 @@ impl Enclave {
                 upstream: self.name.clone(),
                 failure,
                 check,
+            });
+            if failure == UpstreamFailure::Rejected {
+                let check = check.and_then(|check| Word::parse(check).ok());
+                self.enter(|upstream| Fact::UpstreamRejected { upstream, check });
+            }
+        }
+    }
+
+    /// Hands a verdict to the audit log.
+    fn enter(&self, fact: impl FnOnce(Word) -> Fact) {
+        if let Ok(upstream) = Word::parse(&self.name) {
+            self.ledger.audit().note(Entry {
+                at: self.clock.now(),
+                fact: fact(upstream),
             });
         }
     }

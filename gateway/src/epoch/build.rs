@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attest_core::log::{EpochReason, EpochStart, Word};
 use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, UnixTime, encoding};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -11,6 +12,7 @@ use zeroize::Zeroizing;
 use super::{Epoch, certificate};
 use crate::Clock;
 use crate::attestation::EpochEvidence;
+use crate::audit::EpochBeginning;
 use crate::config::Config;
 use crate::ledger::{EpochRow, Ledger, LedgerError};
 use crate::metrics::Metrics;
@@ -47,6 +49,7 @@ pub async fn begin(
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
+    reason: EpochReason,
 ) -> Result<Epoch, EpochError> {
     let routes = Arc::new(Routes::build(
         &config,
@@ -54,7 +57,7 @@ pub async fn begin(
         metrics.clone(),
         clock.clone(),
     )?);
-    create(config, routes, ledger, clock.now()).await
+    create(config, routes, ledger, clock.now(), reason).await
 }
 
 /// Begins an epoch with new keys and everything else as it was; verified upstreams stay verified.
@@ -68,6 +71,7 @@ pub async fn renew(
         previous.routes.clone(),
         ledger,
         clock.now(),
+        EpochReason::Expiry,
     )
     .await
 }
@@ -77,12 +81,13 @@ async fn create(
     routes: Arc<Routes>,
     ledger: &Arc<Ledger>,
     now: UnixTime,
+    reason: EpochReason,
 ) -> Result<Epoch, EpochError> {
     let server = &config.server;
     let renew_at = now.plus(server.epoch_lifetime);
     let not_after = renew_at.plus(server.drain_timeout).plus(GRACE);
     let identity = certificate::create(&server.names, now, not_after)?;
-    let signing_key = signing_key()?;
+    let signing_key = Arc::new(signing_key()?);
     let retention = config.retention.clone();
     let config_document = config.document();
     let subject = Subject {
@@ -115,6 +120,30 @@ async fn create(
         began_at: now,
     };
     let number = ledger.begin_epoch(&row).await?;
+    let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
+    let keyset_header =
+        http::HeaderValue::try_from(keyset_digest.to_string()).map_err(|_| EpochError::Keys)?;
+    let beginning = EpochBeginning {
+        at: now,
+        start: EpochStart {
+            epoch: number,
+            keyset: keyset_digest,
+            key: signing_key.verifying_key(),
+            config: subject.config,
+            retention: subject.retention,
+            mode: Word::parse(retention.mode.as_str()).map_err(|_| EpochError::Keys)?,
+            not_after,
+            reason,
+        },
+        signing_key: signing_key.clone(),
+        retention: None,
+    };
+    // Last, when nothing can keep the epoch from beginning any more.
+    let log = ledger
+        .audit()
+        .begin_epoch(beginning)
+        .await
+        .map_err(LedgerError::from)?;
     Ok(Epoch {
         number,
         keyset,
@@ -127,12 +156,12 @@ async fn create(
         config_digest: subject.config,
         config_document,
         routes,
-        cache_salts: CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?,
+        cache_salts,
         tls: identity.tls,
         spki: identity.spki,
-        keyset_header: http::HeaderValue::try_from(keyset_digest.to_string())
-            .map_err(|_| EpochError::Keys)?,
+        keyset_header,
         evidence: EpochEvidence::default(),
+        log,
     })
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attest_core::log::EpochReason as Reason;
 use tokio::sync::{mpsc, watch};
 
 use super::{Epoch, EpochError, begin, renew};
@@ -41,7 +42,8 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Result<Self, EpochError> {
         let config_file = config.file.clone();
-        let first = Arc::new(begin(Arc::new(config), &ledger, &clock, &metrics).await?);
+        let first =
+            Arc::new(begin(Arc::new(config), &ledger, &clock, &metrics, Reason::Start).await?);
         announce(&first, EpochReason::Start, &metrics);
         Ok(Self {
             config_file,
@@ -111,7 +113,14 @@ impl Keeper {
             return self.keep(EpochReason::Reload, EpochFailure::RestartNeeded(fixed));
         }
         let log = config.log.clone();
-        let outcome = begin(Arc::new(config), &self.ledger, &self.clock, &self.metrics).await;
+        let outcome = begin(
+            Arc::new(config),
+            &self.ledger,
+            &self.clock,
+            &self.metrics,
+            Reason::Reload,
+        )
+        .await;
         if outcome.is_ok() {
             events::tune(log.format, log.level);
         }

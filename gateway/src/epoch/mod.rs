@@ -12,6 +12,7 @@ use std::sync::Arc;
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
 use crate::attestation::EpochEvidence;
+use crate::audit::EpochLog;
 use crate::config::{Config, RetentionPolicy};
 use crate::request::CacheSalts;
 use crate::route::Routes;
@@ -25,7 +26,7 @@ pub struct Epoch {
     pub keyset: Keyset,
     pub keyset_digest: Sha256Digest,
     /// Signs receipts and reports.
-    pub signing_key: SigningKey,
+    pub signing_key: Arc<SigningKey>,
     /// When the keyset expires.
     pub not_after: UnixTime,
     /// When the next epoch begins at the latest: before `not_after`, by the time old connections get to finish.
@@ -43,4 +44,6 @@ pub struct Epoch {
     pub spki: SpkiDigest,
     pub(crate) keyset_header: http::HeaderValue,
     pub(crate) evidence: EpochEvidence,
+    /// The audit log's heads, as long as this epoch is in force.
+    pub log: Arc<EpochLog>,
 }

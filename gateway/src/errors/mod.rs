@@ -93,6 +93,21 @@ impl ApiError {
         self.shape().kind
     }
 
+    /// The error's code, if a policy of operator, caller or service is why there is no inference: what the audit log
+    /// counts. Malformed requests, failures and passing overload are none.
+    pub fn refused_by_policy(&self) -> Option<&'static str> {
+        match self {
+            ApiError::KeysetPrecondition
+            | ApiError::RetentionPrecondition
+            | ApiError::SessionNotAccepted
+            | ApiError::UpstreamVerificationFailed => {
+                let shape = self.shape();
+                Some(shape.code.unwrap_or(shape.kind))
+            }
+            _ => None,
+        }
+    }
+
     /// The response body; the same bytes every time, so that a receipt can commit to them.
     pub fn body(&self) -> Bytes {
         let Shape {

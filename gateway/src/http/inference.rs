@@ -65,6 +65,9 @@ async fn serve(
                 kind: refused.error.kind(),
             };
             events::tell(event, &front.metrics);
+            if let Some(code) = refused.error.refused_by_policy() {
+                front.ledger.audit().refused(code);
+            }
             return refused.error.into_response();
         }
     };

@@ -52,6 +52,16 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<KeyRow>, LedgerError> {
     rows.iter().map(read).collect()
 }
 
+/// Whose active key this is.
+pub(super) async fn active(pool: &SqlitePool, id: &str) -> Result<Option<String>, LedgerError> {
+    let tenant =
+        sqlx::query_scalar("SELECT tenant FROM api_keys WHERE id = ? AND revoked_at IS NULL")
+            .bind(id)
+            .fetch_optional(pool)
+            .await?;
+    Ok(tenant)
+}
+
 pub(super) async fn revoke(pool: &SqlitePool, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
     let done =
         sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")

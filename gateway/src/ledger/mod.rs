@@ -3,6 +3,9 @@
 //! One SQLite file in WAL mode, readable by its owner only. Requests never wait for it: rows are handed to one
 //! writer that commits them in batches, and whatever was handed over is found by a reader at once, committed or
 //! not. Nothing in this module can name a prompt: a row is made of numbers, digests and operator-chosen names.
+//!
+//! Beside the rows stands the [audit log](crate::audit), in a file of its own: what changes keys says so there first,
+//! and every receipt that is stored here is entered there.
 
 mod epochs;
 mod keys;
@@ -16,9 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::{SessionId, UnixTime};
+use attest_core::log::AdminAction;
+use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
 use sqlx::SqlitePool;
+
+use crate::audit::{AuditError, AuditLog};
 
 pub use epochs::EpochRow;
 pub use keys::{KeyRow, NewKey};
@@ -42,12 +48,15 @@ pub enum LedgerError {
     Database(#[from] sqlx::Error),
     #[error("stored {what} does not parse")]
     Corrupt { what: &'static str },
+    #[error("{0}")]
+    Audit(#[from] AuditError),
 }
 
 /// The open ledger.
 pub struct Ledger {
     path: PathBuf,
     pool: SqlitePool,
+    audit: AuditLog,
     pending: Arc<pending::Pending>,
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -59,11 +68,13 @@ impl Ledger {
     pub async fn open(state_dir: &Path, keep: Duration) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
         let pool = schema::connect(&path).await?;
+        let audit = AuditLog::open(state_dir).await?;
         let pending = Arc::new(pending::Pending::default());
         let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
         Ok(Self {
             path,
             pool,
+            audit,
             pending,
             writer: tokio::sync::Mutex::new(Some(writer)),
         })
@@ -76,6 +87,7 @@ impl Ledger {
         Ok(Self {
             path,
             pool,
+            audit: AuditLog::open_beside(state_dir).await?,
             pending: Arc::default(),
             writer: tokio::sync::Mutex::new(None),
         })
@@ -86,13 +98,19 @@ impl Ledger {
         &self.path
     }
 
+    /// What is entered where it cannot be taken back.
+    pub fn audit(&self) -> &AuditLog {
+        &self.audit
+    }
+
     /// Hands over a usage row. Never waits.
     pub fn record_usage(&self, row: UsageRow) {
         self.pending.push_usage(row);
     }
 
-    /// Hands over a signed receipt. It can be fetched as soon as this returns.
+    /// Hands over a signed receipt. It can be fetched as soon as this returns; its digest goes into the audit log.
     pub fn store_receipt(&self, row: ReceiptRow) {
+        self.audit.receipt(Sha256Digest::of(&row.json));
         self.pending.push_receipt(row);
     }
 
@@ -130,7 +148,12 @@ impl Ledger {
         epochs::begin(&self.pool, epoch).await
     }
 
+    /// Registers a key; the audit log says so before it is good for anything.
     pub async fn add_key(&self, key: &NewKey) -> Result<(), LedgerError> {
+        let subject = format!("key {} of tenant {}", key.id, key.tenant);
+        self.audit
+            .administered(key.created_at, AdminAction::KeyCreated, &subject)
+            .await?;
         keys::add(&self.pool, key).await
     }
 
@@ -138,8 +161,15 @@ impl Ledger {
         keys::all(&self.pool).await
     }
 
-    /// Revokes a key; says whether there was an active one of that id.
+    /// Revokes a key; says whether there was an active one of that id. The audit log says so first.
     pub async fn revoke_key(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+        let Some(tenant) = keys::active(&self.pool, id).await? else {
+            return Ok(false);
+        };
+        let subject = format!("key {id} of tenant {tenant}");
+        self.audit
+            .administered(at, AdminAction::KeyRevoked, &subject)
+            .await?;
         keys::revoke(&self.pool, id, at).await
     }
 
@@ -159,6 +189,7 @@ impl Ledger {
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
         }
+        self.audit.close().await;
         self.pool.close().await;
     }
 }

@@ -10,6 +10,7 @@ use crate::Clock;
 use crate::admit::AdmittedRequest;
 use crate::config::Name;
 use crate::epoch::Epoch;
+use crate::errors::ApiError;
 use crate::events;
 use crate::ledger::{Ledger, Outcome, UsageRow};
 use crate::metrics::Metrics;
@@ -152,6 +153,13 @@ impl Recorder {
     /// They did not leave after all.
     pub fn not_forwarded(&mut self) {
         self.note(|open| open.forwarded = None);
+    }
+
+    /// There is no inference, for this reason.
+    pub fn refused(&mut self, error: &ApiError) {
+        if let (Some(open), Some(code)) = (&self.0, error.refused_by_policy()) {
+            open.tools.ledger.audit().refused(code);
+        }
     }
 
     /// The status the caller is given.

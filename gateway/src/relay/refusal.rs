@@ -32,6 +32,7 @@ impl Refusal {
         let outcome = self.outcome();
         let (response, body) = match self {
             Refusal::Own(error) => {
+                recorder.refused(&error);
                 let body = error.body();
                 (error.into_response().map(|_| ()), body)
             }

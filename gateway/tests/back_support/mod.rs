@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use attest_core::log::EpochReason;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl Bench {
         );
         let metrics = Arc::new(Metrics::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let epoch = sealgate::epoch::begin(config, &ledger, &clock, &metrics)
+        let epoch = sealgate::epoch::begin(config, &ledger, &clock, &metrics, EpochReason::Start)
             .await
             .expect("an epoch");
         let receipts = Arc::new(Store::new(ledger.clone()));
