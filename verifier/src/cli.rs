@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::evidence::EvidenceArgs;
+use crate::commands::log::LogArgs;
 use crate::commands::measure::MeasureArgs;
 use crate::commands::policy::PolicyArgs;
 use crate::render::{Detail, Form};
@@ -41,6 +42,8 @@ pub enum Command {
     Measure(MeasureArgs),
     /// Decode any piece of evidence for a person; verifies nothing
     Inspect(InspectArgs),
+    /// Check the audit log: receipts in it, heads of it, all of it
+    Log(Box<LogArgs>),
     /// Serve a local OpenAI-compatible endpoint that verifies before it sends
     Proxy(ProxyArgs),
 }

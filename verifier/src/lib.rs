@@ -10,6 +10,7 @@ pub mod commands;
 pub mod failure;
 pub mod inputs;
 pub mod judged;
+pub mod log;
 pub mod proxy;
 pub mod render;
 
@@ -55,6 +56,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Policy(args) => commands::policy::run(&args),
         Command::Measure(args) => commands::measure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Log(args) => block_on(commands::log::run(*args)),
         Command::Proxy(args) => block_on(proxy::run(args)),
     }
 }

@@ -95,22 +95,3 @@ async fn stored_head(store: &Store) -> Result<Option<SignedHead>, AuditError> {
     let head = note.map(|note| SignedHead::parse(note.as_bytes()));
     head.transpose().map_err(|_| store.altered(Altered::Head))
 }
-
-#[cfg(test)]
-mod tests {
-    use attest_core::log::tree;
-
-    use super::*;
-
-    #[test]
-    fn hashes_are_kept_in_the_order_in_which_subtrees_are_completed() {
-        let mut frontier = tree::Frontier::default();
-        let mut next = 0;
-        for leaf in 0..600_u64 {
-            frontier.push(tree::leaf(&leaf.to_be_bytes()), |node, _| {
-                assert_eq!(position(node), next, "{node:?}");
-                next += 1;
-            });
-        }
-    }
-}

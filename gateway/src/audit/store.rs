@@ -183,12 +183,9 @@ impl Store {
     }
 }
 
-/// Where a subtree's hash is kept: how many are completed before it.
+/// Where a subtree's hash is kept.
 pub(super) fn position(node: Node) -> i64 {
-    // The last leaf under it, and every subtree completed by the leaves before that one.
-    let last = ((node.index + 1) << node.level) - 1;
-    let before = 2 * last - u64::from(last.count_ones());
-    (before + u64::from(node.level)) as i64
+    node.completion() as i64
 }
 
 async fn size(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {

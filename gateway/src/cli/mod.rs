@@ -1,10 +1,11 @@
 //! What an operator types.
 //!
-//! `sealgate serve`, `sealgate check`, `sealgate keys`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! `sealgate serve`, `sealgate check`, `sealgate keys`, `sealgate log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used.
 
 mod check;
 mod keys;
+mod log;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,6 +40,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
+    },
+    /// Hand out the audit log
+    Log {
+        #[command(subcommand)]
+        command: log::LogCommand,
     },
 }
 
@@ -89,6 +95,10 @@ where
         Command::Check(config) => check::run(&config.path()),
         Command::Keys { command } => match runtime() {
             Ok(runtime) => runtime.block_on(keys::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Log { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(log::run(command)),
             Err(error) => cannot_start(&error),
         },
     }

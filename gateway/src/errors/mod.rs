@@ -34,6 +34,10 @@ pub enum ApiError {
     ModelNotFound,
     ReceiptNotFound,
     SessionNotFound,
+    /// No such file of the audit log, or not yet.
+    LogFileNotFound,
+    /// The receipt is there, but the audit log's newest head does not count it yet.
+    ReceiptNotLogged,
     /// This service has no hardware evidence to publish.
     NoReport,
     /// The body or the query is not what the endpoint takes.
@@ -147,6 +151,7 @@ impl ApiError {
         match self {
             ApiError::KeyBusy
             | ApiError::ServiceBusy
+            | ApiError::ReceiptNotLogged
             | ApiError::UpstreamRejected {
                 status: UpstreamStatus::RateLimited,
             } => Some(Duration::from_secs(1)),
@@ -204,6 +209,18 @@ impl ApiError {
             ApiError::SessionNotFound => {
                 (S::NOT_FOUND, "not_found", None, "There is no such session.")
             }
+            ApiError::LogFileNotFound => (
+                S::NOT_FOUND,
+                "not_found",
+                None,
+                "The audit log has no such file. Its newest head says how far it goes.",
+            ),
+            ApiError::ReceiptNotLogged => (
+                S::NOT_FOUND,
+                "not_found",
+                Some("receipt_not_logged"),
+                "The receipt is not in the audit log yet. Receipts are entered within a second: ask again.",
+            ),
             ApiError::NoReport => (
                 S::NOT_FOUND,
                 "not_found",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use attest_core::{Session, SessionId};
 use axum::body::Body;
 use axum::extract::{Path, State};
+use bytes::Bytes;
 use http::{HeaderMap, Response, Uri};
 
 use super::Front;
@@ -35,15 +36,24 @@ pub(super) async fn receipt(
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let token = bearer(&headers).map_err(|error| match error {
+    Ok(json(own_receipt(&state, &id, &headers).await?))
+}
+
+/// The receipt with this id, if the credential is the one that made the request.
+pub(super) async fn own_receipt(
+    front: &Front,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<Bytes, ApiError> {
+    let token = bearer(headers).map_err(|error| match error {
         ApiError::MissingKey => ApiError::ReceiptUnauthorized,
         _ => ApiError::ReceiptNotFound,
     })?;
     if id.is_empty() || id.len() > MAX_ID {
         return Err(ApiError::ReceiptNotFound);
     }
-    match state.ledger.receipt(&id, &digest(token)).await {
-        Ok(Some(receipt)) => Ok(json(receipt)),
+    match front.ledger.receipt(id, &digest(token)).await {
+        Ok(Some(receipt)) => Ok(receipt),
         Ok(None) => Err(ApiError::ReceiptNotFound),
         Err(_) => Err(ApiError::Internal),
     }

@@ -7,6 +7,7 @@
 mod aci;
 mod finish;
 mod inference;
+mod log;
 mod models;
 mod public;
 mod router;

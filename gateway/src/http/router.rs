@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, get, post};
 
-use super::{Front, aci, inference, models, public};
+use super::{Front, aci, inference, log, models, public};
 use crate::errors::ApiError;
 use crate::request::Endpoint;
 
@@ -25,6 +25,13 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/models/{*id}", only_get(get(models::one)))
         .route("/v1/aci/attestation", only_get(get(aci::attestation)))
         .route("/v1/aci/receipts/{id}", only_get(get(aci::receipt)))
+        .route(
+            "/v1/aci/receipts/{id}/proof",
+            only_get(get(log::receipt_proof)),
+        )
+        .route("/v1/aci/log/checkpoint", only_get(get(log::checkpoint)))
+        .route("/v1/aci/log/consistency", only_get(get(log::consistency)))
+        .route("/v1/aci/log/tile/{*path}", only_get(get(log::tile)))
         .route("/v1/aci/sessions", only_get(get(aci::sessions)))
         .route("/v1/aci/sessions/{id}", only_get(get(aci::session)))
         .route("/healthz", only_get(get(public::healthz)))

@@ -3,6 +3,7 @@
 pub mod endpoint;
 pub mod evidence;
 pub mod inspect;
+pub mod log;
 pub mod measure;
 pub mod policy;
 mod policy_draft;

@@ -65,6 +65,9 @@ fn of_report(out: &mut Pairs, facts: &ReportFacts) {
     if let Some(mode) = facts.retention_mode {
         out.push(("retention", mode.to_owned()));
     }
+    if let Some(log) = &facts.log {
+        out.push(("audit log", format!("{}, {} entries", log.origin, log.size)));
+    }
     let claims = [
         ("claimed repo", &facts.repo_url),
         ("claimed commit", &facts.repo_commit),

@@ -8,6 +8,7 @@ mod binding;
 mod contract;
 mod cpu;
 mod event_log;
+mod log;
 mod nvidia;
 mod pins;
 mod report;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::contract::{self, Contract};
 use super::nvidia::{self, Asked};
 use super::trusted::Offer;
-use super::{Appraisal, Appraiser, Channel, Freshness, binding, cpu, event_log};
+use super::{Appraisal, Appraiser, Channel, Freshness, binding, cpu, event_log, log};
 use crate::aci::Report;
 use crate::collateral::Collateral;
 use crate::digest::Nonce;
@@ -14,7 +14,7 @@ use crate::evidence::UnverifiedEvidence;
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::ProvenancePolicy;
 use crate::profile::gpu_nonce;
-use crate::verdict::{Cause, Checks, Facts, ReportFacts, Verdict, Why, id};
+use crate::verdict::{Cause, Checks, Facts, LogFacts, ReportFacts, Verdict, Why, id};
 
 pub(super) fn judge(
     appraiser: &Appraiser<'_>,
@@ -54,6 +54,12 @@ pub(super) fn judge(
     binding::of_keyset_dates(&report, appraiser, &mut checks);
     binding::of_channel(&report, &channel, &mut checks);
     let contract = contract::judge(&report, appraiser.policy, &mut checks);
+    let log = log::judge(
+        &report,
+        contract.subject.as_ref(),
+        appraiser.policy.log.as_ref(),
+        &mut checks,
+    );
     provenance(&report, &appraiser.policy.provenance, &mut checks);
     checks.append(cpu_checks);
     let event_log = event_log::judge(
@@ -80,7 +86,7 @@ pub(super) fn judge(
         snp: cpu.snp,
         devices: devices.facts,
         event_log,
-        report: Some(report_facts(&report, &contract)),
+        report: Some(report_facts(&report, &contract, log)),
     };
     let verdict = Verdict::new(checks, facts, appraiser.grounds());
     Appraisal::of(
@@ -154,7 +160,7 @@ fn provenance(report: &Report, policy: &ProvenancePolicy, checks: &mut Checks) {
     checks.judge(id::PROVENANCE_SOURCE, result);
 }
 
-fn report_facts(report: &Report, contract: &Contract) -> ReportFacts {
+fn report_facts(report: &Report, contract: &Contract, log: Option<LogFacts>) -> ReportFacts {
     let provenance = report.provenance();
     ReportFacts {
         keyset_digest: report.keyset_digest(),
@@ -167,5 +173,6 @@ fn report_facts(report: &Report, contract: &Contract) -> ReportFacts {
         retention_mode: contract.retention_mode.map(|mode| mode.as_str()),
         devices: report.evidence().devices.len(),
         event_log: report.evidence().event_log.is_some(),
+        log,
     }
 }

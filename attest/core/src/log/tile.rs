@@ -198,21 +198,50 @@ fn of_kind(kind: Kind, things: u64) -> impl Iterator<Item = Tile> {
     full.chain(partial)
 }
 
-/// Where the hash of a complete subtree comes from in a tree of `size` leaves: the tile, and the
-/// subtrees of the tile's own height, as places in it, that fold to the hash.
-pub fn source(node: Node, size: u64) -> (Tile, std::ops::Range<usize>) {
-    let level = node.level / HEIGHT;
-    let span = 1u64 << (node.level % HEIGHT);
-    let first = node.index * span;
-    let index = first / WIDTH;
-    let things = size >> (u32::from(level) * u32::from(HEIGHT));
-    let tile = Tile {
-        kind: Kind::Hashes(level),
-        index,
-        width: (things - index * WIDTH).min(WIDTH) as u16,
-    };
-    let place = (first % WIDTH) as usize;
-    (tile, place..place + span as usize)
+/// Puts a growing tree's hashes into the files they are published in.
+#[derive(Clone, Debug, Default)]
+pub struct Tiler {
+    /// The tile that is being filled, level by level.
+    open: Vec<(u64, Vec<u8>)>,
+}
+
+impl Tiler {
+    /// Takes a subtree that the tree has just completed, and gives the tile that it fills, if it does.
+    pub fn push(&mut self, node: Node, hash: &TreeHash) -> Option<(Tile, Vec<u8>)> {
+        if !node.level.is_multiple_of(HEIGHT) {
+            return None;
+        }
+        let level = node.level / HEIGHT;
+        if usize::from(level) >= self.open.len() {
+            self.open.push((0, Vec::new()));
+        }
+        let (index, bytes) = self.open.get_mut(usize::from(level))?;
+        bytes.extend_from_slice(hash.as_bytes());
+        if bytes.len() as u64 != WIDTH * 32 {
+            return None;
+        }
+        let tile = Tile {
+            kind: Kind::Hashes(level),
+            index: *index,
+            width: 256,
+        };
+        *index += 1;
+        Some((tile, std::mem::take(bytes)))
+    }
+
+    /// The tiles that are not full.
+    pub fn partial(&self) -> impl Iterator<Item = (Tile, &[u8])> {
+        let open = self.open.iter().zip(0..);
+        open.filter(|((_, bytes), _)| !bytes.is_empty())
+            .map(|((index, bytes), level)| {
+                let tile = Tile {
+                    kind: Kind::Hashes(level),
+                    index: *index,
+                    width: (bytes.len() / 32) as u16,
+                };
+                (tile, bytes.as_slice())
+            })
+    }
 }
 
 /// A bundle of these entries. Each must be at most 65535 bytes long; a longer one is cut off with

@@ -75,6 +75,16 @@ pub struct Node {
     pub index: u64,
 }
 
+impl Node {
+    /// How many subtrees are completed before this one as the tree grows: the order in which hashes
+    /// can be kept in a file that is only ever appended to.
+    pub const fn completion(&self) -> u64 {
+        // The last leaf under it; before that leaf, each completed one subtree of every size it ends.
+        let last = ((self.index + 1) << self.level) - 1;
+        2 * last - last.count_ones() as u64 + self.level as u64
+    }
+}
+
 /// The complete subtrees that `leaves` falls into, left to right: the binary digits of its length.
 ///
 /// The range must be one that RFC 6962 forms a hash of, so that it starts at a multiple of every

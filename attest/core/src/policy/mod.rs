@@ -8,6 +8,7 @@
 
 mod error;
 mod event_log;
+mod log;
 mod nvidia;
 mod retention;
 mod snp;
@@ -22,6 +23,7 @@ use crate::retention::RetentionMode;
 
 pub use error::PolicyError;
 pub(crate) use event_log::EventLogPolicy;
+pub(crate) use log::LogPolicy;
 pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy};
 pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
@@ -53,6 +55,7 @@ pub struct AttestationPolicy {
     pub(crate) nvidia: Option<NvidiaPolicy>,
     pub(crate) event_log: Option<EventLogPolicy>,
     pub(crate) retention: Option<RetentionLimits>,
+    pub(crate) log: Option<LogPolicy>,
 }
 
 /// The `[contract]` section.
@@ -109,6 +112,7 @@ impl AttestationPolicy {
             nvidia: wire.nvidia.map(NvidiaPolicy::from_wire).transpose()?,
             event_log: wire.event_log.map(EventLogPolicy::from_wire).transpose()?,
             retention: wire.retention.map(RetentionLimits::from_wire).transpose()?,
+            log: wire.log.map(LogPolicy::from_wire).transpose()?.flatten(),
         })
     }
 

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{event_log, nvidia, snp};
+use super::{event_log, log, nvidia, snp};
 use crate::retention::RetentionMode;
 
 #[derive(Deserialize)]
@@ -23,6 +23,7 @@ pub(super) struct Policy {
     pub(super) nvidia: Option<nvidia::Wire>,
     pub(super) event_log: Option<event_log::Wire>,
     pub(super) retention: Option<Retention>,
+    pub(super) log: Option<log::Wire>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::cause_snp::SnpCause;
 use crate::aci::{KeysetError, ReportError};
 use crate::digest::Sha256Digest;
 use crate::event_log::{EventLogError, LookupError};
+use crate::log::{LogProofError, Origin};
 use crate::roots::RootKind;
 use crate::tdx::{QuoteFormatError, TcbStatus};
 use crate::time::UnixTime;
@@ -93,6 +94,17 @@ pub enum Cause {
     RetentionSignature(crate::retention::SignatureError),
     /// The signatures that came with the retention policy cannot be read.
     RetentionSignatureFile(crate::retention::SignatureFileError),
+    /// The audit log's head does not stand, or does not tell of this epoch.
+    Log(LogProofError),
+    /// A head of a log that the policy does not list.
+    LogOrigin(Origin),
+    /// Fewer entries than the log had before.
+    LogSize {
+        /// How many there are.
+        got: u64,
+        /// The policy's floor.
+        floor: u64,
+    },
     /// The claimed provenance is not accepted.
     Provenance(&'static str),
     /// Bytes follow the quote that the policy does not allow there.
@@ -233,6 +245,9 @@ impl Cause {
             Self::RetentionTtl { .. } => "retention_ttl",
             Self::RetentionSignature(_) => "retention_signature",
             Self::RetentionSignatureFile(_) => "retention_signature_file",
+            Self::Log(_) => "log",
+            Self::LogOrigin(_) => "log_origin",
+            Self::LogSize { .. } => "log_size",
             Self::Provenance(_) => "provenance",
             Self::TrailingBytes { .. } => "trailing_bytes",
             Self::CollateralMalformed(_) => "collateral_malformed",
@@ -347,6 +362,14 @@ impl fmt::Display for Cause {
             Self::RetentionSignature(error) => write!(f, "the retention policy {error}"),
             Self::RetentionSignatureFile(error) => {
                 write!(f, "the retention policy's signatures: {error}")
+            }
+            Self::Log(error) => write!(f, "the audit log: {error}"),
+            Self::LogOrigin(origin) => write!(f, "{origin} is not in the policy's list"),
+            Self::LogSize { got, floor } => {
+                write!(
+                    f,
+                    "the audit log has {got} entries, the policy wants {floor}"
+                )
             }
             Self::Provenance(field) => write!(f, "the claimed {field} is not in the policy's list"),
             Self::TrailingBytes { count } => write!(f, "{count} bytes follow the quote"),

@@ -3,6 +3,7 @@
 use crate::aci::Serving;
 use crate::digest::Sha256Digest;
 use crate::event_log::{EventLog, LogFormat, LoggedEvent, Sha384};
+use crate::log::{Checkpoint, Origin, TreeHash};
 use crate::nvidia::DeviceFacts;
 use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
@@ -46,6 +47,29 @@ pub struct ReportFacts {
     pub devices: usize,
     /// Whether an event log is present.
     pub event_log: bool,
+    /// The audit log's head, as it stands.
+    pub log: Option<LogFacts>,
+}
+
+/// Facts of the audit log's head that a report shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFacts {
+    /// Which log.
+    pub origin: Origin,
+    /// How many entries it has.
+    pub size: u64,
+    /// The root over them.
+    pub root: TreeHash,
+}
+
+impl LogFacts {
+    pub(crate) fn of(head: &Checkpoint) -> Self {
+        Self {
+            origin: head.origin,
+            size: head.size,
+            root: head.root,
+        }
+    }
 }
 
 /// Facts of an event log: what it claims, whether it leads to the quote's registers or not.

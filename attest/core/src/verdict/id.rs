@@ -30,6 +30,10 @@ ids! {
     CONTRACT_CONFIG = "contract.config";
     /// The retention policy shown is the one bound to the hardware, and accepted.
     CONTRACT_RETENTION = "contract.retention";
+    /// The audit log's head is signed by the service, and of an accepted log.
+    LOG_CHECKPOINT = "log.checkpoint";
+    /// The audit log tells of this epoch: its keyset, its configuration, its retention policy.
+    LOG_EPOCH = "log.epoch";
     /// The source the service claims to be built from is accepted.
     PROVENANCE_SOURCE = "provenance.source";
     /// The policy says what is wanted of this kind of TEE.

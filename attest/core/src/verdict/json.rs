@@ -60,6 +60,11 @@ fn report(facts: &ReportFacts) -> Value {
         "retention_mode": facts.retention_mode,
         "devices": facts.devices,
         "event_log": facts.event_log,
+        "log": facts.log.map(|log| json!({
+            "origin": log.origin.to_string(),
+            "size": log.size,
+            "root": log.root.to_string(),
+        })),
     })
 }
 

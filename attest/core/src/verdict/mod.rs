@@ -28,7 +28,7 @@ pub use cause_nvidia::NvidiaCause;
 pub use cause_snp::SnpCause;
 pub(crate) use check::Checks;
 pub use check::{Check, Outcome, Why};
-pub use facts::{EventLogFacts, Facts, ReportFacts};
+pub use facts::{EventLogFacts, Facts, LogFacts, ReportFacts};
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

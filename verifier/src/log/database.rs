@@ -1,0 +1,159 @@
+//! A log as the gateway keeps it: `audit.sqlite`, opened to be read and nothing else.
+
+use std::path::{Path, PathBuf};
+
+use attest_core::Sha256Digest;
+use attest_core::log::tile::Tile;
+use attest_core::log::{Node, Salt, SignedHead};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, Row, SqliteConnection};
+use tokio::sync::Mutex;
+
+use super::source::{Gone, digests};
+use crate::failure::Failure;
+
+pub struct Database {
+    path: PathBuf,
+    connection: Mutex<SqliteConnection>,
+}
+
+impl Database {
+    /// A copy without its write-ahead log is read as it stands; one with it needs both files.
+    pub async fn open(path: &Path) -> Result<Self, Failure> {
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .read_only(true)
+            .immutable(!Path::new(&wal).exists())
+            // The file is somebody else's: nothing in its schema gets to run.
+            .pragma("trusted_schema", "OFF")
+            .pragma("cell_size_check", "ON");
+        let connection = SqliteConnection::connect_with(&options).await;
+        Ok(Self {
+            path: path.to_owned(),
+            connection: Mutex::new(connection.map_err(|e| unreadable(path, &e))?),
+        })
+    }
+
+    pub async fn head(&self) -> Result<SignedHead, Failure> {
+        let mut connection = self.connection.lock().await;
+        let note: Option<String> = sqlx::query_scalar("SELECT note FROM head WHERE id = 1")
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|e| unreadable(&self.path, &e))?;
+        let what = || format!("{}: head", self.path.display());
+        let note = note.ok_or_else(|| Failure::malformed(what(), "there is none"))?;
+        SignedHead::parse(note.as_bytes()).map_err(|e| Failure::malformed(what(), e))
+    }
+
+    pub async fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, Gone> {
+        let broken = |cause: String| Gone::Broken {
+            what: "entries".to_owned(),
+            cause,
+        };
+        let range = bundle
+            .range()
+            .ok_or_else(|| broken("too many".to_owned()))?;
+        let mut connection = self.connection.lock().await;
+        let rows =
+            sqlx::query("SELECT idx, entry FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx")
+                .bind(signed(range.start))
+                .bind(signed(range.end))
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(|e| broken(e.to_string()))?;
+        let mut entries = Vec::with_capacity(rows.len());
+        let mut rows = rows.iter();
+        for index in range {
+            let row = rows
+                .next()
+                .filter(|row| row.try_get(0).ok() == Some(signed(index)));
+            let entry: Option<Vec<u8>> = row.and_then(|row| row.try_get(1).ok());
+            entries.push(entry.ok_or_else(|| Gone::Missing(format!("entry {index}")))?);
+        }
+        Ok(entries)
+    }
+
+    pub async fn hashes(&self, tile: &Tile) -> Result<Vec<u8>, Gone> {
+        let path = tile.path();
+        let range = tile.range().ok_or_else(|| Gone::Missing(path.clone()))?;
+        let mut connection = self.connection.lock().await;
+        let mut bytes = Vec::new();
+        for index in range {
+            let node = Node {
+                level: tile.tree_level(),
+                index,
+            };
+            let hash: Option<Vec<u8>> =
+                sqlx::query_scalar("SELECT hash FROM nodes WHERE position = ?")
+                    .bind(signed(node.completion()))
+                    .fetch_optional(&mut *connection)
+                    .await
+                    .map_err(|e| Gone::Broken {
+                        what: path.clone(),
+                        cause: e.to_string(),
+                    })?;
+            bytes.extend(hash.ok_or_else(|| Gone::Missing(format!("a hash of {path}")))?);
+        }
+        Ok(bytes)
+    }
+
+    pub async fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, Gone> {
+        let what = format!("receipts of entry {index}");
+        let mut connection = self.connection.lock().await;
+        let rows = sqlx::query("SELECT digest FROM receipts WHERE idx = ? ORDER BY position")
+            .bind(signed(index))
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|e| Gone::Broken {
+                what: what.clone(),
+                cause: e.to_string(),
+            })?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let bytes = rows
+            .iter()
+            .flat_map(|row| row.try_get::<Vec<u8>, _>(0).unwrap_or_default());
+        digests(&what, &bytes.collect::<Vec<_>>()).map(Some)
+    }
+
+    pub async fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, Gone> {
+        let broken = |cause: &str| Gone::Broken {
+            what: format!("opening of entry {index}"),
+            cause: cause.to_owned(),
+        };
+        let mut connection = self.connection.lock().await;
+        let row = sqlx::query("SELECT salt, subject FROM openings WHERE idx = ?")
+            .bind(signed(index))
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(|e| broken(&e.to_string()))?;
+        let Some(row) = row else { return Ok(None) };
+        let salt: Option<Vec<u8>> = row.try_get(0).ok();
+        let salt = salt.and_then(|salt| Salt::try_from(salt).ok());
+        match (salt, row.try_get(1).ok()) {
+            (Some(salt), Some(subject)) => Ok(Some((salt, subject))),
+            _ => Err(broken("not an opening")),
+        }
+    }
+}
+
+/// Indices beyond what SQLite counts are indices that it does not have.
+fn signed(index: u64) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}
+
+fn unreadable(path: &Path, error: &sqlx::Error) -> Failure {
+    match error {
+        sqlx::Error::Database(inner) if inner.message().contains("not a database") => {
+            Failure::malformed(path.display().to_string(), "not an SQLite database")
+        }
+        other => Failure::Unreadable {
+            path: path.to_owned(),
+            cause: other.to_string(),
+        },
+    }
+}

@@ -1,0 +1,89 @@
+//! A log as `sealgate log export` writes it, or as it is fetched file by file from a service.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use attest_core::log::tile::Tile;
+use attest_core::log::{Salt, SignedHead};
+use attest_core::{Sha256Digest, json, parse_hex};
+
+use super::source::{Gone, digests};
+use crate::failure::Failure;
+use crate::inputs;
+
+/// A bundle of 256 entries of 65535 bytes is the largest file there is.
+const MAX_FILE: usize = 32 << 20;
+
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        if !path.is_dir() {
+            return Err(Failure::Unreadable {
+                path: path.to_owned(),
+                cause: "not a directory".to_owned(),
+            });
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    pub fn head(&self) -> Result<SignedHead, Failure> {
+        let path = self.0.join("checkpoint");
+        SignedHead::parse(&inputs::read(&path, MAX_FILE)?)
+            .map_err(|e| Failure::malformed(path.display().to_string(), e))
+    }
+
+    pub fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, Gone> {
+        let path = bundle.path();
+        let bytes = self.file(&path)?;
+        let entries = bundle.entries(&bytes).map_err(|e| Gone::Broken {
+            what: path,
+            cause: e.to_string(),
+        })?;
+        Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    pub fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, Gone> {
+        let path = format!("receipts/{index}");
+        let bytes = self.optional(&path)?;
+        bytes.map(|bytes| digests(&path, &bytes)).transpose()
+    }
+
+    pub fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, Gone> {
+        let path = format!("openings/{index}");
+        let Some(bytes) = self.optional(&path)? else {
+            return Ok(None);
+        };
+        let read = || {
+            let value = json::parse(&bytes, MAX_FILE).ok()?;
+            let salt = parse_hex(value["salt"].as_str()?).ok()?;
+            Some((salt, value["subject"].as_str()?.to_owned()))
+        };
+        match read() {
+            Some(opening) => Ok(Some(opening)),
+            None => Err(Gone::Broken {
+                what: path,
+                cause: "not an opening".to_owned(),
+            }),
+        }
+    }
+
+    pub fn file(&self, path: &str) -> Result<Vec<u8>, Gone> {
+        self.optional(path)?
+            .ok_or_else(|| Gone::Missing(path.to_owned()))
+    }
+
+    fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, Gone> {
+        let full = self.0.join(path);
+        if let Err(error) = std::fs::metadata(&full)
+            && error.kind() == ErrorKind::NotFound
+        {
+            return Ok(None);
+        }
+        let bytes = inputs::read(&full, MAX_FILE).map_err(|e| Gone::Broken {
+            what: path.to_owned(),
+            cause: e.to_string(),
+        })?;
+        Ok(Some(bytes))
+    }
+}
