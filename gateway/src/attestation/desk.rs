@@ -148,7 +148,13 @@ impl Desk {
                 Ok(report.clone())
             }
             _ => {
-                let report = render(epoch, &challenge, collected.clone(), &log, Some(&collateral));
+                let report = render(
+                    epoch,
+                    &challenge,
+                    collected.clone(),
+                    &log,
+                    Some(&collateral),
+                );
                 *cached = Some((collateral, log, report.clone()));
                 Ok(report)
             }
