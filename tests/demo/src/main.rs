@@ -61,6 +61,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
 
 async fn show(stage: &mut Stage) -> Result<()> {
     tour::gateway_verifies_before_it_forwards(stage).await?;
+    tour::the_enclave_shows_its_gpus_too(stage).await?;
     tour::anyone_can_check_the_gateway(stage).await?;
     tour::an_unmodified_sdk_through_the_proxy(stage).await?;
     tour::a_receipt_is_verified(stage).await?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use attest_core::UnixTime;
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};
-use testkit::policy::write_policy;
+use testkit::policy::{EVENT_LOG_SECTION, gpu_section, pinned_policy, write_policy};
 use testkit::process::{Process, sibling};
 use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Service, free_address, preferred_address};
@@ -19,6 +19,8 @@ use crate::say;
 const SEED: [u8; 32] = *b"the demo's software platform, v1";
 /// The model that is served by the enclave the policy names.
 pub const MODEL: &str = "demo-model";
+/// What each enclave's machine has.
+pub const GPUS: usize = 2;
 /// The model whose enclave turns out to be another one.
 pub const IMPOSTOR_MODEL: &str = "impostor-model";
 
@@ -64,7 +66,7 @@ impl Stage {
         )
         .await?;
         say::note(&format!(
-            "enclave   {}  in front of the engine, measured as \"enclave\"",
+            "enclave   {}  in front of the engine, measured as \"enclave\", with {GPUS} GPUs",
             enclave.url()
         ));
         let impostor_engine = Engine::start().await?;
@@ -130,10 +132,14 @@ fn write_trust(directory: &Path) -> Result<()> {
         .as_secs();
     SoftwarePlatform::from_seed(&SEED, UnixTime::from_secs(now))
         .write_roots(&directory.join("roots"))?;
-    for name in ["gateway", "enclave"] {
-        let file = directory.join(format!("{name}-policy.toml"));
-        write_policy(&file, name, &TdMeasurements::named(name))?;
-    }
+    write_policy(
+        &directory.join("gateway-policy.toml"),
+        "gateway",
+        &TdMeasurements::named("gateway"),
+    )?;
+    let enclave = pinned_policy("enclave", &TdMeasurements::booted("enclave"));
+    let enclave = enclave + EVENT_LOG_SECTION + &gpu_section(GPUS);
+    std::fs::write(directory.join("enclave-policy.toml"), enclave)?;
     Ok(())
 }
 
@@ -145,9 +151,17 @@ async fn start_enclave(
     engine_model: &str,
 ) -> Result<Service> {
     let model = Model::confidential(MODEL, engine_url).known_upstream_as(engine_model);
-    let config = Config::direct(address).serving(model).text();
+    let config = Config {
+        gpus: GPUS,
+        ..Config::direct(address)
+    };
+    let config = config.serving(model).text();
     let home = directory.path().join(measurement);
-    let service = Service::start(&home, Identity::new(SEED, measurement), address, &config)
+    let who = Identity {
+        event_log: true,
+        ..Identity::new(SEED, measurement).with_gpus(GPUS)
+    };
+    let service = Service::start(&home, who, address, &config)
         .await
         .with_context(|| format!("the enclave measured as {measurement:?} does not start"))?;
     let key = service.create_key("gateway").await?;

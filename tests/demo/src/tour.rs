@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use attest_core::Sha256Digest;
 use serde_json::{Value, json};
 
-use crate::stage::{MODEL, Stage};
+use crate::stage::{GPUS, MODEL, Stage};
 use crate::verifier::Detail;
 use crate::{say, sdk, verifier};
 
@@ -95,6 +95,22 @@ pub async fn anyone_can_check_the_gateway(stage: &Stage) -> Result<()> {
         "the verdict does not say that its root was supplied"
     );
     say::holds("accepted, and the verdict says that its root is a supplied one, not Intel's");
+    Ok(())
+}
+
+pub async fn the_enclave_shows_its_gpus_too(stage: &Stage) -> Result<()> {
+    say::step("What the gateway asked of the enclave: its CPU, its event log and its GPUs");
+    let url = stage.enclave.url();
+    let text = verifier::shows_of_enclave(stage, &["endpoint", &url]).await?;
+    for family in ["event_log.*", "nvidia.*"] {
+        ensure!(
+            text.contains(family),
+            "the verdict says nothing of {family}"
+        );
+    }
+    say::holds(&format!(
+        "{GPUS} GPUs signed a nonce that follows from ours and the keyset, and measure what their vendor lists"
+    ));
     Ok(())
 }
 

@@ -13,6 +13,9 @@ pub const REJECTED: i32 = 10;
 /// How a client judges the gateway.
 const JUDGE: [&str; 4] = ["--policy", "gateway-policy.toml", "--roots", "roots"];
 
+/// How the gateway judges the enclave.
+const JUDGE_ENCLAVE: [&str; 4] = ["--policy", "enclave-policy.toml", "--roots", "roots"];
+
 /// How much of a verdict is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -29,9 +32,23 @@ pub async fn shows(
     detail: Detail,
     expected: i32,
 ) -> Result<String> {
-    let arguments = [arguments, &JUDGE].concat();
+    shows_by(stage, &[arguments, &JUDGE].concat(), detail, expected).await
+}
+
+/// The same with the enclave's policy, for a verdict that accepts.
+pub async fn shows_of_enclave(stage: &Stage, arguments: &[&str]) -> Result<String> {
+    let arguments = [arguments, &JUDGE_ENCLAVE].concat();
+    shows_by(stage, &arguments, Detail::Whole, ACCEPTED).await
+}
+
+async fn shows_by(
+    stage: &Stage,
+    arguments: &[&str],
+    detail: Detail,
+    expected: i32,
+) -> Result<String> {
     say::command(&format!("sealgate-verify {}", arguments.join(" ")));
-    let output = run(&sibling("sealgate-verify")?, &arguments, stage.path()).await?;
+    let output = run(&sibling("sealgate-verify")?, arguments, stage.path()).await?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match detail {
         Detail::Whole => say::output(&text),
