@@ -4,7 +4,7 @@
 //! [`listen`] → [`admit`] → [`route`] → [`channel`] → [`relay`] → [`receipt`] → [`ledger`].
 //! Around them: [`config`] is read once and strictly, [`epoch`] is the contract a connection was
 //! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms, [`errors`] is
-//! where HTTP errors are born, [`request`] is what the rooms hand on, and [`cli`] is what an operator types. [`hardening`] is what the process gives up before it serves.
+//! where HTTP errors are born, [`request`] is what the rooms hand on, [`retention`] decides what outlives a request, and [`cli`] is what an operator types. [`hardening`] is what the process gives up before it serves.
 //!
 //! Nothing in here makes hardware evidence: it comes from a [`Platform`].
 
@@ -26,6 +26,7 @@ pub mod platform;
 pub mod receipt;
 pub mod relay;
 pub mod request;
+pub mod retention;
 pub mod route;
 mod serve;
 pub mod telemetry;

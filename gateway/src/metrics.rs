@@ -109,7 +109,7 @@ impl Metrics {
     /// Counts what an event says.
     pub(crate) fn observe(&self, event: &Event) {
         match event {
-            Event::RequestFinished { usage } => self.request(usage),
+            Event::RequestFinished { usage, .. } => self.request(usage),
             Event::RequestRefused { status, kind, .. } => self.refusal(*status, kind),
             _ => {}
         }

@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::receipt::Store;
 use crate::relay::Back;
+use crate::retention;
 use crate::telemetry::Exporter;
 
 /// Why the service did not start, or did not go on.
@@ -148,6 +149,7 @@ async fn run(
             None => std::future::pending().await,
         }
     };
+    let purging = retention::purge::run(ledger.clone(), front.back.receipts.clone());
     let epoch = keeper.current();
     events::emit(Event::Listening {
         address,
@@ -163,6 +165,7 @@ async fn run(
             () = accepting => {}
             () = keeper.run(controls.reload) => {}
             () = metrics => {}
+            () = purging => {}
             () = controls.shutdown => {}
         }
     }

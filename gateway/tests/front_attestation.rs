@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use attest_core::nvidia::UnverifiedDevice;
+use attest_core::retention::RetentionPolicy;
 use attest_core::{
     CpuEvidence, Nonce, Report, Serving, Sha256Digest, Statement, Subject, gpu_nonce, to_hex,
 };
@@ -83,7 +84,8 @@ async fn the_documents_are_the_ones_the_subject_commits_to() {
         subject.retention
     );
     assert!(documents["config"].contains("demo-model"));
-    assert!(documents["retention"].contains("mode = \"metadata\""));
+    let policy = RetentionPolicy::from_published(&documents["retention"]).expect("a policy");
+    assert_eq!(policy, sealgate::config::built_in());
 }
 
 #[tokio::test(flavor = "multi_thread")]

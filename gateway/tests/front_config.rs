@@ -1,6 +1,6 @@
 //! What a configuration file may say, and how it is told what it may not.
 
-use sealgate::config::{Config, ConfigError, RetentionPolicy};
+use sealgate::config::{Config, ConfigError};
 use testkit::TdMeasurements;
 use testkit::intel::knobs::Knobs;
 use testkit::policy::pinned_policy;
@@ -71,7 +71,7 @@ fn a_good_configuration_loads_and_explains_itself() {
     let config = load(GOOD).expect("a good configuration");
     assert_eq!(config.models[0].id, "demo-model");
     assert!(config.models[0].attestation.is_some());
-    assert_eq!(config.retention, RetentionPolicy::built_in());
+    assert_eq!(config.retention.policy, None);
     let page = config.explain();
     for part in [
         "https://127.0.0.1:8443",

@@ -5,11 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attest_core::retention::Field;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
 use sealgate::config::Name;
-use sealgate::ledger::{EpochRow, Ledger, LedgerError, Outcome, ReceiptRow, SessionRow, UsageRow};
+use sealgate::ledger::{
+    EpochRow, Keep, Ledger, LedgerError, Outcome, ReceiptRow, SessionRow, UsageRow,
+};
 use sealgate::request::Endpoint;
+use sealgate::{Clock, SystemClock};
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
@@ -47,6 +51,18 @@ fn usage(id: &str) -> UsageRow {
     }
 }
 
+fn later() -> UnixTime {
+    SystemClock.now().plus(KEEP)
+}
+
+/// Every field, for a while.
+fn everything() -> Keep {
+    Keep {
+        until: later(),
+        fields: Field::ALL.into(),
+    }
+}
+
 async fn database(state: &Path) -> SqliteConnection {
     let file = state.join("ledger.sqlite");
     SqliteConnection::connect(&format!("sqlite://{}", file.display()))
@@ -59,7 +75,7 @@ async fn directory_and_files_are_their_owners_alone() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let state = scratch.path().join("state");
     let ledger = Ledger::open(&state, KEEP).await.expect("a ledger");
-    ledger.store_receipt(receipt("r", None, 1));
+    ledger.store_receipt(receipt("r", None, 1), later());
     ledger.flush().await;
     let mode = |path: &Path| {
         std::fs::metadata(path)
@@ -84,9 +100,9 @@ async fn directory_and_files_are_their_owners_alone() {
 async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_key() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    ledger.store_receipt(receipt("rcpt-1", Some("chat-1"), 1));
-    ledger.store_receipt(receipt("rcpt-2", Some("chat-1"), 1));
-    ledger.store_receipt(receipt("rcpt-3", Some("chat-1"), 2));
+    ledger.store_receipt(receipt("rcpt-1", Some("chat-1"), 1), later());
+    ledger.store_receipt(receipt("rcpt-2", Some("chat-1"), 1), later());
+    ledger.store_receipt(receipt("rcpt-3", Some("chat-1"), 2), later());
     for committed in [false, true] {
         if committed {
             ledger.flush().await;
@@ -117,10 +133,8 @@ async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_k
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_for_no_time_is_not_found_again() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
-    let ledger = Ledger::open(scratch.path(), Duration::ZERO)
-        .await
-        .expect("a ledger");
-    ledger.store_receipt(receipt("rcpt-1", None, 1));
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    ledger.store_receipt(receipt("rcpt-1", None, 1), ledger.clock().now());
     ledger.flush().await;
     assert_eq!(
         ledger.receipt("rcpt-1", &[1; 32]).await.expect("readable"),
@@ -178,7 +192,7 @@ async fn closing_commits_everything_and_rows_say_what_they_were_told() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     for number in 0..1000 {
-        ledger.record_usage(usage(&format!("r{number}")));
+        ledger.record_usage(usage(&format!("r{number}")), everything());
     }
     ledger.close().await;
     assert_eq!(ledger.rows_lost(), 0);
@@ -261,7 +275,7 @@ async fn a_ledger_of_a_newer_version_is_left_alone() {
             refused,
             LedgerError::Newer {
                 found: 99,
-                known: 1,
+                known: ..99,
                 ..
             }
         ),
@@ -278,8 +292,8 @@ async fn rows_wait_while_somebody_else_holds_the_database() {
         .execute(&mut other)
         .await
         .expect("a lock");
-    ledger.record_usage(usage("r"));
-    ledger.store_receipt(receipt("rcpt-1", None, 1));
+    ledger.record_usage(usage("r"), everything());
+    ledger.store_receipt(receipt("rcpt-1", None, 1), later());
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
         ledger
@@ -299,5 +313,108 @@ async fn rows_wait_while_somebody_else_holds_the_database() {
         .await
         .expect("a count");
     assert_eq!((count, ledger.rows_lost()), (1, 0));
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_leaves_out_is_not_in_the_row() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let nothing = Keep {
+        until: later(),
+        fields: [].into(),
+    };
+    ledger.record_usage(usage("all"), everything());
+    ledger.record_usage(usage("none"), nothing);
+    ledger.close().await;
+    type Row = (
+        Option<String>,
+        Option<String>,
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
+        Option<i64>,
+    );
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT receipt_id, key_id, model, prompt_tokens, latency_us, bytes_in FROM usage ORDER BY rowid",
+    )
+    .fetch_all(&mut database(scratch.path()).await)
+    .await
+    .expect("rows");
+    let all = ("all", "00112233", "demo-model");
+    assert_eq!(
+        rows[0],
+        (
+            Some(all.0.into()),
+            Some(all.1.into()),
+            Some(all.2.into()),
+            Some(3),
+            Some(1500),
+            Some(10)
+        )
+    );
+    assert_eq!(rows[1], (None, None, None, None, None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_had_its_time_is_purged_and_the_rest_is_not() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let now = ledger.clock().now();
+    let gone = Keep {
+        until: now,
+        ..everything()
+    };
+    ledger.record_usage(usage("old"), gone);
+    ledger.record_usage(usage("new"), everything());
+    ledger.store_receipt(receipt("old", None, 1), now);
+    ledger.store_receipt(receipt("new", None, 1), later());
+    ledger.flush().await;
+    let purged = ledger.purge().await.expect("a purge");
+    assert_eq!((purged.usage, purged.receipts), (1, 1));
+    assert!(ledger.purge().await.expect("a purge").is_nothing());
+    ledger.close().await;
+    let left: Vec<(String,)> =
+        sqlx::query_as("SELECT receipt_id FROM usage UNION ALL SELECT receipt_id FROM receipts")
+            .fetch_all(&mut database(scratch.path()).await)
+            .await
+            .expect("rows");
+    assert_eq!(left, [("new".to_owned(),), ("new".to_owned(),)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_from_the_future_expires_nothing_early_and_nothing_late() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let year = Duration::from_secs(365 * 86_400);
+    let ahead = SystemClock.now().plus(year);
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    ledger.accept_time(ahead).await.expect("noted");
+    ledger.close().await;
+    // The system's clock is a year behind what was noted, as after it was set back.
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    assert!(matches!(
+        ledger.clock_resumed(),
+        sealgate::ledger::Resumed::Behind(_)
+    ));
+    assert!(ledger.clock().now() >= ahead);
+    ledger.close().await;
+    let mut database = database(scratch.path()).await;
+    sqlx::query("UPDATE retention_clock SET now = now - 2 * 365 * 86400")
+        .execute(&mut database)
+        .await
+        .expect("changed");
+    // And now a year ahead, as after it was set forward.
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    assert!(matches!(
+        ledger.clock_resumed(),
+        sealgate::ledger::Resumed::Doubted(_)
+    ));
+    let soon = ledger.clock().now().plus(KEEP);
+    ledger.store_receipt(receipt("r", None, 1), soon);
+    ledger.flush().await;
+    assert!(ledger.purge().await.expect("a purge").is_nothing());
+    // An operator's word, while it runs.
+    ledger.accept_time(SystemClock.now()).await.expect("noted");
+    assert_eq!(ledger.purge().await.expect("a purge").receipts, 1);
     ledger.close().await;
 }

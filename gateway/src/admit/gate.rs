@@ -87,6 +87,15 @@ impl Admission {
         };
         let fields =
             Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
+        preconditions::check_model(headers, &fields.model).map_err(refused)?;
+        let model = epoch
+            .routes
+            .lookup(&fields.model)
+            .map(|(_, route)| route.model.as_str());
+        let retention = epoch
+            .retention
+            .policy()
+            .effective(&key.caller.tenant, model);
         let salt = salt::decide(
             &epoch.cache_salts,
             &key.caller.tenant,
@@ -104,6 +113,7 @@ impl Admission {
             prompt,
             received_hash,
             epoch,
+            retention,
             admitted_at: self.clock.now(),
         };
         Ok(Admitted { request, slot })
@@ -117,7 +127,19 @@ impl Admission {
     ) -> Result<(Arc<ActiveKey>, Slot), ApiError> {
         let limits = &epoch.config.limits;
         let key = self.keyring.authenticate(headers)?;
-        preconditions::check(headers, &epoch.keyset_digest, &epoch.retention)?;
+        preconditions::check_keyset(headers, &epoch.keyset_digest)?;
+        preconditions::check_retention(headers, |model| {
+            let policy = epoch.retention.policy();
+            let tenant = &key.caller.tenant;
+            match model {
+                None => policy.most_for(tenant),
+                Some(name) => {
+                    let route = epoch.routes.lookup(name);
+                    let model = route.map(|(_, route)| route.model.as_str());
+                    policy.effective(tenant, model).mode()
+                }
+            }
+        })?;
         body::check_head(headers, body, limits.max_body)?;
         let slot = Slot::take(&self.in_flight, &key, limits)?;
         Ok((key, slot))

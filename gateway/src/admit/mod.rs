@@ -16,6 +16,7 @@ mod salt;
 
 use std::sync::Arc;
 
+use attest_core::retention::Terms;
 use attest_core::{Sha256Digest, UnixTime};
 
 use crate::epoch::Epoch;
@@ -41,5 +42,7 @@ pub struct AdmittedRequest {
     pub received_hash: Sha256Digest,
     /// The contract in force for this request until its end.
     pub epoch: Arc<Epoch>,
+    /// What outlives it under that contract.
+    pub retention: Terms,
     pub admitted_at: UnixTime,
 }

@@ -235,9 +235,16 @@ fn render(
 ) -> Bytes {
     let mut documents = BTreeMap::from([
         ("config".to_owned(), epoch.config_document.clone()),
-        ("retention".to_owned(), epoch.retention.text.clone()),
+        (
+            "retention".to_owned(),
+            epoch.retention.policy().text().to_owned(),
+        ),
         ("log".to_owned(), log.to_owned()),
     ]);
+    let signatures = epoch.retention.signatures();
+    if !signatures.is_empty() {
+        documents.insert("retention_signatures".to_owned(), signatures.to_string());
+    }
     if let Some(facts) = hardening::observed() {
         documents.insert("process".to_owned(), facts.document());
     }

@@ -1,11 +1,12 @@
 //! What an operator types.
 //!
-//! `sealgate serve`, `sealgate check`, `sealgate keys`, `sealgate log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! `sealgate serve`, `sealgate check`, `sealgate keys`, `sealgate retention`, `sealgate log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used.
 
 mod check;
 mod keys;
 mod log;
+mod retention;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,6 +46,11 @@ enum Command {
     Log {
         #[command(subcommand)]
         command: log::LogCommand,
+    },
+    /// Show, plan, sign and set what outlives requests
+    Retention {
+        #[command(subcommand)]
+        command: retention::RetentionCommand,
     },
 }
 
@@ -99,6 +105,10 @@ where
         },
         Command::Log { command } => match runtime() {
             Ok(runtime) => runtime.block_on(log::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Retention { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(retention::run(command)),
             Err(error) => cannot_start(&error),
         },
     }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use attest_core::retention::Authority;
 use attest_core::{RootKind, RootOrigin, Roots, Serving, json};
 use serde_json::{Map, Value, json};
 
@@ -45,7 +46,7 @@ impl Config {
                 "repo_commit": self.provenance.repo_commit,
                 "image_digest": self.provenance.image_digest,
             },
-            "retention": { "mode": self.retention.mode.as_str(), "digest": self.retention.digest.to_string() },
+            "retention": authority(&self.retention.authority),
             "hardening": { "require": self.hardening.require.iter().map(|fact| fact.as_str()).collect::<Vec<_>>() },
             "receipts": { "keep_ms": millis(self.receipts.keep) },
             "metrics": { "enabled": self.metrics.listen.is_some() },
@@ -73,6 +74,14 @@ impl Config {
             ),
             "models": self.models.iter().map(|model| model_value(model)).collect::<Vec<_>>(),
         })
+    }
+}
+
+/// Who may change the retention policy. The policy itself has its own place in the subject.
+fn authority(authority: &Authority) -> Value {
+    match authority {
+        Authority::Nobody => json!({ "keys": [], "threshold": 0 }),
+        Authority::Keys(keys) => json!({ "keys": keys.to_hex(), "threshold": keys.threshold() }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use attest_core::retention::Authority;
 use attest_core::{RootOrigin, Serving, Sha256Digest};
 
 use super::{Config, EventLogChoice, Gpus, Model, TeeKind, show_duration, show_size};
@@ -37,11 +38,7 @@ impl Config {
             show_duration(server.epoch_lifetime),
             show_duration(server.drain_timeout)
         )?;
-        writeln!(
-            out,
-            "retention   {} ({})",
-            self.retention.mode, self.retention.digest
-        )?;
+        writeln!(out, "retention   {}", self.retention_in_words())?;
         writeln!(
             out,
             "receipts    kept for {}",
@@ -90,6 +87,34 @@ impl Config {
             write_model(out, model, server.mode)?;
         }
         Ok(())
+    }
+
+    fn retention_in_words(&self) -> String {
+        let begins = match &self.retention.policy {
+            Some(named) => format!(
+                "{} at most, {} ({})",
+                named.policy.most(),
+                named.file.display(),
+                named.policy.digest()
+            ),
+            None => {
+                let built_in = super::built_in();
+                format!(
+                    "{} at most, built in ({})",
+                    built_in.most(),
+                    built_in.digest()
+                )
+            }
+        };
+        let changes = match &self.retention.authority {
+            Authority::Nobody => "no policy keys: it cannot be changed".to_owned(),
+            Authority::Keys(keys) => format!(
+                "a change takes the signatures of {} of {} policy keys",
+                keys.threshold(),
+                keys.to_hex().len()
+            ),
+        };
+        format!("{begins}, unless the history in the state directory says otherwise; {changes}")
     }
 
     fn mode_in_words(&self) -> &'static str {

@@ -35,7 +35,7 @@ use crate::hardening::Fact;
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use problem::{ConfigError, Problem};
-pub use retention::{RetentionError, RetentionMode, RetentionPolicy};
+pub use retention::{NamedPolicy, Retention, built_in, signature_file};
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
 pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};
@@ -49,9 +49,7 @@ pub struct Config {
     pub server: Server,
     pub tee: Tee,
     pub provenance: SourceProvenance,
-    pub retention: RetentionPolicy,
-    /// Where the retention policy was read from, unless it is the built-in one.
-    pub retention_file: Option<PathBuf>,
+    pub retention: Retention,
     pub hardening: Hardening,
     pub limits: Limits,
     pub timeouts: Timeouts,

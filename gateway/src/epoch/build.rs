@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::log::{EpochReason, EpochStart, Word};
+use attest_core::log::{EpochReason, EpochStart, RetentionChange, Word};
+use attest_core::retention::PolicyInForce;
 use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, UnixTime, encoding};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::ledger::{EpochRow, Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::request::CacheSalts;
+use crate::retention::HistoryError;
 use crate::route::{RouteError, Routes};
 
 /// The keyset outlives its epoch by the time old connections get, and this.
@@ -36,6 +38,8 @@ pub enum EpochError {
     Routes(#[from] RouteError),
     #[error("{0}")]
     Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Retention(#[from] HistoryError),
     #[error("cannot write {path}: {source}")]
     Certificate {
         path: String,
@@ -43,9 +47,10 @@ pub enum EpochError {
     },
 }
 
-/// Begins an epoch under a configuration that has just been read.
+/// Begins an epoch under a configuration that has just been read, and the policy that is to be in force.
 pub async fn begin(
     config: Arc<Config>,
+    retention: Arc<PolicyInForce>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
@@ -57,27 +62,31 @@ pub async fn begin(
         metrics.clone(),
         clock.clone(),
     )?);
-    create(config, routes, ledger, clock.now(), reason).await
+    create(config, retention, routes, ledger, clock.now(), reason).await
 }
 
-/// Begins an epoch with new keys and everything else as it was; verified upstreams stay verified.
+/// Begins an epoch with new keys, this policy, and everything else as it was; verified upstreams stay verified.
 pub async fn renew(
     previous: &Epoch,
+    retention: Arc<PolicyInForce>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
+    reason: EpochReason,
 ) -> Result<Epoch, EpochError> {
     create(
         previous.config.clone(),
+        retention,
         previous.routes.clone(),
         ledger,
         clock.now(),
-        EpochReason::Expiry,
+        reason,
     )
     .await
 }
 
 async fn create(
     config: Arc<Config>,
+    retention: Arc<PolicyInForce>,
     routes: Arc<Routes>,
     ledger: &Arc<Ledger>,
     now: UnixTime,
@@ -88,11 +97,10 @@ async fn create(
     let not_after = renew_at.plus(server.drain_timeout).plus(GRACE);
     let identity = certificate::create(&server.names, now, not_after)?;
     let signing_key = Arc::new(signing_key()?);
-    let retention = config.retention.clone();
     let config_document = config.document();
     let subject = Subject {
         config: Sha256Digest::of(config_document.as_bytes()),
-        retention: retention.digest,
+        retention: retention.policy().digest(),
     };
     let domain = if server.bind_domain {
         server.names.first().cloned()
@@ -119,6 +127,7 @@ async fn create(
         retention: subject.retention,
         began_at: now,
     };
+    let change = change_of_retention(ledger, &retention).await?;
     let number = ledger.begin_epoch(&row).await?;
     let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
     let keyset_header =
@@ -131,12 +140,12 @@ async fn create(
             key: signing_key.verifying_key(),
             config: subject.config,
             retention: subject.retention,
-            mode: Word::parse(retention.mode.as_str()).map_err(|_| EpochError::Keys)?,
+            mode: mode_word(&retention)?,
             not_after,
             reason,
         },
         signing_key: signing_key.clone(),
-        retention: None,
+        retention: change,
     };
     // Last, when nothing can keep the epoch from beginning any more.
     let log = ledger
@@ -163,6 +172,28 @@ async fn create(
         evidence: EpochEvidence::default(),
         log,
     })
+}
+
+/// What the audit log is told of another policy than that of the epoch before, however many were set in between.
+async fn change_of_retention(
+    ledger: &Ledger,
+    retention: &PolicyInForce,
+) -> Result<Option<RetentionChange>, EpochError> {
+    let policy = retention.policy();
+    if ledger.last_retention().await? == Some(policy.digest()) {
+        return Ok(None);
+    }
+    Ok(Some(RetentionChange {
+        number: policy.epoch(),
+        digest: policy.digest(),
+        predecessor: policy.predecessor(),
+        mode: mode_word(retention)?,
+        signers: retention.signers().to_vec(),
+    }))
+}
+
+fn mode_word(retention: &PolicyInForce) -> Result<Word, EpochError> {
+    Word::parse(retention.policy().most().as_str()).map_err(|_| EpochError::Keys)
 }
 
 fn signing_key() -> Result<SigningKey, EpochError> {

@@ -1,6 +1,7 @@
 //! Who holds the current epoch and begins the next.
 //!
-//! A new epoch begins when the operator asks for a reload, and by itself before the current one expires. Everything
+//! A new epoch begins when the operator asks for a reload or sets another retention policy, and by itself before the
+//! current one expires. Everything
 //! is built before anything changes: if it cannot be built, the epoch in force stays in force, and the log says why.
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use attest_core::log::EpochReason as Reason;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::{Epoch, EpochError, begin, renew};
 use crate::Clock;
@@ -16,9 +18,10 @@ use crate::config::Config;
 use crate::events::{self, EpochFailure, EpochReason, Event, Fixed};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::retention::{HistoryError, history};
 
-/// The clock is looked at least this often, since it may be set.
-const LOOK: Duration = Duration::from_secs(30);
+/// A policy that an operator set counts within this time.
+const POLICY_LOOK: Duration = Duration::from_millis(250);
 /// After a failed attempt to renew.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -42,8 +45,18 @@ impl Keeper {
         metrics: Arc<Metrics>,
     ) -> Result<Self, EpochError> {
         let config_file = config.file.clone();
-        let first =
-            Arc::new(begin(Arc::new(config), &ledger, &clock, &metrics, Reason::Start).await?);
+        let retention = history::take_up(&ledger, &config.retention, clock.now()).await?;
+        let config = Arc::new(config);
+        let first = begin(
+            config,
+            Arc::new(retention),
+            &ledger,
+            &clock,
+            &metrics,
+            Reason::Start,
+        )
+        .await?;
+        let first = Arc::new(first);
         announce(&first, EpochReason::Start, &metrics);
         Ok(Self {
             config_file,
@@ -69,10 +82,13 @@ impl Keeper {
         self.current.subscribe()
     }
 
-    /// Begins new epochs when asked and when due, until the other end of `reload` is gone.
+    /// Begins new epochs when asked, when another retention policy was set and when due, until dropped.
     pub async fn run(&self, mut reload: mpsc::Receiver<Reload>) {
-        let mut wait = LOOK;
         let mut listening = true;
+        let mut looked = Looked {
+            at: None,
+            refused: None,
+        };
         loop {
             let due_in = self
                 .current()
@@ -84,14 +100,31 @@ impl Keeper {
                     listening = wish.is_some();
                     wish.is_some()
                 }
-                () = tokio::time::sleep(wait.min(due_in).max(Duration::from_millis(5))) => false,
+                () = tokio::time::sleep(POLICY_LOOK.min(due_in).max(Duration::from_millis(5))) => false,
             };
-            wait = LOOK;
             if asked {
                 self.reload().await;
-            } else if self.clock.now() >= self.current().renew_at && !self.renew().await {
-                tokio::time::sleep(RETRY).await;
+            } else if self.clock.now() >= self.current().renew_at {
+                if !self.renew(EpochReason::Expiry).await {
+                    tokio::time::sleep(RETRY).await;
+                }
+            } else if looked.is_due() {
+                self.look_for_policy(&mut looked).await;
             }
+        }
+    }
+
+    /// Begins an epoch if the ledger holds a later policy than the one in force, once for each.
+    async fn look_for_policy(&self, looked: &mut Looked) {
+        looked.at = Some(Instant::now());
+        let Ok(last) = self.ledger.last_policy().await else {
+            return;
+        };
+        if last > self.current().retention.policy().epoch()
+            && looked.refused != Some(last)
+            && !self.renew(EpochReason::Retention).await
+        {
+            looked.refused = Some(last);
         }
     }
 
@@ -113,26 +146,39 @@ impl Keeper {
             return self.keep(EpochReason::Reload, EpochFailure::RestartNeeded(fixed));
         }
         let log = config.log.clone();
-        let outcome = begin(
-            Arc::new(config),
-            &self.ledger,
-            &self.clock,
-            &self.metrics,
-            Reason::Reload,
-        )
-        .await;
+        let outcome = self.begin_under(config).await;
         if outcome.is_ok() {
             events::tune(log.format, log.level);
         }
         self.settle(outcome, EpochReason::Reload)
     }
 
-    async fn renew(&self) -> bool {
-        let current = self.current();
-        self.settle(
-            renew(&current, &self.ledger, &self.clock).await,
-            EpochReason::Expiry,
+    async fn begin_under(&self, config: Config) -> Result<Epoch, EpochError> {
+        let retention = history::take_up(&self.ledger, &config.retention, self.clock.now()).await?;
+        let (config, retention) = (Arc::new(config), Arc::new(retention));
+        begin(
+            config,
+            retention,
+            &self.ledger,
+            &self.clock,
+            &self.metrics,
+            Reason::Reload,
         )
+        .await
+    }
+
+    async fn renew(&self, reason: EpochReason) -> bool {
+        let current = self.current();
+        let renewed = async {
+            let authority = &current.config.retention.authority;
+            let retention = Arc::new(history::follow(&self.ledger, authority).await?);
+            let logged = match reason {
+                EpochReason::Retention => Reason::Retention,
+                _ => Reason::Expiry,
+            };
+            renew(&current, retention, &self.ledger, &self.clock, logged).await
+        };
+        self.settle(renewed.await, reason)
     }
 
     fn settle(&self, outcome: Result<Epoch, EpochError>, reason: EpochReason) -> bool {
@@ -149,7 +195,10 @@ impl Keeper {
                         events::emit(Event::RouteProblem { error });
                         EpochFailure::Routes
                     }
-                    EpochError::Ledger(_) => EpochFailure::Ledger,
+                    EpochError::Ledger(_) | EpochError::Retention(HistoryError::Ledger(_)) => {
+                        EpochFailure::Ledger
+                    }
+                    EpochError::Retention(_) => EpochFailure::Retention,
                     EpochError::Keys | EpochError::Names | EpochError::Certificate { .. } => {
                         EpochFailure::Keys
                     }
@@ -169,6 +218,18 @@ impl Keeper {
     }
 }
 
+/// When the ledger was last asked for a later policy, and which one was refused.
+struct Looked {
+    at: Option<Instant>,
+    refused: Option<u64>,
+}
+
+impl Looked {
+    fn is_due(&self) -> bool {
+        self.at.is_none_or(|at| at.elapsed() >= POLICY_LOOK)
+    }
+}
+
 fn announce(epoch: &Epoch, reason: EpochReason, metrics: &Metrics) {
     metrics
         .epoch
@@ -177,7 +238,7 @@ fn announce(epoch: &Epoch, reason: EpochReason, metrics: &Metrics) {
         epoch: epoch.number,
         keyset: epoch.keyset_digest,
         config: epoch.config_digest,
-        retention: epoch.retention.digest,
+        retention: epoch.retention.policy().digest(),
         reason,
     });
 }

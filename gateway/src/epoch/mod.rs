@@ -9,11 +9,12 @@ mod keeper;
 
 use std::sync::Arc;
 
+use attest_core::retention::PolicyInForce;
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
 use crate::attestation::EpochEvidence;
 use crate::audit::EpochLog;
-use crate::config::{Config, RetentionPolicy};
+use crate::config::Config;
 use crate::request::CacheSalts;
 use crate::route::Routes;
 
@@ -31,7 +32,8 @@ pub struct Epoch {
     pub not_after: UnixTime,
     /// When the next epoch begins at the latest: before `not_after`, by the time old connections get to finish.
     pub renew_at: UnixTime,
-    pub retention: RetentionPolicy,
+    /// What outlives requests of this epoch.
+    pub retention: Arc<PolicyInForce>,
     pub config: Arc<Config>,
     /// Digest of the published configuration; part of the keyset's subject.
     pub config_digest: Sha256Digest,

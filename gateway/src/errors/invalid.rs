@@ -33,6 +33,9 @@ pub enum Invalid {
     Ambiguous(Member),
     KeysetHeader,
     RetentionHeader,
+    ModelHeader,
+    /// The body names another model than `X-Sealgate-Model` announced.
+    OtherModel,
 }
 
 /// The top-level members of a body that we read.
@@ -125,7 +128,15 @@ impl Invalid {
             ),
             Invalid::RetentionHeader => (
                 None,
-                "X-Sealgate-Retention must be given once, as zero or metadata.",
+                "X-Sealgate-Retention must be given once, as zero, metadata or content.",
+            ),
+            Invalid::ModelHeader => (
+                None,
+                "X-Sealgate-Model must be given once, in visible ASCII.",
+            ),
+            Invalid::OtherModel => (
+                Some("model"),
+                "The body names another model than X-Sealgate-Model announced.",
             ),
         };
         Self::shape_with(param, message.to_owned())

@@ -52,6 +52,8 @@ pub enum ApiError {
     KeysetPrecondition,
     /// The caller allows less retention than the policy in force.
     RetentionPrecondition,
+    /// What must be kept of the request cannot be.
+    RetentionFailed,
     /// The caller pinned sessions and none of them can serve.
     SessionNotAccepted,
     /// Too many requests in flight for this key.
@@ -267,7 +269,13 @@ impl ApiError {
                 S::PRECONDITION_FAILED,
                 "precondition_failed",
                 Some("retention_not_allowed"),
-                "The retention policy in force keeps more than X-Sealgate-Retention allows.",
+                "The retention policy in force keeps more of this request than X-Sealgate-Retention allows.",
+            ),
+            ApiError::RetentionFailed => (
+                S::SERVICE_UNAVAILABLE,
+                "server_error",
+                Some("retention_failed"),
+                "The record that the retention policy demands of this request cannot be written. It was not forwarded.",
             ),
             ApiError::SessionNotAccepted => (
                 S::PRECONDITION_FAILED,

@@ -14,12 +14,13 @@ mod record;
 mod words;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::{Name, Problem};
 use crate::hardening::{Fact, Facts};
-use crate::ledger::UsageRow;
+use crate::ledger::{Keep, UsageRow};
 use crate::metrics::Metrics;
 use crate::request::Endpoint;
 use crate::route::RouteError;
@@ -106,12 +107,25 @@ pub enum Event {
     LedgerFailed {
         what: LedgerWork,
     },
+    /// What had its time is gone.
+    Purged {
+        usage: u64,
+        receipts: u64,
+        sessions: u64,
+    },
+    /// The system's clock is not believed; things expire by the time that has passed instead.
+    ClockDoubted {
+        ahead: bool,
+        by: Duration,
+    },
     KeysReloaded {
         active: u64,
     },
-    /// An inference request has ended: the same values as its row.
+    /// An inference request has ended: the same values as its row. Where nothing is kept of it, it is for counting
+    /// and no line, span or row is made of it.
     RequestFinished {
         usage: Box<UsageRow>,
+        keep: Option<Keep>,
     },
     /// An inference request was refused before it was admitted.
     RequestRefused {
@@ -155,6 +169,8 @@ pub enum EpochReason {
     Start,
     Reload,
     Expiry,
+    /// Another retention policy was set.
+    Retention,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,6 +182,8 @@ pub enum EpochFailure {
     Routes,
     Keys,
     Ledger,
+    /// The retention policy in the ledger or the configuration is not one to act on.
+    Retention,
 }
 
 /// What only a restart can change.

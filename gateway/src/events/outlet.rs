@@ -136,7 +136,7 @@ impl<W: Write> Lines<W> {
 
 impl<W: Write + Send + 'static> Listener for Lines<W> {
     fn hear(&self, event: &Event) {
-        if !is_told(event.level()) {
+        if !is_told(event.level()) || !event.is_to_be_told() {
             return;
         }
         let mut line = line::render(&event.record(), SystemClock.now(), format());

@@ -6,9 +6,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use attest_core::retention::Field;
+
 use super::{Event, Level};
 use crate::hardening::Fact;
-use crate::ledger::UsageRow;
+use crate::ledger::{Keep, UsageRow};
 
 /// One field's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,26 +80,44 @@ impl Record {
         }
     }
 
-    /// One finished request. The same for the log, and for the attributes of its span.
-    pub(crate) fn of_request(usage: &UsageRow) -> Self {
+    /// One finished request, as far as it is kept. The same for the log, and for the attributes of its span.
+    pub(crate) fn of_request(usage: &UsageRow, keep: &Keep) -> Self {
+        let kept = |field| keep.fields.contains(&field);
+        let (model, upstream) = (kept(Field::Model), kept(Field::Upstream));
+        let (timing, tokens) = (kept(Field::Timing), kept(Field::Tokens));
+        let receipt = kept(Field::Receipt).then_some(&usage.receipt_id);
+        let key = kept(Field::Key).then_some(&usage.key_id);
+        let sizes = kept(Field::Sizes).then_some((usage.bytes_in, usage.bytes_out));
         Self::named("request_finished")
-            .text("receipt", &usage.receipt_id)
-            .text("key", &usage.key_id)
+            .maybe(receipt, |r, id| r.text("receipt", id))
+            .maybe(key, |r, id| r.text("key", id))
             .text("tenant", &usage.tenant)
-            .maybe(usage.model.as_ref(), |r, name| r.text("model", name))
-            .maybe(usage.upstream.as_ref(), |r, name| r.text("upstream", name))
+            .maybe(usage.model.as_ref().filter(|_| model), |r, name| {
+                r.text("model", name)
+            })
+            .maybe(usage.upstream.as_ref().filter(|_| upstream), |r, name| {
+                r.text("upstream", name)
+            })
             .word("endpoint", usage.endpoint.label())
             .flag("stream", usage.stream)
             .number("status", usage.status)
             .word("outcome", usage.outcome.as_str())
-            .maybe(usage.prompt_tokens, |r, n| r.number("prompt_tokens", n))
-            .maybe(usage.completion_tokens, |r, n| {
+            .maybe(usage.prompt_tokens.filter(|_| tokens), |r, n| {
+                r.number("prompt_tokens", n)
+            })
+            .maybe(usage.completion_tokens.filter(|_| tokens), |r, n| {
                 r.number("completion_tokens", n)
             })
-            .micros("latency_us", usage.latency)
-            .maybe(usage.first_byte, |r, took| r.micros("first_byte_us", took))
-            .number("bytes_in", usage.bytes_in)
-            .number("bytes_out", usage.bytes_out)
+            .maybe(timing.then_some(usage.latency), |r, took| {
+                r.micros("latency_us", took)
+            })
+            .maybe(usage.first_byte.filter(|_| timing), |r, took| {
+                r.micros("first_byte_us", took)
+            })
+            .maybe(sizes, |r, (bytes_in, bytes_out)| {
+                r.number("bytes_in", bytes_in)
+                    .number("bytes_out", bytes_out)
+            })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -110,6 +130,11 @@ impl Record {
 }
 
 impl Event {
+    /// Whether it may be told one by one. What it says of a request that nothing is kept of is for counting.
+    pub(crate) fn is_to_be_told(&self) -> bool {
+        !matches!(self, Event::RequestFinished { keep: None, .. })
+    }
+
     /// How loud it is.
     pub fn level(&self) -> Level {
         match self {
@@ -123,6 +148,7 @@ impl Event {
             | Event::AttestationFailed { .. }
             | Event::CollateralMissing
             | Event::LedgerFailed { .. }
+            | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
             Event::RequestRefused { .. } => Level::Debug,
@@ -204,6 +230,17 @@ impl Event {
             Event::LedgerFailed { what } => {
                 Record::named("ledger_failed").word("what", what.word())
             }
+            Event::Purged {
+                usage,
+                receipts,
+                sessions,
+            } => Record::named("purged")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions),
+            Event::ClockDoubted { ahead, by } => Record::named("clock_doubted")
+                .word("is", if *ahead { "ahead" } else { "behind" })
+                .number("by_s", by.as_secs()),
             Event::KeysReloaded { active } => {
                 Record::named("keys_reloaded").number("active", *active)
             }
@@ -216,7 +253,10 @@ impl Event {
                 Record::named("stopped_short").number("connections", *connections)
             }
             Event::Stopped => Record::named("stopped"),
-            Event::RequestFinished { usage } => Record::of_request(usage),
+            Event::RequestFinished { usage, keep } => match keep {
+                Some(keep) => Record::of_request(usage, keep),
+                None => Record::named("request_finished"),
+            },
             Event::RequestRefused {
                 endpoint,
                 status,

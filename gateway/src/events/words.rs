@@ -11,6 +11,7 @@ impl EpochReason {
             EpochReason::Start => "start",
             EpochReason::Reload => "reload",
             EpochReason::Expiry => "expiry",
+            EpochReason::Retention => "retention",
         }
     }
 }
@@ -29,6 +30,7 @@ impl EpochFailure {
             EpochFailure::Routes => "routes",
             EpochFailure::Keys => "keys",
             EpochFailure::Ledger => "ledger",
+            EpochFailure::Retention => "retention",
         }
     }
 }

@@ -12,7 +12,7 @@ use landlock::{
     path_beneath_rules,
 };
 
-use crate::config::{Config, EventLogChoice, Gpus, TeeKind};
+use crate::config::{Config, EventLogChoice, Gpus, TeeKind, signature_file};
 
 /// What libraries read while the service runs: resolver, time zone, certificate authorities, loadable resolver modules.
 const LIBRARIES: &[&str] = &[
@@ -101,7 +101,10 @@ fn readable(config: &Config) -> Vec<PathBuf> {
         paths.push(trust.policy_file.clone());
         paths.extend(trust.roots_dir.clone());
     }
-    paths.extend(config.retention_file.clone());
+    if let Some(named) = &config.retention.policy {
+        paths.push(named.file.clone());
+        paths.push(signature_file(&named.file));
+    }
     match &config.tee.event_log {
         EventLogChoice::None => {}
         EventLogChoice::Firmware { .. } => paths.push(attest_collect::ACPI_TABLES.into()),

@@ -23,5 +23,7 @@ pub const ACI_VERSION: http::HeaderName = http::HeaderName::from_static("x-aci-v
 pub const KEYSET_DIGEST: http::HeaderName = http::HeaderName::from_static("x-aci-keyset-digest");
 /// Response header: where the receipt will be found.
 pub const RECEIPT_ID: http::HeaderName = http::HeaderName::from_static("x-receipt-id");
+/// Announces a request's model, so that preconditions can be judged for it before the body is read.
+pub const MODEL: http::HeaderName = http::HeaderName::from_static("x-sealgate-model");
 /// Precondition on requests: the most the caller allows to be kept.
 pub const RETENTION: http::HeaderName = http::HeaderName::from_static("x-sealgate-retention");

@@ -7,9 +7,12 @@
 //! Beside the rows stands the [audit log](crate::audit), in a file of its own: what changes keys says so there first,
 //! and every receipt that is stored here is entered there.
 
+mod clock;
 mod epochs;
+mod expiry;
 mod keys;
 mod pending;
+mod policies;
 mod receipts;
 mod rows;
 mod schema;
@@ -26,9 +29,12 @@ use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
 
+pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
 pub use epochs::EpochRow;
+pub use expiry::Purged;
 pub use keys::{KeyRow, NewKey};
-pub use rows::{Outcome, ReceiptRow, SessionRow, UsageRow};
+pub use policies::PolicyRow;
+pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, UsageRow};
 
 /// Why something could not be written down or read back.
 #[derive(Debug, thiserror::Error)]
@@ -58,24 +64,29 @@ pub struct Ledger {
     pool: SqlitePool,
     audit: AuditLog,
     pending: Arc<pending::Pending>,
+    clock: RetentionClock,
+    resumed: Resumed,
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Ledger {
     /// Opens `ledger.sqlite` in `state_dir`, creating both as needed, and starts the writer.
     ///
-    /// Receipts, and the sessions they may cite, are kept for `keep`.
+    /// Sessions are kept for as long as receipts may cite them, and receipts for at most `keep`.
     pub async fn open(state_dir: &Path, keep: Duration) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
         let pool = schema::connect(&path).await?;
         let audit = AuditLog::open(state_dir).await?;
         let pending = Arc::new(pending::Pending::default());
         let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
+        let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
             path,
             pool,
             audit,
             pending,
+            clock,
+            resumed,
             writer: tokio::sync::Mutex::new(Some(writer)),
         })
     }
@@ -84,11 +95,14 @@ impl Ledger {
     pub async fn open_for_keys(state_dir: &Path) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
         let pool = schema::connect(&path).await?;
+        let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
             path,
             pool,
             audit: AuditLog::open_beside(state_dir).await?,
             pending: Arc::default(),
+            clock,
+            resumed,
             writer: tokio::sync::Mutex::new(None),
         })
     }
@@ -103,15 +117,41 @@ impl Ledger {
         &self.audit
     }
 
-    /// Hands over a usage row. Never waits.
-    pub fn record_usage(&self, row: UsageRow) {
-        self.pending.push_usage(row);
+    /// Hands over a usage row, and what of it is kept. Never waits.
+    pub fn record_usage(&self, row: UsageRow, keep: Keep) {
+        self.pending.push_usage(row, keep);
     }
 
-    /// Hands over a signed receipt. It can be fetched as soon as this returns; its digest goes into the audit log.
-    pub fn store_receipt(&self, row: ReceiptRow) {
+    /// Hands over a signed receipt. It can be fetched as soon as this returns, and until then; its digest goes into
+    /// the audit log.
+    pub fn store_receipt(&self, row: ReceiptRow, until: UnixTime) {
         self.audit.receipt(Sha256Digest::of(&row.json));
-        self.pending.push_receipt(row);
+        self.pending.push_receipt(row, until);
+    }
+
+    /// The time by which things expire.
+    pub fn clock(&self) -> &RetentionClock {
+        &self.clock
+    }
+
+    /// How the service found that time when it opened the ledger.
+    pub fn clock_resumed(&self) -> Resumed {
+        self.resumed
+    }
+
+    /// Whether the database refused the last rows it was given.
+    pub fn is_failing(&self) -> bool {
+        self.pending.is_failing()
+    }
+
+    /// Deletes what has expired, and notes the time. Says how much it was.
+    pub async fn purge(&self) -> Result<Purged, LedgerError> {
+        expiry::purge(&self.pool, &self.clock).await
+    }
+
+    /// Notes an operator's word for what time it is.
+    pub async fn accept_time(&self, now: UnixTime) -> Result<(), LedgerError> {
+        Ok(expiry::note(&self.pool, now).await?)
     }
 
     /// Hands over a session document. It can be fetched as soon as this returns; storing it again changes nothing.
@@ -133,7 +173,7 @@ impl Ledger {
         if let Some(json) = self.pending.receipt(id, key_digest) {
             return Ok(Some(json));
         }
-        receipts::find(&self.pool, id, key_digest).await
+        receipts::find(&self.pool, id, key_digest, self.clock.now()).await
     }
 
     pub async fn session(&self, id: &SessionId) -> Result<Option<Bytes>, LedgerError> {
@@ -143,9 +183,38 @@ impl Ledger {
         receipts::find_session(&self.pool, id).await
     }
 
+    /// The retention policy of the newest epoch; none before the first.
+    pub async fn last_retention(&self) -> Result<Option<Sha256Digest>, LedgerError> {
+        epochs::last_retention(&self.pool).await
+    }
+
     /// Registers a new epoch and returns its number, one above every earlier one.
     pub async fn begin_epoch(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
         epochs::begin(&self.pool, epoch).await
+    }
+
+    /// The chain of retention policies, the first one first.
+    pub async fn policies(&self) -> Result<Vec<PolicyRow>, LedgerError> {
+        policies::all(&self.pool).await
+    }
+
+    /// Appends a policy to the chain; says whether its place was free.
+    pub async fn add_policy(&self, policy: &PolicyRow) -> Result<bool, LedgerError> {
+        policies::add(&self.pool, policy).await
+    }
+
+    /// Puts other signatures under a policy of the chain.
+    pub async fn sign_policy(
+        &self,
+        digest: Sha256Digest,
+        signatures: &str,
+    ) -> Result<(), LedgerError> {
+        policies::sign(&self.pool, digest, signatures).await
+    }
+
+    /// The number of the chain's last policy; 0 without one.
+    pub async fn last_policy(&self) -> Result<u64, LedgerError> {
+        policies::last(&self.pool).await
     }
 
     /// Registers a key; the audit log says so before it is good for anything.

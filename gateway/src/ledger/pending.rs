@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use attest_core::SessionId;
+use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use super::{ReceiptRow, SessionRow, UsageRow};
+use super::{Keep, ReceiptRow, SessionRow, UsageRow};
 
 /// The most rows of one kind held.
 const BOUND: usize = 100_000;
@@ -20,8 +20,8 @@ const BOUND: usize = 100_000;
 /// What the writer took to commit. Order within a kind is the order of arrival.
 #[derive(Clone, Default)]
 pub(super) struct Batch {
-    pub usage: Vec<UsageRow>,
-    pub receipts: Vec<Arc<ReceiptRow>>,
+    pub usage: Vec<(UsageRow, Keep)>,
+    pub receipts: Vec<(Arc<ReceiptRow>, UnixTime)>,
     pub sessions: Vec<Arc<SessionRow>>,
 }
 
@@ -47,6 +47,7 @@ pub(super) struct Pending {
     held: Mutex<Held>,
     arrived: Notify,
     closed: AtomicBool,
+    failing: AtomicBool,
     lost: AtomicU64,
     committed: watch::Sender<u64>,
 }
@@ -57,6 +58,7 @@ impl Default for Pending {
             held: Mutex::default(),
             arrived: Notify::new(),
             closed: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             committed: watch::Sender::new(0),
         }
@@ -64,17 +66,17 @@ impl Default for Pending {
 }
 
 impl Pending {
-    pub fn push_usage(&self, row: UsageRow) {
+    pub fn push_usage(&self, row: UsageRow, keep: Keep) {
         let mut held = self.lock();
         if held.next.usage.len() >= BOUND {
             return self.give_up();
         }
-        held.next.usage.push(row);
+        held.next.usage.push((row, keep));
         drop(held);
         self.arrived.notify_one();
     }
 
-    pub fn push_receipt(&self, row: ReceiptRow) {
+    pub fn push_receipt(&self, row: ReceiptRow, until: UnixTime) {
         let row = Arc::new(row);
         let mut held = self.lock();
         if held.receipts.len() >= BOUND {
@@ -85,7 +87,7 @@ impl Pending {
                 .insert((row.key_digest, chat_id.clone()), row.receipt_id.clone());
         }
         held.receipts.insert(row.receipt_id.clone(), row.clone());
-        held.next.receipts.push(row);
+        held.next.receipts.push((row, until));
         drop(held);
         self.arrived.notify_one();
     }
@@ -117,6 +119,16 @@ impl Pending {
         self.lock().sessions.get(id).map(|row| row.json.clone())
     }
 
+    /// Notes whether the database takes rows.
+    pub fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+    }
+
+    /// Whether it refused the last ones, or rows had to be given up for want of room.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -137,7 +149,7 @@ impl Pending {
     /// The batch taken last is in the database: it need not be found here any more.
     pub fn committed(&self, batch: &Batch) {
         let mut held = self.lock();
-        for row in &batch.receipts {
+        for (row, _) in &batch.receipts {
             held.receipts.remove(&row.receipt_id);
             if let Some(chat_id) = &row.chat_id {
                 let key = (row.key_digest, chat_id.clone());

@@ -1,16 +1,16 @@
 //! Looking up what was committed.
 
-use attest_core::SessionId;
+use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use super::LedgerError;
-use crate::{Clock, SystemClock};
 
 pub(super) async fn find(
     pool: &SqlitePool,
     id: &str,
     key_digest: &[u8; 32],
+    now: UnixTime,
 ) -> Result<Option<Bytes>, LedgerError> {
     let json: Option<Vec<u8>> = sqlx::query_scalar(
         "SELECT json FROM receipts WHERE (receipt_id = ?1 OR chat_id = ?1) AND key_digest = ?2 AND expires_at > ?3 \
@@ -18,7 +18,7 @@ pub(super) async fn find(
     )
     .bind(id)
     .bind(&key_digest[..])
-    .bind(i64::try_from(SystemClock.now().secs()).unwrap_or(i64::MAX))
+    .bind(i64::try_from(now.secs()).unwrap_or(i64::MAX))
     .fetch_optional(pool)
     .await?;
     Ok(json.map(Bytes::from))

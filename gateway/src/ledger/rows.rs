@@ -1,13 +1,34 @@
 //! What a row says. All of it is listed here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attest_core::retention::Field;
 use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 
 use crate::config::Name;
 use crate::request::Endpoint;
+
+/// What of a row is kept, and until when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    pub until: UnixTime,
+    /// Metadata beyond what is always there.
+    pub fields: BTreeSet<Field>,
+}
+
+#[cfg(test)]
+impl Keep {
+    /// Every field, for good.
+    pub fn everything() -> Self {
+        Self {
+            until: UnixTime::from_secs(u64::MAX),
+            fields: Field::ALL.into(),
+        }
+    }
+}
 
 /// One inference request, as it is metered.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,7 +13,10 @@ use super::LedgerError;
 const FILE: &str = "ledger.sqlite";
 
 /// Each step brings the database from its index to the next schema version. Steps are only ever appended.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_retention.sql"),
+];
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.
 pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {

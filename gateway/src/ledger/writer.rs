@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::UnixTime;
+use attest_core::retention::Field;
 use sqlx::{Sqlite, SqlitePool, Transaction};
-use tokio::time::Instant;
 
 use super::pending::{Batch, Pending};
-use super::{ReceiptRow, SessionRow, UsageRow};
+use super::{Keep, ReceiptRow, SessionRow, UsageRow};
 use crate::events::{self, Event};
 use crate::{Clock, SystemClock};
 
@@ -18,10 +18,8 @@ const GATHER: Duration = Duration::from_millis(25);
 const RETRY: Duration = Duration::from_millis(500);
 /// Attempts at the last batch when the service stops.
 const LAST_ATTEMPTS: u32 = 5;
-const PURGE_EVERY: Duration = Duration::from_secs(600);
 
 pub(super) async fn run(pool: SqlitePool, pending: Arc<Pending>, keep: Duration) {
-    let mut purged = None;
     loop {
         if !pending.is_closed() {
             pending.something().await;
@@ -38,14 +36,6 @@ pub(super) async fn run(pool: SqlitePool, pending: Arc<Pending>, keep: Duration)
         if closing {
             return;
         }
-        if purged.is_none_or(|at: Instant| at.elapsed() >= PURGE_EVERY) {
-            purged = Some(Instant::now());
-            if purge(&pool, SystemClock.now()).await.is_err() {
-                events::emit(Event::LedgerFailed {
-                    what: events::LedgerWork::Purge,
-                });
-            }
-        }
     }
 }
 
@@ -57,7 +47,10 @@ async fn commit_until_done(
     keep: Duration,
 ) -> bool {
     let mut last = 0;
+    let mut failed = false;
     while let Err(_error) = commit(pool, batch, SystemClock.now(), keep).await {
+        failed = true;
+        pending.set_failing(true);
         events::emit(Event::LedgerFailed {
             what: events::LedgerWork::Commit,
         });
@@ -68,6 +61,9 @@ async fn commit_until_done(
             }
         }
         tokio::time::sleep(RETRY).await;
+    }
+    if failed {
+        pending.set_failing(false);
     }
     true
 }
@@ -85,11 +81,11 @@ async fn commit(
     for row in &batch.sessions {
         insert_session(&mut transaction, row, now, keep).await?;
     }
-    for row in &batch.receipts {
-        insert_receipt(&mut transaction, row, now.plus(keep)).await?;
+    for (row, until) in &batch.receipts {
+        insert_receipt(&mut transaction, row, *until).await?;
     }
-    for row in &batch.usage {
-        insert_usage(&mut transaction, row).await?;
+    for (row, keep) in &batch.usage {
+        insert_usage(&mut transaction, row, keep).await?;
     }
     transaction.commit().await
 }
@@ -97,28 +93,33 @@ async fn commit(
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
     row: &UsageRow,
+    keep: &Keep,
 ) -> Result<(), sqlx::Error> {
+    let kept = |field| keep.fields.contains(&field);
+    let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
+    let tokens = kept(Field::Tokens);
     sqlx::query(
         "INSERT INTO usage (receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, outcome, \
-         prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(&row.receipt_id)
+    .bind(kept(Field::Receipt).then_some(&row.receipt_id))
     .bind(signed(row.at.secs()))
-    .bind(&*row.key_id)
+    .bind(kept(Field::Key).then_some(&*row.key_id))
     .bind(row.tenant.as_str())
-    .bind(row.model.as_deref())
-    .bind(row.upstream.as_deref())
+    .bind(row.model.as_deref().filter(|_| kept(Field::Model)))
+    .bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
     .bind(row.endpoint.label())
     .bind(row.stream)
     .bind(row.status)
     .bind(row.outcome.as_str())
-    .bind(row.prompt_tokens.map(signed))
-    .bind(row.completion_tokens.map(signed))
-    .bind(micros(row.latency))
-    .bind(row.first_byte.map(micros))
-    .bind(signed(row.bytes_in))
-    .bind(signed(row.bytes_out))
+    .bind(row.prompt_tokens.filter(|_| tokens).map(signed))
+    .bind(row.completion_tokens.filter(|_| tokens).map(signed))
+    .bind(timing.then(|| micros(row.latency)))
+    .bind(row.first_byte.filter(|_| timing).map(micros))
+    .bind(sizes.then(|| signed(row.bytes_in)))
+    .bind(sizes.then(|| signed(row.bytes_out)))
+    .bind(signed(keep.until.secs()))
     .execute(&mut **transaction)
     .await?;
     Ok(())
@@ -160,19 +161,6 @@ async fn insert_session(
     .bind(signed(keep_until.secs()))
     .execute(&mut **transaction)
     .await?;
-    Ok(())
-}
-
-pub(super) async fn purge(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::Error> {
-    let now = signed(now.secs());
-    sqlx::query("DELETE FROM receipts WHERE expires_at <= ?")
-        .bind(now)
-        .execute(pool)
-        .await?;
-    sqlx::query("DELETE FROM sessions WHERE keep_until <= ?")
-        .bind(now)
-        .execute(pool)
-        .await?;
     Ok(())
 }
 

@@ -9,8 +9,10 @@
 
 mod ending;
 mod recorder;
+mod shelf;
 mod store;
 
 pub use ending::{CutShort, Ending};
 pub use recorder::{Recorder, Tools};
+pub use shelf::SHELF_LIFE;
 pub use store::Store;

@@ -1,5 +1,6 @@
 //! One request's record, from admission to the last byte.
 
+use attest_core::retention::{Field, Terms};
 use attest_core::{BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime};
 use serde_json::json;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::config::Name;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events;
-use crate::ledger::{Ledger, Outcome, UsageRow};
+use crate::ledger::{Keep, Ledger, Outcome, UsageRow};
 use crate::metrics::Metrics;
 use crate::relay::Usage;
 use crate::request::{Caller, Endpoint};
@@ -32,11 +33,17 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// One set of values makes the counters, the log line, the span and the row of a request.
-    fn meter(&self, row: UsageRow) {
-        let usage = Box::new(row.clone());
-        events::tell(events::Event::RequestFinished { usage }, &self.metrics);
-        self.ledger.record_usage(row);
+    /// One set of values makes the counters, the log line, the span and the row of a request. Of one that nothing is
+    /// kept of there are the counters alone.
+    fn meter(&self, row: UsageRow, keep: Option<Keep>) {
+        let event = events::Event::RequestFinished {
+            usage: Box::new(row.clone()),
+            keep: keep.clone(),
+        };
+        events::tell(event, &self.metrics);
+        if let Some(keep) = keep {
+            self.ledger.record_usage(row, keep);
+        }
     }
 }
 
@@ -46,6 +53,7 @@ pub struct Recorder(Option<Box<Open>>);
 struct Open {
     tools: Tools,
     epoch: Arc<Epoch>,
+    retention: Terms,
     receipt_id: String,
     caller: Caller,
     endpoint: Endpoint,
@@ -75,6 +83,7 @@ impl Recorder {
         Self(Some(Box::new(Open {
             tools: tools.clone(),
             epoch: Arc::clone(&request.epoch),
+            retention: request.retention.clone(),
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
             endpoint: request.endpoint,
@@ -212,10 +221,28 @@ impl Open {
         let key_digest = self.caller.key_digest;
         let epoch = Arc::clone(&self.epoch);
         let row = self.usage_row(ending.outcome());
-        tools
-            .receipts
-            .put(&self.receipt(ending).sign(&epoch.signing_key), key_digest);
-        tools.meter(row);
+        let keep = self.keep();
+        let until = self.keep_receipt_until();
+        let receipt = self.receipt(ending).sign(&epoch.signing_key);
+        tools.receipts.put(&receipt, key_digest, until);
+        tools.meter(row, keep);
+    }
+
+    /// What of the row outlives the request; none where nothing does.
+    fn keep(&self) -> Option<Keep> {
+        let kept = self.retention.kept()?;
+        Some(Keep {
+            until: self.tools.ledger.clock().now().plus(kept.ttl),
+            fields: kept.fields.clone(),
+        })
+    }
+
+    fn keep_receipt_until(&self) -> Option<UnixTime> {
+        let kept = self.retention.kept()?;
+        let longest = self.epoch.config.receipts.keep;
+        let ttl = kept.ttl.min(longest);
+        let keeps = self.retention.keeps(Field::Receipt);
+        keeps.then(|| self.tools.ledger.clock().now().plus(ttl))
     }
 
     fn usage_row(&self, outcome: Outcome) -> UsageRow {
@@ -240,14 +267,13 @@ impl Open {
     }
 
     fn receipt(self, ending: Ending) -> ReceiptBody {
-        let retention = &self.epoch.retention;
         let mut events = Vec::with_capacity(6);
         events.push(Event::RequestReceived {
             body_hash: self.received,
         });
         events.push(Event::PolicyApplied {
-            retention: retention.digest,
-            mode: retention.mode.as_str().to_owned(),
+            retention: self.epoch.retention.policy().digest(),
+            mode: self.retention.mode().as_str().to_owned(),
             epoch: self.epoch.number,
         });
         events.extend(self.passed_over);

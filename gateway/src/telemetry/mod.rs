@@ -110,8 +110,12 @@ impl Batch {
 
     fn take(&mut self, Heard { event, at }: Heard) {
         self.sums.add(&event);
-        if let Event::RequestFinished { usage } = event {
-            self.spans.push(Span::of(&usage, at));
+        if let Event::RequestFinished {
+            usage,
+            keep: Some(keep),
+        } = event
+        {
+            self.spans.push(Span::of(&usage, &keep, at));
         }
     }
 }

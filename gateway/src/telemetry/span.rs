@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use attest_core::Sha256Digest;
 
 use crate::events::Record;
-use crate::ledger::UsageRow;
+use crate::ledger::{Keep, UsageRow};
 
 /// Keeps trace ids apart from other digests of a receipt's id.
 const TRACE: &[u8] = b"sealgate/trace/v1\0";
@@ -27,7 +27,7 @@ pub(super) struct Span {
 
 impl Span {
     /// The span of a request that ended at `ended`.
-    pub(super) fn of(usage: &UsageRow, ended: SystemTime) -> Self {
+    pub(super) fn of(usage: &UsageRow, keep: &Keep, ended: SystemTime) -> Self {
         let digest = Sha256Digest::of(&[TRACE, usage.receipt_id.as_bytes()].concat());
         let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
         trace_id.copy_from_slice(&digest.as_bytes()[..16]);
@@ -39,7 +39,7 @@ impl Span {
             began: ended.checked_sub(usage.latency).unwrap_or(ended),
             ended,
             failed: usage.status >= 500,
-            record: Record::of_request(usage),
+            record: Record::of_request(usage, keep),
         }
     }
 }

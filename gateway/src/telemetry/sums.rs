@@ -29,7 +29,7 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn add(&mut self, event: &Event) {
         match event {
-            Event::RequestFinished { usage } => self.finished(usage),
+            Event::RequestFinished { usage, .. } => self.finished(usage),
             Event::RequestRefused { status, kind, .. } => {
                 *self.refusals.entry((*status, kind)).or_default() += 1;
             }

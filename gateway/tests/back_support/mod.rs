@@ -60,7 +60,12 @@ impl Bench {
         );
         let metrics = Arc::new(Metrics::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let epoch = sealgate::epoch::begin(config, &ledger, &clock, &metrics, EpochReason::Start)
+        let retention = sealgate::retention::history::take_up(&ledger, &config.retention, now())
+            .await
+            .expect("a policy");
+        let retention = Arc::new(retention);
+        let start = EpochReason::Start;
+        let epoch = sealgate::epoch::begin(config, retention, &ledger, &clock, &metrics, start)
             .await
             .expect("an epoch");
         let receipts = Arc::new(Store::new(ledger.clone()));
@@ -92,13 +97,14 @@ impl Bench {
             receipt_id: format!("rcpt-{}", self.next.fetch_add(1, Ordering::SeqCst)),
             caller: Caller {
                 key_id: "key".into(),
-                tenant,
+                tenant: tenant.clone(),
                 key_digest: KEY,
             },
             endpoint,
             fields,
             prompt: Prompt::new(body.as_bytes().to_vec()),
             received_hash: Sha256Digest::of(body.as_bytes()),
+            retention: self.epoch.retention.policy().effective(&tenant, None),
             epoch: self.epoch.clone(),
             admitted_at: self.back.clock.now(),
         }

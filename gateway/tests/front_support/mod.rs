@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub mod platform;
+pub mod policies;
 
 pub const CHAT: &str = "/v1/chat/completions";
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,6 +42,8 @@ pub struct Setup {
     pub kind: &'static str,
     /// More members of `[tee]`.
     pub tee: &'static str,
+    /// Files beside the configuration.
+    pub files: Vec<(&'static str, String)>,
 }
 
 impl Setup {
@@ -50,6 +53,7 @@ impl Setup {
             sections: sections.into(),
             kind: "none",
             tee: "",
+            files: Vec::new(),
         }
     }
 
@@ -82,10 +86,22 @@ impl Gateway {
 
     pub async fn start(setup: Setup, platform: Arc<dyn Platform>) -> Self {
         let directory = ScratchDir::new("front").expect("a directory");
+        Self::start_in(directory, setup, platform).await
+    }
+
+    /// In a directory that may hold the state of an earlier service.
+    pub async fn start_in(
+        directory: ScratchDir,
+        setup: Setup,
+        platform: Arc<dyn Platform>,
+    ) -> Self {
         let engine = Engine::start().await.expect("an engine");
         let file = directory
             .write("sealgate.toml", setup.text(&engine))
             .expect("written");
+        for (name, contents) in &setup.files {
+            directory.write(name, contents).expect("written");
+        }
         let key = create_key(&directory, "acme").await;
         let (reload, wishes) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
@@ -168,6 +184,17 @@ impl Gateway {
             .await
             .expect("it stops in time");
         outcome.expect("no panic").expect("a clean stop");
+    }
+
+    /// The database, beside the service.
+    pub async fn database(&self) -> sqlx::SqliteConnection {
+        let file = self.directory.path().join("state/ledger.sqlite");
+        <sqlx::SqliteConnection as sqlx::Connection>::connect(&format!(
+            "sqlite://{}",
+            file.display()
+        ))
+        .await
+        .expect("a database")
     }
 
     pub async fn create_key(&self, tenant: &str) -> String {

@@ -4,6 +4,7 @@ use super::{
     PolicyKeys, PolicySignatures, RetentionError, RetentionMode, RetentionPolicy, SignatureError,
     SignatureFileError,
 };
+use crate::aci::VerifyingKey;
 use crate::digest::Sha256Digest;
 
 /// Who decides about the policy.
@@ -20,6 +21,7 @@ pub enum Authority {
 pub struct PolicyInForce {
     policy: RetentionPolicy,
     signatures: PolicySignatures,
+    signers: Vec<VerifyingKey>,
 }
 
 /// One policy of a chain as it was stored: canonical form and signature lines.
@@ -102,9 +104,7 @@ impl PolicyInForce {
         if policy.epoch() != 1 {
             return Err(ChangeRefused::NotFirst(policy.epoch()));
         }
-        let candidate = Self { policy, signatures };
-        candidate.stands_under(authority)?;
-        Ok(candidate)
+        Self::unjudged(policy, signatures).stands_under(authority)
     }
 
     /// Puts `policy` in this one's place.
@@ -118,8 +118,12 @@ impl PolicyInForce {
             return Err(ChangeRefused::NobodyDecides);
         };
         self.precedes(&policy)?;
-        keys.verify(policy.digest(), &signatures)?;
-        Ok(Self { policy, signatures })
+        let signers = keys.verify(policy.digest(), &signatures)?;
+        Ok(Self {
+            policy,
+            signatures,
+            signers,
+        })
     }
 
     /// The same policy with more signatures, as after a change of the keys.
@@ -130,12 +134,7 @@ impl PolicyInForce {
     ) -> Result<Self, ChangeRefused> {
         let mut all = signatures.clone();
         all.merge(&self.signatures);
-        let again = Self {
-            policy: self.policy.clone(),
-            signatures: all,
-        };
-        again.stands_under(authority)?;
-        Ok(again)
+        Self::unjudged(self.policy.clone(), all).stands_under(authority)
     }
 
     /// Takes up a stored chain, the first policy first. Every link is checked; signatures are of the last one, since
@@ -145,8 +144,7 @@ impl PolicyInForce {
         if links.len() > 1 && *authority == Authority::Nobody {
             return Err(ChainError::Head(ChangeRefused::NobodyDecides));
         }
-        head.stands_under(authority).map_err(ChainError::Head)?;
-        Ok(head)
+        head.stands_under(authority).map_err(ChainError::Head)
     }
 
     /// As [`restore`](Self::restore), but without asking whether today's authority stands for the last one. What comes
@@ -165,7 +163,7 @@ impl PolicyInForce {
                 None => Err(ChangeRefused::NotFirst(policy.epoch())),
             }
             .map_err(|error| ChainError::Broken(number, error))?;
-            head = Some(Self { policy, signatures });
+            head = Some(Self::unjudged(policy, signatures));
         }
         head.ok_or(ChainError::Empty)
     }
@@ -178,6 +176,11 @@ impl PolicyInForce {
     /// Its signatures, one a line; empty for one that nobody signed.
     pub fn signatures(&self) -> &PolicySignatures {
         &self.signatures
+    }
+
+    /// The policy keys whose signatures were verified; none where nobody decides, or where nobody judged.
+    pub fn signers(&self) -> &[VerifyingKey] {
+        &self.signers
     }
 
     fn precedes(&self, next: &RetentionPolicy) -> Result<(), ChangeRefused> {
@@ -197,13 +200,24 @@ impl PolicyInForce {
         }
     }
 
-    fn stands_under(&self, authority: &Authority) -> Result<(), ChangeRefused> {
+    fn unjudged(policy: RetentionPolicy, signatures: PolicySignatures) -> Self {
+        Self {
+            policy,
+            signatures,
+            signers: Vec::new(),
+        }
+    }
+
+    fn stands_under(mut self, authority: &Authority) -> Result<Self, ChangeRefused> {
         match authority {
-            Authority::Keys(keys) => Ok(keys.verify(self.policy.digest(), &self.signatures)?),
+            Authority::Keys(keys) => {
+                self.signers = keys.verify(self.policy.digest(), &self.signatures)?;
+                Ok(self)
+            }
             Authority::Nobody if self.policy.most() > RetentionMode::Metadata => {
                 Err(ChangeRefused::UnsignedContent)
             }
-            Authority::Nobody => Ok(()),
+            Authority::Nobody => Ok(self),
         }
     }
 }

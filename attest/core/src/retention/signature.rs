@@ -115,15 +115,15 @@ impl PolicyKeys {
         self.threshold
     }
 
-    /// Counts the different keys that signed. Signatures by others count for nothing and do no harm; a wrong one by
+    /// The different keys that signed, if they are enough. Signatures by others count for nothing and do no harm; a wrong one by
     /// one of ours does.
     pub fn verify(
         &self,
         policy: Sha256Digest,
         signatures: &PolicySignatures,
-    ) -> Result<(), SignatureError> {
+    ) -> Result<Vec<VerifyingKey>, SignatureError> {
         let message = message(policy);
-        let mut found = 0;
+        let mut signers = Vec::new();
         for key in &self.keys {
             let mut by_key = signatures.0.iter().filter(|(by, _)| by == key).peekable();
             if by_key.peek().is_none() {
@@ -133,15 +133,15 @@ impl PolicyKeys {
             if by_key.any(|(_, signature)| verifying.verify(&message, signature).is_err()) {
                 return Err(SignatureError::Invalid(*key));
             }
-            found += 1;
+            signers.push(verifying);
         }
-        match found {
+        match signers.len() {
             0 => Err(SignatureError::Unsigned),
             found if found < self.threshold => Err(SignatureError::TooFew {
                 found,
                 needed: self.threshold,
             }),
-            _ => Ok(()),
+            _ => Ok(signers),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From text to [`Config`], section by section.
 
 mod models;
+mod retention;
 mod server;
 mod tee;
 mod trust;
@@ -12,7 +13,7 @@ use toml::de::DeTable;
 
 use super::problem::Problems;
 use super::read::{At, Section};
-use super::{Config, ConfigError, Hardening, Problem, RetentionPolicy};
+use super::{Config, ConfigError, Hardening, Problem};
 use crate::hardening::{self, Fact};
 
 /// Larger than any configuration, smaller than what could hurt.
@@ -70,7 +71,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let server = server::server(root.section("server"), base, problems);
     let tee = tee::read(root.section("tee"), base);
     let provenance = provenance(root.section("provenance"));
-    let (retention, retention_file) = retention(root.section("retention"), base);
+    let retention = retention::read(root.section("retention"), base);
     let hardening = hardening(root.section("hardening"));
     let limits = server::limits(root.section("limits"));
     let timeouts = server::timeouts(root.section("timeouts"));
@@ -94,7 +95,6 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         tee,
         provenance,
         retention,
-        retention_file,
         hardening,
         limits,
         timeouts,
@@ -115,18 +115,6 @@ fn provenance(mut section: Section<'_>) -> SourceProvenance {
     };
     section.finish();
     provenance
-}
-
-fn retention(mut section: Section<'_>, base: &Path) -> (RetentionPolicy, Option<PathBuf>) {
-    let policy = section.parsed("policy", |path| {
-        let path = resolve(base, path);
-        let text = read_text(&path, MAX_FILE)?;
-        let policy = RetentionPolicy::parse(&text);
-        let policy = policy.map_err(|e| format!("{} {e}", path.display()))?;
-        Ok::<_, String>((policy, Some(path)))
-    });
-    section.finish();
-    policy.map_or_else(|| (RetentionPolicy::built_in(), None), |at| at.value)
 }
 
 fn hardening(mut section: Section<'_>) -> Hardening {

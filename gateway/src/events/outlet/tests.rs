@@ -5,7 +5,7 @@ use tracing::subscriber::with_default;
 use super::*;
 use crate::config::Name;
 use crate::events::emit;
-use crate::ledger::{Outcome, UsageRow};
+use crate::ledger::{Keep, Outcome, UsageRow};
 use crate::request::Endpoint;
 
 #[derive(Clone, Default)]
@@ -98,7 +98,8 @@ fn a_finished_request_is_told_in_ids_numbers_and_configured_names() {
         bytes_out: 200,
         outcome: Outcome::Completed,
     });
-    let event = Event::RequestFinished { usage };
+    let keep = Some(Keep::everything());
+    let event = Event::RequestFinished { usage, keep };
     assert_eq!(
         line::render(&event.record(), "T", Format::Text),
         "T request_finished receipt=rcpt-1 key=key-1 tenant=acme model=demo endpoint=chat stream=true status=200 \
@@ -110,4 +111,16 @@ fn a_finished_request_is_told_in_ids_numbers_and_configured_names() {
     assert_eq!(json["prompt_tokens"], 7);
     assert_eq!(json["tenant"], "acme");
     assert_eq!(json.get("upstream"), None);
+}
+
+#[test]
+fn of_a_request_that_nothing_is_kept_of_no_line_is_told() {
+    let written = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = |keep| {
+        let usage = Box::new(finished());
+        Event::RequestFinished { usage, keep }.is_to_be_told()
+    };
+    assert!(told(Some(Keep::everything())));
+    assert!(!told(None));
+    drop(written);
 }

@@ -4,7 +4,7 @@ use attest_core::UnixTime;
 
 use super::*;
 use crate::events::Event;
-use crate::ledger::{Outcome, UsageRow};
+use crate::ledger::{Keep, Outcome, UsageRow};
 use crate::request::Endpoint;
 
 fn usage() -> UsageRow {
@@ -35,7 +35,7 @@ fn ten_seconds() -> SystemTime {
 
 #[test]
 fn a_span_says_what_the_log_says_in_otlps_types() {
-    let document = traces(&[Span::of(&usage(), ten_seconds())]);
+    let document = traces(&[Span::of(&usage(), &Keep::everything(), ten_seconds())]);
     let span = &document["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
     assert_eq!(span["name"], "POST /v1/chat/completions");
     assert_eq!(span["kind"], 2);
@@ -56,7 +56,7 @@ fn a_span_says_what_the_log_says_in_otlps_types() {
     assert_eq!(of("sealgate.stream"), Some(json!({"boolValue": true})));
     assert_eq!(of("sealgate.status"), Some(json!({"intValue": "502"})));
     assert_eq!(of("sealgate.completion_tokens"), None);
-    let logged = events::Record::of_request(&usage());
+    let logged = events::Record::of_request(&usage(), &Keep::everything());
     assert_eq!(attributes.len(), logged.fields().len());
 }
 
@@ -66,7 +66,7 @@ fn one_receipt_has_one_trace_and_another_has_another() {
         receipt_id: "rcpt-2".to_owned(),
         ..usage()
     };
-    let id = |usage: &UsageRow| Span::of(usage, ten_seconds()).trace_id;
+    let id = |usage: &UsageRow| Span::of(usage, &Keep::everything(), ten_seconds()).trace_id;
     assert_eq!(id(&usage()), id(&usage()));
     assert_ne!(id(&usage()), id(&other));
 }
@@ -76,7 +76,10 @@ fn sums_are_deltas_between_two_times() {
     let mut sums = Sums::default();
     for _ in 0..2 {
         let usage = Box::new(usage());
-        sums.add(&Event::RequestFinished { usage });
+        sums.add(&Event::RequestFinished {
+            usage,
+            keep: Some(Keep::everything()),
+        });
     }
     sums.add(&Event::RequestRefused {
         endpoint: Endpoint::Chat,

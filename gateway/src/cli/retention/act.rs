@@ -1,0 +1,61 @@
+//! Putting a policy in force, and the operator's word for the time.
+
+use std::path::Path;
+
+use super::{RetentionFailure, files};
+use crate::config::Config;
+use crate::ledger::{Ledger, Resumed};
+use crate::retention::{Installed, history};
+use crate::{Clock, SystemClock};
+
+pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let policy = files::policy(file)?;
+    let signatures = files::signatures(file)?;
+    let (epoch, digest) = (policy.epoch(), policy.digest());
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let authority = &config.retention.authority;
+    let now = SystemClock.now();
+    let installed = history::install(&ledger, authority, policy, signatures, now).await;
+    ledger.close().await;
+    let words = match installed? {
+        Installed::First => "is the first policy",
+        Installed::Next => "takes the place of the one before",
+        Installed::SignedAgain => "was in force already and is signed anew",
+    };
+    println!("{digest}");
+    eprintln!("Epoch {epoch} {words}. A running service is under it within a second.");
+    Ok(())
+}
+
+pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let system = SystemClock.now();
+    let words = match ledger.clock_resumed() {
+        Resumed::First => "nothing was noted before".to_owned(),
+        Resumed::Believed => "the system's clock is believed".to_owned(),
+        Resumed::Behind(by) => format!(
+            "the system's clock is behind what has passed by {} s; things expire by what has passed",
+            by.as_secs()
+        ),
+        Resumed::Doubted(by) => format!(
+            "the system's clock is ahead of what was noted by {} s; nothing expires by it until it is accepted",
+            by.as_secs()
+        ),
+    };
+    println!("things expire by  {}", ledger.clock().now());
+    println!("system's clock    {system}");
+    println!("{words}");
+    let noted = if accept {
+        ledger.accept_time(system).await
+    } else {
+        Ok(())
+    };
+    ledger.close().await;
+    noted?;
+    if accept {
+        eprintln!("Accepted. A running service goes by it within a minute.");
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Looking: nothing here changes anything.
+
+use std::path::Path;
+
+use attest_core::retention::{
+    Authority, ChangeRefused, Difference, PolicyInForce, RetentionPolicy, Rule, compare,
+};
+
+use super::{RetentionFailure, files};
+use crate::config::{Config, built_in};
+use crate::ledger::Ledger;
+use crate::retention::history;
+
+pub(super) async fn show(config: &Path) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let in_force = history::look(&ledger).await?;
+    ledger.close().await;
+    let Some(in_force) = in_force else {
+        println!("No policy is in force yet. A service that started now would begin with:\n");
+        let first = config.retention.policy.map(|named| named.policy);
+        print_policy(&first.unwrap_or_else(built_in));
+        return Ok(());
+    };
+    print_policy(in_force.policy());
+    print_standing(&in_force, &config.retention.authority);
+    Ok(())
+}
+
+pub(super) async fn plan(config: &Path, file: &Path) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let proposed = files::policy(file)?;
+    let signatures = files::signatures(file)?;
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let in_force = history::look(&ledger).await?;
+    let keys = ledger.keys().await?;
+    ledger.close().await;
+    let authority = &config.retention.authority;
+    let (before, verdict) = match &in_force {
+        Some(head) if head.policy().digest() == proposed.digest() => {
+            let again = head.signed_again(&signatures, authority);
+            (
+                head.policy().clone(),
+                again.map(|_| "in force already; signed anew"),
+            )
+        }
+        Some(head) => {
+            let next = head.succeeded_by(proposed.clone(), signatures, authority);
+            (head.policy().clone(), next.map(|_| "can be set"))
+        }
+        None => {
+            let first = PolicyInForce::first(proposed.clone(), signatures, authority);
+            let begun = config
+                .retention
+                .policy
+                .as_ref()
+                .map(|named| named.policy.clone());
+            let begun = begun.unwrap_or_else(built_in);
+            (begun, first.map(|_| "can be set, as the first"))
+        }
+    };
+    let active = keys.iter().filter(|key| key.revoked_at.is_none());
+    let mut tenants: Vec<String> = active.map(|key| key.tenant.to_string()).collect();
+    tenants.dedup();
+    let models: Vec<String> = config
+        .models
+        .iter()
+        .map(|model| model.id.to_string())
+        .collect();
+    print_change(
+        &before,
+        &proposed,
+        &compare(&before, &proposed, &tenants, &models),
+    );
+    print_verdict(&before, verdict);
+    Ok(())
+}
+
+pub(super) async fn history(config: &Path) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let rows = ledger.policies().await?;
+    ledger.close().await;
+    println!(
+        "{:<5}  {:<20}  {:<8}  {:<71}  SIGNED BY",
+        "EPOCH", "SET", "AT MOST", "DIGEST"
+    );
+    for row in &rows {
+        let policy = RetentionPolicy::from_published(&row.policy);
+        let most = policy.map_or("unreadable", |policy| policy.most().as_str());
+        let by: Vec<&str> = row
+            .signatures
+            .lines()
+            .filter_map(|line| line.split(' ').nth(1))
+            .map(|key| key.get(..16).unwrap_or(key))
+            .collect();
+        let by = if by.is_empty() {
+            "nobody".to_owned()
+        } else {
+            by.join(" ")
+        };
+        let (set, digest) = (row.set_at.to_string(), row.digest.to_string());
+        println!("{:<5}  {set:<20}  {most:<8}  {digest:<71}  {by}", row.epoch);
+    }
+    if !rows.is_empty() {
+        history::look_through(&rows)?;
+    }
+    Ok(())
+}
+
+fn print_policy(policy: &RetentionPolicy) {
+    println!("digest       {}", policy.digest());
+    println!("epoch        {}", policy.epoch());
+    if let Some(predecessor) = policy.predecessor() {
+        println!("predecessor  {predecessor}");
+    }
+    if let Some(description) = policy.description() {
+        println!("description  {description}");
+    }
+    println!("at most      {}", policy.most());
+    println!("default      {}", policy.default_terms());
+    for (
+        index,
+        Rule {
+            tenants,
+            models,
+            terms,
+        },
+    ) in policy.rules().iter().enumerate()
+    {
+        let tenants = tenants
+            .as_ref()
+            .map_or("every tenant".to_owned(), |names| names.join(", "));
+        let models = models
+            .as_ref()
+            .map_or("every model".to_owned(), |names| names.join(", "));
+        println!("rule {:<7} {tenants}; {models}: {terms}", index + 1);
+    }
+}
+
+fn print_standing(in_force: &PolicyInForce, authority: &Authority) {
+    let claimed: Vec<String> = in_force.signatures().claimed_keys().collect();
+    if claimed.is_empty() {
+        println!("signed by    nobody");
+    }
+    for key in claimed {
+        println!("signed by    {key}");
+    }
+    match authority {
+        Authority::Nobody => println!("changed by   nobody: no policy keys are configured"),
+        Authority::Keys(keys) => {
+            let all = keys.to_hex().len();
+            println!("changed by   {} of {all} policy keys", keys.threshold());
+            if let Err(error) = keys.verify(in_force.policy().digest(), in_force.signatures()) {
+                println!("NOT IN FORCE it {error}; a service would not start under it");
+            }
+        }
+    }
+}
+
+fn print_change(before: &RetentionPolicy, after: &RetentionPolicy, differences: &[Difference]) {
+    println!("from  {} (epoch {})", before.digest(), before.epoch());
+    println!("to    {} (epoch {})", after.digest(), after.epoch());
+    println!();
+    if !differences.iter().any(Difference::changes) {
+        println!("Nothing changes for anybody.");
+    }
+    for difference in differences {
+        let tenant = difference.tenant.as_deref().unwrap_or("every other tenant");
+        let model = difference.model.as_deref().unwrap_or(
+            match differences
+                .iter()
+                .any(|other| other.tenant == difference.tenant && other.model.is_some())
+            {
+                true => "every other model",
+                false => "every model",
+            },
+        );
+        println!("{tenant}, {model}");
+        if difference.changes() {
+            println!("  now   {}", difference.before);
+            println!("  then  {}", difference.after);
+        } else {
+            println!("  stays {}", difference.before);
+        }
+    }
+    println!();
+    println!(
+        "Every connection ends and every client verifies anew; what is in flight finishes under the policy of now."
+    );
+}
+
+fn print_verdict(before: &RetentionPolicy, verdict: Result<&'static str, ChangeRefused>) {
+    match verdict {
+        Ok(words) => println!("It {words}."),
+        Err(reason) => {
+            println!("It cannot be set: {reason}.");
+            println!("The next policy has epoch = {}", before.epoch() + 1);
+            println!("and predecessor = \"{}\"", before.digest());
+        }
+    }
+}

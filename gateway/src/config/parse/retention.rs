@@ -1,0 +1,64 @@
+//! `[retention]`
+
+use std::path::Path;
+
+use attest_core::retention::{Authority, PolicyKeys, PolicySignatures, RetentionPolicy};
+
+use super::{MAX_FILE, read_text, resolve};
+use crate::config::read::Section;
+use crate::config::{NamedPolicy, Retention, signature_file};
+
+/// More than there can be keys, so that a threshold is judged together with them.
+const MAX_THRESHOLD: usize = 1000;
+
+pub(super) fn read(mut section: Section<'_>, base: &Path) -> Retention {
+    let policy = section.parsed("policy", |path| named(&resolve(base, path)));
+    let authority = authority(&mut section);
+    section.finish();
+    Retention {
+        policy: policy.map(|at| at.value),
+        authority,
+    }
+}
+
+fn named(file: &Path) -> Result<NamedPolicy, String> {
+    let text = read_text(file, MAX_FILE)?;
+    let policy =
+        RetentionPolicy::from_toml(&text).map_err(|e| format!("{} {e}", file.display()))?;
+    let beside = signature_file(file);
+    let signatures = match read_text(&beside, MAX_FILE) {
+        Ok(text) => {
+            PolicySignatures::parse(&text).map_err(|e| format!("{} {e}", beside.display()))?
+        }
+        Err(_) if !beside.exists() => PolicySignatures::default(),
+        Err(unreadable) => return Err(unreadable),
+    };
+    Ok(NamedPolicy {
+        file: file.to_owned(),
+        policy,
+        signatures,
+    })
+}
+
+fn authority(section: &mut Section<'_>) -> Authority {
+    let has_threshold = section.has("threshold");
+    let keys = section.strings("keys");
+    let all = keys.as_ref().map_or(0, Vec::len).max(1);
+    let threshold = section.count("threshold", all, (1, MAX_THRESHOLD));
+    let Some(keys) = keys else {
+        if has_threshold {
+            let span = section.span().clone();
+            section.problem(&span, "threshold", "has no meaning without retention.keys");
+        }
+        return Authority::Nobody;
+    };
+    let hex: Vec<String> = keys.iter().map(|at| at.value.clone()).collect();
+    match PolicyKeys::new(&hex, threshold) {
+        Ok(keys) => Authority::Keys(keys),
+        Err(reason) => {
+            let span = keys.first().map_or(section.span(), |at| &at.span).clone();
+            section.problem(&span, "keys", reason.to_string());
+            Authority::Nobody
+        }
+    }
+}

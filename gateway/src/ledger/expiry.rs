@@ -1,0 +1,78 @@
+//! What has had its time, and the time.
+
+use attest_core::UnixTime;
+use sqlx::SqlitePool;
+
+use super::{LedgerError, Resumed, RetentionClock};
+use crate::{Clock, SystemClock};
+
+/// How many rows went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purged {
+    pub usage: u64,
+    pub receipts: u64,
+    pub sessions: u64,
+}
+
+impl Purged {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+pub(super) async fn resume(pool: &SqlitePool) -> Result<(RetentionClock, Resumed), LedgerError> {
+    Ok(RetentionClock::resume(
+        noted(pool).await?,
+        SystemClock.now(),
+    ))
+}
+
+async fn noted(pool: &SqlitePool) -> Result<Option<UnixTime>, sqlx::Error> {
+    let noted: Option<i64> = sqlx::query_scalar("SELECT now FROM retention_clock")
+        .fetch_optional(pool)
+        .await?;
+    Ok(noted
+        .and_then(|secs| u64::try_from(secs).ok())
+        .map(UnixTime::from_secs))
+}
+
+/// Notes the time. It never goes back.
+pub(super) async fn note(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO retention_clock (id, now) VALUES (1, ?) \
+         ON CONFLICT (id) DO UPDATE SET now = max(now, excluded.now)",
+    )
+    .bind(signed(now))
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn purge(
+    pool: &SqlitePool,
+    clock: &RetentionClock,
+) -> Result<Purged, LedgerError> {
+    // Somebody may have noted a later time than ours: an operator who accepted the system's.
+    if let Some(noted) = noted(pool).await? {
+        clock.advance_to(noted);
+    }
+    let now = clock.now();
+    let gone = async |statement: &'static str| -> Result<u64, sqlx::Error> {
+        let done = sqlx::query(statement)
+            .bind(signed(now))
+            .execute(pool)
+            .await?;
+        Ok(done.rows_affected())
+    };
+    let purged = Purged {
+        usage: gone("DELETE FROM usage WHERE expires_at <= ?").await?,
+        receipts: gone("DELETE FROM receipts WHERE expires_at <= ?").await?,
+        sessions: gone("DELETE FROM sessions WHERE keep_until <= ?").await?,
+    };
+    note(pool, now).await?;
+    Ok(purged)
+}
+
+fn signed(time: UnixTime) -> i64 {
+    i64::try_from(time.secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,191 @@
+//! The chain of policies: taking it up at the start, and going on to the next.
+//!
+//! The ledger's rows are checked each time, links and signatures: whoever can write the database cannot change the
+//! policy. Whoever can put an older database in its place can go back to an older policy that was once signed; that is
+//! seen by clients that know a later epoch (`[retention] min_epoch`), and by nobody inside.
+
+use std::path::PathBuf;
+
+use attest_core::retention::{
+    Authority, ChainError, ChainLink, ChangeRefused, PolicyInForce, PolicySignatures,
+    RetentionPolicy,
+};
+use attest_core::{Sha256Digest, UnixTime};
+
+use crate::config::{self, Retention};
+use crate::ledger::{Ledger, LedgerError, PolicyRow};
+
+/// Why there is no policy to act on.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    /// What is stored cannot be acted on.
+    #[error("the retention policy in force cannot be taken up: {0}{advice}", advice = advice(.0))]
+    Chain(#[from] ChainError),
+    /// The policy to begin with cannot be.
+    #[error("retention.policy: {0}")]
+    First(ChangeRefused),
+    /// Nothing is signed, and somebody is to decide.
+    #[error(
+        "retention.keys are configured and no signed policy is: sign one and name it as retention.policy, or set it \
+         with `sealgate retention set`"
+    )]
+    NothingSigned,
+    /// The configured policy is neither in the history nor what comes next.
+    #[error("{}: {reason}", file.display())]
+    Named {
+        file: PathBuf,
+        reason: ChangeRefused,
+    },
+    /// A policy that is to be set cannot be.
+    #[error("{0}")]
+    Refused(ChangeRefused),
+    /// Somebody else was faster.
+    #[error("another policy of epoch {0} was set at the same time")]
+    Taken(u64),
+}
+
+fn advice(error: &ChainError) -> &'static str {
+    match error {
+        ChainError::Head(ChangeRefused::Signature(_)) => {
+            ". Sign it with today's policy keys and `sealgate retention set` it again"
+        }
+        ChainError::Head(ChangeRefused::NobodyDecides | ChangeRefused::UnsignedContent) => {
+            ". Configure the policy keys that signed it"
+        }
+        _ => "",
+    }
+}
+
+/// What a change came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// It is the first policy.
+    First,
+    /// It took the place of the one before.
+    Next,
+    /// It was in force already, and is signed anew.
+    SignedAgain,
+}
+
+/// The policy to serve under: the end of the history, or where there is none what the configuration begins with. A
+/// configured policy that follows on the history is gone on to.
+pub async fn take_up(
+    ledger: &Ledger,
+    configured: &Retention,
+    now: UnixTime,
+) -> Result<PolicyInForce, HistoryError> {
+    let rows = ledger.policies().await?;
+    let named = configured.policy.as_ref();
+    if rows.is_empty() {
+        let (policy, signatures) = match (named, &configured.authority) {
+            (Some(named), _) => (named.policy.clone(), named.signatures.clone()),
+            (None, Authority::Nobody) => (config::built_in(), PolicySignatures::default()),
+            (None, Authority::Keys(_)) => return Err(HistoryError::NothingSigned),
+        };
+        let first = PolicyInForce::first(policy, signatures, &configured.authority);
+        let first = first.map_err(HistoryError::First)?;
+        append(ledger, &first, now).await?;
+        return Ok(first);
+    }
+    let head = restore(&rows, &configured.authority)?;
+    let Some(named) = named.filter(|named| !contains(&rows, named.policy.digest())) else {
+        return Ok(head);
+    };
+    let next = head.succeeded_by(
+        named.policy.clone(),
+        named.signatures.clone(),
+        &configured.authority,
+    );
+    let next = next.map_err(|reason| HistoryError::Named {
+        file: named.file.clone(),
+        reason,
+    })?;
+    append(ledger, &next, now).await?;
+    Ok(next)
+}
+
+/// The end of the history as it is now, for a service that runs under an earlier one.
+pub async fn follow(ledger: &Ledger, authority: &Authority) -> Result<PolicyInForce, HistoryError> {
+    Ok(restore(&ledger.policies().await?, authority)?)
+}
+
+/// The end of the history whether or not today's keys stand for it: for looking at.
+pub async fn look(ledger: &Ledger) -> Result<Option<PolicyInForce>, HistoryError> {
+    let rows = ledger.policies().await?;
+    match PolicyInForce::restore_unjudged(&links(&rows)) {
+        Ok(head) => Ok(Some(head)),
+        Err(ChainError::Empty) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether every stored policy follows from the one before.
+pub fn look_through(rows: &[PolicyRow]) -> Result<(), HistoryError> {
+    PolicyInForce::restore_unjudged(&links(rows))?;
+    Ok(())
+}
+
+/// Sets a policy: as the first, as the next, or signed anew.
+pub async fn install(
+    ledger: &Ledger,
+    authority: &Authority,
+    policy: RetentionPolicy,
+    signatures: PolicySignatures,
+    now: UnixTime,
+) -> Result<Installed, HistoryError> {
+    let refused = HistoryError::Refused;
+    let Some(head) = look(ledger).await? else {
+        let first = PolicyInForce::first(policy, signatures, authority).map_err(refused)?;
+        append(ledger, &first, now).await?;
+        return Ok(Installed::First);
+    };
+    if head.policy().digest() == policy.digest() {
+        let again = head.signed_again(&signatures, authority).map_err(refused)?;
+        let lines = again.signatures().to_string();
+        ledger.sign_policy(policy.digest(), &lines).await?;
+        return Ok(Installed::SignedAgain);
+    }
+    let next = head
+        .succeeded_by(policy, signatures, authority)
+        .map_err(refused)?;
+    append(ledger, &next, now).await?;
+    Ok(Installed::Next)
+}
+
+async fn append(
+    ledger: &Ledger,
+    policy: &PolicyInForce,
+    now: UnixTime,
+) -> Result<(), HistoryError> {
+    let row = PolicyRow {
+        epoch: policy.policy().epoch(),
+        digest: policy.policy().digest(),
+        policy: policy.policy().text().to_owned(),
+        signatures: policy.signatures().to_string(),
+        set_at: now,
+    };
+    if ledger.add_policy(&row).await? {
+        Ok(())
+    } else {
+        Err(HistoryError::Taken(row.epoch))
+    }
+}
+
+fn restore(rows: &[PolicyRow], authority: &Authority) -> Result<PolicyInForce, ChainError> {
+    PolicyInForce::restore(&links(rows), authority)
+}
+
+fn links(rows: &[PolicyRow]) -> Vec<ChainLink<'_>> {
+    rows.iter()
+        .map(|row| ChainLink {
+            policy: &row.policy,
+            signatures: &row.signatures,
+        })
+        .collect()
+}
+
+fn contains(rows: &[PolicyRow], digest: Sha256Digest) -> bool {
+    rows.iter().any(|row| row.digest == digest)
+}
