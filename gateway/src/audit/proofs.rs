@@ -32,6 +32,11 @@ impl AuditLog {
         }
     }
 
+    /// How many entries there are, counted by a head or not yet.
+    pub async fn size(&self) -> Result<u64, AuditError> {
+        self.store.size().await
+    }
+
     /// The entries in this range, which must be there.
     pub async fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, AuditError> {
         let rows = sqlx::query("SELECT entry FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx")

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::log::{EpochReason, EpochStart, RetentionChange, Word};
+use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
 use attest_core::retention::PolicyInForce;
 use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, UnixTime, encoding};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::ledger::{EpochRow, Ledger, LedgerError};
 use crate::metrics::Metrics;
 use crate::request::CacheSalts;
-use crate::retention::HistoryError;
+use crate::retention::{HistoryError, logged};
 use crate::route::{RouteError, Routes};
 
 /// The keyset outlives its epoch by the time old connections get, and this.
@@ -127,7 +127,17 @@ async fn create(
         retention: subject.retention,
         began_at: now,
     };
-    let change = change_of_retention(ledger, &retention).await?;
+    let mut changes = logged::unlogged(ledger, &config.retention.authority).await?;
+    let change = changes.pop();
+    for earlier in changes {
+        let fact = Fact::RetentionChanged(earlier);
+        let entry = Entry { at: now, fact };
+        ledger
+            .audit()
+            .append(entry)
+            .await
+            .map_err(LedgerError::from)?;
+    }
     let number = ledger.begin_epoch(&row).await?;
     let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
     let keyset_header =
@@ -140,7 +150,7 @@ async fn create(
             key: signing_key.verifying_key(),
             config: subject.config,
             retention: subject.retention,
-            mode: mode_word(&retention)?,
+            mode: logged::mode(retention.policy())?,
             not_after,
             reason,
         },
@@ -172,28 +182,6 @@ async fn create(
         evidence: EpochEvidence::default(),
         log,
     })
-}
-
-/// What the audit log is told of another policy than that of the epoch before, however many were set in between.
-async fn change_of_retention(
-    ledger: &Ledger,
-    retention: &PolicyInForce,
-) -> Result<Option<RetentionChange>, EpochError> {
-    let policy = retention.policy();
-    if ledger.last_retention().await? == Some(policy.digest()) {
-        return Ok(None);
-    }
-    Ok(Some(RetentionChange {
-        number: policy.epoch(),
-        digest: policy.digest(),
-        predecessor: policy.predecessor(),
-        mode: mode_word(retention)?,
-        signers: retention.signers().to_vec(),
-    }))
-}
-
-fn mode_word(retention: &PolicyInForce) -> Result<Word, EpochError> {
-    Word::parse(retention.policy().most().as_str()).map_err(|_| EpochError::Keys)
 }
 
 fn signing_key() -> Result<SigningKey, EpochError> {

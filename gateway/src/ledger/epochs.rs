@@ -30,14 +30,3 @@ pub(super) async fn begin(pool: &SqlitePool, epoch: &EpochRow<'_>) -> Result<u64
         what: "epoch number",
     })
 }
-
-pub(super) async fn last_retention(pool: &SqlitePool) -> Result<Option<Sha256Digest>, LedgerError> {
-    let retention: Option<String> =
-        sqlx::query_scalar("SELECT retention FROM epochs ORDER BY number DESC LIMIT 1")
-            .fetch_optional(pool)
-            .await?;
-    let parsed = retention.map(|text| Sha256Digest::parse(&text)).transpose();
-    parsed.map_err(|_| LedgerError::Corrupt {
-        what: "retention digest of an epoch",
-    })
-}

@@ -183,11 +183,6 @@ impl Ledger {
         receipts::find_session(&self.pool, id).await
     }
 
-    /// The retention policy of the newest epoch; none before the first.
-    pub async fn last_retention(&self) -> Result<Option<Sha256Digest>, LedgerError> {
-        epochs::last_retention(&self.pool).await
-    }
-
     /// Registers a new epoch and returns its number, one above every earlier one.
     pub async fn begin_epoch(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
         epochs::begin(&self.pool, epoch).await

@@ -4,6 +4,7 @@
 //! begins the next one. What holds for one request is decided when it is admitted and goes with it to its end.
 
 pub mod history;
+pub mod logged;
 pub mod purge;
 
 pub use history::{HistoryError, Installed};
