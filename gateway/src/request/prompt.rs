@@ -27,10 +27,24 @@ use std::hint::black_box;
 /// ```compile_fail
 /// fn log(prompt: sealgate::request::Prompt) { sealgate::events::emit(prompt.into()) }
 /// ```
-/// Nor is there a field of a row it would fit into. The same lines with what they are meant for do compile:
+/// ```compile_fail
+/// fn trace(prompt: sealgate::request::Prompt) { tracing::info!(?prompt); }
+/// ```
+/// ```compile_fail
+/// use sealgate::ledger::UsageRow;
+/// fn row(prompt: sealgate::request::Prompt, row: UsageRow) -> UsageRow {
+///     UsageRow { tenant: prompt.into(), ..row }
+/// }
+/// ```
+/// There is no field of a row it would fit into. The same lines with what they are meant for do compile:
 /// ```
 /// fn fail(error: sealgate::errors::Invalid) -> sealgate::errors::ApiError { error.into() }
 /// fn log(event: sealgate::events::Event) { sealgate::events::emit(event.into()) }
+/// fn trace(length: usize) { tracing::info!(?length); }
+/// use sealgate::ledger::UsageRow;
+/// fn row(name: sealgate::config::Name, row: UsageRow) -> UsageRow {
+///     UsageRow { tenant: name.into(), ..row }
+/// }
 /// fn read(prompt: &sealgate::request::Prompt) -> usize { prompt.bytes().len() }
 /// ```
 pub struct Prompt(Vec<u8>);

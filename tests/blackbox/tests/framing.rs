@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use blackbox::asking::{CHAT, PATIENCE, chat};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
@@ -121,9 +121,16 @@ async fn a_length_beside_chunks_counts_for_nothing_and_ends_the_connection() -> 
     for (prompts, framing) in [(1, [length, coding]), (2, [coding, length])] {
         let request = head(&world, &framing.concat()) + &chunked + &smuggled;
         let said = answer_to(&world, request.as_bytes()).await?;
-        // RFC 9112 §6.1: by its chunks, or not at all, and nothing after it.
+        // RFC 9112 §6.1: by its chunks, or not at all, and nothing after it on this connection.
         assert_eq!(statuses(&said), ["200"], "{framing:?}");
         assert_eq!(world.engine.stats().prompts, prompts, "{framing:?}");
+        // What goes on has one end, ours: nothing of the client's framing is passed on to be disputed again.
+        let passed = world.engine.last_body().context("a body")?;
+        assert_eq!(passed, body.as_bytes(), "{framing:?}");
+        let headers = world.engine.last_headers().context("headers")?;
+        let lengths: Vec<_> = headers.get_all("content-length").iter().collect();
+        assert_eq!(lengths, [&body.len().to_string()], "{framing:?}");
+        assert!(!headers.contains_key("transfer-encoding"), "{framing:?}");
     }
     Ok(())
 }

@@ -14,6 +14,7 @@
 pub mod bodies;
 pub mod canary;
 pub mod collector;
+pub mod http2;
 pub mod hunt;
 pub mod memory;
 pub mod outputs;

@@ -1,15 +1,36 @@
-//! `make leaks`: the whole hunt and its control. The last line is the figures; the status is not
-//! zero if anything was found, or if the control found too little.
+//! `make leaks`: the whole hunt and its control, through memory and through what leaves the processes.
+//! The last line is the figures; the status is not zero if anything was found, if the control found
+//! too little, or if somebody offers HTTP/2, which the hunt does not cover. `leaks --http2` looks for
+//! the last alone.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use leaks::hunt::Sighting;
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
-use leaks::{hunt, panics, shutdown, table};
+use leaks::{http2, hunt, outputs, panics, shutdown, table};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
+    let complaints = match std::env::args().nth(1).as_deref() {
+        None => whole().await?,
+        Some("--http2") => http2(&Stage::wiping().await?).await?,
+        Some(other) => bail!("{other:?} is no argument of this program; --http2 is the only one"),
+    };
+    for complaint in &complaints {
+        println!("{complaint}");
+    }
+    Ok(match complaints.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// What is wrong, if anything.
+async fn whole() -> Result<Vec<String>> {
+    let began = Instant::now();
     let scenarios = Scenario::all();
     eprintln!("the control: gateways that do not wipe");
     let stage = Stage::leaving().await?;
@@ -17,24 +38,40 @@ async fn main() -> Result<ExitCode> {
     control.extend(panics::hunt(&stage).await?);
     drop(stage);
     eprintln!("what people run");
-    let stage = Stage::wiping().await?;
-    let mut hunted = hunt::hunt(&stage, &scenarios).await?;
-    hunted.extend(panics::hunt(&stage).await?);
-    hunted.extend(shutdown::hunt(&stage).await?);
+    let (hunted, mut complaints) = memory(&scenarios).await?;
+    complaints.extend(table::complaints(&hunted, &control));
+    eprintln!("what leaves the processes");
+    let outputs = outputs::gather(&scenarios).await?;
 
     println!("{}", table::render(&hunted, &control));
-    let complaints = table::complaints(&hunted, &control);
-    for complaint in &complaints {
-        println!("{complaint}");
-    }
+    println!("{}", table::of_outputs(&outputs));
+    complaints.extend(table::complaints_of_outputs(&outputs));
     println!(
-        "{} searches found {} copies; the control found {}",
+        "{} searches of memory found {} copies, the control {}; {} outputs hold {}; {} s",
         hunted.len(),
         table::total(&hunted).all(),
-        table::total(&control).all()
+        table::total(&control).all(),
+        outputs.all.len(),
+        outputs.leaks().len(),
+        began.elapsed().as_secs()
     );
-    Ok(match complaints.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(complaints)
+}
+
+async fn memory(scenarios: &[Scenario]) -> Result<(Vec<Sighting>, Vec<String>)> {
+    let stage = Stage::wiping().await?;
+    let complaints = http2(&stage).await?;
+    let mut hunted = hunt::hunt(&stage, scenarios).await?;
+    hunted.extend(panics::hunt(&stage).await?);
+    hunted.extend(shutdown::hunt(&stage).await?);
+    Ok((hunted, complaints))
+}
+
+async fn http2(stage: &Stage) -> Result<Vec<String>> {
+    let offering = http2::offered_by(stage).await?;
+    if offering.is_empty() {
+        println!("HTTP/2 is not offered: nothing to hunt there\n");
+    }
+    let complaint = |name| format!("{name} offers HTTP/2, which this hunt does not cover");
+    Ok(offering.into_iter().map(complaint).collect())
 }

@@ -52,6 +52,14 @@ impl Kind {
         Self::Session,
         Self::Process,
     ];
+    /// Those that name tenants or models.
+    pub const TELLING: [Self; 5] = [
+        Self::Log,
+        Self::File,
+        Self::Metrics,
+        Self::Telemetry,
+        Self::Receipt,
+    ];
 }
 
 /// Something that left a process.

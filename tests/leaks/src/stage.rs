@@ -19,6 +19,9 @@ use crate::memory::Needles;
 pub const TIMEOUTS: &str =
     "[timeouts]\nfirst_byte = \"8s\"\n[limits]\nmax_concurrent_per_key = 1024";
 
+/// In bytes. What the scenarios send too much of is more than this, and more than a gateway's limit.
+const PROXYS_LIMIT: &str = "8388608";
+
 /// A way in, and who handles what comes through it.
 pub struct Door {
     pub name: &'static str,
@@ -102,7 +105,8 @@ impl Stage {
     async fn open_proxy(&mut self) -> Result<()> {
         let aggregator = self.doors.last().context("the aggregator has a door")?;
         let url = format!("https://{}", aggregator.address);
-        let (process, address) = proxy(self.directory.path(), &url, &[]).await?;
+        let (process, address) =
+            proxy(self.directory.path(), &url, &["--max-body", PROXYS_LIMIT]).await?;
         let hunted = hunt("sealgate-verify proxy", process.id())?;
         let door = Door {
             name: "proxy",

@@ -3,6 +3,7 @@
 use crate::canary::Form;
 use crate::hunt::Sighting;
 use crate::memory::Found;
+use crate::outputs::{Kind, Outputs};
 
 fn sum<'a>(sightings: impl Iterator<Item = &'a Sighting>) -> Found {
     let mut total = Found::default();
@@ -94,3 +95,54 @@ pub fn complaints(hunted: &[Sighting], control: &[Sighting]) -> Vec<String> {
 
 /// A control that finds fewer proves nothing.
 pub const ENOUGH: u64 = 2000;
+
+/// What was gathered and searched, by kind, beside the copies planted there for control.
+pub fn of_outputs(outputs: &Outputs) -> String {
+    let mut text = format!(
+        "{:12} {:>8} {:>12} {:>8} {:>8}\n",
+        "output", "pieces", "bytes", "copies", "planted"
+    );
+    for (kind, planted) in outputs.planted() {
+        let of_kind = || outputs.all.iter().filter(|output| output.kind == kind);
+        let bytes: usize = of_kind().map(|output| output.bytes.len()).sum();
+        let leaks = outputs.leaks();
+        let copies: u64 = leaks
+            .iter()
+            .filter(|leak| leak.0 == kind)
+            .map(|leak| leak.2.all())
+            .sum();
+        text.push_str(&format!(
+            "{:12} {:>8} {bytes:>12} {copies:>8} {:>8}\n",
+            format!("{kind:?}"),
+            of_kind().count(),
+            planted.all()
+        ));
+    }
+    text
+}
+
+/// What is wrong with what was gathered, if anything.
+pub fn complaints_of_outputs(outputs: &Outputs) -> Vec<String> {
+    let leaks = outputs.leaks();
+    let leaks = leaks
+        .iter()
+        .map(|(kind, name, found)| format!("{kind:?} {name} holds {found:?}"));
+    let marked = outputs.marked();
+    let unmarked = Kind::TELLING.iter().filter(|kind| !marked.contains(kind));
+    let unmarked =
+        unmarked.map(|kind| format!("no name of a tenant or a model is found in any {kind:?}"));
+    let planted = outputs.planted();
+    let missed = planted.iter().flat_map(|(kind, found)| {
+        let missed = Form::ALL.into_iter().filter(|form| found.of(*form) == 0);
+        missed.map(move |form| format!("a copy planted in {kind:?} as {form:?} is not found"))
+    });
+    let nothing = |kind: &Kind| {
+        outputs
+            .all
+            .iter()
+            .all(|o| o.kind != *kind || o.bytes.is_empty())
+    };
+    let empty = Kind::ALL.into_iter().filter(nothing);
+    let empty = empty.map(|kind| format!("nothing was gathered of {kind:?}"));
+    leaks.chain(unmarked).chain(missed).chain(empty).collect()
+}

@@ -17,6 +17,19 @@ impl Journal for Stderr {
     }
 }
 
+/// From now on a panic tells where it was and not what it had to say, which may quote what was being handled.
+pub fn tell_panics_by_place() {
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(place) = panic.location() {
+            Stderr.line(&format!(
+                "a task failed at {}:{}",
+                place.file(),
+                place.line()
+            ));
+        }
+    }));
+}
+
 /// Keeps lines in memory, for tests.
 #[derive(Default)]
 pub struct Kept(Mutex<Vec<String>>);

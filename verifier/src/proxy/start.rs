@@ -9,6 +9,7 @@ use attest_core::{UnixTime, Verdict};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::journal::tell_panics_by_place;
 use super::{Options, Proxy, Shelf, Stderr, listen};
 use crate::cli::ProxyArgs;
 use crate::failure::{Failure, exit};
@@ -54,6 +55,7 @@ pub async fn run(args: ProxyArgs) -> Result<u8, Failure> {
         shelf,
         max_body: args.max_body,
     };
+    tell_panics_by_place();
     let proxy = Proxy::new(channel, options, Arc::new(Stderr));
     listen::serve(listener, proxy, stop).await;
     Ok(exit::ACCEPTED)

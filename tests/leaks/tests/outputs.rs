@@ -1,0 +1,35 @@
+//! The hunt through what leaves the processes. `make leaks` does it with all of the traffic.
+
+use anyhow::Result;
+use leaks::outputs::{Kind, gather};
+use leaks::scenario::Scenario;
+use leaks::table;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_leaves_the_processes_holds_a_prompt_or_an_answer() -> Result<()> {
+    let scenarios = [Scenario::few(), Scenario::failures()].concat();
+    let outputs = gather(&scenarios).await?;
+    let complaints = table::complaints_of_outputs(&outputs);
+    assert!(complaints.is_empty(), "{complaints:#?}");
+
+    let mut logs = String::new();
+    for log in outputs.all.iter().filter(|output| output.kind == Kind::Log) {
+        logs.push_str(&String::from_utf8_lossy(&log.bytes));
+    }
+    for told in [
+        "connection_opened",
+        "request_refused",
+        "request_finished",
+        "panicked_at file=",
+    ] {
+        assert!(
+            logs.contains(told),
+            "the log is not as verbose as it gets: no {told}"
+        );
+    }
+    assert!(
+        !logs.contains("told to by"),
+        "a panic's own words are in the log"
+    );
+    Ok(())
+}
