@@ -209,8 +209,9 @@ impl Stage {
     }
 }
 
+/// In its state directory, the one place where a process may take a file away.
 fn panic_file(directory: &Path, image: &str) -> PathBuf {
-    directory.join(format!("{image}-panics"))
+    directory.join(image).join("state").join("panics")
 }
 
 fn hunt(name: &'static str, pid: Option<u32>) -> Result<Hunted> {

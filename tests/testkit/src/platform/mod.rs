@@ -234,7 +234,9 @@ struct PanickingClock(PathBuf);
 
 impl Clock for PanickingClock {
     fn now(&self) -> UnixTime {
-        if std::fs::remove_file(&self.0).is_ok() {
+        // The main thread watches over the whole service; handlers run on others.
+        let handler = std::thread::current().name() != Some("main");
+        if handler && std::fs::remove_file(&self.0).is_ok() {
             panic!("told to by {}", self.0.display());
         }
         SystemClock.now()
