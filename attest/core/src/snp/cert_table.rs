@@ -2,8 +2,9 @@
 //! extended guest request of `/dev/sev-guest`).
 //!
 //! "Guest Hypervisor Communication Block Standardization" (AMD publication 56421), §4.1.8.1:
-//! entries of GUID (16 bytes, as UEFI writes them), offset and length (little-endian u32, from the
-//! start of the table), ended by an all-zero entry; the certificates follow, DER. The host wrote
+//! entries of GUID (16 bytes in the order in which its text reads, RFC 4122 §4.1.2, as AMD's own
+//! tools and the hosts that use them write it), offset and length (little-endian u32, from the start
+//! of the table), ended by an all-zero entry; the certificates follow, DER. The host wrote
 //! it, so nothing in it is believed. Entries of unknown GUIDs are passed over.
 
 /// The most a table may weigh.
@@ -12,41 +13,11 @@ pub const MAX_TABLE_LEN: usize = 64 << 10;
 const ENTRY_LEN: usize = 24;
 const MAX_ENTRIES: usize = 32;
 
-/// 63da758d-e664-4564-adc5-f4b93be8accd
-const VCEK: [u8; 16] = guid(
-    0x63da758d,
-    0xe664,
-    0x4564,
-    [0xad, 0xc5, 0xf4, 0xb9, 0x3b, 0xe8, 0xac, 0xcd],
-);
-/// a8074bc2-a25a-483e-aae6-39c045a0b8a1
-const VLEK: [u8; 16] = guid(
-    0xa8074bc2,
-    0xa25a,
-    0x483e,
-    [0xaa, 0xe6, 0x39, 0xc0, 0x45, 0xa0, 0xb8, 0xa1],
-);
-/// 4ab7b379-bbac-4fe4-a02f-05aef327c782
-const ASK: [u8; 16] = guid(
-    0x4ab7b379,
-    0xbbac,
-    0x4fe4,
-    [0xa0, 0x2f, 0x05, 0xae, 0xf3, 0x27, 0xc7, 0x82],
-);
-/// c0b406a4-a803-4952-9743-3fb6014cd0ae
-const ARK: [u8; 16] = guid(
-    0xc0b406a4,
-    0xa803,
-    0x4952,
-    [0x97, 0x43, 0x3f, 0xb6, 0x01, 0x4c, 0xd0, 0xae],
-);
-/// 92f81bc3-5811-4d3d-97ff-d19f88dc67ea
-const CRL: [u8; 16] = guid(
-    0x92f81bc3,
-    0x5811,
-    0x4d3d,
-    [0x97, 0xff, 0xd1, 0x9f, 0x88, 0xdc, 0x67, 0xea],
-);
+const VCEK: [u8; 16] = guid(0x63da758d_e664_4564_adc5_f4b93be8accd);
+const VLEK: [u8; 16] = guid(0xa8074bc2_a25a_483e_aae6_39c045a0b8a1);
+const ASK: [u8; 16] = guid(0x4ab7b379_bbac_4fe4_a02f_05aef327c782);
+const ARK: [u8; 16] = guid(0xc0b406a4_a803_4952_9743_3fb6014cd0ae);
+const CRL: [u8; 16] = guid(0x92f81bc3_5811_4d3d_97ff_d19f88dc67ea);
 
 /// Why bytes are not a certificate table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,13 +96,9 @@ fn number(bytes: &[u8]) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
 }
 
-/// A GUID in the byte order UEFI stores it: the first three fields little-endian.
-const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> [u8; 16] {
-    let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
-    [
-        a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6],
-        d[7],
-    ]
+/// Unlike UEFI's GUIDs, no part of it is turned round.
+const fn guid(text: u128) -> [u8; 16] {
+    text.to_be_bytes()
 }
 
 #[cfg(test)]
@@ -161,6 +128,17 @@ mod tests {
         assert_eq!(parsed.ask.as_deref(), Some(&b"ask"[..]));
         assert_eq!((parsed.vlek, parsed.ark, parsed.crl), (None, None, None));
         assert_eq!(CertTable::parse(b""), Ok(CertTable::default()));
+    }
+
+    #[test]
+    fn guids_lie_in_the_order_in_which_their_text_reads() {
+        let vcek = *b"\x63\xda\x75\x8d\xe6\x64\x45\x64\xad\xc5\xf4\xb9\x3b\xe8\xac\xcd";
+        let found = CertTable::parse(&table(&[(vcek, b"vcek")])).unwrap();
+        assert_eq!(found.vcek.as_deref(), Some(&b"vcek"[..]));
+        // As UEFI would write it, it is another one.
+        let turned = *b"\x8d\x75\xda\x63\x64\xe6\x64\x45\xad\xc5\xf4\xb9\x3b\xe8\xac\xcd";
+        let passed_over = CertTable::parse(&table(&[(turned, b"vcek")])).unwrap();
+        assert_eq!(passed_over, CertTable::default());
     }
 
     #[test]
