@@ -7,6 +7,7 @@ pub mod amd;
 mod base64;
 pub mod client;
 pub mod config;
+mod der;
 pub mod engine;
 pub mod event_log;
 pub mod intel;
@@ -17,6 +18,7 @@ pub mod platform;
 pub mod policy;
 pub mod process;
 pub mod relay;
+pub mod report;
 pub mod scratch;
 pub mod service;
 

@@ -16,6 +16,8 @@ pub struct TdMeasurements {
     pub mr_owner_config: [u8; 48],
     pub attributes: u64,
     pub xfam: u64,
+    /// Measurement of the service TDs of a TD of TDX 1.5, which has quotes of version 5.
+    pub service_td: Option<[u8; 48]>,
 }
 
 impl TdMeasurements {
@@ -37,6 +39,7 @@ impl TdMeasurements {
             mr_owner_config: [0; 48],
             attributes: Self::SEPT_VE_DISABLE,
             xfam: 0x0006_02e7,
+            service_td: None,
         }
     }
 
@@ -46,6 +49,13 @@ impl TdMeasurements {
             rtmr: BootLog::of(name).rtmrs(),
             ..Self::named(name)
         }
+    }
+
+    /// A TD of TDX 1.5. All zeros stand for no service TD.
+    #[must_use]
+    pub fn with_service_td(mut self, measurement: [u8; 48]) -> Self {
+        self.service_td = Some(measurement);
+        self
     }
 
     #[must_use]

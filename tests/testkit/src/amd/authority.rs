@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use ring::rand::SystemRandom;
 use ring::signature::{KeyPair, RSA_PSS_SHA384, RsaKeyPair};
 
-use super::der::{
-    bits, boolean, context, integer, octets, oid, printable, sequence, set, time, tlv, utf8,
-};
 use super::knobs::{
     Algorithm, Authorities, Dates, EndorsementKey, Knobs, Names, Processor, Signer,
+};
+use crate::der::{
+    bits, boolean, context, integer, octets, oid, printable, sequence, set, time, tlv, utf8,
 };
 
 const DAY: u64 = 86_400;

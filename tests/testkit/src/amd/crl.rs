@@ -4,8 +4,8 @@
 use super::authority::{
     Authority, Key, algorithm, ask_serial, authority_key_id, extension, name, signed,
 };
-use super::der::{context, enumerated, integer, sequence, time};
 use super::knobs::{CrlSigner, Dates, EndorsementKey, Knobs, Revoked};
+use crate::der::{context, enumerated, integer, sequence, time};
 
 const DAY: u64 = 86_400;
 

@@ -15,15 +15,6 @@ pub mod tables;
 mod tcb;
 mod vek;
 
-// The DER writer of the mock Intel, which is private there.
-#[allow(
-    clippy::duplicate_mod,
-    reason = "one writer, two modules that keep it to themselves"
-)]
-#[path = "../intel/der.rs"]
-pub(crate) mod der;
-use crate::intel::calendar;
-
 use authority::Authority;
 use keys::P384Key;
 use knobs::{EndorsementKey, Knobs, Processor, ReportSigner};

@@ -5,9 +5,9 @@ use super::SecurityVersions;
 use super::authority::{
     Authority, Subject, another_line, certificate as issue, extension, validity, vek_algorithm,
 };
-use super::der::{bits, oid, sequence, tlv};
 use super::keys::P384Key;
 use super::knobs::{Claims, EndorsementKey, Knobs, Names, Processor};
+use crate::der::{bits, oid, sequence, tlv};
 use crate::intel::keys::Key as P256Key;
 
 const YEAR: u64 = 365 * 86_400;
@@ -151,7 +151,7 @@ fn hardware_id(knobs: &Knobs, chip_id: &[u8; 64]) -> Option<Vec<u8>> {
 
 /// `02 01 xx`, and `02 02 00 xx` where the sign bit would be set.
 fn version(version: u8) -> Vec<u8> {
-    super::der::integer(&[version])
+    crate::der::integer(&[version])
 }
 
 fn ia5_string(text: &str) -> Vec<u8> {

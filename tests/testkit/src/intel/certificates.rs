@@ -2,11 +2,11 @@
 //! extensions, order and critical flags that Intel's own carry. The subject names say that they
 //! are software's.
 
-use super::der::{
+use super::keys::{Key, derive_bytes};
+use crate::der::{
     bits, boolean, context, enumerated, integer, octets, oid, pem, printable, sequence, set, time,
     tlv, utf8,
 };
-use super::keys::{Key, derive_bytes};
 
 /// Certificate dates do not depend on the platform's clock, so that the root of a seed is one root.
 const ROOT_NOT_BEFORE: u64 = 1_526_899_510; // 2018-05-21T10:45:10Z

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::certificates::{Hierarchy, PLATFORM_CA_NAME, PckClaims, ROOT_NAME};
 use super::keys::Key;
-use super::knobs::{Dates, FmspcInTcbInfo, Knobs, Levels, Revoked, Signer};
+use super::knobs::{Dates, FmspcInTcbInfo, Knobs, Levels, ModuleInTcbInfo, Revoked, Signer};
 use super::quote::{QE_ISV_SVN, QE_MR_SIGNER, QE_PRODUCT, TEE_TCB_SVN};
 use super::{calendar, crl};
 
@@ -136,6 +136,10 @@ impl TcbInfo {
             attributes: "0000000000000000",
             attributes_mask: "FFFFFFFFFFFFFFFF",
         };
+        let version = match knobs.module {
+            ModuleInTcbInfo::Ours => TEE_TCB_SVN[1],
+            ModuleInTcbInfo::AnotherVersion => TEE_TCB_SVN[1] + 1,
+        };
         let mut fmspc = claims.fmspc;
         if knobs.fmspc == FmspcInTcbInfo::AnotherFamily {
             fmspc[0] ^= 0xff;
@@ -151,7 +155,7 @@ impl TcbInfo {
             tcb_evaluation_data_number: knobs.evaluation_number,
             tdx_module: module.clone(),
             tdx_module_identities: vec![TdxModuleIdentity {
-                id: format!("TDX_{:02X}", TEE_TCB_SVN[1]),
+                id: format!("TDX_{:02X}", version),
                 module,
                 tcb_levels: vec![Level {
                     tcb: IsvSvn {

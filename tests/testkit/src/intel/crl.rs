@@ -1,7 +1,7 @@
 //! Certificate revocation lists in DER, as Intel's provisioning service serves them.
 
 use super::certificates::{Issued, authority_key_id, ecdsa_with_sha256, extension, name, signed};
-use super::der::{context, enumerated, integer, sequence, time};
+use crate::der::{context, enumerated, integer, sequence, time};
 
 /// A CRL of `issuer` over the given dates that revokes `serials`. RFC 5280 §5.1
 pub fn crl(issuer: &Issued, issuer_name: &str, dates: (u64, u64), serials: &[[u8; 20]]) -> Vec<u8> {

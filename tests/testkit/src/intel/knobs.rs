@@ -20,6 +20,7 @@ pub struct Knobs {
     pub quoting_enclave: QuotingEnclave,
     pub revoked: Revoked,
     pub fmspc: FmspcInTcbInfo,
+    pub module: ModuleInTcbInfo,
 }
 
 impl Default for Knobs {
@@ -39,6 +40,7 @@ impl Default for Knobs {
             quoting_enclave: QuotingEnclave::Known,
             revoked: Revoked::Nothing,
             fmspc: FmspcInTcbInfo::Ours,
+            module: ModuleInTcbInfo::Ours,
         }
     }
 }
@@ -104,4 +106,11 @@ pub enum Revoked {
 pub enum FmspcInTcbInfo {
     Ours,
     AnotherFamily,
+}
+
+/// Which version of the TDX module the TCB info describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModuleInTcbInfo {
+    Ours,
+    AnotherVersion,
 }

@@ -8,7 +8,6 @@ pub mod calendar;
 pub mod certificates;
 pub mod collateral;
 mod crl;
-mod der;
 pub mod keys;
 pub mod knobs;
 pub mod quote;

@@ -1,5 +1,6 @@
 //! TDX quotes, version 4: header (48 bytes), TD report body (584), signature data with
-//! certification data type 6 around type 5.
+//! certification data type 6 around type 5. Version 5, for TDs of TDX 1.5: type and size of the body
+//! before it, and 64 bytes more of it.
 //! Intel TDX DCAP Quoting Library API, appendix A.3.
 
 use std::sync::OnceLock;
@@ -38,7 +39,18 @@ pub struct Quoting<'a> {
 
 impl Quoting<'_> {
     pub fn quote(&self, td: &TdMeasurements, report_data: &[u8; 64]) -> Vec<u8> {
-        let mut quote = [header().as_slice(), &td_report(td, report_data)].concat();
+        let mut quote = match &td.service_td {
+            None => [header(4).as_slice(), &td_report(td, report_data)].concat(),
+            Some(service_td) => [
+                header(5).as_slice(),
+                &BODY_TD15.to_le_bytes(),
+                &648u32.to_le_bytes(),
+                &td_report(td, report_data),
+                &TEE_TCB_SVN,
+                service_td,
+            ]
+            .concat(),
+        };
         let signer = match self.knobs.quote_signer {
             Signer::Rightful => self.attestation_key,
             Signer::Impostor => self.impostor,
@@ -92,12 +104,13 @@ impl Quoting<'_> {
     }
 }
 
-fn header() -> [u8; 48] {
-    const VERSION: u16 = 4;
+const BODY_TD15: u16 = 3;
+
+fn header(version: u16) -> [u8; 48] {
     const ECDSA_P256: u16 = 2;
     const TDX: u32 = 0x81;
     let mut header = [0; 48];
-    header[..2].copy_from_slice(&VERSION.to_le_bytes());
+    header[..2].copy_from_slice(&version.to_le_bytes());
     header[2..4].copy_from_slice(&ECDSA_P256.to_le_bytes());
     header[4..8].copy_from_slice(&TDX.to_le_bytes());
     header[12..28].copy_from_slice(&INTEL_QE_VENDOR);

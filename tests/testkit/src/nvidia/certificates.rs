@@ -1,7 +1,7 @@
 //! X.509 certificates on P-384 with SHA-384, as NVIDIA's authorities make them.
 
-use crate::amd::der::{bits, boolean, context, integer, octets, oid, sequence, set, time, tlv};
 use crate::amd::keys::P384Key;
+use crate::der::{bits, boolean, context, integer, octets, oid, sequence, set, time, tlv};
 use crate::intel::keys::derive_bytes;
 
 pub const ORGANISATION: &str = "Sealgate testkit, not NVIDIA";

@@ -8,8 +8,8 @@ use super::certificates::{
 use super::chip::Chip;
 use super::evidence::Evidence;
 use super::knobs::{CertifiedFirmware, ChainShape, DeviceKnobs, Leaf, Signer, Windows};
-use crate::amd::der::{bits, context, integer, octets, oid, pem, printable, sequence, tlv, utf8};
 use crate::amd::keys::P384Key;
+use crate::der::{bits, context, integer, octets, oid, pem, printable, sequence, tlv, utf8};
 use crate::intel::keys::{Key as P256Key, derive_bytes};
 
 const ROOT_LABEL: &str = "NVIDIA Device Identity CA";
@@ -62,6 +62,11 @@ impl Device {
     /// The last certificate of the chain, DER. Another one than the mock's root if the knobs say so.
     pub fn root(&self) -> &[u8] {
         &self.chain[ROOT].der
+    }
+
+    /// The certificate at `place`, counted from the leaf, DER.
+    pub fn certificate(&self, place: usize) -> &[u8] {
+        &self.chain[place].der
     }
 
     /// The certificates as the knobs want them handed out.

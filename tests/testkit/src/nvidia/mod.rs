@@ -21,8 +21,8 @@ use evidence::Evidence;
 use knobs::{DeviceKnobs, ManifestKnobs, Signer, Windows};
 use manifest::Manifest;
 
-use crate::amd::der::{pem, printable, utf8};
 use crate::amd::keys::P384Key;
+use crate::der::{pem, printable, utf8};
 
 /// The roots of one seed and what they vouch for, at one time.
 #[derive(Clone)]

@@ -10,8 +10,8 @@ use super::certificates::{
 };
 use super::chain::Device;
 use super::knobs::{Dates, Signer, Windows};
-use crate::amd::der::{bits, context, enumerated, integer, octets, oid, sequence, tlv, utf8};
 use crate::amd::keys::P384Key;
+use crate::der::{bits, context, enumerated, integer, octets, oid, sequence, tlv, utf8};
 use crate::intel::calendar;
 
 /// What a responder says, and how.

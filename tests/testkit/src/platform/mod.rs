@@ -21,8 +21,8 @@ use sealgate::platform::Presented;
 use sealgate::{Clock, Platform, SystemClock};
 
 use crate::amd::MockAmd;
-use crate::amd::der::pem;
 use crate::amd::knobs::{EndorsementKey, Processor};
+use crate::der::pem;
 use crate::event_log::BootLog;
 use crate::intel::MockIntel;
 use crate::intel::knobs::Knobs;

@@ -1,8 +1,8 @@
 //! The little DER that certificates and CRLs need, written out by hand so that every byte of the
 //! mock hierarchy is decided here and follows from the seed.
 
-use super::calendar;
 use crate::base64::base64;
+use crate::intel::calendar;
 
 pub fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
