@@ -9,7 +9,9 @@
 # known-answers  write the known answers in tests/vectors again, by their second implementation
 # flips   every bit of every signed part of evidence, reports and receipts, flipped; some minutes
 # conformance  every case of the public conformance kit, judged
-.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance
+# fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
+# fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
+.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz
 
 CARGO ?= cargo
 ENGINE ?=
@@ -53,3 +55,10 @@ flips:
 conformance:
 	@python3 tests/conformance/list.py
 	@$(CARGO) run --quiet --locked -p conformance
+
+fuzz-smoke:
+	@$(CARGO) run --quiet --locked -p fuzz --bin fuzz-smoke
+
+SECONDS ?= 20
+fuzz:
+	@python3 tests/fuzz/libfuzzer.py $(SECONDS)

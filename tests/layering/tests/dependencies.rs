@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use layering::graph::{Graph, Kind};
+use layering::graph::{Graph, Kind, Package};
 
 const SHIPPED: [&str; 2] = ["sealgate", "sealgate-verify"];
 
@@ -44,6 +44,9 @@ const TESTS_ONLY: &[&str] = &[
     "evidence",
     "flips",
     "conformance",
+    "differential",
+    "fuzz",
+    "fuzz-targets",
     "demo",
     "bench",
     "leaks",
@@ -134,12 +137,33 @@ fn shipped_programs_contain_one_tls_stack_and_one_crypto_provider() {
     }
 }
 
+/// AGPL-3.0: a second opinion for tests.
+const SECOND_OPINION: &str = "tdx-quote";
+
 #[test]
-fn no_crate_of_the_workspace_links_tdx_quote() {
-    assert!(
-        Graph::of_this_workspace().named("tdx-quote").is_empty(),
-        "tdx-quote is AGPL-3.0"
-    );
+fn nothing_shipped_links_tdx_quote() {
+    for program in SHIPPED {
+        assert_absent(program, &[Kind::Normal, Kind::Build], &[SECOND_OPINION]);
+    }
+}
+
+#[test]
+fn only_the_differential_tests_link_tdx_quote_and_nothing_links_them() {
+    let graph = Graph::of_this_workspace();
+    let dependents = |wanted: &str| -> Vec<&str> {
+        let kinds = [Kind::Normal, Kind::Build, Kind::Dev];
+        let reaches = |package: &&Package| {
+            let direct = graph.direct(package, &kinds);
+            direct.iter().any(|dependency| dependency.name == wanted)
+        };
+        graph
+            .all()
+            .filter(reaches)
+            .map(|package| package.name.as_str())
+            .collect()
+    };
+    assert_eq!(dependents(SECOND_OPINION), ["differential"]);
+    assert_eq!(dependents("differential"), [""; 0]);
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! The mutation driver and the seeds. Targets are in `targets/`, libFuzzer in `libfuzzer/`.
+
+pub mod driver;
+pub mod mutate;
+pub mod recorded;
+pub mod seeds;

@@ -1,0 +1,172 @@
+//! Changing seeds: the same changes for the same number, on every machine.
+
+/// Numbers that look random and are not (xorshift64*, Vigna 2016).
+#[derive(Clone, Debug)]
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn from(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// Below `end`; 0 if there is nothing below it.
+    pub fn below(&mut self, end: usize) -> usize {
+        match u64::try_from(end) {
+            Ok(end) if end > 0 => usize::try_from((self.next() >> 16) % end).unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// Numbers at which lengths and counts go wrong.
+const EDGES: [u64; 12] = [
+    0,
+    1,
+    2,
+    0x7F,
+    0x80,
+    0xFF,
+    0x100,
+    0x7FFF,
+    0xFFFF,
+    0x7FFF_FFFF,
+    0xFFFF_FFFF,
+    u64::MAX,
+];
+/// Pieces of the grammars that the parsers read.
+const WORDS: [&[u8]; 24] = [
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"",
+    b"\\u0000",
+    b"\\ud800",
+    b",",
+    b":",
+    b"null",
+    b"1e999",
+    b"-0",
+    b"<!DOCTYPE a [<!ENTITY b \"c\">]>",
+    b"<!--",
+    b"-->",
+    b"&amp;",
+    b"&#x0;",
+    b"]]>",
+    b"-----BEGIN CERTIFICATE-----",
+    b"-----END CERTIFICATE-----",
+    b"\x30\x84\xff\xff\xff\xff",
+    b"\x30\x80",
+    b"\xff\xff\xff\xff",
+    b"\r\n",
+];
+const MAX_LEN: usize = 256 << 10;
+
+/// One of `seeds`, changed in one to four ways.
+pub fn mutant(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+    let mut bytes = seeds
+        .get(numbers.below(seeds.len()))
+        .cloned()
+        .unwrap_or_default();
+    for _ in 0..=numbers.below(4) {
+        change(&mut bytes, seeds, numbers);
+    }
+    bytes.truncate(MAX_LEN);
+    bytes
+}
+
+fn change(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], numbers: &mut Numbers) {
+    let at = numbers.below(bytes.len());
+    match numbers.below(10) {
+        0 | 1 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << numbers.below(8);
+            }
+        }
+        2 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = numbers.next() as u8;
+            }
+        }
+        3 => bytes.truncate(at),
+        4 => {
+            let end = (at + 1 + numbers.below(64)).min(bytes.len());
+            bytes.drain(at.min(end)..end);
+        }
+        5 => {
+            let end = (at + 1 + numbers.below(512)).min(bytes.len());
+            let copy = bytes[at.min(end)..end].to_vec();
+            insert(bytes, at, &copy);
+        }
+        6 | 7 => edge(bytes, at, numbers),
+        8 => insert(bytes, at, WORDS[numbers.below(WORDS.len())]),
+        _ => splice(bytes, at, seeds, numbers),
+    }
+}
+
+fn insert(bytes: &mut Vec<u8>, at: usize, what: &[u8]) {
+    let at = at.min(bytes.len());
+    bytes.splice(at..at, what.iter().copied());
+}
+
+/// A number of one, two, four or eight bytes, in either order, over what is there.
+fn edge(bytes: &mut [u8], at: usize, numbers: &mut Numbers) {
+    let number = EDGES[numbers.below(EDGES.len())];
+    let width = 1 << numbers.below(4);
+    let little = number.to_le_bytes();
+    let mut written = little[..width].to_vec();
+    if numbers.below(2) == 0 {
+        written.reverse();
+    }
+    for (to, from) in bytes.iter_mut().skip(at).zip(written) {
+        *to = from;
+    }
+}
+
+/// The end of another seed after the beginning of this one.
+fn splice(bytes: &mut Vec<u8>, at: usize, seeds: &[Vec<u8>], numbers: &mut Numbers) {
+    let other = &seeds[numbers.below(seeds.len())];
+    let from = numbers.below(other.len());
+    bytes.truncate(at);
+    bytes.extend(other.iter().skip(from));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_number_makes_the_same_mutants() {
+        let seeds = vec![b"one seed".to_vec(), b"another".to_vec()];
+        let all = |number| -> Vec<Vec<u8>> {
+            let mut numbers = Numbers::from(number);
+            (0..64).map(|_| mutant(&seeds, &mut numbers)).collect()
+        };
+        assert_eq!(all(7), all(7));
+        assert_ne!(all(7), all(8));
+    }
+
+    #[test]
+    fn mutants_differ_from_their_seeds_and_from_each_other() {
+        let seeds = vec![(0..=255).collect::<Vec<u8>>()];
+        let mut numbers = Numbers::from(1);
+        let mutants: std::collections::BTreeSet<_> =
+            (0..200).map(|_| mutant(&seeds, &mut numbers)).collect();
+        assert!(mutants.len() > 150, "{}", mutants.len());
+    }
+
+    #[test]
+    fn nothing_to_mutate_is_no_reason_to_stop() {
+        let mut numbers = Numbers::from(1);
+        for _ in 0..500 {
+            mutant(&[vec![]], &mut numbers);
+        }
+    }
+}

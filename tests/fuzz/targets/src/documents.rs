@@ -1,0 +1,75 @@
+//! JSON, TOML and the small encodings. Each has one spelling: what is accepted is what we write.
+
+use attest_core::json::{canonicalize, parse};
+use attest_core::{
+    AttestationPolicy, Collateral, Nonce, RootKind, Roots, SpkiDigest, Subject, UnixTime,
+    parse_base64, parse_hex_vec, to_base64, to_hex,
+};
+
+const LIMIT: usize = 1 << 20;
+
+/// Strict JSON, and its canonical form (RFC 8785).
+pub fn json(data: &[u8]) {
+    let Ok(value) = parse(data, LIMIT) else {
+        return;
+    };
+    // Whatever we take, others take, and see the same in it.
+    let theirs: serde_json::Value = serde_json::from_slice(data).expect("valid JSON");
+    assert_eq!(theirs, value);
+    if let Ok(canonical) = canonicalize(&value) {
+        let again = parse(&canonical, LIMIT).expect("canonical JSON is strict JSON");
+        assert_eq!(again, value);
+        assert_eq!(canonicalize(&again).as_ref(), Ok(&canonical));
+    }
+}
+
+/// Base64, hexadecimal, times, digests, subjects.
+pub fn encodings(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(bytes) = parse_base64(text, LIMIT) {
+        assert_eq!(to_base64(&bytes), text);
+    }
+    if let Ok(bytes) = parse_hex_vec(text, LIMIT) {
+        assert_eq!(to_hex(&bytes), text);
+    }
+    if let Ok(nonce) = Nonce::parse(text) {
+        assert_eq!(nonce.to_string(), text);
+    }
+    if let Ok(spki) = SpkiDigest::parse(text) {
+        assert_eq!(spki.to_string(), text);
+    }
+    if let Ok(subject) = Subject::parse(text) {
+        assert_eq!(subject.to_string(), text);
+    }
+    if let Ok(time) = UnixTime::parse_rfc3339(text) {
+        assert_eq!(UnixTime::parse_rfc3339(&time.to_string()), Ok(time));
+    }
+}
+
+/// Certificates that somebody hands over: a peer's, or a root in a file.
+pub fn certificates(data: &[u8]) {
+    let _ = SpkiDigest::of_certificate_der(data);
+    let _ = Roots::supplied(data);
+    let _ = Roots::none().with(RootKind::AmdMilan, data);
+}
+
+/// An attestation policy.
+pub fn policy(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(policy) = AttestationPolicy::parse(text) {
+        let again = AttestationPolicy::parse(text).expect("it was read before");
+        assert_eq!(again.digest(), policy.digest());
+    }
+}
+
+/// A bundle of collateral.
+pub fn collateral(data: &[u8]) {
+    if let Ok(collateral) = Collateral::parse(data) {
+        let again = Collateral::from_value(&collateral.to_value());
+        assert_eq!(again.as_ref(), Ok(&collateral));
+    }
+}
