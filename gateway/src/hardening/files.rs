@@ -1,7 +1,7 @@
 //! The files this process may touch.
 //!
 //! Read: the configuration's directory and every file the configuration named when the process began. Written: the
-//! state directory and the guest's report interface. Besides, what name resolution and the machine's certificate
+//! state directory, the guest's report interface and, where GPUs are shown, their driver's device files. Besides, what name resolution and the machine's certificate
 //! authorities need. Everything else is out of reach for good: a reload cannot name a file elsewhere.
 
 use std::os::unix::fs::DirBuilderExt;

@@ -196,6 +196,17 @@ async fn a_machine_with_gpus_is_verified_whole_and_then_given_the_prompt() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn gpus_that_are_configured_and_not_there_stop_the_start() -> Result<()> {
+    let directory = trusting_directory("no-gpus")?;
+    let engine = Engine::start().await?;
+    let config = with_gpus(GPUS)?.serving(engine_model(&engine, MODEL));
+    let error = start(&directory, "enclave", config).await.err();
+    let said = error.context("it started")?.to_string();
+    assert!(said.contains("no evidence of GPUs"), "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_fault_of_a_machine_is_refused_for_its_own_reason_and_no_prompt_is_sent() -> Result<()>
 {
     let mut machine = Machine::td("faults").await?;
