@@ -9,8 +9,11 @@ use crate::{AmdKds, CollateralSource, FetchError, IntelPcs, Nvidia};
 /// [`FetchError::NotServed`].
 #[derive(Clone, Debug, Default)]
 pub struct Vendors {
+    /// For TDX quotes.
     pub intel: Option<IntelPcs>,
+    /// For SEV-SNP reports.
     pub amd: Option<AmdKds>,
+    /// For GPUs and switches.
     pub nvidia: Option<Nvidia>,
 }
 

@@ -12,7 +12,7 @@ use attest_core::nvidia::{
 use attest_core::{Sha256Digest, UnixTime, to_base64};
 use attest_fetch::{
     CollateralSource, FetchError, Nvidia, NvidiaOcsp, NvidiaRim, RimFolder, RimFolderError,
-    ocsp_request,
+    Vendors, ocsp_request,
 };
 use replay::{Reply, serve};
 use rustls::pki_types::CertificateDer;
@@ -352,6 +352,26 @@ async fn manifests_and_answers_are_had_one_without_the_other() {
     };
     assert_eq!(source.revocation(&devices).await, Err(no_responder.clone()));
     assert_eq!(source.nvidia(&devices).await, Err(no_responder));
+}
+
+#[tokio::test]
+async fn each_vendor_is_asked_for_its_own_evidence_and_a_missing_one_for_nothing() {
+    let none = Vendors::default();
+    let not_served = |what| Some(FetchError::NotServed(what));
+    assert_eq!(none.tdx(&[]).await.err(), not_served("Intel TDX"));
+    assert_eq!(none.snp(&[], &[]).await.err(), not_served("AMD SEV-SNP"));
+    assert_eq!(none.nvidia(&[]).await.err(), not_served("NVIDIA devices"));
+
+    let Published { gpu, answers, .. } = published();
+    let replies = answers.iter().cloned().map(Reply::Ok).collect();
+    let (base, _) = serve(vec![("/ocsp".to_owned(), replies)]).await;
+    let vendors = Vendors {
+        nvidia: Some(services(&base)),
+        ..Vendors::default()
+    };
+    let revocation = vendors.revocation(&[presented(&gpu)]).await;
+    assert_eq!(revocation.expect("answers").ocsp, answers);
+    assert_eq!(vendors.tdx(&[]).await.err(), not_served("Intel TDX"));
 }
 
 #[test]
