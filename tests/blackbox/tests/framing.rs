@@ -15,11 +15,14 @@ async fn answer_to(world: &Alone, request: &[u8]) -> Result<String> {
     let _ = stream.write_all(request).await;
     let mut said = Vec::new();
     let mut piece = vec![0; 16 << 10];
-    while let Ok(Ok(read)) = timeout(Duration::from_millis(700), stream.read(&mut piece)).await {
+    let mut patience = PATIENCE;
+    while let Ok(Ok(read)) = timeout(patience, stream.read(&mut piece)).await {
         if read == 0 {
             break;
         }
         said.extend_from_slice(&piece[..read]);
+        // Something will come, however busy the machine; whether more does is not known.
+        patience = Duration::from_millis(700);
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
