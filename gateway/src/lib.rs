@@ -4,11 +4,14 @@
 //! [`listen`] → [`admit`] → [`route`] → [`channel`] → [`relay`] → [`receipt`] → [`ledger`].
 //! Around them: [`config`] is read once and strictly, [`epoch`] is the contract a connection was
 //! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms, [`errors`] is
-//! where HTTP errors are born, [`request`] is what the rooms hand on, [`retention`] decides what outlives a request, and [`cli`] is what an operator types. [`hardening`] is what the process gives up before it serves.
+//! where HTTP errors are born, [`request`] is what the rooms hand on, [`retention`] decides what outlives a request,
+//! [`admin`] is what administrators see and do, and [`cli`] is what an operator types. [`hardening`] is what the process
+//! gives up before it serves.
 //! What is told leaves as [`events`], to the log and, where a collector is configured, as [`telemetry`].
 //!
 //! Nothing in here makes hardware evidence: it comes from a [`Platform`].
 
+pub mod admin;
 pub mod admit;
 pub mod attestation;
 pub mod audit;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use attest_core::TeeType;
 use attest_core::log::EpochEnd;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::admin::{self, Admin};
 use crate::admit::{Admission, Keyring};
 use crate::attestation::{Desk, Hardware};
 use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
@@ -109,6 +111,7 @@ pub async fn serve_with(
     let clock = platform.clock();
     let metrics = Arc::new(Metrics::default());
     let listener = listen(&config)?;
+    let admin_listener = admin_listener(&config)?;
     let metrics_socket = metrics_socket(&config).await?;
     let ledger = Arc::new(Ledger::open(&config.server.state_dir, config.receipts.keep).await?);
     let keyring = Keyring::open(&ledger).await?;
@@ -120,14 +123,20 @@ pub async fn serve_with(
             receipts: Arc::new(Store::new(ledger.clone())),
             ledger: ledger.clone(),
             metrics: metrics.clone(),
-            clock,
+            clock: clock.clone(),
         },
-        desk: Desk::new(hardware, platform, metrics.clone()),
+        desk: Arc::new(Desk::new(hardware, platform, metrics.clone())),
         keeper: keeper.clone(),
         ledger: ledger.clone(),
         metrics: metrics.clone(),
     });
-    run(listener, metrics_socket, front, controls).await;
+    let admin = Arc::new(Admin {
+        ledger: ledger.clone(),
+        desk: front.desk.clone(),
+        clock,
+    });
+    let admin = admin_listener.map(|listener| (listener, admin::router(admin)));
+    run(listener, admin, metrics_socket, front, controls).await;
     if let Some(exporter) = exporter {
         exporter.finish().await;
     }
@@ -137,11 +146,13 @@ pub async fn serve_with(
 
 async fn run(
     (listener, address): (Listener, SocketAddr),
+    admin: Option<(Listener, Router)>,
     metrics_socket: Option<TcpListener>,
     front: Arc<Front>,
     controls: Controls,
 ) {
     let connections = listener.connections();
+    let admin_connections = admin.as_ref().map(|(listener, _)| listener.connections());
     let (keeper, ledger) = (front.keeper.clone(), front.ledger.clone());
     let metrics = async {
         match metrics_socket {
@@ -158,11 +169,18 @@ async fn run(
     });
     drop(epoch);
     let accepting = accept(listener, front.clone(), router(front.clone()));
+    let administering = async {
+        match admin {
+            Some((listener, router)) => accept(listener, front.clone(), router).await,
+            None => std::future::pending().await,
+        }
+    };
     (controls.ready)(address);
     {
         // All of these end here, when the service is to stop.
         tokio::select! {
             () = accepting => {}
+            () = administering => {}
             () = keeper.run(controls.reload) => {}
             () = metrics => {}
             () = purging => {}
@@ -170,9 +188,15 @@ async fn run(
         }
     }
     events::emit(Event::Stopping);
-    let left = connections
-        .drain(keeper.current().config.server.drain_timeout)
-        .await;
+    let patience = keeper.current().config.server.drain_timeout;
+    let administrators = async {
+        match admin_connections {
+            Some(connections) => connections.drain(patience).await,
+            None => 0,
+        }
+    };
+    let (left, administrators) = tokio::join!(connections.drain(patience), administrators);
+    let left = left + administrators;
     if left > 0 {
         events::emit(Event::StoppedShort { connections: left });
     }
@@ -232,6 +256,20 @@ fn listen(config: &Config) -> Result<(Listener, SocketAddr), ServeError> {
     Listener::bind(address, config.limits.max_connections)
         .and_then(|listener| listener.address().map(|bound| (listener, bound)))
         .map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Administrators are few: their connections cannot take the place of anybody's.
+const MAX_ADMIN_CONNECTIONS: usize = 64;
+
+fn admin_listener(config: &Config) -> Result<Option<Listener>, ServeError> {
+    let Some(address) = config.admin.listen else {
+        return Ok(None);
+    };
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = Listener::bind(address, MAX_ADMIN_CONNECTIONS).map_err(failed)?;
+    let address = listener.address().map_err(failed)?;
+    events::emit(Event::AdminListening { address });
+    Ok(Some(listener))
 }
 
 async fn metrics_socket(config: &Config) -> Result<Option<TcpListener>, ServeError> {

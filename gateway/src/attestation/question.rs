@@ -4,7 +4,7 @@ use attest_core::Nonce;
 
 use crate::errors::Invalid;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Question {
     /// The caller's freshness challenge.
     pub nonce: Option<Nonce>,

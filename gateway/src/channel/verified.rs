@@ -64,6 +64,11 @@ impl Enclave {
         &self.channel
     }
 
+    /// Why it could not be used when that was last tried, unless it could be since.
+    pub fn last_failure(&self) -> Option<NotVerified> {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The sessions that are valid now.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.channel

@@ -144,6 +144,6 @@ async fn revoke(config: &Path, id: &str) -> Result<(), KeysError> {
     Ok(())
 }
 
-fn name(text: &str) -> Result<Name, String> {
+pub(super) fn name(text: &str) -> Result<Name, String> {
     Name::from_operator(text).map_err(|reason| format!("the name {reason}"))
 }

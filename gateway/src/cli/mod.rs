@@ -1,8 +1,9 @@
 //! What an operator types.
 //!
-//! `sealgate serve`, `sealgate check`, `sealgate keys`, `sealgate retention`, `sealgate log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! `sealgate serve`, `check`, `keys`, `admin`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used.
 
+mod admin;
 mod check;
 mod keys;
 mod log;
@@ -41,6 +42,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
+    },
+    /// Create, list and revoke admin keys
+    Admin {
+        #[command(subcommand)]
+        command: admin::AdminCommand,
     },
     /// Hand out the audit log
     Log {
@@ -101,6 +107,10 @@ where
         Command::Check(config) => check::run(&config.path()),
         Command::Keys { command } => match runtime() {
             Ok(runtime) => runtime.block_on(keys::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Admin { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(admin::run(command)),
             Err(error) => cannot_start(&error),
         },
         Command::Log { command } => match runtime() {

@@ -49,6 +49,7 @@ impl Config {
             "retention": authority(&self.retention.authority),
             "hardening": { "require": self.hardening.require.iter().map(|fact| fact.as_str()).collect::<Vec<_>>() },
             "receipts": { "keep_ms": millis(self.receipts.keep) },
+            "admin": { "enabled": self.admin.listen.is_some() },
             "metrics": { "enabled": self.metrics.listen.is_some() },
             "telemetry": { "otlp": self.telemetry.otlp.as_ref().map(ToString::to_string) },
             "limits": {

@@ -50,6 +50,9 @@ impl Config {
             Sha256Digest::of(self.document().as_bytes())
         )?;
         writeln!(out, "state       {}", server.state_dir.display())?;
+        if let Some(address) = self.admin.listen {
+            writeln!(out, "admin       https://{address}/")?;
+        }
         if let Some(address) = self.metrics.listen {
             writeln!(out, "metrics     http://{address}/metrics")?;
         }

@@ -55,6 +55,7 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub receipts: Receipts,
     pub metrics: MetricsListener,
+    pub admin: AdminListener,
     pub log: Log,
     pub telemetry: Telemetry,
     /// How upstreams are judged, by the name models refer to.
@@ -141,6 +142,13 @@ pub struct Telemetry {
     pub otlp: Option<BaseUrl>,
     /// From one batch to the next.
     pub every: Duration,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminListener {
+    /// Where administrators are answered, over TLS with the epoch's key; none unless configured.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[log]`

@@ -253,6 +253,8 @@ fn changed_for_good(old: &Config, new: &Config) -> Option<Fixed> {
         Some(Fixed::Tee)
     } else if old.metrics != new.metrics {
         Some(Fixed::Metrics)
+    } else if old.admin != new.admin {
+        Some(Fixed::Admin)
     } else if old.receipts != new.receipts {
         Some(Fixed::Receipts)
     } else if old.hardening != new.hardening {

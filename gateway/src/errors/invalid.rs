@@ -36,6 +36,10 @@ pub enum Invalid {
     ModelHeader,
     /// The body names another model than `X-Sealgate-Model` announced.
     OtherModel,
+    /// The body of an admin request is not the object that is taken there.
+    AdminBody,
+    /// A member of an admin request is not a name.
+    NameMember(&'static str),
 }
 
 /// The top-level members of a body that we read.
@@ -126,6 +130,18 @@ impl Invalid {
                 None,
                 "X-ACI-Keyset-Digest must be given once, as sha256: and 64 lowercase hex characters.",
             ),
+            Invalid::AdminBody => (
+                None,
+                "The body must be a JSON object with the members that this path takes, and no others.",
+            ),
+            Invalid::NameMember(member) => {
+                return Self::shape_with(
+                    Some(member),
+                    format!(
+                        "{member} must be 1 to 128 printable characters without leading or trailing blanks."
+                    ),
+                );
+            }
             Invalid::RetentionHeader => (
                 None,
                 "X-Sealgate-Retention must be given once, as zero, metadata or content.",

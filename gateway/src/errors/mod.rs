@@ -23,6 +23,10 @@ pub enum ApiError {
     MissingKey,
     /// A key that does not exist or was revoked.
     InvalidKey,
+    /// An admin key that may do less than was asked.
+    RoleNeeded {
+        role: &'static str,
+    },
     /// A receipt was asked for without a credential.
     ReceiptUnauthorized,
     UnknownRoute,
@@ -34,6 +38,8 @@ pub enum ApiError {
     ModelNotFound,
     ReceiptNotFound,
     SessionNotFound,
+    /// There is no active API key of that id.
+    KeyNotFound,
     /// No such file of the audit log, or not yet.
     LogFileNotFound,
     /// The receipt is there, but the audit log's newest head does not count it yet.
@@ -178,6 +184,15 @@ impl ApiError {
                 Some("invalid_api_key"),
                 "The API key is not valid.",
             ),
+            ApiError::RoleNeeded { role } => {
+                return Shape {
+                    status: S::FORBIDDEN,
+                    kind: "permission_error",
+                    code: Some("role_needed"),
+                    param: None,
+                    message: format!("This admin key does not have the role {role}."),
+                };
+            }
             ApiError::ReceiptUnauthorized => (
                 S::UNAUTHORIZED,
                 "unauthorized",
@@ -211,6 +226,12 @@ impl ApiError {
             ApiError::SessionNotFound => {
                 (S::NOT_FOUND, "not_found", None, "There is no such session.")
             }
+            ApiError::KeyNotFound => (
+                S::NOT_FOUND,
+                "not_found",
+                None,
+                "There is no active API key with this id.",
+            ),
             ApiError::LogFileNotFound => (
                 S::NOT_FOUND,
                 "not_found",

@@ -63,6 +63,9 @@ pub enum Event {
     MetricsListening {
         address: SocketAddr,
     },
+    AdminListening {
+        address: SocketAddr,
+    },
     EpochBegan {
         epoch: u64,
         keyset: Sha256Digest,
@@ -193,6 +196,7 @@ pub enum Fixed {
     StateDir,
     Tee,
     Metrics,
+    Admin,
     Receipts,
     Hardening,
     Telemetry,

@@ -174,6 +174,7 @@ impl Event {
                 .text("holds", facts.names(true))
                 .text("lacks", facts.names(false))
                 .text("required", Fact::list(required)),
+            Event::AdminListening { address } => Record::named("admin").text("address", address),
             Event::MetricsListening { address } => {
                 Record::named("metrics").text("address", address)
             }

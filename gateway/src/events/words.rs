@@ -23,6 +23,7 @@ impl EpochFailure {
             EpochFailure::RestartNeeded(Fixed::Listen) => "server.listen_needs_restart",
             EpochFailure::RestartNeeded(Fixed::StateDir) => "server.state_dir_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Tee) => "tee_needs_restart",
+            EpochFailure::RestartNeeded(Fixed::Admin) => "admin_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Metrics) => "metrics_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Receipts) => "receipts_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Telemetry) => "telemetry_needs_restart",

@@ -14,6 +14,7 @@ mod router;
 mod state;
 
 pub(crate) use finish::finish;
+pub(crate) use public::json;
 pub use router::router;
 pub use state::{Connection, Front};
 

@@ -34,7 +34,7 @@ fn text(status: StatusCode, words: &'static str) -> Response<Body> {
 }
 
 /// A JSON document as a response that nobody in between should keep.
-pub(super) fn json(document: impl Into<Body>) -> Response<Body> {
+pub(crate) fn json(document: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(document.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -18,7 +18,7 @@ use crate::relay::Back;
 pub struct Front {
     pub admission: Admission,
     pub back: Back,
-    pub desk: Desk,
+    pub desk: Arc<Desk>,
     pub keeper: Arc<Keeper>,
     pub ledger: Arc<Ledger>,
     pub metrics: Arc<Metrics>,

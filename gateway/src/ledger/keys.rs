@@ -93,7 +93,7 @@ fn read(row: &SqliteRow) -> Result<KeyRow, LedgerError> {
     })
 }
 
-fn time(secs: i64) -> Result<UnixTime, LedgerError> {
+pub(super) fn time(secs: i64) -> Result<UnixTime, LedgerError> {
     u64::try_from(secs)
         .map(UnixTime::from_secs)
         .map_err(|_| LedgerError::Corrupt { what: "time" })

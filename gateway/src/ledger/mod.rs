@@ -7,6 +7,7 @@
 //! Beside the rows stands the [audit log](crate::audit), in a file of its own: what changes keys says so there first,
 //! and every receipt that is stored here is entered there.
 
+mod admins;
 mod clock;
 mod epochs;
 mod expiry;
@@ -16,6 +17,7 @@ mod policies;
 mod receipts;
 mod rows;
 mod schema;
+mod usage;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -29,12 +31,14 @@ use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
 
+pub use admins::{AdminRow, Role};
 pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
 pub use epochs::EpochRow;
 pub use expiry::Purged;
 pub use keys::{KeyRow, NewKey};
 pub use policies::PolicyRow;
 pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, UsageRow};
+pub use usage::UsageSum;
 
 /// Why something could not be written down or read back.
 #[derive(Debug, thiserror::Error)]
@@ -235,6 +239,50 @@ impl Ledger {
             .administered(at, AdminAction::KeyRevoked, &subject)
             .await?;
         keys::revoke(&self.pool, id, at).await
+    }
+
+    /// Registers an administrator; the audit log says so first.
+    pub async fn add_administrator(&self, admin: &AdminRow) -> Result<(), LedgerError> {
+        let subject = format!("admin key {} with the role {}", admin.id, admin.role);
+        self.audit
+            .administered(
+                admin.created_at,
+                AdminAction::AdministratorCreated,
+                &subject,
+            )
+            .await?;
+        admins::add(&self.pool, admin).await
+    }
+
+    /// The administrator with this admin key id, revoked or not.
+    pub async fn administrator(&self, id: &str) -> Result<Option<AdminRow>, LedgerError> {
+        admins::find(&self.pool, id).await
+    }
+
+    pub async fn administrators(&self) -> Result<Vec<AdminRow>, LedgerError> {
+        admins::all(&self.pool).await
+    }
+
+    /// Revokes an admin key; says whether there was an active one of that id. The audit log says so first.
+    pub async fn revoke_administrator(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+        let found = admins::find(&self.pool, id).await?;
+        let Some(admin) = found.filter(|admin| admin.revoked_at.is_none()) else {
+            return Ok(false);
+        };
+        let subject = format!("admin key {id} with the role {}", admin.role);
+        self.audit
+            .administered(at, AdminAction::AdministratorRevoked, &subject)
+            .await?;
+        admins::revoke(&self.pool, id, at).await
+    }
+
+    /// What was used from `since` on and before `until`, by tenant and model; committed rows only.
+    pub async fn usage(
+        &self,
+        since: UnixTime,
+        until: UnixTime,
+    ) -> Result<Vec<UsageSum>, LedgerError> {
+        usage::sums(&self.pool, since, until).await
     }
 
     /// Watches for changes that another process made.

@@ -16,6 +16,7 @@ const FILE: &str = "ledger.sqlite";
 const STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema_retention.sql"),
+    include_str!("admins.sql"),
 ];
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.

@@ -135,6 +135,11 @@ impl Routes {
         })
     }
 
+    /// Every enclave that some model may be served by.
+    pub fn enclaves(&self) -> &[Arc<Enclave>] {
+        &self.enclaves
+    }
+
     /// The route for a model id or alias.
     pub fn find(&self, model: &str) -> Option<&Arc<Route>> {
         self.by_name.get(model)

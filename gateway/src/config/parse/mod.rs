@@ -77,6 +77,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let timeouts = server::timeouts(root.section("timeouts"));
     let receipts = server::receipts(root.section("receipts"));
     let metrics = server::metrics(root.section("metrics"));
+    let admin = server::admin(root.section("admin"));
     let log = server::log(root.section("log"));
     let telemetry = server::telemetry(root.section("telemetry"));
     let attestation = trust::read(root.section("attestation"), base);
@@ -100,6 +101,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         timeouts,
         receipts,
         metrics,
+        admin,
         log,
         telemetry,
         attestation,

@@ -1,4 +1,4 @@
-//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[telemetry]`, `[log]`.
+//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[admin]`, `[telemetry]`, `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    BaseUrl, ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Scheme, Server, Telemetry,
-    Timeouts,
+    AdminListener, BaseUrl, ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Scheme,
+    Server, Telemetry, Timeouts,
 };
 use crate::events::{Format, Level};
 
@@ -143,6 +143,14 @@ pub(super) fn metrics(mut section: Section<'_>) -> MetricsListener {
     });
     section.finish();
     MetricsListener {
+        listen: listen.map(|at| at.value),
+    }
+}
+
+pub(super) fn admin(mut section: Section<'_>) -> AdminListener {
+    let listen = section.parsed("listen", address);
+    section.finish();
+    AdminListener {
         listen: listen.map(|at| at.value),
     }
 }

@@ -1,0 +1,49 @@
+//! Every path of the admin listener.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, delete, get};
+
+use super::{attestation, console, keys, status, upstreams, usage};
+use crate::Clock;
+use crate::attestation::Desk;
+use crate::errors::ApiError;
+use crate::ledger::Ledger;
+
+/// The rooms that administrators ask.
+pub struct Admin {
+    pub ledger: Arc<Ledger>,
+    pub desk: Arc<Desk>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Other paths, and other methods on these, get an error in OpenAI's shape.
+pub fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/", only("GET, HEAD", get(console::page)))
+        .route("/console.css", only("GET, HEAD", get(console::style)))
+        .route("/console.js", only("GET, HEAD", get(console::script)))
+        .route("/admin/v1/whoami", only("GET, HEAD", get(status::whoami)))
+        .route("/admin/v1/status", only("GET, HEAD", get(status::status)))
+        .route(
+            "/admin/v1/attestation",
+            only("GET, HEAD", get(attestation::attestation)),
+        )
+        .route(
+            "/admin/v1/upstreams",
+            only("GET, HEAD", get(upstreams::upstreams)),
+        )
+        .route("/admin/v1/usage", only("GET, HEAD", get(usage::usage)))
+        .route(
+            "/admin/v1/keys",
+            only("GET, HEAD, POST", get(keys::list).post(keys::create)),
+        )
+        .route("/admin/v1/keys/{id}", only("DELETE", delete(keys::revoke)))
+        .fallback(|| async { ApiError::UnknownRoute })
+        .with_state(admin)
+}
+
+fn only(allow: &'static str, route: MethodRouter<Arc<Admin>>) -> MethodRouter<Arc<Admin>> {
+    route.fallback(move || async move { ApiError::MethodNotAllowed { allow } })
+}
