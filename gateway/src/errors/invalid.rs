@@ -138,7 +138,7 @@ impl Invalid {
                 return Self::shape_with(
                     Some(member),
                     format!(
-                        "{member} must be 1 to 128 printable characters without leading or trailing blanks."
+                        "{member} must be 1 to 128 characters long, of letters, digits and . _ - : / @ + alone."
                     ),
                 );
             }

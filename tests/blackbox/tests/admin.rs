@@ -158,7 +158,7 @@ async fn each_role_may_what_the_one_before_it_may_and_no_more() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_makes_a_key_that_works_and_takes_it_back() -> Result<()> {
     let admin = Administered::new("admin-makes").await?;
-    let body = br#"{"tenant":"acme","name":"batch jobs"}"#;
+    let body = br#"{"tenant":"acme","name":"batch-jobs"}"#;
     let made = admin
         .send(&admin.operator, "POST", "/admin/v1/keys", body)
         .await?;
@@ -195,7 +195,7 @@ async fn an_operator_makes_a_key_that_works_and_takes_it_back() -> Result<()> {
     let row = rows.iter().find(|row| row["id"] == id).context("the key")?;
     assert_eq!(
         (&row["tenant"], &row["name"]),
-        (&json!("acme"), &json!("batch jobs"))
+        (&json!("acme"), &json!("batch-jobs"))
     );
     assert!(row["revoked_at"].is_string() && !listed.to_string().contains(key));
     Ok(())
