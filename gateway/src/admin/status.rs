@@ -22,6 +22,7 @@ pub(super) async fn status(
     connection: Connection,
 ) -> Response<Body> {
     let epoch = &connection.epoch;
+    let policy = epoch.retention.policy();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": admin.clock.now().to_string(),
@@ -38,9 +39,11 @@ pub(super) async fn status(
             "not_after": epoch.not_after.to_string(),
         },
         "retention": {
-            "mode": epoch.retention.mode.as_str(),
-            "digest": epoch.retention.digest.to_string(),
-            "document": epoch.retention.text,
+            "most": policy.most().as_str(),
+            "epoch": policy.epoch(),
+            "digest": policy.digest().to_string(),
+            "signers": epoch.retention.signers().len(),
+            "document": policy.text(),
         },
     });
     document(status.to_string())

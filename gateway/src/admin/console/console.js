@@ -74,7 +74,7 @@ async function showEpoch() {
     ["keyset", status.epoch.keyset_digest],
     ["TLS key", status.epoch.spki_sha256],
     ["configuration", status.epoch.config_digest],
-    ["retention", `${status.retention.mode} (${status.retention.digest})`],
+    ["retention", `at most ${status.retention.most}, policy ${status.retention.epoch} (${status.retention.digest})`],
     ["next epoch by", status.epoch.renew_at],
     ["ends", status.epoch.not_after],
     ["version", status.version],
