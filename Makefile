@@ -8,10 +8,11 @@
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
 # known-answers  write the known answers in tests/vectors again, by their second implementation
 # flips   every bit of every signed part of evidence, reports and receipts, flipped; some minutes
+# log-crashes  a thousand kills of the audit log's writer, at any moment
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz
+.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes
 
 CARGO ?= cargo
 ENGINE ?=
@@ -62,3 +63,6 @@ fuzz-smoke:
 SECONDS ?= 20
 fuzz:
 	@python3 tests/fuzz/libfuzzer.py $(SECONDS)
+
+log-crashes:
+	@SEALGATE_LOG_KILLS=1000 $(CARGO) test --quiet --locked -p sealgate --test audit_log killed_at_any_moment -- --nocapture

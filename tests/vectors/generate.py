@@ -13,7 +13,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from second import basics, ed25519, receipt, report, session  # noqa: E402
+from second import basics, ed25519, log, receipt, report, session  # noqa: E402
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "profile" / "1"
 
@@ -25,6 +25,7 @@ FILES = {
     "statement": basics.statement_vectors,
     "report": report.vectors,
     "receipt": receipt.vectors,
+    "log": log.vectors,
     "session": session.vectors,
 }
 

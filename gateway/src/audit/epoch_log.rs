@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use attest_core::Sha256Digest;
 use attest_core::SigningKey;
 use attest_core::log::{Checkpoint, Entry, SignedHead};
+use attest_core::{Sha256Digest, VerifyingKey};
 
 /// An epoch's heads.
 pub struct EpochLog {
@@ -53,6 +53,11 @@ impl EpochLog {
     /// the epoch.
     pub fn document(&self) -> Arc<str> {
         self.published().proof
+    }
+
+    /// What its heads verify under.
+    pub fn head_key(&self) -> VerifyingKey {
+        self.signing_key.verifying_key()
     }
 
     pub(super) fn size(&self) -> u64 {

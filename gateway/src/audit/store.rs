@@ -55,7 +55,8 @@ pub(super) struct Committed<T> {
 pub(super) struct Store {
     path: PathBuf,
     origin: Origin,
-    writer: Mutex<SqliteConnection>,
+    /// None once it is closed.
+    writer: Mutex<Option<SqliteConnection>>,
     readers: SqlitePool,
 }
 
@@ -71,7 +72,7 @@ impl Store {
         Ok(Self {
             path,
             origin,
-            writer: Mutex::new(writer),
+            writer: Mutex::new(Some(writer)),
             readers,
         })
     }
@@ -94,7 +95,8 @@ impl Store {
         leaves: &[Leaf],
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
     ) -> Result<Committed<T>, AuditError> {
-        let mut connection = self.writer.lock().await;
+        let mut writer = self.writer.lock().await;
+        let connection = writer.as_mut().ok_or(AuditError::Closed)?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let first = size(&mut transaction).await?;
         let mut frontier = self.frontier(&mut transaction, first).await?;
@@ -139,8 +141,12 @@ impl Store {
         Ok(hashes)
     }
 
+    /// Closes the file, so that what is in the write-ahead log goes where it belongs.
     pub async fn close(&self) {
         self.readers.close().await;
+        if let Some(writer) = self.writer.lock().await.take() {
+            let _ = writer.close().await;
+        }
     }
 
     pub fn altered(&self, what: Altered) -> AuditError {

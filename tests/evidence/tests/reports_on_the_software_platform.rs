@@ -1,6 +1,9 @@
 //! Whole reports, put together on the software platform: accepted as they should be, and refused
 //! by the right check when one thing about them is not.
 
+#[path = "reports/log.rs"]
+mod log;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ mod error_names;
 mod fixtures;
 mod keys;
 mod limits;
+mod log;
 mod properties;
 mod recorded;
 mod retention;

@@ -1,0 +1,131 @@
+//! The audit log's head in a report: the service's own, about this epoch, of an accepted log.
+
+use attest_core::log::{
+    Checkpoint, Entry, EpochProof, EpochReason, EpochStart, Fact, Frontier, LogProof, Origin, Word,
+    tree,
+};
+
+use super::*;
+
+const ORIGIN: Origin = Origin::from_bytes([0xa7; 16]);
+
+fn start() -> EpochStart {
+    EpochStart {
+        epoch: 1,
+        keyset: keyset().digest(),
+        key: signing_key().verifying_key(),
+        config: Sha256Digest::of(CONFIG.as_bytes()),
+        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        mode: Word::parse("metadata").expect("a word"),
+        not_after: NOW.plus(Duration::from_secs(86_400)),
+        reason: EpochReason::Start,
+    }
+}
+
+/// The document of a log of two entries, the second of which is this epoch's beginning.
+fn document(start: EpochStart, key: &SigningKey) -> String {
+    let entry = |fact| Entry { at: NOW, fact }.to_bytes();
+    let first = entry(Fact::Began { origin: ORIGIN });
+    let began = entry(Fact::EpochBegan(start));
+    let mut frontier = Frontier::default();
+    for bytes in [&first, &began] {
+        frontier.push(tree::leaf(bytes), |_, _| {});
+    }
+    let head = Checkpoint {
+        origin: ORIGIN,
+        size: frontier.size(),
+        root: frontier.root(),
+    };
+    let proof = LogProof {
+        extra: began,
+        index: 1,
+        hashes: vec![tree::leaf(&first)],
+        head: head.sign(key),
+    };
+    EpochProof::new(proof).expect("about an epoch").to_text()
+}
+
+fn with_log(text: String) -> String {
+    let mut made = made();
+    made.documents.insert("log".to_owned(), text);
+    made.sign()
+}
+
+fn judge_for(report: &str, section: &str) -> Appraisal {
+    judge_under(report, &policy(&format!("[log]\n{section}\n")), NOW)
+}
+
+#[test]
+fn a_report_that_shows_its_epoch_in_the_log_is_accepted_and_the_head_is_a_fact() {
+    let report = with_log(document(start(), &signing_key()));
+    let wanted = format!("required = true\norigins = [\"{ORIGIN}\"]\nmin_size = 2");
+    for appraisal in [judge(&report), judge_for(&report, &wanted)] {
+        let verdict = appraisal.verdict();
+        assert_eq!(verdict.decision(), Decision::Accepted, "{verdict}");
+        for id in ["log.checkpoint", "log.epoch"] {
+            let outcome = verdict.check(id).map(|check| &check.outcome);
+            assert_eq!(outcome, Some(&Outcome::Pass), "{id}");
+        }
+        let facts = verdict.facts().report.as_ref().expect("facts");
+        assert_eq!(
+            facts.log.map(|log| (log.origin, log.size)),
+            Some((ORIGIN, 2))
+        );
+    }
+}
+
+#[test]
+fn a_report_without_a_log_is_refused_only_where_the_policy_wants_one() {
+    let report = made().sign();
+    assert_eq!(judge(&report).verdict().decision(), Decision::Accepted);
+    let unasked = judge_for(&report, "required = false");
+    assert_eq!(unasked.verdict().decision(), Decision::Accepted);
+    let refused = judge_for(&report, "required = true");
+    assert_eq!(refused.verdict().decision(), Decision::Rejected);
+    for id in ["log.checkpoint", "log.epoch"] {
+        let check = refused.verdict().check(id).expect("told");
+        assert_eq!(check.outcome, Outcome::NotEvaluated(Why::Absent), "{id}");
+        assert!(check.required);
+    }
+}
+
+#[test]
+fn a_head_that_somebody_else_signed_or_nobody_can_read_is_refused() {
+    let other = SigningKey::from_seed("receipt-1", &[9; 32]).expect("a key");
+    let forged = with_log(document(start(), &other));
+    refused_by(judge(&forged), &["log.checkpoint"]);
+    let unreadable = with_log("hello\n".to_owned());
+    refused_by(judge(&unreadable), &["log.checkpoint"]);
+}
+
+#[test]
+fn a_head_of_a_log_that_tells_of_another_epoch_is_refused() {
+    let other = Sha256Digest::of(b"other");
+    let bent: [fn(&mut EpochStart, Sha256Digest); 3] = [
+        |start, other| start.keyset = other,
+        |start, other| start.config = other,
+        |start, other| start.retention = other,
+    ];
+    for bend in bent {
+        let mut start = start();
+        bend(&mut start, other);
+        let report = with_log(document(start, &signing_key()));
+        refused_by(judge(&report), &["log.epoch"]);
+    }
+}
+
+#[test]
+fn a_log_begun_anew_or_with_fewer_entries_than_before_is_refused_by_a_policy_that_pins_them() {
+    let report = with_log(document(start(), &signing_key()));
+    let another = format!(
+        "required = true\norigins = [\"sealgate.log/{}\"]",
+        "b8".repeat(16)
+    );
+    refused_by(judge_for(&report, &another), &["log.checkpoint"]);
+    let more = "required = true\nmin_size = 3";
+    refused_by(judge_for(&report, more), &["log.checkpoint"]);
+    let careless = AttestationPolicy::parse(
+        "name = \"a\"\n[tdx]\nmeasurements = \"any\"\n[log]\nrequired = false\nmin_size = 3\n",
+    );
+    assert!(careless.is_err(), "a floor that nobody looks at");
+}

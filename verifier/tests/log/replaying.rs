@@ -1,0 +1,226 @@
+//! `log replay`.
+
+use std::path::Path;
+
+use testkit::scratch::ScratchDir;
+
+use crate::made::{ADMIN, BATCH, Made, purged};
+use crate::run::{log, refused};
+
+fn scratch(name: &str) -> ScratchDir {
+    ScratchDir::new(name).expect("a directory")
+}
+
+fn remove(directory: &ScratchDir, path: &str) {
+    std::fs::remove_file(directory.path().join(path)).expect("removed");
+}
+
+fn replay<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["replay", "--export", "."], more].concat()
+}
+
+fn keep(directory: &Path, name: &str, note: &str) {
+    std::fs::write(directory.join(name), note).expect("kept");
+}
+
+#[test]
+fn a_whole_log_is_accepted_with_the_heads_that_were_kept_of_it() {
+    // One bundle and its partial tile; exactly full; more than one level.
+    for size in [4, 20, 256, 600] {
+        let dir = scratch("log-whole");
+        let first = Made::new(size);
+        let made = first.branch(size, 2, 2, 3);
+        made.export(dir.path());
+        keep(dir.path(), "kept", first.head_of(size - 1).note());
+        let said = log(dir.path(), &replay(&["--head", "kept"]));
+        assert_eq!((said.code, said.failed()), (0, vec![]), "{size}");
+        for id in [
+            "log.entries",
+            "log.order",
+            "log.root",
+            "log.signer",
+            "log.tiles",
+            "log.receipts",
+            "log.subjects",
+            "log.head",
+        ] {
+            assert!(said.passed().contains(&id), "{size}: {id}");
+        }
+    }
+}
+
+#[test]
+fn a_log_without_what_is_private_is_accepted_and_says_what_was_not_compared() {
+    let dir = scratch("log-public");
+    Made::new(20).export(dir.path());
+    remove(&dir, &format!("receipts/{BATCH}"));
+    remove(&dir, &format!("openings/{ADMIN}"));
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (0, vec![]));
+    assert!(!said.passed().contains(&"log.receipts"));
+    assert!(!said.passed().contains(&"log.subjects"));
+}
+
+#[test]
+fn a_log_that_was_cut_is_found() {
+    let dir = scratch("log-cut");
+    Made::new(600).export(dir.path());
+    remove(&dir, "tile/entries/002.p/88");
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.entries"]));
+    assert!(said.missing().contains(&"log.root"));
+
+    let dir = scratch("log-cut-inside");
+    let mut made = Made::new(20);
+    let head = made.head();
+    made.entries.remove(7);
+    made.entries.push(purged(77));
+    made.export(dir.path());
+    keep(dir.path(), "checkpoint", head.note());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.root"]));
+}
+
+#[test]
+fn a_log_that_was_reordered_is_found() {
+    let dir = scratch("log-reordered");
+    let mut made = Made::new(20);
+    let head = made.head();
+    made.entries.swap(8, 9);
+    made.export(dir.path());
+    keep(dir.path(), "checkpoint", head.note());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.root"]));
+    // And where only the entries were moved and not their hashes, in the hashes, too.
+    let whole = scratch("log-reordered-entries");
+    Made::new(20).export(whole.path());
+    let bundle = "tile/entries/000.p/20";
+    std::fs::copy(dir.path().join(bundle), whole.path().join(bundle)).expect("moved");
+    let said = log(whole.path(), &replay(&[]));
+    assert_eq!(
+        (said.code, said.failed()),
+        (10, vec!["log.root", "log.tiles"])
+    );
+}
+
+#[test]
+fn an_edited_log_is_found_even_if_somebody_signs_it_anew() {
+    let dir = scratch("log-edited");
+    let mut made = Made::new(20);
+    let head = made.head();
+    made.entries[10] = purged(1_000_000);
+    made.export(dir.path());
+    keep(dir.path(), "checkpoint", head.note());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.root"]));
+    made.seed = [66; 32];
+    keep(dir.path(), "checkpoint", made.head().note());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.signer"]));
+}
+
+#[test]
+fn an_entry_that_is_none_or_stands_in_no_order_is_found() {
+    let dir = scratch("log-unknown-entry");
+    let mut made = Made::new(20);
+    made.entries[10] = br#"{"at":1,"text":"hello","type":"prompt.logged"}"#.to_vec();
+    made.export(dir.path());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.entries"]));
+    let dir = scratch("log-order");
+    // An epoch with the number of the one before it.
+    Made::new(20).branch(20, 1, 2, 3).export(dir.path());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.order"]));
+}
+
+#[test]
+fn a_forked_log_is_found_by_whoever_kept_a_head_of_the_other_branch() {
+    let dir = scratch("log-forked");
+    let trunk = Made::new(20);
+    let (shown, other) = (trunk.branch(20, 2, 2, 5), trunk.branch(20, 3, 3, 5));
+    shown.export(dir.path());
+    keep(dir.path(), "kept", other.head_of(24).note());
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!(said.code, 0, "by itself each branch is a log");
+    let said = log(dir.path(), &replay(&["--head", "kept"]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.head"]));
+}
+
+#[test]
+fn a_log_that_was_rolled_back_is_found_by_whoever_kept_a_later_head() {
+    let dir = scratch("log-rolled-back");
+    let log_then = Made::new(40);
+    keep(dir.path(), "kept", log_then.head().note());
+    let mut now = log_then.clone();
+    now.entries.truncate(30);
+    now.export(dir.path());
+    let said = log(dir.path(), &replay(&["--head", "kept"]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.head"]));
+    // Put back and run on past the size of before.
+    let dir = scratch("log-rolled-back-and-on");
+    keep(dir.path(), "kept", log_then.head().note());
+    now.branch(30, 2, 2, 20).export(dir.path());
+    let said = log(dir.path(), &replay(&["--head", "kept"]));
+    assert_eq!((said.code, said.failed()), (10, vec!["log.head"]));
+}
+
+#[test]
+fn what_lies_beside_the_log_is_held_against_it() {
+    let dir = scratch("log-beside");
+    Made::new(20).export(dir.path());
+    let file = dir.path().join(format!("receipts/{BATCH}"));
+    let mut digests = std::fs::read(&file).expect("digests");
+    digests[40] ^= 1;
+    std::fs::write(&file, &digests).expect("changed");
+    keep(
+        dir.path(),
+        &format!("openings/{ADMIN}"),
+        &format!(
+            r#"{{"salt":"{}","subject":"key 3f9a of tenant other"}}"#,
+            "09".repeat(32)
+        ),
+    );
+    let said = log(dir.path(), &replay(&[]));
+    assert_eq!(said.code, 10);
+    assert_eq!(said.failed(), ["log.receipts", "log.subjects"]);
+}
+
+#[tokio::test]
+async fn a_database_is_replayed_like_an_export() {
+    let dir = scratch("log-database");
+    let made = Made::new(300);
+    made.database(&dir.path().join("audit.sqlite")).await;
+    keep(dir.path(), "kept", made.head_of(100).note());
+    let database = ["replay", "--database", "audit.sqlite", "--head", "kept"];
+    let said = log(dir.path(), &database);
+    assert_eq!((said.code, said.failed()), (0, vec![]));
+    assert!(said.passed().contains(&"log.subjects"));
+
+    let mut edited = made.clone();
+    edited.entries[10] = purged(1_000_000);
+    edited.seed = [66; 32];
+    edited.database(&dir.path().join("edited.sqlite")).await;
+    let database = ["replay", "--database", "edited.sqlite", "--head", "kept"];
+    let said = log(dir.path(), &database);
+    assert_eq!(
+        (said.code, said.failed()),
+        (10, vec!["log.signer", "log.head"])
+    );
+}
+
+#[test]
+fn what_is_no_log_is_said_in_one_line() {
+    let dir = scratch("log-none");
+    keep(dir.path(), "notes.txt", "hello\n");
+    let (code, words) = refused(dir.path(), &["replay", "--export", "nowhere"]);
+    assert_eq!((code, words.lines().count()), (1, 1), "{words}");
+    let (code, words) = refused(dir.path(), &["replay", "--database", "notes.txt"]);
+    assert_eq!((code, words.lines().count()), (30, 1), "{words}");
+    Made::new(20).export(dir.path());
+    let (code, words) = refused(dir.path(), &replay(&["--head", "notes.txt"]));
+    assert_eq!((code, words.lines().count()), (30, 1), "{words}");
+    keep(dir.path(), "checkpoint", "hello\n");
+    let (code, words) = refused(dir.path(), &replay(&[]));
+    assert_eq!((code, words.lines().count()), (30, 1), "{words}");
+}
