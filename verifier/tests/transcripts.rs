@@ -44,6 +44,36 @@ fn every_transcript_is_what_the_binary_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_written_policy_says_of_each_value_what_it_follows_from() {
+    let dir = ScratchDir::new("written-policy").unwrap();
+    fixtures::write(&dir);
+    let command = " measure --uki image.efi --profile tdx.toml --profile tdx-any.toml --profile snp.toml --write-policy written.toml";
+    assert!(said(command, dir.path()).ends_with("[exit 0]\n"));
+    let policy = std::fs::read_to_string(dir.path().join("written.toml")).unwrap();
+    let mut reason = "";
+    let mut values = 0;
+    for line in policy.lines() {
+        let field = line.split(" = ").next().unwrap();
+        match field {
+            "mrtd" | "rtmr0" | "measurement" => {
+                assert!(
+                    reason.contains("predicted, not confirmed on hardware"),
+                    "{line}"
+                );
+                values += 1;
+            }
+            "rtmr1" | "rtmr2" => assert!(reason.contains("image"), "{line}"),
+            _ if line.starts_with("# MRTD") => reason = line,
+            _ if line.starts_with("# RTMR") => reason = line,
+            _ if line.starts_with("# Launch digest") => reason = line,
+            _ => {}
+        }
+    }
+    assert_eq!(values, 4);
+    assert!(policy.contains("# RTMR0 is not pinned; the host decides"));
+}
+
 /// The transcript again, with what the commands print now.
 fn replay(transcript: &str, dir: &Path) -> String {
     let mut out = String::new();

@@ -65,28 +65,30 @@ fn assert_absent(crate_name: &str, kinds: &[Kind], forbidden: &[&str]) {
 }
 
 #[test]
-fn attest_core_reaches_no_network_no_runtime_and_no_database() {
-    assert_absent(
-        "attest-core",
-        &[Kind::Normal],
-        &[
-            "tokio",
-            "hyper",
-            "hyper-util",
-            "reqwest",
-            "sqlx",
-            "sqlx-core",
-            "mio",
-            "socket2",
-            "async-std",
-            "smol",
-            "rustls",
-            "tokio-rustls",
-            "axum",
-            "ureq",
-            "futures-executor",
-        ],
-    );
+fn the_pure_crates_reach_no_network_no_runtime_and_no_database() {
+    for pure in ["attest-core", "attest-measure"] {
+        assert_absent(
+            pure,
+            &[Kind::Normal],
+            &[
+                "tokio",
+                "hyper",
+                "hyper-util",
+                "reqwest",
+                "sqlx",
+                "sqlx-core",
+                "mio",
+                "socket2",
+                "async-std",
+                "smol",
+                "rustls",
+                "tokio-rustls",
+                "axum",
+                "ureq",
+                "futures-executor",
+            ],
+        );
+    }
 }
 
 #[test]

@@ -139,7 +139,11 @@ fn secure_boot(volume: &[u8], stated: SecureBoot) -> Result<Vec<ExpectedEvent>, 
         SecureBoot::AsConfigured if enabled => &[1],
         SecureBoot::Off | SecureBoot::AsConfigured => &[0],
     };
-    let made = (GLOBAL, "SecureBoot", value);
+    let origin = match stated {
+        SecureBoot::AsConfigured => Origin::Firmware,
+        SecureBoot::Absent | SecureBoot::Off | SecureBoot::On => Origin::Profile,
+    };
+    let made = (GLOBAL, "SecureBoot", value, origin);
     let stored = [
         (GLOBAL, "PK"),
         (GLOBAL, "KEK"),
@@ -148,17 +152,17 @@ fn secure_boot(volume: &[u8], stated: SecureBoot) -> Result<Vec<ExpectedEvent>, 
     ];
     let stored = stored.map(|(vendor, name)| {
         let value = store.get(&vendor, name).unwrap_or_default();
-        (vendor, name, value)
+        (vendor, name, value, Origin::Firmware)
     });
     let variables = std::iter::once(made).chain(stored);
     Ok(variables
-        .map(|(vendor, name, value)| {
+        .map(|(vendor, name, value, origin)| {
             ExpectedEvent::hashing(
                 Register::Rtmr0,
                 EventType::EFI_VARIABLE_DRIVER_CONFIG,
                 &variable_data(&vendor, name, value),
                 format!("variable {name}"),
-                Origin::Firmware,
+                origin,
             )
         })
         .collect())
