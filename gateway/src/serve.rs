@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::receipt::Store;
 use crate::relay::Back;
-use crate::retention;
+use crate::retention::{self, Records};
 use crate::telemetry::Exporter;
 
 /// Why the service did not start, or did not go on.
@@ -115,12 +115,15 @@ pub async fn serve_with(
     let metrics_socket = metrics_socket(&config).await?;
     let ledger = Arc::new(Ledger::open(&config.server.state_dir, config.receipts.keep).await?);
     let keyring = Keyring::open(&ledger).await?;
+    let state_dir = config.server.state_dir.clone();
     let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
     let keeper = Arc::new(keeper);
+    let records = Records::new(&state_dir, ledger.clone());
     let front = Arc::new(Front {
         admission: Admission::new(keyring, clock.clone()),
         back: Back {
             receipts: Arc::new(Store::new(ledger.clone())),
+            records,
             ledger: ledger.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -160,7 +163,7 @@ async fn run(
             None => std::future::pending().await,
         }
     };
-    let purging = retention::purge::run(ledger.clone(), front.back.receipts.clone());
+    let purging = retention::purge::run(front.back.clone());
     let epoch = keeper.current();
     events::emit(Event::Listening {
         address,

@@ -39,6 +39,11 @@ impl ReceivedPrompt {
         Self(Bytes::from_owner(prompt))
     }
 
+    /// The same bytes once more, without a copy: for sealing.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.0.clone()
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

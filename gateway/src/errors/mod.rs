@@ -40,6 +40,9 @@ pub enum ApiError {
     SessionNotFound,
     /// There is no active API key of that id.
     KeyNotFound,
+    RecordNotFound,
+    /// The policy a record was sealed under leaves its deletion to the operator.
+    RecordNotDeletable,
     /// No such file of the audit log, or not yet.
     LogFileNotFound,
     /// The receipt is there, but the audit log's newest head does not count it yet.
@@ -243,6 +246,18 @@ impl ApiError {
                 "not_found",
                 Some("receipt_not_logged"),
                 "The receipt is not in the audit log yet. Receipts are entered within a second: ask again.",
+            ),
+            ApiError::RecordNotFound => (
+                S::NOT_FOUND,
+                "not_found",
+                None,
+                "There is no such record, or it belongs to another API key.",
+            ),
+            ApiError::RecordNotDeletable => (
+                S::FORBIDDEN,
+                "permission_denied",
+                None,
+                "The policy that this record is kept under leaves its deletion to the operator.",
             ),
             ApiError::NoReport => (
                 S::NOT_FOUND,

@@ -115,6 +115,7 @@ pub enum Event {
         usage: u64,
         receipts: u64,
         sessions: u64,
+        records: u64,
     },
     /// The system's clock is not believed; things expire by the time that has passed instead.
     ClockDoubted {

@@ -235,10 +235,12 @@ impl Event {
                 usage,
                 receipts,
                 sessions,
+                records,
             } => Record::named("purged")
                 .number("usage", *usage)
                 .number("receipts", *receipts)
-                .number("sessions", *sessions),
+                .number("sessions", *sessions)
+                .number("records", *records),
             Event::ClockDoubted { ahead, by } => Record::named("clock_doubted")
                 .word("is", if *ahead { "ahead" } else { "behind" })
                 .number("by_s", by.as_secs()),

@@ -10,6 +10,7 @@ mod inference;
 mod log;
 mod models;
 mod public;
+mod records;
 mod router;
 mod state;
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{Front, aci, inference, log, models, public};
+use super::{Front, aci, inference, log, models, public, records};
 use crate::errors::ApiError;
 use crate::request::Endpoint;
 
@@ -34,6 +34,15 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/aci/log/tile/{*path}", only_get(get(log::tile)))
         .route("/v1/aci/sessions", only_get(get(aci::sessions)))
         .route("/v1/aci/sessions/{id}", only_get(get(aci::session)))
+        .route(
+            "/v1/sealgate/records/{id}",
+            delete(records::delete)
+                .fallback(|| async { ApiError::MethodNotAllowed { allow: "DELETE" } }),
+        )
+        .route(
+            "/v1/sealgate/records/{id}/{part}",
+            only_get(get(records::fetch)),
+        )
         .route("/healthz", only_get(get(public::healthz)))
         .route("/readyz", only_get(get(public::readyz)))
         .fallback(|| async { ApiError::UnknownRoute })

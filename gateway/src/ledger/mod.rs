@@ -15,6 +15,7 @@ mod keys;
 mod pending;
 mod policies;
 mod receipts;
+mod records;
 mod rows;
 mod schema;
 mod usage;
@@ -37,6 +38,7 @@ pub use epochs::EpochRow;
 pub use expiry::Purged;
 pub use keys::{KeyRow, NewKey};
 pub use policies::PolicyRow;
+pub use records::{FoundRecord, RecordRow, RecordState};
 pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, UsageRow};
 pub use usage::UsageSum;
 
@@ -190,6 +192,39 @@ impl Ledger {
     /// Registers a new epoch and returns its number, one above every earlier one.
     pub async fn begin_epoch(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
         epochs::begin(&self.pool, epoch).await
+    }
+
+    /// Registers a sealed record, before there is a file of it.
+    pub async fn add_record(&self, row: &RecordRow) -> Result<(), LedgerError> {
+        records::add(&self.pool, row).await
+    }
+
+    /// Notes how far a record got.
+    pub async fn set_record_state(
+        &self,
+        receipt_id: &str,
+        state: RecordState,
+    ) -> Result<(), LedgerError> {
+        records::set_state(&self.pool, receipt_id, state).await
+    }
+
+    /// The record of this id that belongs to `key_digest`.
+    pub async fn record(
+        &self,
+        receipt_id: &str,
+        key_digest: &[u8; 32],
+    ) -> Result<Option<FoundRecord>, LedgerError> {
+        records::find(&self.pool, receipt_id, key_digest).await
+    }
+
+    /// Ids of records that have had their time, a thousand at most.
+    pub async fn expired_records(&self, now: UnixTime) -> Result<Vec<String>, LedgerError> {
+        records::expired(&self.pool, now).await
+    }
+
+    /// Forgets a record, after its files are gone. Says whether it was there.
+    pub async fn remove_record(&self, receipt_id: &str) -> Result<bool, LedgerError> {
+        records::remove(&self.pool, receipt_id).await
     }
 
     /// The chain of retention policies, the first one first.

@@ -20,6 +20,8 @@ pub enum CutShort {
     UpstreamBroke,
     /// The upstream stopped sending.
     UpstreamStalled,
+    /// What the retention policy demands could not be kept.
+    Unkept,
 }
 
 impl CutShort {
@@ -29,6 +31,7 @@ impl CutShort {
             CutShort::ConnectionClosed => "connection_closed",
             CutShort::UpstreamBroke => "upstream_broke_off",
             CutShort::UpstreamStalled => "upstream_stalled",
+            CutShort::Unkept => "retention_failed",
         }
     }
 }
@@ -41,6 +44,7 @@ impl Ending {
             Ending::CutShort(CutShort::ConnectionClosed) => Outcome::ClientGone,
             Ending::CutShort(CutShort::UpstreamBroke) => Outcome::UpstreamBrokeOff,
             Ending::CutShort(CutShort::UpstreamStalled) => Outcome::UpstreamTimeout,
+            Ending::CutShort(CutShort::Unkept) => Outcome::Failed,
         }
     }
 }

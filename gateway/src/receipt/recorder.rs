@@ -17,9 +17,12 @@ use crate::ledger::{Keep, Ledger, Outcome, UsageRow};
 use crate::metrics::Metrics;
 use crate::relay::Usage;
 use crate::request::{Caller, Endpoint};
+use crate::retention::{Records, Unkept};
 
 /// An upstream that was tried before the one that decided the request.
 const PASSED_OVER: &str = "sealgate.upstream.passed_over";
+/// Something that the policy demands could not be kept.
+const UNKEPT: &str = "sealgate.retention.failed";
 /// The response did not go out whole.
 const INCOMPLETE: &str = "sealgate.response.incomplete";
 
@@ -27,6 +30,7 @@ const INCOMPLETE: &str = "sealgate.response.incomplete";
 #[derive(Clone)]
 pub struct Tools {
     pub receipts: Arc<Store>,
+    pub records: Records,
     pub ledger: Arc<Ledger>,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
@@ -54,6 +58,7 @@ struct Open {
     tools: Tools,
     epoch: Arc<Epoch>,
     retention: Terms,
+    unkept: Unkept,
     receipt_id: String,
     caller: Caller,
     endpoint: Endpoint,
@@ -84,6 +89,7 @@ impl Recorder {
             tools: tools.clone(),
             epoch: Arc::clone(&request.epoch),
             retention: request.retention.clone(),
+            unkept: Unkept::default(),
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
             endpoint: request.endpoint,
@@ -105,6 +111,12 @@ impl Recorder {
             chat_id: None,
             usage: Usage::default(),
         })))
+    }
+
+    /// Where it is noted that something could not be kept.
+    pub fn unkept(&self) -> Unkept {
+        let open = self.0.as_ref();
+        open.map_or_else(Unkept::default, |open| open.unkept.clone())
     }
 
     /// The configured model, and the configured name by which it was asked for.
@@ -285,6 +297,9 @@ impl Open {
         events.push(Event::ResponseReturned {
             body_hash: self.emitted.finish(),
         });
+        if self.unkept.is_marked() {
+            events.extend(own_event(json!({ "type": UNKEPT })));
+        }
         if let Ending::CutShort(cut) = ending {
             events.extend(own_event(
                 json!({ "type": INCOMPLETE, "reason": cut.reason() }),

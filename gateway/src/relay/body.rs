@@ -16,6 +16,7 @@ use crate::channel::UpstreamBody;
 use crate::config::Timeouts;
 use crate::ledger::Outcome;
 use crate::receipt::{CutShort, Ending, Recorder};
+use crate::retention::{Recorded, Stopped, Tape};
 
 /// A stream's last event is kept back this long, so that the receipt is there when the client has read it.
 const END_GRACE: Duration = Duration::from_millis(100);
@@ -40,13 +41,13 @@ impl Answer {
 }
 
 /// The upstream's response as the client gets it: its bytes, and of its head what is on our list.
-pub fn relay(answer: Answer, mut recorder: Recorder) -> Response<Body> {
+pub fn relay(answer: Answer, tape: Option<Tape>, mut recorder: Recorder) -> Response<Body> {
     let (head, upstream) = answer.response.into_parts();
     recorder.answering(head.status.as_u16());
     let mut relayed = Relayed {
         scanner: Scanner::for_content_type(text(&head.headers, &CONTENT_TYPE)),
         framing: Framing::of(&head.headers),
-        state: State::Open(upstream),
+        state: State::Open(Recorded::new(upstream, tape)),
         recorder,
         patience: Patience::new(answer.first_byte),
         idle: answer.idle,
@@ -64,7 +65,7 @@ pub fn relay(answer: Answer, mut recorder: Recorder) -> Response<Body> {
 }
 
 enum State {
-    Open(UpstreamBody),
+    Open(Recorded),
     /// Over as it should be; nothing more to say.
     Complete,
     /// Cut short; the client's stream is still to be broken off.
@@ -109,8 +110,11 @@ impl Relayed {
                     // Trailers are not relayed, and an empty piece is no progress.
                     _ => continue,
                 },
-                Poll::Ready(Some(Err(_))) => {
+                Poll::Ready(Some(Err(Stopped::Upstream))) => {
                     return Poll::Ready(Next::Cut(CutShort::UpstreamBroke));
+                }
+                Poll::Ready(Some(Err(Stopped::Unkept))) => {
+                    return Poll::Ready(Next::Cut(CutShort::Unkept));
                 }
                 Poll::Ready(None) => return Poll::Ready(self.at_end()),
                 Poll::Pending if self.held.is_some() => return Poll::Pending,

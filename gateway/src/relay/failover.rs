@@ -108,6 +108,11 @@ impl Ask {
         })
     }
 
+    /// The received body, shared.
+    pub(super) fn body(&self) -> bytes::Bytes {
+        self.prompt.shared()
+    }
+
     /// The first candidate's answer, or why there is none.
     pub(super) async fn serve(&self, recorder: &mut Recorder) -> Result<Answer, Refusal> {
         self.check_pins(recorder)?;

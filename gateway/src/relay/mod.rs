@@ -26,22 +26,43 @@ use http::Response;
 use crate::admit::AdmittedRequest;
 use crate::http::RECEIPT_ID;
 use crate::receipt::Recorder;
+use crate::retention::{self, Tape};
+use body::Answer;
 use failover::Ask;
 
 /// Serves an admitted request. Errors become responses, with receipts of their own.
 pub async fn serve_inference(back: &Back, request: AdmittedRequest) -> Response<Body> {
     let mut recorder = Recorder::begin(back, &request);
     let receipt_id = http::HeaderValue::try_from(request.receipt_id.as_str());
-    let outcome = match Ask::prepare(request, &mut recorder) {
-        Ok(ask) => ask.serve(&mut recorder).await,
-        Err(refusal) => Err(refusal),
-    };
-    let mut response = match outcome {
-        Ok(answer) => body::relay(answer, recorder),
+    let mut response = match answer(back, request, &mut recorder).await {
+        Ok((answer, tape)) => body::relay(answer, tape, recorder),
         Err(refusal) => refusal.answer(recorder),
     };
     if let Ok(receipt_id) = receipt_id {
         response.headers_mut().insert(RECEIPT_ID, receipt_id);
     }
     response
+}
+
+/// An upstream's answer, and what records it where the policy wants that.
+async fn answer(
+    back: &Back,
+    request: AdmittedRequest,
+    recorder: &mut Recorder,
+) -> Result<(Answer, Option<Tape>), Refusal> {
+    let terms = request.retention.clone();
+    let caller = request.caller.clone();
+    let receipt_id = request.receipt_id.clone();
+    let policy = request.epoch.retention.policy().digest();
+    let ask = Ask::prepare(request, recorder)?;
+    let subject = retention::Subject {
+        receipt_id: &receipt_id,
+        caller: &caller,
+        policy,
+        terms: &terms,
+    };
+    let unkept = recorder.unkept();
+    let tape =
+        retention::keep(&back.records, &back.ledger, subject, || ask.body(), &unkept).await?;
+    Ok((ask.serve(recorder).await?, tape))
 }

@@ -50,7 +50,7 @@ impl Refusal {
                 ApiError::UpstreamVerificationFailed => Outcome::VerificationFailed,
                 ApiError::UpstreamUnavailable => Outcome::UpstreamUnavailable,
                 ApiError::UpstreamTimeout => Outcome::UpstreamTimeout,
-                ApiError::Internal => Outcome::Failed,
+                ApiError::Internal | ApiError::RetentionFailed => Outcome::Failed,
                 _ => Outcome::Refused,
             },
             Refusal::Upstream(_) => Outcome::UpstreamRejected,

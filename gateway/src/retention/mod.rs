@@ -2,9 +2,20 @@
 //!
 //! The policy in force is the checked end of a chain in the ledger ([`history`]). It holds for an epoch; a change
 //! begins the next one. What holds for one request is decided when it is admitted and goes with it to its end.
+//!
+//! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`Recorded`]), to keys
+//! that are not ours, in files that nothing here can open ([`Records`]).
 
+mod age;
 pub mod history;
+mod keeping;
 pub mod logged;
 pub mod purge;
+mod recording;
+mod records;
 
+pub use age::SealError;
 pub use history::{HistoryError, Installed};
+pub use keeping::{Subject, keep};
+pub use recording::{Recorded, Stopped, Tape, Unkept};
+pub use records::{Deleted, Part, RecordError, Records};

@@ -23,6 +23,7 @@ use sealgate::metrics::Metrics;
 use sealgate::receipt::Store;
 use sealgate::relay::{Back, serve_inference};
 use sealgate::request::{Caller, Endpoint, Prompt};
+use sealgate::retention::Records;
 use sealgate::{Clock, SystemClock};
 use testkit::scratch::ScratchDir;
 
@@ -69,8 +70,10 @@ impl Bench {
             .await
             .expect("an epoch");
         let receipts = Arc::new(Store::new(ledger.clone()));
+        let records = Records::new(&epoch.config.server.state_dir, ledger.clone());
         let back = Back {
             receipts,
+            records,
             ledger,
             metrics,
             clock,

@@ -12,7 +12,7 @@ use testkit::engine::CHAT_MODEL;
 use tokio::task::JoinSet;
 
 use crate::front_support::platform::{Counting, CountingPlatform};
-use crate::front_support::policies::{METADATA, ZERO, beginning_with};
+use crate::front_support::policies::{CONTENT, METADATA, ZERO, beginning_with};
 use crate::front_support::{CHAT, Gateway, PATIENCE, Setup, streamed};
 
 /// Streams at once.
@@ -141,9 +141,7 @@ async fn every_receipt_names_the_policy_that_was_attested_to_its_client_however_
             );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        gateway
-            .toggle(if toggle % 2 == 0 { ZERO } else { METADATA })
-            .await;
+        gateway.toggle([ZERO, CONTENT, METADATA][toggle % 3]).await;
     }
     over.store(true, Ordering::SeqCst);
     let mut epochs = Vec::new();

@@ -9,6 +9,9 @@ use sealgate::{Clock, SystemClock};
 use super::{Gateway, Setup, eventually};
 
 pub const METADATA: &str = "[default]\nmode = \"metadata\"\nttl = \"30d\"\n";
+pub const CONTENT: &str = "[default]\nmode = \"metadata\"\nttl = \"30d\"\n[[rule]]\ntenants = [\"acme\"]\n\
+    mode = \"content\"\nttl = \"30d\"\n\
+    recipients = [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n";
 pub const ZERO: &str = "[default]\nmode = \"zero\"\n";
 
 /// The operator's one policy key.

@@ -7,10 +7,11 @@ mod log;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use attest_core::retention::{PolicySignatures, RetentionPolicy, SignatureError};
 use attest_core::{
     Appraisal, Appraiser, AttestationPolicy, Cause, Channel, Collateral, CpuEvidence, Decision,
-    DeviceEvidence, EvidenceBundle, Freshness, Keyset, KeysetError, Nonce, Outcome, Serving,
-    Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement, Subject, TeeType,
+    DeviceEvidence, EvidenceBundle, Freshness, Keyset, KeysetError, Nonce, Outcome, PolicyError,
+    Serving, Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement, Subject, TeeType,
     TlsKeyEntry, UnixTime, UnsignedReport, Why,
 };
 use testkit::policy::pinned_policy;
@@ -464,6 +465,116 @@ fn a_retention_document_without_a_readable_mode_is_not_within_any_limit() {
     assert_eq!(
         appraisal.verdict().failures().collect::<Vec<_>>(),
         [("contract.retention", &Cause::RetentionModeUnreadable)]
+    );
+}
+
+/// A report that shows this retention policy, with these signatures under it.
+fn showing(shown: &RetentionPolicy, signatures: &str) -> String {
+    let mut report = made();
+    report
+        .documents
+        .insert("retention".into(), shown.text().into());
+    let name = "retention_signatures".to_owned();
+    report.documents.insert(name, signatures.into());
+    let subject = Subject {
+        config: Sha256Digest::of(CONFIG.as_bytes()),
+        retention: shown.digest(),
+    };
+    report.keyset.subject = Some(subject.to_string());
+    report.sign()
+}
+
+#[test]
+fn limits_on_retention_are_held_against_whom_they_ask_about() {
+    let shown = RetentionPolicy::from_toml(&format!(
+        "format = \"sealgate/retention/1\"\nepoch = 2\npredecessor = \"{}\"\n\
+         [default]\nmode = \"metadata\"\nttl = \"30d\"\n\
+         [[rule]]\ntenants = [\"clinic\"]\nmode = \"zero\"\n\
+         [[rule]]\ntenants = [\"bank\"]\nmode = \"content\"\nttl = \"365d\"\n\
+         recipients = [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n",
+        Sha256Digest::of(b"the first")
+    ))
+    .expect("a policy");
+    let operator = SigningKey::from_seed("policy", &[3; 32]).expect("a key");
+    let mut signatures = PolicySignatures::default();
+    signatures.sign(shown.digest(), &operator);
+    let report = showing(&shown, &signatures.to_string());
+    let cause = |more: &str| {
+        let appraisal = judge_under(&report, &policy(&format!("[retention]\n{more}\n")), NOW);
+        let failures: Vec<_> = appraisal.verdict().failures().collect();
+        match failures[..] {
+            [] => None,
+            [("contract.retention", cause)] => Some(cause.clone()),
+            _ => panic!("{more}: {failures:?}"),
+        }
+    };
+    let mode = |got, limit| Some(Cause::RetentionMode { got, limit });
+    assert_eq!(cause("max = \"content\""), None);
+    assert_eq!(cause("max = \"metadata\""), mode("content", "metadata"));
+    assert_eq!(cause("max = \"zero\"\ntenant = \"clinic\""), None);
+    assert_eq!(
+        cause("max = \"zero\"\ntenant = \"somebody\""),
+        mode("metadata", "zero")
+    );
+    assert_eq!(
+        cause("max = \"metadata\"\ntenant = \"bank\"\nmodel = \"any\""),
+        mode("content", "metadata")
+    );
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    assert_eq!(cause("max_ttl = \"365d\""), None);
+    assert_eq!(
+        cause("max_ttl = \"90d\""),
+        Some(Cause::RetentionTtl {
+            got: days(365),
+            limit: days(90)
+        })
+    );
+    assert_eq!(cause("max_ttl = \"90d\"\ntenant = \"somebody\""), None);
+    assert_eq!(cause("min_epoch = 2"), None);
+    assert_eq!(
+        cause("min_epoch = 3"),
+        Some(Cause::RetentionEpoch { got: 2, floor: 3 })
+    );
+    let key = |key: &SigningKey| attest_core::to_hex(key.verifying_key().as_bytes());
+    let stranger = SigningKey::from_seed("policy", &[4; 32]).expect("a key");
+    let (ours, theirs) = (key(&operator), key(&stranger));
+    assert_eq!(cause(&format!("keys = [\"{ours}\"]")), None);
+    assert_eq!(
+        cause(&format!("keys = [\"{theirs}\"]")),
+        Some(Cause::RetentionSignature(SignatureError::Unsigned))
+    );
+    assert_eq!(
+        cause(&format!("keys = [\"{ours}\", \"{theirs}\"]")),
+        Some(Cause::RetentionSignature(SignatureError::TooFew {
+            found: 1,
+            needed: 2
+        }))
+    );
+    assert_eq!(
+        cause(&format!("keys = [\"{ours}\", \"{theirs}\"]\nthreshold = 1")),
+        None
+    );
+    let whole = policy("[contract]\nmax_retention = \"metadata\"\n");
+    refused_by(judge_under(&report, &whole, NOW), &["contract.retention"]);
+}
+
+#[test]
+fn limits_on_retention_that_ask_nothing_are_no_policy() {
+    let error = |more: &str| {
+        let text = pinned_policy("enclave", &TdMeasurements::named("enclave")) + more;
+        AttestationPolicy::parse(&text).expect_err("no policy")
+    };
+    assert_eq!(
+        error("[retention]\n"),
+        PolicyError::AsksNothing("retention")
+    );
+    assert_eq!(
+        error("[retention]\nmax = \"zero\"\nmodel = \"m\"\n"),
+        PolicyError::Needs("retention.model", "retention.tenant")
+    );
+    assert_eq!(
+        error("[retention]\nmax = \"zero\"\nthreshold = 1\n"),
+        PolicyError::Needs("retention.threshold", "retention.keys")
     );
 }
 

@@ -1,11 +1,12 @@
 //! Putting a policy in force, and the operator's word for the time.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{RetentionFailure, files};
 use crate::config::Config;
 use crate::ledger::{Ledger, Resumed};
-use crate::retention::{Installed, history};
+use crate::retention::{Deleted, Installed, Records, history};
 use crate::{Clock, SystemClock};
 
 pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailure> {
@@ -26,6 +27,23 @@ pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailu
     println!("{digest}");
     eprintln!("Epoch {epoch} {words}. A running service is under it within a second.");
     Ok(())
+}
+
+pub(super) async fn delete(config: &Path, receipt_id: &str) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let ledger = Arc::new(Ledger::open_for_keys(&config.server.state_dir).await?);
+    let records = Records::new(&config.server.state_dir, ledger.clone());
+    let deleted = records.delete_asked(receipt_id).await;
+    ledger.close().await;
+    match deleted? {
+        Deleted::Gone => {
+            eprintln!("Deleted the record {receipt_id}. Its receipt stays.");
+            Ok(())
+        }
+        Deleted::NotFound | Deleted::NotAllowed => {
+            Err(RetentionFailure::NoRecord(receipt_id.to_owned()))
+        }
+    }
 }
 
 pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFailure> {

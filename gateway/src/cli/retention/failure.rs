@@ -9,7 +9,7 @@ use attest_core::retention::{RetentionError, SignatureFileError};
 use crate::cli::{UNUSABLE, unusable};
 use crate::config::ConfigError;
 use crate::ledger::LedgerError;
-use crate::retention::HistoryError;
+use crate::retention::{HistoryError, RecordError};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RetentionFailure {
@@ -33,6 +33,10 @@ pub(super) enum RetentionFailure {
     File { file: PathBuf, error: io::Error },
     #[error("{} is not a policy key made by `sealgate retention keygen`", .0.display())]
     Key(PathBuf),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("there is no record {0}")]
+    NoRecord(String),
     #[error("the system has no randomness to offer")]
     Random,
 }
@@ -47,6 +51,7 @@ impl RetentionFailure {
                 match failure {
                     Self::Ledger(_)
                     | Self::File { .. }
+                    | Self::Record(_)
                     | Self::Random
                     | Self::History(HistoryError::Ledger(_) | HistoryError::Taken(_)) => {
                         ExitCode::FAILURE

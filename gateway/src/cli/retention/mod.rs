@@ -59,6 +59,14 @@ pub(super) enum RetentionCommand {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Delete a sealed record before its time; its receipt stays
+    #[command(allow_missing_positional = true)]
+    Delete {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// The receipt's id
+        receipt_id: String,
+    },
     /// Say by which time things expire; with --accept, take the system's clock for it
     Clock {
         #[command(flatten)]
@@ -77,6 +85,9 @@ pub(super) async fn run(command: RetentionCommand) -> ExitCode {
         RetentionCommand::Sign { key, policy } => keys::sign(&key, &policy),
         RetentionCommand::Set { config, policy } => act::set(&config.path(), &policy).await,
         RetentionCommand::History { config } => look::history(&config.path()).await,
+        RetentionCommand::Delete { config, receipt_id } => {
+            act::delete(&config.path(), &receipt_id).await
+        }
         RetentionCommand::Clock { config, accept } => act::clock(&config.path(), accept).await,
     };
     match outcome {
