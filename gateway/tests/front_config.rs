@@ -329,6 +329,27 @@ fn every_mistake_is_named_with_its_line_its_key_and_its_reason() {
             "log.format: is \"xml\"; must be \"text\" or \"json\"",
         ),
         (
+            with("[tee]", "[log]\nlevel = \"loud\"\n[tee]"),
+            9,
+            "log.level: is \"loud\"; must be \"error\"",
+        ),
+        (
+            with(
+                "[tee]",
+                "[telemetry]\notlp = \"http://collector.example:4318\"\n[tee]",
+            ),
+            9,
+            "telemetry.otlp: is http://collector.example:4318/v1; without TLS telemetry goes to loopback only",
+        ),
+        (
+            with(
+                "[tee]",
+                "[telemetry]\notlp = \"grpc://collector.example\"\n[tee]",
+            ),
+            9,
+            "telemetry.otlp: must begin with https:// or http://",
+        ),
+        (
             with("[tee]", "[retention]\npolicy = \"upstream.key\"\n[tee]"),
             9,
             "retention.policy: ",

@@ -31,7 +31,10 @@ pub async fn hunt(stage: &Stage, scenarios: &[Scenario]) -> Result<Vec<Sighting>
                 .play(door, &stage.prompts)
                 .await
                 .with_context(|| format!("{} through {}", scenario.name, door.name))?;
-            sightings.extend(look(stage, door, scenario.name, &door.hunted).await?);
+            let seen = look(stage, door, scenario.name, &door.hunted).await?;
+            let copies: u64 = seen.iter().map(|sighting| sighting.found.all()).sum();
+            eprintln!("{} through {}: {copies} copies", scenario.name, door.name);
+            sightings.extend(seen);
             drop(open);
         }
     }

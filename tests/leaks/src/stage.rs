@@ -17,7 +17,7 @@ use crate::memory::Needles;
 
 /// Long enough for a large prompt on a busy machine, short enough to wait for an answer that never comes.
 pub const TIMEOUTS: &str =
-    "[timeouts]\nfirst_byte = \"8s\"\n[limits]\nmax_concurrent_per_key = 1024";
+    "[timeouts]\nfirst_byte = \"20s\"\n[limits]\nmax_concurrent_per_key = 1024";
 
 /// In bytes. What the scenarios send too much of is more than this, and more than a gateway's limit.
 const PROXYS_LIMIT: &str = "8388608";
