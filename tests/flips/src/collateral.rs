@@ -5,17 +5,11 @@
 
 use attest_core::{Collateral, TdxCollateral};
 
-use crate::tdx::software;
+use crate::tdx::{Ground, software};
 use crate::{Subject, pem};
-
-const KIND: &str = "TDX collateral, software";
 
 /// Puts changed bytes into collateral; nothing if it cannot hold them, which is a refusal.
 type Put = fn(&mut TdxCollateral, &[u8]) -> Option<()>;
-
-fn tdx() -> TdxCollateral {
-    software().1.collateral.tdx.expect("TDX collateral")
-}
 
 fn text(to: &mut String, bytes: &[u8]) -> Option<()> {
     *to = String::from_utf8(bytes.to_vec()).ok()?;
@@ -28,7 +22,23 @@ fn signature(to: &mut [u8; 64], bytes: &[u8]) -> Option<()> {
 }
 
 pub fn subjects() -> Vec<Subject> {
-    let it = tdx();
+    of("TDX collateral, software", "", &software())
+}
+
+/// The parts of the collateral by which a quote is judged.
+pub fn of(kind: &'static str, name: &str, judged: &(Vec<u8>, Ground)) -> Vec<Subject> {
+    let Some(it) = judged.1.collateral.tdx.clone() else {
+        return Vec::new();
+    };
+    let part = |of: &str, bytes: Vec<u8>, put: Put| {
+        let (quote, ground) = judged.clone();
+        let part = format!("{name}{of}");
+        Subject::new(kind, part, bytes, move |bytes| {
+            let mut changed = ground.collateral.tdx.clone().expect("TDX collateral");
+            put(&mut changed, bytes).is_some()
+                && ground.accepts_with(&quote, &Collateral::from(changed))
+        })
+    };
     let mut all = vec![
         part("TCB info", it.tcb_info.clone().into(), |to, bytes| {
             text(&mut to.tcb_info, bytes)
@@ -60,24 +70,22 @@ pub fn subjects() -> Vec<Subject> {
         ("TCB info signer", |to| &mut to.tcb_info_issuer_chain),
         ("QE identity signer", |to| &mut to.qe_identity_issuer_chain),
     ];
-    for (name, chain) in chains {
-        let leaf = pem::certificates(chain(&mut tdx())).swap_remove(0);
-        let (quote, ground) = software();
-        all.push(Subject::new(KIND, name, leaf, move |der| {
-            let mut changed = ground.collateral.tdx.clone().expect("TDX collateral");
-            let written = pem::with_certificate(chain(&mut changed), 0, der);
-            *chain(&mut changed) = written;
-            ground.accepts_with(&quote, &changed.into())
-        }));
+    for (of, chain) in chains {
+        let Some(leaf) = pem::certificates(chain(&mut it.clone())).into_iter().next() else {
+            continue;
+        };
+        let (quote, ground) = judged.clone();
+        all.push(Subject::new(
+            kind,
+            format!("{name}{of}"),
+            leaf,
+            move |der| {
+                let mut changed = ground.collateral.tdx.clone().expect("TDX collateral");
+                let written = pem::with_certificate(chain(&mut changed), 0, der);
+                *chain(&mut changed) = written;
+                ground.accepts_with(&quote, &changed.into())
+            },
+        ));
     }
     all
-}
-
-fn part(name: &str, bytes: Vec<u8>, put: Put) -> Subject {
-    let (quote, ground) = software();
-    Subject::new(KIND, name, bytes, move |bytes| {
-        let mut changed = ground.collateral.tdx.clone().expect("TDX collateral");
-        put(&mut changed, bytes).is_some()
-            && ground.accepts_with(&quote, &Collateral::from(changed))
-    })
 }

@@ -24,8 +24,7 @@ pub fn run(subject: &Subject, at_most: usize, threads: usize) -> Result<Count, S
         ));
     }
     let bits = subject.bytes.len() * 8;
-    let limit = subject.at_most.unwrap_or(bits).min(at_most).max(1);
-    let flips = bits.min(limit);
+    let flips = bits.min(at_most.max(1));
     let next = AtomicUsize::new(0);
     let accepted = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -33,8 +33,6 @@ pub struct Subject {
     pub part: String,
     pub bytes: Vec<u8>,
     pub accepted: Judge,
-    /// How many flips the exhaustive run makes at most here; all of them if `None`.
-    pub at_most: Option<usize>,
 }
 
 impl Subject {
@@ -49,14 +47,7 @@ impl Subject {
             part: part.into(),
             bytes,
             accepted: Box::new(accepted),
-            at_most: None,
         }
-    }
-
-    #[must_use]
-    pub fn sampled(mut self, at_most: usize) -> Self {
-        self.at_most = Some(at_most);
-        self
     }
 }
 

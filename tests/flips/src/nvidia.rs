@@ -1,6 +1,8 @@
 //! GPUs: signed reports, device certificates, reference manifests and revocation answers.
 
-use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
+use attest_core::nvidia::{
+    DeviceKind, SpdmEvidence, UnverifiedDevice, verify_device_chain, verify_report_signature,
+};
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, Decision, NvidiaCollateral, RootKind, Roots, UnixTime,
 };
@@ -11,8 +13,6 @@ use testkit::nvidia::{Chip, MockNvidia, Source};
 use crate::{NOW, SEED, Subject, pem};
 
 const KIND: &str = "NVIDIA, software";
-/// A manifest is some ten thousand characters of XML.
-const OF_A_MANIFEST: usize = 12_000;
 
 /// A device with what it is judged by.
 #[derive(Clone)]
@@ -37,21 +37,48 @@ impl Case {
             == Decision::Accepted
     }
 
-    pub fn evidence(self, kind: &'static str, name: &str, at_most: Option<usize>) -> Subject {
-        let bytes = self.device.evidence.clone();
-        let mut subject = Subject::new(kind, format!("{name}evidence"), bytes, move |bytes| {
-            let mut changed = self.clone();
-            changed.device.evidence = bytes.to_vec();
-            changed.accepted()
-        });
-        subject.at_most = at_most;
-        subject
+    /// The signed report and the certificates below the root.
+    pub fn of_device(self, kind: &'static str, name: &str) -> Vec<Subject> {
+        let chain = String::from_utf8_lossy(&self.device.certificate_chain).into_owned();
+        let mut certificates = pem::certificates(&chain);
+        let Some(root) = certificates.pop() else {
+            return Vec::new();
+        };
+        let below_root = certificates.into_iter().enumerate();
+        let certified = below_root
+            .map(|(place, der)| self.clone().certificate(kind, name, &chain, place, der))
+            .collect::<Vec<_>>();
+        let mut all = Vec::from_iter(self.evidence(kind, name, &root));
+        all.extend(certified);
+        all
     }
 
-    fn certificate(self, place: usize, der: Vec<u8>) -> Subject {
-        let chain = String::from_utf8_lossy(&self.device.certificate_chain).into_owned();
-        let part = format!("device chain, certificate {place}");
-        Subject::new(KIND, part, der, move |der| {
+    /// The chain, which these flips leave alone, is verified once; then what the appraiser asks of a
+    /// report is asked in its order, and all of it of whatever gets that far.
+    fn evidence(self, kind: &'static str, name: &str, root: &[u8]) -> Option<Subject> {
+        let signer = verify_device_chain(&self.device.certificate_chain, root, self.now).ok()?;
+        let bytes = self.device.evidence.clone();
+        let part = format!("{name}evidence");
+        Some(Subject::new(kind, part, bytes, move |bytes| {
+            let signed = SpdmEvidence::parse(bytes)
+                .is_ok_and(|evidence| verify_report_signature(&evidence, &signer).is_ok());
+            let mut changed = self.clone();
+            changed.device.evidence = bytes.to_vec();
+            signed && changed.accepted()
+        }))
+    }
+
+    fn certificate(
+        self,
+        kind: &'static str,
+        name: &str,
+        chain: &str,
+        place: usize,
+        der: Vec<u8>,
+    ) -> Subject {
+        let part = format!("{name}device chain, certificate {place}");
+        let chain = chain.to_owned();
+        Subject::new(kind, part, der, move |der| {
             let mut changed = self.clone();
             changed.device.certificate_chain =
                 pem::with_certificate(&chain, place, der).into_bytes();
@@ -75,10 +102,7 @@ impl Case {
 }
 
 pub fn policy(more: &str) -> AttestationPolicy {
-    AttestationPolicy::parse(&format!(
-        "name = \"flips\"\n[nvidia]\nrequired = true\n{more}"
-    ))
-    .expect("a policy")
+    AttestationPolicy::parse(&format!("name = \"flips\"\n[nvidia]\n{more}")).expect("a policy")
 }
 
 /// A Hopper GPU; manifests and answers go along only where they are what is flipped, since each
@@ -138,15 +162,9 @@ fn with_answers() -> Case {
 }
 
 pub fn subjects() -> Vec<Subject> {
-    let mut all = vec![alone().evidence(KIND, "", None)];
-    let chain = String::from_utf8_lossy(&alone().device.certificate_chain).into_owned();
-    let certificates = pem::certificates(&chain);
-    let below_root = certificates.len().saturating_sub(1);
-    for (place, der) in certificates.into_iter().enumerate().take(below_root) {
-        all.push(alone().certificate(place, der));
-    }
-    let rim = with_manifests().collateral("driver manifest", |to| &mut to.rims[0]);
-    all.push(rim.sampled(OF_A_MANIFEST));
+    let mut all = alone().of_device(KIND, "");
+    all.push(with_manifests().collateral("driver manifest", |to| &mut to.rims[0]));
+    all.push(with_manifests().collateral("VBIOS manifest", |to| &mut to.rims[1]));
     all.push(with_answers().collateral("OCSP answer", |to| &mut to.ocsp[0]));
     all
 }

@@ -1,15 +1,13 @@
 //! Evidence of real machines, where the recordings are present: each that is accepted unchanged.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
 use attest_core::{Collateral, Roots, SnpCollateral, UnixTime};
 use evidence::index::{Index, Vector};
 
-use crate::{Subject, nvidia, snp, tdx};
-
-/// Flips in each part of a recording: every bit of its signed report would be hours.
-const OF_EACH_PART: usize = 400;
+use crate::{Subject, collateral, nvidia, snp, tdx};
 
 pub fn subjects(vectors: &Path) -> anyhow::Result<Vec<Subject>> {
     let index = Index::read(vectors)?;
@@ -23,10 +21,12 @@ pub fn subjects(vectors: &Path) -> anyhow::Result<Vec<Subject>> {
             all.extend(of_nvidia(vectors, vector)?);
         }
     }
-    Ok(all
-        .into_iter()
-        .filter(|subject| (subject.accepted)(&subject.bytes))
-        .collect())
+    // Recordings share certificates and collateral: once is enough.
+    let mut seen = BTreeSet::new();
+    all.retain(|subject| {
+        (subject.accepted)(&subject.bytes) && seen.insert((subject.kind, subject.bytes.clone()))
+    });
+    Ok(all)
 }
 
 fn of_tdx(vectors: &Path, vector: &Vector) -> anyhow::Result<Vec<Subject>> {
@@ -36,18 +36,17 @@ fn of_tdx(vectors: &Path, vector: &Vector) -> anyhow::Result<Vec<Subject>> {
     let quote = vector.evidence(vectors)?;
     let collateral: Collateral = evidence::tdx::collateral(vectors, &case)?;
     let now = UnixTime::parse_rfc3339(&case.at).context("at")?;
-    let make = || {
-        let ground = tdx::Ground {
-            roots: Roots::vendor(),
-            policy: tdx::lenient(),
-            collateral: collateral.clone(),
-            now,
-        };
-        (quote.clone(), ground)
+    let ground = tdx::Ground {
+        roots: Roots::vendor(),
+        policy: tdx::lenient(),
+        collateral,
+        now,
     };
+    let judged = (quote, ground);
     let name = format!("{}: ", vector.id);
-    let kind = "TDX quote, recorded";
-    Ok(tdx::of_quote(kind, &name, Some(OF_EACH_PART), make))
+    let mut all = tdx::of_quote("TDX quote, recorded", &name, || judged.clone());
+    all.extend(collateral::of("TDX collateral, recorded", &name, &judged));
+    Ok(all)
 }
 
 fn of_snp(vectors: &Path, vector: &Vector) -> anyhow::Result<Vec<Subject>> {
@@ -71,32 +70,30 @@ fn of_snp(vectors: &Path, vector: &Vector) -> anyhow::Result<Vec<Subject>> {
         now: UnixTime::parse_rfc3339(&at).context("at")?,
     };
     let name = format!("{}: ", vector.id);
-    Ok(case.subjects("SNP, recorded", &name, Some(OF_EACH_PART)))
+    Ok(case.subjects("SNP, recorded", &name))
 }
 
 fn of_nvidia(vectors: &Path, vector: &Vector) -> anyhow::Result<Vec<Subject>> {
     let Some(at) = vector.other_cases()?.into_iter().find_map(|case| case.at) else {
         return Ok(Vec::new());
     };
-    let Some(device) = evidence::nvidia::devices(vectors, vector)?
+    let now = UnixTime::parse_rfc3339(&at).context("at")?;
+    let mut all = Vec::new();
+    for (place, device) in evidence::nvidia::devices(vectors, vector)?
         .into_iter()
-        .next()
-    else {
-        return Ok(Vec::new());
-    };
-    let case = nvidia::Case {
-        device,
-        collateral: Collateral::default(),
-        roots: Roots::vendor(),
-        policy: nvidia::policy(
-            "rims = \"optional\"\nocsp = \"off\"\ntopology = \"off\"\nallow_missing_fwid = true\n",
-        ),
-        now: UnixTime::parse_rfc3339(&at).context("at")?,
-    };
-    let name = format!("{}: ", vector.id);
-    Ok(vec![case.evidence(
-        "NVIDIA, recorded",
-        &name,
-        Some(OF_EACH_PART),
-    )])
+        .enumerate()
+    {
+        let case = nvidia::Case {
+            device,
+            collateral: Collateral::default(),
+            roots: Roots::vendor(),
+            policy: nvidia::policy(
+                "rims = \"optional\"\nocsp = \"off\"\ntopology = \"off\"\nallow_missing_fwid = true\n",
+            ),
+            now,
+        };
+        let name = format!("{}, {place}: ", vector.id);
+        all.extend(case.of_device("NVIDIA, recorded", &name));
+    }
+    Ok(all)
 }

@@ -40,7 +40,7 @@ impl Case {
             == Decision::Accepted
     }
 
-    pub fn subjects(self, kind: &'static str, name: &str, at_most: Option<usize>) -> Vec<Subject> {
+    pub fn subjects(self, kind: &'static str, name: &str) -> Vec<Subject> {
         type Place = fn(&mut Case) -> &mut Vec<u8>;
         let mut parts: Vec<(&str, Place)> = vec![
             ("report", |case| &mut case.report),
@@ -58,14 +58,11 @@ impl Case {
                 let mut original = self.clone();
                 let bytes = place(&mut original).clone();
                 let policy = lenient();
-                let mut subject =
-                    Subject::new(kind, format!("{name}{part}"), bytes, move |bytes| {
-                        let mut changed = original.clone();
-                        *place(&mut changed) = bytes.to_vec();
-                        changed.accepted(&policy)
-                    });
-                subject.at_most = at_most;
-                subject
+                Subject::new(kind, format!("{name}{part}"), bytes, move |bytes| {
+                    let mut changed = original.clone();
+                    *place(&mut changed) = bytes.to_vec();
+                    changed.accepted(&policy)
+                })
             })
             .collect()
     }
@@ -89,7 +86,7 @@ pub fn subjects() -> Vec<Subject> {
     const KIND: &str = "SNP, software";
     let milan = software(Processor::Milan, EndorsementKey::Vcek, RootKind::AmdMilan);
     let turin = software(Processor::Turin, EndorsementKey::Vlek, RootKind::AmdTurin);
-    let mut all = milan.subjects(KIND, "Milan VCEK: ", None);
-    all.extend(turin.subjects(KIND, "Turin VLEK: ", None));
+    let mut all = milan.subjects(KIND, "Milan VCEK: ");
+    all.extend(turin.subjects(KIND, "Turin VLEK: "));
     all
 }

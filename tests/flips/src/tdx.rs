@@ -8,6 +8,7 @@ use testkit::{SoftwarePlatform, TdMeasurements};
 use crate::{NOW, SEED, Subject, pem};
 
 /// What a quote is judged by, so that a flip has only the signatures against it.
+#[derive(Clone)]
 pub struct Ground {
     pub roots: Roots,
     pub policy: AttestationPolicy,
@@ -59,14 +60,13 @@ pub fn software() -> (Vec<u8>, Ground) {
 
 pub fn subjects() -> Vec<Subject> {
     let make = || software();
-    of_quote("TDX quote, software", "", None, make)
+    of_quote("TDX quote, software", "", make)
 }
 
 /// The parts of a quote. `make` is asked once for each.
 pub fn of_quote(
     kind: &'static str,
     name: &str,
-    at_most: Option<usize>,
     make: impl Fn() -> (Vec<u8>, Ground),
 ) -> Vec<Subject> {
     let (quote, ground) = make();
@@ -94,9 +94,6 @@ pub fn of_quote(
             let after = &quote[chain_at + chain.len()..];
             ground.accepts(&[&quote[..chain_at], written.as_bytes(), after].concat())
         }));
-    }
-    for subject in &mut subjects {
-        subject.at_most = at_most;
     }
     subjects
 }
