@@ -107,16 +107,29 @@ impl Kit {
         name
     }
 
-    pub fn write(&self, directory: &Path) -> std::io::Result<()> {
+    /// Writes the cases that are not there yet, and the files that they share; all of them, over what
+    /// is there, if `again`. Gives how many were written.
+    pub fn write(&self, directory: &Path, again: bool) -> std::io::Result<usize> {
         let files = directory.join("files");
         std::fs::create_dir_all(&files)?;
-        for (name, text) in &self.files {
-            std::fs::write(files.join(name), text)?;
-        }
+        let mut written = 0;
         for (name, case) in &self.cases {
+            let path = directory.join(format!("{name}.json"));
+            if path.exists() && !again {
+                continue;
+            }
+            let shared = case
+                .roots
+                .values()
+                .chain([&case.policy])
+                .chain(&case.collateral);
+            for name in shared {
+                std::fs::write(files.join(name), &self.files[name])?;
+            }
             let text = serde_json::to_string_pretty(case).expect("plain members");
-            std::fs::write(directory.join(format!("{name}.json")), text + "\n")?;
+            std::fs::write(path, text + "\n")?;
+            written += 1;
         }
-        Ok(())
+        Ok(written)
     }
 }

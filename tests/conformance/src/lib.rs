@@ -5,6 +5,7 @@
 //! case expects is written by hand beside what makes it, never taken from a verdict.
 
 pub mod case;
+pub mod composite;
 pub mod kit;
 pub mod nvidia;
 pub mod reports;
@@ -25,5 +26,6 @@ pub fn kit() -> kit::Kit {
     reports::add(&mut kit);
     snp::add(&mut kit);
     nvidia::add(&mut kit);
+    composite::add(&mut kit);
     kit
 }

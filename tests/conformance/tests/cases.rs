@@ -1,5 +1,8 @@
 //! Every committed case comes out as it says.
 
+use std::collections::BTreeSet;
+
+use attest_core::id;
 use conformance::run;
 
 #[test]
@@ -12,4 +15,33 @@ fn every_case_comes_out_as_it_says() {
         wrong.extend(run::judge(&directory, case).expect("a case that can be judged"));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_cases_on_disk_are_those_that_are_described() {
+    let cases = run::read_all(&run::directory()).expect("cases that can be read");
+    let on_disk: BTreeSet<String> = cases.into_iter().map(|case| case.name).collect();
+    let described: BTreeSet<String> = conformance::kit().cases.into_keys().collect();
+    assert_eq!(on_disk, described);
+}
+
+/// A verifier that forgot a check would pass a kit that never fails it alone.
+#[test]
+fn every_check_fails_alone_in_some_case() {
+    let cases = run::read_all(&run::directory()).expect("cases that can be read");
+    let alone: BTreeSet<&str> = cases
+        .iter()
+        .filter_map(|case| {
+            let expected = &case.expected;
+            match (expected.failing.as_slice(), expected.missing.first()) {
+                ([one], _) => Some(one.as_str()),
+                ([], Some(missing)) => Some(missing.as_str()),
+                _ => None,
+            }
+        })
+        .collect();
+    let never: Vec<&&str> = id::ALL.iter().filter(|id| !alone.contains(**id)).collect();
+    assert!(never.is_empty(), "{never:?}");
+    let unknown: Vec<&&str> = alone.iter().filter(|id| !id::ALL.contains(id)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

@@ -1,12 +1,16 @@
 //! NVIDIA devices.
 
+mod manifests;
+mod revocation;
+mod sets;
+
 use attest_core::{Collateral, NvidiaCollateral};
 use testkit::nvidia::evidence::Evidence as Says;
 use testkit::nvidia::knobs::{CertifiedFirmware, Dates, DeviceKnobs, ManifestKnobs, Signer};
 use testkit::nvidia::{Chip, MockNvidia, Source};
 
 use crate::case::{Expected, Kind};
-use crate::kit::{Judged, Kit, accepted, evidence, missing, rejected};
+use crate::kit::{Judged, Kit, accepted, evidence, expected, missing, rejected};
 use crate::{NOW, SEED};
 
 const NONCE: [u8; 32] = [0x3c; 32];
@@ -17,6 +21,7 @@ struct Made {
     chip: Chip,
     knobs: DeviceKnobs,
     manifests: Vec<Vec<u8>>,
+    answers: Vec<Vec<u8>>,
     policy: String,
     says: fn(&mut Says),
     times: usize,
@@ -28,6 +33,7 @@ fn made() -> Made {
         chip: Chip::Hopper,
         knobs: DeviceKnobs::default(),
         manifests: vec![],
+        answers: vec![],
         policy: AUTHENTIC.into(),
         says: |_| {},
         times: 1,
@@ -55,7 +61,7 @@ impl Made {
         );
         let collateral = Collateral::from(NvidiaCollateral {
             rims: self.manifests,
-            ocsp: vec![],
+            ocsp: self.answers,
         });
         let judged = Judged {
             collateral: Some(&collateral),
@@ -199,5 +205,74 @@ pub fn add(kit: &mut Kit) {
         "vbios-unlisted",
         "firmware the policy does not list",
         rejected(&["nvidia.vbios"]),
+    );
+    devices(kit);
+    manifests::add(kit);
+    revocation::add(kit);
+    sets::add(kit);
+}
+
+/// Devices that are not what they are said to be.
+fn devices(kit: &mut Kit) {
+    Made {
+        policy: format!("{AUTHENTIC}architectures = [\"BLACKWELL\"]\n"),
+        ..made()
+    }
+    .add(
+        kit,
+        "architecture-unlisted",
+        "an architecture the policy does not list",
+        rejected(&["nvidia.architecture"]),
+    );
+    Made {
+        policy: format!("{AUTHENTIC}modes = [\"PPCIE\"]\n"),
+        ..made()
+    }
+    .add(
+        kit,
+        "mode-unlisted",
+        "a confidential mode the policy does not list",
+        rejected(&["nvidia.mode"]),
+    );
+    Made {
+        says: |e| e.request_header = [0; 4],
+        ..made()
+    }
+    .add(
+        kit,
+        "no-request",
+        "evidence that begins with no request",
+        expected("malformed", &["nvidia.evidence.format"]),
+    );
+    Made {
+        says: |e| e.stated_blocks = Some(63),
+        ..made()
+    }
+    .add(
+        kit,
+        "miscounted",
+        "fewer blocks stated than there are",
+        expected("malformed", &["nvidia.evidence.format"]),
+    );
+    Made {
+        says: |e| e.after_signature = vec![0],
+        ..made()
+    }
+    .add(
+        kit,
+        "trailing-byte",
+        "a byte after the signature",
+        expected("malformed", &["nvidia.evidence.format"]),
+    );
+    Made {
+        times: 0,
+        policy: MEASURED.into(),
+        ..made()
+    }
+    .add(
+        kit,
+        "nothing",
+        "no device where one is required",
+        missing(&["nvidia.devices"]),
     );
 }
