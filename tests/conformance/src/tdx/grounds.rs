@@ -5,7 +5,7 @@ use attest_core::ReportData;
 use super::{made, pinned, td};
 use crate::NOW;
 use crate::case::Kind;
-use crate::kit::{Judged, Kit, accepted, evidence, expected, missing, rejected};
+use crate::kit::{Judged, Kit, accepted, evidence, missing, rejected};
 
 pub(super) fn add(kit: &mut Kit) {
     let platform = made().platform;
@@ -91,6 +91,6 @@ pub(super) fn add(kit: &mut Kit) {
             roots: &ours,
             ..of()
         },
-        expected("malformed", &["tdx.collateral.format"]),
+        rejected(&["tdx.collateral.format"]),
     );
 }

@@ -112,7 +112,7 @@ pub(super) fn add(kit: &mut Kit) {
             "module-unknown",
             "a TDX module of a version that Intel does not describe",
             |k| k.module = ModuleInTcbInfo::AnotherVersion,
-            &["tdx.module.identity"],
+            &["tdx.tcb.level"],
         ),
         (
             "no-level",
