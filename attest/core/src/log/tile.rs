@@ -190,7 +190,7 @@ fn of_kind(kind: Kind, things: u64) -> impl Iterator<Item = Tile> {
         index,
         width: 256,
     });
-    let partial = (!things.is_multiple_of(WIDTH)).then(|| Tile {
+    let partial = (!things.is_multiple_of(WIDTH)).then_some(Tile {
         kind,
         index: things / WIDTH,
         width: (things % WIDTH) as u16,
