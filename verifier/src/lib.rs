@@ -4,13 +4,18 @@
 //! the gateway uses too. Exit codes: 0 accepted, 10 rejected, 20 unsupported, 30 malformed input,
 //! 1 could not be done, 2 wrong usage.
 
+pub mod args;
 pub mod audit;
 pub mod cli;
+pub mod collateral;
 pub mod commands;
+pub mod conclusion;
 pub mod failure;
 pub mod inputs;
+pub mod judge;
 pub mod judged;
 pub mod log;
+pub mod presented;
 pub mod proxy;
 pub mod render;
 
@@ -53,6 +58,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Session(args) => commands::session::run(&args),
         Command::Quote(args) => block_on(commands::quote::run(args)),
         Command::Evidence(args) => commands::evidence::run(*args),
+        Command::Collateral(args) => block_on(commands::collateral::run(args)),
         Command::Policy(args) => commands::policy::run(&args),
         Command::Measure(args) => commands::measure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),

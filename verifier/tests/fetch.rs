@@ -1,7 +1,10 @@
 //! `--fetch-collateral` against a collateral service on the loopback.
 
 mod fixtures;
+mod saving;
 mod service;
+#[path = "saving/services.rs"]
+mod services;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -4,16 +4,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use attest_core::{AttestationPolicy, PolicyError, Sha256Digest};
+use attest_core::{AttestationPolicy, InvalidPolicy, PolicyError, PolicyProblem, Sha256Digest};
 
 const PIN: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f";
 
-fn parse(body: &str) -> Result<AttestationPolicy, PolicyError> {
+fn parse(body: &str) -> Result<AttestationPolicy, InvalidPolicy> {
     AttestationPolicy::parse(&format!("name = \"test\"\n{body}"))
 }
 
+/// The first thing that is wrong.
 fn refusal(body: &str) -> PolicyError {
-    parse(body).expect_err(body)
+    problems(body)[0].error.clone()
+}
+
+fn problems(body: &str) -> Vec<PolicyProblem> {
+    parse(body).expect_err(body).problems().to_vec()
 }
 
 fn policies() -> PathBuf {
@@ -28,6 +33,7 @@ fn the_shipped_policies_are_read() {
         "snp-any-measurement",
         "example-snp-pinned",
         "example-gpu-node",
+        "example-grace",
     ] {
         let text = std::fs::read_to_string(policies().join(format!("{name}.toml"))).unwrap();
         let policy = AttestationPolicy::parse(&text).unwrap();
@@ -151,7 +157,9 @@ fn values_of_the_wrong_shape_are_refused_by_name() {
     let tdx = |line: &str| refusal(&format!("[tdx]\nmeasurements = \"any\"\n{line}\n"));
     let upper = PIN.to_uppercase();
     assert_eq!(
-        refusal(&format!("[tdx]\nmrtd = [\"{upper}\"]\n")),
+        refusal(&format!(
+            "[tdx]\nmeasurements = \"partial\"\nmrtd = [\"{upper}\"]\n"
+        )),
         PolicyError::Hex {
             field: "mrtd",
             value: upper,
@@ -201,25 +209,85 @@ fn values_of_the_wrong_shape_are_refused_by_name() {
             }
         );
     }
-    assert_eq!(
-        AttestationPolicy::parse("name = \"\"\n[tdx]\n"),
-        Err(PolicyError::Name)
-    );
-    assert_eq!(
-        AttestationPolicy::parse("name = \"a\\nb\"\n[tdx]\n"),
-        Err(PolicyError::Name)
-    );
+    for name in ["", "a\\nb"] {
+        let text = format!("name = \"{name}\"\n{any}");
+        let refused = AttestationPolicy::parse(&text).unwrap_err();
+        assert_eq!(refused.problems()[0].error, PolicyError::Name);
+    }
+    let unnamed = AttestationPolicy::parse(any).unwrap_err();
+    assert_eq!(unnamed.problems()[0].error, PolicyError::Missing("name"));
 }
 
 #[test]
 fn a_misspelt_key_is_refused_with_its_line() {
-    let PolicyError::Toml { line, message } = refusal("\n[tdx]\nmeasurement = \"any\"\n") else {
-        panic!("another error");
+    let told = problems("\n[tdx]\nmeasurement = \"any\"\nmeasurements = \"any\"\n");
+    let [PolicyProblem { line: 4, error }] = &told[..] else {
+        panic!("{told:?}");
     };
-    assert_eq!(line, 4);
-    assert!(message.contains("measurement"), "{message}");
-    assert!(matches!(refusal("[sgx]\n"), PolicyError::Toml { .. }));
-    assert!(matches!(refusal("[tdx\n"), PolicyError::Toml { .. }));
+    assert!(
+        error
+            .to_string()
+            .starts_with("unknown field `tdx.measurement`, expected one of `measurements`"),
+        "{error}"
+    );
+    let sgx = problems("[sgx]\n");
+    let is_unknown = |it: &PolicyProblem| matches!(it.error, PolicyError::UnknownField { .. });
+    assert!(sgx.iter().any(is_unknown), "{sgx:?}");
+    assert!(matches!(refusal("[tdx\n"), PolicyError::Syntax(_)));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_by_its_line() {
+    let text = [
+        "name = \"\"",
+        "surprise = 1",
+        "[tdx]",
+        "measurements = \"none\"",
+        "mrtd = [\"00\", 5]",
+        "rtmr1 = \"00\"",
+        "allow_debug = \"no\"",
+        "min_qe_svn = 70000",
+        "min_tee_tcb_svn = \"00\"",
+        "max_collateral_age = \"soon\"",
+        "denied_advisories = [\"INTEL-SA-1\", \"SA-2\"]",
+        "[tdx.grace_days]",
+        "INTEL-SA-1 = 30",
+        "INTEL-SA-2 = -1",
+        "\"SA-3\" = 1",
+        "[snp]",
+        "measurements = \"any\"",
+        "max_vmpl = true",
+        "[[snp.image]]",
+        "mesurement = [\"00\"]",
+        "[nvidia]",
+        "gpus = 1",
+        "min_gpus = 1",
+        "[keyset]",
+        "max_lifetime = 8",
+    ];
+    let refused = AttestationPolicy::parse(&text.join("\n")).unwrap_err();
+    let lines: Vec<usize> = refused.problems().iter().map(|it| it.line).collect();
+    assert_eq!(
+        lines,
+        [
+            1, 2, 4, 5, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 18, 19, 19, 20, 23, 25
+        ],
+        "{:#?}",
+        refused.problems()
+    );
+    let said = refused.to_string();
+    assert!(said.ends_with("(and 19 more problems)"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn a_text_that_is_not_toml_is_told_wherever_it_is_not() {
+    let refused = AttestationPolicy::parse("name = \n[tdx\nmrtd = [\"\n").unwrap_err();
+    let lines: Vec<usize> = refused.problems().iter().map(|it| it.line).collect();
+    assert_eq!(lines.first(), Some(&1));
+    assert!(lines.contains(&2) && lines.contains(&3), "{refused:?}");
+    let is_syntax = |it: &PolicyProblem| matches!(it.error, PolicyError::Syntax(_));
+    assert!(refused.problems().iter().all(is_syntax));
 }
 
 /// The keys a section has, in the words of the refusal of a key it does not have.
@@ -229,18 +297,13 @@ fn known_keys(section: &str) -> BTreeSet<String> {
         image if image.ends_with(".image") => format!("[[{image}]]\n"),
         section => format!("[{section}]\n"),
     };
-    let PolicyError::Toml { message, .. } = refusal(&format!("{header}no_such_key = 1\n")) else {
-        panic!("another error");
-    };
-    let (_, expected) = message
-        .split_once("expected")
-        .expect("a list of the known keys");
-    expected
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    let told = problems(&format!("{header}no_such_key = 1\n"));
+    let known = told.iter().find_map(|problem| match &problem.error {
+        PolicyError::UnknownField { field, known } if field.ends_with("no_such_key") => Some(known),
+        _ => None,
+    });
+    let known = known.expect("a list of the known keys");
+    known.iter().map(|key| (*key).to_owned()).collect()
 }
 
 #[test]
@@ -266,6 +329,8 @@ fn the_readme_documents_exactly_the_fields_that_are_read() {
         "keyset",
         "provenance",
         "nvidia",
+        "retention",
+        "log",
     ];
     let inner = ["tdx.image", "snp.image", "snp.min_tcb", "snp.min_tcb.turin"];
     let mut read: BTreeSet<(String, String)> = known_keys("")

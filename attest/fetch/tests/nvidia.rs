@@ -409,3 +409,23 @@ fn a_folder_of_manifests_is_read_whole_or_refused_for_its_reason() {
     }
     assert_eq!(opened.read(), Err(RimFolderError::TooMany(folder)));
 }
+
+#[tokio::test]
+async fn signers_of_manifests_are_asked_about_once_where_that_is_wanted() {
+    let published = published();
+    let mock = MockNvidia::new(&[6; 32], NOW);
+    let mut replies = published.replies();
+    let of_signers =
+        (0..3).map(|place| mock.ocsp_of_manifest_signer(place, &OcspKnobs::good(None)));
+    let of_signers: Vec<Vec<u8>> = of_signers.collect();
+    replies[2]
+        .1
+        .extend(of_signers.iter().cloned().map(Reply::Ok));
+    let (base, asked) = serve(replies).await;
+    let source = services(&base).with_manifest_signers();
+    let fetched = source.nvidia(&[presented(&published.gpu)]).await;
+    let fetched = fetched.expect("collateral");
+    // Both manifests have one signer, with two certificates above it below the root.
+    assert_eq!(asked.lock().expect("no panic").len(), 2 + 3 + 3);
+    assert_eq!(fetched.ocsp, [published.answers, of_signers].concat());
+}

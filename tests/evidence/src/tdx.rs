@@ -325,7 +325,7 @@ fn decoded(facts: &TdxFacts) -> serde_json::Map<String, Value> {
         "debug": body.debug_flags() != 0,
         "sept_ve_disable": body.sept_ve_disable(),
         "header_user_data": to_hex(&facts.header_user_data),
-        "qe_isvsvn": facts.qe_isvsvn,
+        "qe_isvsvn": facts.quoting_enclave.isvsvn,
         "trailing_bytes_after_signature": facts.trailing.count,
     });
     if let Some(td15) = &body.td15 {

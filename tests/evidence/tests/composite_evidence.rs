@@ -20,6 +20,8 @@ use testkit::nvidia::{Chip, MockNvidia, Source};
 use testkit::policy::pinned_policy;
 use testkit::{SoftwarePlatform, TdMeasurements};
 
+mod composite;
+
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const SEED: [u8; 32] = [5; 32];
 
@@ -403,7 +405,7 @@ fn a_manifest_with_other_values_refuses_and_a_second_one_that_fits_is_enough() {
     let pinned = attest_core::Sha256Digest::of(&both.rims[0]);
     let pins = policy(&format!("{WHOLE_NODE}rim_digests = [\"{pinned}\"]\n"));
     let appraisal = judge(&report, &pins);
-    assert!(failures(&appraisal).contains(&"nvidia.rim.driver"));
+    assert!(failures(&appraisal).contains(&"nvidia.rim.digest"));
     assert!(failures(&appraisal).contains(&"nvidia.measurements"));
 }
 

@@ -9,6 +9,8 @@ use testkit::intel::knobs::{
 use testkit::policy::pinned_policy;
 use testkit::{SoftwarePlatform, TdMeasurements};
 
+mod asked_by_policy;
+
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const SEED: [u8; 32] = [7; 32];
 

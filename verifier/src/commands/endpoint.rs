@@ -3,13 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use attest_channel::{ChannelError, Dialer, Origin, Timeouts};
-use attest_core::{Appraisal, Channel, CpuEvidence, Decision, Freshness, Nonce, Report, to_base64};
+use attest_core::{Appraisal, Channel, Decision, Freshness, Nonce, Report, to_base64};
 
-use super::{Conclusion, fetch_collateral};
-use crate::cli::EndpointArgs;
+use clap::Args;
+
+use crate::args::{JudgeArgs, OutputArgs};
+use crate::collateral::{FetchArgs, Services};
+use crate::conclusion::Conclusion;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs;
+use crate::judge::Judge;
 use crate::judged::Judged;
+use crate::presented::Presented;
 
 /// What one visit to a service brought back.
 pub struct Visit {
@@ -19,13 +24,34 @@ pub struct Visit {
     pub appraisal: Appraisal,
 }
 
+#[derive(Debug, Args)]
+pub struct EndpointArgs {
+    /// The service, as https://host[:port]
+    pub url: String,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Save the report as it was received, and the nonce it answers as FILE.nonce
+    #[arg(long, value_name = "FILE")]
+    pub save_report: Option<PathBuf>,
+    /// Save the server's certificate (PEM), only if the verdict is "accepted"
+    #[arg(long, value_name = "FILE")]
+    pub save_cert: Option<PathBuf>,
+    /// Print a policy pinned to what was just measured, for a person to review
+    #[arg(long, conflicts_with_all = ["json", "policy"])]
+    pub print_policy: bool,
+}
+
 pub async fn run(args: EndpointArgs) -> Result<u8, Failure> {
     let mut judge = Judge::from_args(&args.judge)?;
     let visit = visit(
         &args.url,
         &mut judge,
         args.judge.at.is_some(),
-        args.fetch.fetch_collateral.as_deref(),
+        args.fetch.services(),
     )
     .await?;
     if let Some(path) = &args.save_report {
@@ -55,7 +81,7 @@ pub async fn visit(
     url: &str,
     judge: &mut Judge,
     time_is_stated: bool,
-    fetch_from: Option<&str>,
+    fetch_from: Option<Services<'_>>,
 ) -> Result<Visit, Failure> {
     let origin = Origin::parse(url).map_err(|e| Failure::Usage(format!("{url}: {e}")))?;
     let nonce = inputs::fresh_nonce()?;
@@ -65,8 +91,8 @@ pub async fn visit(
         .await
         .map_err(unreachable)?;
     let report = connection.fetch_report(&nonce).await.map_err(unreachable)?;
-    if let Some(base_url) = fetch_from {
-        supply_collateral(judge, &report, base_url).await?;
+    if let Some(services) = fetch_from {
+        supply_collateral(judge, &report, services).await?;
     }
     if !time_is_stated {
         judge.now = inputs::time(None)?;
@@ -86,20 +112,20 @@ pub async fn visit(
     })
 }
 
-/// Fetches collateral for the report's quote, if it has one. A report that cannot be read is left
-/// to the verdict to name.
+/// Fetches collateral for the report's evidence. A report that cannot be read is left to the verdict
+/// to name.
 pub async fn supply_collateral(
     judge: &mut Judge,
     report: &[u8],
-    base_url: &str,
+    services: Services<'_>,
 ) -> Result<(), Failure> {
     let Ok(parsed) = Report::parse(report) else {
         return Ok(());
     };
-    let CpuEvidence::Tdx { quote } = &parsed.evidence().cpu else {
+    let Ok(presented) = Presented::of_report(String::new(), &parsed) else {
         return Ok(());
     };
-    judge.supply(fetch_collateral(base_url, quote).await?);
+    judge.supply(services.what_there_is_for(&presented).await?);
     Ok(())
 }
 

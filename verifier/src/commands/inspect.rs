@@ -1,18 +1,31 @@
 //! `inspect`: what the bytes say. Nothing is verified here, and the output says so.
 
+use std::path::PathBuf;
+
 use attest_core::{
     Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Keyset, Receipt, Report, Roots,
     Session, TdxCollateral, UnixTime,
 };
 use serde_json::{Value, json};
 
-use super::{print, quote};
-use crate::cli::InspectArgs;
+use clap::Args;
+
+use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
+use crate::judge;
 use crate::render;
 
 const NOTICE: &str = "NOTHING WAS VERIFIED. This is what the bytes say, not what is true.";
+
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A report, receipt, session, keyset, quote or collateral; "-" reads standard input
+    pub file: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub fn run(args: &InspectArgs) -> Result<u8, Failure> {
     let bytes = inputs::read(&args.file, inputs::MAX_EVIDENCE)?;
@@ -62,7 +75,7 @@ fn decode(bytes: Vec<u8>, name: &str) -> Result<Decoded, Failure> {
     if start == Some(&b'{') {
         return document(&bytes, name);
     }
-    let quote = quote::raw(bytes);
+    let quote = inputs::raw(bytes);
     let facts = facts(|appraiser| appraiser.quote(&quote).to_json())?;
     match facts.get("tdx") {
         Some(tdx) if !tdx.is_null() => Ok(Decoded {
@@ -145,7 +158,7 @@ fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
 
 /// The facts of a verdict nobody reads: an appraiser is the one that takes evidence apart.
 fn facts(appraise: impl FnOnce(&Appraiser<'_>) -> Value) -> Result<Value, Failure> {
-    let policy = AttestationPolicy::parse(inputs::NO_POLICY)
+    let policy = AttestationPolicy::parse(judge::NO_POLICY)
         .map_err(|e| Failure::Internal(format!("the built-in policy does not parse: {e}")))?;
     let roots = Roots::vendor();
     let now = UnixTime::from_secs(0);

@@ -1,13 +1,15 @@
-//! `policy check`: whether a policy is one, and what it demands.
+//! `policy check`: whether a policy is one, and what it demands; or everything that is wrong with it.
 
 use std::path::PathBuf;
 
-use attest_core::AttestationPolicy;
+use attest_core::{AttestationPolicy, InvalidPolicy};
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::print;
+use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
+use crate::render::{self, policy_in_words, printable};
 
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
@@ -17,92 +19,63 @@ pub struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Say what a policy demands, or why it is none
+    /// Say what a policy demands, or everything that is wrong with it
     Check {
         /// The policy (TOML); "-" reads standard input
         file: PathBuf,
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub fn run(args: &PolicyArgs) -> Result<u8, Failure> {
-    let PolicyCommand::Check { file } = &args.command;
+    let PolicyCommand::Check { file, json } = &args.command;
     let name = file.display().to_string();
     let text = String::from_utf8(inputs::read(file, 1 << 20)?)
         .map_err(|_| Failure::malformed(name.clone(), "not UTF-8"))?;
-    let policy =
-        AttestationPolicy::parse(&text).map_err(|e| Failure::malformed(name.clone(), e))?;
+    let policy = match AttestationPolicy::parse(&text) {
+        Ok(policy) => policy,
+        Err(invalid) => {
+            print(&refused(&name, &invalid, *json));
+            return Ok(exit::MALFORMED);
+        }
+    };
     let written: toml::Table =
-        toml::from_str(&text).map_err(|e| Failure::malformed(name, e.message()))?;
-    print(&in_words(&policy, &written));
+        toml::from_str(&text).map_err(|e| Failure::malformed(name.clone(), e.message()))?;
+    print(&match json {
+        true => render::pretty(&json!({
+            "file": name,
+            "valid": true,
+            "name": policy.name(),
+            "digest": policy.digest().to_string(),
+            "stated": written,
+            "problems": [],
+        })),
+        false => policy_in_words(&policy, &written),
+    });
     Ok(exit::ACCEPTED)
 }
 
-const TEES: [(&str, &str); 2] = [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")];
-
-fn in_words(policy: &AttestationPolicy, written: &toml::Table) -> String {
-    let mut out = format!("policy {:?}\n{}\n", policy.name(), policy.digest());
-    for (section, tee) in TEES {
-        let verb = match written.contains_key(section) {
-            true => "accepted, if",
-            false => "not accepted",
-        };
-        out.push_str(&format!("\nevidence of {tee}: {verb}\n"));
-        if let Some(toml::Value::Table(fields)) = written.get(section) {
-            if !fields.contains_key("measurements") {
-                out.push_str("  measurements: pinned (by default)\n");
-            }
-            demands(fields, 1, &mut out);
-        }
+fn refused(name: &str, invalid: &InvalidPolicy, json: bool) -> String {
+    let problems = invalid.problems();
+    if json {
+        let told = problems
+            .iter()
+            .map(|it| json!({ "line": it.line, "message": it.error.to_string() }));
+        return render::pretty(&json!({
+            "file": name,
+            "valid": false,
+            "problems": told.collect::<Vec<_>>(),
+        }));
     }
-    let others = written
-        .iter()
-        .filter(|(name, _)| TEES.iter().all(|(section, _)| section != name));
-    for (name, value) in others {
-        if let toml::Value::Table(fields) = value {
-            out.push_str(&format!("\n{name}\n"));
-            demands(fields, 1, &mut out);
-        }
+    let count = match problems.len() {
+        1 => "1 problem".to_owned(),
+        several => format!("{several} problems"),
+    };
+    let mut out = format!("INVALID  {}: {count}\n", printable(name));
+    for problem in problems {
+        out.push_str(&format!("  {}\n", printable(&problem.to_string())));
     }
-    out.push_str("\nWhat is not listed keeps the default of policies/attestation/README.md.\n");
     out
-}
-
-fn demands(fields: &toml::Table, depth: usize, out: &mut String) {
-    let margin = "  ".repeat(depth);
-    for (field, value) in fields {
-        match value {
-            toml::Value::Array(items) if items.iter().all(toml::Value::is_table) => {
-                for (index, item) in items.iter().filter_map(toml::Value::as_table).enumerate() {
-                    out.push_str(&format!("{margin}{field} {}, all of:\n", index + 1));
-                    demands(item, depth + 1, out);
-                }
-            }
-            toml::Value::Array(items) => {
-                let number = match items.len() {
-                    1 => String::new(),
-                    several => format!(" one of {several}:"),
-                };
-                let items: Vec<_> = items.iter().map(plain).collect();
-                out.push_str(&format!("{margin}{field}:{number} {}\n", items.join(", ")));
-            }
-            toml::Value::Table(fields) => {
-                out.push_str(&format!("{margin}{field}:\n"));
-                demands(fields, depth + 1, out);
-            }
-            single => out.push_str(&format!("{margin}{field}: {}\n", plain(single))),
-        }
-    }
-}
-
-/// A value without its quotes; nothing that a terminal would act on.
-fn plain(value: &toml::Value) -> String {
-    match value {
-        toml::Value::String(text) => text.escape_debug().to_string(),
-        toml::Value::Integer(number) => number.to_string(),
-        toml::Value::Boolean(is) => is.to_string(),
-        toml::Value::Float(_)
-        | toml::Value::Datetime(_)
-        | toml::Value::Array(_)
-        | toml::Value::Table(_) => "(see the file)".to_owned(),
-    }
 }

@@ -1,18 +1,46 @@
 //! `quote`: a raw TDX quote with its collateral at a stated time.
 
-use attest_core::parse_hex_vec;
+use std::path::PathBuf;
 
-use super::{Conclusion, fetch_collateral};
-use crate::cli::QuoteArgs;
+use attest_core::CpuEvidence;
+use clap::Args;
+
+use crate::args::{JudgeArgs, OutputArgs};
+use crate::collateral::FetchArgs;
+use crate::conclusion::Conclusion;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs;
+use crate::judge::Judge;
 use crate::judged::Judged;
+use crate::presented::Presented;
+
+#[derive(Debug, Args)]
+pub struct QuoteArgs {
+    /// The quote (raw bytes or hex); "-" reads standard input
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    #[command(flatten)]
+    pub fetch: FetchArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Print a policy pinned to the values in this quote, for a person to review
+    #[arg(long, conflicts_with_all = ["json", "policy"])]
+    pub print_policy: bool,
+}
 
 pub async fn run(args: QuoteArgs) -> Result<u8, Failure> {
     let mut judge = Judge::from_args(&args.judge)?;
-    let quote = raw(inputs::read(&args.file, inputs::MAX_EVIDENCE)?);
-    if let Some(base_url) = &args.fetch.fetch_collateral {
-        judge.supply(fetch_collateral(base_url, &quote).await?);
+    let quote = inputs::raw(inputs::read(&args.file, inputs::MAX_EVIDENCE)?);
+    if let Some(services) = args.fetch.services() {
+        let cpu = CpuEvidence::Tdx {
+            quote: quote.clone(),
+        };
+        let presented = Presented {
+            cpu: Some(cpu),
+            ..Presented::default()
+        };
+        judge.supply(services.what_there_is_for(&presented).await?);
     }
     let verdict = judge.appraiser().quote(&quote);
     let subject = args.file.display().to_string();
@@ -27,26 +55,4 @@ pub async fn run(args: QuoteArgs) -> Result<u8, Failure> {
         draft_policy: args.print_policy,
     }
     .show())
-}
-
-/// The bytes of a quote that may have been written down in hexadecimal.
-pub fn raw(read: Vec<u8>) -> Vec<u8> {
-    let Ok(text) = std::str::from_utf8(&read) else {
-        return read;
-    };
-    let text = text.trim();
-    let text = text.strip_prefix("0x").unwrap_or(text).to_ascii_lowercase();
-    parse_hex_vec(&text, inputs::MAX_EVIDENCE).unwrap_or(read)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal_is_read_as_the_bytes_it_stands_for() {
-        assert_eq!(raw(b"0x0400\n".to_vec()), [4, 0]);
-        assert_eq!(raw(vec![4, 0, 2, 0xff]), [4, 0, 2, 0xff]);
-        assert_eq!(raw(b"no hex".to_vec()), b"no hex");
-    }
 }

@@ -1,19 +1,23 @@
 //! `receipt`: what a signed receipt says, checked against the keys of an attested service and
 //! against the bytes that were sent and received (ACI/1 §9.3).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use attest_core::{
     Channel, Keyset, Receipt, ReceiptError, Report, Sha256Digest, Upstream, Verdict,
     VerifiedReceipt,
 };
 
+use clap::Args;
+
 use super::report::freshness;
-use super::{endpoint, print, session};
+use super::{endpoint, session};
+use crate::args::{JudgeArgs, OutputArgs};
 use crate::audit::{Audit, Finding};
-use crate::cli::ReceiptArgs;
+use crate::conclusion::print;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs;
+use crate::judge::Judge;
 use crate::judged::PolicyOrigin;
 use crate::render;
 
@@ -23,6 +27,37 @@ struct Keys {
     established: Finding,
     verdict: Option<Verdict>,
     policy: PolicyOrigin,
+}
+
+#[derive(Debug, Args)]
+pub struct ReceiptArgs {
+    /// The receipt (JSON); "-" reads standard input
+    pub file: PathBuf,
+    /// Report whose keyset signs: it is judged too, under --policy
+    #[arg(long, value_name = "FILE", group = "keys")]
+    pub report: Option<PathBuf>,
+    /// Keyset (JSON) established by other means; taken as it is
+    #[arg(long, value_name = "FILE", group = "keys")]
+    pub keyset: Option<PathBuf>,
+    /// Live service whose keyset signs: it is judged first, like `endpoint`
+    #[arg(long, value_name = "URL", group = "keys")]
+    pub endpoint: Option<String>,
+    /// The nonce the saved report was asked for with
+    #[arg(long, value_name = "HEX|@FILE", requires = "report")]
+    pub nonce: Option<String>,
+    /// The request body, exactly as sent
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+    /// The response body, exactly as received
+    #[arg(long, value_name = "FILE")]
+    pub response: Option<PathBuf>,
+    /// The session record that the receipt cites
+    #[arg(long, value_name = "FILE")]
+    pub session: Option<PathBuf>,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {

@@ -1,17 +1,35 @@
 //! `session`: a session record by itself. Its id and evidence digest always; its evidence again,
 //! under the reader's own policy, if one is given (ACI/1 §9.2).
 
+use std::path::PathBuf;
+
 use attest_core::{
     Channel, ChannelBinding, Claim, Freshness, Nonce, Report, Session, SessionId, SessionRecord,
 };
 
-use super::print;
+use clap::Args;
+
+use crate::args::{JudgeArgs, OutputArgs};
 use crate::audit::{Audit, Finding};
-use crate::cli::SessionArgs;
+use crate::conclusion::print;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs;
+use crate::judge::Judge;
 use crate::judged::PolicyOrigin;
 use crate::render;
+
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// The session record (JSON); "-" reads standard input
+    pub file: PathBuf,
+    /// The id that it must have, as a receipt cites it
+    #[arg(long, value_name = "HEX")]
+    pub id: Option<String>,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 pub fn run(args: &SessionArgs) -> Result<u8, Failure> {
     let judge = Judge::from_args(&args.judge)?;

@@ -7,7 +7,8 @@ use attest_core::{Channel, Decision, Freshness, Report, Verdict, VerifyingKey};
 
 use crate::audit::Finding;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs;
+use crate::judge::Judge;
 use crate::judged::PolicyOrigin;
 
 /// A head, and who vouches for it.

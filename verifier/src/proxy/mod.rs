@@ -5,6 +5,7 @@
 //! pass byte for byte, in memory only. It refuses, in OpenAI's shape, whatever it could not verify.
 
 mod answer;
+mod args;
 mod fetch;
 mod forward;
 mod headers;
@@ -32,6 +33,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 pub use answer::Refusal;
+pub use args::ProxyArgs;
 pub use journal::{Journal, Kept, Stderr};
 pub use keep::Shelf;
 pub use listen::serve;

@@ -9,11 +9,11 @@ use attest_core::{UnixTime, Verdict};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::args::ProxyArgs;
 use super::journal::tell_panics_by_place;
 use super::{Options, Proxy, Shelf, Stderr, listen};
-use crate::cli::ProxyArgs;
 use crate::failure::{Failure, exit};
-use crate::inputs::Judge;
+use crate::judge::Judge;
 use crate::judged::{Judged, PolicyOrigin};
 use crate::render::{self, Detail, Form};
 

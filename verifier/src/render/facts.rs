@@ -1,10 +1,12 @@
 //! The facts of a verdict that a person looks for first. All of them, in full, are in the JSON form.
 
+use attest_core::event_log::LogFormat;
+use attest_core::nvidia::{DeviceFacts, FeatureFlag};
+use attest_core::snp::SnpFacts;
 use attest_core::tdx::TdxFacts;
-use attest_core::{Facts, ReportFacts, to_hex};
+use attest_core::{EventLogFacts, Facts, ReportFacts, to_hex};
 
-use super::paint::shorten;
-use super::verdict::short_digest;
+use super::paint::{short_digest, shorten};
 
 type Pairs = Vec<(&'static str, String)>;
 
@@ -13,10 +15,81 @@ pub fn pairs(facts: &Facts) -> Pairs {
     if let Some(tdx) = &facts.tdx {
         of_tdx(&mut out, tdx);
     }
+    if let Some(snp) = &facts.snp {
+        of_snp(&mut out, snp);
+    }
+    if let Some(log) = &facts.event_log {
+        out.push(("event log", of_log(log)));
+    }
+    for device in &facts.devices {
+        out.push(("device", of_device(device)));
+    }
     if let Some(report) = &facts.report {
         of_report(&mut out, report);
     }
     out
+}
+
+fn of_snp(out: &mut Pairs, facts: &SnpFacts) {
+    let report = &facts.report;
+    let wrapped = match facts.hcl_claims {
+        Some(_) => ", in Azure's wrapping",
+        None => "",
+    };
+    out.push((
+        "evidence",
+        format!("AMD SEV-SNP report, version {}{wrapped}", report.version),
+    ));
+    if let Some(vek) = &facts.vek {
+        out.push((
+            "signed by",
+            format!("{} of {}", vek.kind.as_str(), vek.product.as_str()),
+        ));
+    }
+    if let Some(tcb) = &facts.tcb {
+        let components = tcb.components();
+        let told: Vec<_> = components
+            .map(|(component, version)| format!("{component} {version}"))
+            .collect();
+        out.push(("tcb", told.join(", ")));
+    }
+    out.push(("chip id", shorten(&to_hex(&report.chip_id))));
+    out.push(("measurement", shorten(&to_hex(&report.measurement))));
+    out.push(("host data", shorten(&to_hex(&report.host_data))));
+    out.push(("vmpl", report.vmpl.to_string()));
+    out.push(("guest policy", format!("{:#x}", report.policy.bits())));
+}
+
+fn of_log(log: &EventLogFacts) -> String {
+    let format = match log.format {
+        LogFormat::Ccel => "CCEL",
+        LogFormat::Dstack => "dstack",
+    };
+    format!("{format}, {} events", log.events.len())
+}
+
+fn of_device(device: &DeviceFacts) -> String {
+    let mut told = match &device.identity {
+        Some(identity) => vec![
+            identity.architecture.as_str().to_owned(),
+            format!("chip {}", shorten(&identity.chip.to_hex())),
+        ],
+        None => vec![format!("{}, unidentified", device.kind.as_str())],
+    };
+    if let Some(evidence) = &device.evidence {
+        let versions = [
+            ("driver", evidence.driver_version().map(str::to_owned)),
+            ("firmware", evidence.vbios_version()),
+        ];
+        for (name, version) in versions {
+            told.extend(version.map(|version| format!("{name} {version}")));
+        }
+    }
+    told.extend(device.mode().map(FeatureFlag::as_str).map(str::to_owned));
+    if device.compared > 0 {
+        told.push(format!("{} measurements as published", device.compared));
+    }
+    told.join(", ")
 }
 
 fn of_tdx(out: &mut Pairs, facts: &TdxFacts) {

@@ -2,15 +2,18 @@
 
 use serde_json::Value;
 
+use super::json::sorted;
 use super::paint::printable;
 
+/// What stands for no value.
+pub const ABSENT: &str = "–";
 const LONGEST: usize = 100;
 const SHOWN: usize = 60;
 
 /// `path  value`, in the order of the keys.
 pub fn lines(value: &Value) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    walk(&mut out, String::new(), &super::sorted(value));
+    walk(&mut out, String::new(), &sorted(value));
     out
 }
 
@@ -39,7 +42,7 @@ fn walk(out: &mut Vec<(String, String)>, path: String, value: &Value) {
 
 fn text(leaf: &Value) -> String {
     match leaf {
-        Value::Null => "–".to_owned(),
+        Value::Null => ABSENT.to_owned(),
         Value::String(s) if s.chars().count() > LONGEST => {
             let head: String = s.chars().take(SHOWN).collect();
             format!("{}… ({} characters)", printable(&head), s.chars().count())

@@ -82,6 +82,14 @@ pub fn shorten(hex: &str) -> String {
     }
 }
 
+/// `sha256:` and the shortened rest.
+pub fn short_digest(digest: &str) -> String {
+    match digest.split_once(':') {
+        Some((algorithm, hex)) => format!("{algorithm}:{}", shorten(hex)),
+        None => shorten(digest),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,6 @@ use std::fmt::Write as _;
 use attest_core::Decision;
 
 use super::paint::{Paint, printable};
-use super::{Detail, verdict};
-use crate::audit::{Audit, Finding, Standing};
 
 /// One row of a table of checks. A note of several lines is continued under itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +58,11 @@ pub fn rows(out: &mut String, rows: &[Row], paint: Paint) {
 }
 
 /// Name and value, aligned.
-pub fn pairs(out: &mut String, pairs: &[(&str, String)]) {
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+pub fn pairs<N: AsRef<str>>(out: &mut String, pairs: &[(N, String)]) {
+    let width = pairs.iter().map(|(name, _)| name.as_ref().len());
+    let width = width.max().unwrap_or(0);
     for (name, value) in pairs {
+        let name = name.as_ref();
         let _ = writeln!(out, "  {name:<width$}  {}", printable(value));
     }
 }
@@ -76,33 +76,4 @@ pub fn headline(out: &mut String, decision: Decision, subject: &str, paint: Pain
         Decision::Unsupported | Decision::Malformed => paint.warn(&word),
     };
     let _ = writeln!(out, "{}  {}", paint.strong(&word), printable(subject));
-}
-
-/// Findings about a receipt or a session, then the verdict on the evidence they rest on.
-pub fn audit_text(audit: &Audit, detail: Detail, paint: Paint) -> String {
-    let mut out = String::new();
-    headline(&mut out, audit.decision(), &audit.title, paint);
-    pairs(&mut out, &audit.facts);
-    out.push('\n');
-    let lines: Vec<Row> = audit.findings.iter().map(row).collect();
-    rows(&mut out, &lines, paint);
-    if let Some(judged) = audit.judged() {
-        out.push_str("\nThe evidence this rests on:\n");
-        out.push_str(&verdict::verdict_text(&judged, detail, paint));
-    }
-    out
-}
-
-fn row(finding: &Finding) -> Row {
-    let (mark, note) = match &finding.standing {
-        Standing::Pass(note) => (Mark::Pass, note),
-        Standing::Fail(note) => (Mark::Fail, note),
-        Standing::Missing(note) => (Mark::Missing, note),
-        Standing::NotChecked(note) => (Mark::NotApplicable, note),
-    };
-    Row {
-        id: finding.id.to_owned(),
-        mark,
-        note: note.clone(),
-    }
 }

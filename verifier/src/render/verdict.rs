@@ -3,9 +3,11 @@
 use attest_core::verdict::id;
 use attest_core::{Check, Outcome, RootOrigin, Verdict, Why};
 
-use super::paint::{Paint, shorten};
+use super::flat::{ABSENT, lines};
+use super::form::Detail;
+use super::paint::{Paint, short_digest};
 use super::table::{Mark, Row, headline, pairs, rows};
-use super::{Detail, facts, summary};
+use super::{facts, summary};
 use crate::judged::{Judged, NO_POLICY, POLICY_GIVEN, PolicyOrigin};
 
 pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String {
@@ -30,7 +32,16 @@ pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String
     if not_observed(verdict) {
         out.push_str("\nChannel not observed: this says nothing about who a connection ends at.\n");
     }
-    let facts = facts::pairs(verdict.facts());
+    if measurements_unknown(verdict) {
+        out.push_str(match verdict.facts().devices.len() {
+            1 => "\nAuthentic device, measurements not appraised: no manifest says what it should run.\n",
+            _ => "\nAuthentic devices, measurements not appraised: no manifest says what they should run.\n",
+        });
+    }
+    let facts = match detail {
+        Detail::Short => short_facts(verdict),
+        Detail::EveryCheck => every_field(judged),
+    };
     if !facts.is_empty() {
         out.push_str(match vouched_for(verdict) {
             true => "\n",
@@ -39,6 +50,30 @@ pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String
         pairs(&mut out, &facts);
     }
     out
+}
+
+fn short_facts(verdict: &Verdict) -> Vec<(String, String)> {
+    let pairs = facts::pairs(verdict.facts()).into_iter();
+    pairs
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Everything that was decoded, as the JSON form has it; long values are shortened.
+fn every_field(judged: &Judged<'_>) -> Vec<(String, String)> {
+    let facts = judged.verdict.to_json()["facts"].take();
+    let mut lines = lines(&facts);
+    lines.retain(|(_, value)| value != ABSENT);
+    lines
+}
+
+/// The devices are NVIDIA's, and nobody asked what runs on them.
+fn measurements_unknown(verdict: &Verdict) -> bool {
+    let outcome = |id| verdict.check(id).map(|check| &check.outcome);
+    let manifests = [id::NVIDIA_RIM_DRIVER, id::NVIDIA_RIM_VBIOS];
+    let has_none = |id| matches!(outcome(id), None | Some(Outcome::NotEvaluated(_)));
+    outcome(id::NVIDIA_REPORT_SIGNATURE) == Some(&Outcome::Pass)
+        && manifests.into_iter().all(has_none)
 }
 
 fn grounds(verdict: &Verdict) -> Vec<(&'static str, String)> {
@@ -72,10 +107,16 @@ fn row(check: &Check) -> Row {
     }
 }
 
+/// Every signature of hardware's that was looked for is there.
 fn vouched_for(verdict: &Verdict) -> bool {
-    verdict
-        .check(id::TDX_QUOTE_SIGNATURE)
-        .is_some_and(|check| check.outcome == Outcome::Pass)
+    let signatures = [
+        id::TDX_QUOTE_SIGNATURE,
+        id::SNP_REPORT_SIGNATURE,
+        id::NVIDIA_REPORT_SIGNATURE,
+    ];
+    let told = signatures.into_iter().filter_map(|id| verdict.check(id));
+    let mut told = told.peekable();
+    told.peek().is_some() && told.all(|check| check.outcome == Outcome::Pass)
 }
 
 fn not_observed(verdict: &Verdict) -> bool {
@@ -83,14 +124,6 @@ fn not_observed(verdict: &Verdict) -> bool {
         .checks()
         .iter()
         .any(|c| c.outcome == Outcome::NotEvaluated(Why::ChannelNotObserved))
-}
-
-/// `sha256:` and the shortened rest.
-pub fn short_digest(digest: &str) -> String {
-    match digest.split_once(':') {
-        Some((algorithm, hex)) => format!("{algorithm}:{}", shorten(hex)),
-        None => shorten(digest),
-    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,8 @@ fn tdx(
     wanted("Intel TDX", policy.is_some(), checks);
     if let Some(policy) = policy {
         let facts = examination.facts.as_ref();
-        appraise_tdx::appraise(facts, &examination.standing, policy, checks);
+        let now = appraiser.now;
+        appraise_tdx::appraise(facts, &examination.standing, policy, now, checks);
     }
     CpuOutcome {
         tdx: examination.facts,
@@ -99,7 +100,7 @@ fn snp(
     let policy = appraiser.policy.snp.as_ref();
     wanted("AMD SEV-SNP", policy.is_some(), checks);
     if let Some(policy) = policy {
-        appraise_snp::appraise(&examination, policy, checks);
+        appraise_snp::appraise(&examination, policy, appraiser.now, checks);
     }
     CpuOutcome {
         tdx: None,

@@ -1,7 +1,7 @@
 //! The event log of a report against the registers of its quote, and what the policy pins in it.
 
 use crate::encoding::to_hex;
-use crate::event_log::{EventLog, ReplayedLog, SecureBoot, Sha384, SystemEvent};
+use crate::event_log::{EventLog, EventLogError, ReplayedLog, SecureBoot, Sha384, SystemEvent};
 use crate::policy::EventLogPolicy;
 use crate::verdict::{Cause, Checks, EventLogFacts, Why, id};
 
@@ -15,12 +15,11 @@ const AFTER_FORMAT: [&str; 5] = [
 
 /// `rtmrs` are the quote's registers, or why there are none that could be relied on.
 pub(super) fn judge(
-    text: Option<&str>,
+    log: Option<Result<EventLog, EventLogError>>,
     rtmrs: Result<&[Sha384; 4], Why>,
     policy: Option<&EventLogPolicy>,
     checks: &mut Checks,
 ) -> Option<EventLogFacts> {
-    let log = text.map(EventLog::parse_base64);
     let facts = log
         .as_ref()
         .and_then(|log| log.as_ref().ok())

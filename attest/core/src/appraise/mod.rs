@@ -9,6 +9,7 @@ mod contract;
 mod cpu;
 mod event_log;
 mod log;
+mod machine;
 mod nvidia;
 mod pins;
 mod report;
@@ -25,6 +26,7 @@ use crate::roots::Roots;
 use crate::time::UnixTime;
 use crate::verdict::{Checks, Facts, Grounds, Verdict};
 
+pub use machine::MachineEvidence;
 use trusted::Offer;
 pub use trusted::TrustedPeer;
 
@@ -94,43 +96,40 @@ impl Appraiser<'_> {
         report::judge(self, report, freshness, channel)
     }
 
-    /// Judges a bare quote. What its report data stands for is not asked.
+    /// Judges what one machine presents without a report around it.
+    pub fn machine(&self, evidence: &MachineEvidence<'_>) -> Verdict {
+        machine::judge(self, evidence)
+    }
+
+    /// Judges a bare quote. What its report data stands for is not asked, nor what else the policy
+    /// wants of the machine.
     pub fn quote(&self, quote: &[u8]) -> Verdict {
-        let mut checks = Checks::default();
-        let evidence = UnverifiedEvidence::Tdx { quote };
-        let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
-        let facts = Facts {
-            tdx: outcome.tdx,
-            ..Facts::default()
-        };
-        Verdict::new(checks, facts, self.grounds())
+        self.cpu(UnverifiedEvidence::Tdx { quote })
     }
 
     /// Judges a bare SNP report, or one in Azure's wrapping, with the certificate table that came
-    /// with it, which may be empty. What its report data stands for is not asked.
+    /// with it, which may be empty. What its report data stands for is not asked, nor what else the
+    /// policy wants of the machine.
     pub fn snp_report(&self, report: &[u8], certs: &[u8]) -> Verdict {
-        let mut checks = Checks::default();
-        let evidence = UnverifiedEvidence::SevSnp { report, certs };
-        let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
-        let facts = Facts {
-            snp: outcome.snp,
-            ..Facts::default()
-        };
-        Verdict::new(checks, facts, self.grounds())
+        self.cpu(UnverifiedEvidence::SevSnp { report, certs })
     }
 
     /// Judges the devices of one machine by themselves. Without a nonce to hold them against they
     /// must at least agree on one.
     pub fn devices(&self, devices: &[UnverifiedDevice], nonce: Option<&[u8; 32]>) -> Verdict {
+        self.machine(&MachineEvidence {
+            devices,
+            device_nonce: nonce.copied(),
+            ..MachineEvidence::default()
+        })
+    }
+
+    fn cpu(&self, evidence: UnverifiedEvidence<'_>) -> Verdict {
         let mut checks = Checks::default();
-        let presented: Vec<_> = devices.iter().cloned().map(Ok).collect();
-        let collateral = self
-            .collateral
-            .and_then(|collateral| collateral.nvidia.as_ref());
-        let asked = nonce.map_or(nvidia::Asked::Anything, nvidia::Asked::Nonce);
-        let outcome = nvidia::judge(self, &presented, collateral, asked, &mut checks);
+        let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
         let facts = Facts {
-            devices: outcome.facts,
+            tdx: outcome.tdx,
+            snp: outcome.snp,
             ..Facts::default()
         };
         Verdict::new(checks, facts, self.grounds())

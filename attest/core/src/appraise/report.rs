@@ -10,6 +10,7 @@ use super::{Appraisal, Appraiser, Channel, Freshness, binding, cpu, event_log, l
 use crate::aci::Report;
 use crate::collateral::Collateral;
 use crate::digest::Nonce;
+use crate::event_log::EventLog;
 use crate::evidence::UnverifiedEvidence;
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::ProvenancePolicy;
@@ -63,7 +64,7 @@ pub(super) fn judge(
     provenance(&report, &appraiser.policy.provenance, &mut checks);
     checks.append(cpu_checks);
     let event_log = event_log::judge(
-        evidence.event_log.as_deref(),
+        evidence.event_log.as_deref().map(EventLog::parse_base64),
         cpu.rtmrs(),
         appraiser.policy.event_log.as_ref(),
         &mut checks,

@@ -4,11 +4,18 @@ use super::pins::{listed, nothing_of, pinned};
 use crate::evidence::Standing;
 use crate::policy::{Accepted, SnpImage, SnpPolicy};
 use crate::snp::{Examination, SnpFacts, SnpReport, VekClaims};
+use crate::time::UnixTime;
 use crate::verdict::{Cause, Checks, SnpCause, Why, id};
 
 /// Enters every check of policy, as far as the report's standing lets it be judged.
-pub(super) fn appraise(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks) {
+pub(super) fn appraise(
+    examination: &Examination,
+    policy: &SnpPolicy,
+    now: UnixTime,
+    checks: &mut Checks,
+) {
     revocation(examination, policy, checks);
+    list_age(examination, policy, now, checks);
     match (&examination.facts, &examination.standing) {
         (Some(facts), Standing::Genuine { .. }) => {
             platform(facts, policy, checks);
@@ -36,17 +43,21 @@ const PLATFORM_CHECKS: [&str; 4] = [
     id::SNP_CHIP_ID,
 ];
 
-const GUEST_CHECKS: [&str; 11] = [
+const GUEST_CHECKS: [&str; 15] = [
     id::SNP_PLATFORM_INFO,
     id::SNP_POLICY_DEBUG,
     id::SNP_POLICY_MIGRATION_AGENT,
     id::SNP_POLICY_RESERVED,
     id::SNP_POLICY_SMT,
+    id::SNP_POLICY_DEMANDS,
     id::SNP_VMPL,
     id::SNP_MEASUREMENT,
     id::SNP_HOST_DATA,
     id::SNP_ID_KEY,
     id::SNP_AUTHOR_KEY,
+    id::SNP_FAMILY_ID,
+    id::SNP_IMAGE_ID,
+    id::SNP_GUEST_SVN,
     id::SNP_IMAGE,
 ];
 
@@ -59,6 +70,25 @@ fn revocation(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks
         _ if checks.told(id::SNP_CRL) => {}
         _ if policy.require_crl => checks.missed(id::SNP_CRL, Why::NoCollateral),
         _ => checks.not_asked(id::SNP_CRL, Why::NoCollateral),
+    }
+}
+
+/// A list may be inside its dates and keep silent about what was revoked since.
+fn list_age(examination: &Examination, policy: &SnpPolicy, now: UnixTime, checks: &mut Checks) {
+    let facts = examination.facts.as_ref();
+    let issued = facts.and_then(|facts| facts.crl_issued);
+    match (policy.max_crl_age, issued) {
+        (None, _) => checks.not_asked(id::SNP_CRL_AGE, Why::NotInPolicy),
+        (Some(_), None) if examination.had_revocation_list => {
+            let at = id::SNP_CRL;
+            checks.missed(id::SNP_CRL_AGE, Why::Stopped { at });
+        }
+        (Some(_), None) => checks.missed(id::SNP_CRL_AGE, Why::NoCollateral),
+        (Some(limit), Some(issued)) => {
+            checks.require(id::SNP_CRL_AGE, now <= issued.plus(limit), || {
+                Cause::CollateralAge { issued, limit }
+            });
+        }
     }
 }
 
@@ -163,11 +193,32 @@ fn guest(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
         checks,
     );
     author_key(report, &policy.author_key_digest, checks);
+    id_block(report, policy, checks);
     if policy.images.is_empty() {
         checks.not_asked(id::SNP_IMAGE, Why::NotInPolicy);
     } else {
         let known = policy.images.iter().any(|image| is_of(report, image));
         checks.require(id::SNP_IMAGE, known, || Cause::NoImage);
+    }
+}
+
+/// What else the guest's owner signed beside the measurement.
+fn id_block(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
+    pinned(
+        id::SNP_FAMILY_ID,
+        &report.family_id,
+        &policy.family_id,
+        checks,
+    );
+    pinned(id::SNP_IMAGE_ID, &report.image_id, &policy.image_id, checks);
+    match policy.min_guest_svn {
+        None => checks.not_asked(id::SNP_GUEST_SVN, Why::NotInPolicy),
+        Some(floor) => {
+            let got = report.guest_svn;
+            checks.require(id::SNP_GUEST_SVN, got >= floor, || {
+                SnpCause::GuestSvnBelowFloor { got, floor }
+            });
+        }
     }
 }
 
@@ -194,6 +245,17 @@ fn guest_policy(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     } else {
         let off = !stated.smt_allowed() && !report.platform_info.smt_enabled();
         checks.require(id::SNP_POLICY_SMT, off, || SnpCause::Multithreading);
+    }
+    let mut demands = policy.require_guest_policy.iter();
+    match demands.find(|demand| !demand.is_made(stated)) {
+        _ if policy.require_guest_policy.is_empty() => {
+            checks.not_asked(id::SNP_POLICY_DEMANDS, Why::NotInPolicy);
+        }
+        None => checks.pass(id::SNP_POLICY_DEMANDS),
+        Some(demand) => checks.fail(
+            id::SNP_POLICY_DEMANDS,
+            SnpCause::NotDemanded(demand.as_str()).into(),
+        ),
     }
 }
 

@@ -92,6 +92,20 @@ pub fn compare(
     }
 }
 
+/// Whether the device made every measurement that the manifests speak for.
+pub(crate) fn check_count(
+    evidence: &SpdmEvidence,
+    manifests: &[(RimKind, &VerifiedRim)],
+) -> Result<(), CompareError> {
+    let count = evidence.measurements().len();
+    let active = manifests.iter().flat_map(|(_, rim)| rim.values());
+    let mut active = active.filter(|value| value.active);
+    match active.find(|value| usize::from(value.index) >= count) {
+        None => Ok(()),
+        Some(value) => Err(CompareError::Missing(value.index)),
+    }
+}
+
 fn check_version(
     evidence: &SpdmEvidence,
     kind: RimKind,

@@ -58,6 +58,8 @@ pub struct ManifestFacts {
     pub digest: Sha256Digest,
     /// The earliest end of its signer's certificates.
     pub valid_until: UnixTime,
+    /// The chip it is for.
+    pub product: String,
 }
 
 impl From<&VerifiedDevice> for DeviceIdentity {
@@ -81,6 +83,7 @@ impl ManifestFacts {
             version: rim.version().to_owned(),
             digest: rim.digest(),
             valid_until: rim.valid_until(),
+            product: rim.product().to_owned(),
         }
     }
 }
@@ -167,6 +170,7 @@ fn identity(identity: &DeviceIdentity) -> Value {
 fn manifest(facts: &ManifestFacts) -> Value {
     json!({
         "kind": facts.kind.as_str(),
+        "product": facts.product,
         "version": facts.version,
         "digest": facts.digest.to_string(),
         "valid_until": facts.valid_until.to_string(),

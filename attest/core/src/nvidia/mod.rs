@@ -19,6 +19,7 @@ mod opaque;
 mod rim;
 mod spdm;
 
+pub(crate) use compare::check_count;
 pub use compare::{CompareError, Comparison, MeasurementSource, compare};
 pub use device::{
     DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice, check_firmware_id,

@@ -8,13 +8,37 @@ pub enum PolicyError {
     /// Larger than any policy.
     #[error("the policy is too large")]
     TooLarge,
-    /// Not TOML, an unknown or missing key, or a value of the wrong type.
-    #[error("line {line}: {message}")]
-    Toml {
-        /// Line of the text, from 1; 0 if the place is not known.
-        line: usize,
-        /// What is wrong, in the TOML reader's words.
-        message: String,
+    /// Not TOML.
+    #[error("{0}")]
+    Syntax(String),
+    /// A key that is not read: misspelt, it would be a check silently not made.
+    #[error("unknown field `{field}`, expected one of {}", quoted(known))]
+    UnknownField {
+        /// With the section it stands in.
+        field: String,
+        /// What the section may hold.
+        known: Vec<&'static str>,
+    },
+    /// A key that must be there.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A value of another type.
+    #[error("{field} must be {wanted}, not of type {found}")]
+    WrongType {
+        /// With the section it stands in.
+        field: String,
+        /// What it must be.
+        wanted: &'static str,
+        /// Its type, in TOML's words.
+        found: &'static str,
+    },
+    /// A negative number, or one that is too large.
+    #[error("{field} must be from 0 to {most}")]
+    OutOfRange {
+        /// With the section it stands in.
+        field: String,
+        /// The largest it may be.
+        most: u64,
     },
     /// A name of nothing, or too long to be shown.
     #[error("name must be 1 to 100 characters without control characters")]
@@ -46,6 +70,16 @@ pub enum PolicyError {
         /// Its right length.
         bytes: usize,
     },
+    /// A value that is not lower-case hexadecimal of at most so many bytes.
+    #[error("{field}: \"{value}\" is not 1 to {max} bytes of lower-case hexadecimal")]
+    HexUpTo {
+        /// Which list.
+        field: &'static str,
+        /// The value.
+        value: String,
+        /// Its greatest length.
+        max: usize,
+    },
     /// A value that is not `sha256:` and 64 digits.
     #[error("{field}: \"{value}\" is not a sha256: digest")]
     Digest {
@@ -67,6 +101,17 @@ pub enum PolicyError {
         /// The words it knows.
         known: &'static str,
     },
+    /// Not an advisory's name.
+    #[error("{field}: \"{value}\" is not an advisory such as INTEL-SA-00837")]
+    Advisory {
+        /// Which field.
+        field: &'static str,
+        /// The value.
+        value: String,
+    },
+    /// An advisory that may never apply and may apply for some days.
+    #[error("grace_days: {0} is denied by denied_advisories")]
+    GraceForDenied(String),
     /// Two fields that cannot both hold.
     #[error("{0} and {1} cannot stand together")]
     Contradiction(&'static str, &'static str),
@@ -96,4 +141,9 @@ pub enum PolicyError {
     /// Keys that could not have signed anything.
     #[error("retention.keys: {0}")]
     RetentionKeys(KeysError),
+}
+
+fn quoted(known: &[&str]) -> String {
+    let quoted: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+    quoted.join(", ")
 }

@@ -1,9 +1,7 @@
 //! What is wanted of a TD's event log.
 
-use serde::Deserialize;
-
-use super::PolicyError;
-use super::values::{hex_vec_list, list};
+use super::section::Section;
+use super::values::{hex_up_to, word};
 use crate::event_log::Register;
 
 const MAX_ID_LEN: usize = 64;
@@ -20,45 +18,24 @@ pub(crate) struct EventLogPolicy {
     pub(crate) secure_boot: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wire {
-    #[serde(default)]
-    required: bool,
-    registers: Option<Vec<String>>,
-    app_id: Option<Vec<String>>,
-    compose_hash: Option<Vec<String>>,
-    os_image_hash: Option<Vec<String>>,
-    #[serde(default)]
-    secure_boot: bool,
-}
-
 impl EventLogPolicy {
-    pub(super) fn from_wire(wire: Wire) -> Result<Self, PolicyError> {
-        let registers = list("registers", wire.registers, |value| {
-            let named = |register: &Register| format!("rtmr{}", register.number()) == value;
-            match Register::ALL
-                .iter()
-                .copied()
-                .find(|register| named(register))
-            {
-                Some(register) => Ok(register),
-                None => Err(PolicyError::Word {
-                    field: "registers",
-                    value,
-                    known: "rtmr0, rtmr1, rtmr2, rtmr3",
-                }),
-            }
-        })?;
+    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+        let register = word("rtmr0, rtmr1, rtmr2, rtmr3", |text| {
+            let mut all = Register::ALL.iter().copied();
+            all.find(|register| format!("rtmr{}", register.number()) == text)
+        });
         let policy = Self {
-            required: wire.required,
-            registers: registers.unwrap_or_else(|| Register::ALL.to_vec()),
-            app_id: hex_vec_list("app_id", wire.app_id, MAX_ID_LEN)?,
-            compose_hash: hex_vec_list("compose_hash", wire.compose_hash, MAX_ID_LEN)?,
-            os_image_hash: hex_vec_list("os_image_hash", wire.os_image_hash, MAX_ID_LEN)?,
-            secure_boot: wire.secure_boot,
+            required: section.flag("required", false),
+            registers: section
+                .list("registers", register)
+                .unwrap_or_else(|| Register::ALL.to_vec()),
+            app_id: section.list("app_id", hex_up_to(MAX_ID_LEN)),
+            compose_hash: section.list("compose_hash", hex_up_to(MAX_ID_LEN)),
+            os_image_hash: section.list("os_image_hash", hex_up_to(MAX_ID_LEN)),
+            secure_boot: section.flag("secure_boot", false),
         };
-        Ok(policy)
+        section.finish();
+        policy
     }
 
     /// Whether some pin can only be judged with a log.

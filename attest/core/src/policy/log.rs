@@ -1,9 +1,8 @@
 //! The `[log]` section: what of the service's audit log must be shown.
 
-use serde::Deserialize;
-
 use super::PolicyError;
-use super::values::list;
+use super::section::Section;
+use super::values::word;
 use crate::log::Origin;
 
 /// What a report must show of the audit log. Whoever has the section wants a head.
@@ -15,37 +14,29 @@ pub(crate) struct LogPolicy {
     pub(crate) min_size: Option<u64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wire {
-    required: bool,
-    origins: Option<Vec<String>>,
-    min_size: Option<u64>,
-}
-
 impl LogPolicy {
     /// `required = false` asks for nothing, and then nothing may be asked for beside it.
-    pub(super) fn from_wire(wire: Wire) -> Result<Option<Self>, PolicyError> {
-        let origins = list("origins", wire.origins, |value| {
-            Origin::parse(&value).map_err(|_| PolicyError::Word {
-                field: "origins",
-                value,
-                known: "sealgate.log/ and 32 hex characters",
-            })
-        })?;
+    pub(super) fn of(mut section: Section<'_, '_>) -> Option<Self> {
+        let says = section.has("required");
+        let required = section.flag("required", false);
+        if !says {
+            section.problem(PolicyError::Missing("log.required"));
+        }
+        let origin = word("sealgate.log/ and 32 hex characters", |text| {
+            Origin::parse(text).ok()
+        });
         let policy = Self {
-            origins,
-            min_size: wire.min_size,
+            origins: section.list("origins", origin),
+            min_size: section.number("min_size"),
         };
-        if wire.required {
-            return Ok(Some(policy));
+        let asks = policy.origins.is_some() || policy.min_size.is_some();
+        if asks && says && !required {
+            section.problem_of(
+                "required",
+                PolicyError::Needs("log.origins and log.min_size", "log.required = true"),
+            );
         }
-        if policy.origins.is_some() || policy.min_size.is_some() {
-            return Err(PolicyError::Needs(
-                "log.origins and log.min_size",
-                "log.required = true",
-            ));
-        }
-        Ok(None)
+        section.finish();
+        required.then_some(policy)
     }
 }

@@ -1,34 +1,42 @@
 //! Attestation policies: what is wanted of evidence that is genuine.
 //!
 //! A policy is a TOML text, read strictly: an unknown key, an empty list or a value of the wrong
-//! shape is an error, since each would otherwise be a check silently not made. Everything the
-//! policy does not name falls to the stricter side, with one exception that must be written out:
-//! `measurements = "any"` accepts whatever image runs. `policies/attestation/README.md` documents
-//! every field.
+//! shape is an error, since each would otherwise be a check silently not made. All of a text's errors
+//! are told, each with its line. Everything the policy does not name falls to the stricter side, with
+//! one exception that must be written out: `measurements = "any"` accepts whatever image runs.
+//! `policies/attestation/README.md` documents every field.
 
+mod contract;
 mod error;
 mod event_log;
+mod floors;
 mod log;
 mod nvidia;
+mod problem;
 mod retention;
+mod section;
 mod snp;
 mod tdx;
 mod values;
-mod wire;
 
 use std::time::Duration;
 
-use crate::digest::Sha256Digest;
-use crate::retention::RetentionMode;
+use toml::de::DeTable;
 
+use crate::digest::Sha256Digest;
+
+pub(crate) use contract::{ContractPolicy, ProvenancePolicy};
 pub use error::PolicyError;
 pub(crate) use event_log::EventLogPolicy;
 pub(crate) use log::LogPolicy;
-pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy};
+pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy, SignerDates};
+pub use problem::{InvalidPolicy, PolicyProblem};
 pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
-pub(crate) use tdx::{Accepted, TdxImage, TdxPolicy};
-pub(crate) use wire::TrailingBytes;
+pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy, TrailingBytes};
+
+use problem::Problems;
+use section::Section;
 
 /// The most a policy may weigh.
 const MAX_POLICY_LEN: usize = 1 << 20;
@@ -42,6 +50,10 @@ const MAX_NAME_LEN: usize = 100;
 ///     "name = \"inspection\"\n[tdx]\nmeasurements = \"any\"\n",
 /// ).unwrap();
 /// assert_eq!(policy.name(), "inspection");
+///
+/// let wrong = AttestationPolicy::parse("name = \"wrong\"\n[tdx]\nmrtd = [\"00\"]\nrtmr = 1\n");
+/// let lines: Vec<_> = wrong.unwrap_err().problems().iter().map(|it| it.line).collect();
+/// assert_eq!(lines, [2, 3, 4]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttestationPolicy {
@@ -58,62 +70,55 @@ pub struct AttestationPolicy {
     pub(crate) log: Option<LogPolicy>,
 }
 
-/// The `[contract]` section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ContractPolicy {
-    pub(crate) config: Option<Vec<Sha256Digest>>,
-    pub(crate) retention: Option<Vec<Sha256Digest>>,
-    pub(crate) max_retention: Option<RetentionMode>,
-}
-
-/// The `[provenance]` section.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ProvenancePolicy {
-    pub(crate) repo_url: Option<Vec<String>>,
-    pub(crate) repo_commit: Option<Vec<String>>,
-    pub(crate) image_digest: Option<Vec<String>>,
-}
-
 impl AttestationPolicy {
-    /// Reads a policy.
-    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+    /// Reads a policy, or tells everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         if text.len() > MAX_POLICY_LEN {
-            return Err(PolicyError::TooLarge);
+            return Err(InvalidPolicy::one(1, PolicyError::TooLarge));
         }
-        let wire: wire::Policy = toml::from_str(text).map_err(|error| toml_error(text, &error))?;
-        let named = !wire.name.is_empty()
-            && wire.name.chars().count() <= MAX_NAME_LEN
-            && !wire.name.chars().any(char::is_control);
-        if !named {
-            return Err(PolicyError::Name);
+        let problems = Problems::of(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let at = error.span().unwrap_or_default();
+            problems.add(&at, PolicyError::Syntax(error.message().to_owned()));
         }
-        if wire.tdx.is_none() && wire.snp.is_none() && wire.nvidia.is_none() {
-            return Err(PolicyError::AcceptsNothing);
+        if problems.any() {
+            // What could be made of the rest is a guess.
+            return Err(problems
+                .settle()
+                .err()
+                .unwrap_or_else(|| InvalidPolicy::one(1, PolicyError::TooLarge)));
         }
-        let max_lifetime = wire.keyset.max_lifetime;
-        Ok(Self {
-            name: wire.name,
+        let whole = Section::new(String::new(), 0..0, table.into_inner(), &problems);
+        let policy = Self::of(whole, text);
+        problems.settle().map(|()| policy)
+    }
+
+    fn of(mut whole: Section<'_, '_>, text: &str) -> Self {
+        let policy = Self {
+            name: name(&mut whole),
             digest: Sha256Digest::of(text.as_bytes()),
-            tdx: wire.tdx.map(TdxPolicy::from_wire).transpose()?,
-            snp: wire.snp.map(SnpPolicy::from_wire).transpose()?,
-            contract: ContractPolicy {
-                config: values::digests("config", wire.contract.config)?,
-                retention: values::digests("retention", wire.contract.retention)?,
-                max_retention: wire.contract.max_retention,
-            },
-            max_keyset_lifetime: max_lifetime
-                .map(|value| values::duration("max_lifetime", value))
-                .transpose()?,
-            provenance: ProvenancePolicy {
-                repo_url: values::list("repo_url", wire.provenance.repo_url, Ok)?,
-                repo_commit: values::list("repo_commit", wire.provenance.repo_commit, Ok)?,
-                image_digest: values::list("image_digest", wire.provenance.image_digest, Ok)?,
-            },
-            nvidia: wire.nvidia.map(NvidiaPolicy::from_wire).transpose()?,
-            event_log: wire.event_log.map(EventLogPolicy::from_wire).transpose()?,
-            retention: wire.retention.map(RetentionLimits::from_wire).transpose()?,
-            log: wire.log.map(LogPolicy::from_wire).transpose()?.flatten(),
-        })
+            tdx: whole.table("tdx").map(TdxPolicy::of),
+            snp: whole.table("snp").map(SnpPolicy::of),
+            nvidia: whole.table("nvidia").map(NvidiaPolicy::of),
+            event_log: whole.table("event_log").map(EventLogPolicy::of),
+            retention: whole.table("retention").map(RetentionLimits::of),
+            log: whole.table("log").and_then(LogPolicy::of),
+            contract: whole
+                .table("contract")
+                .map(ContractPolicy::of)
+                .unwrap_or_default(),
+            max_keyset_lifetime: whole.table("keyset").and_then(contract::max_lifetime),
+            provenance: whole
+                .table("provenance")
+                .map(ProvenancePolicy::of)
+                .unwrap_or_default(),
+        };
+        if !["tdx", "snp", "nvidia"].iter().any(|tee| whole.has(tee)) {
+            whole.problem(PolicyError::AcceptsNothing);
+        }
+        whole.finish();
+        policy
     }
 
     /// The name the policy gives itself.
@@ -127,13 +132,19 @@ impl AttestationPolicy {
     }
 }
 
-fn toml_error(text: &str, error: &toml::de::Error) -> PolicyError {
-    let line = error
-        .span()
-        .and_then(|span| text.get(..span.start))
-        .map_or(0, |before| before.matches('\n').count() + 1);
-    PolicyError::Toml {
-        line,
-        message: error.message().to_owned(),
+/// What verdicts call the policy; a description is for the reader of the file.
+fn name(whole: &mut Section<'_, '_>) -> String {
+    whole.text("description");
+    let is_one = |name: &str| {
+        (1..=MAX_NAME_LEN).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+    };
+    let had_one = whole.has("name");
+    let name = whole.read("name", |_, name| match is_one(&name) {
+        true => Ok(name),
+        false => Err(PolicyError::Name),
+    });
+    if !had_one {
+        whole.problem(PolicyError::Missing("name"));
     }
+    name.unwrap_or_default()
 }

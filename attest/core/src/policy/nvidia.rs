@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::PolicyError;
-use super::values::{digests, duration, list, words};
+use super::section::Section;
+use super::values::{digest, duration, one_of, text, word};
 use crate::digest::Sha256Digest;
 use crate::nvidia::{Architecture, FeatureFlag};
 
@@ -21,6 +20,8 @@ pub(crate) struct NvidiaPolicy {
     pub(crate) architectures: Option<Vec<Architecture>>,
     pub(crate) rims_required: bool,
     pub(crate) rim_digests: Option<Vec<Sha256Digest>>,
+    pub(crate) rim_signer_dates: SignerDates,
+    pub(crate) rim_ocsp: OcspPolicy,
     pub(crate) driver_versions: Option<Vec<String>>,
     pub(crate) vbios_versions: Option<Vec<String>>,
     pub(crate) modes: Option<Vec<FeatureFlag>>,
@@ -36,110 +37,92 @@ pub(crate) enum Count {
     AtLeast(usize),
 }
 
+/// Whether the certificates of a manifest's signer have to be within their dates. NVIDIA signs a
+/// manifest once; its signer's certificates end while the driver is still in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SignerDates {
+    /// At the time of the judgement.
+    Enforced,
+    /// Nobody asks; the root pinned and the signature are what counts.
+    Ignored,
+}
+
 /// What becomes of revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OcspPolicy {
-    /// Every certificate of a device but its leaf and the root needs a good answer.
+    /// Every certificate that NVIDIA can revoke needs a good answer.
     Required(Duration),
     /// Answers that are there must be good.
     Optional(Duration),
     Off,
 }
 
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
     Required,
     Optional,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-enum Ocsp {
-    Required,
-    Optional,
     Off,
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum Topology {
-    Enforced,
-    Off,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wire {
-    #[serde(default)]
-    required: bool,
-    gpus: Option<usize>,
-    min_gpus: Option<usize>,
-    switches: Option<usize>,
-    architectures: Option<Vec<String>>,
-    #[serde(default = "required")]
-    rims: Need,
-    rim_digests: Option<Vec<String>>,
-    driver_versions: Option<Vec<String>>,
-    vbios_versions: Option<Vec<String>>,
-    modes: Option<Vec<String>>,
-    #[serde(default = "optional")]
-    ocsp: Ocsp,
-    ocsp_max_age: Option<String>,
-    #[serde(default)]
-    allow_missing_fwid: bool,
-    #[serde(default = "enforced")]
-    topology: Topology,
-}
-
-const fn required() -> Need {
-    Need::Required
-}
-
-const fn optional() -> Ocsp {
-    Ocsp::Optional
-}
-
-const fn enforced() -> Topology {
-    Topology::Enforced
-}
+const NEEDS: [(&str, Need); 3] = [
+    ("required", Need::Required),
+    ("optional", Need::Optional),
+    ("off", Need::Off),
+];
+/// Whether something is required, for which there is no looking away.
+const REQUIRED: [(&str, bool); 2] = [("required", true), ("optional", false)];
+const ENFORCED: [(&str, bool); 2] = [("enforced", true), ("off", false)];
+const SIGNER_DATES: [(&str, SignerDates); 2] = [
+    ("enforced", SignerDates::Enforced),
+    ("ignored", SignerDates::Ignored),
+];
 
 impl NvidiaPolicy {
-    pub(super) fn from_wire(nvidia: Wire) -> Result<Self, PolicyError> {
-        let gpus = match (nvidia.gpus, nvidia.min_gpus) {
-            (Some(_), Some(_)) => return Err(PolicyError::Contradiction("gpus", "min_gpus")),
-            (Some(count), None) => Some(Count::Exactly(count)),
-            (None, Some(least)) => Some(Count::AtLeast(least)),
-            (None, None) => None,
-        };
-        let max_age = nvidia
-            .ocsp_max_age
-            .map(|age| duration("ocsp_max_age", age))
-            .transpose()?
-            .unwrap_or(OCSP_MAX_AGE);
-        Ok(Self {
-            required: nvidia.required,
-            gpus,
-            switches: nvidia.switches,
-            architectures: words(
+    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+        let s = &mut section;
+        let (exactly, at_least) = (s.number("gpus"), s.number("min_gpus"));
+        if exactly.is_some() && at_least.is_some() {
+            s.problem_of("min_gpus", PolicyError::Contradiction("gpus", "min_gpus"));
+        }
+        let max_age = s.read("ocsp_max_age", duration).unwrap_or(OCSP_MAX_AGE);
+        let policy = Self {
+            required: s.flag("required", false),
+            gpus: exactly.map(Count::Exactly).or(at_least.map(Count::AtLeast)),
+            switches: s.number("switches"),
+            architectures: s.list(
                 "architectures",
-                nvidia.architectures,
-                "HOPPER, BLACKWELL, LS10",
-                architecture,
-            )?,
-            rims_required: matches!(nvidia.rims, Need::Required),
-            rim_digests: digests("rim_digests", nvidia.rim_digests)?,
-            driver_versions: list("driver_versions", nvidia.driver_versions, Ok)?,
-            vbios_versions: list("vbios_versions", nvidia.vbios_versions, Ok)?,
-            modes: words("modes", nvidia.modes, "SPT, MPT, PPCIE", mode)?,
-            ocsp: match nvidia.ocsp {
-                Ocsp::Required => OcspPolicy::Required(max_age),
-                Ocsp::Optional => OcspPolicy::Optional(max_age),
-                Ocsp::Off => OcspPolicy::Off,
-            },
-            allow_missing_fwid: nvidia.allow_missing_fwid,
-            topology: nvidia.topology == Topology::Enforced,
-        })
+                word("HOPPER, BLACKWELL, LS10", architecture),
+            ),
+            rims_required: s
+                .read("rims", one_of("required, optional", &REQUIRED))
+                .unwrap_or(true),
+            rim_digests: s.list("rim_digests", digest),
+            rim_signer_dates: s
+                .read(
+                    "rim_signer_dates",
+                    one_of("enforced, ignored", &SIGNER_DATES),
+                )
+                .unwrap_or(SignerDates::Enforced),
+            rim_ocsp: ocsp(s, "rim_ocsp", max_age),
+            driver_versions: s.list("driver_versions", text),
+            vbios_versions: s.list("vbios_versions", text),
+            modes: s.list("modes", word("SPT, MPT, PPCIE", mode)),
+            ocsp: ocsp(s, "ocsp", max_age),
+            allow_missing_fwid: s.flag("allow_missing_fwid", false),
+            topology: s
+                .read("topology", one_of("enforced, off", &ENFORCED))
+                .unwrap_or(true),
+        };
+        section.finish();
+        policy
+    }
+}
+
+fn ocsp(section: &mut Section<'_, '_>, key: &'static str, max_age: Duration) -> OcspPolicy {
+    match section.read(key, one_of("required, optional, off", &NEEDS)) {
+        Some(Need::Required) => OcspPolicy::Required(max_age),
+        Some(Need::Optional) | None => OcspPolicy::Optional(max_age),
+        Some(Need::Off) => OcspPolicy::Off,
     }
 }
 

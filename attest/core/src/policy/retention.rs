@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{PolicyError, values, wire};
+use super::PolicyError;
+use super::section::Section;
+use super::values::{duration, retention_mode, text};
 use crate::retention::{PolicyKeys, RetentionMode};
 
 /// Limits on the retention policy that a report shows.
@@ -23,37 +25,41 @@ pub(crate) struct RetentionLimits {
 }
 
 impl RetentionLimits {
-    pub(super) fn from_wire(wire: wire::Retention) -> Result<Self, PolicyError> {
-        if wire.model.is_some() && wire.tenant.is_none() {
-            return Err(PolicyError::Needs("retention.model", "retention.tenant"));
-        }
-        if wire.threshold.is_some() && wire.keys.is_none() {
-            return Err(PolicyError::Needs("retention.threshold", "retention.keys"));
-        }
-        let keys = wire.keys.map(|keys| {
-            let all = keys.len();
-            PolicyKeys::new(&keys, wire.threshold.unwrap_or(all))
-                .map_err(PolicyError::RetentionKeys)
-        });
+    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+        let s = &mut section;
+        let keys = s.list("keys", text);
+        let threshold = s.number("threshold");
         let limits = Self {
-            max: wire.max,
-            tenant: wire.tenant,
-            model: wire.model,
-            max_ttl: wire
-                .max_ttl
-                .map(|value| values::duration("max_ttl", value))
-                .transpose()?,
-            min_epoch: wire.min_epoch,
-            keys: keys.transpose()?,
+            max: s.read("max", retention_mode),
+            tenant: s.read("tenant", text),
+            model: s.read("model", text),
+            max_ttl: s.read("max_ttl", duration),
+            min_epoch: s.number("min_epoch"),
+            keys: None,
         };
-        let asks = limits.max.is_some()
-            || limits.max_ttl.is_some()
-            || limits.min_epoch.is_some()
-            || limits.keys.is_some();
-        if asks {
-            Ok(limits)
-        } else {
-            Err(PolicyError::AsksNothing("retention"))
+        if limits.model.is_some() && limits.tenant.is_none() {
+            let error = PolicyError::Needs("retention.model", "retention.tenant");
+            section.problem_of("model", error);
         }
+        if threshold.is_some() && keys.is_none() {
+            let error = PolicyError::Needs("retention.threshold", "retention.keys");
+            section.problem_of("threshold", error);
+        }
+        let asks = ["max", "max_ttl", "min_epoch", "keys"];
+        if !section.has_unknown() && !asks.iter().any(|key| section.has(key)) {
+            section.problem(PolicyError::AsksNothing("retention"));
+        }
+        // An empty list has been told already.
+        let keys = keys.filter(|keys| !keys.is_empty());
+        let keys = keys.map(|keys| PolicyKeys::new(&keys, threshold.unwrap_or(keys.len())));
+        let keys = keys.and_then(|keys| match keys {
+            Ok(keys) => Some(keys),
+            Err(error) => {
+                section.problem_of("keys", PolicyError::RetentionKeys(error));
+                None
+            }
+        });
+        section.finish();
+        Self { keys, ..limits }
     }
 }

@@ -1,10 +1,12 @@
 //! What is wanted of an SNP guest and of the platform under it.
 
-use serde::Deserialize;
+use std::time::Duration;
 
-use super::values::{hex_list, list, words};
+use super::floors::Floors;
+use super::section::Section;
+use super::values::{duration, hex, one_of, text, word};
 use super::{Accepted, PolicyError};
-use crate::snp::{Component, PlatformInfo, Product, VekKind};
+use crate::snp::{GuestPolicy, PlatformInfo, Product, VekKind};
 
 /// The `[snp]` section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,9 @@ pub(crate) struct SnpPolicy {
     pub(crate) host_data: Accepted<32>,
     pub(crate) id_key_digest: Accepted<48>,
     pub(crate) author_key_digest: Accepted<48>,
+    pub(crate) family_id: Accepted<16>,
+    pub(crate) image_id: Accepted<16>,
+    pub(crate) min_guest_svn: Option<u32>,
     pub(crate) chip_id: Accepted<64>,
     pub(crate) products: Option<Vec<Product>>,
     pub(crate) keys: Vec<VekKind>,
@@ -23,8 +28,10 @@ pub(crate) struct SnpPolicy {
     pub(crate) allow_debug: bool,
     pub(crate) allow_migration_agent: bool,
     pub(crate) allow_smt: bool,
+    pub(crate) require_guest_policy: Vec<GuestDemand>,
     pub(crate) require_platform: Vec<PlatformFeature>,
     pub(crate) require_crl: bool,
+    pub(crate) max_crl_age: Option<Duration>,
     pub(crate) min_tcb: Option<Floors>,
 }
 
@@ -47,23 +54,18 @@ pub(crate) enum PlatformFeature {
     AliasCheck,
 }
 
-impl PlatformFeature {
-    const ALL: [Self; 5] = [
-        Self::Tsme,
-        Self::Ecc,
-        Self::RaplDisabled,
-        Self::CiphertextHiding,
-        Self::AliasCheck,
-    ];
+const PLATFORM: [(&str, PlatformFeature); 5] = [
+    ("tsme", PlatformFeature::Tsme),
+    ("ecc", PlatformFeature::Ecc),
+    ("rapl_disabled", PlatformFeature::RaplDisabled),
+    ("ciphertext_hiding", PlatformFeature::CiphertextHiding),
+    ("alias_check", PlatformFeature::AliasCheck),
+];
 
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tsme => "tsme",
-            Self::Ecc => "ecc",
-            Self::RaplDisabled => "rapl_disabled",
-            Self::CiphertextHiding => "ciphertext_hiding",
-            Self::AliasCheck => "alias_check",
-        }
+impl PlatformFeature {
+    pub(crate) fn as_str(self) -> &'static str {
+        let found = PLATFORM.iter().find(|(_, feature)| *feature == self);
+        found.map_or("", |(name, _)| name)
     }
 
     pub(crate) const fn is_on(self, platform: PlatformInfo) -> bool {
@@ -77,192 +79,149 @@ impl PlatformFeature {
     }
 }
 
-/// The least versions of a platform's components, by product.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Floors(Vec<(Product, Vec<(Component, u8)>)>);
+/// Something a guest's owner may have demanded of the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GuestDemand {
+    SingleSocket,
+    NoCxl,
+    Aes256Xts,
+    RaplDisabled,
+    CiphertextHiding,
+    PageSwapDisabled,
+}
 
-impl Floors {
-    /// The floors for a product, or nothing if the policy has none for it.
-    pub(crate) fn of(&self, product: Product) -> Option<&[(Component, u8)]> {
-        let (_, floors) = self.0.iter().find(|(this, _)| *this == product)?;
-        Some(floors)
+const DEMANDS: [(&str, GuestDemand); 6] = [
+    ("single_socket", GuestDemand::SingleSocket),
+    ("no_cxl", GuestDemand::NoCxl),
+    ("aes_256_xts", GuestDemand::Aes256Xts),
+    ("rapl_disabled", GuestDemand::RaplDisabled),
+    ("ciphertext_hiding", GuestDemand::CiphertextHiding),
+    ("page_swap_disabled", GuestDemand::PageSwapDisabled),
+];
+
+impl GuestDemand {
+    pub(crate) fn as_str(self) -> &'static str {
+        let found = DEMANDS.iter().find(|(_, demand)| *demand == self);
+        found.map_or("", |(name, _)| name)
+    }
+
+    pub(crate) const fn is_made(self, policy: GuestPolicy) -> bool {
+        match self {
+            Self::SingleSocket => policy.single_socket_required(),
+            Self::NoCxl => !policy.cxl_allowed(),
+            Self::Aes256Xts => policy.aes_256_xts_required(),
+            Self::RaplDisabled => policy.rapl_disabled(),
+            Self::CiphertextHiding => policy.ciphertext_hiding_required(),
+            Self::PageSwapDisabled => policy.page_swap_disabled(),
+        }
     }
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Measurements {
     Pinned,
     Any,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wire {
-    #[serde(default = "pinned")]
-    measurements: Measurements,
-    #[serde(default)]
-    image: Vec<WireImage>,
-    measurement: Option<Vec<String>>,
-    host_data: Option<Vec<String>>,
-    id_key_digest: Option<Vec<String>>,
-    author_key_digest: Option<Vec<String>>,
-    chip_id: Option<Vec<String>>,
-    products: Option<Vec<String>>,
-    keys: Option<Vec<String>>,
-    csp_id: Option<Vec<String>>,
-    #[serde(default)]
-    max_vmpl: u32,
-    #[serde(default)]
-    allow_debug: bool,
-    #[serde(default)]
-    allow_migration_agent: bool,
-    #[serde(default = "yes")]
-    allow_smt: bool,
-    require_platform: Option<Vec<String>>,
-    #[serde(default)]
-    require_crl: bool,
-    min_tcb: Option<WireFloors>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireImage {
-    #[allow(dead_code, reason = "for the reader of the file")]
-    name: Option<String>,
-    measurement: Option<Vec<String>>,
-    host_data: Option<Vec<String>>,
-    id_key_digest: Option<Vec<String>>,
-    author_key_digest: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireFloors {
-    milan: Option<WireFloor>,
-    genoa: Option<WireFloor>,
-    turin: Option<WireFloor>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireFloor {
-    fmc: Option<u8>,
-    bootloader: Option<u8>,
-    tee: Option<u8>,
-    snp: Option<u8>,
-    microcode: Option<u8>,
-}
-
-const fn pinned() -> Measurements {
-    Measurements::Pinned
-}
-
-const fn yes() -> bool {
-    true
-}
+const MEASUREMENTS: [(&str, Measurements); 2] =
+    [("pinned", Measurements::Pinned), ("any", Measurements::Any)];
+const KEYS: [(&str, VekKind); 2] = [("VCEK", VekKind::Vcek), ("VLEK", VekKind::Vlek)];
 
 impl SnpPolicy {
-    pub(super) fn from_wire(snp: Wire) -> Result<Self, PolicyError> {
+    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+        let s = &mut section;
+        let stated = s.read("measurements", one_of("pinned, any", &MEASUREMENTS));
         let policy = Self {
-            images: snp
-                .image
-                .into_iter()
-                .map(SnpImage::from_wire)
-                .collect::<Result<_, _>>()?,
-            measurement: hex_list("measurement", snp.measurement)?,
-            host_data: hex_list("host_data", snp.host_data)?,
-            id_key_digest: hex_list("id_key_digest", snp.id_key_digest)?,
-            author_key_digest: hex_list("author_key_digest", snp.author_key_digest)?,
-            chip_id: hex_list("chip_id", snp.chip_id)?,
-            products: words("products", snp.products, "Milan, Genoa, Turin", |word| {
-                Product::ALL.into_iter().find(|this| this.as_str() == word)
-            })?,
-            keys: words("keys", snp.keys, "VCEK, VLEK", |word| {
-                let kinds = [VekKind::Vcek, VekKind::Vlek];
-                kinds.into_iter().find(|this| this.as_str() == word)
-            })?
-            .unwrap_or_else(|| vec![VekKind::Vcek]),
-            csp_ids: list("csp_id", snp.csp_id, Ok)?,
-            max_vmpl: snp.max_vmpl,
-            allow_debug: snp.allow_debug,
-            allow_migration_agent: snp.allow_migration_agent,
-            allow_smt: snp.allow_smt,
-            require_platform: words(
-                "require_platform",
-                snp.require_platform,
-                "tsme, ecc, rapl_disabled, ciphertext_hiding, alias_check",
-                |word| {
-                    let mut all = PlatformFeature::ALL.into_iter();
-                    all.find(|this| this.as_str() == word)
-                },
-            )?
-            .unwrap_or_default(),
-            require_crl: snp.require_crl,
-            min_tcb: snp.min_tcb.map(Floors::from_wire).transpose()?,
+            images: s.tables("image").into_iter().map(SnpImage::of).collect(),
+            measurement: s.list("measurement", hex),
+            host_data: s.list("host_data", hex),
+            id_key_digest: s.list("id_key_digest", hex),
+            author_key_digest: s.list("author_key_digest", hex),
+            family_id: s.list("family_id", hex),
+            image_id: s.list("image_id", hex),
+            min_guest_svn: s.number("min_guest_svn"),
+            chip_id: s.list("chip_id", hex),
+            products: s.list(
+                "products",
+                word("Milan, Genoa, Turin", |word| {
+                    Product::ALL.into_iter().find(|this| this.as_str() == word)
+                }),
+            ),
+            keys: s
+                .list("keys", one_of("VCEK, VLEK", &KEYS))
+                .unwrap_or_else(|| vec![VekKind::Vcek]),
+            csp_ids: s.list("csp_id", text),
+            max_vmpl: s.number("max_vmpl").unwrap_or_default(),
+            allow_debug: s.flag("allow_debug", false),
+            allow_migration_agent: s.flag("allow_migration_agent", false),
+            allow_smt: s.flag("allow_smt", true),
+            require_guest_policy: s
+                .list(
+                    "require_guest_policy",
+                    one_of(
+                        "single_socket, no_cxl, aes_256_xts, rapl_disabled, ciphertext_hiding, page_swap_disabled",
+                        &DEMANDS,
+                    ),
+                )
+                .unwrap_or_default(),
+            require_platform: s
+                .list(
+                    "require_platform",
+                    one_of(
+                        "tsme, ecc, rapl_disabled, ciphertext_hiding, alias_check",
+                        &PLATFORM,
+                    ),
+                )
+                .unwrap_or_default(),
+            require_crl: s.flag("require_crl", false),
+            max_crl_age: s.read("max_crl_age", duration),
+            min_tcb: s.table("min_tcb").map(Floors::read),
         };
-        policy.measurements_are_as_stated(snp.measurements)?;
-        Ok(policy)
+        match stated {
+            Some(stated) => policy.measurements_are_as_stated(stated, &section),
+            None if section.has("measurements") => {}
+            None if section.has_unknown() => {}
+            None => policy.measurements_are_as_stated(Measurements::Pinned, &section),
+        }
+        section.finish();
+        policy
     }
 
-    fn measurements_are_as_stated(&self, stated: Measurements) -> Result<(), PolicyError> {
+    fn measurements_are_as_stated(&self, stated: Measurements, section: &Section<'_, '_>) {
         let images_pin =
             !self.images.is_empty() && self.images.iter().all(|image| image.measurement.is_some());
         match stated {
             Measurements::Pinned if self.measurement.is_none() && !images_pin => {
-                Err(PolicyError::NotPinned("measurement"))
+                // An image without one has been told already.
+                if self.images.is_empty() {
+                    section.problem_of("measurements", PolicyError::NotPinned("measurement"));
+                }
             }
             Measurements::Any if self.measurement.is_some() => {
-                Err(PolicyError::PinnedUnderAny("measurement"))
+                section.problem_of("measurement", PolicyError::PinnedUnderAny("measurement"))
             }
             Measurements::Any if !self.images.is_empty() => {
-                Err(PolicyError::PinnedUnderAny("image"))
+                section.problem_of("image", PolicyError::PinnedUnderAny("image"));
             }
-            _ => Ok(()),
+            _ => {}
         }
     }
 }
 
 impl SnpImage {
-    fn from_wire(image: WireImage) -> Result<Self, PolicyError> {
+    fn of(mut section: Section<'_, '_>) -> Self {
+        // For the reader of the file.
+        section.text("name");
         let image = Self {
-            measurement: hex_list("measurement", image.measurement)?,
-            host_data: hex_list("host_data", image.host_data)?,
-            id_key_digest: hex_list("id_key_digest", image.id_key_digest)?,
-            author_key_digest: hex_list("author_key_digest", image.author_key_digest)?,
+            measurement: section.list("measurement", hex),
+            host_data: section.list("host_data", hex),
+            id_key_digest: section.list("id_key_digest", hex),
+            author_key_digest: section.list("author_key_digest", hex),
         };
-        match image.measurement {
-            Some(_) => Ok(image),
-            None => Err(PolicyError::EmptyImage("snp.image")),
+        if image.measurement.is_none() {
+            section.problem(PolicyError::EmptyImage("snp.image"));
         }
-    }
-}
-
-impl Floors {
-    fn from_wire(wire: WireFloors) -> Result<Self, PolicyError> {
-        let by_product = [
-            (Product::Milan, wire.milan),
-            (Product::Genoa, wire.genoa),
-            (Product::Turin, wire.turin),
-        ];
-        let mut floors = Vec::new();
-        for (product, floor) in by_product {
-            let Some(floor) = floor else { continue };
-            if floor.fmc.is_some() && product != Product::Turin {
-                return Err(PolicyError::NoFmc(product.as_str()));
-            }
-            let components = [
-                (Component::Fmc, floor.fmc),
-                (Component::BootLoader, floor.bootloader),
-                (Component::Tee, floor.tee),
-                (Component::Snp, floor.snp),
-                (Component::Microcode, floor.microcode),
-            ];
-            let stated = components
-                .into_iter()
-                .filter_map(|(component, version)| Some((component, version?)));
-            floors.push((product, stated.collect()));
-        }
-        Ok(Self(floors))
+        section.finish();
+        image
     }
 }

@@ -1,8 +1,10 @@
 //! What is wanted of a TD and of the platform under it.
 
+use std::time::Duration;
+
 use super::PolicyError;
-use super::values::{hex_list, hex_vec_list};
-use super::wire::{self, Measurements, TrailingBytes};
+use super::section::Section;
+use super::values::{duration, hex, hex_up_to, one_of, word};
 use crate::tdx::TcbStatus;
 
 const MAX_PPID_LEN: usize = 64;
@@ -18,15 +20,26 @@ pub(crate) struct TdxPolicy {
     pub(crate) mrtd: Accepted<48>,
     pub(crate) rtmr: [Accepted<48>; 4],
     pub(crate) mrseam: Accepted<48>,
+    pub(crate) mrsignerseam: Accepted<48>,
+    pub(crate) seam_attributes: Vec<[u8; 8]>,
     pub(crate) mrconfigid: Accepted<48>,
     pub(crate) mrowner: Accepted<48>,
     pub(crate) mrownerconfig: Accepted<48>,
+    pub(crate) mrservicetd: Accepted<48>,
     pub(crate) td_attributes: Accepted<8>,
     pub(crate) xfam: Accepted<8>,
     pub(crate) ppid: Option<Vec<Vec<u8>>>,
+    pub(crate) fmspc: Accepted<6>,
+    pub(crate) pce_id: Accepted<2>,
+    pub(crate) min_tee_tcb_svn: Option<[u8; 16]>,
+    pub(crate) min_tee_tcb_svn2: Option<[u8; 16]>,
+    pub(crate) min_qe_svn: Option<u16>,
+    pub(crate) min_pce_svn: Option<u16>,
     pub(crate) tcb_statuses: Vec<TcbStatus>,
     pub(crate) denied_advisories: Vec<String>,
+    pub(crate) grace: Vec<Grace>,
     pub(crate) min_tcb_evaluation_data_number: Option<u32>,
+    pub(crate) max_collateral_age: Option<Duration>,
     pub(crate) allow_debug: bool,
     pub(crate) allow_service_td: bool,
     pub(crate) trailing_bytes: TrailingBytes,
@@ -39,21 +52,58 @@ pub(crate) struct TdxImage {
     pub(crate) rtmr: [Accepted<48>; 4],
 }
 
+/// How long an advisory may go without its cure, counted from the date of the TCB level it is
+/// listed at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grace {
+    pub(crate) advisory: String,
+    pub(crate) period: Duration,
+}
+
+/// What may follow a quote in its buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TrailingBytes {
+    Any,
+    Zero,
+    None,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Measurements {
+    Pinned,
+    Partial,
+    Any,
+}
+
+const MEASUREMENTS: [(&str, Measurements); 3] = [
+    ("pinned", Measurements::Pinned),
+    ("partial", Measurements::Partial),
+    ("any", Measurements::Any),
+];
+const TRAILING_BYTES: [(&str, TrailingBytes); 3] = [
+    ("any", TrailingBytes::Any),
+    ("zero", TrailingBytes::Zero),
+    ("none", TrailingBytes::None),
+];
+const DAY: u64 = 86_400;
+
 impl TdxImage {
-    fn from_wire(image: wire::TdxImage) -> Result<Self, PolicyError> {
+    fn of(mut section: Section<'_, '_>) -> Self {
+        // For the reader of the file.
+        section.text("name");
         let image = Self {
-            mrtd: hex_list("mrtd", image.mrtd)?,
-            rtmr: [
-                hex_list("rtmr0", image.rtmr0)?,
-                hex_list("rtmr1", image.rtmr1)?,
-                hex_list("rtmr2", image.rtmr2)?,
-                hex_list("rtmr3", image.rtmr3)?,
-            ],
+            mrtd: section.list("mrtd", hex),
+            rtmr: ["rtmr0", "rtmr1", "rtmr2", "rtmr3"].map(|key| section.list(key, hex)),
         };
         if image.mrtd.is_none() && image.rtmr.iter().all(Option::is_none) {
-            return Err(PolicyError::EmptyImage("tdx.image"));
+            section.problem(PolicyError::EmptyImage("tdx.image"));
         }
-        Ok(image)
+        section.finish();
+        image
+    }
+
+    fn is_empty(&self) -> bool {
+        self.mrtd.is_none() && self.rtmr.iter().all(Option::is_none)
     }
 
     fn pins(&self, measurement: &str) -> bool {
@@ -68,40 +118,61 @@ impl TdxImage {
 }
 
 impl TdxPolicy {
-    pub(super) fn from_wire(tdx: wire::Tdx) -> Result<Self, PolicyError> {
+    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+        let s = &mut section;
+        let stated = s.read(
+            "measurements",
+            one_of("pinned, partial, any", &MEASUREMENTS),
+        );
         let policy = Self {
-            images: tdx
-                .image
-                .into_iter()
-                .map(TdxImage::from_wire)
-                .collect::<Result<_, _>>()?,
-            mrtd: hex_list("mrtd", tdx.mrtd)?,
-            rtmr: [
-                hex_list("rtmr0", tdx.rtmr0)?,
-                hex_list("rtmr1", tdx.rtmr1)?,
-                hex_list("rtmr2", tdx.rtmr2)?,
-                hex_list("rtmr3", tdx.rtmr3)?,
-            ],
-            mrseam: hex_list("mrseam", tdx.mrseam)?,
-            mrconfigid: hex_list("mrconfigid", tdx.mrconfigid)?,
-            mrowner: hex_list("mrowner", tdx.mrowner)?,
-            mrownerconfig: hex_list("mrownerconfig", tdx.mrownerconfig)?,
-            td_attributes: hex_list("td_attributes", tdx.td_attributes)?,
-            xfam: hex_list("xfam", tdx.xfam)?,
-            ppid: hex_vec_list("ppid", tdx.ppid, MAX_PPID_LEN)?,
-            tcb_statuses: statuses(tdx.tcb_statuses)?,
-            denied_advisories: tdx.denied_advisories,
-            min_tcb_evaluation_data_number: tdx.min_tcb_evaluation_data_number,
-            allow_debug: tdx.allow_debug,
-            allow_service_td: tdx.allow_service_td,
-            trailing_bytes: tdx.trailing_bytes,
+            images: s.tables("image").into_iter().map(TdxImage::of).collect(),
+            mrtd: s.list("mrtd", hex),
+            rtmr: ["rtmr0", "rtmr1", "rtmr2", "rtmr3"].map(|key| s.list(key, hex)),
+            mrseam: s.list("mrseam", hex),
+            mrsignerseam: s.list("mrsignerseam", hex),
+            seam_attributes: s
+                .list("seam_attributes", hex)
+                .unwrap_or_else(|| vec![[0; 8]]),
+            mrconfigid: s.list("mrconfigid", hex),
+            mrowner: s.list("mrowner", hex),
+            mrownerconfig: s.list("mrownerconfig", hex),
+            mrservicetd: s.list("mrservicetd", hex),
+            td_attributes: s.list("td_attributes", hex),
+            xfam: s.list("xfam", hex),
+            ppid: s.list("ppid", hex_up_to(MAX_PPID_LEN)),
+            fmspc: s.list("fmspc", hex),
+            pce_id: s.list("pce_id", hex),
+            min_tee_tcb_svn: s.read("min_tee_tcb_svn", hex),
+            min_tee_tcb_svn2: s.read("min_tee_tcb_svn2", hex),
+            min_qe_svn: s.number("min_qe_svn"),
+            min_pce_svn: s.number("min_pce_svn"),
+            tcb_statuses: s
+                .list("tcb_statuses", status)
+                .unwrap_or_else(|| vec![TcbStatus::UpToDate]),
+            denied_advisories: s.list("denied_advisories", advisory).unwrap_or_default(),
+            grace: Vec::new(),
+            min_tcb_evaluation_data_number: s.number("min_tcb_evaluation_data_number"),
+            max_collateral_age: s.read("max_collateral_age", duration),
+            allow_debug: s.flag("allow_debug", false),
+            allow_service_td: s.flag("allow_service_td", false),
+            trailing_bytes: s
+                .read("trailing_bytes", one_of("any, zero, none", &TRAILING_BYTES))
+                .unwrap_or(TrailingBytes::Any),
         };
-        policy.measurements_are_as_stated(tdx.measurements)?;
-        Ok(policy)
+        let grace = grace(&mut section, &policy.denied_advisories);
+        let policy = Self { grace, ..policy };
+        match stated {
+            Some(stated) => policy.measurements_are_as_stated(stated, &section),
+            None if section.has("measurements") => {}
+            None if section.has_unknown() => {}
+            None => policy.measurements_are_as_stated(Measurements::Pinned, &section),
+        }
+        section.finish();
+        policy
     }
 
     /// Measurements with the names they have in the policy.
-    fn measurements(&self) -> [(&'static str, &Accepted<48>); 9] {
+    fn measurements(&self) -> [(&'static str, &Accepted<48>); 11] {
         let [rtmr0, rtmr1, rtmr2, rtmr3] = &self.rtmr;
         [
             ("mrtd", &self.mrtd),
@@ -110,65 +181,85 @@ impl TdxPolicy {
             ("rtmr2", rtmr2),
             ("rtmr3", rtmr3),
             ("mrseam", &self.mrseam),
+            ("mrsignerseam", &self.mrsignerseam),
             ("mrconfigid", &self.mrconfigid),
             ("mrowner", &self.mrowner),
             ("mrownerconfig", &self.mrownerconfig),
+            ("mrservicetd", &self.mrservicetd),
         ]
     }
 
     /// Pinned means that firmware, kernel, command line and initial file system are known: MRTD,
     /// RTMR1 and RTMR2. RTMR0 depends on the machine's shape and RTMR3 on the workload.
-    fn measurements_are_as_stated(&self, stated: Measurements) -> Result<(), PolicyError> {
-        let listed = |wanted: bool| {
-            self.measurements()
-                .into_iter()
-                .find(|(_, accepted)| accepted.is_some() == wanted)
-                .map(|(name, _)| name)
+    fn measurements_are_as_stated(&self, stated: Measurements, section: &Section<'_, '_>) {
+        let listed = || {
+            let listed = self.measurements().into_iter();
+            listed.filter(|(_, accepted)| accepted.is_some())
         };
         match stated {
             Measurements::Pinned => {
-                let unpinned = self
-                    .measurements()
-                    .into_iter()
-                    .filter(|(name, _)| ["mrtd", "rtmr1", "rtmr2"].contains(name))
-                    .find(|(name, accepted)| accepted.is_none() && !self.every_image_pins(name));
-                match unpinned {
-                    Some((name, _)) => Err(PolicyError::NotPinned(name)),
-                    None => Ok(()),
+                for (name, accepted) in self.measurements() {
+                    let needed = ["mrtd", "rtmr1", "rtmr2"].contains(&name);
+                    if needed && accepted.is_none() && !self.every_image_pins(name) {
+                        section.problem_of("measurements", PolicyError::NotPinned(name));
+                    }
                 }
             }
-            Measurements::Partial if self.images.is_empty() && listed(true).is_none() => {
-                Err(PolicyError::NothingPinned)
+            Measurements::Partial => {
+                if self.images.is_empty() && listed().next().is_none() {
+                    section.problem_of("measurements", PolicyError::NothingPinned);
+                }
             }
-            Measurements::Partial => Ok(()),
-            Measurements::Any if !self.images.is_empty() => {
-                Err(PolicyError::PinnedUnderAny("image"))
+            Measurements::Any => {
+                if !self.images.is_empty() {
+                    section.problem_of("image", PolicyError::PinnedUnderAny("image"));
+                }
+                for (name, _) in listed() {
+                    section.problem_of(name, PolicyError::PinnedUnderAny(name));
+                }
             }
-            Measurements::Any => match listed(true) {
-                Some(name) => Err(PolicyError::PinnedUnderAny(name)),
-                None => Ok(()),
-            },
         }
     }
 
+    /// An image that pins nothing at all has been told already.
     fn every_image_pins(&self, measurement: &str) -> bool {
-        !self.images.is_empty() && self.images.iter().all(|image| image.pins(measurement))
+        let pins = |image: &TdxImage| image.pins(measurement) || image.is_empty();
+        !self.images.is_empty() && self.images.iter().all(pins)
     }
 }
 
-fn statuses(texts: Option<Vec<String>>) -> Result<Vec<TcbStatus>, PolicyError> {
-    let Some(texts) = texts else {
-        return Ok(vec![TcbStatus::UpToDate]);
-    };
-    if texts.is_empty() {
-        return Err(PolicyError::EmptyList("tcb_statuses"));
+fn status(field: &'static str, text: String) -> Result<TcbStatus, PolicyError> {
+    match word("", TcbStatus::parse)(field, text) {
+        Ok(TcbStatus::Revoked) => Err(PolicyError::RevokedStatus),
+        Ok(status) => Ok(status),
+        Err(PolicyError::Word { value, .. }) => Err(PolicyError::UnknownStatus(value)),
+        Err(other) => Err(other),
     }
-    texts
-        .into_iter()
-        .map(|text| match TcbStatus::parse(&text) {
-            None => Err(PolicyError::UnknownStatus(text)),
-            Some(TcbStatus::Revoked) => Err(PolicyError::RevokedStatus),
-            Some(status) => Ok(status),
-        })
-        .collect()
+}
+
+/// Intel's numbering, `INTEL-SA-00837`, in capital letters as Intel writes it.
+fn advisory(field: &'static str, value: String) -> Result<String, PolicyError> {
+    let number = value.strip_prefix("INTEL-SA-").unwrap_or_default();
+    let is_one = (1..=10).contains(&number.len()) && number.bytes().all(|it| it.is_ascii_digit());
+    match is_one {
+        true => Ok(value),
+        false => Err(PolicyError::Advisory { field, value }),
+    }
+}
+
+fn grace(section: &mut Section<'_, '_>, denied: &[String]) -> Vec<Grace> {
+    let mut all = Vec::new();
+    for (name, days) in section.numbers("grace_days") {
+        match advisory("grace_days", name.value) {
+            Ok(advisory) if denied.contains(&advisory) => {
+                section.refuse(&name.at, PolicyError::GraceForDenied(advisory));
+            }
+            Ok(advisory) => all.push(Grace {
+                advisory,
+                period: Duration::from_secs(u64::from(days) * DAY),
+            }),
+            Err(error) => section.refuse(&name.at, error),
+        }
+    }
+    all
 }

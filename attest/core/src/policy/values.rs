@@ -1,64 +1,44 @@
-//! Reading the values that policies are made of.
+//! What single values of a policy mean.
 
 use std::time::Duration;
 
 use super::PolicyError;
 use crate::digest::Sha256Digest;
 use crate::encoding::{parse_hex, parse_hex_vec};
+use crate::retention::RetentionMode;
 
-pub(super) fn list<T>(
+/// Exactly `N` bytes of lower-case hexadecimal.
+pub(super) fn hex<const N: usize>(
     field: &'static str,
-    values: Option<Vec<String>>,
-    read: impl Fn(String) -> Result<T, PolicyError>,
-) -> Result<Option<Vec<T>>, PolicyError> {
-    match values {
-        None => Ok(None),
-        Some(values) if values.is_empty() => Err(PolicyError::EmptyList(field)),
-        Some(values) => values
-            .into_iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map(Some),
+    value: String,
+) -> Result<[u8; N], PolicyError> {
+    parse_hex::<N>(&value).map_err(|_| PolicyError::Hex {
+        field,
+        value,
+        bytes: N,
+    })
+}
+
+/// One to `max` bytes of lower-case hexadecimal.
+pub(super) fn hex_up_to(
+    max: usize,
+) -> impl Fn(&'static str, String) -> Result<Vec<u8>, PolicyError> {
+    move |field, value| match parse_hex_vec(&value, max) {
+        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+        _ => Err(PolicyError::HexUpTo { field, value, max }),
     }
 }
 
-pub(super) fn hex_list<const N: usize>(
-    field: &'static str,
-    values: Option<Vec<String>>,
-) -> Result<Option<Vec<[u8; N]>>, PolicyError> {
-    list(field, values, |value| {
-        parse_hex::<N>(&value).map_err(|_| PolicyError::Hex {
-            field,
-            value,
-            bytes: N,
-        })
-    })
+pub(super) fn digest(field: &'static str, value: String) -> Result<Sha256Digest, PolicyError> {
+    Sha256Digest::parse(&value).map_err(|_| PolicyError::Digest { field, value })
 }
 
-pub(super) fn hex_vec_list(
-    field: &'static str,
-    values: Option<Vec<String>>,
-    max: usize,
-) -> Result<Option<Vec<Vec<u8>>>, PolicyError> {
-    list(field, values, |value| match parse_hex_vec(&value, max) {
-        Ok(bytes) if !bytes.is_empty() => Ok(bytes),
-        _ => Err(PolicyError::Hex {
-            field,
-            value,
-            bytes: max,
-        }),
-    })
+/// Any text, as it is.
+pub(super) fn text(_: &'static str, value: String) -> Result<String, PolicyError> {
+    Ok(value)
 }
 
-pub(super) fn digests(
-    field: &'static str,
-    values: Option<Vec<String>>,
-) -> Result<Option<Vec<Sha256Digest>>, PolicyError> {
-    list(field, values, |value| {
-        Sha256Digest::parse(&value).map_err(|_| PolicyError::Digest { field, value })
-    })
-}
-
+/// A number and one of `s`, `m`, `h`, `d`; more than nothing.
 pub(super) fn duration(field: &'static str, value: String) -> Result<Duration, PolicyError> {
     let read = |text: &str| {
         let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
@@ -76,19 +56,35 @@ pub(super) fn duration(field: &'static str, value: String) -> Result<Duration, P
     read(&value).ok_or(PolicyError::Duration { field, value })
 }
 
-/// A list of words, each of which means something.
-pub(super) fn words<T>(
-    field: &'static str,
-    values: Option<Vec<String>>,
+/// A word that means something; `known` names those that do.
+pub(super) fn word<T>(
     known: &'static str,
     meaning: impl Fn(&str) -> Option<T>,
-) -> Result<Option<Vec<T>>, PolicyError> {
-    list(field, values, |value| match meaning(&value) {
-        Some(meant) => Ok(meant),
-        None => Err(PolicyError::Word {
+) -> impl Fn(&'static str, String) -> Result<T, PolicyError> {
+    move |field, value| {
+        meaning(&value).ok_or(PolicyError::Word {
             field,
             value,
             known,
-        }),
+        })
+    }
+}
+
+/// The same from a table of the words.
+pub(super) fn one_of<T: Copy + 'static>(
+    known: &'static str,
+    words: &'static [(&'static str, T)],
+) -> impl Fn(&'static str, String) -> Result<T, PolicyError> {
+    word(known, |text| {
+        let (_, meant) = words.iter().find(|(word, _)| *word == text)?;
+        Some(*meant)
     })
+}
+
+/// How much a service retains.
+pub(super) fn retention_mode(
+    field: &'static str,
+    value: String,
+) -> Result<RetentionMode, PolicyError> {
+    word("zero, metadata, content", RetentionMode::parse)(field, value)
 }

@@ -174,6 +174,12 @@ pub fn verify_chain(
     })
 }
 
+/// When a revocation list says it was issued. Nothing to rely on unless [`check_revocation`] holds.
+pub(crate) fn revocation_list_issued(crl: &[u8]) -> Option<UnixTime> {
+    let (_, list) = CertificateRevocationList::from_der(crl).ok()?;
+    Some(unix(list.last_update().timestamp()))
+}
+
 /// Checks the signing key `ask` against a revocation list signed by `ark`. AMD gives every
 /// endorsement key the serial number zero, so a list can only name signing keys.
 pub fn check_revocation(

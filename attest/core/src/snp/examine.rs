@@ -3,8 +3,8 @@
 
 use super::{
     CertTable, HclReport, SnpFacts, SnpReport, Tcb, VekClaims, VekKind, VerifiedVek,
-    check_hardware_id, check_key_kind, check_product, check_revocation, check_tcb, verify_chain,
-    verify_signature,
+    check_hardware_id, check_key_kind, check_product, check_revocation, check_tcb,
+    revocation_list_issued, verify_chain, verify_signature,
 };
 use crate::collateral::SnpCollateral;
 use crate::evidence::Standing;
@@ -118,6 +118,7 @@ fn read(bytes: &[u8], checks: &mut Checks) -> Option<SnpFacts> {
         hcl_claims,
         vek: None,
         tcb: None,
+        crl_issued: None,
         valid_until: None,
     })
 }
@@ -193,6 +194,7 @@ fn verify(
             Ok(until) => {
                 checks.pass(id::SNP_CRL);
                 valid_until = valid_until.min(until);
+                facts.crl_issued = revocation_list_issued(crl);
             }
             Err(error) => checks.fail(id::SNP_CRL, SnpCause::Revocation(error).into()),
         }

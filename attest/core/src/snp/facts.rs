@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FirmwareVersion, SnpReport, Tcb, VekClaims};
+use super::{FirmwareVersion, GuestPolicy, SnpReport, Tcb, VekClaims};
 use crate::encoding::to_hex;
 use crate::time::UnixTime;
 
@@ -18,6 +18,8 @@ pub struct SnpFacts {
     pub vek: Option<VekClaims>,
     /// The TCB that AMD certified, once chain and report agree about it.
     pub tcb: Option<Tcb>,
+    /// When AMD's revocation list was issued, where one was there and held.
+    pub crl_issued: Option<UnixTime>,
     /// The last second at which the certificates, and the revocation list if there was one, hold.
     pub valid_until: Option<UnixTime>,
 }
@@ -25,8 +27,10 @@ pub struct SnpFacts {
 /// The JSON form of the facts, part of a verdict's.
 pub(crate) fn to_json(facts: &SnpFacts) -> Value {
     let mut value = report(&facts.report);
+    value["policy_demands"] = demands(facts.report.policy);
     value["vek"] = facts.vek.as_ref().map(vek).into();
     value["certified_tcb"] = facts.tcb.as_ref().map(tcb).into();
+    value["crl_issued"] = facts.crl_issued.map(|at| at.to_string()).into();
     value["valid_until"] = facts.valid_until.map(|until| until.to_string()).into();
     value["hcl_claims"] = facts
         .hcl_claims
@@ -75,6 +79,20 @@ fn report(report: &SnpReport) -> Value {
         "committed_firmware": firmware(report.committed_firmware),
         "mitigations_at_launch": report.mitigations.map(|[launch, _]| format!("{launch:#x}")),
         "mitigations_now": report.mitigations.map(|[_, now]| format!("{now:#x}")),
+    })
+}
+
+/// What the guest's owner demands of the platform beside what stands above.
+fn demands(policy: GuestPolicy) -> Value {
+    let (major, minor) = policy.minimum_abi();
+    json!({
+        "minimum_abi": format!("{major}.{minor}"),
+        "single_socket": policy.single_socket_required(),
+        "no_cxl": !policy.cxl_allowed(),
+        "aes_256_xts": policy.aes_256_xts_required(),
+        "rapl_disabled": policy.rapl_disabled(),
+        "ciphertext_hiding": policy.ciphertext_hiding_required(),
+        "page_swap_disabled": policy.page_swap_disabled(),
     })
 }
 

@@ -11,6 +11,9 @@ use crate::collateral::TdxCollateral;
 use crate::time::UnixTime;
 use crate::verdict::Cause;
 
+/// What Intel renews monthly.
+const RENEWED: [&str; 3] = ["TCB info", "QE identity", "PCK revocation list"];
+
 /// One dated part of some collateral.
 struct Part {
     name: &'static str,
@@ -72,6 +75,8 @@ pub(crate) fn read(collateral: &TdxCollateral) -> Result<Dated, Cause> {
         &mut parts,
     )?;
 
+    let issued = parts.iter().filter(|part| RENEWED.contains(&part.name));
+    let issued = issued.map(|part| part.not_before).min();
     let bound = |pick: fn(&Part) -> UnixTime| parts.iter().map(pick);
     let facts = CollateralFacts {
         not_before: bound(|part| part.not_before)
@@ -80,6 +85,7 @@ pub(crate) fn read(collateral: &TdxCollateral) -> Result<Dated, Cause> {
         not_after: bound(|part| part.not_after)
             .min()
             .unwrap_or(UnixTime::from_secs(0)),
+        issued: issued.unwrap_or(UnixTime::from_secs(0)),
         tcb_evaluation_data_number: tcb_info.tcb_evaluation_data_number,
         qe_evaluation_data_number: qe_identity.tcb_evaluation_data_number,
         fmspc: tcb_info

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::body::TdBody;
+use super::levels::TcbLevelFacts;
 use super::platform::PlatformFacts;
+use super::qe_report::QeReport;
 use super::status::TcbStatus;
 use crate::encoding::to_hex;
 use crate::time::UnixTime;
@@ -14,12 +16,14 @@ use crate::time::UnixTime;
 pub struct TdxFacts {
     /// Quote version, 4 or 5.
     pub version: u16,
+    /// Whose quoting enclave, as the header says.
+    pub qe_vendor: [u8; 16],
     /// 20 bytes the quoting enclave's host put into the header.
     pub header_user_data: [u8; 20],
     /// The TD's description of itself.
     pub body: TdBody,
-    /// Security version of the quoting enclave.
-    pub qe_isvsvn: u16,
+    /// The quoting enclave's description of itself.
+    pub quoting_enclave: QeReport,
     /// Bytes that follow the quote in its buffer.
     pub trailing: Trailing,
     /// From the platform's certificate, where it can be read.
@@ -46,6 +50,9 @@ pub struct CollateralFacts {
     pub not_before: UnixTime,
     /// The earliest instant at which one of its parts ends to be valid.
     pub not_after: UnixTime,
+    /// When the oldest of TCB info, QE identity and PCK revocation list was issued. Intel renews
+    /// those monthly, and the root's revocation list once a year.
+    pub issued: UnixTime,
     /// Intel's number of the evaluation that TCB info is from.
     pub tcb_evaluation_data_number: u32,
     /// Intel's number of the evaluation that QE identity is from; may be another.
@@ -65,15 +72,18 @@ pub struct TcbFacts {
     pub qe_status: TcbStatus,
     /// Everything Intel lists for them.
     pub advisories: Vec<String>,
+    /// The levels that were matched, each with its date.
+    pub levels: Vec<TcbLevelFacts>,
 }
 
 /// The JSON form of the facts, part of a verdict's.
 pub(crate) fn to_json(facts: &TdxFacts) -> Value {
     json!({
         "version": facts.version,
+        "qe_vendor": to_hex(&facts.qe_vendor),
         "header_user_data": to_hex(&facts.header_user_data),
         "body": body(&facts.body),
-        "qe_isvsvn": facts.qe_isvsvn,
+        "quoting_enclave": quoting_enclave(&facts.quoting_enclave),
         "trailing_bytes": facts.trailing.count,
         "trailing_bytes_all_zero": facts.trailing.all_zero,
         "platform": facts.platform.as_ref().map(platform),
@@ -97,6 +107,9 @@ fn body(body: &TdBody) -> Value {
         "report_data": to_hex(&body.report_data),
         "debug": body.debug_flags() != 0,
         "sept_ve_disable": body.sept_ve_disable(),
+        "migratable": body.migratable(),
+        "service_td": body.service_td(),
+        "reserved_attributes": format!("{:#018x}", body.reserved_attributes()),
     });
     for (name, rtmr) in ["rtmr0", "rtmr1", "rtmr2", "rtmr3"]
         .into_iter()
@@ -109,6 +122,19 @@ fn body(body: &TdBody) -> Value {
         value["mrservicetd"] = to_hex(&td15.mrservicetd).into();
     }
     value
+}
+
+fn quoting_enclave(report: &QeReport) -> Value {
+    json!({
+        "cpusvn": to_hex(&report.cpusvn),
+        "miscselect": to_hex(&report.miscselect),
+        "attributes": to_hex(&report.attributes),
+        "mrenclave": to_hex(&report.mrenclave),
+        "mrsigner": to_hex(&report.mrsigner),
+        "isvprodid": report.isvprodid,
+        "isvsvn": report.isvsvn,
+        "report_data": to_hex(&report.report_data),
+    })
 }
 
 fn platform(facts: &PlatformFacts) -> Value {
@@ -129,6 +155,7 @@ fn collateral(facts: &CollateralFacts) -> Value {
     json!({
         "not_before": facts.not_before.to_string(),
         "not_after": facts.not_after.to_string(),
+        "issued": facts.issued.to_string(),
         "tcb_evaluation_data_number": facts.tcb_evaluation_data_number,
         "qe_evaluation_data_number": facts.qe_evaluation_data_number,
         "fmspc": facts.fmspc,
@@ -140,6 +167,16 @@ fn tcb(facts: &TcbFacts) -> Value {
         "status": facts.status.as_str(),
         "platform_status": facts.platform_status.as_str(),
         "qe_status": facts.qe_status.as_str(),
+        "advisories": facts.advisories,
+        "levels": facts.levels.iter().map(level).collect::<Vec<_>>(),
+    })
+}
+
+fn level(facts: &TcbLevelFacts) -> Value {
+    json!({
+        "part": facts.part.as_str(),
+        "status": facts.status.as_str(),
+        "date": facts.date.to_string(),
         "advisories": facts.advisories,
     })
 }

@@ -68,6 +68,7 @@ fn facts(verified: &VerifiedReport) -> Result<TcbFacts, Refusal> {
         platform_status: status(&verified.platform_status.status.to_string())?,
         qe_status: status(&verified.qe_status.status.to_string())?,
         advisories: verified.advisory_ids.clone(),
+        levels: Vec::new(),
     })
 }
 

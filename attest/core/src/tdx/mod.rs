@@ -11,8 +11,10 @@ mod body;
 mod chains;
 mod dates;
 mod facts;
+mod levels;
 mod library;
 mod platform;
+mod qe_report;
 mod quote;
 mod reader;
 mod refusal;
@@ -27,8 +29,10 @@ use crate::verdict::{Cause, Checks, Why, id};
 pub use body::{Td15, TdBody};
 pub(crate) use facts::to_json as facts_to_json;
 pub use facts::{CollateralFacts, TcbFacts, TdxFacts, Trailing};
+pub use levels::{TcbLevelFacts, TcbPart};
 pub use platform::PlatformFacts;
-pub use quote::{MAX_QUOTE_LEN, QuoteFormatError};
+pub use qe_report::QeReport;
+pub use quote::{INTEL_QE_VENDOR, MAX_QUOTE_LEN, QuoteFormatError};
 pub use status::TcbStatus;
 
 use quote::{ParsedQuote, TdQuote};
@@ -90,6 +94,14 @@ pub(crate) fn examine(
         }
     };
     let mut facts = facts_of(&quote);
+    if quote.qe_vendor != INTEL_QE_VENDOR {
+        checks.fail(id::TDX_QE_VENDOR, Cause::QeVendor);
+        return Examination {
+            facts: Some(facts),
+            ..unverified(id::TDX_QE_VENDOR, checks)
+        };
+    }
+    checks.pass(id::TDX_QE_VENDOR);
     let standing = match verify(bytes, &quote, roots, collected, &mut facts, checks) {
         Ok(standing) => standing,
         Err(why) => {
@@ -104,6 +116,11 @@ pub(crate) fn examine(
 }
 
 fn unreadable(at: &'static str, checks: &mut Checks) -> Examination {
+    checks.missed(id::TDX_QE_VENDOR, Why::Stopped { at });
+    unverified(at, checks)
+}
+
+fn unverified(at: &'static str, checks: &mut Checks) -> Examination {
     let why = Why::Stopped { at };
     checks.missed(id::TDX_COLLATERAL_FORMAT, why.clone());
     checks.missed(id::TDX_COLLATERAL_DATES, why.clone());
@@ -117,9 +134,10 @@ fn unreadable(at: &'static str, checks: &mut Checks) -> Examination {
 fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
     TdxFacts {
         version: quote.version,
+        qe_vendor: quote.qe_vendor,
         header_user_data: quote.header_user_data,
         body: quote.body.clone(),
-        qe_isvsvn: quote.qe_isvsvn,
+        quoting_enclave: quote.quoting_enclave.clone(),
         trailing: Trailing {
             count: quote.trailing.len(),
             all_zero: quote.trailing.iter().all(|byte| *byte == 0),
@@ -187,7 +205,9 @@ fn verify(
     Ok(match library::verify(&question) {
         Ok(tcb) => {
             refusal::record_all_passed(checks);
-            facts.tcb = Some(tcb);
+            let svn = facts.quoting_enclave.isvsvn;
+            let levels = levels::matched(collateral, platform, &facts.body, svn);
+            facts.tcb = Some(TcbFacts { levels, ..tcb });
             Standing::Genuine { valid_until }
         }
         Err(refusal) => refused(refusal, checks),

@@ -5,6 +5,7 @@
 //! reported, not parsed. SGX quotes are recognised and left alone: their bodies are not read.
 
 use super::body::TdBody;
+use super::qe_report::QeReport;
 use super::reader::Reader;
 
 /// Longer than any quote or quote buffer seen (they stay below 9 KiB).
@@ -17,7 +18,8 @@ const QE_REPORT_CERTIFICATION: u16 = 6;
 const PCK_CHAIN_CERTIFICATION: u16 = 5;
 const BODY_TD10: u16 = 2;
 const BODY_TD15: u16 = 3;
-const INTEL_QE_VENDOR: [u8; 16] = [
+/// What Intel's quoting enclave writes into the header (Intel TDX DCAP Quoting Library API, A.3.1).
+pub const INTEL_QE_VENDOR: [u8; 16] = [
     0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07,
 ];
 
@@ -53,9 +55,6 @@ pub enum QuoteFormatError {
     /// Not signed with ECDSA P-256.
     #[error("attestation key type {0} is unknown")]
     KeyType(u16),
-    /// Not made by Intel's quoting enclave.
-    #[error("the quoting enclave is not Intel's")]
-    QeVendor,
     /// Certification data of another kind than a QE report over a PCK chain.
     #[error("certification data type {0} is not supported")]
     CertificationType(u16),
@@ -77,9 +76,10 @@ pub(crate) enum ParsedQuote<'a> {
 
 pub(crate) struct TdQuote<'a> {
     pub(crate) version: u16,
+    pub(crate) qe_vendor: [u8; 16],
     pub(crate) header_user_data: [u8; 20],
     pub(crate) body: TdBody,
-    pub(crate) qe_isvsvn: u16,
+    pub(crate) quoting_enclave: QeReport,
     pub(crate) pck_chain_pem: &'a [u8],
     pub(crate) trailing: &'a [u8],
 }
@@ -96,7 +96,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ParsedQuote<'_>, QuoteFormatError> {
     let key_type = reader.u16("header")?;
     let tee_type = reader.u32("header")?;
     let _qe_and_pce_svn = reader.u32("header")?;
-    let vendor = reader.array::<16>("header")?;
+    let qe_vendor = *reader.array::<16>("header")?;
     let header_user_data = *reader.array::<20>("header")?;
     match (tee_type, version) {
         (TEE_TYPE_SGX, _) => return Ok(ParsedQuote::Sgx),
@@ -107,18 +107,16 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ParsedQuote<'_>, QuoteFormatError> {
     if key_type != ECDSA_P256 {
         return Err(QuoteFormatError::KeyType(key_type));
     }
-    if *vendor != INTEL_QE_VENDOR {
-        return Err(QuoteFormatError::QeVendor);
-    }
     let body = body(&mut reader, version)?;
     let signature_data_len = reader.u32("signature data length")?;
     let signature_data = reader.bytes("signature data", signature_data_len as usize)?;
-    let (qe_isvsvn, pck_chain_pem) = signature_data_parts(signature_data)?;
+    let (quoting_enclave, pck_chain_pem) = signature_data_parts(signature_data)?;
     Ok(ParsedQuote::Tdx(TdQuote {
         version,
+        qe_vendor,
         header_user_data,
         body,
-        qe_isvsvn,
+        quoting_enclave,
         pck_chain_pem,
         trailing: reader.rest(),
     }))
@@ -146,8 +144,7 @@ fn body(reader: &mut Reader<'_>, version: u16) -> Result<TdBody, QuoteFormatErro
 
 /// Signature, attestation key, then certification data of type 6 (the quoting enclave's report and
 /// its signature) holding certification data of type 5 (the PCK certificate chain in PEM).
-fn signature_data_parts(data: &[u8]) -> Result<(u16, &[u8]), QuoteFormatError> {
-    const QE_REPORT_ISVSVN: usize = 258;
+fn signature_data_parts(data: &[u8]) -> Result<(QeReport, &[u8]), QuoteFormatError> {
     let mut reader = Reader::new(data);
     reader.bytes("quote signature", 64)?;
     reader.bytes("attestation key", 64)?;
@@ -159,9 +156,8 @@ fn signature_data_parts(data: &[u8]) -> Result<(u16, &[u8]), QuoteFormatError> {
     let mut inner = Reader::new(reader.bytes("certification data", len as usize)?);
     no_stray_bytes(&reader)?;
 
-    let mut report = Reader::new(inner.bytes("QE report", 384)?);
-    report.bytes("QE report", QE_REPORT_ISVSVN)?;
-    let qe_isvsvn = report.u16("QE report")?;
+    let mut report = Reader::new(inner.bytes("QE report", QeReport::LEN)?);
+    let quoting_enclave = QeReport::read(&mut report)?;
     inner.bytes("QE report signature", 64)?;
     let auth_len = inner.u16("QE authentication data")?;
     inner.bytes("QE authentication data", auth_len.into())?;
@@ -172,7 +168,7 @@ fn signature_data_parts(data: &[u8]) -> Result<(u16, &[u8]), QuoteFormatError> {
     let len = inner.u32("PCK certification data")?;
     let chain = inner.bytes("PCK certification data", len as usize)?;
     no_stray_bytes(&inner)?;
-    Ok((qe_isvsvn, chain))
+    Ok((quoting_enclave, chain))
 }
 
 fn no_stray_bytes(reader: &Reader<'_>) -> Result<(), QuoteFormatError> {

@@ -100,7 +100,7 @@ pub enum NvidiaCause {
     #[error("the device reports no confidential mode this version knows")]
     ModeUnknown,
     /// Not as many devices as the policy wants.
-    #[error("{got} {what}, the policy wants {wanted}")]
+    #[error("{what}: {got}, the policy wants {wanted}")]
     Count {
         /// `GPUs` or `switches`.
         what: &'static str,

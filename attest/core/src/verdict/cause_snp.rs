@@ -74,6 +74,17 @@ pub enum SnpCause {
     /// Multithreading is on, or the guest's policy would let the host switch it on.
     #[error("multithreading is on or may be switched on")]
     Multithreading,
+    /// The guest's policy does not demand what ours wants it to.
+    #[error("the guest's policy does not demand {0}")]
+    NotDemanded(&'static str),
+    /// The guest's own security version is below the policy's floor.
+    #[error("the guest's security version {got} is below {floor}")]
+    GuestSvnBelowFloor {
+        /// In the report.
+        got: u32,
+        /// The policy's floor.
+        floor: u32,
+    },
     /// The report was asked for from a level that is not accepted.
     #[error("the report is of privilege level {got}, accepted is at most {max}")]
     Vmpl {
@@ -116,6 +127,8 @@ impl SnpCause {
             Self::MigrationAgent => "snp_migration_agent",
             Self::GuestPolicy(_) => "snp_guest_policy",
             Self::Multithreading => "snp_multithreading",
+            Self::NotDemanded(_) => "snp_not_demanded",
+            Self::GuestSvnBelowFloor { .. } => "snp_guest_svn_below_floor",
             Self::Vmpl { .. } => "snp_vmpl",
         }
     }

@@ -47,6 +47,8 @@ pub enum Why {
     ChannelNotObserved,
     /// The keyset binds no contract: it has no subject of our profile.
     NoContract,
+    /// What it would excuse is accepted without it.
+    NotNeeded,
     /// This version does not judge this kind of evidence yet.
     NotSupported,
 }
@@ -62,6 +64,7 @@ impl Why {
             Self::NotChallenged => "not_challenged",
             Self::ChannelNotObserved => "channel_not_observed",
             Self::NoContract => "no_contract",
+            Self::NotNeeded => "not_needed",
             Self::NotSupported => "not_supported",
         }
     }
@@ -77,6 +80,7 @@ impl fmt::Display for Why {
             Self::NotChallenged => f.write_str("no nonce of ours went into the evidence"),
             Self::ChannelNotObserved => f.write_str("no TLS channel was observed"),
             Self::NoContract => f.write_str("the keyset binds no contract"),
+            Self::NotNeeded => f.write_str("there is nothing to excuse"),
             Self::NotSupported => f.write_str("this version cannot judge it"),
         }
     }

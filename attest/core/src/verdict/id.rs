@@ -42,6 +42,8 @@ ids! {
     TDX_QUOTE_FORMAT = "tdx.quote.format";
     /// The quote is a TDX quote.
     TDX_TEE_TYPE = "tdx.tee_type";
+    /// The quote was made by Intel's quoting enclave, as its header says.
+    TDX_QE_VENDOR = "tdx.qe.vendor";
     /// What follows the quote in its buffer.
     TDX_TRAILING_BYTES = "tdx.quote.trailing_bytes";
     /// Collateral is there and can be read.
@@ -70,12 +72,24 @@ ids! {
     TDX_MODULE_IDENTITY = "tdx.module.identity";
     /// The merged TCB status is accepted.
     TDX_TCB_STATUS = "tdx.tcb.status";
+    /// The grace that the policy gives advisories is not over for any that is not cured.
+    TDX_TCB_GRACE = "tdx.tcb.grace";
     /// None of the platform's advisories is denied.
     TDX_TCB_ADVISORIES = "tdx.tcb.advisories";
     /// The collateral is recent enough in Intel's own numbering.
     TDX_TCB_EVALUATION = "tdx.tcb.evaluation_data_number";
+    /// The collateral was issued no longer ago than the policy allows.
+    TDX_COLLATERAL_AGE = "tdx.collateral.age";
+    /// The quoting enclave is at or above the policy's floor.
+    TDX_QE_SVN = "tdx.qe.svn";
+    /// The certified provisioning certification enclave is at or above the policy's floor.
+    TDX_PLATFORM_PCE_SVN = "tdx.platform.pce_svn";
     /// The platform is one of the accepted machines.
     TDX_PLATFORM_PPID = "tdx.platform.ppid";
+    /// The platform is of an accepted family, model and stepping.
+    TDX_PLATFORM_FMSPC = "tdx.platform.fmspc";
+    /// The provisioning certification enclave is an accepted one.
+    TDX_PLATFORM_PCE_ID = "tdx.platform.pce_id";
     /// The TD cannot be debugged or profiled from outside.
     TDX_TD_DEBUG = "tdx.td.debug";
     /// Page-removal attacks raise no exception inside the TD.
@@ -86,6 +100,12 @@ ids! {
     TDX_TD_XFAM = "tdx.td.xfam";
     /// No service TD can act on this TD.
     TDX_TD_SERVICE_TD = "tdx.td.service_td";
+    /// Each security version the TD was launched under is at or above the policy's floor.
+    TDX_TEE_TCB_SVN = "tdx.tee_tcb_svn";
+    /// The same of the versions the TD now runs under (TDX 1.5).
+    TDX_TEE_TCB_SVN2 = "tdx.tee_tcb_svn2";
+    /// The TDX module is one for production: its attributes are zero, or accepted ones.
+    TDX_SEAM_ATTRIBUTES = "tdx.seam.attributes";
     /// Initial contents of the TD.
     TDX_MRTD = "tdx.measurement.mrtd";
     /// Runtime measurement 0: firmware configuration.
@@ -98,12 +118,16 @@ ids! {
     TDX_RTMR3 = "tdx.measurement.rtmr3";
     /// The TDX module's own measurement.
     TDX_MRSEAM = "tdx.measurement.mrseam";
+    /// Who signed the TDX module.
+    TDX_MRSIGNERSEAM = "tdx.measurement.mrsignerseam";
     /// Configuration id given at creation.
     TDX_MRCONFIGID = "tdx.measurement.mrconfigid";
     /// Owner id given at creation.
     TDX_MROWNER = "tdx.measurement.mrowner";
     /// Owner's configuration id given at creation.
     TDX_MROWNERCONFIG = "tdx.measurement.mrownerconfig";
+    /// The service TDs that are bound to the TD (TDX 1.5).
+    TDX_MRSERVICETD = "tdx.measurement.mrservicetd";
     /// The measurements are together those of one listed image.
     TDX_IMAGE = "tdx.image";
     /// The SNP report can be taken apart.
@@ -116,6 +140,8 @@ ids! {
     SNP_CHAIN = "snp.chain";
     /// AMD's revocation list is authentic, current, and does not name the signing key.
     SNP_CRL = "snp.crl";
+    /// AMD's revocation list was issued no longer ago than the policy allows.
+    SNP_CRL_AGE = "snp.crl.age";
     /// The report's processor is of the product that AMD certified.
     SNP_PRODUCT = "snp.product";
     /// The key that signed is of the kind that the report says.
@@ -142,6 +168,8 @@ ids! {
     SNP_POLICY_MIGRATION_AGENT = "snp.policy.migration_agent";
     /// Reserved bits of the guest policy are as they must be.
     SNP_POLICY_RESERVED = "snp.policy.reserved";
+    /// The guest's policy demands of the platform what our policy wants it to.
+    SNP_POLICY_DEMANDS = "snp.policy.demands";
     /// Multithreading is off where the policy wants it off.
     SNP_POLICY_SMT = "snp.policy.smt";
     /// The report was asked for from a privilege level that is accepted.
@@ -154,6 +182,12 @@ ids! {
     SNP_ID_KEY = "snp.id_key";
     /// Who certified that signer.
     SNP_AUTHOR_KEY = "snp.author_key";
+    /// The family that the guest's id block names.
+    SNP_FAMILY_ID = "snp.family_id";
+    /// The image that the guest's id block names.
+    SNP_IMAGE_ID = "snp.image_id";
+    /// The guest's own security version is at or above the policy's floor.
+    SNP_GUEST_SVN = "snp.guest_svn";
     /// Measurement and what belongs to it are together those of one listed image.
     SNP_IMAGE = "snp.image";
     /// The event log can be read.
@@ -192,6 +226,16 @@ ids! {
     NVIDIA_RIM_DRIVER = "nvidia.rim.driver";
     /// There is an authentic manifest for the firmware of each device.
     NVIDIA_RIM_VBIOS = "nvidia.rim.vbios";
+    /// The manifests are for the chip that each device's certificate names.
+    NVIDIA_RIM_PRODUCT = "nvidia.rim.product";
+    /// The manifests are among those the policy pins.
+    NVIDIA_RIM_DIGEST = "nvidia.rim.digest";
+    /// The manifests' signers are within the dates of their certificates.
+    NVIDIA_RIM_SIGNER_DATES = "nvidia.rim.signer_dates";
+    /// NVIDIA has not revoked a certificate of the manifests' signers.
+    NVIDIA_RIM_OCSP = "nvidia.rim.ocsp";
+    /// Each device has reported every measurement that its manifests speak of.
+    NVIDIA_MEASUREMENTS_COUNT = "nvidia.measurements.count";
     /// Each device's measurements are those of its manifests.
     NVIDIA_MEASUREMENTS = "nvidia.measurements";
     /// Each GPU is in an accepted confidential mode.

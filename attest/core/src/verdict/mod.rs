@@ -8,6 +8,7 @@
 mod cause;
 mod cause_nvidia;
 mod cause_snp;
+mod cause_words;
 mod check;
 mod decide;
 mod facts;

@@ -9,6 +9,7 @@ mod folder;
 mod names;
 mod ocsp;
 mod rim;
+mod signers;
 
 use attest_core::NvidiaCollateral;
 use attest_core::nvidia::UnverifiedDevice;
@@ -30,12 +31,25 @@ const REVOCABLE: std::ops::RangeInclusive<usize> = 1..=3;
 pub struct Nvidia {
     rim: NvidiaRim,
     ocsp: NvidiaOcsp,
+    about_signers: bool,
 }
 
 impl Nvidia {
     /// Manifests from one, revocation from the other.
     pub fn new(rim: NvidiaRim, ocsp: NvidiaOcsp) -> Self {
-        Self { rim, ocsp }
+        Self {
+            rim,
+            ocsp,
+            about_signers: false,
+        }
+    }
+
+    /// The same, asking about the certificates of manifests' signers too.
+    pub fn with_manifest_signers(self) -> Self {
+        Self {
+            about_signers: true,
+            ..self
+        }
     }
 
     async fn named(&self, devices: &[Device]) -> Result<Vec<Vec<u8>>, FetchError> {
@@ -48,10 +62,20 @@ impl Nvidia {
     }
 
     /// Each certificate once, however many devices it stands above.
-    async fn answers(&self, devices: &[Device]) -> Result<Vec<Vec<u8>>, FetchError> {
+    async fn answers(
+        &self,
+        devices: &[Device],
+        manifests: &[Vec<u8>],
+    ) -> Result<Vec<Vec<u8>>, FetchError> {
         let mut asked: Vec<&[u8]> = Vec::new();
         let mut answers = Vec::new();
-        for (certificate, issuer) in devices.iter().flat_map(Device::revocable) {
+        let signers = match self.about_signers {
+            true => signers::of(manifests),
+            false => Vec::new(),
+        };
+        let of_signers = signers.iter().map(|(it, issuer)| (&it[..], &issuer[..]));
+        let of_devices = devices.iter().flat_map(Device::revocable);
+        for (certificate, issuer) in of_devices.chain(of_signers) {
             if asked.contains(&certificate) {
                 continue;
             }
@@ -122,7 +146,15 @@ impl CollateralSource for Nvidia {
     ) -> Result<NvidiaCollateral, FetchError> {
         Ok(NvidiaCollateral {
             rims: Vec::new(),
-            ocsp: self.answers(&read(devices)?).await?,
+            ocsp: self.answers(&read(devices)?, &[]).await?,
         })
+    }
+
+    /// Both, the signers' answers too where those are wanted.
+    async fn nvidia(&self, devices: &[UnverifiedDevice]) -> Result<NvidiaCollateral, FetchError> {
+        let devices = read(devices)?;
+        let rims = self.named(&devices).await?;
+        let ocsp = self.answers(&devices, &rims).await?;
+        Ok(NvidiaCollateral { rims, ocsp })
     }
 }

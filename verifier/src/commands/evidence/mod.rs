@@ -1,43 +1,27 @@
-//! `evidence`: raw evidence of a CPU or of devices, with everything it is to be judged by stated
-//! piece by piece: in files, in flags, or in one JSON document.
+//! `evidence`: raw evidence of a machine, with everything it is to be judged by stated piece by piece:
+//! in files, in flags, or in one JSON document.
 
 mod args;
-mod document;
+mod fields;
 mod parts;
 mod pins;
+mod policy;
 
 pub use args::EvidenceArgs;
+pub use pins::PinArgs;
 
-use attest_core::nvidia::UnverifiedDevice;
-use attest_core::{Collateral, Verdict};
+use attest_core::Collateral;
 
-use super::Conclusion;
+use crate::conclusion::Conclusion;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs::{self, MAX_EVIDENCE};
+use crate::judge::Judge;
 use crate::judged::Judged;
-
-/// What is to be judged.
-enum Presented {
-    Quote(Vec<u8>),
-    SnpReport { report: Vec<u8>, certs: Vec<u8> },
-    Devices(Vec<UnverifiedDevice>),
-}
-
-impl Presented {
-    fn section(&self) -> &'static str {
-        match self {
-            Self::Quote(_) => "tdx",
-            Self::SnpReport { .. } => "snp",
-            Self::Devices(_) => "nvidia",
-        }
-    }
-}
+use crate::presented::{Document, Presented, hex};
 
 /// Everything stated, wherever it was.
 struct Case {
-    subject: String,
     presented: Presented,
-    gpu_nonce: Option<[u8; 32]>,
     collateral: Collateral,
 }
 
@@ -45,32 +29,42 @@ pub fn run(mut args: EvidenceArgs) -> Result<u8, Failure> {
     let document = args
         .input
         .as_deref()
-        .map(|path| document::Document::parse(&inputs::read(path, inputs::MAX_EVIDENCE)?))
+        .map(|path| Document::parse(&inputs::read(path, MAX_EVIDENCE)?))
         .transpose()?;
     if let Some(document) = &document {
-        args.judge.at = args.judge.at.take().or_else(|| document.at.clone());
+        args.judge.at = one_time(args.judge.at.take(), document.at.as_deref())?;
     }
-    let mut judge = Judge::from_args(&args.judge)?;
-    let mut case = match &document {
-        Some(document) => document.case()?,
-        None => parts::case(&args)?,
+    let (stated_policy, document) = match document {
+        Some(mut document) => (document.policy.take(), Some(document)),
+        None => (None, None),
     };
+    let case = match document {
+        Some(document) => Case {
+            presented: document.presented,
+            collateral: document.collateral.unwrap_or_default(),
+        },
+        None => of_flags(&args)?,
+    };
+    let policy_file = args.judge.policy.take();
+    let mut judge = Judge::from_args(&args.judge)?;
+    let stated = policy::Stated {
+        file: policy_file.as_deref(),
+        document: stated_policy.as_ref(),
+        pins: &args.pins,
+    };
+    (judge.policy, judge.policy_origin) = stated.policy(&case.presented.sections())?;
     let given = judge.collateral.take().unwrap_or_default();
+    let pieces = parts::collateral(&args.parts)?;
     judge.collateral = Some(Collateral {
-        tdx: case.collateral.tdx.take().or(given.tdx),
-        snp: case.collateral.snp.take().or(given.snp),
-        nvidia: case.collateral.nvidia.take().or(given.nvidia),
+        tdx: pieces.tdx.or(case.collateral.tdx).or(given.tdx),
+        snp: pieces.snp.or(case.collateral.snp).or(given.snp),
+        nvidia: pieces.nvidia.or(case.collateral.nvidia).or(given.nvidia),
     });
-    if args.judge.policy.is_none() {
-        let stated = document.as_ref().and_then(|it| it.policy.as_deref());
-        (judge.policy, judge.policy_origin) =
-            pins::policy(&args.pins, stated, case.presented.section())?;
-    }
-    let verdict = judged(&judge, &case);
+    let verdict = judge.appraiser().machine(&case.presented.machine());
     let judged = Judged {
         verdict: &verdict,
         policy: judge.policy_origin,
-        subject: &case.subject,
+        subject: &case.presented.subject,
     };
     Ok(Conclusion {
         judged,
@@ -80,11 +74,38 @@ pub fn run(mut args: EvidenceArgs) -> Result<u8, Failure> {
     .show())
 }
 
-fn judged(judge: &Judge, case: &Case) -> Verdict {
-    let appraiser = judge.appraiser();
-    match &case.presented {
-        Presented::Quote(quote) => appraiser.quote(quote),
-        Presented::SnpReport { report, certs } => appraiser.snp_report(report, certs),
-        Presented::Devices(devices) => appraiser.devices(devices, case.gpu_nonce.as_ref()),
+fn of_flags(args: &EvidenceArgs) -> Result<Case, Failure> {
+    if args.presented.is_empty() {
+        let why = "which evidence? Give --quote, --snp-report, --gpu or --input";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let report_data = args.report_data.as_deref();
+    let device_nonce = args.gpu_nonce.as_deref();
+    let log = args.event_log.as_deref();
+    let presented = Presented {
+        report_data: report_data
+            .map(|text| hex("--report-data", text))
+            .transpose()?,
+        device_nonce: device_nonce
+            .map(|text| hex("--gpu-nonce", text))
+            .transpose()?,
+        event_log: log
+            .map(|path| inputs::read(path, MAX_EVIDENCE))
+            .transpose()?,
+        ..args.presented.read()?
+    };
+    Ok(Case {
+        presented,
+        collateral: Collateral::default(),
+    })
+}
+
+/// A document that states a time is about that time.
+fn one_time(flag: Option<String>, document: Option<&str>) -> Result<Option<String>, Failure> {
+    match (flag, document) {
+        (Some(flag), Some(stated)) if flag != stated => Err(Failure::Usage(format!(
+            "--at {flag}: the document states {stated}"
+        ))),
+        (flag, stated) => Ok(flag.or_else(|| stated.map(str::to_owned))),
     }
 }

@@ -1,81 +1,36 @@
-//! A case from files and flags.
+//! Collateral from its pieces.
 
 use std::path::{Path, PathBuf};
 
-use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
-use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, parse_hex, to_hex};
+use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, to_hex};
 use serde_json::{Map, Value};
 
-use super::args::EvidenceArgs;
-use super::{Case, Presented};
-use crate::commands::quote::raw;
+use super::args::PartArgs;
 use crate::failure::Failure;
-use crate::inputs;
+use crate::inputs::{self, raw};
 
-pub(super) fn case(args: &EvidenceArgs) -> Result<Case, Failure> {
-    let file = |path: &Path| inputs::read(path, inputs::MAX_EVIDENCE);
-    let (subject, presented) = if let Some(path) = &args.quote {
-        (shown(path), Presented::Quote(raw(file(path)?)))
-    } else if let Some(path) = &args.snp_report {
-        let certs = args.snp_certs.as_deref().map(file).transpose()?;
-        let report = raw(file(path)?);
-        let certs = certs.unwrap_or_default();
-        (shown(path), Presented::SnpReport { report, certs })
-    } else {
-        let gpus = args.gpus.iter().map(|pair| device(DeviceKind::Gpu, pair));
-        let switches = args.switches.iter();
-        let switches = switches.map(|pair| device(DeviceKind::Switch, pair));
-        let devices = gpus.chain(switches).collect::<Result<Vec<_>, _>>()?;
-        (
-            format!("{} devices", devices.len()),
-            Presented::Devices(devices),
-        )
-    };
-    let gpu_nonce = args
-        .gpu_nonce
-        .as_deref()
-        .map(|text| parse_hex::<32>(text).map_err(|e| Failure::malformed("--gpu-nonce", e)));
-    Ok(Case {
-        subject,
-        presented,
-        gpu_nonce: gpu_nonce.transpose()?,
-        collateral: Collateral {
-            tdx: tdx(&args.tdx_parts)?,
-            snp: snp(args)?,
-            nvidia: nvidia(args)?,
-        },
+pub(super) fn collateral(parts: &PartArgs) -> Result<Collateral, Failure> {
+    Ok(Collateral {
+        tdx: tdx(&parts.tdx_parts)?,
+        snp: snp(parts)?,
+        nvidia: nvidia(parts)?,
     })
 }
 
-fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn device(kind: DeviceKind, pair: &str) -> Result<UnverifiedDevice, Failure> {
-    let (evidence, chain) = pair
-        .split_once(':')
-        .ok_or_else(|| Failure::Usage(format!("{pair}: expected EVIDENCE:CHAIN, two files")))?;
-    Ok(UnverifiedDevice {
-        kind,
-        evidence: raw(inputs::read(Path::new(evidence), inputs::MAX_EVIDENCE)?),
-        certificate_chain: inputs::read(Path::new(chain), inputs::MAX_EVIDENCE)?,
-    })
-}
-
-fn snp(args: &EvidenceArgs) -> Result<Option<SnpCollateral>, Failure> {
-    let (Some(vek), Some(ask)) = (&args.vek, &args.ask) else {
+fn snp(parts: &PartArgs) -> Result<Option<SnpCollateral>, Failure> {
+    let (Some(vek), Some(ask)) = (&parts.vek, &parts.ask) else {
         return Ok(None);
     };
     let file = |path: &PathBuf| inputs::read(path, 1 << 20);
     Ok(Some(SnpCollateral {
         vek: file(vek)?,
         ask: file(ask)?,
-        crl: args.crl.as_ref().map(file).transpose()?,
+        crl: parts.crl.as_ref().map(file).transpose()?,
     }))
 }
 
-fn nvidia(args: &EvidenceArgs) -> Result<Option<NvidiaCollateral>, Failure> {
-    if args.rims.is_empty() && args.ocsp.is_empty() {
+fn nvidia(parts: &PartArgs) -> Result<Option<NvidiaCollateral>, Failure> {
+    if parts.manifests.is_empty() && parts.ocsp.is_empty() {
         return Ok(None);
     }
     let all = |paths: &[PathBuf]| -> Result<Vec<_>, Failure> {
@@ -83,8 +38,8 @@ fn nvidia(args: &EvidenceArgs) -> Result<Option<NvidiaCollateral>, Failure> {
         files.map(|path| inputs::read(path, 8 << 20)).collect()
     };
     Ok(Some(NvidiaCollateral {
-        rims: all(&args.rims)?,
-        ocsp: all(&args.ocsp)?,
+        rims: all(&parts.manifests)?,
+        ocsp: all(&parts.ocsp)?,
     }))
 }
 

@@ -8,10 +8,11 @@ use attest_core::log::{Checkpoint, TreeHash};
 
 use super::{ConsistencyArgs, in_words};
 use crate::audit::{Audit, Finding};
-use crate::commands::print;
 use crate::commands::report::freshness;
+use crate::conclusion::print;
 use crate::failure::Failure;
-use crate::inputs::{self, Judge};
+use crate::inputs;
+use crate::judge::Judge;
 use crate::judged::PolicyOrigin;
 use crate::log::Head;
 use crate::render;

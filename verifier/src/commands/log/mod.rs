@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use attest_core::log::Checkpoint;
 use clap::{Args, Subcommand};
 
-use crate::cli::{JudgeArgs, OutputArgs};
+use crate::args::{JudgeArgs, OutputArgs};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]

@@ -8,9 +8,9 @@ use attest_core::log::{Entry, Fact, Replay, ReplayError, SignedHead, receipts_ro
 
 use super::{ReplayArgs, in_words};
 use crate::audit::{Audit, Finding};
-use crate::commands::print;
+use crate::conclusion::print;
 use crate::failure::Failure;
-use crate::inputs::Judge;
+use crate::judge::Judge;
 use crate::judged::PolicyOrigin;
 use crate::log::{Gone, Head, Source};
 use crate::render;

@@ -22,7 +22,7 @@ pub fn run(prediction: &Prediction, path: &Path, form: Form) -> Result<u8, Failu
         BootLog::parse(&bytes).map_err(|e| Failure::malformed(path.display().to_string(), e))?;
     let (events, registers) = comparable(prediction, log.source);
     let comparisons = compare(&events, &log, &registers);
-    super::print(&match form {
+    crate::conclusion::print(&match form {
         Form::Json => pretty(&in_json(&comparisons, log.source)),
         Form::Person(detail) => in_words(&comparisons, log.source, detail),
     });

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use attest_core::AttestationPolicy;
 use clap::Args;
 
-use super::print;
+use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::render::{Form, pretty};
@@ -46,7 +46,7 @@ pub struct MeasureArgs {
 
 impl MeasureArgs {
     fn form(&self) -> Form {
-        crate::cli::OutputArgs {
+        crate::args::OutputArgs {
             json: self.json,
             all: self.all,
         }

@@ -1,7 +1,8 @@
 //! One device: genuine, ours, and as its maker published it.
 
-use super::manifests::{self, Shelf};
-use super::{Asked, Presented, revocation};
+use super::shelf::Shelf;
+use super::winnow::Sieve;
+use super::{Asked, Presented, manifests, revocation};
 use crate::nvidia::{
     DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind, SpdmEvidence,
     UnverifiedDevice, VerifiedDevice, check_firmware_id, verify_device_chain,
@@ -32,13 +33,18 @@ pub(super) struct Judged {
 
 /// The checks that nothing can be said about unless the device signed its report. Manifests of the
 /// driver speak of GPUs alone.
-const OF_SIGNED: [&str; 8] = [
+const OF_SIGNED: [&str; 13] = [
     id::NVIDIA_ARCHITECTURE,
     id::NVIDIA_FWID,
     id::NVIDIA_NONCE,
     id::NVIDIA_OCSP,
     id::NVIDIA_VBIOS,
     id::NVIDIA_RIM_VBIOS,
+    id::NVIDIA_RIM_PRODUCT,
+    id::NVIDIA_RIM_DIGEST,
+    id::NVIDIA_RIM_SIGNER_DATES,
+    id::NVIDIA_RIM_OCSP,
+    id::NVIDIA_MEASUREMENTS_COUNT,
     id::NVIDIA_MEASUREMENTS,
     id::NVIDIA_MODE,
 ];
@@ -153,19 +159,20 @@ impl Bench<'_> {
             self.version(RimKind::Driver, version, checks);
         }
         self.version(RimKind::Vbios, evidence.vbios_version(), checks);
-        let answered = revocation::judge(signer, self.answers, self.policy.ocsp, self.now, checks);
-        let appraised = manifests::judge(evidence, signer, self.policy, self.shelf, checks);
+        let ocsp = self.policy.ocsp;
+        let answered = revocation::judge(signer.chain(), self.answers, ocsp, self.now, checks);
+        let sieve = Sieve {
+            policy: self.policy,
+            answers: self.answers,
+            now: self.now,
+        };
+        let appraised = manifests::judge(evidence, signer, &sieve, self.shelf, checks);
         if is_gpu {
             mode(evidence, self.policy, checks);
         }
         let until = answered
             .into_iter()
-            .chain(
-                appraised
-                    .manifests
-                    .iter()
-                    .map(|manifest| manifest.valid_until),
-            )
+            .chain(appraised.valid_until)
             .fold(signer.valid_until(), UnixTime::min);
         facts.manifests = appraised.manifests;
         facts.compared = appraised.compared;

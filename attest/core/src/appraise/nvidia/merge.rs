@@ -3,7 +3,7 @@
 use crate::verdict::{Cause, Check, Checks, NvidiaCause, Outcome, Why, id};
 
 /// In the order in which a verdict lists them.
-const PER_DEVICE: [&str; 13] = [
+const PER_DEVICE: [&str; 18] = [
     id::NVIDIA_EVIDENCE_FORMAT,
     id::NVIDIA_CHAIN,
     id::NVIDIA_REPORT_SIGNATURE,
@@ -15,6 +15,11 @@ const PER_DEVICE: [&str; 13] = [
     id::NVIDIA_VBIOS,
     id::NVIDIA_RIM_DRIVER,
     id::NVIDIA_RIM_VBIOS,
+    id::NVIDIA_RIM_PRODUCT,
+    id::NVIDIA_RIM_DIGEST,
+    id::NVIDIA_RIM_SIGNER_DATES,
+    id::NVIDIA_RIM_OCSP,
+    id::NVIDIA_MEASUREMENTS_COUNT,
     id::NVIDIA_MEASUREMENTS,
     id::NVIDIA_MODE,
 ];

@@ -12,6 +12,8 @@ mod manifests;
 mod merge;
 mod revocation;
 mod set;
+mod shelf;
+mod winnow;
 
 use super::Appraiser;
 use crate::collateral::NvidiaCollateral;
@@ -20,7 +22,7 @@ use crate::policy::NvidiaPolicy;
 use crate::time::UnixTime;
 use crate::verdict::{Checks, NvidiaCause, Why, id};
 
-use manifests::Shelf;
+use shelf::Shelf;
 
 /// Sixteen GPUs and their switches, twice over.
 const MAX_DEVICES: usize = 64;
@@ -66,7 +68,7 @@ pub(super) fn judge(
             valid_until: None,
         };
     }
-    let shelf = Shelf::new(collateral, appraiser.roots, appraiser.now);
+    let shelf = Shelf::new(collateral, appraiser.roots);
     let bench = device::Bench {
         roots: appraiser.roots,
         now: appraiser.now,

@@ -1,59 +1,116 @@
-//! Revocation of a device's certificates by the OCSP responses at hand.
+//! Revocation of certificates by the OCSP responses at hand.
 //!
-//! The device makes its leaf itself and nobody else knows it; the root is pinned. The three
-//! certificates between them are NVIDIA's to revoke, which is what NVIDIA's own verifier asks too.
+//! A device makes its leaf itself and nobody else knows it; the root is pinned. The three
+//! certificates between them are NVIDIA's to revoke, which is what NVIDIA's own verifier asks too. Of
+//! a manifest's signer every certificate but the root is.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
-use crate::nvidia::{OcspError, OcspFreshness, VerifiedDevice, check_ocsp};
+use crate::nvidia::{OcspError, OcspFreshness, check_ocsp};
 use crate::policy::OcspPolicy;
 use crate::time::UnixTime;
 use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
 
-const REVOCABLE: RangeInclusive<usize> = 1..=3;
+/// Some certificates of one chain, leaf first, each of which is followed by its issuer.
+#[derive(Clone)]
+pub(super) struct Revocable<'a> {
+    chain: &'a [Vec<u8>],
+    places: Range<usize>,
+}
 
-/// Gives the first second at which an answer that was relied on is not good any more.
+impl<'a> Revocable<'a> {
+    /// Between a device's leaf and the root.
+    pub(super) fn of_device(chain: &'a [Vec<u8>]) -> Self {
+        Self {
+            chain,
+            places: 1..chain.len().saturating_sub(1),
+        }
+    }
+
+    /// Below the root of a manifest's signer.
+    pub(super) fn of_signer(chain: &'a [Vec<u8>]) -> Self {
+        Self {
+            chain,
+            places: 0..chain.len().saturating_sub(1),
+        }
+    }
+}
+
+/// What the answers at hand come to.
+pub(super) enum Revocation {
+    /// Nobody asks.
+    Unasked,
+    /// Every certificate is good until then.
+    Good(UnixTime),
+    /// One is not.
+    Bad(Cause),
+    /// Some have no answer, and need one.
+    Missing(Cause),
+    /// None has an answer, and they need one.
+    Nothing,
+    /// Some have no answer, and need none; those that have one are good until then.
+    Open(Option<UnixTime>),
+}
+
+/// Enters the check of a device's chain. Gives the first second at which an answer that was relied
+/// on is not good any more.
 pub(super) fn judge(
-    signer: &VerifiedDevice,
+    chain: &[Vec<u8>],
     answers: &[Vec<u8>],
     policy: OcspPolicy,
     now: UnixTime,
     checks: &mut Checks,
 ) -> Option<UnixTime> {
-    let (required, max_age) = match policy {
-        OcspPolicy::Off => {
-            checks.not_asked(id::NVIDIA_OCSP, Why::NotInPolicy);
-            return None;
+    match settle(Revocable::of_device(chain), answers, policy, now) {
+        Revocation::Unasked => checks.not_asked(id::NVIDIA_OCSP, Why::NotInPolicy),
+        Revocation::Good(until) => {
+            checks.pass(id::NVIDIA_OCSP);
+            return Some(until);
         }
+        Revocation::Bad(cause) | Revocation::Missing(cause) => {
+            checks.fail(id::NVIDIA_OCSP, cause);
+        }
+        Revocation::Nothing => checks.missed(id::NVIDIA_OCSP, Why::NoCollateral),
+        Revocation::Open(until) => {
+            checks.not_asked(id::NVIDIA_OCSP, Why::NoCollateral);
+            return until;
+        }
+    }
+    None
+}
+
+/// What the answers say of these certificates.
+pub(super) fn settle(
+    revocable: Revocable<'_>,
+    answers: &[Vec<u8>],
+    policy: OcspPolicy,
+    now: UnixTime,
+) -> Revocation {
+    let (required, max_age) = match policy {
+        OcspPolicy::Off => return Revocation::Unasked,
         OcspPolicy::Required(max_age) => (true, max_age),
         OcspPolicy::Optional(max_age) => (false, max_age),
     };
     let mut until: Option<UnixTime> = None;
     let mut unanswered = None;
-    for place in REVOCABLE {
+    for place in revocable.places.clone() {
         let freshness = OcspFreshness::MaxAge(max_age);
-        match about(signer, place, answers, freshness, now) {
+        match about(revocable.chain, place, answers, freshness, now) {
             Answer::Good(good) => {
                 until = Some(until.map_or(good, |until| until.min(good)));
             }
-            Answer::Bad(cause) => {
-                checks.fail(id::NVIDIA_OCSP, cause);
-                return None;
-            }
+            Answer::Bad(cause) => return Revocation::Bad(cause),
             Answer::None => unanswered = unanswered.or(Some(place)),
         }
     }
-    match unanswered {
-        None => checks.pass(id::NVIDIA_OCSP),
-        Some(_) if required && answers.is_empty() => {
-            checks.missed(id::NVIDIA_OCSP, Why::NoCollateral);
+    match (unanswered, until) {
+        (None, Some(until)) => Revocation::Good(until),
+        (Some(place), _) if required && !answers.is_empty() => {
+            Revocation::Missing(NvidiaCause::NoOcsp { place }.into())
         }
-        Some(place) if required => {
-            checks.fail(id::NVIDIA_OCSP, NvidiaCause::NoOcsp { place }.into());
-        }
-        Some(_) => checks.not_asked(id::NVIDIA_OCSP, Why::NoCollateral),
+        _ if required => Revocation::Nothing,
+        (_, until) => Revocation::Open(until),
     }
-    until
 }
 
 enum Answer {
@@ -66,15 +123,13 @@ enum Answer {
 /// What the answers say about the certificate at `place`. A revocation outweighs whatever else is
 /// said; what the issuer did not authorize, or what is about others, is no answer.
 fn about(
-    signer: &VerifiedDevice,
+    chain: &[Vec<u8>],
     place: usize,
     answers: &[Vec<u8>],
     freshness: OcspFreshness<'_>,
     now: UnixTime,
 ) -> Answer {
-    let (Some(certificate), Some(issuer)) =
-        (signer.chain().get(place), signer.chain().get(place + 1))
-    else {
+    let (Some(certificate), Some(issuer)) = (chain.get(place), chain.get(place + 1)) else {
         return Answer::None;
     };
     let mut found = Answer::None;

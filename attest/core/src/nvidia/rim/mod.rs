@@ -70,7 +70,7 @@ pub enum RimError {
     /// A certificate of the chain has the wrong authority flag.
     #[error("a certificate of the manifest's signer has the wrong authority flag")]
     Authority,
-    /// A certificate of the signer is not valid at this time.
+    /// The certificates of the signer are not all valid at this time.
     #[error("the manifest's signer is valid from {not_before} to {not_after}")]
     SignerDates {
         /// From.
@@ -96,7 +96,7 @@ pub struct VerifiedRim {
     product: String,
     version: String,
     values: Vec<ReferenceValue>,
-    valid_until: UnixTime,
+    signer: signature::Signer,
 }
 
 impl Rim {
@@ -117,18 +117,34 @@ impl Rim {
         document::read(&xml).ok().map(|content| content.version)
     }
 
+    /// The certificates (DER) it claims to be signed by, in the order they stand in: enough to ask
+    /// about their revocation, and nothing to rely on.
+    pub fn claimed_signers(&self) -> Vec<Vec<u8>> {
+        let signers =
+            document::parse(&self.text).and_then(|xml| signature::claimed_certificates(&xml));
+        signers.unwrap_or_default()
+    }
+
     /// Verifies signature and signer against the pinned `root` (DER) at `now`, then reads the
     /// values: nothing unsigned is looked at.
     pub fn verify(&self, root: &[u8], now: UnixTime) -> Result<VerifiedRim, RimError> {
+        let rim = self.verify_undated(root)?;
+        rim.check_signer_dates(now)?;
+        Ok(rim)
+    }
+
+    /// The same, whenever the signer's certificates are valid: a manifest is signed once, and what
+    /// becomes of those dates is for a policy to say ([`VerifiedRim::check_signer_dates`]).
+    pub fn verify_undated(&self, root: &[u8]) -> Result<VerifiedRim, RimError> {
         let xml = document::parse(&self.text)?;
-        let valid_until = signature::verify(&xml, &self.text, root, now)?;
+        let signer = signature::verify(&xml, &self.text, root)?;
         let content = document::read(&xml)?;
         Ok(VerifiedRim {
             digest: Sha256Digest::of(self.text.as_bytes()),
             product: content.product,
             version: content.version,
             values: content.values,
-            valid_until,
+            signer,
         })
     }
 }
@@ -151,7 +167,24 @@ impl VerifiedRim {
 
     /// The earliest end of its signer's certificates.
     pub fn valid_until(&self) -> UnixTime {
-        self.valid_until
+        self.signer.not_after
+    }
+
+    /// Whether all certificates of its signer are valid at `now`.
+    pub fn check_signer_dates(&self, now: UnixTime) -> Result<(), RimError> {
+        let (not_before, not_after) = (self.signer.not_before, self.signer.not_after);
+        if now < not_before || now > not_after {
+            return Err(RimError::SignerDates {
+                not_before,
+                not_after,
+            });
+        }
+        Ok(())
+    }
+
+    /// The certificates of its signer (DER), from the one that signed up to the root.
+    pub fn signer_chain(&self) -> &[Vec<u8>] {
+        &self.signer.chain
     }
 
     pub(super) fn values(&self) -> &[ReferenceValue] {

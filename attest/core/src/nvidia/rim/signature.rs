@@ -18,26 +18,34 @@ const ENVELOPED: &str = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
 const MAX_CHAIN: usize = 6;
 const MAX_CERTIFICATE_LEN: usize = 8 << 10;
 
-/// Verifies the document's one signature and its signer; gives the earliest end of the signer's
-/// certificates.
-pub(super) fn verify(
-    xml: &Document<'_>,
-    source: &str,
-    root: &[u8],
-    now: UnixTime,
-) -> Result<UnixTime, RimError> {
+/// Who signed: certificates from the one that signed up to the root, and when all of them are valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Signer {
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) not_before: UnixTime,
+    pub(super) not_after: UnixTime,
+}
+
+/// Verifies the document's one signature and its signer, whose dates are left to the caller.
+pub(super) fn verify(xml: &Document<'_>, source: &str, root: &[u8]) -> Result<Signer, RimError> {
     let signature = only(xml.root_element(), "Signature")?;
     let signed_info = only(signature, "SignedInfo")?;
     check_algorithms(signed_info)?;
     check_reference(xml, source, signature, only(signed_info, "Reference")?)?;
 
     let ders = certificates(only(signature, "KeyInfo")?)?;
-    let (leaf, valid_until) = verify_signer(&ders, root, now)?;
+    let (leaf, signer) = verify_signer(&ders, root)?;
     let value = base64_text(only(signature, "SignatureValue")?, "SignatureValue", 128)?;
     UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, leaf)
         .verify(&canonicalize(signed_info, source, None)?, &value)
         .map_err(|_| RimError::Signature)?;
-    Ok(valid_until)
+    Ok(signer)
+}
+
+/// The certificates in KeyInfo, whatever they are worth.
+pub(super) fn claimed_certificates(xml: &Document<'_>) -> Result<Vec<Vec<u8>>, RimError> {
+    let signature = only(xml.root_element(), "Signature")?;
+    certificates(only(signature, "KeyInfo")?)
 }
 
 fn check_algorithms(signed_info: Node<'_, '_>) -> Result<(), RimError> {
@@ -108,22 +116,19 @@ fn certificates(key_info: Node<'_, '_>) -> Result<Vec<Vec<u8>>, RimError> {
 }
 
 /// Walks from the first certificate to the pinned root, which may or may not be among them.
-/// Returns the leaf's key and the earliest end of the chain.
-fn verify_signer(
-    ders: &[Vec<u8>],
-    root: &[u8],
-    now: UnixTime,
-) -> Result<(Vec<u8>, UnixTime), RimError> {
-    let mut chain = Vec::with_capacity(ders.len() + 1);
-    for der in ders
-        .iter()
-        .map(Vec::as_slice)
-        .filter(|der| *der != root)
-        .chain([root])
-    {
+/// Returns the leaf's key too.
+fn verify_signer(ders: &[Vec<u8>], root: &[u8]) -> Result<(Vec<u8>, Signer), RimError> {
+    let ders = ders.iter().map(Vec::as_slice).filter(|der| *der != root);
+    let ders: Vec<&[u8]> = ders.chain([root]).collect();
+    let mut chain = Vec::with_capacity(ders.len());
+    for der in &ders {
         chain.push(Certificate::parse(der).map_err(RimError::Certificate)?);
     }
-    let mut valid_until = UnixTime::from_secs(u64::MAX);
+    let mut signer = Signer {
+        chain: ders.iter().map(|der| der.to_vec()).collect(),
+        not_before: UnixTime::from_secs(0),
+        not_after: UnixTime::from_secs(u64::MAX),
+    };
     for (place, certificate) in chain.iter().enumerate() {
         let issuer = chain.get(place + 1).unwrap_or(certificate);
         certificate
@@ -133,16 +138,11 @@ fn verify_signer(
             return Err(RimError::Authority);
         }
         let (not_before, not_after) = certificate.validity();
-        if now < not_before || now > not_after {
-            return Err(RimError::SignerDates {
-                not_before,
-                not_after,
-            });
-        }
-        valid_until = valid_until.min(not_after);
+        signer.not_before = signer.not_before.max(not_before);
+        signer.not_after = signer.not_after.min(not_after);
     }
     match chain.first().and_then(Certificate::key) {
-        Some(IssuerKey::P384(key)) if chain.len() > 1 => Ok((key.to_vec(), valid_until)),
+        Some(IssuerKey::P384(key)) if chain.len() > 1 => Ok((key.to_vec(), signer)),
         _ => Err(RimError::Algorithm("signer's key")),
     }
 }

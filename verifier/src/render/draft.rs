@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use attest_core::tdx::TdxFacts;
 use attest_core::{ReportFacts, Subject, Verdict, to_hex};
 
-use crate::render::printable;
+use super::paint::printable;
 
 /// From the facts of genuine evidence.
-pub fn of(verdict: &Verdict, subject: &str) -> String {
+pub fn policy_draft(verdict: &Verdict, subject: &str) -> String {
     let mut text = format!(
         "# Drafted from {} as measured at {}.\n\
          # It says what WAS running there, not what should be: compare every value with one that you\n\

@@ -1,0 +1,181 @@
+//! Which of the authentic manifests the policy accepts, asked one question after the other: for the
+//! right chip, pinned, its signer within dates, its signer not revoked. Each question is a check of
+//! its own, which fails if it leaves no manifest.
+
+use super::revocation::{Revocable, Revocation, settle};
+use crate::nvidia::{Architecture, VerifiedRim};
+use crate::policy::{NvidiaPolicy, SignerDates};
+use crate::time::UnixTime;
+use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
+
+/// In the order of the questions.
+pub(super) const CHECKS: [&str; 4] = [
+    id::NVIDIA_RIM_PRODUCT,
+    id::NVIDIA_RIM_DIGEST,
+    id::NVIDIA_RIM_SIGNER_DATES,
+    id::NVIDIA_RIM_OCSP,
+];
+
+/// What the questions are asked by.
+pub(super) struct Sieve<'a> {
+    pub(super) policy: &'a NvidiaPolicy,
+    /// OCSP responses.
+    pub(super) answers: &'a [Vec<u8>],
+    pub(super) now: UnixTime,
+}
+
+/// A manifest that the policy accepts.
+pub(super) struct Usable {
+    pub(super) rim: VerifiedRim,
+    /// Until when, if what was asked says so.
+    pub(super) until: Option<UnixTime>,
+}
+
+/// The questions that were asked come to nothing at this check.
+pub(super) struct Stopped(pub(super) &'static str);
+
+impl Sieve<'_> {
+    /// Enters the four checks for the manifests of one kind.
+    pub(super) fn winnow(
+        &self,
+        rims: Vec<VerifiedRim>,
+        architecture: Architecture,
+        checks: &mut Checks,
+    ) -> Result<Vec<Usable>, Stopped> {
+        let rims = self.of_chip(rims, architecture, checks)?;
+        let rims = self.pinned(rims, checks)?;
+        let rims = self.in_time(rims, checks)?;
+        self.not_revoked(rims, checks)
+    }
+
+    fn of_chip(
+        &self,
+        rims: Vec<VerifiedRim>,
+        architecture: Architecture,
+        checks: &mut Checks,
+    ) -> Result<Vec<VerifiedRim>, Stopped> {
+        let judged = rims.into_iter().map(|rim| {
+            let is_of = match architecture {
+                Architecture::Hopper => rim.product().starts_with("GH"),
+                Architecture::Blackwell => rim.product().starts_with("GB"),
+                Architecture::Ls10 => rim.product() == "LS10",
+            };
+            match is_of {
+                true => Ok(rim),
+                false => Err(NvidiaCause::RimProduct(rim.product().to_owned()).into()),
+            }
+        });
+        keep(id::NVIDIA_RIM_PRODUCT, judged, checks)
+    }
+
+    fn pinned(
+        &self,
+        rims: Vec<VerifiedRim>,
+        checks: &mut Checks,
+    ) -> Result<Vec<VerifiedRim>, Stopped> {
+        let Some(pinned) = &self.policy.rim_digests else {
+            checks.not_asked(id::NVIDIA_RIM_DIGEST, Why::NotInPolicy);
+            return Ok(rims);
+        };
+        let judged = rims
+            .into_iter()
+            .map(|rim| match pinned.contains(&rim.digest()) {
+                true => Ok(rim),
+                false => Err(NvidiaCause::RimNotPinned(rim.digest()).into()),
+            });
+        keep(id::NVIDIA_RIM_DIGEST, judged, checks)
+    }
+
+    fn in_time(
+        &self,
+        rims: Vec<VerifiedRim>,
+        checks: &mut Checks,
+    ) -> Result<Vec<VerifiedRim>, Stopped> {
+        if self.policy.rim_signer_dates == SignerDates::Ignored {
+            checks.not_asked(id::NVIDIA_RIM_SIGNER_DATES, Why::NotInPolicy);
+            return Ok(rims);
+        }
+        let judged = rims
+            .into_iter()
+            .map(|rim| match rim.check_signer_dates(self.now) {
+                Ok(()) => Ok(rim),
+                Err(error) => Err(NvidiaCause::Rim(error).into()),
+            });
+        keep(id::NVIDIA_RIM_SIGNER_DATES, judged, checks)
+    }
+
+    fn not_revoked(
+        &self,
+        rims: Vec<VerifiedRim>,
+        checks: &mut Checks,
+    ) -> Result<Vec<Usable>, Stopped> {
+        const CHECK: &str = id::NVIDIA_RIM_OCSP;
+        let mut usable = Vec::new();
+        let (mut reason, mut open, mut unasked) = (None, false, false);
+        for rim in rims {
+            let end = match self.policy.rim_signer_dates {
+                SignerDates::Enforced => Some(rim.valid_until()),
+                SignerDates::Ignored => None,
+            };
+            let signer = Revocable::of_signer(rim.signer_chain());
+            let answered = match settle(signer, self.answers, self.policy.rim_ocsp, self.now) {
+                Revocation::Good(until) => Some(until),
+                Revocation::Open(until) => {
+                    open = true;
+                    until
+                }
+                Revocation::Unasked => {
+                    unasked = true;
+                    None
+                }
+                Revocation::Bad(cause) | Revocation::Missing(cause) => {
+                    reason = reason.or(Some(cause));
+                    continue;
+                }
+                Revocation::Nothing => continue,
+            };
+            let until = end.into_iter().chain(answered).min();
+            usable.push(Usable { rim, until });
+        }
+        match (usable.is_empty(), reason) {
+            (true, Some(cause)) => checks.fail(CHECK, cause),
+            (true, None) => checks.missed(CHECK, Why::NoCollateral),
+            (false, _) if unasked => checks.not_asked(CHECK, Why::NotInPolicy),
+            (false, _) if open => checks.not_asked(CHECK, Why::NoCollateral),
+            (false, _) => checks.pass(CHECK),
+        }
+        match usable.is_empty() {
+            true => Err(Stopped(CHECK)),
+            false => Ok(usable),
+        }
+    }
+}
+
+/// Passes if some are left; otherwise fails for the first one's reason, and the checks that would
+/// have followed are missed.
+fn keep(
+    check: &'static str,
+    judged: impl Iterator<Item = Result<VerifiedRim, Cause>>,
+    checks: &mut Checks,
+) -> Result<Vec<VerifiedRim>, Stopped> {
+    let mut kept = Vec::new();
+    let mut reason = None;
+    for rim in judged {
+        match rim {
+            Ok(rim) => kept.push(rim),
+            Err(cause) => reason = reason.or(Some(cause)),
+        }
+    }
+    match reason {
+        Some(cause) if kept.is_empty() => checks.fail(check, cause),
+        _ => checks.pass(check),
+    }
+    if kept.is_empty() {
+        let after = CHECKS.iter().skip_while(|it| **it != check).skip(1);
+        for later in after {
+            checks.missed(later, Why::Stopped { at: check });
+        }
+        return Err(Stopped(check));
+    }
+    Ok(kept)
+}

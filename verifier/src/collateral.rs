@@ -1,0 +1,175 @@
+//! Collateral from the vendors' services, for whatever a machine presents.
+
+use std::time::Duration;
+
+use attest_core::{Collateral, CpuEvidence};
+use attest_fetch::{
+    AMD_KDS, AmdKds, CollateralSource, FetchError, INTEL_PCS, IntelPcs, NVIDIA_OCSP, NVIDIA_RIM,
+    Nvidia, NvidiaOcsp, NvidiaRim,
+};
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::presented::Presented;
+
+/// Where the vendors publish.
+#[derive(Debug, Args, Clone)]
+pub struct ServiceArgs {
+    /// AMD's key distribution service, or a cache of it
+    #[arg(long, value_name = "BASEURL", default_value = AMD_KDS, hide_default_value = true)]
+    pub kds: String,
+    /// NVIDIA's service of reference integrity manifests, or a cache of it
+    #[arg(long, value_name = "BASEURL", default_value = NVIDIA_RIM, hide_default_value = true)]
+    pub rim_service: String,
+    /// NVIDIA's OCSP responder, or one that answers in its place
+    #[arg(long, value_name = "URL", default_value = NVIDIA_OCSP, hide_default_value = true)]
+    pub ocsp_responder: String,
+    /// How long one answer may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    pub fetch_timeout: u64,
+}
+
+/// Fetching on the way to a verdict.
+#[derive(Debug, Args, Clone)]
+pub struct FetchArgs {
+    /// Fetch collateral from the vendors' services; Intel's from a PCCS at BASEURL, if one is named
+    #[arg(long, value_name = "BASEURL", num_args = 0..=1, require_equals = true,
+          default_missing_value = INTEL_PCS, conflicts_with = "collateral")]
+    pub fetch_collateral: Option<String>,
+    #[command(flatten)]
+    pub services: ServiceArgs,
+}
+
+impl FetchArgs {
+    /// The services to ask, if any are to be asked.
+    pub fn services(&self) -> Option<Services<'_>> {
+        let pcs = self.fetch_collateral.as_deref()?;
+        Some(Services {
+            pcs,
+            others: &self.services,
+        })
+    }
+}
+
+/// Every service that may be asked.
+#[derive(Clone, Copy)]
+pub struct Services<'a> {
+    /// Intel's, or a PCCS.
+    pub pcs: &'a str,
+    pub others: &'a ServiceArgs,
+}
+
+/// A service that gave nothing, and why.
+pub struct NotFetched {
+    service: String,
+    why: FetchError,
+}
+
+impl NotFetched {
+    /// The evidence is such that nothing can be asked for it; otherwise the service is the reason.
+    fn is_about_evidence(&self) -> bool {
+        matches!(
+            self.why,
+            FetchError::Quote(_)
+                | FetchError::Platform
+                | FetchError::Report(_)
+                | FetchError::Hcl(_)
+                | FetchError::CertTable(_)
+                | FetchError::Processor
+                | FetchError::ChipIdMasked
+                | FetchError::NoVlek
+                | FetchError::Device(_)
+                | FetchError::DeviceChain
+                | FetchError::Unnamed(_)
+        )
+    }
+}
+
+impl From<NotFetched> for Failure {
+    fn from(problem: NotFetched) -> Self {
+        let NotFetched { service, why } = &problem;
+        match why {
+            FetchError::BaseUrl => Self::Usage(format!("{service}: {why}")),
+            _ if problem.is_about_evidence() => Self::malformed("the evidence", why),
+            _ => Self::Unreachable(format!("cannot fetch collateral from {service}: {why}")),
+        }
+    }
+}
+
+impl Services<'_> {
+    /// Everything that verifies what is presented.
+    pub async fn all_for(&self, presented: &Presented) -> Result<Collateral, Failure> {
+        let mut collateral = Collateral::default();
+        if let Some(cpu) = &presented.cpu {
+            self.cpu(cpu, &mut collateral).await?;
+        }
+        if !presented.devices.is_empty() {
+            self.devices(presented, &mut collateral).await?;
+        }
+        Ok(collateral)
+    }
+
+    /// The same as far as the evidence can be read; of the rest the verdict will say why not.
+    pub async fn what_there_is_for(&self, presented: &Presented) -> Result<Collateral, Failure> {
+        let mut collateral = Collateral::default();
+        if let Some(cpu) = &presented.cpu {
+            tolerated(self.cpu(cpu, &mut collateral).await)?;
+        }
+        if !presented.devices.is_empty() {
+            tolerated(self.devices(presented, &mut collateral).await)?;
+        }
+        Ok(collateral)
+    }
+
+    async fn cpu(&self, cpu: &CpuEvidence, into: &mut Collateral) -> Result<(), NotFetched> {
+        match cpu {
+            CpuEvidence::Tdx { quote } => {
+                let fetch = async {
+                    let source = IntelPcs::new(self.pcs)?.with_timeout(self.timeout())?;
+                    source.tdx(quote).await
+                };
+                into.tdx = Some(fetch.await.map_err(at(self.pcs))?);
+            }
+            CpuEvidence::SevSnp { report, certs } => {
+                let kds = &self.others.kds;
+                let fetch = async {
+                    let source = AmdKds::new(kds)?.with_timeout(self.timeout())?;
+                    source.snp(report, certs).await
+                };
+                into.snp = Some(fetch.await.map_err(at(kds))?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn devices(
+        &self,
+        presented: &Presented,
+        into: &mut Collateral,
+    ) -> Result<(), NotFetched> {
+        let (rim, ocsp) = (&self.others.rim_service, &self.others.ocsp_responder);
+        let rims = NvidiaRim::new(rim).and_then(|it| it.with_timeout(self.timeout()));
+        let answers = NvidiaOcsp::new(ocsp).and_then(|it| it.with_timeout(self.timeout()));
+        let source = Nvidia::new(rims.map_err(at(rim))?, answers.map_err(at(ocsp))?);
+        let source = source.with_manifest_signers();
+        let fetched = source.nvidia(&presented.devices).await;
+        into.nvidia = Some(fetched.map_err(at(&format!("{rim} and {ocsp}")))?);
+        Ok(())
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.others.fetch_timeout.max(1))
+    }
+}
+
+fn at(service: &str) -> impl FnOnce(FetchError) -> NotFetched {
+    let service = service.to_owned();
+    move |why| NotFetched { service, why }
+}
+
+fn tolerated(fetched: Result<(), NotFetched>) -> Result<(), Failure> {
+    match fetched {
+        Err(problem) if problem.is_about_evidence() => Ok(()),
+        other => Ok(other?),
+    }
+}

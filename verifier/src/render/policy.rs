@@ -1,0 +1,73 @@
+//! What a policy demands, field by field, as its text states it.
+
+use attest_core::AttestationPolicy;
+
+const TEES: [(&str, &str); 2] = [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")];
+
+pub fn policy_in_words(policy: &AttestationPolicy, written: &toml::Table) -> String {
+    let mut out = format!("policy {:?}\n{}\n", policy.name(), policy.digest());
+    for (section, tee) in TEES {
+        let verb = match written.contains_key(section) {
+            true => "accepted, if",
+            false => "not accepted",
+        };
+        out.push_str(&format!("\nevidence of {tee}: {verb}\n"));
+        if let Some(toml::Value::Table(fields)) = written.get(section) {
+            if !fields.contains_key("measurements") {
+                out.push_str("  measurements: pinned (by default)\n");
+            }
+            demands(fields, 1, &mut out);
+        }
+    }
+    let others = written
+        .iter()
+        .filter(|(name, _)| TEES.iter().all(|(section, _)| section != name));
+    for (name, value) in others {
+        if let toml::Value::Table(fields) = value {
+            out.push_str(&format!("\n{name}\n"));
+            demands(fields, 1, &mut out);
+        }
+    }
+    out.push_str("\nWhat is not listed keeps the default of policies/attestation/README.md.\n");
+    out
+}
+
+fn demands(fields: &toml::Table, depth: usize, out: &mut String) {
+    let margin = "  ".repeat(depth);
+    for (field, value) in fields {
+        match value {
+            toml::Value::Array(items) if items.iter().all(toml::Value::is_table) => {
+                for (index, item) in items.iter().filter_map(toml::Value::as_table).enumerate() {
+                    out.push_str(&format!("{margin}{field} {}, all of:\n", index + 1));
+                    demands(item, depth + 1, out);
+                }
+            }
+            toml::Value::Array(items) => {
+                let number = match items.len() {
+                    1 => String::new(),
+                    several => format!(" one of {several}:"),
+                };
+                let items: Vec<_> = items.iter().map(plain).collect();
+                out.push_str(&format!("{margin}{field}:{number} {}\n", items.join(", ")));
+            }
+            toml::Value::Table(fields) => {
+                out.push_str(&format!("{margin}{field}:\n"));
+                demands(fields, depth + 1, out);
+            }
+            single => out.push_str(&format!("{margin}{field}: {}\n", plain(single))),
+        }
+    }
+}
+
+/// A value without its quotes; nothing that a terminal would act on.
+fn plain(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.escape_debug().to_string(),
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Boolean(is) => is.to_string(),
+        toml::Value::Float(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Array(_)
+        | toml::Value::Table(_) => "(see the file)".to_owned(),
+    }
+}
