@@ -1,0 +1,5 @@
+//! Retention as an operator, a tenant and an auditor meet it: on the command line, in files, and with the stock `age`.
+
+mod content;
+mod operated;
+mod policies;

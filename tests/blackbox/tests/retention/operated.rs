@@ -1,0 +1,193 @@
+//! A service whose policy an operator with a key decides about, and what it keeps.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use attest_core::retention::RetentionPolicy;
+use attest_core::{Event, Receipt, Sha256Digest};
+use blackbox::asking::eventually;
+use blackbox::world::{MODEL, engine_model, identity, start_as, trusting_directory};
+use serde_json::Value;
+use testkit::client::Connection;
+use testkit::config::Config;
+use testkit::engine::Engine;
+use testkit::process::{run, sibling};
+use testkit::scratch::ScratchDir;
+use testkit::service::{Service, free_address};
+
+pub const CANARY: &str = "canary-3e9d41-retained";
+pub const METADATA: &str = "[default]\nmode = \"metadata\"\nttl = \"30d\"\n";
+pub const ZERO: &str = "[default]\nmode = \"zero\"\n";
+
+/// An enclave whose policy an operator with a key decides about.
+pub struct Operated {
+    pub directory: ScratchDir,
+    pub engine: Engine,
+    pub service: Service,
+    pub metrics: std::net::SocketAddr,
+    pub key: String,
+}
+
+impl Operated {
+    pub async fn new(name: &str, terms: &str) -> Result<Self> {
+        let directory = trusting_directory(name)?;
+        let output = command(
+            directory.path(),
+            &["retention", "keygen", "--out", "policy.key"],
+        )
+        .await?;
+        ensure!(output.status.success(), "{output:?}");
+        let public = String::from_utf8(output.stdout)?.trim().to_owned();
+        let operator = Operator(directory.path());
+        let first = operator.write(1, None, terms)?;
+        operator.sign(&first).await?;
+        let engine = Engine::start().await?;
+        let (address, metrics) = (free_address()?, free_address()?);
+        let config = Config::direct(address)
+            .and(&format!(
+                "[retention]\npolicy = {:?}\nkeys = [{public:?}]\n[metrics]\nlisten = \"{metrics}\"",
+                first.display().to_string()
+            ))
+            .serving(engine_model(&engine, MODEL));
+        let service = start_as(&directory, identity("enclave"), config).await?;
+        let key = service.create_key("bank").await?;
+        Ok(Self {
+            directory,
+            engine,
+            service,
+            metrics,
+            key,
+        })
+    }
+
+    pub fn operator(&self) -> Operator<'_> {
+        Operator(self.directory.path())
+    }
+
+    pub async fn cli(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        let output = self.service.cli(arguments).await?;
+        let both = [output.stdout, output.stderr].concat();
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8(both)?))
+    }
+
+    /// Signs and sets the next policy, and waits for the epoch it begins.
+    pub async fn toggle(
+        &self,
+        epoch: u64,
+        before: &RetentionPolicy,
+        terms: &str,
+    ) -> Result<RetentionPolicy> {
+        let key = self.service.connect().await?.spki_sha256();
+        let file = self.operator().write(epoch, Some(before.digest()), terms)?;
+        self.operator().sign(&file).await?;
+        let file = file.display().to_string();
+        let (code, said) = self.cli(&["retention", "set", &file]).await?;
+        ensure!(code == 0, "{said}");
+        eventually(
+            "an epoch under the new policy",
+            async || matches!(self.service.connect().await, Ok(new) if new.spki_sha256() != key),
+        )
+        .await;
+        self.policy().await
+    }
+
+    /// The policy that the service shows.
+    pub async fn policy(&self) -> Result<RetentionPolicy> {
+        let mut connection = self.service.connect().await?;
+        let report: Value = connection.get("/v1/aci/attestation").await?.json().await?;
+        let text = &report["attestation"]["evidence"]["documents"]["retention"];
+        Ok(RetentionPolicy::from_published(
+            text.as_str().context("a policy")?,
+        )?)
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.service.directory().join("state")
+    }
+
+    /// Every file of the state directory, the log and the metrics.
+    pub async fn everything_kept(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut all = files_below(&self.state())?;
+        all.push(("the log".into(), self.service.log().into_bytes()));
+        let mut connection = Connection::plain(self.metrics).await?;
+        let metrics = connection.get("/metrics").await?.bytes().await?;
+        all.push(("the metrics".into(), metrics));
+        Ok(all)
+    }
+}
+
+/// Whoever holds the policy key.
+pub struct Operator<'a>(pub &'a Path);
+
+impl Operator<'_> {
+    pub fn write(
+        &self,
+        epoch: u64,
+        predecessor: Option<Sha256Digest>,
+        terms: &str,
+    ) -> Result<PathBuf> {
+        let predecessor = predecessor.map(|digest| format!("predecessor = \"{digest}\"\n"));
+        let text = format!(
+            "format = \"sealgate/retention/1\"\nepoch = {epoch}\n{}{terms}",
+            predecessor.unwrap_or_default()
+        );
+        let file = self.0.join(format!("retention-{epoch}.toml"));
+        std::fs::write(&file, text)?;
+        let _ = std::fs::remove_file(self.0.join(format!("retention-{epoch}.toml.sig")));
+        Ok(file)
+    }
+
+    pub async fn sign(&self, policy: &Path) -> Result<()> {
+        let policy = policy.display().to_string();
+        let output = command(
+            self.0,
+            &["retention", "sign", "--key", "policy.key", &policy],
+        )
+        .await?;
+        ensure!(output.status.success(), "{output:?}");
+        Ok(())
+    }
+}
+
+pub async fn command(directory: &Path, arguments: &[&str]) -> Result<std::process::Output> {
+    let platform = [
+        "--platform-seed",
+        &"5e".repeat(32),
+        "--measurement",
+        "enclave",
+    ];
+    run(
+        &sibling("sealgate-soft")?,
+        [&platform[..], arguments].concat(),
+        directory,
+    )
+    .await
+}
+
+pub fn files_below(directory: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            all.extend(files_below(&path)?);
+        } else {
+            all.push((path.display().to_string(), std::fs::read(&path)?));
+        }
+    }
+    Ok(all)
+}
+
+pub fn holds(bytes: &[u8], what: &str) -> bool {
+    bytes
+        .windows(what.len())
+        .any(|window| window == what.as_bytes())
+}
+
+pub fn mode_of(receipt: &[u8]) -> Result<String> {
+    let receipt = Receipt::parse(receipt)?;
+    let applied = receipt.body().events.iter().find_map(|event| match event {
+        Event::PolicyApplied { mode, .. } => Some(mode.clone()),
+        _ => None,
+    });
+    applied.context("no policy.applied")
+}
