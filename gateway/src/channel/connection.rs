@@ -1,22 +1,18 @@
 //! One HTTP/1.1 connection, driven by whoever is using it.
 //!
 //! There is no task per connection: the exchange polls the connection itself while it waits for the response, and
-//! the response body polls it while it streams. A chunk therefore reaches the client without changing tasks, and
-//! dropping the body closes the connection on the spot.
+//! whoever reads the response's body ([`super::pool::PooledBody`]) polls it while it streams. A chunk therefore reaches the
+//! client without changing tasks, and dropping the connection closes it on the spot.
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use scrub::Scrubbed;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use super::pool::Pool;
 use super::prompt_body::PromptBody;
 use super::stream::Stream;
 
@@ -70,12 +66,11 @@ impl Connection {
         .map_err(|_| SendFailure::NotSent)
     }
 
-    /// One request, one response head. The response body carries the connection on.
+    /// One request, one response head, and the connection, which whoever reads the body carries on.
     pub(super) async fn exchange(
         mut self,
         request: Request<PromptBody>,
-        home: &Arc<Pool>,
-    ) -> Result<Response<PooledBody>, SendFailure> {
+    ) -> Result<(Response<Incoming>, Self), SendFailure> {
         let response = {
             let mut answer = pin!(self.sender.try_send_request(request));
             let driver = &mut self.driver;
@@ -86,10 +81,7 @@ impl Connection {
             .await
         };
         match response {
-            Ok(response) => {
-                let home = Arc::downgrade(home);
-                Ok(response.map(|incoming| PooledBody::new(incoming, self, home)))
-            }
+            Ok(response) => Ok((response, self)),
             Err(mut failure) => Err(match failure.take_message() {
                 Some(_unsent) => SendFailure::NotSent,
                 None => SendFailure::MaybeSent,
@@ -97,7 +89,8 @@ impl Connection {
         }
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>) {
+    /// Carries on what is under way.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         drive(&mut self.driver, cx);
     }
 }
@@ -108,68 +101,5 @@ fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
         && connection.as_mut().poll(cx).is_ready()
     {
         *driver = None;
-    }
-}
-
-/// A response body that returns its connection to the pool at its proper end and closes it otherwise.
-pub struct PooledBody {
-    incoming: Incoming,
-    connection: Option<Connection>,
-    home: Weak<Pool>,
-}
-
-impl PooledBody {
-    fn new(incoming: Incoming, connection: Connection, home: Weak<Pool>) -> Self {
-        Self {
-            incoming,
-            connection: Some(connection),
-            home,
-        }
-    }
-
-    /// At the body's end: keep the connection if it is ready for another request.
-    fn settle(&mut self, cx: &mut Context<'_>) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        if connection.poll_usable(cx)
-            && let Some(home) = self.home.upgrade()
-        {
-            home.put_back(connection);
-        }
-    }
-}
-
-impl Body for PooledBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let this = self.get_mut();
-        let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
-        if polled.is_pending()
-            && let Some(connection) = &mut this.connection
-        {
-            connection.drive(cx);
-            polled = Pin::new(&mut this.incoming).poll_frame(cx);
-        }
-        match &polled {
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.settle(cx),
-            Poll::Ready(None) => this.settle(cx),
-            Poll::Ready(Some(Err(_))) => this.connection = None,
-            _ => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
     }
 }

@@ -8,8 +8,8 @@ use http::Response;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::{PooledBody, SendFailure};
-use super::pool::{ConnectFailure, Dial, Pool, Reach};
+use super::connection::SendFailure;
+use super::pool::{ConnectFailure, Dial, Pool, PooledBody, Reach};
 use super::prompt_body::OutgoingPrompt;
 use super::target::{Target, TargetError};
 use crate::config::{Name, Scheme, Upstream};

@@ -3,16 +3,21 @@
 //! Which peer answers is decided by address (a loopback engine) or by WebPKI (an ordinary API); neither is evidence,
 //! and nothing here claims that it is.
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use scrub::Scrubbed;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::connection::{Connection, PooledBody, SendFailure};
+use super::connection::{Connection, SendFailure};
 use super::prompt_body::PromptBody;
 use super::stream::Stream;
 use rustls_pki_types::ServerName;
@@ -150,7 +155,72 @@ impl Checkout {
         self,
         request: Request<PromptBody>,
     ) -> Result<Response<PooledBody>, SendFailure> {
-        self.connection.exchange(request, &self.home).await
+        let (response, connection) = self.connection.exchange(request).await?;
+        let home = Arc::downgrade(&self.home);
+        Ok(response.map(|incoming| PooledBody::new(incoming, connection, home)))
+    }
+}
+
+/// A response body that returns its connection to the pool at its proper end and closes it otherwise.
+pub struct PooledBody {
+    incoming: Incoming,
+    connection: Option<Connection>,
+    home: Weak<Pool>,
+}
+
+impl PooledBody {
+    fn new(incoming: Incoming, connection: Connection, home: Weak<Pool>) -> Self {
+        Self {
+            incoming,
+            connection: Some(connection),
+            home,
+        }
+    }
+
+    /// At the body's end: keep the connection if it is ready for another request.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        if connection.poll_usable(cx)
+            && let Some(home) = self.home.upgrade()
+        {
+            home.put_back(connection);
+        }
+    }
+}
+
+impl Body for PooledBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        if polled.is_pending()
+            && let Some(connection) = &mut this.connection
+        {
+            connection.drive(cx);
+            polled = Pin::new(&mut this.incoming).poll_frame(cx);
+        }
+        match &polled {
+            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.settle(cx),
+            Poll::Ready(None) => this.settle(cx),
+            Poll::Ready(Some(Err(_))) => this.connection = None,
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
     }
 }
 

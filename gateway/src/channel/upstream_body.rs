@@ -5,7 +5,7 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::connection::PooledBody;
+use super::pool::PooledBody;
 use attest_channel::LeasedBody;
 
 /// The rest of an upstream's response. Dropped early, it closes the connection, so that the upstream stops working.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use attest_core::UnixTime;
 use attest_core::retention::Field;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 use super::pending::{Batch, Pending};
 use super::{Keep, ReceiptRow, SessionRow, UsageRow};
@@ -18,6 +18,8 @@ const GATHER: Duration = Duration::from_millis(25);
 const RETRY: Duration = Duration::from_millis(500);
 /// Attempts at the last batch when the service stops.
 const LAST_ATTEMPTS: u32 = 5;
+/// Rows of one statement. The database works in a thread of its own, and going there and back costs more than a row.
+const ROWS_AT_ONCE: [usize; 4] = [64, 16, 4, 1];
 
 pub(super) async fn run(pool: SqlitePool, pending: Arc<Pending>, keep: Duration) {
     loop {
@@ -81,67 +83,78 @@ async fn commit(
     for row in &batch.sessions {
         insert_session(&mut transaction, row, now, keep).await?;
     }
-    for (row, until) in &batch.receipts {
-        insert_receipt(&mut transaction, row, *until).await?;
+    for rows in in_few_sizes(&batch.receipts) {
+        insert_receipts(&mut transaction, rows).await?;
     }
-    for (row, keep) in &batch.usage {
-        insert_usage(&mut transaction, row, keep).await?;
+    for rows in in_few_sizes(&batch.usage) {
+        insert_usage(&mut transaction, rows).await?;
     }
     transaction.commit().await
 }
 
+/// The rows in runs of few different lengths, so that few different statements are prepared and then kept.
+fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = ROWS_AT_ONCE.into_iter().find(|size| *size <= rows.len())?;
+        let (now, rest) = rows.split_at(size);
+        rows = rest;
+        Some(now)
+    })
+}
+
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
-    row: &UsageRow,
-    keep: &Keep,
+    rows: &[(UsageRow, Keep)],
 ) -> Result<(), sqlx::Error> {
-    let kept = |field| keep.fields.contains(&field);
-    let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
-    let tokens = kept(Field::Tokens);
-    sqlx::query(
+    let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO usage (receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, outcome, \
-         prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )
-    .bind(kept(Field::Receipt).then_some(&row.receipt_id))
-    .bind(signed(row.at.secs()))
-    .bind(kept(Field::Key).then_some(&*row.key_id))
-    .bind(row.tenant.as_str())
-    .bind(row.model.as_deref().filter(|_| kept(Field::Model)))
-    .bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
-    .bind(row.endpoint.label())
-    .bind(row.stream)
-    .bind(row.status)
-    .bind(row.outcome.as_str())
-    .bind(row.prompt_tokens.filter(|_| tokens).map(signed))
-    .bind(row.completion_tokens.filter(|_| tokens).map(signed))
-    .bind(timing.then(|| micros(row.latency)))
-    .bind(row.first_byte.filter(|_| timing).map(micros))
-    .bind(sizes.then(|| signed(row.bytes_in)))
-    .bind(sizes.then(|| signed(row.bytes_out)))
-    .bind(signed(keep.until.secs()))
-    .execute(&mut **transaction)
-    .await?;
+         prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at) ",
+    );
+    insert.push_values(rows, |mut values, (row, keep)| {
+        let kept = |field| keep.fields.contains(&field);
+        let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
+        let tokens = kept(Field::Tokens);
+        values
+            .push_bind(kept(Field::Receipt).then_some(&row.receipt_id))
+            .push_bind(signed(row.at.secs()))
+            .push_bind(kept(Field::Key).then_some(&*row.key_id))
+            .push_bind(row.tenant.as_str())
+            .push_bind(row.model.as_deref().filter(|_| kept(Field::Model)))
+            .push_bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
+            .push_bind(row.endpoint.label())
+            .push_bind(row.stream)
+            .push_bind(row.status)
+            .push_bind(row.outcome.as_str())
+            .push_bind(row.prompt_tokens.filter(|_| tokens).map(signed))
+            .push_bind(row.completion_tokens.filter(|_| tokens).map(signed))
+            .push_bind(timing.then(|| micros(row.latency)))
+            .push_bind(row.first_byte.filter(|_| timing).map(micros))
+            .push_bind(sizes.then(|| signed(row.bytes_in)))
+            .push_bind(sizes.then(|| signed(row.bytes_out)))
+            .push_bind(signed(keep.until.secs()));
+    });
+    insert.build().execute(&mut **transaction).await?;
     Ok(())
 }
 
-async fn insert_receipt(
+async fn insert_receipts(
     transaction: &mut Transaction<'_, Sqlite>,
-    row: &ReceiptRow,
-    expires_at: UnixTime,
+    rows: &[(Arc<ReceiptRow>, UnixTime)],
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "INSERT INTO receipts (receipt_id, chat_id, key_digest, json, served_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (receipt_id) DO NOTHING",
-    )
-    .bind(&row.receipt_id)
-    .bind(row.chat_id.as_deref())
-    .bind(&row.key_digest[..])
-    .bind(&row.json[..])
-    .bind(signed(row.served_at.secs()))
-    .bind(signed(expires_at.secs()))
-    .execute(&mut **transaction)
-    .await?;
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO receipts (receipt_id, chat_id, key_digest, json, served_at, expires_at) ",
+    );
+    insert.push_values(rows, |mut values, (row, until)| {
+        values
+            .push_bind(&row.receipt_id)
+            .push_bind(row.chat_id.as_deref())
+            .push_bind(&row.key_digest[..])
+            .push_bind(&row.json[..])
+            .push_bind(signed(row.served_at.secs()))
+            .push_bind(signed(until.secs()));
+    });
+    insert.push(" ON CONFLICT (receipt_id) DO NOTHING");
+    insert.build().execute(&mut **transaction).await?;
     Ok(())
 }
 
@@ -170,4 +183,19 @@ fn signed(value: u64) -> i64 {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_in_one_run_and_in_order() {
+        for count in [0, 1, 3, 4, 37, 64, 200] {
+            let rows: Vec<usize> = (0..count).collect();
+            let runs: Vec<&[usize]> = in_few_sizes(&rows).collect();
+            assert_eq!(runs.concat(), rows);
+            assert!(runs.iter().all(|run| ROWS_AT_ONCE.contains(&run.len())));
+        }
+    }
 }

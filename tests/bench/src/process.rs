@@ -43,7 +43,16 @@ impl Process {
 
     /// Waits until something listens there.
     pub fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
-        let give_up = Instant::now() + Duration::from_secs(30);
+        self.wait(address, Duration::from_secs(30))
+    }
+
+    /// The same for programs that take their time.
+    pub fn wait_long_for(&mut self, address: SocketAddr) -> Result<()> {
+        self.wait(address, Duration::from_secs(180))
+    }
+
+    fn wait(&mut self, address: SocketAddr, patience: Duration) -> Result<()> {
+        let give_up = Instant::now() + patience;
         while std::net::TcpStream::connect(address).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ended with {status}:\n{}", self.last_words());

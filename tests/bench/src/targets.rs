@@ -1,6 +1,7 @@
 //! What is measured: nothing at all, nginx, and the gateway in each of its roles. All on loopback, in one throwaway folder.
 
 mod gateway;
+mod litellm;
 mod nginx;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use crate::process::{Core, Process, free_address};
 
 pub const DIRECT: &str = "direct";
 pub const NGINX: &str = "nginx, TLS in, plain out";
+pub const LITELLM: &str = "LiteLLM, TLS in, plain out";
 
 /// The model name the plain gateway, nginx and the engine go by.
 pub const MODEL: &str = "mock";
@@ -92,6 +94,12 @@ pub fn start() -> Result<Bench> {
         Some(target) => targets.push(target),
         None => notes.push(format!(
             "skipped: {NGINX}: nginx is not installed (apt-get install nginx-light)"
+        )),
+    }
+    match litellm::start(&folder, engine_address)? {
+        Some(target) => targets.push(target),
+        None => notes.push(format!(
+            "skipped: {LITELLM}: it is not installed (pip install 'litellm[proxy]'; BENCH_LITELLM says where its program is)"
         )),
     }
     targets.extend(gateway::start(&folder, engine_address)?);
