@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Admin, Auditing, By, Operating};
+use super::{Admin, Auditing, By, Operating, body};
 use crate::admit::ApiToken;
 use crate::config::Name;
 use crate::errors::{ApiError, Invalid};
@@ -55,7 +53,7 @@ pub(super) async fn create(
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
-    let Wanted { tenant, name } = read(&head.headers, body).await?;
+    let Wanted { tenant, name } = body::read(&head.headers, body, MAX_BODY).await?;
     let named = |text: &str, member| {
         Name::from_operator(text).map_err(|_| ApiError::Invalid(Invalid::NameMember(member)))
     };
@@ -93,24 +91,4 @@ pub(super) async fn revoke(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
-}
-
-async fn read<T: for<'a> Deserialize<'a>>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
-        return Err(ApiError::UnsupportedMediaType);
-    }
-    let bytes = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(bytes) => bytes.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            return Err(ApiError::BodyTooLarge {
-                limit: MAX_BODY as u64,
-            });
-        }
-        Err(_) => return Err(ApiError::Invalid(Invalid::BodyUnreadable)),
-    };
-    serde_json::from_slice(&bytes).map_err(|_| ApiError::Invalid(Invalid::AdminBody))
 }

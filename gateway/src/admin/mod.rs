@@ -8,9 +8,12 @@
 //! Nothing here is content: what can be asked is what the ledger, the epoch and the audit log hold.
 
 mod attestation;
+mod body;
 mod console;
 mod credential;
 mod keys;
+mod log;
+mod retention;
 mod role;
 mod router;
 mod status;

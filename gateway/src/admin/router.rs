@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, delete, get};
+use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{attestation, console, keys, status, upstreams, usage};
+use super::{attestation, console, keys, log, retention, status, upstreams, usage};
 use crate::Clock;
 use crate::attestation::Desk;
 use crate::errors::ApiError;
@@ -33,6 +33,19 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route(
             "/admin/v1/upstreams",
             only("GET, HEAD", get(upstreams::upstreams)),
+        )
+        .route(
+            "/admin/v1/retention",
+            only("GET, HEAD, POST", get(retention::show).post(retention::set)),
+        )
+        .route(
+            "/admin/v1/retention/plan",
+            only("POST", post(retention::plan)),
+        )
+        .route("/admin/v1/log", only("GET, HEAD", get(log::entries)))
+        .route(
+            "/admin/v1/log/receipts/{index}",
+            only("GET, HEAD", get(log::receipts)),
         )
         .route("/admin/v1/usage", only("GET, HEAD", get(usage::usage)))
         .route(

@@ -2,6 +2,8 @@
 //!
 //! Everything here is made of committed entries, and of those only that the head in question counts.
 
+use std::collections::BTreeMap;
+
 use attest_core::Sha256Digest;
 use attest_core::log::{Entry, ReceiptProof, TreeHash, prove, tile};
 use sqlx::Row;
@@ -82,6 +84,23 @@ impl AuditLog {
         Ok(ReceiptProof::new(
             &entry, &digests, place, index, hashes, head,
         ))
+    }
+
+    /// Whom the entries in this range are about, where that is kept: by index.
+    pub async fn subjects(
+        &self,
+        range: std::ops::Range<u64>,
+    ) -> Result<BTreeMap<u64, String>, AuditError> {
+        let rows = sqlx::query("SELECT idx, subject FROM openings WHERE idx >= ? AND idx < ?")
+            .bind(range.start as i64)
+            .bind(range.end as i64)
+            .fetch_all(self.store.readers())
+            .await?;
+        let subjects = rows.iter().map(|row| {
+            let index: i64 = row.try_get(0)?;
+            Ok((index as u64, row.try_get(1)?))
+        });
+        subjects.collect()
     }
 
     /// The digests of the receipts in the batch at `index`.

@@ -27,6 +27,14 @@ pub enum ApiError {
     RoleNeeded {
         role: &'static str,
     },
+    /// A retention policy, or its signatures, cannot be read.
+    PolicyUnreadable {
+        reason: String,
+    },
+    /// A retention policy cannot be put in force.
+    PolicyRefused {
+        reason: String,
+    },
     /// A receipt was asked for without a credential.
     ReceiptUnauthorized,
     UnknownRoute,
@@ -187,6 +195,25 @@ impl ApiError {
                 Some("invalid_api_key"),
                 "The API key is not valid.",
             ),
+            // Said to administrators alone, of what they sent themselves.
+            ApiError::PolicyUnreadable { reason } => {
+                return Shape {
+                    status: S::BAD_REQUEST,
+                    kind: INVALID_REQUEST,
+                    code: Some("policy_unreadable"),
+                    param: Some("policy"),
+                    message: reason.clone(),
+                };
+            }
+            ApiError::PolicyRefused { reason } => {
+                return Shape {
+                    status: S::CONFLICT,
+                    kind: INVALID_REQUEST,
+                    code: Some("policy_refused"),
+                    param: Some("policy"),
+                    message: reason.clone(),
+                };
+            }
             ApiError::RoleNeeded { role } => {
                 return Shape {
                     status: S::FORBIDDEN,

@@ -1,5 +1,10 @@
 //! The admin listener: who is let in, to do what, and what it says.
 
+#[path = "admin/log.rs"]
+mod log;
+#[path = "admin/retention.rs"]
+mod retention;
+
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
@@ -22,8 +27,12 @@ struct Administered {
 
 impl Administered {
     async fn new(name: &str) -> Result<Self> {
+        Self::with(name, "").await
+    }
+
+    async fn with(name: &str, more: &str) -> Result<Self> {
         let address = free_address()?;
-        let listener = format!("[admin]\nlisten = \"{address}\"");
+        let listener = format!("[admin]\nlisten = \"{address}\"\n{more}");
         let world = Alone::new(name, |config, _| config.and(&listener)).await?;
         let keys = [
             admin_key(&world.enclave, "read-only").await?,
@@ -86,7 +95,11 @@ const READABLE: [&str; 5] = [
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_answered_without_an_admin_key_and_an_api_key_is_none() -> Result<()> {
     let admin = Administered::new("admin-keys").await?;
-    for path in READABLE.into_iter().chain(["/admin/v1/keys"]) {
+    for path in
+        READABLE
+            .into_iter()
+            .chain(["/admin/v1/keys", "/admin/v1/retention", "/admin/v1/log"])
+    {
         let nobody = admin.connect().await?.get(path).await?;
         assert_eq!(refusal(nobody).await?, (401, None), "{path}");
         let mut almost = admin.operator.clone();
@@ -126,6 +139,11 @@ async fn each_role_may_what_the_one_before_it_may_and_no_more() -> Result<()> {
     let wanted = br#"{"tenant":"acme"}"#;
     for (key, method, path, needed) in [
         (&admin.viewer, "GET", keys, "auditor"),
+        (&admin.viewer, "GET", "/admin/v1/retention", "auditor"),
+        (&admin.viewer, "POST", "/admin/v1/retention/plan", "auditor"),
+        (&admin.viewer, "GET", "/admin/v1/log", "auditor"),
+        (&admin.viewer, "GET", "/admin/v1/log/receipts/0", "auditor"),
+        (&admin.auditor, "POST", "/admin/v1/retention", "operator"),
         (&admin.viewer, "POST", keys, "operator"),
         (&admin.auditor, "POST", keys, "operator"),
         (

@@ -165,6 +165,103 @@ async function showKeys() {
   );
 }
 
+async function showRetention() {
+  at("retention").hidden = !may("auditor");
+  if (!may("auditor")) return;
+  const retention = await ask("admin/v1/retention");
+  const keys = retention.policy_keys;
+  facts("retention-facts", [
+    ["in force", `policy ${retention.in_force.epoch}, ${retention.in_force.digest}`],
+    ["changed by", keys.threshold ? `${keys.threshold} of ${keys.keys.length} policy keys` : "nobody: no policy keys are configured"],
+  ]);
+  table(
+    "retention-table",
+    [
+      ["policy", (row) => String(row.epoch), "number"],
+      ["keeps at most", (row) => row.most],
+      ["set", (row) => row.set_at],
+      ["signatures", (row) => String(row.signatures), "number"],
+      ["digest", (row) => row.digest, "code"],
+    ],
+    retention.history,
+    "No policy was ever set.",
+  );
+}
+
+/** What is in the form, as the API takes it. */
+function proposed() {
+  return {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ policy: at("policy").value, signatures: at("signatures").value }),
+  };
+}
+
+function hidePlan() {
+  for (const id of ["plan", "set", "installed"]) at(id).hidden = true;
+}
+
+async function planRetention(event) {
+  event.preventDefault();
+  hidePlan();
+  await guarded(async () => {
+    const plan = await ask("admin/v1/retention/plan", proposed());
+    at("plan").hidden = false;
+    at("plan-verdict").textContent =
+      `From policy ${plan.from.epoch} (at most ${plan.from.most}) to ${plan.to.epoch} (at most ${plan.to.most}): it ${plan.why}.`;
+    at("plan-verdict").className = plan.can_be_set ? "good" : "bad";
+    table(
+      "plan-table",
+      [
+        ["tenant", (row) => row.tenant ?? "every other tenant"],
+        ["model", (row) => row.model ?? "every other model"],
+        ["now", (row) => row.now],
+        ["then", (row) => (row.changes ? row.then : "stays")],
+      ],
+      plan.changes,
+      "Nothing changes for anybody.",
+    );
+    at("set").hidden = !(plan.can_be_set && may("operator"));
+  });
+}
+
+async function setRetention() {
+  await guarded(async () => {
+    if (!window.confirm("Put this policy in force? Every connection ends, and every client verifies anew.")) return;
+    const set = await ask("admin/v1/retention", proposed());
+    hidePlan();
+    at("installed").hidden = false;
+    at("installed").textContent =
+      `Policy ${set.epoch} is set (${set.digest}). A new epoch begins within a second, with another TLS key: verify it before you sign in again.`;
+  });
+}
+
+async function showLog() {
+  at("log").hidden = !may("auditor");
+  if (!may("auditor")) return;
+  const log = await ask("admin/v1/log?count=20");
+  facts("log-facts", [
+    ["log", log.origin],
+    ["entries", number(log.size)],
+    ["head", log.checkpoint],
+  ]);
+  const told = ({ at: when, type, ...rest }) =>
+    Object.entries(rest)
+      .map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`)
+      .join(", ");
+  table(
+    "log-table",
+    [
+      ["entry", (row) => number(row.index), "number"],
+      ["when", (row) => new Date(row.entry.at * 1000).toISOString().replace(".000", "")],
+      ["what", (row) => row.entry.type],
+      ["about", (row) => row.subject ?? told(row.entry), "code"],
+    ],
+    log.entries.reverse(),
+    "The log is empty.",
+  );
+}
+
 function say(message) {
   at("trouble").hidden = !message;
   at("trouble").textContent = message || "";
@@ -197,7 +294,7 @@ async function enter(event) {
     at("enter").hidden = true;
     at("leave").hidden = false;
     at("rooms").hidden = false;
-    for (const show of [showEpoch, showAttested, showUpstreams, showUsage, showKeys]) await show();
+    for (const show of [showEpoch, showAttested, showUpstreams, showUsage, showRetention, showLog, showKeys]) await show();
   });
 }
 
@@ -220,4 +317,7 @@ async function createKey(event) {
 
 at("credential").addEventListener("submit", enter);
 at("new-key").addEventListener("submit", createKey);
+at("stage").addEventListener("submit", planRetention);
+at("stage").addEventListener("input", hidePlan);
+at("set").addEventListener("click", setRetention);
 at("leave").addEventListener("click", () => location.reload());

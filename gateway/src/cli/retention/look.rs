@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use attest_core::retention::{
-    Authority, ChangeRefused, Difference, PolicyInForce, RetentionPolicy, Rule, compare,
+    Authority, ChangeRefused, Difference, PolicyInForce, RetentionPolicy, Rule,
 };
 
 use super::{RetentionFailure, files};
 use crate::config::{Config, built_in};
 use crate::ledger::Ledger;
-use crate::retention::history;
+use crate::retention::{self, Settable, history};
 
 pub(super) async fn show(config: &Path) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
@@ -32,47 +32,11 @@ pub(super) async fn plan(config: &Path, file: &Path) -> Result<(), RetentionFail
     let proposed = files::policy(file)?;
     let signatures = files::signatures(file)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
-    let in_force = history::look(&ledger).await?;
-    let keys = ledger.keys().await?;
+    let plan = retention::plan(&ledger, &config, proposed, signatures).await;
     ledger.close().await;
-    let authority = &config.retention.authority;
-    let (before, verdict) = match &in_force {
-        Some(head) if head.policy().digest() == proposed.digest() => {
-            let again = head.signed_again(&signatures, authority);
-            (
-                head.policy().clone(),
-                again.map(|_| "in force already; signed anew"),
-            )
-        }
-        Some(head) => {
-            let next = head.succeeded_by(proposed.clone(), signatures, authority);
-            (head.policy().clone(), next.map(|_| "can be set"))
-        }
-        None => {
-            let first = PolicyInForce::first(proposed.clone(), signatures, authority);
-            let begun = config
-                .retention
-                .policy
-                .as_ref()
-                .map(|named| named.policy.clone());
-            let begun = begun.unwrap_or_else(built_in);
-            (begun, first.map(|_| "can be set, as the first"))
-        }
-    };
-    let active = keys.iter().filter(|key| key.revoked_at.is_none());
-    let mut tenants: Vec<String> = active.map(|key| key.tenant.to_string()).collect();
-    tenants.dedup();
-    let models: Vec<String> = config
-        .models
-        .iter()
-        .map(|model| model.id.to_string())
-        .collect();
-    print_change(
-        &before,
-        &proposed,
-        &compare(&before, &proposed, &tenants, &models),
-    );
-    print_verdict(&before, verdict);
+    let plan = plan?;
+    print_change(&plan.before, &plan.proposed, &plan.differences);
+    print_verdict(&plan.before, plan.verdict);
     Ok(())
 }
 
@@ -190,9 +154,9 @@ fn print_change(before: &RetentionPolicy, after: &RetentionPolicy, differences: 
     );
 }
 
-fn print_verdict(before: &RetentionPolicy, verdict: Result<&'static str, ChangeRefused>) {
+fn print_verdict(before: &RetentionPolicy, verdict: Result<Settable, ChangeRefused>) {
     match verdict {
-        Ok(words) => println!("It {words}."),
+        Ok(settable) => println!("It {}.", settable.in_words()),
         Err(reason) => {
             println!("It cannot be set: {reason}.");
             println!("The next policy has epoch = {}", before.epoch() + 1);

@@ -1,0 +1,81 @@
+//! What another policy would change, and whether it could be set. Changes nothing.
+
+use attest_core::retention::{
+    ChangeRefused, Difference, PolicyInForce, PolicySignatures, RetentionPolicy, compare,
+};
+
+use super::{HistoryError, history};
+use crate::config::{Config, built_in};
+use crate::ledger::Ledger;
+
+/// A change, before it is made.
+pub struct Plan {
+    /// What holds now; where nothing is in force yet, what a service would begin with.
+    pub before: RetentionPolicy,
+    pub proposed: RetentionPolicy,
+    /// For whom what changes, complete.
+    pub differences: Vec<Difference>,
+    pub verdict: Result<Settable, ChangeRefused>,
+}
+
+/// As what a policy can be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settable {
+    First,
+    Next,
+    /// It is in force already; only its signatures would be new.
+    Again,
+}
+
+impl Settable {
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Settable::First => "can be set, as the first",
+            Settable::Next => "can be set",
+            Settable::Again => "is in force already; it would be signed anew",
+        }
+    }
+}
+
+/// Compares `proposed` with what is in force, for the tenants that hold keys and the models that are configured.
+pub async fn plan(
+    ledger: &Ledger,
+    config: &Config,
+    proposed: RetentionPolicy,
+    signatures: PolicySignatures,
+) -> Result<Plan, HistoryError> {
+    let in_force = history::look(ledger).await?;
+    let keys = ledger.keys().await?;
+    let authority = &config.retention.authority;
+    let (before, verdict) = match &in_force {
+        Some(head) if head.policy().digest() == proposed.digest() => {
+            let again = head.signed_again(&signatures, authority);
+            (head.policy().clone(), again.map(|_| Settable::Again))
+        }
+        Some(head) => {
+            let next = head.succeeded_by(proposed.clone(), signatures, authority);
+            (head.policy().clone(), next.map(|_| Settable::Next))
+        }
+        None => {
+            let first = PolicyInForce::first(proposed.clone(), signatures, authority);
+            let named = config.retention.policy.as_ref();
+            let begun = named.map(|named| named.policy.clone());
+            (
+                begun.unwrap_or_else(built_in),
+                first.map(|_| Settable::First),
+            )
+        }
+    };
+    let active = keys.iter().filter(|key| key.revoked_at.is_none());
+    let mut tenants: Vec<String> = active.map(|key| key.tenant.to_string()).collect();
+    tenants.sort();
+    tenants.dedup();
+    let models = config.models.iter().map(|model| model.id.to_string());
+    let models: Vec<String> = models.collect();
+    Ok(Plan {
+        differences: compare(&before, &proposed, &tenants, &models),
+        before,
+        proposed,
+        verdict,
+    })
+}
