@@ -32,8 +32,11 @@ pub struct EpochEvidence {
     /// The report around it, and with which head of the audit log.
     report: Mutex<Option<(Arc<str>, Bytes)>>,
     /// The same with collateral, and with which.
-    with_collateral: Mutex<Option<(Arc<Collateral>, Arc<str>, Bytes)>>,
+    with_collateral: Mutex<Option<WithCollateral>>,
 }
+
+/// A report, the collateral in it, and the audit log's head in it.
+type WithCollateral = (Arc<Collateral>, Arc<str>, Bytes);
 
 pub struct Desk {
     hardware: Option<Hardware>,

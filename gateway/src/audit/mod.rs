@@ -205,7 +205,10 @@ impl AuditLog {
         beginning: EpochBeginning,
     ) -> Result<Arc<EpochLog>, AuditError> {
         self.pending
-            .ask(|answer| Task::BeginEpoch { beginning, answer })
+            .ask(|answer| Task::BeginEpoch {
+                beginning: Box::new(beginning),
+                answer,
+            })
             .await
     }
 

@@ -26,7 +26,7 @@ pub(super) enum Task {
         answer: Answer<Appended>,
     },
     BeginEpoch {
-        beginning: EpochBeginning,
+        beginning: Box<EpochBeginning>,
         answer: Answer<Arc<EpochLog>>,
     },
     EndEpoch {

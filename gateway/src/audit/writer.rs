@@ -76,7 +76,7 @@ impl Writer {
                 let _ = answer.send(self.enter(&leaves).await);
             }
             Task::BeginEpoch { beginning, answer } => {
-                let _ = answer.send(self.begin_epoch(beginning).await);
+                let _ = answer.send(self.begin_epoch(*beginning).await);
             }
             Task::EndEpoch { at, end, answer } => {
                 let _ = answer.send(self.end_epoch(at, end).await);
