@@ -45,7 +45,7 @@ def program(name):
 
 class Stack:
     def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="sealgate-clients-")
+        self.folder = tempfile.TemporaryDirectory(prefix="sealgate-stack-")
         self.path = Path(self.folder.name)
         self.processes = []
         try:
@@ -67,12 +67,14 @@ class Stack:
         self.folder.cleanup()
 
     def start(self):
-        engine, enclave, gateway, proxy, refusing = (free_port() for _ in range(5))
+        self.start_services()
+        self.start_proxies()
+
+    def start_services(self):
+        engine, enclave, gateway = (free_port() for _ in range(3))
+        self.enclave_port = enclave
         self.engine_stats = f"http://127.0.0.1:{engine}/_engine/stats"
         self.gateway_url = f"https://localhost:{gateway}/v1"
-        self.proxy_url = f"http://127.0.0.1:{proxy}/v1"
-        self.refusing_url = f"http://127.0.0.1:{refusing}/v1"
-        self.certificate = self.path / "gateway.pem"
 
         self.spawn("engine", [program("demo-engine"), f"127.0.0.1:{engine}"], engine)
 
@@ -81,27 +83,42 @@ class Stack:
             model = "{MODELS[model][0]}"''')
         (self.path / "enclave.key").write_text(self.create_key("enclave", enclave_file))
         self.serve("enclave", enclave_file, enclave)
-        enclaves = self.write_trust("enclave", enclave)
+        self.enclaves = self.write_trust("enclave", enclave)
 
         gateway_file = self.configure("gateway", "aggregator", gateway, lambda model: f'''
             url = "https://127.0.0.1:{enclave}"
             model = "{model}"
             api_key_file = "enclave.key"''')
+        with gateway_file.open("a") as more:
+            more.write(self.gateway_options())
         self.api_key = self.create_key("gateway", gateway_file)
         self.serve("gateway", gateway_file, gateway)
-        trusted = self.write_trust("gateway", gateway)
+        self.trusted = self.write_trust("gateway", gateway)
+        self.certificate = self.verify(self.gateway_url.removesuffix("/v1"), "gateway.pem")
 
-        service = f"https://localhost:{gateway}"
-        judged_by = ["--policy", str(trusted / "policy.toml"), "--roots", str(trusted)]
+    def gateway_options(self):
+        """What else the gateway's configuration says, as TOML."""
+        return ""
+
+    def verify(self, service, name):
+        """The certificate that the service shows, saved as `name` because it was accepted."""
+        certificate = self.path / name
         verified = subprocess.run(
-            [program("sealgate-verify"), "endpoint", service, *judged_by, "--save-cert", str(self.certificate)],
+            [program("sealgate-verify"), "endpoint", service, *judged_by(self.trusted),
+             "--save-cert", str(certificate)],
             capture_output=True, text=True, timeout=60)
         if verified.returncode != 0:
-            raise SystemExit(f"the gateway was not accepted:\n{verified.stdout}{verified.stderr}")
-        self.proxy("proxy", proxy, service, *judged_by)
+            raise SystemExit(f"{service} was not accepted:\n{verified.stdout}{verified.stderr}")
+        return certificate
+
+    def start_proxies(self):
+        proxy, refusing = (free_port() for _ in range(2))
+        self.proxy_url = f"http://127.0.0.1:{proxy}/v1"
+        self.refusing_url = f"http://127.0.0.1:{refusing}/v1"
+        service = self.gateway_url.removesuffix("/v1")
+        self.proxy("proxy", proxy, service, *judged_by(self.trusted))
         # A policy for the enclave's image: the gateway runs another one.
-        self.proxy("refusing proxy", refusing, service, "--wait",
-                   "--policy", str(enclaves / "policy.toml"), "--roots", str(enclaves))
+        self.proxy("refusing proxy", refusing, service, "--wait", *judged_by(self.enclaves))
 
     def proxy(self, name, port, upstream, *options):
         self.spawn(name, [program("sealgate-verify"), "proxy", "--listen", f"127.0.0.1:{port}",
@@ -194,6 +211,10 @@ name = "{'engine' if mode == 'direct' else 'enclave'}"
     def last_words(self, name):
         text = (self.path / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-20:])
+
+
+def judged_by(trust):
+    return ["--policy", str(trust / "policy.toml"), "--roots", str(trust)]
 
 
 def listens(port):

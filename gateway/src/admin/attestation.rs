@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use http::Response;
+use http::{Response, Uri};
 
 use super::{Admin, By, Viewing};
 use crate::attestation::Question;
@@ -19,4 +19,15 @@ pub(super) async fn attestation(
 ) -> Result<Response<Body>, ApiError> {
     let report = admin.desk.report(&connection.epoch, Question::default());
     Ok(json(report.await?))
+}
+
+/// `GET /v1/aci/attestation`: the report to anybody's challenge, as on the public listener. Whoever is about to type an
+/// admin key verifies this very address first, and has no key to show for that yet.
+pub(super) async fn challenged(
+    admin: State<Arc<Admin>>,
+    connection: Connection,
+    uri: Uri,
+) -> Result<Response<Body>, ApiError> {
+    let question = Question::parse(uri.query())?;
+    Ok(json(admin.desk.report(&connection.epoch, question).await?))
 }

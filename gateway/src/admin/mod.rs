@@ -3,7 +3,8 @@
 //! The listener speaks TLS with the key of the epoch in force, so that an administrator can verify the service with
 //! `sealgate-verify endpoint` before an admin key is typed anywhere. Admin keys are not API keys: they open nothing on
 //! the public listener, and API keys nothing here. Every handler takes a [`By`] with the role it needs; there is no
-//! other way to an answer than through it, but for the [`console`], whose page is the same for everybody.
+//! other way to an answer than through it, but for the [`console`], whose page is the same for everybody, and the
+//! report that answers a challenge.
 //!
 //! Nothing here is content: what can be asked is what the ledger, the epoch and the audit log hold.
 

@@ -24,6 +24,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/", only("GET, HEAD", get(console::page)))
         .route("/console.css", only("GET, HEAD", get(console::style)))
         .route("/console.js", only("GET, HEAD", get(console::script)))
+        .route(
+            "/v1/aci/attestation",
+            only("GET, HEAD", get(attestation::challenged)),
+        )
         .route("/admin/v1/whoami", only("GET, HEAD", get(status::whoami)))
         .route("/admin/v1/status", only("GET, HEAD", get(status::status)))
         .route(

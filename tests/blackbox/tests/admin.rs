@@ -311,6 +311,14 @@ async fn it_shows_the_contract_that_clients_are_served_under() -> Result<()> {
         status["epoch"]["keyset_digest"].as_str().map(str::to_owned),
         keyset
     );
+    let challenge = format!("/v1/aci/attestation?nonce={}", "5a".repeat(32));
+    let challenged = connection.get(&challenge).await?;
+    assert_eq!(challenged.status, 200, "before there is a key to show");
+    let challenged = challenged.json().await?;
+    assert_eq!(
+        challenged["workload_keyset_digest"],
+        status["epoch"]["keyset_digest"]
+    );
     let report = connection
         .get_as(&admin.viewer, "/admin/v1/attestation")
         .await?;

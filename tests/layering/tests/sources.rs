@@ -218,12 +218,14 @@ fn no_file_names_a_path_of_somebodys_machine() {
 }
 
 #[test]
-fn the_npm_lock_names_no_registry_host() {
-    let lock = tree::root().join("tests/clients/package-lock.json");
-    let text = fs::read_to_string(&lock).expect("the npm lock is part of the repository");
-    assert!(text.contains("\"integrity\""), "the lock pins contents");
-    assert!(
-        !text.contains("\"resolved\""),
-        "the lock names the host a package came from"
-    );
+fn the_npm_locks_name_no_registry_host() {
+    for suite in ["clients", "console"] {
+        let lock = tree::root().join(format!("tests/{suite}/package-lock.json"));
+        let text = fs::read_to_string(&lock).expect("the npm lock is part of the repository");
+        assert!(text.contains("\"integrity\""), "{suite} pins contents");
+        assert!(
+            !text.contains("\"resolved\""),
+            "the lock of {suite} names the host a package came from"
+        );
+    }
 }

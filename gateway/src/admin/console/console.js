@@ -107,7 +107,7 @@ async function showUpstreams() {
     [
       ["name", (row) => row.name],
       ["verdict", (row) => make("span", row.verified ? "verified" : "not verified", row.verified ? "good" : "bad")],
-      ["session", (row) => row.sessions.map((session) => session.session_id).join(" "), "code"],
+      ["session", (row) => row.sessions.map((session) => session.session_id).join(" ") || null, "code"],
       ["last failure", (row) => row.last_failure, "code"],
     ],
     upstreams,
