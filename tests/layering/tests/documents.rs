@@ -48,6 +48,7 @@ fn every_test_that_a_document_names_exists() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "docs/data-path.md",
+        "docs/admin.md",
         "docs/audit-log.md",
         "attest/measure/README.md",
     ] {
