@@ -38,10 +38,17 @@ class Administered(Stack):
         # The console asks for a key; whoever is asked is verified first, on that very address.
         self.admin_certificate = self.verify(self.admin_url, "admin.pem")
         self.admin_keys = {role: self.create_admin(role) for role in ROLES}
+        self.write_next_policy()
 
     def gateway_options(self):
         self.write_stranger()
+        public = self.gateway("retention", "keygen", "--out", str(self.path / "policy.key")).strip()
+        self.write_policy("first.toml", 'epoch = 1\n\n[default]\nmode = "metadata"\nttl = "90d"\n')
         return f'''
+[retention]
+policy = "first.toml"
+keys = ["{public}"]
+
 [admin]
 listen = "127.0.0.1:{self.admin_port}"
 
@@ -69,14 +76,30 @@ api_key_file = "enclave.key"
             raise SystemExit(f"the enclave's policy names no image:\n{policy}")
         (self.path / "stranger.toml").write_text(another)
 
+    def write_policy(self, name, terms):
+        """A retention policy, signed with the policy key."""
+        file = self.path / name
+        file.write_text(f'format = "sealgate/retention/1"\n{terms}')
+        self.gateway("retention", "sign", "--key", str(self.path / "policy.key"), str(file))
+
+    def write_next_policy(self):
+        """The policy that may take the place of the first, and does so in one of the tests."""
+        shown = self.gateway("retention", "history", str(self.path / "gateway.toml"))
+        digest = re.search(r"sha256:[0-9a-f]{64}", shown)
+        if digest is None:
+            raise SystemExit(f"the history names no digest:\n{shown}")
+        self.write_policy("next.toml", f'epoch = 2\npredecessor = "{digest[0]}"\n\n[default]\nmode = "zero"\n')
+
     def create_admin(self, role):
-        done = subprocess.run(
-            self.soft("gateway", "admin", "create", str(self.path / "gateway.toml"),
-                      "--role", role, "--name", f"the-{role}"),
-            capture_output=True, text=True, timeout=60)
+        return self.gateway("admin", "create", str(self.path / "gateway.toml"),
+                            "--role", role, "--name", f"the-{role}").strip()
+
+    def gateway(self, *arguments):
+        """What the gateway's command line prints."""
+        done = subprocess.run(self.soft("gateway", *arguments), capture_output=True, text=True, timeout=60)
         if done.returncode != 0:
-            raise SystemExit(f"no admin key was made: {done.stdout}{done.stderr}")
-        return done.stdout.strip()
+            raise SystemExit(f"{' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
 
 
 def environment(stack, browser):
@@ -91,6 +114,8 @@ def environment(stack, browser):
         "VIEWER": stack.admin_keys["read-only"],
         "AUDITOR": stack.admin_keys["auditor"],
         "OPERATOR": stack.admin_keys["operator"],
+        "NEXT_POLICY": (stack.path / "next.toml").read_text(),
+        "ITS_SIGNATURES": (stack.path / "next.toml.sig").read_text(),
     }
 
 

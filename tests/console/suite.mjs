@@ -6,7 +6,11 @@ import "./tests/door.mjs";
 import "./tests/shown.mjs";
 import "./tests/keys.mjs";
 import "./tests/refused.mjs";
+import "./tests/log.mjs";
 import "./tests/layout.mjs";
+// The last of these puts a policy in force: the TLS key that was verified is used no more.
+import "./tests/retention.mjs";
+import "./tests/requests.mjs";
 
 const browser = await launch();
 const visits = [];

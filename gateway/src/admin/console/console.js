@@ -107,7 +107,7 @@ async function showUpstreams() {
     [
       ["name", (row) => row.name],
       ["verdict", (row) => make("span", row.verified ? "verified" : "not verified", row.verified ? "good" : "bad")],
-      ["session", (row) => row.sessions.map((session) => session.session_id).join(" ") || null, "code"],
+      ["session", (row) => row.sessions.map((session) => session.session_id).join(" ") || null, "code long"],
       ["last failure", (row) => row.last_failure, "code"],
     ],
     upstreams,
@@ -157,7 +157,7 @@ async function showKeys() {
       ["id", (row) => row.id, "code"],
       ["tenant", (row) => row.tenant],
       ["name", (row) => row.name],
-      ["created", (row) => row.created_at],
+      ["created", (row) => row.created_at, "time"],
       ["state", revoker],
     ],
     keys,
@@ -179,9 +179,9 @@ async function showRetention() {
     [
       ["policy", (row) => String(row.epoch), "number"],
       ["keeps at most", (row) => row.most],
-      ["set", (row) => row.set_at],
+      ["set", (row) => row.set_at, "time"],
       ["signatures", (row) => String(row.signatures), "number"],
-      ["digest", (row) => row.digest, "code"],
+      ["digest", (row) => row.digest, "code long"],
     ],
     retention.history,
     "No policy was ever set.",
@@ -243,7 +243,7 @@ async function showLog() {
   facts("log-facts", [
     ["log", log.origin],
     ["entries", number(log.size)],
-    ["head", log.checkpoint],
+    ["head", log.checkpoint, "note"],
   ]);
   const told = ({ at: when, type, ...rest }) =>
     Object.entries(rest)
@@ -253,9 +253,9 @@ async function showLog() {
     "log-table",
     [
       ["entry", (row) => number(row.index), "number"],
-      ["when", (row) => new Date(row.entry.at * 1000).toISOString().replace(".000", "")],
-      ["what", (row) => row.entry.type],
-      ["about", (row) => row.subject ?? told(row.entry), "code"],
+      ["when", (row) => new Date(row.entry.at * 1000).toISOString().replace(".000", ""), "time"],
+      ["what", (row) => (row.entry.action ? `${row.entry.type}: ${row.entry.action}` : row.entry.type)],
+      ["about", (row) => row.subject ?? told(row.entry), "code long"],
     ],
     log.entries.reverse(),
     "The log is empty.",
