@@ -562,19 +562,23 @@ fn limits_on_retention_are_held_against_whom_they_ask_about() {
 fn limits_on_retention_that_ask_nothing_are_no_policy() {
     let error = |more: &str| {
         let text = pinned_policy("enclave", &TdMeasurements::named("enclave")) + more;
-        AttestationPolicy::parse(&text).expect_err("no policy")
+        let invalid = AttestationPolicy::parse(&text).expect_err("no policy");
+        let errors = invalid.problems().iter();
+        errors
+            .map(|problem| problem.error.clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         error("[retention]\n"),
-        PolicyError::AsksNothing("retention")
+        [PolicyError::AsksNothing("retention")]
     );
     assert_eq!(
         error("[retention]\nmax = \"zero\"\nmodel = \"m\"\n"),
-        PolicyError::Needs("retention.model", "retention.tenant")
+        [PolicyError::Needs("retention.model", "retention.tenant")]
     );
     assert_eq!(
         error("[retention]\nmax = \"zero\"\nthreshold = 1\n"),
-        PolicyError::Needs("retention.threshold", "retention.keys")
+        [PolicyError::Needs("retention.threshold", "retention.keys")]
     );
 }
 
