@@ -1,6 +1,8 @@
 # demo    the whole story on this machine, on a software platform; stays up until Ctrl-C
 #         make demo ENGINE=http://127.0.0.1:8000/v1 uses a real engine
+# toggle-story  retention toggled under load, as an SDK, a client that pins, an auditor and a tenant with age see it
 # test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
+#         (as root it installs Debian's age; without age what needs it is skipped by name)
 # check   formatting, lints, dependency rules
 # bench   figures beside nginx and beside no gateway at all
 # bench-wipe  what wiping memory costs, as a ratio to the same program without it
@@ -12,7 +14,7 @@
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes
+.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes toggle-story
 
 CARGO ?= cargo
 ENGINE ?=
@@ -20,6 +22,12 @@ ENGINE ?=
 demo:
 	@$(CARGO) build --profile demo --locked -p sealgate -p sealgate-verify -p testkit -p demo --bins
 	@target/demo/demo $(if $(ENGINE),--engine $(ENGINE))
+
+toggle-story:
+	@tests/blackbox/age.sh
+	@tests/clients/setup.sh >/dev/null
+	@$(CARGO) build --quiet --locked -p sealgate-verify -p testkit --bins
+	@$(CARGO) test --quiet --locked -p blackbox --test retention four_parties -- --nocapture
 
 test:
 	@python3 tests/summary.py

@@ -127,6 +127,14 @@ def preparations():
     yield Suite("dependencies fetched", ["cargo", "fetch", "--locked"], gate=True)
 
 
+def install_age():
+    """Not a suite: where age cannot be had, the tests that need it are skipped by name."""
+    try:
+        subprocess.run([ROOT / "tests/blackbox/age.sh"], stdin=subprocess.DEVNULL, timeout=300, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"age is not installed: {error}")
+
+
 def checks():
     yield Suite("formatting", ["cargo", "fmt", "--all", "--", "--check"], gate=True)
     yield Suite("lints", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
@@ -143,8 +151,8 @@ def tests():
     yield Suite("vectors of the profile", [sys.executable, "tests/vectors/generate.py", "--check"], gate=True)
     # Some suites start the programs; cargo builds those only when asked.
     yield Suite("programs", ["cargo", "build", "--workspace", "--bins", "--locked"], gate=True)
-    yield Suite("Rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"])
     yield Suite("OpenAI clients installed", ["tests/clients/setup.sh"], gate=True)
+    yield Suite("Rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"])
     yield Suite("OpenAI clients", ["target/clients/venv/bin/python", "tests/clients/run.py"])
     yield Suite("console installed", ["tests/console/setup.sh"], gate=True)
     yield Suite("console", [sys.executable, "tests/console/run.py"])
@@ -152,6 +160,7 @@ def tests():
 
 def main():
     started = time.monotonic()
+    install_age()
     suites = [run(suite) for suite in preparations()]
     if "--check" in sys.argv[1:]:
         suites += [run(suite) for suite in checks()]

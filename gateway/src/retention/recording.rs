@@ -96,13 +96,14 @@ impl Drop for Tape {
     }
 }
 
-type Written = Result<Option<SealedFile>, SealError>;
+type Written = Result<Option<Box<SealedFile>>, SealError>;
 
 /// Where the response's file is.
 enum File {
     /// Not there yet.
     Unopened,
-    Idle(SealedFile),
+    /// In a box: most responses have no file, and this one is moved at every write.
+    Idle(Box<SealedFile>),
     /// Being written to; what is to go on afterwards.
     Busy(JoinHandle<Written>, Option<Bytes>),
     /// Complete, or given up.
@@ -188,10 +189,10 @@ impl Recorded {
         None
     }
 
-    fn close(&mut self, file: SealedFile) {
+    fn close(&mut self, file: Box<SealedFile>) {
         let Some(tape) = &self.tape else { return };
         let record = tape.record.clone();
-        let work = spawn_blocking(move || record.close(file).map(|()| None));
+        let work = spawn_blocking(move || record.close(*file).map(|()| None));
         self.file = File::Busy(work, None);
     }
 
@@ -220,7 +221,7 @@ impl Recorded {
     fn open(&mut self) {
         let Some(tape) = &self.tape else { return };
         let record = tape.record.clone();
-        let work = spawn_blocking(move || record.open(Part::Response).map(Some));
+        let work = spawn_blocking(move || Ok(Some(Box::new(record.open(Part::Response)?))));
         self.file = File::Busy(work, None);
     }
 
@@ -324,12 +325,12 @@ impl Drop for Recorded {
         };
         match file {
             File::Idle(file) => {
-                runtime.spawn_blocking(move || record.close(file));
+                runtime.spawn_blocking(move || record.close(*file));
             }
             File::Busy(work, _) => {
                 runtime.spawn(async move {
                     if let Ok(Ok(Some(file))) = work.await {
-                        let _ = spawn_blocking(move || record.close(file)).await;
+                        let _ = spawn_blocking(move || record.close(*file)).await;
                     }
                 });
             }

@@ -8,6 +8,8 @@ use testkit::engine::{Engine, Script};
 use crate::canary::Canary;
 
 pub const CHAT: &str = "/v1/chat/completions";
+/// What the engine calls every answer of a chat.
+pub const ANSWER_ID: &str = "chatcmpl-leaks-engine-names-it";
 pub const EMBEDDINGS: &str = "/v1/embeddings";
 
 /// Models the engine answers for, by name. Those below that name a fault are the engine's own.
@@ -149,7 +151,7 @@ pub fn teach_short(engine: &Engine, model: &str, canary: &Canary) {
 
 fn chat_answer(message: Value) -> Value {
     json!({
-        "id": "chatcmpl-leaks", "object": "chat.completion", "created": 0, "model": "leaks",
+        "id": ANSWER_ID, "object": "chat.completion", "created": 0, "model": "leaks",
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
     })
@@ -157,7 +159,7 @@ fn chat_answer(message: Value) -> Value {
 
 fn stream(canary: &Canary, size: usize) -> Vec<String> {
     let event = |choices: Value, usage: Value| {
-        let chunk = json!({"id": "chatcmpl-leaks", "object": "chat.completion.chunk", "created": 0,
+        let chunk = json!({"id": ANSWER_ID, "object": "chat.completion.chunk", "created": 0,
             "model": "leaks", "choices": choices, "usage": usage});
         format!("data: {chunk}\n\n")
     };

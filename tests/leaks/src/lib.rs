@@ -16,6 +16,7 @@ pub mod canary;
 pub mod collector;
 pub mod http2;
 pub mod hunt;
+pub mod keeping;
 pub mod memory;
 pub mod outputs;
 pub mod panics;

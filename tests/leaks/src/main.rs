@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use leaks::hunt::Sighting;
+use leaks::keeping::Keeping;
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
 use leaks::{http2, hunt, outputs, panics, shutdown, table};
@@ -41,7 +42,7 @@ async fn whole() -> Result<Vec<String>> {
     let (hunted, mut complaints) = memory(&scenarios).await?;
     complaints.extend(table::complaints(&hunted, &control));
     eprintln!("what leaves the processes");
-    let outputs = outputs::gather(&scenarios).await?;
+    let outputs = outputs::gather(&scenarios, Keeping::Metadata).await?;
 
     println!("{}", table::render(&hunted, &control));
     println!("{}", table::of_outputs(&outputs));

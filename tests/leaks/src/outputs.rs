@@ -14,15 +14,18 @@ use testkit::client::Connection;
 use testkit::service::free_address;
 use tokio::time::sleep;
 
-use crate::bodies::{Ask, CHAT};
+use crate::bodies::{ANSWER_ID, Ask, CHAT};
 use crate::canary::{Canary, Side};
 use crate::collector::Collector;
+use crate::keeping::Keeping;
 use crate::memory::{Found, Needles};
 use crate::panics::die;
 use crate::scenario::Scenario;
 use crate::stage::{Manner, Stage};
 use crate::wire::{Length, Wire};
 
+/// What the log of the client's own proxy is called.
+const PROXY: &str = "proxy";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A kind of output.
@@ -52,6 +55,15 @@ impl Kind {
         Self::Session,
         Self::Process,
     ];
+    /// Those that outlive a request or are there for others than its caller.
+    pub const LASTING: [Self; 6] = [
+        Self::Log,
+        Self::File,
+        Self::Metrics,
+        Self::Telemetry,
+        Self::Session,
+        Self::Process,
+    ];
     /// Those that name tenants or models.
     pub const TELLING: [Self; 5] = [
         Self::Log,
@@ -77,11 +89,13 @@ pub struct Outputs {
     pub needles: Needles,
     /// What may be known.
     pub marker: Needles,
+    /// Receipt ids, and the id that the engine gives its answers: each names a request.
+    pub names: Vec<String>,
 }
 
 /// Drives the traffic at the most verbose log level and gathers what came out, twice: while the
 /// processes run, and after they have stopped.
-pub async fn gather(scenarios: &[Scenario]) -> Result<Outputs> {
+pub async fn gather(scenarios: &[Scenario], keeping: Keeping) -> Result<Outputs> {
     let collector = Collector::start().await?;
     let marker = Canary::fresh();
     let metrics = [free_address()?, free_address()?];
@@ -96,6 +110,7 @@ pub async fn gather(scenarios: &[Scenario]) -> Result<Outputs> {
         enclave: verbose("json", metrics[0]),
         aggregator: verbose("text", metrics[1]),
         model: Some(marker.word().to_owned()),
+        keeping,
     })
     .await?;
 
@@ -112,7 +127,10 @@ pub async fn gather(scenarios: &[Scenario]) -> Result<Outputs> {
     }
     all.extend(documents(&stage).await?);
     all.extend(processes(&stage)?);
-    exported(&collector, &stage, marker.word()).await?;
+    // Without a span for each request there is nothing to wait for; what is left is sent at the end.
+    if keeping != Keeping::Zero {
+        exported(&collector, &stage, marker.word()).await?;
+    }
     files(stage.directory(), &mut all)?;
     for service in [&mut stage.aggregator, &mut stage.enclave] {
         service.process().signal("TERM")?;
@@ -123,7 +141,7 @@ pub async fn gather(scenarios: &[Scenario]) -> Result<Outputs> {
         ("aggregator", stage.aggregator.log()),
         ("enclave", stage.enclave.log()),
         (
-            "proxy",
+            PROXY,
             stage
                 .proxy
                 .as_ref()
@@ -136,7 +154,10 @@ pub async fn gather(scenarios: &[Scenario]) -> Result<Outputs> {
     for export in collector.taken() {
         all.push(output(Kind::Telemetry, export.path, export.body));
     }
+    let receipts = all.iter().filter(|output| output.kind == Kind::Receipt);
+    let ids = receipts.map(|receipt| receipt.name.clone());
     Ok(Outputs {
+        names: ids.chain([ANSWER_ID.to_owned()]).collect(),
         all,
         prompts: stage.prompts,
         needles: stage.needles,
@@ -270,7 +291,8 @@ async fn exported(collector: &Collector, stage: &Stage, marker: &str) -> Result<
     }
 }
 
-fn files(directory: &Path, all: &mut Vec<Output>) -> Result<()> {
+/// Every file below a directory.
+pub fn files(directory: &Path, all: &mut Vec<Output>) -> Result<()> {
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();
         if path.is_dir() {
@@ -291,6 +313,19 @@ impl Outputs {
             (output.kind, output.name.as_str(), found)
         });
         found.filter(|(_, _, found)| found.all() > 0).collect()
+    }
+
+    /// What names a request though it lasts: the kind, the output, and the name in it. The proxy is the client's, and
+    /// may tell it everything.
+    pub fn naming(&self) -> Vec<(Kind, &str, &str)> {
+        let gateways = self.all.iter().filter(|output| output.name != PROXY);
+        let lasting = gateways.filter(|output| Kind::LASTING.contains(&output.kind));
+        let named = lasting.flat_map(|output| {
+            let names = self.names.iter().map(String::as_str);
+            let in_it = names.filter(|name| holds(&output.bytes, name));
+            in_it.map(|name| (output.kind, output.name.as_str(), name))
+        });
+        named.collect()
     }
 
     /// The kinds of output in which the marker is.
@@ -318,4 +353,10 @@ impl Outputs {
         };
         Kind::ALL.into_iter().map(plant).collect()
     }
+}
+
+fn holds(bytes: &[u8], name: &str) -> bool {
+    bytes
+        .windows(name.len())
+        .any(|window| window == name.as_bytes())
 }

@@ -13,6 +13,7 @@ use testkit::service::{Identity, Program, Service, free_address};
 
 use crate::bodies::{MODELS, teach, teach_short};
 use crate::canary::{Canary, Side};
+use crate::keeping::Keeping;
 use crate::memory::Needles;
 
 /// Long enough for a large prompt on a busy machine, short enough to wait for an answer that never comes.
@@ -21,6 +22,9 @@ pub const TIMEOUTS: &str =
 
 /// In bytes. What the scenarios send too much of is more than this, and more than a gateway's limit.
 const PROXYS_LIMIT: &str = "8388608";
+
+/// The tenant that the aggregator is to the enclave.
+const BEHIND: &str = "aggregator";
 
 /// A way in, and who handles what comes through it.
 pub struct Door {
@@ -47,6 +51,8 @@ pub struct Manner {
     pub aggregator: String,
     /// A name for one model more, and for the tenant who asks.
     pub model: Option<String>,
+    /// What both keep.
+    pub keeping: Keeping,
 }
 
 /// Everything that runs. The aggregator and the enclave are on the software platform; `sealgate` as
@@ -92,6 +98,15 @@ impl Stage {
         });
         stage.shipped = Some(shipped);
         Ok(stage)
+    }
+
+    /// Both gateways as people run them, under another policy.
+    pub async fn under(keeping: Keeping) -> Result<Self> {
+        let manner = Manner {
+            keeping,
+            ..Manner::default()
+        };
+        Self::both_gateways(Program::Soft, "leaks-keeping", &manner).await
     }
 
     /// What people run, in the manner wanted, with a proxy in front.
@@ -141,18 +156,23 @@ impl Stage {
         if let Some(model) = &manner.model {
             teach_short(&engine, model, &responses);
         }
+        let tenant = manner.model.as_deref().unwrap_or("leaks");
+        let keeping = manner.keeping;
+        let retention = keeping.configure(&directory, &[tenant, BEHIND]).await?;
         let mut config = Config::direct(free_address()?)
             .and(TIMEOUTS)
+            .and(&retention)
             .and(&manner.enclave);
         for model in models() {
             config = config.serving(Model::confidential(model, engine.base_url()));
         }
         let enclave = start_as(&directory, who("enclave"), config).await?;
-        let enclave_key = enclave.create_key("aggregator").await?;
+        let enclave_key = enclave.create_key(BEHIND).await?;
         let key_file = directory.write("enclave.key", &enclave_key)?;
 
         let mut config = gateway_trusting(&directory, "enclave")?
             .and(TIMEOUTS)
+            .and(&retention)
             .and(&manner.aggregator);
         for model in models() {
             config =
@@ -163,9 +183,7 @@ impl Stage {
             name: "aggregator",
             address: aggregator.address(),
             tls: true,
-            key: aggregator
-                .create_key(manner.model.as_deref().unwrap_or("leaks"))
-                .await?,
+            key: aggregator.create_key(tenant).await?,
             hunted: vec![
                 hunt("aggregator", aggregator.id())?,
                 hunt("enclave", enclave.id())?,

@@ -1,6 +1,7 @@
 //! The hunt through what leaves the processes. `make leaks` does it with all of the traffic.
 
 use anyhow::Result;
+use leaks::keeping::Keeping;
 use leaks::outputs::{Kind, gather};
 use leaks::scenario::Scenario;
 use leaks::table;
@@ -8,9 +9,14 @@ use leaks::table;
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_leaves_the_processes_holds_a_prompt_or_an_answer() -> Result<()> {
     let scenarios = [Scenario::few(), Scenario::failures()].concat();
-    let outputs = gather(&scenarios).await?;
+    let outputs = gather(&scenarios, Keeping::Metadata).await?;
     let complaints = table::complaints_of_outputs(&outputs);
     assert!(complaints.is_empty(), "{complaints:#?}");
+
+    let named: Vec<_> = outputs.naming().iter().map(|naming| naming.0).collect();
+    for kind in [Kind::Log, Kind::File] {
+        assert!(named.contains(&kind), "no request is named in any {kind:?}");
+    }
 
     let mut logs = String::new();
     for log in outputs.all.iter().filter(|output| output.kind == Kind::Log) {
@@ -31,5 +37,21 @@ async fn nothing_that_leaves_the_processes_holds_a_prompt_or_an_answer() -> Resu
         !logs.contains("told to by"),
         "a panic's own words are in the log"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_mode_zero_nothing_that_lasts_names_a_request() -> Result<()> {
+    let scenarios = [Scenario::few(), Scenario::failures()].concat();
+    let outputs = gather(&scenarios, Keeping::Zero).await?;
+    let leaks = outputs.leaks();
+    assert!(leaks.is_empty(), "{leaks:#?}");
+    let naming = outputs.naming();
+    assert!(naming.is_empty(), "{naming:#?}");
+    assert!(outputs.names.len() > 20, "{:?}", outputs.names);
+    let counted = outputs.all.iter().any(|output| {
+        output.kind == Kind::Metrics && String::from_utf8_lossy(&output.bytes).contains("completed")
+    });
+    assert!(counted, "nothing was counted");
     Ok(())
 }

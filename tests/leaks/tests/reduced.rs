@@ -1,7 +1,9 @@
 //! The hunt, reduced to what fits into a test run. `make leaks` is the whole of it, on release builds.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use leaks::hunt::hunt;
+use leaks::keeping::Keeping;
+use leaks::outputs::{Output, files};
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
 use leaks::table;
@@ -22,5 +24,40 @@ async fn without_wiping_the_same_search_finds_thousands() -> Result<()> {
         found.raw > 0 && found.escaped > 0 && found.base64 > 0,
         "{found:?}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_copy_is_left_in_memory_where_nothing_is_kept() -> Result<()> {
+    let hunted = hunt(&Stage::under(Keeping::Zero).await?, &Scenario::few()).await?;
+    let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();
+    assert!(left.is_empty(), "{left:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_copy_is_left_in_memory_or_unsealed_on_the_disk_where_content_is_kept() -> Result<()> {
+    let stage = Stage::under(Keeping::Content).await?;
+    let scenarios = [Scenario::few(), Scenario::failures()].concat();
+    let hunted = hunt(&stage, &scenarios).await?;
+    let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();
+    assert!(left.is_empty(), "{left:#?}");
+
+    let mut all = Vec::new();
+    files(stage.directory(), &mut all)?;
+    for Output { name, bytes, .. } in &all {
+        let found = stage.needles.found_in(bytes);
+        ensure!(found.all() == 0, "{name} holds {found:?}");
+    }
+    for gateway in ["gateway", "enclave"] {
+        let folder = stage.directory().join(gateway).join("state/records");
+        let folder = folder.display().to_string();
+        let sealed = all.iter().filter(|file| {
+            file.name.starts_with(&folder) && file.bytes.starts_with(b"age-encryption.org/v1\n")
+        });
+        // The first four scenarios alone make two exchanges each, of two files.
+        let sealed = sealed.count();
+        ensure!(sealed >= 16, "{gateway} has sealed {sealed} files only");
+    }
     Ok(())
 }

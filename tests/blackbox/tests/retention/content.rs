@@ -13,7 +13,7 @@ use testkit::scratch::ScratchDir;
 use crate::operated::{CANARY, METADATA, Operated, files_below, holds};
 
 /// A tenant's identity, and the recipient it opens for. None where `age` is not installed.
-fn tenant(directory: &Path) -> Result<Option<(PathBuf, String)>> {
+pub fn tenant(directory: &Path) -> Result<Option<(PathBuf, String)>> {
     let file = directory.join("tenant.key");
     let Ok(output) = Command::new("age-keygen").arg("-o").arg(&file).output() else {
         println!(
@@ -34,7 +34,7 @@ fn tenant(directory: &Path) -> Result<Option<(PathBuf, String)>> {
 }
 
 /// Opens a sealed file with the stock tool.
-fn open(identity: &Path, sealed: &Path) -> Result<Vec<u8>> {
+pub fn open(identity: &Path, sealed: &Path) -> Result<Vec<u8>> {
     let output = Command::new("age")
         .arg("--decrypt")
         .arg("-i")
@@ -50,7 +50,7 @@ fn open(identity: &Path, sealed: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-fn content(recipient: &str, more: &str) -> String {
+pub fn content(recipient: &str, more: &str) -> String {
     format!(
         "{METADATA}[[rule]]\ntenants = [\"bank\"]\nmode = \"content\"\nttl = \"365d\"\nrecipients = [\"{recipient}\"]\n{more}\n"
     )

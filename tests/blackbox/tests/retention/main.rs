@@ -1,5 +1,7 @@
 //! Retention as an operator, a tenant and an auditor meet it: on the command line, in files, and with the stock `age`.
 
 mod content;
+mod load;
 mod operated;
 mod policies;
+mod story;

@@ -30,6 +30,15 @@ pub struct Operated {
 
 impl Operated {
     pub async fn new(name: &str, terms: &str) -> Result<Self> {
+        Self::serving(name, terms, |config| config).await
+    }
+
+    /// With a configuration that the test completes.
+    pub async fn serving(
+        name: &str,
+        terms: &str,
+        complete: impl FnOnce(Config) -> Config,
+    ) -> Result<Self> {
         let directory = trusting_directory(name)?;
         let output = command(
             directory.path(),
@@ -49,7 +58,7 @@ impl Operated {
                 first.display().to_string()
             ))
             .serving(engine_model(&engine, MODEL));
-        let service = start_as(&directory, identity("enclave"), config).await?;
+        let service = start_as(&directory, identity("enclave"), complete(config)).await?;
         let key = service.create_key("bank").await?;
         Ok(Self {
             directory,

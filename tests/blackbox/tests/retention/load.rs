@@ -1,0 +1,136 @@
+//! Clients that ask again and again, each over a connection on which it has looked at the policy first.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use attest_core::retention::RetentionPolicy;
+use attest_core::{Event, Receipt, Sha256Digest};
+use blackbox::asking::{CHAT, eventually, receipt, streamed};
+use blackbox::world::MODEL;
+use serde_json::Value;
+use testkit::client::{Connection, TlsClient};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::operated::{CANARY, Operated};
+
+const CLIENTS: usize = 8;
+/// Between two requests of one client: the other parties want to be served, too.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// An answer, the policy that its client was shown on the same connection, and what the receipt says.
+pub struct Served {
+    pub id: String,
+    pub attested: Sha256Digest,
+    pub applied: Sha256Digest,
+    pub mode: String,
+}
+
+#[derive(Default)]
+struct Shared {
+    over: AtomicBool,
+    answers: AtomicUsize,
+}
+
+pub struct Load {
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<Result<Vec<Served>>>>,
+}
+
+impl Load {
+    pub fn begin(world: &Operated) -> Self {
+        let shared = Arc::<Shared>::default();
+        let client = |_| {
+            let (address, key) = (world.service.address(), world.key.clone());
+            tokio::spawn(ask_until_told(address, key, shared.clone()))
+        };
+        let clients = (0..CLIENTS).map(client).collect();
+        Self { shared, clients }
+    }
+
+    /// Waits until so many more answers are there.
+    pub async fn more(&self, answers: usize) {
+        let wanted = self.shared.answers.load(Ordering::Acquire) + answers;
+        eventually("the load goes on", async || {
+            self.shared.answers.load(Ordering::Acquire) >= wanted
+        })
+        .await;
+    }
+
+    pub async fn end(self) -> Result<Vec<Served>> {
+        self.shared.over.store(true, Ordering::Release);
+        let mut all = Vec::new();
+        for client in self.clients {
+            all.extend(client.await??);
+        }
+        Ok(all)
+    }
+}
+
+async fn ask_until_told(
+    address: SocketAddr,
+    key: String,
+    shared: Arc<Shared>,
+) -> Result<Vec<Served>> {
+    let mut served = Vec::new();
+    while !shared.over.load(Ordering::Acquire) {
+        sleep(BREATH).await;
+        let mut connection = TlsClient::observing().connect(address).await?;
+        // A connection that an epoch ends under is closed before it is asked anything: that is no answer.
+        let Some((attested, id)) = ask(&mut connection, &key).await? else {
+            continue;
+        };
+        let found = Receipt::parse(&fetch(address, &key, &id).await?)?;
+        let applied = found.body().events.iter().find_map(|event| match event {
+            Event::PolicyApplied {
+                retention, mode, ..
+            } => Some((*retention, mode.clone())),
+            _ => None,
+        });
+        let (applied, mode) = applied.context("no policy.applied")?;
+        served.push(Served {
+            id,
+            attested,
+            applied,
+            mode,
+        });
+        shared.answers.fetch_add(1, Ordering::AcqRel);
+    }
+    Ok(served)
+}
+
+/// The policy shown, and the receipt's id; nothing where the connection was closed before there was an answer.
+async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Digest, String)>> {
+    let Ok(report) = connection.get("/v1/aci/attestation").await else {
+        return Ok(None);
+    };
+    let report: Value = report.json().await?;
+    let text = &report["attestation"]["evidence"]["documents"]["retention"];
+    let shown = RetentionPolicy::from_published(text.as_str().context("a policy")?)?;
+    let Ok(answer) = connection.post(key, CHAT, &streamed(MODEL, CANARY)).await else {
+        return Ok(None);
+    };
+    ensure!(answer.status == 200, "{}", answer.status);
+    let id = answer.header("x-receipt-id").context("an id")?.to_owned();
+    answer
+        .bytes()
+        .await
+        .context("an answer that was begun is finished")?;
+    Ok(Some((shown.digest(), id)))
+}
+
+/// The receipt, over another connection should an epoch end in between.
+async fn fetch(address: SocketAddr, key: &str, id: &str) -> Result<Vec<u8>> {
+    let mut again = 0;
+    loop {
+        let mut connection = TlsClient::observing().connect(address).await?;
+        match receipt(&mut connection, key, id).await {
+            // There are two toggles in all.
+            Err(_) if connection.is_closed() && again < 3 => again += 1,
+            done => return done,
+        }
+    }
+}

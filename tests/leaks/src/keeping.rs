@@ -1,0 +1,58 @@
+//! What the gateways keep: the policy they are under, signed where it takes that.
+
+use anyhow::{Context, Result, ensure};
+use testkit::process::{run, sibling};
+use testkit::scratch::ScratchDir;
+
+/// Somebody's. No identity of it is anywhere near.
+const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+
+/// The retention policy in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeping {
+    /// The built-in policy.
+    #[default]
+    Metadata,
+    Zero,
+    /// Sealed to an age recipient, under a policy that policy keys have signed.
+    Content,
+}
+
+impl Keeping {
+    /// Writes the policy into `directory`; gives the section that puts it in force for `tenants`.
+    pub async fn configure(self, directory: &ScratchDir, tenants: &[&str]) -> Result<String> {
+        let (terms, signed) = match self {
+            Keeping::Metadata => return Ok(String::new()),
+            Keeping::Zero => ("[default]\nmode = \"zero\"\n".to_owned(), false),
+            Keeping::Content => (content_of(tenants), true),
+        };
+        let text = format!("format = \"sealgate/retention/1\"\nepoch = 1\n{terms}");
+        let policy = directory.write("retention.toml", text)?;
+        let mut section = format!("[retention]\npolicy = {:?}\n", policy.display().to_string());
+        if signed {
+            let public = retention(directory, &["keygen", "--out", "policy.key"]).await?;
+            retention(
+                directory,
+                &["sign", "--key", "policy.key", "retention.toml"],
+            )
+            .await?;
+            section.push_str(&format!("keys = [{:?}]\n", public.trim()));
+        }
+        Ok(section)
+    }
+}
+
+fn content_of(tenants: &[&str]) -> String {
+    format!(
+        "[default]\nmode = \"metadata\"\nttl = \"1d\"\n\
+         [[rule]]\ntenants = {tenants:?}\nmode = \"content\"\nttl = \"1d\"\nrecipients = [{RECIPIENT:?}]\n"
+    )
+}
+
+async fn retention(directory: &ScratchDir, arguments: &[&str]) -> Result<String> {
+    let arguments = [&["retention"], arguments].concat();
+    let output = run(&sibling("sealgate")?, arguments, directory.path()).await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).context("a public key")
+}
