@@ -7,5 +7,7 @@ mod altered;
 mod crashes;
 #[path = "audit/support.rs"]
 mod support;
+#[path = "audit/unlogged.rs"]
+mod unlogged;
 #[path = "audit/writing.rs"]
 mod writing;

@@ -54,6 +54,15 @@ impl AuditLog {
         Ok(entries.collect::<Result<_, _>>()?)
     }
 
+    /// Whether the receipt with this digest was entered.
+    pub async fn has_receipt(&self, digest: &Sha256Digest) -> Result<bool, AuditError> {
+        let found = sqlx::query("SELECT 1 FROM receipts WHERE digest = ? LIMIT 1")
+            .bind(&digest.as_bytes()[..])
+            .fetch_optional(self.store.readers())
+            .await?;
+        Ok(found.is_some())
+    }
+
     /// The proof that the receipt with this digest is in the log, against the epoch's newest head; nothing
     /// if that head does not count it, because it was never entered or only just now.
     pub async fn receipt_proof(

@@ -18,6 +18,7 @@ mod receipts;
 mod records;
 mod rows;
 mod schema;
+mod unlogged;
 mod usage;
 mod writer;
 
@@ -83,6 +84,7 @@ impl Ledger {
         let path = schema::create(state_dir)?;
         let pool = schema::connect(&path).await?;
         let audit = AuditLog::open(state_dir).await?;
+        unlogged::enter(&pool, &audit).await?;
         let pending = Arc::new(pending::Pending::default());
         let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
         let (clock, resumed) = expiry::resume(&pool).await?;
