@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use blackbox::asking::{CHAT, PATIENCE, chat};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
+use testkit::engine::CHAT_MODEL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -118,6 +119,8 @@ async fn a_request_whose_end_is_disputed_is_refused_and_its_connection_closed() 
 async fn a_length_beside_chunks_counts_for_nothing_and_ends_the_connection() -> Result<()> {
     let world = Alone::new("length-and-chunks", |config, _| config).await?;
     let body = chat(MODEL, "hello").to_string();
+    // The same, as the engine knows the model.
+    let known = body.replace(MODEL, CHAT_MODEL);
     let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     let smuggled = head(&world, "content-length: 2\r\n") + "{}";
     let (length, coding) = ("content-length: 5\r\n", "transfer-encoding: chunked\r\n");
@@ -129,10 +132,10 @@ async fn a_length_beside_chunks_counts_for_nothing_and_ends_the_connection() -> 
         assert_eq!(world.engine.stats().prompts, prompts, "{framing:?}");
         // What goes on has one end, ours: nothing of the client's framing is passed on to be disputed again.
         let passed = world.engine.last_body().context("a body")?;
-        assert_eq!(passed, body.as_bytes(), "{framing:?}");
+        assert_eq!(passed, known.as_bytes(), "{framing:?}");
         let headers = world.engine.last_headers().context("headers")?;
         let lengths: Vec<_> = headers.get_all("content-length").iter().collect();
-        assert_eq!(lengths, [&body.len().to_string()], "{framing:?}");
+        assert_eq!(lengths, [&known.len().to_string()], "{framing:?}");
         assert!(!headers.contains_key("transfer-encoding"), "{framing:?}");
     }
     Ok(())
