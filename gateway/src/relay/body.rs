@@ -64,6 +64,10 @@ pub fn relay(answer: Answer, tape: Option<Tape>, mut recorder: Recorder) -> Resp
     response
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each response, inside an allocation of its own"
+)]
 enum State {
     Open(Recorded),
     /// Over as it should be; nothing more to say.

@@ -81,7 +81,7 @@ async fn admin_key(service: &Service, role: &str) -> Result<String> {
 
 async fn refusal(answer: Answer) -> Result<(u16, Option<String>)> {
     let refused = error(answer).await?;
-    Ok((refused.status.into(), refused.code))
+    Ok((refused.status, refused.code))
 }
 
 const READABLE: [&str; 5] = [
@@ -159,7 +159,7 @@ async fn each_role_may_what_the_one_before_it_may_and_no_more() -> Result<()> {
             "{refused:?}"
         );
         assert_eq!(
-            (refused.status.into(), refused.code, needed.to_owned()),
+            (refused.status, refused.code, needed.to_owned()),
             needs(needed)
         );
     }

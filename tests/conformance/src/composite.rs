@@ -244,7 +244,8 @@ fn devices(kit: &mut Kit) {
 
 fn formats(kit: &mut Kit) {
     const REQUIRED: &str = "[event_log]\nrequired = true\n";
-    let logs: [(&str, fn(&[Event]) -> Vec<u8>); 2] = [("ccel", ccel), ("dstack", dstack)];
+    type Form = fn(&[Event]) -> Vec<u8>;
+    let logs: [(&str, Form); 2] = [("ccel", ccel), ("dstack", dstack)];
     for (name, write) in logs {
         let events = match name {
             "ccel" => healthy()[..4].to_vec(),

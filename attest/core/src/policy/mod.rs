@@ -53,7 +53,7 @@ const MAX_NAME_LEN: usize = 100;
 ///
 /// let wrong = AttestationPolicy::parse("name = \"wrong\"\n[tdx]\nmrtd = [\"00\"]\nrtmr = 1\n");
 /// let lines: Vec<_> = wrong.unwrap_err().problems().iter().map(|it| it.line).collect();
-/// assert_eq!(lines, [2, 3, 4]);
+/// assert_eq!(lines, [3, 4]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttestationPolicy {

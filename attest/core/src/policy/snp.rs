@@ -188,14 +188,10 @@ impl SnpPolicy {
     }
 
     fn measurements_are_as_stated(&self, stated: Measurements, section: &Section<'_, '_>) {
-        let images_pin =
-            !self.images.is_empty() && self.images.iter().all(|image| image.measurement.is_some());
         match stated {
-            Measurements::Pinned if self.measurement.is_none() && !images_pin => {
-                // An image without one has been told already.
-                if self.images.is_empty() {
-                    section.problem_of("measurements", PolicyError::NotPinned("measurement"));
-                }
+            // An image without one has been told already.
+            Measurements::Pinned if self.measurement.is_none() && self.images.is_empty() => {
+                section.problem_of("measurements", PolicyError::NotPinned("measurement"));
             }
             Measurements::Any if self.measurement.is_some() => {
                 section.problem_of("measurement", PolicyError::PinnedUnderAny("measurement"))
