@@ -5,6 +5,7 @@
 #         (as root it installs Debian's age; without age what needs it is skipped by name)
 # check   formatting, lints, dependency rules
 # bench   figures beside nginx and beside no gateway at all
+# bench-verify  what verifying evidence costs, beside the signature checks it cannot do without
 # bench-wipe  what wiping memory costs, as a ratio to the same program without it
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
@@ -14,7 +15,7 @@
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes toggle-story
+.PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes toggle-story
 
 CARGO ?= cargo
 ENGINE ?=
@@ -43,6 +44,9 @@ check:
 bench:
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bins
 	@target/release/bench
+
+bench-verify:
+	@$(CARGO) run --quiet --release --locked -p evidence --bin verify-bench
 
 leaks:
 	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p leaks --bins

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
 use tokio::sync::watch;
 
-use crate::connection::{AttestedConnection, ObservedConnection, appraise};
+use crate::connection::{AttestedConnection, Known, ObservedConnection, appraise};
 use crate::http1::{Http1, OwnedTask};
 use crate::peers::{Found, Outcome, Peers};
 use crate::pool::{Choice, Pool};
@@ -22,6 +22,8 @@ pub struct AttestedChannel {
     this: Weak<Self>,
     origin: Origin,
     trust: Arc<Trust>,
+    /// Spares renewals the endorsements that come again with every report.
+    known: Known,
     dialer: Dialer,
     timeouts: Timeouts,
     limits: Limits,
@@ -57,6 +59,7 @@ impl AttestedChannel {
             this: Weak::clone(this),
             origin,
             trust,
+            known: Known::default(),
             dialer: Dialer::with_limits(timeouts, limits),
             timeouts,
             limits,
@@ -278,9 +281,17 @@ impl AttestedChannel {
         let bytes = report::fetch(http, &self.origin, &nonce, self.timeouts.report).await?;
         // The time after fetching: a slow peer does not get to be judged by an earlier clock.
         let now: UnixTime = self.clock.now();
-        appraise(&self.trust, bytes, nonce, spki, &self.origin, now)
-            .await
-            .map(Arc::new)
+        appraise(
+            &self.trust,
+            &self.known,
+            bytes,
+            nonce,
+            spki,
+            &self.origin,
+            now,
+        )
+        .await
+        .map(Arc::new)
     }
 
     fn leased(&self, connection: AttestedConnection) -> Lease {

@@ -1,9 +1,11 @@
 //! A connection before and after its peer is trusted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use attest_core::{Appraiser, Channel, Freshness, Nonce, SpkiDigest, TrustedPeer, UnixTime};
+use attest_core::{
+    Appraiser, Channel, Endorsements, Freshness, Nonce, SpkiDigest, TrustedPeer, UnixTime,
+};
 use rustls_pki_types::CertificateDer;
 
 use crate::error::ChannelError;
@@ -65,7 +67,8 @@ impl ObservedConnection {
         now: UnixTime,
     ) -> Result<AttestedConnection, ChannelError> {
         let report = self.fetch_report(&nonce).await?;
-        let peer = appraise(trust, report, nonce, self.spki, &self.origin, now).await?;
+        let known = Known::default();
+        let peer = appraise(trust, &known, report, nonce, self.spki, &self.origin, now).await?;
         Ok(self.trusting(Arc::new(peer)))
     }
 
@@ -101,17 +104,21 @@ impl AttestedConnection {
     }
 }
 
+/// What an origin's reports were found to be endorsed by, for the next of them.
+pub(crate) type Known = Arc<Mutex<Endorsements>>;
+
 /// The appraisal is milliseconds of signature checks over bytes from outside: it runs off the
 /// asynchronous threads, and should it ever panic, that is no acceptance and takes nobody along.
 pub(crate) async fn appraise(
     trust: &Arc<Trust>,
+    known: &Known,
     report: Vec<u8>,
     nonce: Nonce,
     spki: SpkiDigest,
     origin: &Origin,
     now: UnixTime,
 ) -> Result<TrustedPeer, ChannelError> {
-    let trust = Arc::clone(trust);
+    let (trust, known) = (Arc::clone(trust), Arc::clone(known));
     let origin = origin.clone();
     let judged = tokio::task::spawn_blocking(move || {
         let appraiser = Appraiser {
@@ -124,13 +131,21 @@ pub(crate) async fn appraise(
             spki,
             host: origin.host(),
         };
-        appraiser
-            .report(&report, Freshness::Challenged(nonce), channel)
-            .trusted()
+        let freshness = Freshness::Challenged(nonce);
+        // Judged on a copy: nobody waits for another's judgement.
+        let mut endorsements = lock(&known).clone();
+        let appraisal = appraiser.report_knowing(&report, freshness, channel, &mut endorsements);
+        lock(&known).absorb(endorsements);
+        appraisal.trusted()
     });
     match judged.await {
         Ok(Ok(peer)) => Ok(peer),
         Ok(Err(verdict)) => Err(ChannelError::Rejected(Arc::from(verdict))),
         Err(_) => Err(ChannelError::VerificationFailed),
     }
+}
+
+fn lock(known: &Known) -> MutexGuard<'_, Endorsements> {
+    // What is in there is whole between any two statements.
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     Appraisal, Appraiser, AttestationPolicy, Channel, Collateral, CpuEvidence, Decision,
-    DeviceEvidence, EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, Outcome,
-    ReportData, RootKind, Roots, Serving, SigningKey, SourceProvenance, SpkiDigest, Statement,
-    TlsKeyEntry, TrustedPeer, UnixTime, UnsignedReport, Why, gpu_nonce,
+    DeviceEvidence, Endorsements, EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral,
+    Outcome, ReportData, RootKind, Roots, Serving, SigningKey, SourceProvenance, SpkiDigest,
+    Statement, TlsKeyEntry, TrustedPeer, UnixTime, UnsignedReport, Why, gpu_nonce,
 };
 use testkit::amd::MockAmd;
 use testkit::amd::knobs::{EndorsementKey, Processor};
@@ -186,13 +186,21 @@ fn judge_by(report: &str, policy: &AttestationPolicy, roots: &Roots) -> Appraisa
         spki: spki(),
         host: "localhost",
     };
-    Appraiser {
+    let appraiser = Appraiser {
         roots,
         policy,
         collateral: None,
         now: NOW,
-    }
-    .report(report.as_bytes(), Freshness::Challenged(nonce()), channel)
+    };
+    let mut known = Endorsements::default();
+    let mut judge = || {
+        let freshness = Freshness::Challenged(nonce());
+        appraiser.report_knowing(report.as_bytes(), freshness, channel, &mut known)
+    };
+    // Whatever is judged here is judged the same by one who has seen its endorsements before.
+    let (cold, warm) = (judge(), judge());
+    assert_eq!(warm.verdict().to_json(), cold.verdict().to_json());
+    warm
 }
 
 fn judge(report: &str, policy: &AttestationPolicy) -> Appraisal {

@@ -3,7 +3,7 @@
 use super::{Appraiser, snp as appraise_snp, tdx as appraise_tdx};
 use crate::collateral::Collateral;
 use crate::event_log::Sha384;
-use crate::evidence::{Standing, UnverifiedEvidence, VerifiedEvidence};
+use crate::evidence::{Endorsements, Standing, UnverifiedEvidence, VerifiedEvidence};
 use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
 use crate::verdict::{Cause, Checks, Why, id};
@@ -42,12 +42,13 @@ pub(super) fn judge(
     appraiser: &Appraiser<'_>,
     evidence: UnverifiedEvidence<'_>,
     collateral: Option<&Collateral>,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> CpuOutcome {
     match evidence {
         UnverifiedEvidence::Tdx { quote } => tdx(appraiser, quote, collateral, checks),
         UnverifiedEvidence::SevSnp { report, certs } => {
-            snp(appraiser, report, certs, collateral, checks)
+            snp(appraiser, report, certs, collateral, known, checks)
         }
     }
 }
@@ -86,6 +87,7 @@ fn snp(
     report: &[u8],
     table: &[u8],
     collateral: Option<&Collateral>,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> CpuOutcome {
     let collected = snp::Collected {
@@ -95,7 +97,7 @@ fn snp(
     };
     let mut genuine = Checks::default();
     let (examination, verified) =
-        VerifiedEvidence::of_snp(report, appraiser.roots, &collected, &mut genuine);
+        VerifiedEvidence::of_snp(report, appraiser.roots, &collected, known, &mut genuine);
     checks.append(genuine);
     let policy = appraiser.policy.snp.as_ref();
     wanted("AMD SEV-SNP", policy.is_some(), checks);

@@ -19,7 +19,7 @@ mod trusted;
 
 use crate::collateral::Collateral;
 use crate::digest::{Nonce, SpkiDigest};
-use crate::evidence::UnverifiedEvidence;
+use crate::evidence::{Endorsements, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::AttestationPolicy;
 use crate::roots::Roots;
@@ -93,40 +93,84 @@ pub struct Appraiser<'a> {
 impl Appraiser<'_> {
     /// Judges a report (ACI/1 with our profile's evidence).
     pub fn report(&self, report: &[u8], freshness: Freshness, channel: Channel<'_>) -> Appraisal {
-        report::judge(self, report, freshness, channel)
+        self.report_knowing(report, freshness, channel, &mut Endorsements::default())
+    }
+
+    /// The same, with what earlier judgements found authentic, which this one adds to.
+    pub fn report_knowing(
+        &self,
+        report: &[u8],
+        freshness: Freshness,
+        channel: Channel<'_>,
+        known: &mut Endorsements,
+    ) -> Appraisal {
+        report::judge(self, report, freshness, channel, known)
     }
 
     /// Judges what one machine presents without a report around it.
     pub fn machine(&self, evidence: &MachineEvidence<'_>) -> Verdict {
-        machine::judge(self, evidence)
+        self.machine_knowing(evidence, &mut Endorsements::default())
+    }
+
+    /// The same, with what earlier judgements found authentic, which this one adds to.
+    pub fn machine_knowing(
+        &self,
+        evidence: &MachineEvidence<'_>,
+        known: &mut Endorsements,
+    ) -> Verdict {
+        machine::judge(self, evidence, known)
     }
 
     /// Judges a bare quote. What its report data stands for is not asked, nor what else the policy
     /// wants of the machine.
     pub fn quote(&self, quote: &[u8]) -> Verdict {
-        self.cpu(UnverifiedEvidence::Tdx { quote })
+        self.cpu(
+            UnverifiedEvidence::Tdx { quote },
+            &mut Endorsements::default(),
+        )
     }
 
     /// Judges a bare SNP report, or one in Azure's wrapping, with the certificate table that came
     /// with it, which may be empty. What its report data stands for is not asked, nor what else the
     /// policy wants of the machine.
     pub fn snp_report(&self, report: &[u8], certs: &[u8]) -> Verdict {
-        self.cpu(UnverifiedEvidence::SevSnp { report, certs })
+        self.snp_report_knowing(report, certs, &mut Endorsements::default())
+    }
+
+    /// The same, with what earlier judgements found authentic, which this one adds to.
+    pub fn snp_report_knowing(
+        &self,
+        report: &[u8],
+        certs: &[u8],
+        known: &mut Endorsements,
+    ) -> Verdict {
+        self.cpu(UnverifiedEvidence::SevSnp { report, certs }, known)
     }
 
     /// Judges the devices of one machine by themselves. Without a nonce to hold them against they
     /// must at least agree on one.
     pub fn devices(&self, devices: &[UnverifiedDevice], nonce: Option<&[u8; 32]>) -> Verdict {
-        self.machine(&MachineEvidence {
+        self.devices_knowing(devices, nonce, &mut Endorsements::default())
+    }
+
+    /// The same, with what earlier judgements found authentic, which this one adds to.
+    pub fn devices_knowing(
+        &self,
+        devices: &[UnverifiedDevice],
+        nonce: Option<&[u8; 32]>,
+        known: &mut Endorsements,
+    ) -> Verdict {
+        let evidence = MachineEvidence {
             devices,
             device_nonce: nonce.copied(),
             ..MachineEvidence::default()
-        })
+        };
+        self.machine_knowing(&evidence, known)
     }
 
-    fn cpu(&self, evidence: UnverifiedEvidence<'_>) -> Verdict {
+    fn cpu(&self, evidence: UnverifiedEvidence<'_>, known: &mut Endorsements) -> Verdict {
         let mut checks = Checks::default();
-        let outcome = cpu::judge(self, evidence, self.collateral, &mut checks);
+        let outcome = cpu::judge(self, evidence, self.collateral, known, &mut checks);
         let facts = Facts {
             tdx: outcome.tdx,
             snp: outcome.snp,

@@ -11,7 +11,7 @@ use crate::aci::Report;
 use crate::collateral::Collateral;
 use crate::digest::Nonce;
 use crate::event_log::EventLog;
-use crate::evidence::UnverifiedEvidence;
+use crate::evidence::{Endorsements, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::ProvenancePolicy;
 use crate::profile::gpu_nonce;
@@ -22,6 +22,7 @@ pub(super) fn judge(
     bytes: &[u8],
     freshness: Freshness,
     channel: Channel<'_>,
+    known: &mut Endorsements,
 ) -> Appraisal {
     let mut checks = Checks::default();
     let report = match Report::parse(bytes) {
@@ -42,6 +43,7 @@ pub(super) fn judge(
         appraiser,
         UnverifiedEvidence::from(&evidence.cpu),
         Some(&collateral),
+        known,
         &mut cpu_checks,
     );
     let unreadable = cpu_checks.first_failure().unwrap_or(id::POLICY_TEE);
@@ -79,6 +81,7 @@ pub(super) fn judge(
         &presented,
         collateral.nvidia.as_ref(),
         Asked::Nonce(&device_nonce(&report, &freshness)),
+        known,
         &mut checks,
     );
 

@@ -1,6 +1,6 @@
 //! Evidence that hardware vouched for. The type lives here alone with the steps that make it.
 
-use super::Standing;
+use super::{Endorsements, Standing};
 use crate::roots::{RootOrigin, Roots};
 use crate::snp::{self, SnpFacts};
 use crate::tdx::{self, TdxFacts};
@@ -65,9 +65,10 @@ impl VerifiedEvidence {
         report: &[u8],
         roots: &Roots,
         collected: &snp::Collected<'_>,
+        known: &mut Endorsements,
         checks: &mut Checks,
     ) -> (snp::Examination, Option<Self>) {
-        let examination = snp::examine(report, roots, collected, checks);
+        let examination = snp::examine(report, roots, collected, known, checks);
         let proof = match (&examination.standing, &examination.facts) {
             (Standing::Genuine { valid_until }, Some(facts)) => Some(Self {
                 guest: Guest::Snp(Box::new(facts.clone())),

@@ -7,6 +7,8 @@
 //! was derived for: a composite device id (2.23.133.5.4.1) on Hopper and LS10, a `TcbInfo`
 //! (2.23.133.5.4.1.1) with a second, all-zero digest on Blackwell.
 
+use std::sync::Arc;
+
 use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use x509_parser::pem::Pem;
 
@@ -14,7 +16,7 @@ use super::{Architecture, DeviceId, OpaqueField, SpdmEvidence};
 use crate::digest::Sha256Digest;
 use crate::encoding::parse_hex;
 use crate::time::UnixTime;
-use crate::x509::{Certificate, IssuerKey, SignedObjectError, X509Error};
+use crate::x509::{Certificate, IssuerKey, SignedObjectError, Validities, X509Error};
 
 /// The most a PEM chain may weigh; real ones are near 5 KiB.
 pub const MAX_CHAIN_PEM_LEN: usize = 64 << 10;
@@ -90,13 +92,21 @@ pub enum FirmwareIdError {
     Mismatch,
 }
 
-/// A device that NVIDIA's root vouches for. Made by [`verify_device_chain`] only:
+/// A device whose certificates lead to NVIDIA's root. Whether they are valid is asked anew for every
+/// time it is used: [`AuthenticDevice::at`]. Made by [`authenticate_device_chain`] only:
 ///
 /// ```compile_fail
-/// let device = attest_core::nvidia::VerifiedDevice { ..unreachable!() };
+/// let device = attest_core::nvidia::AuthenticDevice { ..unreachable!() };
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedDevice {
+pub struct AuthenticDevice {
+    certified: Arc<Certified>,
+    validities: Validities,
+}
+
+/// What its certificates say of a device.
+#[derive(Debug, PartialEq, Eq)]
+struct Certified {
     architecture: Architecture,
     fingerprint: Sha256Digest,
     chip: Sha256Digest,
@@ -105,45 +115,73 @@ pub struct VerifiedDevice {
     firmware_id: Option<[u8; SHA384_LEN]>,
     serial_number: String,
     device_id: Option<DeviceId>,
+}
+
+impl AuthenticDevice {
+    /// What may be relied on at `now`: nothing outside the dates of the certificates.
+    pub fn at(&self, now: UnixTime) -> Result<VerifiedDevice, DeviceChainError> {
+        let valid_until = self
+            .validities
+            .at(now)
+            .map_err(|outside| DeviceChainError::Dates {
+                place: outside.place,
+                not_before: outside.not_before,
+                not_after: outside.not_after,
+            })?;
+        Ok(VerifiedDevice {
+            certified: Arc::clone(&self.certified),
+            valid_until,
+        })
+    }
+}
+
+/// A device that NVIDIA's root vouches for at a stated time. Made by [`AuthenticDevice::at`] only:
+///
+/// ```compile_fail
+/// let device = attest_core::nvidia::VerifiedDevice { ..unreachable!() };
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedDevice {
+    certified: Arc<Certified>,
     valid_until: UnixTime,
 }
 
 impl VerifiedDevice {
     /// By the name in its certificate.
     pub fn architecture(&self) -> Architecture {
-        self.architecture
+        self.certified.architecture
     }
 
     /// SHA-256 of the leaf certificate, which names one firmware on one chip.
     pub fn fingerprint(&self) -> Sha256Digest {
-        self.fingerprint
+        self.certified.fingerprint
     }
 
     /// SHA-256 of the chip's own public key: two reports with the same one are of one device,
     /// whatever firmware made them.
     pub fn chip(&self) -> Sha256Digest {
-        self.chip
+        self.certified.chip
     }
 
     /// The certificates, DER, leaf first.
     pub(crate) fn chain(&self) -> &[Vec<u8>] {
-        &self.chain
+        &self.certified.chain
     }
 
     /// The firmware the leaf's key was derived for, where the leaf names one.
     pub fn firmware_id(&self) -> Option<&[u8; SHA384_LEN]> {
-        self.firmware_id.as_ref()
+        self.certified.firmware_id.as_ref()
     }
 
     /// The serial number attribute of the leaf's subject.
     pub fn serial_number(&self) -> &str {
-        &self.serial_number
+        &self.certified.serial_number
     }
 
     /// The number by which the other devices of a node name this one: the end of the serial number
     /// attribute of the chip's own certificate, second of the chain.
     pub fn device_id(&self) -> Option<DeviceId> {
-        self.device_id
+        self.certified.device_id
     }
 
     /// The earliest end of the chain.
@@ -158,6 +196,15 @@ pub fn verify_device_chain(
     root: &[u8],
     now: UnixTime,
 ) -> Result<VerifiedDevice, DeviceChainError> {
+    authenticate_device_chain(chain_pem, root)?.at(now)
+}
+
+/// Verifies the signatures of a PEM chain, leaf first, to the pinned `root` (DER), and reads what it
+/// says of the device.
+pub fn authenticate_device_chain(
+    chain_pem: &[u8],
+    root: &[u8],
+) -> Result<AuthenticDevice, DeviceChainError> {
     let ders = pem_certificates(chain_pem)?;
     if ders.len() != CHAIN_LEN {
         return Err(DeviceChainError::Length(ders.len()));
@@ -171,7 +218,6 @@ pub fn verify_device_chain(
             Certificate::parse(der).map_err(|error| DeviceChainError::Format { place, error })?;
         chain.push(certificate);
     }
-    let mut valid_until = UnixTime::from_secs(u64::MAX);
     for (place, certificate) in chain.iter().enumerate() {
         let issuer = chain.get(place + 1).unwrap_or(certificate);
         certificate
@@ -180,17 +226,12 @@ pub fn verify_device_chain(
         if certificate.x509.is_ca() != (place > 0) {
             return Err(DeviceChainError::Authority { place });
         }
-        let (not_before, not_after) = certificate.validity();
-        if now < not_before || now > not_after {
-            return Err(DeviceChainError::Dates {
-                place,
-                not_before,
-                not_after,
-            });
-        }
-        valid_until = valid_until.min(not_after);
     }
-    device(&chain, &ders, valid_until).ok_or(DeviceChainError::UnknownDevice)
+    let certified = certified(&chain, &ders).ok_or(DeviceChainError::UnknownDevice)?;
+    Ok(AuthenticDevice {
+        certified: Arc::new(certified),
+        validities: Validities::of(&chain),
+    })
 }
 
 /// Checks that `device` signed the whole of `evidence`, request included.
@@ -198,7 +239,7 @@ pub fn verify_report_signature(
     evidence: &SpdmEvidence,
     device: &VerifiedDevice,
 ) -> Result<(), SignedObjectError> {
-    UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &device.public_key)
+    UnparsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, &device.certified.public_key)
         .verify(evidence.signed(), evidence.signature())
         .map_err(|_| SignedObjectError::Signature)
 }
@@ -209,8 +250,7 @@ pub fn check_firmware_id(
     device: &VerifiedDevice,
 ) -> Result<(), FirmwareIdError> {
     let certified = device
-        .firmware_id
-        .as_ref()
+        .firmware_id()
         .ok_or(FirmwareIdError::NotInCertificate)?;
     let reported = evidence
         .opaque()
@@ -223,11 +263,7 @@ pub fn check_firmware_id(
     }
 }
 
-fn device(
-    chain: &[Certificate<'_>],
-    ders: &[Vec<u8>],
-    valid_until: UnixTime,
-) -> Option<VerifiedDevice> {
+fn certified(chain: &[Certificate<'_>], ders: &[Vec<u8>]) -> Option<Certified> {
     let (leaf, chip) = (chain.first()?, chain.get(1)?);
     let IssuerKey::P384(public_key) = leaf.key()? else {
         return None;
@@ -240,7 +276,7 @@ fn device(
         _ => return None,
     };
     let serial_number = serial_attribute(leaf)?;
-    Some(VerifiedDevice {
+    Some(Certified {
         architecture,
         fingerprint: Sha256Digest::of(ders.first()?),
         chip: Sha256Digest::of(chip.x509.public_key().raw),
@@ -249,7 +285,6 @@ fn device(
         firmware_id: firmware_id(leaf),
         serial_number: serial_number.to_owned(),
         device_id: chip_number(chip),
-        valid_until,
     })
 }
 

@@ -9,7 +9,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::{Product, VekClaims, VekError, VekKind};
 use crate::time::UnixTime;
-use crate::x509::{Certificate, SignedObject, SignedObjectError, X509Error, unix};
+use crate::x509::{Certificate, SignedObject, SignedObjectError, Validities, X509Error, unix};
 
 /// A revocation list of this hierarchy is well below this.
 const MAX_CRL_LEN: usize = 256 << 10;
@@ -108,7 +108,49 @@ pub enum RevocationError {
     Revoked(Link),
 }
 
-/// An endorsement key that AMD's root vouches for. Made by [`verify_chain`] only:
+/// An endorsement key whose certificate leads to AMD's root. Whether its chain is valid is asked anew
+/// for every time it is used: [`AuthenticVek::at`]. Made by [`authenticate_chain`] only:
+///
+/// ```compile_fail
+/// let vek = attest_core::snp::AuthenticVek { ..unreachable!() };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct AuthenticVek {
+    claims: VekClaims,
+    /// Of ARK, ASK and VEK.
+    validities: Validities,
+}
+
+impl AuthenticVek {
+    /// What may be relied on at `now`: nothing outside the dates of its chain.
+    pub fn at(&self, now: UnixTime) -> Result<VerifiedVek, ChainError> {
+        let valid_until = self.validities.at(now).map_err(|outside| {
+            let link = match outside.place {
+                0 => Link::Ark,
+                1 => Link::Ask,
+                _ => Link::Vek,
+            };
+            if now < outside.not_before {
+                ChainError::NotYetValid {
+                    link,
+                    not_before: outside.not_before,
+                }
+            } else {
+                ChainError::Expired {
+                    link,
+                    not_after: outside.not_after,
+                }
+            }
+        })?;
+        Ok(VerifiedVek {
+            claims: self.claims.clone(),
+            valid_until,
+        })
+    }
+}
+
+/// An endorsement key that AMD's root vouches for at a stated time. Made by [`AuthenticVek::at`]
+/// only:
 ///
 /// ```compile_fail
 /// fn forge(
@@ -144,6 +186,17 @@ pub fn verify_chain(
     product: Product,
     now: UnixTime,
 ) -> Result<VerifiedVek, ChainError> {
+    authenticate_chain(vek, ask, ark, product)?.at(now)
+}
+
+/// Verifies the signatures and names of `vek` under `ask` under the pinned `ark` of `product`, all
+/// DER.
+pub fn authenticate_chain(
+    vek: &[u8],
+    ask: &[u8],
+    ark: &[u8],
+    product: Product,
+) -> Result<AuthenticVek, ChainError> {
     let read =
         |link, der| Certificate::parse(der).map_err(|error| ChainError::Format { link, error });
     let ark = read(Link::Ark, ark)?;
@@ -163,14 +216,9 @@ pub fn verify_chain(
         return Err(ChainError::Name { link: Link::Vek });
     }
 
-    let ends = [
-        valid_at(Link::Ark, &ark, now)?,
-        valid_at(Link::Ask, &ask, now)?,
-        valid_at(Link::Vek, &vek, now)?,
-    ];
-    Ok(VerifiedVek {
+    Ok(AuthenticVek {
         claims,
-        valid_until: ends[0].min(ends[1]).min(ends[2]),
+        validities: Validities::of(&[ark, ask, vek]),
     })
 }
 
@@ -253,21 +301,5 @@ fn named(link: Link, certificate: &Certificate<'_>, name: &str) -> Result<(), Ch
         Ok(())
     } else {
         Err(ChainError::Name { link })
-    }
-}
-
-/// The end of the certificate's validity, if `now` lies inside it.
-fn valid_at(
-    link: Link,
-    certificate: &Certificate<'_>,
-    now: UnixTime,
-) -> Result<UnixTime, ChainError> {
-    let (not_before, not_after) = certificate.validity();
-    if now < not_before {
-        Err(ChainError::NotYetValid { link, not_before })
-    } else if now > not_after {
-        Err(ChainError::Expired { link, not_after })
-    } else {
-        Ok(not_after)
     }
 }

@@ -1,13 +1,15 @@
 //! Is this SNP report genuine, and what does it say? Every step of the module's other files, each
 //! entered as a check under its own name.
 
+use std::sync::Arc;
+
 use super::{
-    CertTable, HclReport, SnpFacts, SnpReport, Tcb, VekClaims, VekKind, VerifiedVek,
-    check_hardware_id, check_key_kind, check_product, check_revocation, check_tcb,
-    revocation_list_issued, verify_chain, verify_signature,
+    AuthenticVek, CertTable, ChainError, HclReport, Product, SnpFacts, SnpReport, Tcb, VekClaims,
+    VekKind, VerifiedVek, authenticate_chain, check_hardware_id, check_key_kind, check_product,
+    check_revocation, check_tcb, revocation_list_issued, verify_signature,
 };
 use crate::collateral::SnpCollateral;
-use crate::evidence::Standing;
+use crate::evidence::{Endorsements, Exactly, Standing};
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, Checks, SnpCause, Why, id};
@@ -44,6 +46,7 @@ pub(crate) fn examine(
     bytes: &[u8],
     roots: &Roots,
     collected: &Collected<'_>,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> Examination {
     let Some(mut facts) = read(bytes, checks) else {
@@ -61,7 +64,7 @@ pub(crate) fn examine(
         Ok(found) => {
             let had_list = found.crl.is_some();
             (
-                verify(&mut facts, &found, roots, collected.now, checks),
+                verify(&mut facts, &found, roots, collected.now, known, checks),
                 had_list,
             )
         }
@@ -169,6 +172,7 @@ fn verify(
     found: &Found,
     roots: &Roots,
     now: UnixTime,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> Standing {
     let at_chain = |cause: Cause, checks: &mut Checks| {
@@ -183,7 +187,8 @@ fn verify(
     let Some(ark) = roots.ark(product) else {
         return at_chain(Cause::NoRoot(RootKind::of_product(product)), checks);
     };
-    let vek = match verify_chain(&found.vek, &found.ask, ark, product, now) {
+    let authentic = authentic(found, ark, product, known);
+    let vek = match authentic.and_then(|vek| vek.at(now)) {
         Ok(vek) => vek,
         Err(error) => return at_chain(SnpCause::Chain(error).into(), checks),
     };
@@ -213,6 +218,22 @@ fn verify(
             at: id::SNP_REPORT_SIGNATURE,
         }),
     }
+}
+
+/// The endorsement key, by the signatures of its chain: checked now, unless they were before.
+fn authentic(
+    found: &Found,
+    ark: &[u8],
+    product: Product,
+    known: &mut Endorsements,
+) -> Result<Arc<AuthenticVek>, ChainError> {
+    let exactly = Exactly::of(&[product.as_str().as_bytes(), ark, &found.ask, &found.vek]);
+    if let Some(vek) = known.veks.get(&exactly) {
+        return Ok(Arc::clone(vek));
+    }
+    let vek = Arc::new(authenticate_chain(&found.vek, &found.ask, ark, product)?);
+    known.veks.put(exactly, Arc::clone(&vek));
+    Ok(vek)
 }
 
 /// What the report says of chip and firmware against what AMD certified.

@@ -23,7 +23,10 @@ mod vek;
 pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
 pub use cert_table::{CertTable, CertTableError, MAX_TABLE_LEN};
 pub(crate) use chain::revocation_list_issued;
-pub use chain::{ChainError, Link, RevocationError, VerifiedVek, check_revocation, verify_chain};
+pub use chain::{
+    AuthenticVek, ChainError, Link, RevocationError, VerifiedVek, authenticate_chain,
+    check_revocation, verify_chain,
+};
 pub use endorse::{EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb};
 pub(crate) use examine::{Collected, Examination, examine};
 pub use facts::SnpFacts;

@@ -7,8 +7,10 @@
 mod certificate;
 pub(crate) mod der;
 mod signed;
+mod validity;
 
 pub use certificate::X509Error;
 pub(crate) use certificate::{Certificate, unix};
 pub use signed::SignedObjectError;
 pub(crate) use signed::{IssuerKey, SignedObject};
+pub(crate) use validity::Validities;

@@ -1,11 +1,14 @@
 //! One device: genuine, ours, and as its maker published it.
 
+use std::sync::Arc;
+
 use super::shelf::Shelf;
 use super::winnow::Sieve;
 use super::{Asked, Presented, manifests, revocation};
+use crate::evidence::{Endorsements, Exactly};
 use crate::nvidia::{
-    DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind, SpdmEvidence,
-    UnverifiedDevice, VerifiedDevice, check_firmware_id, verify_device_chain,
+    AuthenticDevice, DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind,
+    SpdmEvidence, UnverifiedDevice, VerifiedDevice, authenticate_device_chain, check_firmware_id,
     verify_report_signature,
 };
 use crate::policy::NvidiaPolicy;
@@ -19,6 +22,7 @@ pub(super) struct Bench<'a> {
     pub(super) now: UnixTime,
     pub(super) policy: &'a NvidiaPolicy,
     pub(super) shelf: &'a Shelf<'a>,
+    pub(super) known: &'a Endorsements,
     /// OCSP responses.
     pub(super) answers: &'a [Vec<u8>],
     pub(super) asked: Asked<'a>,
@@ -29,6 +33,8 @@ pub(super) struct Judged {
     pub(super) facts: DeviceFacts,
     pub(super) checks: Checks,
     pub(super) valid_until: Option<UnixTime>,
+    /// Its certificates, if they are authentic, valid or not.
+    pub(super) authentic: Option<(Exactly, Arc<AuthenticDevice>)>,
 }
 
 /// The checks that nothing can be said about unless the device signed its report. Manifests of the
@@ -66,7 +72,8 @@ impl Bench<'_> {
             Err(error) => return unreadable(facts, NvidiaCause::Format(error), checks),
         };
         checks.pass(id::NVIDIA_EVIDENCE_FORMAT);
-        let signer = self.signer(device, &evidence, &mut checks);
+        let mut authentic = None;
+        let signer = self.signer(device, &evidence, &mut authentic, &mut checks);
         let mut valid_until = None;
         match signer {
             Ok(signer) => {
@@ -80,6 +87,7 @@ impl Bench<'_> {
             facts,
             checks,
             valid_until,
+            authentic,
         }
     }
 
@@ -88,16 +96,15 @@ impl Bench<'_> {
         &self,
         device: &UnverifiedDevice,
         evidence: &SpdmEvidence,
+        authentic: &mut Option<(Exactly, Arc<AuthenticDevice>)>,
         checks: &mut Checks,
     ) -> Result<VerifiedDevice, &'static str> {
-        let chain = self
-            .roots
-            .der(RootKind::NvidiaDevice)
-            .ok_or(Cause::NoRoot(RootKind::NvidiaDevice))
-            .and_then(|root| {
-                verify_device_chain(&device.certificate_chain, root, self.now)
-                    .map_err(|error| NvidiaCause::Chain(error).into())
-            });
+        let chain = self.authenticate(device).and_then(|found| {
+            let (_, device) = authentic.insert(found);
+            device
+                .at(self.now)
+                .map_err(|error| NvidiaCause::Chain(error).into())
+        });
         let signer = match chain {
             Ok(signer) => signer,
             Err(cause) => {
@@ -121,6 +128,24 @@ impl Bench<'_> {
         }
         checks.judge(id::NVIDIA_ARCHITECTURE, self.kind(&signer, is_switch));
         Ok(signer)
+    }
+
+    /// The device, by the signatures of its certificates: checked now, unless they were before.
+    fn authenticate(
+        &self,
+        device: &UnverifiedDevice,
+    ) -> Result<(Exactly, Arc<AuthenticDevice>), Cause> {
+        let root = self.roots.der(RootKind::NvidiaDevice);
+        let root = root.ok_or(Cause::NoRoot(RootKind::NvidiaDevice))?;
+        let exactly = Exactly::of(&[root, &device.certificate_chain]);
+        let device = match self.known.devices.get(&exactly) {
+            Some(device) => Arc::clone(device),
+            None => Arc::new(
+                authenticate_device_chain(&device.certificate_chain, root)
+                    .map_err(NvidiaCause::Chain)?,
+            ),
+        };
+        Ok((exactly, device))
     }
 
     fn kind(&self, signer: &VerifiedDevice, is_switch: bool) -> Result<(), Cause> {
@@ -234,6 +259,7 @@ fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> Jud
         facts,
         checks,
         valid_until: None,
+        authentic: None,
     }
 }
 

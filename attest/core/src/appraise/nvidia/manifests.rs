@@ -163,7 +163,7 @@ fn compare_any(
     for combination in &combinations {
         let rims: Vec<(RimKind, &VerifiedRim)> = combination
             .iter()
-            .map(|(kind, usable)| (*kind, &usable.rim))
+            .map(|(kind, usable)| (*kind, usable.rim.as_ref()))
             .collect();
         match check_count(evidence, &rims).and_then(|()| compare(evidence, &rims)) {
             Ok(done) => return Ok(appraised(combination, done)),

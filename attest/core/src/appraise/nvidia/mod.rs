@@ -15,8 +15,11 @@ mod set;
 mod shelf;
 mod winnow;
 
+use std::sync::Arc;
+
 use super::Appraiser;
 use crate::collateral::NvidiaCollateral;
+use crate::evidence::Endorsements;
 use crate::nvidia::{DeviceEvidenceError, DeviceFacts, DeviceKind, SpdmEvidence, UnverifiedDevice};
 use crate::policy::NvidiaPolicy;
 use crate::time::UnixTime;
@@ -50,6 +53,7 @@ pub(super) fn judge(
     presented: &[Presented],
     collateral: Option<&NvidiaCollateral>,
     asked: Asked<'_>,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> Outcome {
     let Some(policy) = appraiser.policy.nvidia.as_ref() else {
@@ -68,16 +72,23 @@ pub(super) fn judge(
             valid_until: None,
         };
     }
-    let shelf = Shelf::new(collateral, appraiser.roots);
+    let shelf = Shelf::new(collateral, appraiser.roots, known);
     let bench = device::Bench {
         roots: appraiser.roots,
         now: appraiser.now,
         policy,
         shelf: &shelf,
+        known,
         answers: collateral.map_or(&[], |collateral| &collateral.ocsp),
         asked,
     };
     let judged: Vec<_> = presented.iter().map(|it| bench.judge(it)).collect();
+    for (exactly, device) in judged.iter().filter_map(|device| device.authentic.as_ref()) {
+        known.devices.put(*exactly, Arc::clone(device));
+    }
+    for (exactly, rim) in shelf.newly_authentic() {
+        known.rims.put(exactly, rim);
+    }
     let valid_until = judged.iter().filter_map(|device| device.valid_until).min();
     let (facts, by_device): (Vec<_>, Vec<_>) = judged
         .into_iter()

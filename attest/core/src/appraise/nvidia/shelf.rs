@@ -2,8 +2,10 @@
 //! which are looked at; it is believed only once the manifest's signature holds.
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use crate::collateral::NvidiaCollateral;
+use crate::evidence::{Endorsements, Exactly};
 use crate::nvidia::{Rim, RimError, RimKind, VerifiedRim};
 use crate::roots::{RootKind, Roots};
 use crate::verdict::{Cause, NvidiaCause};
@@ -15,15 +17,63 @@ pub(super) struct Shelf<'a> {
 }
 
 struct Manifest {
-    read: Result<Rim, RimError>,
+    exactly: Exactly,
     claimed_version: Option<String>,
-    verified: OnceCell<Result<VerifiedRim, RimError>>,
+    state: State,
+}
+
+enum State {
+    /// Found authentic before.
+    Known(Arc<VerifiedRim>),
+    Read(Rim, OnceCell<Result<Arc<VerifiedRim>, RimError>>),
+    Unreadable(RimError),
+}
+
+impl Manifest {
+    /// Read now, unless it was found authentic before.
+    fn of(bytes: &[u8], root: Option<&[u8]>, known: &Endorsements) -> Self {
+        let exactly = Exactly::of(&[root.unwrap_or_default(), bytes]);
+        let (claimed_version, state) = match known.rims.get(&exactly) {
+            Some(rim) => {
+                let version = rim.version().to_owned();
+                (Some(version), State::Known(Arc::clone(rim)))
+            }
+            None => match Rim::from_bytes(bytes) {
+                Ok(rim) => (rim.claimed_version(), State::Read(rim, OnceCell::new())),
+                Err(error) => (None, State::Unreadable(error)),
+            },
+        };
+        Self {
+            exactly,
+            claimed_version,
+            state,
+        }
+    }
+
+    /// By its signatures alone: what time, policy and revocation make of it is asked each time.
+    fn authenticate(&self, root: &[u8]) -> Result<Arc<VerifiedRim>, RimError> {
+        match &self.state {
+            State::Known(rim) => Ok(Arc::clone(rim)),
+            State::Read(rim, done) => done
+                .get_or_init(|| rim.verify_undated(root).map(Arc::new))
+                .clone(),
+            State::Unreadable(error) => Err(error.clone()),
+        }
+    }
+
+    /// If this judgement found it authentic.
+    fn newly_authentic(&self) -> Option<&Arc<VerifiedRim>> {
+        match &self.state {
+            State::Read(_, done) => done.get()?.as_ref().ok(),
+            State::Known(_) | State::Unreadable(_) => None,
+        }
+    }
 }
 
 /// What is there for one version of a driver or of firmware.
 pub(super) enum Found {
     /// These are authentic, at least one.
-    Authentic(Vec<VerifiedRim>),
+    Authentic(Vec<Arc<VerifiedRim>>),
     /// None that is there is.
     Refused(Cause),
     /// There is none of this kind.
@@ -31,20 +81,26 @@ pub(super) enum Found {
 }
 
 impl<'a> Shelf<'a> {
-    pub(super) fn new(collateral: Option<&NvidiaCollateral>, roots: &'a Roots) -> Self {
+    pub(super) fn new(
+        collateral: Option<&NvidiaCollateral>,
+        roots: &'a Roots,
+        known: &Endorsements,
+    ) -> Self {
         let rims = collateral.map_or(&[][..], |collateral| &collateral.rims);
-        let manifests = rims.iter().map(|bytes| {
-            let read = Rim::from_bytes(bytes);
-            Manifest {
-                claimed_version: read.as_ref().ok().and_then(Rim::claimed_version),
-                read,
-                verified: OnceCell::new(),
-            }
-        });
+        let root = roots.der(RootKind::NvidiaRim);
+        let manifests = rims.iter().map(|bytes| Manifest::of(bytes, root, known));
         Self {
             manifests: manifests.collect(),
-            root: roots.der(RootKind::NvidiaRim),
+            root,
         }
+    }
+
+    /// Those that this judgement found authentic, whatever else was found of them.
+    pub(super) fn newly_authentic(&self) -> impl Iterator<Item = (Exactly, Arc<VerifiedRim>)> + '_ {
+        self.manifests.iter().filter_map(|manifest| {
+            let rim = manifest.newly_authentic()?;
+            Some((manifest.exactly, Arc::clone(rim)))
+        })
     }
 
     /// Those for this version of this kind.
@@ -85,13 +141,9 @@ impl<'a> Shelf<'a> {
         Found::Refused(forged.unwrap_or_else(|| NvidiaCause::NoRim { kind, version }.into()))
     }
 
-    fn verified(&self, manifest: &'_ Manifest) -> Result<VerifiedRim, Cause> {
+    fn verified(&self, manifest: &Manifest) -> Result<Arc<VerifiedRim>, Cause> {
         let root = self.root.ok_or(Cause::NoRoot(RootKind::NvidiaRim))?;
-        let verify = || match &manifest.read {
-            Ok(rim) => rim.verify_undated(root),
-            Err(error) => Err(error.clone()),
-        };
-        let verified = manifest.verified.get_or_init(verify).clone();
+        let verified = manifest.authenticate(root);
         verified.map_err(|error| NvidiaCause::Rim(error).into())
     }
 }

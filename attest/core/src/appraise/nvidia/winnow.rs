@@ -2,6 +2,8 @@
 //! right chip, pinned, its signer within dates, its signer not revoked. Each question is a check of
 //! its own, which fails if it leaves no manifest.
 
+use std::sync::Arc;
+
 use super::revocation::{Revocable, Revocation, settle};
 use crate::nvidia::{Architecture, VerifiedRim};
 use crate::policy::{NvidiaPolicy, SignerDates};
@@ -26,7 +28,7 @@ pub(super) struct Sieve<'a> {
 
 /// A manifest that the policy accepts.
 pub(super) struct Usable {
-    pub(super) rim: VerifiedRim,
+    pub(super) rim: Arc<VerifiedRim>,
     /// Until when, if what was asked says so.
     pub(super) until: Option<UnixTime>,
 }
@@ -38,7 +40,7 @@ impl Sieve<'_> {
     /// Enters the four checks for the manifests of one kind.
     pub(super) fn winnow(
         &self,
-        rims: Vec<VerifiedRim>,
+        rims: Vec<Arc<VerifiedRim>>,
         architecture: Architecture,
         checks: &mut Checks,
     ) -> Result<Vec<Usable>, Stopped> {
@@ -50,10 +52,10 @@ impl Sieve<'_> {
 
     fn of_chip(
         &self,
-        rims: Vec<VerifiedRim>,
+        rims: Vec<Arc<VerifiedRim>>,
         architecture: Architecture,
         checks: &mut Checks,
-    ) -> Result<Vec<VerifiedRim>, Stopped> {
+    ) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
         let judged = rims.into_iter().map(|rim| {
             let is_of = match architecture {
                 Architecture::Hopper => rim.product().starts_with("GH"),
@@ -70,9 +72,9 @@ impl Sieve<'_> {
 
     fn pinned(
         &self,
-        rims: Vec<VerifiedRim>,
+        rims: Vec<Arc<VerifiedRim>>,
         checks: &mut Checks,
-    ) -> Result<Vec<VerifiedRim>, Stopped> {
+    ) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
         let Some(pinned) = &self.policy.rim_digests else {
             checks.not_asked(id::NVIDIA_RIM_DIGEST, Why::NotInPolicy);
             return Ok(rims);
@@ -88,9 +90,9 @@ impl Sieve<'_> {
 
     fn in_time(
         &self,
-        rims: Vec<VerifiedRim>,
+        rims: Vec<Arc<VerifiedRim>>,
         checks: &mut Checks,
-    ) -> Result<Vec<VerifiedRim>, Stopped> {
+    ) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
         if self.policy.rim_signer_dates == SignerDates::Ignored {
             checks.not_asked(id::NVIDIA_RIM_SIGNER_DATES, Why::NotInPolicy);
             return Ok(rims);
@@ -106,7 +108,7 @@ impl Sieve<'_> {
 
     fn not_revoked(
         &self,
-        rims: Vec<VerifiedRim>,
+        rims: Vec<Arc<VerifiedRim>>,
         checks: &mut Checks,
     ) -> Result<Vec<Usable>, Stopped> {
         const CHECK: &str = id::NVIDIA_RIM_OCSP;
@@ -155,9 +157,9 @@ impl Sieve<'_> {
 /// have followed are missed.
 fn keep(
     check: &'static str,
-    judged: impl Iterator<Item = Result<VerifiedRim, Cause>>,
+    judged: impl Iterator<Item = Result<Arc<VerifiedRim>, Cause>>,
     checks: &mut Checks,
-) -> Result<Vec<VerifiedRim>, Stopped> {
+) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
     let mut kept = Vec::new();
     let mut reason = None;
     for rim in judged {

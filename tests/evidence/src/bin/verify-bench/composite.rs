@@ -1,0 +1,145 @@
+//! A whole machine's report on the software platform: a TD, eight GPUs behind four switches, their
+//! manifests, and Intel's collateral, all inside the report.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
+use attest_core::{
+    AttestationPolicy, Channel, Collateral, CpuEvidence, DeviceEvidence, Endorsements,
+    EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, RootKind, Serving, SigningKey,
+    SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport,
+    gpu_nonce,
+};
+use testkit::nvidia::knobs::ManifestKnobs;
+use testkit::nvidia::node::{Member, NodeKnobs};
+use testkit::nvidia::{Chip, MockNvidia, Source};
+use testkit::policy::pinned_policy;
+use testkit::{SoftwarePlatform, TdMeasurements};
+
+use crate::bare::Needs;
+use crate::recorded::{DEVICE_CHAIN, Grounds, checks_of_manifest};
+use crate::{Subject, accepted};
+
+const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+const SEED: [u8; 32] = [5; 32];
+const SPKI: SpkiDigest = SpkiDigest::from_bytes([4; 32]);
+const NONCE: Nonce = Nonce::from_bytes([6; 32]);
+const GPUS: usize = 8;
+const SWITCHES: usize = 4;
+/// Of a quote with its collateral: as many as the library checks for a recorded one.
+const OF_QUOTE: usize = 13;
+
+pub fn subject() -> Result<Subject> {
+    let intel = SoftwarePlatform::from_seed(&SEED, NOW);
+    let nvidia = MockNvidia::new(&SEED, NOW.secs());
+    let manifests = manifests(&nvidia);
+    let of_manifests: usize = manifests.iter().map(|rim| checks_of_manifest(rim)).sum();
+    let report = report(&intel, &nvidia, manifests)?;
+    let roots = intel
+        .roots()
+        .with(RootKind::NvidiaDevice, nvidia.device_root())?
+        .with(RootKind::NvidiaRim, nvidia.manifest_root())?;
+    let policy = pinned_policy("node", &TdMeasurements::named("node"))
+        + &format!("[nvidia]\nrequired = true\ngpus = {GPUS}\nswitches = {SWITCHES}\n");
+    let warm = Grounds {
+        roots,
+        policy: AttestationPolicy::parse(&policy)?,
+        collateral: None,
+        now: NOW,
+    };
+    let (cold, again) = (warm.clone(), report.clone());
+    let mut known = Endorsements::default();
+    let devices = GPUS + SWITCHES;
+    let needs = |p384| Needs {
+        p256: OF_QUOTE,
+        p384,
+        ed25519: 1,
+        ..Needs::default()
+    };
+    Ok(Subject {
+        name: "report: TD, 8 GPUs, 4 switches",
+        cold: Box::new(move || judge(&cold, &report, &mut Endorsements::default())),
+        cold_needs: needs(devices * (DEVICE_CHAIN + 1) + of_manifests),
+        warm: Box::new(move || judge(&warm, &again, &mut known)),
+        warm_needs: needs(devices),
+        library: None,
+    })
+}
+
+fn judge(grounds: &Grounds, report: &str, known: &mut Endorsements) {
+    let channel = Channel::Tls {
+        spki: SPKI,
+        host: "localhost",
+    };
+    let freshness = Freshness::Challenged(NONCE);
+    let appraiser = grounds.appraiser();
+    let appraisal = appraiser.report_knowing(report.as_bytes(), freshness, channel, known);
+    accepted(appraisal.verdict());
+}
+
+fn manifests(nvidia: &MockNvidia) -> Vec<Vec<u8>> {
+    let kinds = [
+        (Chip::Ls10, Source::Vbios),
+        (Chip::Hopper, Source::Driver),
+        (Chip::Hopper, Source::Vbios),
+    ];
+    let signed = |(chip, source)| {
+        let manifest = nvidia.manifest(chip, source);
+        nvidia.sign(&manifest, &ManifestKnobs::default())
+    };
+    kinds.map(signed).map(String::into_bytes).to_vec()
+}
+
+fn report(intel: &SoftwarePlatform, nvidia: &MockNvidia, rims: Vec<Vec<u8>>) -> Result<String> {
+    let key = SigningKey::from_seed("receipt-1", &[2; 32]).context("a key")?;
+    let keyset = Keyset {
+        subject: None,
+        not_after: NOW.plus(Duration::from_secs(86_400)),
+        receipt_signing_keys: vec![key.public_entry()],
+        e2ee_public_keys: vec![],
+        tls_public_keys: vec![TlsKeyEntry {
+            spki_sha256: SPKI,
+            domain: None,
+        }],
+    };
+    let digest = keyset.digest();
+    let report_data = Statement::challenged(digest, NONCE).report_data();
+    let quote = intel.quote(&TdMeasurements::named("node"), &report_data);
+    let unsigned = UnsignedReport {
+        keyset,
+        tee_type: TeeType::Tdx,
+        report_data: report_data.digest_half(),
+        provenance: SourceProvenance::default(),
+        evidence: EvidenceBundle {
+            cpu: CpuEvidence::Tdx { quote },
+            event_log: None,
+            devices: devices(nvidia, &gpu_nonce(&NONCE, &digest)),
+            documents: BTreeMap::new(),
+            collateral: Some(Collateral {
+                nvidia: Some(NvidiaCollateral { rims, ocsp: vec![] }),
+                ..intel.collateral()
+            }),
+        },
+        serving: Serving::Direct,
+    };
+    Ok(unsigned.sign(&key).to_json())
+}
+
+fn devices(nvidia: &MockNvidia, nonce: &[u8; 32]) -> Vec<DeviceEvidence> {
+    let node = nvidia.node("node", GPUS, SWITCHES, nonce, &NodeKnobs::default());
+    let of_kind = |kind| {
+        move |member: &Member| {
+            let device = UnverifiedDevice {
+                kind,
+                evidence: member.evidence.clone(),
+                certificate_chain: member.chain_pem.clone(),
+            };
+            device.to_evidence()
+        }
+    };
+    let gpus = node.gpus.iter().map(of_kind(DeviceKind::Gpu));
+    let switches = node.switches.iter().map(of_kind(DeviceKind::Switch));
+    gpus.chain(switches).collect()
+}

@@ -1,0 +1,199 @@
+//! Endorsements kept from one judgement to the next: they save work and change no verdict.
+
+use super::super::*;
+
+fn judge_knowing(
+    report: &str,
+    policy: &AttestationPolicy,
+    roots: &Roots,
+    now: UnixTime,
+    known: &mut Endorsements,
+) -> Appraisal {
+    let channel = Channel::Tls {
+        spki: spki(),
+        host: "localhost",
+    };
+    let appraiser = Appraiser {
+        roots,
+        policy,
+        collateral: None,
+        now,
+    };
+    let freshness = Freshness::Challenged(nonce());
+    appraiser.report_knowing(report.as_bytes(), freshness, channel, known)
+}
+
+/// The verdict with all there is to know, and with nothing, which must be the same.
+#[track_caller]
+fn judge_both(
+    report: &str,
+    policy: &AttestationPolicy,
+    roots: &Roots,
+    now: UnixTime,
+    known: &mut Endorsements,
+) -> Appraisal {
+    let cold = judge_knowing(report, policy, roots, now, &mut Endorsements::default());
+    let warm = judge_knowing(report, policy, roots, now, known);
+    assert_eq!(warm.verdict().to_json(), cold.verdict().to_json());
+    warm
+}
+
+/// What a healthy node leaves behind: its devices and the manifests.
+fn known_node(policy: &AttestationPolicy) -> (String, Endorsements) {
+    let report = node_report(&node(&NodeKnobs::default()));
+    let mut known = Endorsements::default();
+    peer(judge_knowing(&report, policy, &roots(), NOW, &mut known));
+    assert_eq!(known.len(), 12 + 3);
+    (report, known)
+}
+
+#[test]
+fn what_was_judged_before_is_judged_the_same() {
+    let policy = policy(WHOLE_NODE);
+    let (report, mut known) = known_node(&policy);
+    peer(judge_both(&report, &policy, &roots(), NOW, &mut known));
+    assert_eq!(known.len(), 12 + 3);
+
+    let machine = amd(Processor::Milan, EndorsementKey::Vcek);
+    let report = super::super::report(snp(&machine), vec![], Collateral::default());
+    let policy = snp_policy("");
+    peer(judge_knowing(&report, &policy, &roots(), NOW, &mut known));
+    assert_eq!(known.len(), 12 + 3 + 1);
+    peer(judge_both(&report, &policy, &roots(), NOW, &mut known));
+}
+
+#[test]
+fn what_is_known_does_not_outlive_its_dates() {
+    let nodes = policy(WHOLE_NODE);
+    let (report, mut known) = known_node(&nodes);
+    let machine = amd(Processor::Milan, EndorsementKey::Vcek);
+    let of_machine = super::super::report(snp(&machine), vec![], Collateral::default());
+    let machines = snp_policy("");
+    peer(judge_knowing(
+        &of_machine,
+        &machines,
+        &roots(),
+        NOW,
+        &mut known,
+    ));
+    let century = Duration::from_secs(100 * 365 * 86_400);
+    let (early, late) = (UnixTime::from_secs(1), NOW.plus(century));
+    // The devices' certificates never end; those of the manifests' signer do.
+    for (now, of_node) in [(early, "nvidia.chain"), (late, "nvidia.rim.signer_dates")] {
+        let node = judge_both(&report, &nodes, &roots(), now, &mut known);
+        assert!(failures(&node).contains(&of_node), "{}", node.verdict());
+        let machine = judge_both(&of_machine, &machines, &roots(), now, &mut known);
+        assert!(
+            failures(&machine).contains(&"snp.chain"),
+            "{}",
+            machine.verdict()
+        );
+    }
+}
+
+#[test]
+fn what_is_known_under_one_root_is_not_under_another() {
+    let policy = policy(WHOLE_NODE);
+    let (report, mut known) = known_node(&policy);
+    let stranger = MockNvidia::new(&[77; 32], NOW.secs());
+    for (kind, root, check) in [
+        (
+            RootKind::NvidiaDevice,
+            stranger.device_root(),
+            "nvidia.chain",
+        ),
+        (
+            RootKind::NvidiaRim,
+            stranger.manifest_root(),
+            "nvidia.rim.driver",
+        ),
+    ] {
+        let other = roots().with(kind, root).expect("a root");
+        let appraisal = judge_both(&report, &policy, &other, NOW, &mut known);
+        assert!(
+            failures(&appraisal).contains(&check),
+            "{}",
+            appraisal.verdict()
+        );
+        assert_eq!(known.len(), 12 + 3);
+    }
+}
+
+#[test]
+fn a_manifest_with_one_other_bit_is_not_the_known_one() {
+    let policy = policy(WHOLE_NODE);
+    let (_, mut known) = known_node(&policy);
+    let mut changed = manifests();
+    let driver = &mut changed.rims[1];
+    let digit = driver
+        .windows(7)
+        .position(|at| at == b"Hash0=\"")
+        .expect("a value")
+        + 7;
+    driver[digit] ^= 1;
+    let node = presented(&node(&NodeKnobs::default()));
+    let report = super::super::report(td(), node, collateral(changed));
+    let appraisal = judge_both(&report, &policy, &roots(), NOW, &mut known);
+    assert_eq!(failures(&appraisal), ["nvidia.rim.driver"]);
+    assert_eq!(known.len(), 12 + 3, "what is refused is not kept");
+}
+
+#[test]
+fn a_known_device_still_has_to_sign() {
+    let policy = policy(WHOLE_NODE);
+    let (_, mut known) = known_node(&policy);
+    let mut node = node(&NodeKnobs::default());
+    let last = node.gpus[0].evidence.len() - 1;
+    node.gpus[0].evidence[last] ^= 1;
+    let report = node_report(&node);
+    let appraisal = judge_both(&report, &policy, &roots(), NOW, &mut known);
+    assert!(
+        failures(&appraisal).contains(&"nvidia.report.signature"),
+        "{}",
+        appraisal.verdict()
+    );
+}
+
+#[test]
+fn what_a_policy_asks_of_known_manifests_is_asked_again() {
+    let policy_of_node = policy(WHOLE_NODE);
+    let (report, mut known) = known_node(&policy_of_node);
+    for (more, check) in [
+        (
+            format!(
+                "rim_digests = [\"{}\"]\n",
+                attest_core::Sha256Digest::of(b"another")
+            ),
+            "nvidia.rim.digest",
+        ),
+        ("rim_ocsp = \"required\"\n".to_owned(), "nvidia.rim.ocsp"),
+    ] {
+        let stricter = policy(&format!("{WHOLE_NODE}{more}"));
+        let appraisal = judge_both(&report, &stricter, &roots(), NOW, &mut known);
+        let outcome = &appraisal.verdict().check(check).expect(check).outcome;
+        assert_ne!(*outcome, Outcome::Pass, "{}", appraisal.verdict());
+        assert_ne!(appraisal.verdict().decision(), Decision::Accepted);
+    }
+}
+
+#[test]
+fn the_revocation_of_a_known_manifests_signer_counts() {
+    let policy = policy(WHOLE_NODE);
+    let (_, mut known) = known_node(&policy);
+    let knobs = OcspKnobs {
+        status: Status::Revoked,
+        ..OcspKnobs::good(None)
+    };
+    let revoked = NvidiaCollateral {
+        ocsp: vec![nvidia().ocsp_of_manifest_signer(0, &knobs)],
+        ..manifests()
+    };
+    let node = presented(&node(&NodeKnobs::default()));
+    let report = super::super::report(td(), node, collateral(revoked));
+    let appraisal = judge_both(&report, &policy, &roots(), NOW, &mut known);
+    assert!(
+        failures(&appraisal).contains(&"nvidia.rim.ocsp"),
+        "{}",
+        appraisal.verdict()
+    );
+}
