@@ -20,7 +20,7 @@ use crate::support::{beginning, open, purged};
 
 const DIRECTORY: &str = "SEALGATE_LOG_DIRECTORY";
 const KILLS: &str = "SEALGATE_LOG_KILLS";
-const USUAL_KILLS: u32 = 120;
+const USUAL_KILLS: u32 = 30;
 /// The longest that a writer lives. Opening takes part of it, so that this is interrupted, too.
 const MAX_LIFE_MILLIS: u16 = 120;
 
@@ -77,6 +77,8 @@ async fn log_size(log: &AuditLog) -> (u64, Option<SignedHead>) {
 /// Entries, one after another, each told of once it is acknowledged; and every head that is shown meanwhile.
 async fn enter(log: Arc<AuditLog>, epoch: Arc<EpochLog>) {
     loop {
+        // Fast enough to be killed at work, and no faster: every start reads the whole log.
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let number = u64::from_be_bytes(random()) >> 12;
         let entry = purged(number);
         let digest = Sha256Digest::of(&entry.to_bytes());
@@ -89,6 +91,7 @@ async fn enter(log: Arc<AuditLog>, epoch: Arc<EpochLog>) {
 /// Receipts, acknowledged by their proofs.
 async fn receive(log: Arc<AuditLog>, epoch: Arc<EpochLog>) {
     loop {
+        tokio::time::sleep(Duration::from_millis(1)).await;
         let digest = Sha256Digest::from_bytes(random());
         log.receipt(digest);
         log.flush().await.expect("flushed");
