@@ -60,6 +60,7 @@ fn everything() -> Keep {
     Keep {
         until: later(),
         fields: Field::ALL.into(),
+        instead_of: None,
     }
 }
 
@@ -323,6 +324,7 @@ async fn what_a_policy_leaves_out_is_not_in_the_row() {
     let nothing = Keep {
         until: later(),
         fields: [].into(),
+        instead_of: None,
     };
     ledger.record_usage(usage("all"), everything());
     ledger.record_usage(usage("none"), nothing);

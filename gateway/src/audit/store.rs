@@ -52,11 +52,19 @@ pub(super) struct Committed<T> {
     pub head: T,
 }
 
+/// The one connection that writes.
+enum Writer {
+    Open(SqliteConnection),
+    /// A transaction failed on it. It is not used again: on a full disk SQLite undoes a transaction by itself, and sqlx,
+    /// which does not learn of it, would begin no other.
+    Failed,
+    Closed,
+}
+
 pub(super) struct Store {
     path: PathBuf,
     origin: Origin,
-    /// None once it is closed.
-    writer: Mutex<Option<SqliteConnection>>,
+    writer: Mutex<Writer>,
     readers: SqlitePool,
 }
 
@@ -72,7 +80,7 @@ impl Store {
         Ok(Self {
             path,
             origin,
-            writer: Mutex::new(Some(writer)),
+            writer: Mutex::new(Writer::Open(writer)),
             readers,
         })
     }
@@ -96,7 +104,25 @@ impl Store {
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
     ) -> Result<Committed<T>, AuditError> {
         let mut writer = self.writer.lock().await;
-        let connection = writer.as_mut().ok_or(AuditError::Closed)?;
+        let mut connection = match std::mem::replace(&mut *writer, Writer::Failed) {
+            Writer::Open(connection) => connection,
+            Writer::Failed => SqliteConnection::connect_with(&options(&self.path)).await?,
+            Writer::Closed => {
+                *writer = Writer::Closed;
+                return Err(AuditError::Closed);
+            }
+        };
+        let committed = self.commit_on(&mut connection, leaves, sign).await?;
+        *writer = Writer::Open(connection);
+        Ok(committed)
+    }
+
+    async fn commit_on<T>(
+        &self,
+        connection: &mut SqliteConnection,
+        leaves: &[Leaf],
+        sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
+    ) -> Result<Committed<T>, AuditError> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let first = size(&mut transaction).await?;
         let mut frontier = self.frontier(&mut transaction, first).await?;
@@ -144,8 +170,9 @@ impl Store {
     /// Closes the file, so that what is in the write-ahead log goes where it belongs.
     pub async fn close(&self) {
         self.readers.close().await;
-        if let Some(writer) = self.writer.lock().await.take() {
-            let _ = writer.close().await;
+        let writer = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed);
+        if let Writer::Open(connection) = writer {
+            let _ = connection.close().await;
         }
     }
 

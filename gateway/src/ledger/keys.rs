@@ -1,6 +1,6 @@
 //! API keys as they are stored: a public id, whose it is, and the digest of the key. Never the key.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use attest_core::UnixTime;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
@@ -62,6 +62,40 @@ pub(super) async fn active(pool: &SqlitePool, id: &str) -> Result<Option<String>
     Ok(tenant)
 }
 
+/// Whether a key was ever made for this tenant.
+pub(super) async fn knows(pool: &SqlitePool, tenant: &Name) -> Result<bool, LedgerError> {
+    let found = sqlx::query("SELECT 1 FROM api_keys WHERE tenant = ? LIMIT 1")
+        .bind(tenant.as_str())
+        .fetch_optional(pool)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// How many keys of this tenant are active.
+pub(super) async fn count_active(pool: &SqlitePool, tenant: &Name) -> Result<u64, LedgerError> {
+    let count: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM api_keys WHERE tenant = ? AND revoked_at IS NULL")
+            .bind(tenant.as_str())
+            .fetch_one(pool)
+            .await?;
+    Ok(count.unsigned_abs())
+}
+
+/// Revokes every key of a tenant at once; says how many were active.
+pub(super) async fn revoke_all(
+    pool: &SqlitePool,
+    tenant: &Name,
+    at: UnixTime,
+) -> Result<u64, LedgerError> {
+    let done =
+        sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE tenant = ? AND revoked_at IS NULL")
+            .bind(at.secs() as i64)
+            .bind(tenant.as_str())
+            .execute(pool)
+            .await?;
+    Ok(done.rows_affected())
+}
+
 pub(super) async fn revoke(pool: &SqlitePool, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
     let done =
         sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
@@ -101,6 +135,7 @@ pub(super) fn time(secs: i64) -> Result<UnixTime, LedgerError> {
 
 /// Notices changes to the keys, at the price of a pragma while nobody commits and of one row while somebody does.
 pub(crate) struct ChangeWatch {
+    path: PathBuf,
     connection: SqliteConnection,
     version: Option<i64>,
     generation: Option<i64>,
@@ -110,6 +145,7 @@ impl ChangeWatch {
     pub(super) async fn open(path: &Path) -> Result<Self, LedgerError> {
         let connection = SqliteConnection::connect_with(&schema::options(path)).await?;
         Ok(Self {
+            path: path.to_owned(),
             connection,
             version: None,
             generation: None,
@@ -118,6 +154,16 @@ impl ChangeWatch {
 
     /// The active keys, if they have changed since the last call.
     pub(crate) async fn changed_keys(&mut self) -> Result<Option<Vec<KeyRow>>, LedgerError> {
+        let looked = self.look().await;
+        if looked.is_err() {
+            // Whether its transaction has ended is not known.
+            self.connection = SqliteConnection::connect_with(&schema::options(&self.path)).await?;
+            self.version = None;
+        }
+        looked
+    }
+
+    async fn look(&mut self) -> Result<Option<Vec<KeyRow>>, LedgerError> {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut self.connection)
             .await?;

@@ -18,12 +18,14 @@ mod receipts;
 mod records;
 mod rows;
 mod schema;
+mod unfinished;
 mod unlogged;
 mod usage;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use attest_core::log::AdminAction;
@@ -32,6 +34,7 @@ use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
+use crate::config::Name;
 
 pub use admins::{AdminRow, Role};
 pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
@@ -41,6 +44,7 @@ pub use keys::{KeyRow, NewKey};
 pub use policies::PolicyRow;
 pub use records::{FoundRecord, RecordRow, RecordState};
 pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, UsageRow};
+pub use unfinished::Unfinished;
 pub use usage::UsageSum;
 
 /// Why something could not be written down or read back.
@@ -69,10 +73,14 @@ pub enum LedgerError {
 pub struct Ledger {
     path: PathBuf,
     pool: SqlitePool,
+    /// For what must be on the disk before a request is forwarded.
+    flushing: SqlitePool,
     audit: AuditLog,
     pending: Arc<pending::Pending>,
     clock: RetentionClock,
     resumed: Resumed,
+    /// Requests that have a row before they are forwarded, counted by this process.
+    unfinished: AtomicI64,
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -85,16 +93,20 @@ impl Ledger {
         let pool = schema::connect(&path).await?;
         let audit = AuditLog::open(state_dir).await?;
         unlogged::enter(&pool, &audit).await?;
+        unfinished::settle(&pool).await?;
+        let flushing = schema::connect_flushing(&path).await?;
         let pending = Arc::new(pending::Pending::default());
         let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
             path,
             pool,
+            flushing,
             audit,
             pending,
             clock,
             resumed,
+            unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(Some(writer)),
         })
     }
@@ -106,11 +118,13 @@ impl Ledger {
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
             path,
+            flushing: pool.clone(),
             pool,
             audit: AuditLog::open_beside(state_dir).await?,
             pending: Arc::default(),
             clock,
             resumed,
+            unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(None),
         })
     }
@@ -123,6 +137,20 @@ impl Ledger {
     /// What is entered where it cannot be taken back.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    /// A place for the row of a request that must have one before it is forwarded.
+    pub fn unfinished(&self) -> Unfinished {
+        Unfinished(self.unfinished.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Commits the row of a request before it is forwarded, and flushes it to the disk, in the place that `keep` names. The usage row that is
+    /// handed over with the same `keep` takes it away; where none ever is, this one counts at the next start.
+    pub async fn begin_usage(&self, row: &UsageRow, keep: &Keep) -> Result<(), LedgerError> {
+        match keep.instead_of {
+            Some(id) => unfinished::add(&self.flushing, id, row, keep).await,
+            None => Ok(()),
+        }
     }
 
     /// Hands over a usage row, and what of it is kept. Never waits.
@@ -191,14 +219,19 @@ impl Ledger {
         receipts::find_session(&self.pool, id).await
     }
 
+    /// The session documents stored last, committed ones only, the newest first.
+    pub async fn newest_sessions(&self, count: u32) -> Result<Vec<Bytes>, LedgerError> {
+        receipts::newest_sessions(&self.pool, count).await
+    }
+
     /// Registers a new epoch and returns its number, one above every earlier one.
     pub async fn begin_epoch(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
         epochs::begin(&self.pool, epoch).await
     }
 
-    /// Registers a sealed record, before there is a file of it.
+    /// Registers a sealed record, before there is a file of it; on the disk when this returns.
     pub async fn add_record(&self, row: &RecordRow) -> Result<(), LedgerError> {
-        records::add(&self.pool, row).await
+        records::add(&self.flushing, row).await
     }
 
     /// Notes how far a record got.
@@ -253,8 +286,14 @@ impl Ledger {
         policies::last(&self.pool).await
     }
 
-    /// Registers a key; the audit log says so before it is good for anything.
+    /// Registers a key; the audit log says so before it is good for anything. A tenant's first key makes the tenant.
     pub async fn add_key(&self, key: &NewKey) -> Result<(), LedgerError> {
+        if !keys::knows(&self.pool, &key.tenant).await? {
+            let subject = format!("tenant {}", key.tenant);
+            self.audit
+                .administered(key.created_at, AdminAction::TenantCreated, &subject)
+                .await?;
+        }
         let subject = format!("key {} of tenant {}", key.id, key.tenant);
         self.audit
             .administered(key.created_at, AdminAction::KeyCreated, &subject)
@@ -276,6 +315,18 @@ impl Ledger {
             .administered(at, AdminAction::KeyRevoked, &subject)
             .await?;
         keys::revoke(&self.pool, id, at).await
+    }
+
+    /// Revokes every key of a tenant; says how many were active. The audit log says so first.
+    pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, LedgerError> {
+        if keys::count_active(&self.pool, tenant).await? == 0 {
+            return Ok(0);
+        }
+        let subject = format!("tenant {tenant}");
+        self.audit
+            .administered(at, AdminAction::TenantRemoved, &subject)
+            .await?;
+        keys::revoke_all(&self.pool, tenant, at).await
     }
 
     /// Registers an administrator; the audit log says so first.
@@ -339,6 +390,7 @@ impl Ledger {
             let _ = writer.await;
         }
         self.audit.close().await;
+        self.flushing.close().await;
         self.pool.close().await;
     }
 }

@@ -24,6 +24,19 @@ pub(super) async fn find(
     Ok(json.map(Bytes::from))
 }
 
+/// The sessions stored last, the newest first.
+pub(super) async fn newest_sessions(
+    pool: &SqlitePool,
+    count: u32,
+) -> Result<Vec<Bytes>, LedgerError> {
+    let rows: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT json FROM sessions ORDER BY rowid DESC LIMIT ?")
+            .bind(count)
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(Bytes::from).collect())
+}
+
 pub(super) async fn find_session(
     pool: &SqlitePool,
     id: &SessionId,

@@ -8,6 +8,7 @@ use attest_core::retention::Field;
 use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 
+use super::Unfinished;
 use crate::config::Name;
 use crate::request::Endpoint;
 
@@ -17,6 +18,8 @@ pub struct Keep {
     pub until: UnixTime,
     /// Metadata beyond what is always there.
     pub fields: BTreeSet<Field>,
+    /// The row that was written before the request was forwarded, which this one takes the place of.
+    pub instead_of: Option<Unfinished>,
 }
 
 #[cfg(test)]
@@ -26,6 +29,7 @@ impl Keep {
         Self {
             until: UnixTime::from_secs(u64::MAX),
             fields: Field::ALL.into(),
+            instead_of: None,
         }
     }
 }
@@ -72,6 +76,8 @@ pub enum Outcome {
     ClientGone,
     /// Our own failure.
     Failed,
+    /// It was forwarded, and how it ended was never written: the process died, or the database.
+    Unfinished,
 }
 
 impl Outcome {
@@ -86,6 +92,7 @@ impl Outcome {
             Outcome::UpstreamBrokeOff => "upstream_broke_off",
             Outcome::ClientGone => "client_gone",
             Outcome::Failed => "failed",
+            Outcome::Unfinished => "unfinished",
         }
     }
 }

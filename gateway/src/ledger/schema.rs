@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("schema_retention.sql"),
     include_str!("admins.sql"),
+    include_str!("unfinished.sql"),
 ];
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.
@@ -60,6 +61,17 @@ pub(super) async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
     let pool = SqlitePoolOptions::new()
         .max_connections(4)
         .connect_with(options(path))
+        .await?;
+    Ok(pool)
+}
+
+/// For rows that must be on the disk, and not only with the system, before something else happens: a commit on one of
+/// these connections flushes the write-ahead log.
+pub(super) async fn connect_flushing(path: &Path) -> Result<SqlitePool, LedgerError> {
+    let options = options(path).synchronous(SqliteSynchronous::Full);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(2)
+        .connect_with(options)
         .await?;
     Ok(pool)
 }

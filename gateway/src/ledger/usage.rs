@@ -30,7 +30,7 @@ pub(super) async fn sums(
     let rows = sqlx::query(
         "SELECT tenant, model, COUNT(*) AS requests, SUM(outcome <> 'completed') AS failed, \
          COALESCE(SUM(prompt_tokens), 0) AS prompt_tokens, COALESCE(SUM(completion_tokens), 0) AS completion_tokens, \
-         SUM(bytes_in) AS bytes_in, SUM(bytes_out) AS bytes_out \
+         COALESCE(SUM(bytes_in), 0) AS bytes_in, COALESCE(SUM(bytes_out), 0) AS bytes_out \
          FROM usage WHERE at >= ? AND at < ? GROUP BY tenant, model ORDER BY tenant, model",
     )
     .bind(i64::try_from(since.secs()).unwrap_or(i64::MAX))

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use attest_core::UnixTime;
 use attest_core::retention::Field;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
+use sqlx::query_builder::Separated;
+use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::pending::{Batch, Pending};
-use super::{Keep, ReceiptRow, SessionRow, UsageRow};
+use super::{Keep, ReceiptRow, SessionRow, UsageRow, unfinished};
 use crate::events::{self, Event};
 use crate::{Clock, SystemClock};
 
@@ -79,7 +80,23 @@ async fn commit(
     if batch.is_empty() {
         return Ok(());
     }
-    let mut transaction = pool.begin().await?;
+    let mut connection = pool.acquire().await?;
+    let written = write(&mut connection, batch, now, keep).await;
+    if written.is_err() {
+        // On a full disk SQLite undoes a transaction by itself, and sqlx, which does not learn of it, would put the next
+        // one inside one that never ends: rows would neither be committed nor anybody else be let write.
+        connection.close_on_drop();
+    }
+    written
+}
+
+async fn write(
+    connection: &mut SqliteConnection,
+    batch: &Batch,
+    now: UnixTime,
+    keep: Duration,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
     for row in &batch.sessions {
         insert_session(&mut transaction, row, now, keep).await?;
     }
@@ -88,6 +105,9 @@ async fn commit(
     }
     for rows in in_few_sizes(&batch.usage) {
         insert_usage(&mut transaction, rows).await?;
+    }
+    for id in batch.usage.iter().filter_map(|(_, keep)| keep.instead_of) {
+        unfinished::remove(&mut transaction, id).await?;
     }
     transaction.commit().await
 }
@@ -102,39 +122,49 @@ fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// The columns that [`push_usage`] binds, in its order.
+pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, \
+     outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at";
+
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
     rows: &[(UsageRow, Keep)],
 ) -> Result<(), sqlx::Error> {
-    let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO usage (receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, outcome, \
-         prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at) ",
-    );
+    let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
     insert.push_values(rows, |mut values, (row, keep)| {
-        let kept = |field| keep.fields.contains(&field);
-        let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
-        let tokens = kept(Field::Tokens);
-        values
-            .push_bind(kept(Field::Receipt).then_some(&row.receipt_id))
-            .push_bind(signed(row.at.secs()))
-            .push_bind(kept(Field::Key).then_some(&*row.key_id))
-            .push_bind(row.tenant.as_str())
-            .push_bind(row.model.as_deref().filter(|_| kept(Field::Model)))
-            .push_bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
-            .push_bind(row.endpoint.label())
-            .push_bind(row.stream)
-            .push_bind(row.status)
-            .push_bind(row.outcome.as_str())
-            .push_bind(row.prompt_tokens.filter(|_| tokens).map(signed))
-            .push_bind(row.completion_tokens.filter(|_| tokens).map(signed))
-            .push_bind(timing.then(|| micros(row.latency)))
-            .push_bind(row.first_byte.filter(|_| timing).map(micros))
-            .push_bind(sizes.then(|| signed(row.bytes_in)))
-            .push_bind(sizes.then(|| signed(row.bytes_out)))
-            .push_bind(signed(keep.until.secs()));
+        push_usage(&mut values, row, keep);
     });
     insert.build().execute(&mut **transaction).await?;
     Ok(())
+}
+
+/// Binds a row, less what the policy leaves out.
+pub(super) fn push_usage(
+    values: &mut Separated<'_, Sqlite, &'static str>,
+    row: &UsageRow,
+    keep: &Keep,
+) {
+    let kept = |field| keep.fields.contains(&field);
+    let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
+    let tokens = kept(Field::Tokens);
+    values
+        .push_bind(kept(Field::Receipt).then_some(&*row.receipt_id))
+        .push_bind(signed(row.at.secs()))
+        .push_bind(kept(Field::Key).then_some(&*row.key_id))
+        .push_bind(row.tenant.as_str())
+        .push_bind(row.model.as_deref().filter(|_| kept(Field::Model)))
+        .push_bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
+        .push_bind(row.endpoint.label())
+        .push_bind(row.stream)
+        .push_bind(row.status)
+        .push_bind(row.outcome.as_str())
+        .push_bind(row.prompt_tokens.filter(|_| tokens).map(signed))
+        .push_bind(row.completion_tokens.filter(|_| tokens).map(signed))
+        .push_bind(timing.then(|| micros(row.latency)))
+        .push_bind(row.first_byte.filter(|_| timing).map(micros))
+        .push_bind(sizes.then(|| signed(row.bytes_in)))
+        .push_bind(sizes.then(|| signed(row.bytes_out)))
+        .push_bind(signed(keep.until.secs()));
 }
 
 async fn insert_receipts(

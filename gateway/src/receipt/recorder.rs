@@ -1,6 +1,6 @@
 //! One request's record, from admission to the last byte.
 
-use attest_core::retention::{Field, Terms};
+use attest_core::retention::{Field, OnFailure, Terms};
 use attest_core::{BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime};
 use serde_json::json;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::config::Name;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events;
-use crate::ledger::{Keep, Ledger, Outcome, UsageRow};
+use crate::ledger::{Keep, Ledger, Outcome, Unfinished, UsageRow};
 use crate::metrics::Metrics;
 use crate::relay::Usage;
 use crate::request::{Caller, Endpoint};
@@ -59,6 +59,8 @@ struct Open {
     epoch: Arc<Epoch>,
     retention: Terms,
     unkept: Unkept,
+    /// Where its row is before it is forwarded, if its policy wants one there.
+    unfinished: Option<Unfinished>,
     receipt_id: String,
     caller: Caller,
     endpoint: Endpoint,
@@ -90,6 +92,11 @@ impl Recorder {
             epoch: Arc::clone(&request.epoch),
             retention: request.retention.clone(),
             unkept: Unkept::default(),
+            unfinished: request
+                .retention
+                .kept()
+                .filter(|kept| kept.on_failure == OnFailure::Refuse)
+                .map(|_| tools.ledger.unfinished()),
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
             endpoint: request.endpoint,
@@ -117,6 +124,12 @@ impl Recorder {
     pub fn unkept(&self) -> Unkept {
         let open = self.0.as_ref();
         open.map_or_else(Unkept::default, |open| open.unkept.clone())
+    }
+
+    /// The row that there has to be before this request is forwarded, where its policy wants one.
+    pub fn row_before(&self) -> Option<(UsageRow, Keep)> {
+        let open = self.0.as_ref().filter(|open| open.unfinished.is_some())?;
+        Some((open.usage_row(Outcome::Unfinished), open.keep()?))
     }
 
     /// The configured model, and the configured name by which it was asked for.
@@ -246,6 +259,7 @@ impl Open {
         Some(Keep {
             until: self.tools.ledger.clock().now().plus(kept.ttl),
             fields: kept.fields.clone(),
+            instead_of: self.unfinished,
         })
     }
 

@@ -60,6 +60,7 @@ async fn answer(
         caller: &caller,
         policy,
         terms: &terms,
+        row_before: recorder.row_before(),
     };
     let unkept = recorder.unkept();
     let tape =

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{RecordError, Records, Tape, Unkept};
 use crate::errors::ApiError;
-use crate::ledger::Ledger;
+use crate::ledger::{Keep, Ledger, UsageRow};
 use crate::request::Caller;
 
 /// Whose request it is, and under which policy.
@@ -15,10 +15,12 @@ pub struct Subject<'a> {
     pub caller: &'a Caller,
     pub policy: Sha256Digest,
     pub terms: &'a Terms,
+    /// The row that there has to be first, where the policy refuses what is not kept.
+    pub row_before: Option<(UsageRow, Keep)>,
 }
 
-/// Seals the request where the policy keeps content; refuses it where the policy would rather have it refused than
-/// not kept. `unkept` is marked where it is served all the same.
+/// Writes the row that there has to be first and seals the request, as the policy demands; refuses it where the policy
+/// would rather have it refused than not kept. `unkept` is marked where it is served all the same.
 pub async fn keep(
     records: &Records,
     ledger: &Ledger,
@@ -29,8 +31,15 @@ pub async fn keep(
     let Some(kept) = subject.terms.kept() else {
         return Ok(None);
     };
-    if kept.on_failure == OnFailure::Refuse && ledger.is_failing() {
-        return Err(ApiError::RetentionFailed);
+    match (kept.on_failure, &subject.row_before) {
+        (OnFailure::Refuse, _) if ledger.is_failing() => return Err(ApiError::RetentionFailed),
+        (OnFailure::Refuse, Some((row, keep))) => ledger
+            .begin_usage(row, keep)
+            .await
+            .map_err(|_| ApiError::RetentionFailed)?,
+        // Its row waits in memory, and may never be written.
+        (OnFailure::Serve, _) if ledger.is_failing() => unkept.mark(),
+        _ => {}
     }
     if !matches!(subject.terms, Terms::Content { .. }) {
         return Ok(None);

@@ -180,11 +180,16 @@ impl Records {
     /// Deletes every record that has had its time. Says how many.
     pub async fn purge(&self, now: UnixTime) -> Result<u64, RecordError> {
         let mut gone = 0;
-        for receipt_id in self.ledger.expired_records(now).await? {
-            self.delete(&receipt_id).await?;
-            gone += 1;
+        loop {
+            let expired = self.ledger.expired_records(now).await?;
+            if expired.is_empty() {
+                return Ok(gone);
+            }
+            for receipt_id in expired {
+                self.delete(&receipt_id).await?;
+                gone += 1;
+            }
         }
-        Ok(gone)
     }
 
     fn file(&self, receipt_id: &str, part: Part) -> PathBuf {

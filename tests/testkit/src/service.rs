@@ -153,8 +153,19 @@ impl Service {
 
     /// Ends the process as an operator would and starts it anew on the same state.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process.signal("TERM")?;
+        self.end("TERM").await?;
+        self.start_again().await
+    }
+
+    /// Ends the process with a signal, by name.
+    pub async fn end(&mut self, signal: &str) -> Result<()> {
+        self.process.signal(signal)?;
         self.process.ended().await?;
+        Ok(())
+    }
+
+    /// Starts it anew on the same state, after it has ended.
+    pub async fn start_again(&mut self) -> Result<()> {
         self.process = spawn(&self.program, &self.identity, &self.directory)?;
         self.wait_until_ready().await
     }

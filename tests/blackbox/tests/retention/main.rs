@@ -1,7 +1,10 @@
 //! Retention as an operator, a tenant and an auditor meet it: on the command line, in files, and with the stock `age`.
 
 mod content;
+mod disk;
+mod failing;
 mod load;
 mod operated;
 mod policies;
 mod story;
+mod time;

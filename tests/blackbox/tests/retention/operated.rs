@@ -8,6 +8,7 @@ use attest_core::{Event, Receipt, Sha256Digest};
 use blackbox::asking::eventually;
 use blackbox::world::{MODEL, engine_model, identity, start_as, trusting_directory};
 use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
 use testkit::client::Connection;
 use testkit::config::Config;
 use testkit::engine::Engine;
@@ -39,7 +40,15 @@ impl Operated {
         terms: &str,
         complete: impl FnOnce(Config) -> Config,
     ) -> Result<Self> {
-        let directory = trusting_directory(name)?;
+        Self::in_directory(trusting_directory(name)?, terms, complete).await
+    }
+
+    /// In a directory that the test has prepared. The state is going to be in `enclave/state`.
+    pub async fn in_directory(
+        directory: ScratchDir,
+        terms: &str,
+        complete: impl FnOnce(Config) -> Config,
+    ) -> Result<Self> {
         let output = command(
             directory.path(),
             &["retention", "keygen", "--out", "policy.key"],
@@ -112,6 +121,12 @@ impl Operated {
 
     pub fn state(&self) -> PathBuf {
         self.service.directory().join("state")
+    }
+
+    /// The ledger, for a test to look into, or to hold against the service.
+    pub async fn ledger(&self) -> Result<SqliteConnection> {
+        let file = self.state().join("ledger.sqlite");
+        Ok(SqliteConnection::connect(&format!("sqlite://{}", file.display())).await?)
     }
 
     /// Every file of the state directory, the log and the metrics.

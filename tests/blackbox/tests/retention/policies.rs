@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use attest_core::Receipt;
-use blackbox::asking::{CHAT, chat, eventually, receipt, streamed};
+use blackbox::asking::{CHAT, chat, error, eventually, receipt, streamed};
 use blackbox::world::MODEL;
+use testkit::client::{Answer, Connection};
 
 use crate::operated::{CANARY, METADATA, Operated, ZERO, files_below, holds, mode_of};
 
@@ -139,7 +140,58 @@ async fn in_mode_zero_no_row_no_line_and_no_file_names_a_request() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_in_mode_zero_and_a_restart_forgets_the_receipts() -> Result<()> {
+async fn limits_hold_in_mode_zero_though_nothing_is_written_down() -> Result<()> {
+    let limits = "[limits]\nmax_concurrent_per_key = 1\nmax_concurrent = 2";
+    let world =
+        Operated::serving("retention-zero-limits", ZERO, |config| config.and(limits)).await?;
+    let keys = [
+        world.key.clone(),
+        world.service.create_key("clinic").await?,
+        world.service.create_key("school").await?,
+    ];
+    let stepper = world.engine.stepping();
+    let begin = async |key: &str| -> Result<(Connection, Answer)> {
+        let mut connection = world.service.connect().await?;
+        let answer = connection
+            .post(key, CHAT, &streamed(MODEL, "slowly"))
+            .await?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        Ok((connection, answer))
+    };
+    let is_refused = async |key: &str, message: &str| -> Result<()> {
+        let mut connection = world.service.connect().await?;
+        let refused = connection.post(key, CHAT, &chat(MODEL, "me too")).await?;
+        let refused = error(refused).await?;
+        assert_eq!(
+            (refused.status, refused.code.as_deref()),
+            (429, Some("rate_limit_exceeded"))
+        );
+        ensure!(refused.message.contains(message), "{}", refused.message);
+        Ok(())
+    };
+    let first = begin(&keys[0]).await?;
+    is_refused(&keys[0], "in flight for this API key").await?;
+    let second = begin(&keys[1]).await?;
+    is_refused(&keys[2], "The service has too many").await?;
+    drop((first, second));
+    stepper.release(10_000);
+    eventually("there is room again", async || {
+        let Ok(mut connection) = world.service.connect().await else {
+            return false;
+        };
+        let again = connection.post(&keys[2], CHAT, &chat(MODEL, "now?")).await;
+        again.is_ok_and(|answer| answer.status == 200)
+    })
+    .await;
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM usage")
+        .fetch_one(&mut world.ledger().await?)
+        .await?;
+    assert_eq!(rows, 0, "and none of it was written down");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_forgets_the_receipts_of_mode_zero() -> Result<()> {
     let mut world = Operated::new("retention-zero-restart", ZERO).await?;
     let mut connection = world.service.connect().await?;
     let answer = connection.post(&world.key, CHAT, &chat(MODEL, "x")).await?;
