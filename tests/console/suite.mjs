@@ -7,6 +7,8 @@ import "./tests/shown.mjs";
 import "./tests/keys.mjs";
 import "./tests/refused.mjs";
 import "./tests/log.mjs";
+import "./tests/export.mjs";
+import "./tests/tenants.mjs";
 import "./tests/layout.mjs";
 // The last of these puts a policy in force: the TLS key that was verified is used no more.
 import "./tests/retention.mjs";

@@ -12,12 +12,15 @@ mod attestation;
 mod body;
 mod console;
 mod credential;
+mod export;
 mod keys;
 mod log;
 mod retention;
 mod role;
 mod router;
+mod sessions;
 mod status;
+mod tenants;
 mod upstreams;
 mod usage;
 

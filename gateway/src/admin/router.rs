@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{attestation, console, keys, log, retention, status, upstreams, usage};
+use super::{
+    attestation, console, export, keys, log, retention, sessions, status, tenants, upstreams, usage,
+};
 use crate::Clock;
 use crate::attestation::Desk;
 use crate::errors::ApiError;
@@ -50,6 +52,20 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route(
             "/admin/v1/log/receipts/{index}",
             only("GET, HEAD", get(log::receipts)),
+        )
+        .route(
+            "/admin/v1/log/export",
+            only("GET, HEAD", get(export::export)),
+        )
+        .route("/admin/v1/sessions", only("GET, HEAD", get(sessions::list)))
+        .route(
+            "/admin/v1/sessions/{id}",
+            only("GET, HEAD", get(sessions::session)),
+        )
+        .route("/admin/v1/tenants", only("GET, HEAD", get(tenants::list)))
+        .route(
+            "/admin/v1/tenants/{name}",
+            only("DELETE", delete(tenants::remove)),
         )
         .route("/admin/v1/usage", only("GET, HEAD", get(usage::usage)))
         .route(

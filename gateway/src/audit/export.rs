@@ -1,4 +1,4 @@
-//! The log as a directory of static files (C2SP `tlog-tiles`), for auditors.
+//! The log as static files (C2SP `tlog-tiles`), for auditors: in a directory, or one after another.
 //!
 //! ```text
 //! checkpoint                 the head
@@ -14,7 +14,8 @@
 use std::path::Path;
 
 use attest_core::encoding::to_hex;
-use attest_core::log::{SignedHead, tile};
+use attest_core::log::SignedHead;
+use attest_core::log::tile::{self, Tile};
 use sqlx::Row;
 
 use super::{Altered, AuditError, AuditLog};
@@ -46,63 +47,97 @@ impl AuditLog {
             .map_err(|_| self.store.altered(Altered::Head))
     }
 
-    /// Writes everything that the last head counts into `directory`, which is made if it is not there and
-    /// must be empty. `private` adds what names receipts and people. Returns the head.
-    pub async fn export(&self, directory: &Path, private: bool) -> Result<SignedHead, ExportError> {
+    /// Begins an export of everything that the last head counts. `private` adds what names receipts and people.
+    pub async fn begin_export(&self, private: bool) -> Result<Export, ExportError> {
         let head = self.latest_head().await?.ok_or(ExportError::NoHead)?;
         let size = head.claimed().size;
+        let tiles = tile::bundles(size).chain(tile::hash_tiles(size));
+        let mut files: Vec<_> = tiles.map(File::Tile).collect();
+        if private {
+            let batches = self
+                .indexes("SELECT DISTINCT idx FROM receipts", size)
+                .await?;
+            files.extend(batches.into_iter().map(File::Batch));
+            let openings = self.indexes("SELECT idx FROM openings", size).await?;
+            files.extend(openings.into_iter().map(File::Opening));
+        }
+        // Last, so that what has a head is whole.
+        files.push(File::Checkpoint);
+        Ok(Export {
+            head,
+            files: files.into_iter(),
+        })
+    }
+
+    /// Writes an export into `directory`, which is made if it is not there and must be empty. Returns the head.
+    pub async fn export(&self, directory: &Path, private: bool) -> Result<SignedHead, ExportError> {
+        let mut export = self.begin_export(private).await?;
         empty(directory)?;
-        for tile in tile::bundles(size).chain(tile::hash_tiles(size)) {
-            if let Some(bytes) = self.tile(&tile, size).await? {
-                write(&directory.join(tile.path()), &bytes)?;
+        while let Some((path, bytes)) = export.next(self).await? {
+            write(&directory.join(path), &bytes)?;
+        }
+        Ok(export.head)
+    }
+
+    async fn indexes(&self, select: &'static str, size: u64) -> Result<Vec<u64>, AuditError> {
+        let select = format!("{select} WHERE idx < ? ORDER BY idx");
+        let indexes: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
+            .bind(size as i64)
+            .fetch_all(self.store.readers())
+            .await?;
+        Ok(indexes.into_iter().map(|index| index as u64).collect())
+    }
+
+    async fn opening(&self, index: u64) -> Result<Option<Vec<u8>>, AuditError> {
+        let row = sqlx::query("SELECT salt, subject FROM openings WHERE idx = ?")
+            .bind(index as i64)
+            .fetch_optional(self.store.readers())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (salt, subject): (Vec<u8>, String) = (row.try_get(0)?, row.try_get(1)?);
+        let opening = serde_json::json!({ "salt": to_hex(&salt), "subject": subject });
+        Ok(Some(opening.to_string().into_bytes()))
+    }
+}
+
+/// One file of an export.
+enum File {
+    Tile(Tile),
+    Batch(u64),
+    Opening(u64),
+    Checkpoint,
+}
+
+/// An export under way: the files of the log as it was when it began, one after another.
+pub struct Export {
+    head: SignedHead,
+    files: std::vec::IntoIter<File>,
+}
+
+impl Export {
+    /// The next file: its path below the export, and what is in it.
+    pub async fn next(&mut self, log: &AuditLog) -> Result<Option<(String, Vec<u8>)>, ExportError> {
+        let size = self.head.claimed().size;
+        for file in self.files.by_ref() {
+            let (path, bytes) = match file {
+                File::Tile(tile) => (tile.path(), log.tile(&tile, size).await?),
+                File::Batch(index) => {
+                    let digests = log.batch(index).await?;
+                    let bytes = digests.iter().flat_map(|digest| *digest.as_bytes());
+                    (format!("receipts/{index}"), Some(bytes.collect()))
+                }
+                // One that was forgotten meanwhile is not in it.
+                File::Opening(index) => (format!("openings/{index}"), log.opening(index).await?),
+                File::Checkpoint => {
+                    let note = self.head.note().as_bytes().to_vec();
+                    ("checkpoint".to_owned(), Some(note))
+                }
+            };
+            if let Some(bytes) = bytes {
+                return Ok(Some((path, bytes)));
             }
         }
-        if private {
-            self.export_batches(directory, size).await?;
-            self.export_openings(directory, size).await?;
-        }
-        // Last, so that a directory with a head is a whole one.
-        write(&directory.join("checkpoint"), head.note().as_bytes())?;
-        Ok(head)
-    }
-
-    async fn export_batches(&self, directory: &Path, size: u64) -> Result<(), ExportError> {
-        let batches: Vec<i64> =
-            sqlx::query_scalar("SELECT DISTINCT idx FROM receipts WHERE idx < ? ORDER BY idx")
-                .bind(size as i64)
-                .fetch_all(self.store.readers())
-                .await
-                .map_err(AuditError::from)?;
-        for index in batches {
-            let digests = self.batch(index as u64).await?;
-            let bytes: Vec<u8> = digests
-                .iter()
-                .flat_map(|digest| *digest.as_bytes())
-                .collect();
-            write(&directory.join(format!("receipts/{index}")), &bytes)?;
-        }
-        Ok(())
-    }
-
-    async fn export_openings(&self, directory: &Path, size: u64) -> Result<(), ExportError> {
-        let rows =
-            sqlx::query("SELECT idx, salt, subject FROM openings WHERE idx < ? ORDER BY idx")
-                .bind(size as i64)
-                .fetch_all(self.store.readers())
-                .await
-                .map_err(AuditError::from)?;
-        for row in rows {
-            let read = || -> Result<_, sqlx::Error> {
-                let (index, salt): (i64, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
-                let subject: String = row.try_get(2)?;
-                Ok((index, salt, subject))
-            };
-            let (index, salt, subject) = read().map_err(AuditError::from)?;
-            let opening = serde_json::json!({ "salt": to_hex(&salt), "subject": subject });
-            let path = directory.join(format!("openings/{index}"));
-            write(&path, opening.to_string().as_bytes())?;
-        }
-        Ok(())
+        Ok(None)
     }
 }
 

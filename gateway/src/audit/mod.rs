@@ -43,7 +43,7 @@ use attest_core::{Sha256Digest, SigningKey, UnixTime};
 use ring::rand::{SecureRandom, SystemRandom};
 
 pub use epoch_log::EpochLog;
-pub use export::ExportError;
+pub use export::{Export, ExportError};
 
 use pending::{Pending, Task};
 use store::{Opening, Store};

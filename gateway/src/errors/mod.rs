@@ -48,6 +48,8 @@ pub enum ApiError {
     SessionNotFound,
     /// There is no active API key of that id.
     KeyNotFound,
+    /// There is no tenant of that name with an active API key.
+    TenantNotFound,
     RecordNotFound,
     /// The policy a record was sealed under leaves its deletion to the operator.
     RecordNotDeletable,
@@ -261,6 +263,12 @@ impl ApiError {
                 "not_found",
                 None,
                 "There is no active API key with this id.",
+            ),
+            ApiError::TenantNotFound => (
+                S::NOT_FOUND,
+                "not_found",
+                None,
+                "There is no tenant of this name with an active API key.",
             ),
             ApiError::LogFileNotFound => (
                 S::NOT_FOUND,

@@ -1,9 +1,13 @@
 //! The admin listener: who is let in, to do what, and what it says.
 
+#[path = "admin/export.rs"]
+mod export;
 #[path = "admin/log.rs"]
 mod log;
 #[path = "admin/retention.rs"]
 mod retention;
+#[path = "admin/tenants.rs"]
+mod tenants;
 
 use std::net::SocketAddr;
 
@@ -84,22 +88,25 @@ async fn refusal(answer: Answer) -> Result<(u16, Option<String>)> {
     Ok((refused.status, refused.code))
 }
 
-const READABLE: [&str; 5] = [
+const READABLE: [&str; 6] = [
     "/admin/v1/whoami",
     "/admin/v1/status",
     "/admin/v1/attestation",
     "/admin/v1/upstreams",
+    "/admin/v1/sessions",
     "/admin/v1/usage",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_answered_without_an_admin_key_and_an_api_key_is_none() -> Result<()> {
     let admin = Administered::new("admin-keys").await?;
-    for path in
-        READABLE
-            .into_iter()
-            .chain(["/admin/v1/keys", "/admin/v1/retention", "/admin/v1/log"])
-    {
+    for path in READABLE.into_iter().chain([
+        "/admin/v1/keys",
+        "/admin/v1/tenants",
+        "/admin/v1/retention",
+        "/admin/v1/log",
+        "/admin/v1/log/export",
+    ]) {
         let nobody = admin.connect().await?.get(path).await?;
         assert_eq!(refusal(nobody).await?, (401, None), "{path}");
         let mut almost = admin.operator.clone();
@@ -143,6 +150,14 @@ async fn each_role_may_what_the_one_before_it_may_and_no_more() -> Result<()> {
         (&admin.viewer, "POST", "/admin/v1/retention/plan", "auditor"),
         (&admin.viewer, "GET", "/admin/v1/log", "auditor"),
         (&admin.viewer, "GET", "/admin/v1/log/receipts/0", "auditor"),
+        (&admin.viewer, "GET", "/admin/v1/log/export", "auditor"),
+        (&admin.viewer, "GET", "/admin/v1/tenants", "auditor"),
+        (
+            &admin.auditor,
+            "DELETE",
+            "/admin/v1/tenants/tests",
+            "operator",
+        ),
         (&admin.auditor, "POST", "/admin/v1/retention", "operator"),
         (&admin.viewer, "POST", keys, "operator"),
         (&admin.auditor, "POST", keys, "operator"),
@@ -354,6 +369,21 @@ async fn it_tells_what_was_used_and_which_upstreams_are_verified() -> Result<()>
     };
     let upstreams = ask("/admin/v1/upstreams").await;
     assert_eq!(upstreams["upstreams"][0]["verified"], true, "{upstreams}");
+    let sessions = ask("/admin/v1/sessions").await;
+    let session = &sessions["sessions"][0];
+    assert_eq!(session["in_force"], true, "{sessions}");
+    assert_eq!(
+        session["session_id"],
+        upstreams["upstreams"][0]["sessions"][0]["session_id"]
+    );
+    assert!(session["evidence"]["data"].is_null(), "abbreviated");
+    let id = session["session_id"].as_str().context("an id")?;
+    let whole = ask(&format!("/admin/v1/sessions/{id}")).await;
+    assert!(!whole["evidence"]["data"].is_null(), "{whole}");
+    assert_eq!(
+        ask("/admin/v1/sessions?count=0").await["sessions"],
+        json!([])
+    );
     eventually("usage is written down", async || {
         let usage = ask("/admin/v1/usage").await;
         let row = &usage["usage"][0];

@@ -58,10 +58,10 @@ test("a refused key does not stand in the way of the right one", async (room) =>
 
 test("who may only read sees no keys, no policies, no log and nothing to press but signing out", async (room) => {
   const visit = await signedIn(room, VIEWER);
-  for (const hidden of ["#keys", "#new-key", "#made", "#retention", "#log"]) assert.equal(await visit.shown(hidden), false, hidden);
+  for (const hidden of ["#keys", "#new-key", "#made", "#retention", "#log", "#tenants"]) assert.equal(await visit.shown(hidden), false, hidden);
   assert.equal(await visit.page.locator("#keys-table *").count(), 0);
   assert.deepEqual(await visit.page.locator("button:visible").allTextContents(), ["Sign out"]);
-  for (const path of ["keys", "retention", "log"]) assert.deepEqual(visit.asked(`/admin/v1/${path}`), []);
+  for (const path of ["keys", "retention", "log", "tenants"]) assert.deepEqual(visit.asked(`/admin/v1/${path}`), []);
 });
 
 test("an auditor sees who holds keys, and can neither make nor revoke one", async (room) => {

@@ -46,6 +46,17 @@ test("an enclave that was accepted is shown as verified, one that was not with t
   assert.notEqual(failure, "–");
 });
 
+test("sessions are listed as the service tells of them, the newest first", async (room) => {
+  const visit = await signedIn(room, VIEWER);
+  const { sessions } = await admin("sessions?count=10");
+  assert.ok(sessions.length > 0);
+  const rows = await visit.rows("sessions-table");
+  assert.deepEqual(
+    rows.map(([upstream, id, , , state]) => [upstream, id, state]),
+    sessions.map((session) => [session.upstream_name, session.session_id, session.in_force ? "in force" : "past"]),
+  );
+});
+
 test("usage is told by tenant and model once a chat was answered", async (room) => {
   assert.equal(await chat(), 200);
   const counted = await eventually("the chat is counted", async () => {

@@ -115,6 +115,24 @@ async function showUpstreams() {
   );
 }
 
+const instant = (seconds) => new Date(seconds * 1000).toISOString().replace(".000", "");
+
+async function showSessions() {
+  const { sessions } = await ask("admin/v1/sessions?count=10");
+  table(
+    "sessions-table",
+    [
+      ["upstream", (row) => row.upstream_name],
+      ["session", (row) => row.session_id, "code long"],
+      ["verified", (row) => instant(row.established_at), "time"],
+      ["until", (row) => instant(row.expires_at), "time"],
+      ["state", (row) => make("span", row.in_force ? "in force" : "past", row.in_force ? "good" : "none")],
+    ],
+    sessions,
+    "No upstream was ever verified.",
+  );
+}
+
 async function showUsage() {
   const { usage } = await ask("admin/v1/usage");
   table(
@@ -129,6 +147,40 @@ async function showUsage() {
     ],
     usage,
     "Nothing was asked.",
+  );
+}
+
+async function showTenants() {
+  at("tenants").hidden = !may("auditor");
+  if (!may("auditor")) return;
+  const { tenants } = await ask("admin/v1/tenants");
+  const remover = (row) => {
+    if (row.active_keys === 0) return make("span", "no key counts", "none");
+    if (!may("operator")) return make("span", "active", "good");
+    const button = make("button", "Revoke all keys");
+    button.type = "button";
+    button.addEventListener("click", () =>
+      guarded(async () => {
+        if (!window.confirm(`Revoke every key of ${row.tenant} (${row.active_keys})? This cannot be undone.`)) return;
+        await ask(`admin/v1/tenants/${encodeURIComponent(row.tenant)}`, { method: "DELETE" });
+        await showTenants();
+        await showKeys();
+      }),
+    );
+    return button;
+  };
+  table(
+    "tenants-table",
+    [
+      ["tenant", (row) => row.tenant],
+      ["since", (row) => row.since, "time"],
+      ["kept at most", (row) => row.retention],
+      ["active keys", (row) => number(row.active_keys), "number"],
+      ["revoked", (row) => number(row.revoked_keys), "number"],
+      ["state", remover],
+    ],
+    tenants,
+    "There are no tenants yet.",
   );
 }
 
@@ -147,6 +199,7 @@ async function showKeys() {
         if (!window.confirm(`Revoke key ${row.id} of ${row.tenant}? This cannot be undone.`)) return;
         await ask(`admin/v1/keys/${encodeURIComponent(row.id)}`, { method: "DELETE" });
         await showKeys();
+        await showTenants();
       }),
     );
     return button;
@@ -253,13 +306,38 @@ async function showLog() {
     "log-table",
     [
       ["entry", (row) => number(row.index), "number"],
-      ["when", (row) => new Date(row.entry.at * 1000).toISOString().replace(".000", ""), "time"],
+      ["when", (row) => instant(row.entry.at), "time"],
       ["what", (row) => (row.entry.action ? `${row.entry.type}: ${row.entry.action}` : row.entry.type)],
       ["about", (row) => row.subject ?? told(row.entry), "code long"],
     ],
     log.entries.reverse(),
     "The log is empty.",
   );
+}
+
+/** Fetches the log as an archive and hands it to the browser to save. A broken one is not handed over. */
+async function exportLog(event) {
+  event.preventDefault();
+  await guarded(async () => {
+    at("exported").hidden = true;
+    const query = at("private").checked ? "?private=1" : "";
+    const response = await fetch(`admin/v1/log/export${query}`, {
+      headers: { Authorization: `Bearer ${key}` },
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+    });
+    if (!response.ok) throw new Error(`the service answered ${response.status}`);
+    const archive = await response.blob();
+    const link = make("a");
+    link.href = URL.createObjectURL(archive);
+    link.download = "audit-log.tar";
+    link.click();
+    URL.revokeObjectURL(link.href);
+    at("exported").hidden = false;
+    at("exported").textContent =
+      `audit-log.tar, ${number(archive.size)} bytes: unpack it and check it with sealgate-verify log replay --export.`;
+  });
 }
 
 function say(message) {
@@ -294,7 +372,8 @@ async function enter(event) {
     at("enter").hidden = true;
     at("leave").hidden = false;
     at("rooms").hidden = false;
-    for (const show of [showEpoch, showAttested, showUpstreams, showUsage, showRetention, showLog, showKeys]) await show();
+    const rooms = [showEpoch, showAttested, showUpstreams, showSessions, showUsage, showRetention, showLog, showTenants, showKeys];
+    for (const show of rooms) await show();
   });
 }
 
@@ -312,11 +391,13 @@ async function createKey(event) {
     at("made").textContent = `Key for ${made.tenant}, shown only this once: ${made.key}`;
     at("new-key").reset();
     await showKeys();
+    await showTenants();
   });
 }
 
 at("credential").addEventListener("submit", enter);
 at("new-key").addEventListener("submit", createKey);
+at("export").addEventListener("submit", exportLog);
 at("stage").addEventListener("submit", planRetention);
 at("stage").addEventListener("input", hidePlan);
 at("set").addEventListener("click", setRetention);
