@@ -5,6 +5,8 @@
 mod altered;
 #[path = "audit/crashes.rs"]
 mod crashes;
+#[path = "audit/opening.rs"]
+mod opening;
 #[path = "audit/support.rs"]
 mod support;
 #[path = "audit/unlogged.rs"]

@@ -2,6 +2,7 @@
 //!
 //! What it said it had committed must be there afterwards, at the same place; and of no size may two heads with
 //! different roots ever have been shown. `SEALGATE_LOG_KILLS` sets how often; `make log-crashes` does it a thousand times.
+//! After some kills a log is held to all that was promised of it, and another begun: every start reads its whole log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
@@ -20,7 +21,9 @@ use crate::support::{beginning, open, purged};
 
 const DIRECTORY: &str = "SEALGATE_LOG_DIRECTORY";
 const KILLS: &str = "SEALGATE_LOG_KILLS";
-const USUAL_KILLS: u32 = 30;
+const USUAL_KILLS: u32 = 240;
+/// Of one log.
+const KILLS_OF_A_LOG: u32 = 40;
 /// The longest that a writer lives. Opening takes part of it, so that this is interrupted, too.
 const MAX_LIFE_MILLIS: u16 = 120;
 
@@ -161,42 +164,67 @@ fn killed_at_any_moment_it_loses_no_acknowledged_entry_and_shows_no_two_heads_of
         .ok()
         .and_then(|kills| kills.parse().ok());
     let kills = kills.unwrap_or(USUAL_KILLS);
-    let scratch = ScratchDir::new("log-crashes").expect("a directory");
-    let mut promises = Promises::default();
-    let (mut begun, mut spoken) = (0, 0);
-    for _ in 0..kills {
-        let mut child = start(scratch.path());
-        let stdout = child.stdout.take().expect("its output");
-        let reader = std::thread::spawn(move || {
-            let lines = BufReader::new(stdout).lines();
-            lines.map_while(Result::ok).collect::<Vec<_>>()
-        });
-        let life = u16::from_be_bytes(random()) % MAX_LIFE_MILLIS;
-        // Every third one is let come to its first words, however slow the machine: a log that nobody wrote to would
-        // show nothing.
-        std::thread::sleep(Duration::from_millis(life.into()));
-        if begun % 3 == 0 {
-            wait_for_growth(scratch.path(), &mut child);
-        }
-        begun += 1;
-        child.kill().expect("killed");
-        child.wait().expect("gone");
-        let lines = reader.join().expect("its words");
-        spoken += usize::from(lines.iter().any(|line| line.starts_with("entered")));
-        lines.iter().for_each(|line| promises.hear(line));
+    let mut sums = Sums::default();
+    while sums.kills < kills {
+        kill_one_log(KILLS_OF_A_LOG.min(kills - sums.kills), &mut sums);
     }
     assert!(
-        spoken > 0,
-        "no writer lived long enough to promise anything"
+        sums.entering > kills / 10,
+        "hardly a writer lived long enough to promise anything: {} of {kills}",
+        sums.entering
     );
+    println!(
+        "{kills} kills of {} logs, {} while entering: {} entries, {} heads and {} receipts promised, all kept",
+        sums.logs, sums.entering, sums.entries, sums.heads, sums.receipts
+    );
+}
+
+/// What the test did in all.
+#[derive(Default)]
+struct Sums {
+    kills: u32,
+    logs: u32,
+    /// Kills of a writer that had acknowledged something.
+    entering: u32,
+    entries: usize,
+    heads: usize,
+    receipts: usize,
+}
+
+fn kill_one_log(kills: u32, sums: &mut Sums) {
+    let scratch = ScratchDir::new("log-crashes").expect("a directory");
+    let mut promises = Promises::default();
+    for turn in 0..kills {
+        let lines = write_and_die(scratch.path(), turn % 3 == 0);
+        sums.entering += u32::from(lines.iter().any(|line| line.starts_with("entered")));
+        lines.iter().for_each(|line| promises.hear(line));
+    }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(hold_to(&promises, scratch.path()));
-    println!(
-        "{kills} kills, {spoken} while entering: {} entries, {} heads and {} receipts promised, all kept",
-        promises.entered.len(),
-        promises.heads.len(),
-        promises.proven.len()
-    );
+    sums.kills += kills;
+    sums.logs += 1;
+    sums.entries += promises.entered.len();
+    sums.heads += promises.heads.len();
+    sums.receipts += promises.proven.len();
+}
+
+/// One writer, killed after a while; what it had said by then. `patient` waits for its first words however slow the
+/// machine is: a log that nobody wrote to would show nothing.
+fn write_and_die(directory: &Path, patient: bool) -> Vec<String> {
+    let mut child = start(directory);
+    let stdout = child.stdout.take().expect("its output");
+    let reader = std::thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines();
+        lines.map_while(Result::ok).collect::<Vec<_>>()
+    });
+    let life = u16::from_be_bytes(random()) % MAX_LIFE_MILLIS;
+    std::thread::sleep(Duration::from_millis(life.into()));
+    if patient {
+        wait_for_growth(directory, &mut child);
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+    reader.join().expect("its words")
 }
 
 /// Waits until the writer has committed something, which shows in its write-ahead log.
