@@ -1,0 +1,3 @@
+//! `image`: builds the confidential VM.
+
+fn main() {}
