@@ -58,10 +58,15 @@ fn check_what_was_started() -> Result<Cmdline, Refusal> {
 fn prepare_kernel(cmdline: &Cmdline) -> Result<(), Refusal> {
     mounts::sys_and_dev().map_err(Refusal::Mount)?;
     signals::listen().map_err(Refusal::Hardening)?;
+    signals::take_ctrl_alt_del().map_err(Refusal::Hardening)?;
     let paths = module_paths()?;
-    modules::load(&paths)?;
+    let idle = modules::load(&paths)?;
     hardening::no_more_modules().map_err(Refusal::Hardening)?;
-    say(format_args!("modules {}", paths.len()));
+    say(format_args!(
+        "modules {}, of them idle {}",
+        paths.len(),
+        idle.len()
+    ));
     mounts::configfs().map_err(Refusal::Mount)?;
     readiness::entropy()?;
     readiness::clock(cmdline.not_before, SystemTime::now())?;

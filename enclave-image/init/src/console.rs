@@ -20,10 +20,15 @@ pub fn say(text: impl fmt::Display) {
 /// A line of a service as it may be shown: UTF-8 or a replacement for it, no control characters.
 pub fn printable(line: &[u8]) -> String {
     let cut = &line[..line.len().min(LINE_LIMIT)];
-    String::from_utf8_lossy(cut)
-        .chars()
-        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
-        .collect()
+    String::from_utf8_lossy(cut).chars().map(shown).collect()
+}
+
+fn shown(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if is_harmless(c) => c,
+        _ => '\u{fffd}',
+    }
 }
 
 /// Neither control characters nor those that turn the direction of text around.
@@ -44,6 +49,7 @@ mod tests {
             "a\u{fffd}init: ready\u{fffd}\u{fffd}[2J"
         );
         assert_eq!(printable("ab\u{202e}c".as_bytes()), "ab\u{fffd}c");
+        assert_eq!(printable(b"a\tb"), "a b");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::fs::File;
 
+use rustix::io::Errno;
+
 use crate::os::{Doing, OsError};
 
 const FOLDER: &str = "/lib/modules/";
@@ -53,16 +55,19 @@ fn is_module(line: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && name.bytes().all(allowed))
 }
 
-/// Loads them. One that the kernel has already is no error; one that this machine has no device for loads, too.
-pub fn load(paths: &[String]) -> Result<(), ModuleError> {
+/// Loads them and gives those that have nothing to do here: drivers of another vendor's confidential machine
+/// say that there is no such device. One that the kernel has already is no error.
+pub fn load(paths: &[String]) -> Result<Vec<&str>, ModuleError> {
+    let mut idle = Vec::new();
     for path in paths {
         let file = File::open(path).doing("open", path)?;
         match rustix::system::finit_module(&file, c"", 0) {
-            Err(rustix::io::Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
+            Err(Errno::NODEV) => idle.push(path.as_str()),
             done => done.doing("load", path)?,
         }
     }
-    Ok(())
+    Ok(idle)
 }
 
 #[cfg(test)]

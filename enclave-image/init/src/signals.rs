@@ -1,7 +1,8 @@
 //! Being asked to stop.
 //!
-//! PID 1 gets no signal that it does not ask for. It asks for SIGTERM and SIGINT (the kernel sends the latter for
-//! Ctrl-Alt-Del once `reboot` has been told to), notes them, and the loop in `services` looks.
+//! PID 1 gets no signal that it does not ask for. It asks for SIGTERM and SIGINT, notes them, and the loop in `services`
+//! looks. The kernel sends SIGINT for Ctrl-Alt-Del once it has been told not to restart at once: that is how a host
+//! without a guest agent can ask. The ACPI power button is not listened to; a host that presses it has to pull the plug.
 
 #![allow(unsafe_code)]
 
@@ -9,6 +10,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::system::{RebootCommand, reboot};
 
 use crate::os::{Doing, OsError};
 
@@ -21,6 +24,11 @@ extern "C" fn note(_signal: libc::c_int) {
 /// Whether somebody asked.
 pub fn asked_to_stop() -> bool {
     STOP.load(Ordering::Relaxed)
+}
+
+/// Ctrl-Alt-Del becomes SIGINT. Only root may say so; tests are not PID 1 and do not.
+pub fn take_ctrl_alt_del() -> Result<(), OsError> {
+    reboot(RebootCommand::CadOff).doing("take", "Ctrl-Alt-Del")
 }
 
 /// From now on SIGTERM and SIGINT are noted. Programs that are started begin with the default again.
