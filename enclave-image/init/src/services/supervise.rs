@@ -1,0 +1,82 @@
+//! The rest of PID 1's life: bury what has ended, and end the machine when a service has, or when asked to.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
+
+use super::{Ending, Running};
+use crate::console::say;
+use crate::signals;
+
+const PAUSE: Duration = Duration::from_millis(100);
+/// From being asked to being killed. The gateway drains what is in flight in this time.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Why the machine is to be switched off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Ended { service: String, ending: Ending },
+    Asked,
+}
+
+/// Returns when the machine is to be switched off, with every service stopped.
+pub fn watch(running: Vec<Running>) -> Reason {
+    let reason = loop {
+        if let Some((service, ending)) = bury(&running) {
+            break Reason::Ended { service, ending };
+        }
+        if signals::asked_to_stop() {
+            break Reason::Asked;
+        }
+        sleep(PAUSE);
+    };
+    stop(running);
+    reason
+}
+
+/// Takes in every process that has ended, ours or orphaned; the first of ours is returned.
+fn bury(running: &[Running]) -> Option<(String, Ending)> {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        let pid = pid.as_raw_nonzero().get().cast_unsigned();
+        if let Some(service) = running.iter().find(|service| service.pid == pid) {
+            return Some((service.name.clone(), ending(status)));
+        }
+    }
+    None
+}
+
+fn stop(mut running: Vec<Running>) {
+    say("stopping");
+    signal(&running, Signal::TERM);
+    let deadline = Instant::now() + GRACE;
+    while Instant::now() < deadline {
+        while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
+            let pid = pid.as_raw_nonzero().get().cast_unsigned();
+            running.retain(|service| service.pid != pid);
+        }
+        // Without children left `wait` says so at once.
+        if matches!(wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD)) {
+            return;
+        }
+        sleep(PAUSE);
+    }
+    signal(&running, Signal::KILL);
+}
+
+fn signal(running: &[Running], signal: Signal) {
+    // The last one started first: it uses the ones before it. Each leads a group of its own.
+    for service in running.iter().rev() {
+        if let Some(pid) = Pid::from_raw(service.pid.cast_signed()) {
+            let _ = kill_process_group(pid, signal);
+        }
+    }
+}
+
+fn ending(status: WaitStatus) -> Ending {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ending::Status(code),
+        (None, Some(signal)) => Ending::Signal(signal),
+        (None, None) => Ending::Unknown,
+    }
+}
