@@ -42,18 +42,19 @@ check:
 	$(CARGO) deny check bans licenses sources
 
 bench:
-	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bins
+	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bin sealgate --bin sealgate-soft --bin bench
 	@target/release/bench
 
 bench-verify:
 	@$(CARGO) run --quiet --release --locked -p evidence --bin verify-bench
 
 leaks:
-	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p leaks --bins
+	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p leaks \
+	  --bin sealgate --bin sealgate-verify --bin sealgate-soft --bin sealgate-soft-unwiped --bin leaks
 	@target/release/leaks
 
 bench-wipe:
-	@$(CARGO) build --release --locked -p testkit -p bench --bins
+	@$(CARGO) build --release --locked -p testkit -p bench --bin sealgate-soft --bin sealgate-soft-unwiped --bin bench
 	@target/release/bench wipe
 
 vectors:

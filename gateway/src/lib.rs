@@ -7,7 +7,8 @@
 //! where HTTP errors are born, [`request`] is what the rooms hand on, [`retention`] decides what outlives a request,
 //! [`admin`] is what administrators see and do, and [`cli`] is what an operator types. [`hardening`] is what the process
 //! gives up before it serves.
-//! What is told leaves as [`events`], to the log and, where a collector is configured, as [`telemetry`].
+//! What is told leaves as [`events`], to the log and, where a collector is configured, as [`telemetry`]; [`metering`] lists
+//! what is measured of a request.
 //!
 //! Nothing in here makes hardware evidence: it comes from a [`Platform`].
 
@@ -25,6 +26,7 @@ pub mod hardening;
 pub mod http;
 pub mod ledger;
 pub mod listen;
+pub mod metering;
 pub mod metrics;
 pub mod platform;
 pub mod receipt;

@@ -14,8 +14,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::config::Name;
-use crate::events::Event;
-use crate::ledger::UsageRow;
+use crate::events::{self, Event};
+use crate::metering::UsageRow;
 
 /// Upper bounds of latencies, in seconds.
 pub(crate) const LATENCY: [f64; 13] = [
@@ -106,8 +106,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts what an event says.
-    pub(crate) fn observe(&self, event: &Event) {
+    /// Counts what an event says, and says it to whoever listens.
+    pub(crate) fn tell(&self, event: Event) {
+        self.observe(&event);
+        events::emit(event);
+    }
+
+    fn observe(&self, event: &Event) {
         match event {
             Event::RequestFinished { usage, .. } => self.request(usage),
             Event::RequestRefused { status, kind, .. } => self.refusal(*status, kind),

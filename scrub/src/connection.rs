@@ -12,16 +12,36 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::control::nothing_is_wiped;
+
 /// A connection that scrubs its reader's buffer when it goes idle.
 #[derive(Debug)]
 pub struct Scrubbed<Io> {
     io: Io,
+    clean: Option<Place>,
+}
+
+/// Where a part of a buffer lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    address: usize,
+    length: usize,
+}
+
+impl Place {
+    fn unused_of(buffer: &ReadBuf<'_>) -> Self {
+        let filled = buffer.filled();
+        Self {
+            address: filled.as_ptr().addr() + filled.len(),
+            length: buffer.remaining(),
+        }
+    }
 }
 
 impl<Io> Scrubbed<Io> {
     /// Wraps a connection.
     pub const fn new(io: Io) -> Self {
-        Self { io }
+        Self { io, clean: None }
     }
 
     /// The connection inside.
@@ -44,11 +64,29 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Scrubbed<Io> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         let got_bytes = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() > before;
-        if !got_bytes {
-            buffer.initialize_unfilled().fill(0);
+        if got_bytes {
+            self.clean = None;
+        } else if !nothing_is_wiped() {
+            self.scrub(buffer);
         }
         ready!(read)?;
         Poll::Ready(Ok(()))
+    }
+}
+
+impl<Io> Scrubbed<Io> {
+    /// A connection is polled many times while it is idle. What has been scrubbed is still clean when it is the same
+    /// place and nothing was read since; a buffer that was freed and made again in between was wiped by the allocator.
+    fn scrub(&mut self, buffer: &mut ReadBuf<'_>) {
+        let unused = Place::unused_of(buffer);
+        if self.clean == Some(unused) {
+            return;
+        }
+        let written = buffer.initialized().len() - buffer.filled().len();
+        // What nobody has written to is initialized here, which is to say with zeros.
+        let (written, _) = buffer.initialize_unfilled().split_at_mut(written);
+        written.fill(0);
+        self.clean = Some(unused);
     }
 }
 
@@ -108,6 +146,50 @@ mod tests {
         );
         assert_eq!(storage[..6], *b"prompt");
         assert_eq!(storage[6..], [0; 26]);
+    }
+
+    #[tokio::test]
+    async fn what_is_clean_is_left_alone_and_what_may_not_be_is_scrubbed_again() {
+        let (mut there, here) = tokio::io::duplex(64);
+        let mut here = Scrubbed::new(here);
+        let mut storage = [0xA5; 32];
+        let idle = async |here: &mut Scrubbed<_>, buffer: &mut ReadBuf<'_>| {
+            assert!(!read_once(here, buffer).await, "nothing to read");
+        };
+        idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
+        assert_eq!(storage, [0; 32]);
+
+        // Nobody has written to it, as far as a connection can tell.
+        storage = [0x5A; 32];
+        idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
+        assert_eq!(storage, [0x5A; 32], "it was scrubbed for nothing");
+
+        // Another part of it.
+        idle(&mut here, &mut ReadBuf::new(&mut storage[8..])).await;
+        assert_eq!(storage[8..], [0; 24]);
+
+        // The first again: that it was clean once says nothing now.
+        idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
+        assert_eq!(storage, [0; 32]);
+
+        // Something was read into it and consumed.
+        there.write_all(b"prompt").await.unwrap();
+        assert!(read_once(&mut here, &mut ReadBuf::new(&mut storage)).await);
+        assert_eq!(storage[..6], *b"prompt");
+        idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
+        assert_eq!(storage, [0; 32]);
+    }
+
+    #[tokio::test]
+    async fn memory_that_was_never_written_to_is_initialized_with_zeros() {
+        let (_there, here) = tokio::io::duplex(64);
+        let mut here = Scrubbed::new(here);
+        let mut storage = [std::mem::MaybeUninit::new(0xA5); 16];
+        let mut buffer = ReadBuf::uninit(&mut storage);
+        buffer.put_slice(b"kept");
+        assert!(!read_once(&mut here, &mut buffer).await);
+        assert_eq!(buffer.filled(), b"kept");
+        assert_eq!(buffer.initialized()[4..], [0; 12]);
     }
 
     #[tokio::test]

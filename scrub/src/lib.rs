@@ -16,8 +16,10 @@
 
 mod allocator;
 mod connection;
+mod control;
 mod stack;
 
 pub use allocator::Wiping;
 pub use connection::Scrubbed;
+pub use control::testonly_wipe_nothing;
 pub use stack::unused_stack;

@@ -5,6 +5,8 @@
 
 use std::hint::black_box;
 
+use crate::control::nothing_is_wiped;
+
 /// Deeper than the threads of a service go while they handle a request. Frames of a build that is not
 /// optimized are several times as large.
 const DEPTH: usize = if cfg!(debug_assertions) {
@@ -15,8 +17,14 @@ const DEPTH: usize = if cfg!(debug_assertions) {
 
 /// Overwrites the stack below the caller. Made for a runtime's `on_thread_park`: what a worker's
 /// tasks left on its stack is gone when the worker goes to sleep.
-#[inline(never)]
 pub fn unused_stack() {
+    if !nothing_is_wiped() {
+        wipe_below();
+    }
+}
+
+#[inline(never)]
+fn wipe_below() {
     let mut below = [0_u8; DEPTH];
     black_box(&mut below);
 }

@@ -10,6 +10,7 @@ mod log;
 mod retention;
 
 use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -154,7 +155,12 @@ where
         }
     };
     crate::events::speak_of_panics();
-    if let Err(error) = harden(&config) {
+    // Rules need something to stand on.
+    let _ = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.server.state_dir);
+    if let Err(error) = harden(&config.reach(), &config.hardening.require) {
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;
     }

@@ -9,10 +9,12 @@
 
 mod document;
 mod explain;
+mod log;
 mod model;
 mod name;
 mod parse;
 mod problem;
+mod reach;
 mod read;
 mod retention;
 mod salt;
@@ -32,6 +34,7 @@ use attest_core::{Serving, SourceProvenance};
 
 use crate::hardening::Fact;
 
+pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use problem::{ConfigError, Problem};
@@ -149,14 +152,6 @@ pub struct Telemetry {
 pub struct AdminListener {
     /// Where administrators are answered, over TLS with the epoch's key; none unless configured.
     pub listen: Option<SocketAddr>,
-}
-
-/// `[log]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    pub format: crate::events::Format,
-    /// How quiet an event may be to be told.
-    pub level: crate::events::Level,
 }
 
 /// `[attestation.NAME]`: policy and roots by which upstreams are judged.

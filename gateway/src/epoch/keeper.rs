@@ -192,7 +192,8 @@ impl Keeper {
             Err(error) => {
                 let failure = match error {
                     EpochError::Routes(error) => {
-                        events::emit(Event::RouteProblem { error });
+                        let problem = error.as_problem();
+                        events::emit(Event::RouteProblem { problem });
                         EpochFailure::Routes
                     }
                     EpochError::Ledger(_) | EpochError::Retention(HistoryError::Ledger(_)) => {

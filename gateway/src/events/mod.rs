@@ -20,31 +20,13 @@ use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::{Name, Problem};
 use crate::hardening::{Fact, Facts};
-use crate::ledger::{Keep, UsageRow};
-use crate::metrics::Metrics;
+use crate::metering::{Keep, UsageRow};
 use crate::request::Endpoint;
-use crate::route::RouteError;
 
+pub use crate::config::{Format, Level};
 pub use outlet::{Lines, Listener, Outlet, open, tune};
 pub use panics::speak_of_panics;
 pub(crate) use record::{Record, Value};
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// How loud an event is; and, of a log, how quiet an event may be to be told. From the loudest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
 
 /// One thing worth saying.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +67,7 @@ pub enum Event {
     },
     /// A model of a new configuration that cannot be routed.
     RouteProblem {
-        error: RouteError,
+        problem: Problem,
     },
     /// A connection of this epoch did not finish in time and was cut off.
     DrainCut {
@@ -136,6 +118,10 @@ pub enum Event {
         endpoint: Endpoint,
         status: u16,
         kind: &'static str,
+    },
+    /// A request said in two ways where it ends, and was refused unread.
+    RequestDisputed {
+        epoch: u64,
     },
     ConnectionOpened {
         epoch: u64,
@@ -247,12 +233,6 @@ pub enum Room {
     Listen,
     Relay,
     Ledger,
-}
-
-/// Says it, and counts it.
-pub fn tell(event: Event, metrics: &Metrics) {
-    metrics.observe(&event);
-    emit(event);
 }
 
 /// Says it to whoever listens.

@@ -10,7 +10,7 @@ use attest_core::retention::Field;
 
 use super::{Event, Level};
 use crate::hardening::Fact;
-use crate::ledger::{Keep, UsageRow};
+use crate::metering::{Keep, UsageRow};
 
 /// One field's value.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,7 +151,7 @@ impl Event {
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
-            Event::RequestRefused { .. } => Level::Debug,
+            Event::RequestRefused { .. } | Event::RequestDisputed { .. } => Level::Debug,
             Event::ConnectionOpened { .. }
             | Event::HandshakeFailed { .. }
             | Event::ConnectionClosed { .. } => Level::Trace,
@@ -207,7 +207,9 @@ impl Event {
                 line.text("key", &problem.key)
                     .text("reason", &problem.reason)
             }
-            Event::RouteProblem { error } => Record::named("route_problem").text("reason", error),
+            Event::RouteProblem { problem } => {
+                Record::named("route_problem").text("reason", &problem.reason)
+            }
             Event::DrainCut { epoch } => Record::named("drain_cut").number("epoch", *epoch),
             Event::AcceptFailed { code } => match code {
                 Some(code) => Record::named("accept_failed").number("errno", *code),
@@ -268,6 +270,9 @@ impl Event {
                 .word("endpoint", endpoint.label())
                 .number("status", *status)
                 .word("type", kind),
+            Event::RequestDisputed { epoch } => {
+                Record::named("request_disputed").number("epoch", *epoch)
+            }
             Event::ConnectionOpened { epoch } => {
                 Record::named("connection_opened").number("epoch", *epoch)
             }

@@ -13,9 +13,8 @@ mod files;
 
 use std::sync::OnceLock;
 
-use crate::config::Config;
-
 pub use facts::{Fact, Facts};
+pub use files::Reach;
 
 static OBSERVED: OnceLock<Facts> = OnceLock::new();
 
@@ -30,17 +29,18 @@ pub struct NotHardened {
     pub missing: Vec<Fact>,
 }
 
-/// Tries every measure on the calling thread and on those it will start. For processes with one thread only.
-pub fn harden(config: &Config) -> Result<(), NotHardened> {
+/// Tries every measure on the calling thread and on those it will start, and says what of `required` does not hold
+/// then. For processes with one thread only; what is to be within `reach` has to be there.
+pub fn harden(reach: &Reach, required: &[Fact]) -> Result<(), NotHardened> {
     let memory = facts::keep_memory();
     // Last of those that read `/proc`: it belongs to root from here on.
     facts::forbid_dumps();
     // Without this neither of the two that follow is to be had by an ordinary user.
     let _ = rustix::thread::set_no_new_privs(true);
-    files::confine(config);
+    files::confine(reach);
     calls::confine();
     let facts = OBSERVED.get_or_init(|| Facts::observe(memory));
-    let wanted = config.hardening.require.iter().copied();
+    let wanted = required.iter().copied();
     let missing: Vec<Fact> = wanted.filter(|fact| !facts.holds(*fact)).collect();
     if missing.is_empty() {
         Ok(())

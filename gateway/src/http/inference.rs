@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::{Front, state::Connection};
 use crate::admit::Slot;
-use crate::events::{self, Event};
+use crate::events::Event;
 use crate::relay;
 use crate::request::Endpoint;
 
@@ -64,7 +64,7 @@ async fn serve(
                 status: refused.error.status().as_u16(),
                 kind: refused.error.kind(),
             };
-            events::tell(event, &front.metrics);
+            front.metrics.tell(event);
             if let Some(code) = refused.error.refused_by_policy() {
                 front.ledger.audit().refused(code);
             }

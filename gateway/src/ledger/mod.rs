@@ -43,8 +43,7 @@ pub use expiry::Purged;
 pub use keys::{KeyRow, NewKey};
 pub use policies::PolicyRow;
 pub use records::{FoundRecord, RecordRow, RecordState};
-pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, UsageRow};
-pub use unfinished::Unfinished;
+pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, Unfinished, UsageRow};
 pub use usage::UsageSum;
 
 /// Why something could not be written down or read back.

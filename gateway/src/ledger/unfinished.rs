@@ -7,11 +7,7 @@
 use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 use super::writer::{USAGE_COLUMNS, push_usage};
-use super::{Keep, LedgerError, UsageRow};
-
-/// Which row, among those of the running process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unfinished(pub(super) i64);
+use super::{Keep, LedgerError, Unfinished, UsageRow};
 
 /// Commits a row, of a request that is about to be forwarded.
 pub(super) async fn add(

@@ -20,7 +20,7 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Attempts at the last batch when the service stops.
 const LAST_ATTEMPTS: u32 = 5;
 /// Rows of one statement. The database works in a thread of its own, and going there and back costs more than a row.
-const ROWS_AT_ONCE: [usize; 4] = [64, 16, 4, 1];
+const ROWS_AT_ONCE: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 pub(super) async fn run(pool: SqlitePool, pending: Arc<Pending>, keep: Duration) {
     loop {

@@ -1,5 +1,6 @@
 //! One connection, from handshake to close.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,7 +22,9 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::framing::{Dispute, Watched};
 use crate::epoch::Epoch;
+use crate::errors::{ApiError, Invalid};
 use crate::events::{self, Event};
 use crate::http::{Connection, Front, finish};
 
@@ -86,16 +89,26 @@ async fn http(
 ) {
     let limits = &epoch.config.limits;
     let context = Connection::new(epoch.clone());
+    let dispute = Dispute::default();
     let respond = hyper::service::service_fn({
         let router = service.router.clone();
-        let context = context.clone();
+        let (context, dispute) = (context.clone(), dispute.clone());
+        let requests = Cell::new(0);
         move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(context.clone());
-            let response = router.call(request);
+            requests.set(requests.get() + 1);
+            let routed = if dispute.is_about(requests.get()) {
+                Err(disputed(&context))
+            } else {
+                request.extensions_mut().insert(context.clone());
+                Ok(router.call(request))
+            };
             let epoch = context.epoch.clone();
             // Boxed, so that the connection can be moved out of when it ends.
             Box::pin(async move {
-                let response: Response<Body> = response.await?;
+                let response: Response<Body> = match routed {
+                    Ok(response) => response.await?,
+                    Err(refusal) => refusal.into_response(),
+                };
                 Ok::<_, Infallible>(finish(response, &epoch))
             })
         }
@@ -106,7 +119,7 @@ async fn http(
         .max_buf_size(READ_BUFFER)
         .max_header_size(limits.max_header)
         .keep_alive(true)
-        .serve_connection(TokioIo::new(tls), respond);
+        .serve_connection(TokioIo::new(Watched::new(tls, dispute)), respond);
 
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
@@ -130,12 +143,19 @@ async fn http(
         }
     };
     if ended.is_ok() || context.left_body_unread() {
-        close(
-            connection.into_parts().io.into_inner(),
-            context.left_body_unread(),
-        )
-        .await;
+        // The library's buffer, and what was read into it, is gone before the peer is waited for.
+        let tls = connection.into_parts().io.into_inner().into_inner();
+        close(tls, context.left_body_unread()).await;
     }
+}
+
+/// A request that says in two ways where it ends. Nothing of it is read, and the connection closes.
+fn disputed(context: &Connection) -> ApiError {
+    context.leave_body_unread();
+    events::emit(Event::RequestDisputed {
+        epoch: context.epoch.number,
+    });
+    Invalid::DisputedEnd.into()
 }
 
 /// Says goodbye. Where the peer may still be sending, closing at once would reset the connection and could take our

@@ -6,6 +6,7 @@
 mod accept;
 mod connection;
 mod drain;
+mod framing;
 mod plain;
 
 pub use accept::{Listener, accept};

@@ -44,7 +44,7 @@ impl Tools {
             usage: Box::new(row.clone()),
             keep: keep.clone(),
         };
-        events::tell(event, &self.metrics);
+        self.metrics.tell(event);
         if let Some(keep) = keep {
             self.ledger.record_usage(row, keep);
         }

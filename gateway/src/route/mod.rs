@@ -16,7 +16,7 @@ use crate::Clock;
 use crate::channel::{
     BuildError, Builder, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
 };
-use crate::config::{Config, Model, Name, Upstream};
+use crate::config::{Config, Model, Name, Problem, Upstream};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
@@ -95,6 +95,17 @@ pub enum RouteError {
     NoAttestation { model: Name },
     #[error("{name} names more than one model")]
     Ambiguous { name: Name },
+}
+
+impl RouteError {
+    /// As something that is wrong with the configuration: the words are ours, the names the operator's.
+    pub fn as_problem(&self) -> Problem {
+        Problem {
+            line: None,
+            key: "model".to_owned(),
+            reason: self.to_string(),
+        }
+    }
 }
 
 /// Every route of one epoch.

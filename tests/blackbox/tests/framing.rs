@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use blackbox::asking::{CHAT, PATIENCE, chat};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
-use testkit::engine::CHAT_MODEL;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -116,28 +115,56 @@ async fn a_request_whose_end_is_disputed_is_refused_and_its_connection_closed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_length_beside_chunks_counts_for_nothing_and_ends_the_connection() -> Result<()> {
+async fn a_length_beside_chunks_is_refused_unread_and_ends_the_connection() -> Result<()> {
     let world = Alone::new("length-and-chunks", |config, _| config).await?;
     let body = chat(MODEL, "hello").to_string();
-    // The same, as the engine knows the model.
-    let known = body.replace(MODEL, CHAT_MODEL);
     let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
-    let smuggled = head(&world, "content-length: 2\r\n") + "{}";
-    let (length, coding) = ("content-length: 5\r\n", "transfer-encoding: chunked\r\n");
-    for (prompts, framing) in [(1, [length, coding]), (2, [coding, length])] {
-        let request = head(&world, &framing.concat()) + &chunked + &smuggled;
-        let said = answer_to(&world, request.as_bytes()).await?;
-        // RFC 9112 §6.1: by its chunks, or not at all, and nothing after it on this connection.
-        assert_eq!(statuses(&said), ["200"], "{framing:?}");
-        assert_eq!(world.engine.stats().prompts, prompts, "{framing:?}");
-        // What goes on has one end, ours: nothing of the client's framing is passed on to be disputed again.
-        let passed = world.engine.last_body().context("a body")?;
-        assert_eq!(passed, known.as_bytes(), "{framing:?}");
-        let headers = world.engine.last_headers().context("headers")?;
-        let lengths: Vec<_> = headers.get_all("content-length").iter().collect();
-        assert_eq!(lengths, [&known.len().to_string()], "{framing:?}");
-        assert!(!headers.contains_key("transfer-encoding"), "{framing:?}");
+    let coding = "transfer-encoding: chunked\r\n";
+    let (whole, wrong) = (
+        format!("content-length: {}\r\n", body.len()),
+        "Content-Length: 5\r\n".to_owned(),
+    );
+    let smuggled = head(&world, &whole) + &body;
+    // Behind requests of either kind, in the same write, it is found as well.
+    let before = head(&world, &whole) + &body + &head(&world, coding) + &chunked;
+    let mut prompts = 0;
+    for length in [&whole, &wrong] {
+        for framing in [[length, coding].concat(), [coding, length].concat()] {
+            let disputed = head(&world, &framing) + &chunked + &smuggled;
+            let said = answer_to(&world, disputed.as_bytes()).await?;
+            assert_eq!(statuses(&said), ["400"], "{framing:?}: {said}");
+            assert!(said.contains("connection: close"), "{framing:?}: {said}");
+            assert!(
+                said.contains("Content-Length and Transfer-Encoding"),
+                "{said}"
+            );
+            assert_eq!(world.engine.stats().prompts, prompts, "{framing:?}");
+
+            let said = answer_to(&world, (before.clone() + &disputed).as_bytes()).await?;
+            assert_eq!(
+                statuses(&said),
+                ["200", "200", "400"],
+                "{framing:?}: {said}"
+            );
+            prompts += 2;
+            assert_eq!(world.engine.stats().prompts, prompts, "{framing:?}");
+        }
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_that_quotes_headers_is_no_dispute() -> Result<()> {
+    let world = Alone::new("quoted-headers", |config, _| config).await?;
+    let body = chat(MODEL, "Content-Length: 5 and Transfer-Encoding: chunked").to_string();
+    let at = body.find("Content-Length").context("quoted")?;
+    // Cut so that the words stand at the beginning of a line, as a header would.
+    let (before, after) = body.split_at(at);
+    let pieces = [before, after].map(|piece| format!("{:x}\r\n{piece}\r\n", piece.len()));
+    let chunked = head(&world, "transfer-encoding: chunked\r\n") + &pieces.concat() + "0\r\n\r\n";
+    let sized = head(&world, &format!("content-length: {}\r\n", body.len())) + &body;
+    let said = answer_to(&world, (chunked.clone() + &sized + &chunked).as_bytes()).await?;
+    assert_eq!(statuses(&said), ["200", "200", "200"], "{said}");
     Ok(())
 }
 

@@ -67,10 +67,9 @@ async fn first_model(url: &str) -> Result<String> {
         address.ip().is_loopback(),
         "the engine must be on this machine: an enclave sends prompts in plain text over loopback only"
     );
-    let answer = Connection::plain(address)
-        .await?
-        .get(&format!("/{path}/models"))
-        .await?;
+    // It has to stay until the last of the answer is here.
+    let mut connection = Connection::plain(address).await?;
+    let answer = connection.get(&format!("/{path}/models")).await?;
     let models = answer.json().await?;
     let model = models["data"][0]["id"]
         .as_str()

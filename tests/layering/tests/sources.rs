@@ -193,6 +193,20 @@ fn all_unsafe_code_is_in_three_files() {
 }
 
 #[test]
+fn nothing_that_ships_can_stop_the_wiping() {
+    let word = "testonly_wipe_nothing";
+    let found: Vec<String> = ["scrub", "attest", "gateway", "verifier"]
+        .iter()
+        .flat_map(|folder| places(folder, &[word]))
+        .filter(|place| !place.starts_with("scrub/src/"))
+        .collect();
+    assert!(found.is_empty(), "{found:#?}");
+    let control = tree::root().join("tests/testkit/src/bin/sealgate-soft-unwiped.rs");
+    let text = tree::text(&control).expect("the control is part of the repository");
+    assert_eq!(lines_naming(&text, &format!("scrub::{word}")).len(), 1);
+}
+
+#[test]
 fn no_file_names_a_path_of_somebodys_machine() {
     // Spelled in two halves, so that this file does not name them either.
     let homes: Vec<String> = ["/ho|me/", "/ro|ot/", "/Us|ers/", "/wo|rk/"]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::time::sleep;
 
+use crate::keeping::Keeping;
 use crate::memory::{Found, search};
 use crate::scenario::Scenario;
 use crate::stage::{Door, Hunted, Stage};
@@ -19,6 +20,8 @@ pub struct Sighting {
     pub scenario: &'static str,
     pub door: &'static str,
     pub process: &'static str,
+    /// The mode its requests were kept under.
+    pub keeping: Keeping,
     pub found: Found,
 }
 
@@ -66,6 +69,7 @@ pub async fn look(
             scenario,
             door: door.name,
             process: process.name,
+            keeping: stage.keeping,
             found,
         });
     }

@@ -19,6 +19,14 @@ pub enum Keeping {
 }
 
 impl Keeping {
+    pub fn name(self) -> &'static str {
+        match self {
+            Keeping::Metadata => "metadata",
+            Keeping::Zero => "zero",
+            Keeping::Content => "content",
+        }
+    }
+
     /// Writes the policy into `directory`; gives the section that puts it in force for `tenants`.
     pub async fn configure(self, directory: &ScratchDir, tenants: &[&str]) -> Result<String> {
         let (terms, signed) = match self {

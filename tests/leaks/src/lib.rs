@@ -14,6 +14,7 @@
 pub mod bodies;
 pub mod canary;
 pub mod collector;
+pub mod disk;
 pub mod http2;
 pub mod hunt;
 pub mod keeping;

@@ -11,7 +11,7 @@ use leaks::hunt::Sighting;
 use leaks::keeping::Keeping;
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
-use leaks::{http2, hunt, outputs, panics, shutdown, table};
+use leaks::{disk, http2, hunt, outputs, panics, shutdown, table};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
@@ -39,7 +39,18 @@ async fn whole() -> Result<Vec<String>> {
     control.extend(panics::hunt(&stage).await?);
     drop(stage);
     eprintln!("what people run");
-    let (hunted, mut complaints) = memory(&scenarios).await?;
+    let stage = Stage::wiping().await?;
+    let mut complaints = http2(&stage).await?;
+    let mut hunted = memory(&stage, &scenarios).await?;
+    drop(stage);
+    for keeping in [Keeping::Zero, Keeping::Content] {
+        eprintln!("what people run, in mode {}", keeping.name());
+        let stage = Stage::under(keeping).await?.behind_a_proxy().await?;
+        hunted.extend(memory(&stage, &scenarios).await?);
+        let disk = disk::search(&stage)?;
+        println!("{}", table::of_disk(&disk, keeping));
+        complaints.extend(table::complaints_of_disk(&disk, keeping));
+    }
     complaints.extend(table::complaints(&hunted, &control));
     eprintln!("what leaves the processes");
     let outputs = outputs::gather(&scenarios, Keeping::Metadata).await?;
@@ -59,13 +70,12 @@ async fn whole() -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-async fn memory(scenarios: &[Scenario]) -> Result<(Vec<Sighting>, Vec<String>)> {
-    let stage = Stage::wiping().await?;
-    let complaints = http2(&stage).await?;
-    let mut hunted = hunt::hunt(&stage, scenarios).await?;
-    hunted.extend(panics::hunt(&stage).await?);
-    hunted.extend(shutdown::hunt(&stage).await?);
-    Ok((hunted, complaints))
+/// Everything through every door, handlers that panic, and at last the end of each process.
+async fn memory(stage: &Stage, scenarios: &[Scenario]) -> Result<Vec<Sighting>> {
+    let mut hunted = hunt::hunt(stage, scenarios).await?;
+    hunted.extend(panics::hunt(stage).await?);
+    hunted.extend(shutdown::hunt(stage).await?);
+    Ok(hunted)
 }
 
 async fn http2(stage: &Stage) -> Result<Vec<String>> {

@@ -122,7 +122,9 @@ pub async fn gather(scenarios: &[Scenario], keeping: Keeping) -> Result<Outputs>
     )
     .await?;
     for address in metrics {
-        let text = Connection::plain(address).await?.get("/metrics").await?;
+        // It has to stay until the last of the text is here.
+        let mut connection = Connection::plain(address).await?;
+        let text = connection.get("/metrics").await?;
         all.push(output(Kind::Metrics, address, text.bytes().await?));
     }
     all.extend(documents(&stage).await?);

@@ -28,6 +28,8 @@ pub enum Upload {
     AnnouncedTooLong,
     /// In chunks without an end in sight.
     EndlessChunks,
+    /// In one chunk, under a head that announces a length as well.
+    Disputed,
 }
 
 /// What the client does about the answer.
@@ -142,6 +144,10 @@ impl Scenario {
             answered("body grows too long", "short", Ask::Chat(1 << 20))
                 .sent(Upload::EndlessChunks)
                 .then(Then::Read(&[413])),
+            // The proxy, on the client's own machine, takes it by its chunks.
+            answered("a length beside chunks", "short", Ask::Chat(k8))
+                .sent(Upload::Disputed)
+                .then(Then::Read(&[200, 400])),
             answered("constraint refused", "short", Ask::Constrained)
                 .then(Then::Read(&[400, 412, 503])),
             answered("not JSON", "short", Ask::NotJson(k200)).then(Then::Read(&[400])),
@@ -159,6 +165,7 @@ impl Scenario {
             "upstream answers 400",
             "upstream resets mid-stream",
             "client aborts mid-upload",
+            "body announced too long",
             "not JSON",
         ];
         let mut all = Self::all();
@@ -171,7 +178,6 @@ impl Scenario {
         let wanted = [
             "upstream answers 500",
             "client aborts mid-stream",
-            "body announced too long",
             "constraint refused",
             "model unknown",
         ];
@@ -255,6 +261,15 @@ impl Scenario {
                     .await?;
                 // It may be answered, and closed, before all of this is written.
                 let _ = wire.write(&body[..body.len() / 2]).await;
+                Ok(())
+            }
+            Upload::Disputed => {
+                wire.head(&door.key, path, Length::Disputed(body.len()))
+                    .await?;
+                // It may be answered, and closed, before all of this is written.
+                if wire.chunk(body).await.is_ok() {
+                    let _ = wire.last_chunk().await;
+                }
                 Ok(())
             }
             Upload::EndlessChunks => {

@@ -60,11 +60,14 @@ pub struct Manner {
 pub struct Stage {
     pub prompts: Canary,
     pub needles: Needles,
+    /// What the gateways keep of requests.
+    pub keeping: Keeping,
     pub doors: Vec<Door>,
     pub enclave: Service,
     pub aggregator: Service,
     pub shipped: Option<Service>,
     pub proxy: Option<Process>,
+    pub proxy_to_enclave: Option<Process>,
     pub enclave_key: String,
     engine: Engine,
     directory: ScratchDir,
@@ -75,6 +78,7 @@ impl Stage {
     pub async fn wiping() -> Result<Self> {
         let mut stage = Self::both_gateways(Program::Soft, "leaks", &Manner::default()).await?;
         stage.open_proxy().await?;
+        stage.open_proxy_to_enclave().await?;
         let directory = stage.directory.path().to_owned();
         let mut config = Config::direct(free_address()?).and(TIMEOUTS);
         config.mode = "aggregator";
@@ -116,7 +120,12 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Puts `sealgate-verify proxy` before the aggregator, as the first door.
+    /// With `sealgate-verify proxy` before the aggregator, as the first door.
+    pub async fn behind_a_proxy(mut self) -> Result<Self> {
+        self.open_proxy().await?;
+        Ok(self)
+    }
+
     async fn open_proxy(&mut self) -> Result<()> {
         let aggregator = self.doors.last().context("the aggregator has a door")?;
         let url = format!("https://{}", aggregator.address);
@@ -132,6 +141,25 @@ impl Stage {
         };
         self.doors.insert(0, door);
         self.proxy = Some(process);
+        Ok(())
+    }
+
+    /// Puts another before the enclave, for clients who need no aggregator.
+    async fn open_proxy_to_enclave(&mut self) -> Result<()> {
+        let judge = ["--policy", "enclave-policy.toml", "--roots", "roots"];
+        let more = [&["--max-body", PROXYS_LIMIT], &judge[..]].concat();
+        let (process, address) = proxy(self.directory.path(), &self.enclave.url(), &more).await?;
+        let enclave = self.enclave_door()?;
+        let hunted = hunt("proxy to the enclave", process.id())?;
+        let door = Door {
+            name: "proxy to the enclave",
+            address,
+            tls: false,
+            key: enclave.key,
+            hunted: [vec![hunted], enclave.hunted].concat(),
+        };
+        self.doors.insert(0, door);
+        self.proxy_to_enclave = Some(process);
         Ok(())
     }
 
@@ -192,11 +220,13 @@ impl Stage {
         Ok(Self {
             prompts,
             needles: Needles::new(needles),
+            keeping,
             doors: vec![door],
             enclave,
             aggregator,
             shipped: None,
             proxy: None,
+            proxy_to_enclave: None,
             enclave_key,
             engine,
             directory,

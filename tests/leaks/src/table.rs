@@ -1,7 +1,9 @@
 //! Scenario by form, beside the control.
 
 use crate::canary::Form;
+use crate::disk::Disk;
 use crate::hunt::Sighting;
+use crate::keeping::Keeping;
 use crate::memory::Found;
 use crate::outputs::{Kind, Outputs};
 
@@ -49,15 +51,20 @@ pub fn render(hunted: &[Sighting], control: &[Sighting]) -> String {
         text.push('\n');
     }
     text.push('\n');
-    for process in in_order(hunted, |s| s.process) {
-        let searches = hunted.iter().filter(|s| s.process == process);
-        let found = sum(searches.clone());
-        text.push_str(&format!(
-            "{process:34} {} searches, {} copies ({} of prompts)\n",
-            searches.count(),
-            found.all(),
-            found.of_prompt
-        ));
+    for mode in in_order(hunted, |s| s.keeping.name()) {
+        for process in in_order(hunted, |s| s.process) {
+            let searched = |s: &&Sighting| s.process == process && s.keeping.name() == mode;
+            let searches = hunted.iter().filter(searched);
+            let found = sum(searches.clone());
+            text.push_str(&match searches.count() {
+                0 => String::new(),
+                count => format!(
+                    "{process:24} mode {mode:10} {count} searches, {} copies ({} of prompts)\n",
+                    found.all(),
+                    found.of_prompt
+                ),
+            });
+        }
     }
     text
 }
@@ -69,9 +76,10 @@ pub fn complaints(hunted: &[Sighting], control: &[Sighting]) -> Vec<String> {
         .filter(|sighting| sighting.found.all() > 0)
         .map(|s| {
             format!(
-                "{} copies in {} after \"{}\" through {}: {:?}",
+                "{} copies in {} in mode {} after \"{}\" through {}: {:?}",
                 s.found.all(),
                 s.process,
+                s.keeping.name(),
                 s.scenario,
                 s.door,
                 s.found
@@ -95,6 +103,33 @@ pub fn complaints(hunted: &[Sighting], control: &[Sighting]) -> Vec<String> {
 
 /// A control that finds fewer proves nothing.
 pub const ENOUGH: u64 = 2000;
+
+/// What lies on the disk in one mode.
+pub fn of_disk(disk: &Disk, keeping: Keeping) -> String {
+    let sealed = disk.sealed.map(|(who, count)| format!("{who} {count}"));
+    format!(
+        "mode {:10} {} files on the disk, {} of them with a copy; sealed: {}\n",
+        keeping.name(),
+        disk.files,
+        disk.copies.len(),
+        sealed.join(", ")
+    )
+}
+
+/// What is wrong with what lies there: a copy, or records where none are to be, or none where they are.
+pub fn complaints_of_disk(disk: &Disk, keeping: Keeping) -> Vec<String> {
+    let copies = disk.copies.iter();
+    let mut complaints: Vec<String> = copies
+        .map(|(name, found)| format!("{name} holds {found:?}"))
+        .collect();
+    for (who, sealed) in disk.sealed {
+        if (sealed > 0) != (keeping == Keeping::Content) {
+            let mode = keeping.name();
+            complaints.push(format!("{who} has sealed {sealed} files in mode {mode}"));
+        }
+    }
+    complaints
+}
 
 /// What was gathered and searched, by kind, beside the copies planted there for control.
 pub fn of_outputs(outputs: &Outputs) -> String {

@@ -25,6 +25,8 @@ pub struct Wire {
 pub enum Length {
     Announced(usize),
     Chunked,
+    /// In both ways.
+    Disputed(usize),
 }
 
 /// The beginning of a response.
@@ -54,6 +56,9 @@ impl Wire {
         let length = match length {
             Length::Announced(length) => format!("content-length: {length}"),
             Length::Chunked => "transfer-encoding: chunked".to_owned(),
+            Length::Disputed(length) => {
+                format!("content-length: {length}\r\ntransfer-encoding: chunked")
+            }
         };
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\

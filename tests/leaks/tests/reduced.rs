@@ -1,9 +1,9 @@
 //! The hunt, reduced to what fits into a test run. `make leaks` is the whole of it, on release builds.
 
 use anyhow::{Result, ensure};
+use leaks::disk;
 use leaks::hunt::hunt;
 use leaks::keeping::Keeping;
-use leaks::outputs::{Output, files};
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
 use leaks::table;
@@ -42,20 +42,10 @@ async fn no_copy_is_left_in_memory_or_unsealed_on_the_disk_where_content_is_kept
     let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();
     assert!(left.is_empty(), "{left:#?}");
 
-    let mut all = Vec::new();
-    files(stage.directory(), &mut all)?;
-    for Output { name, bytes, .. } in &all {
-        let found = stage.needles.found_in(bytes);
-        ensure!(found.all() == 0, "{name} holds {found:?}");
-    }
-    for gateway in ["gateway", "enclave"] {
-        let folder = stage.directory().join(gateway).join("state/records");
-        let folder = folder.display().to_string();
-        let sealed = all.iter().filter(|file| {
-            file.name.starts_with(&folder) && file.bytes.starts_with(b"age-encryption.org/v1\n")
-        });
+    let disk = disk::search(&stage)?;
+    ensure!(disk.copies.is_empty(), "{:#?}", disk.copies);
+    for (gateway, sealed) in disk.sealed {
         // The first four scenarios alone make two exchanges each, of two files.
-        let sealed = sealed.count();
         ensure!(sealed >= 16, "{gateway} has sealed {sealed} files only");
     }
     Ok(())

@@ -10,10 +10,9 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    AdminListener, BaseUrl, ClientCacheSalt, Limits, Log, MetricsListener, Receipts, Scheme,
-    Server, Telemetry, Timeouts,
+    AdminListener, BaseUrl, ClientCacheSalt, Format, Level, Limits, Log, MetricsListener, Receipts,
+    Scheme, Server, Telemetry, Timeouts,
 };
-use crate::events::{Format, Level};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
