@@ -8,7 +8,7 @@ use crate::cmdline::{self, Cmdline, CmdlineError, ConfigSource};
 use crate::config::blob::{self, Blob};
 use crate::config::{self, ConfigError};
 use crate::console::say;
-use crate::evidence::Extended;
+use crate::evidence::{Bound, Entry, EvidenceError};
 use crate::mounts::{self, Owner};
 use crate::network::settings::{self, SettingsError};
 use crate::network::{self, NetworkError};
@@ -34,8 +34,9 @@ pub fn boot() -> Result<Vec<Running>, Refusal> {
     let gateway = user(GATEWAY)?;
     state::prepare(gateway)?;
     network::loopback()?;
-    configure(&cmdline, gateway)?;
-    give_evidence(&services)?;
+    let entry = Entry::make().map_err(EvidenceError::from)?;
+    configure(&cmdline, gateway, entry.as_ref())?;
+    give_evidence(&services, entry.as_ref())?;
     start(&services)
 }
 
@@ -110,7 +111,7 @@ fn user(name: &str) -> Result<Owner, Refusal> {
 }
 
 /// Configuration, and what it says of the network.
-fn configure(cmdline: &Cmdline, gateway: Owner) -> Result<(), Refusal> {
+fn configure(cmdline: &Cmdline, gateway: Owner, entry: Option<&Entry>) -> Result<(), Refusal> {
     match cmdline.config {
         ConfigSource::Image => {
             config::main_file()?;
@@ -122,7 +123,7 @@ fn configure(cmdline: &Cmdline, gateway: Owner) -> Result<(), Refusal> {
             let disk = disks::find("config")?;
             let bytes = config::read(&disk)?;
             let blob = blob::parse(&bytes).map_err(ConfigError::from)?;
-            measure(&bytes)?;
+            bind(&bytes, entry)?;
             config::unpack(&blob, gateway)?;
             begin_state(&blob, gateway)?;
             bring_up(blob.file("network"))
@@ -130,13 +131,15 @@ fn configure(cmdline: &Cmdline, gateway: Owner) -> Result<(), Refusal> {
     }
 }
 
-fn measure(blob: &[u8]) -> Result<(), Refusal> {
-    let extended = evidence::extend(blob).map_err(Refusal::Evidence)?;
+fn bind(blob: &[u8], entry: Option<&Entry>) -> Result<(), Refusal> {
+    let bound = evidence::bind(blob, entry)?;
     say(format_args!("config sha256:{}", evidence::shown(blob)));
-    match extended {
-        Extended::Rtmr3 => say("config extended into RTMR3"),
-        Extended::NoRegister => say("config not extended: this machine has no runtime register"),
-    }
+    say(match bound {
+        Bound::Rtmr3 => "config bound: extended into RTMR3",
+        Bound::HostData => "config bound: equal to the launch's host data",
+        Bound::HostDataUnset => "config not bound: the launch has no host data",
+        Bound::Nothing => "config not bound: this machine has no runtime register",
+    });
     Ok(())
 }
 
@@ -150,9 +153,9 @@ fn bring_up(file: Option<&[u8]>) -> Result<(), Refusal> {
     Ok(network::start(&settings)?)
 }
 
-fn give_evidence(services: &[(Service, Owner)]) -> Result<(), Refusal> {
+fn give_evidence(services: &[(Service, Owner)], entry: Option<&Entry>) -> Result<(), Refusal> {
     for (service, owner) in services.iter().filter(|(service, _)| service.evidence) {
-        if evidence::give(*owner).map_err(Refusal::Evidence)? {
+        if evidence::give(entry, *owner).map_err(EvidenceError::from)? {
             say(format_args!("evidence for {}", service.name));
         } else {
             say("evidence: this machine has no interface for it");

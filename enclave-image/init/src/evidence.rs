@@ -1,4 +1,4 @@
-//! Letting one service ask the hardware, and telling the hardware what the host configured.
+//! Letting one service ask the hardware, and binding the host's configuration to what the hardware says.
 //!
 //! **Permissions.** Everything below `/sys/kernel/config/tsm/report` belongs to root. A directory that an
 //! unprivileged user makes there, were it allowed to, would get attributes of root's again (configfs gives new inodes
@@ -6,10 +6,13 @@
 //! makes one entry and gives it, file by file, to the service. The entry lives as long as the machine.
 //! The firmware's event log is root's, too, and is given for reading; so is `/dev/sev-guest` of older kernels.
 //!
-//! **Measurement.** Where the guest has runtime registers (TDX), the blob's SHA-384 is extended into RTMR3 before
-//! any service starts. Untried: no such machine has been at hand.
+//! **Binding.** TDX has registers that can be extended at run time: the blob's SHA-384 goes into RTMR3 before any
+//! service starts. SEV-SNP has none, but 32 bytes that the host sets at launch and that stand in every report: where
+//! they are not zero, they have to be the blob's SHA-256, or the machine does not start. Either way a policy can pin
+//! what the operator's blob must be. Untried: no such machine has been at hand.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
@@ -28,39 +31,106 @@ const LOG: &[&str] = &[
     "/sys/firmware/acpi/tables/data/CCEL",
 ];
 const OLDER: &str = "/dev/sev-guest";
+
 const TDX: &str = "/sys/class/misc/tdx_guest";
 const REGISTER: &str = "measurements/rtmr3:sha384";
 
-/// Gives what is there of the evidence interfaces. A machine without any is no error: the gateway then refuses.
-pub fn give(owner: Owner) -> Result<bool, OsError> {
-    give_below(Path::new("/"), owner)
+const SNP: &str = "sev_guest";
+/// `ATTESTATION_REPORT` of AMD's publication 56860: its length, and where `HOST_DATA` is.
+const REPORT_LEN: usize = 1184;
+const HOST_DATA: std::ops::Range<usize> = 0xc0..0xe0;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    /// The host said at launch which configuration it would give, and gave another.
+    #[error("the launch's host data is {host_data}, the configuration's digest {config}")]
+    OtherConfiguration { host_data: String, config: String },
+
+    #[error("the report has {0} bytes, not {REPORT_LEN}")]
+    Report(usize),
+
+    #[error(transparent)]
+    Os(#[from] OsError),
 }
 
-fn give_below(root: &Path, owner: Owner) -> Result<bool, OsError> {
-    let real = |path: &str| root.join(path.trim_start_matches('/'));
-    for path in LOG.iter().chain([&OLDER]).map(|path| real(path)) {
-        if path.exists() {
-            hand_over(&path, owner)?;
+/// PID 1's entry of the report interface.
+pub struct Entry(PathBuf);
+
+impl Entry {
+    /// Makes the entry. `None` where there is no interface, or nobody behind it: the module loads on any machine.
+    pub fn make() -> Result<Option<Self>, OsError> {
+        Self::make_in(Path::new(REPORTS))
+    }
+
+    fn make_in(reports: &Path) -> Result<Option<Self>, OsError> {
+        let entry = reports.join(ENTRY);
+        match fs::create_dir(&entry) {
+            Err(error)
+                if matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::NOENT | Errno::NXIO)
+                ) =>
+            {
+                Ok(None)
+            }
+            done => done.doing("create", &entry).map(|()| Some(Self(entry))),
         }
     }
-    let entry = real(REPORTS).join(ENTRY);
-    match fs::create_dir(&entry) {
-        // No interface, or one that nobody stands behind: the module loads on any machine.
-        Err(error)
-            if matches!(
-                Errno::from_io_error(&error),
-                Some(Errno::NOENT | Errno::NXIO)
-            ) =>
-        {
-            return Ok(real(OLDER).exists());
+
+    /// What the host set at launch, if this is a guest of SEV-SNP.
+    fn host_data(&self) -> Result<Option<[u8; 32]>, EvidenceError> {
+        let provider = self.0.join("provider");
+        let provider = fs::read_to_string(&provider).doing("read", &provider)?;
+        if provider.trim_end() != SNP {
+            return Ok(None);
         }
-        done => done.doing("create", &entry)?,
+        let question = self.0.join("inblob");
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .open(&question)
+            .doing("open", &question)?;
+        file.write_all(&[0; 64]).doing("write", &question)?;
+        // The kernel takes the question when the file is closed.
+        drop(file);
+        let answer = self.0.join("outblob");
+        let mut report = Vec::new();
+        let file = File::open(&answer).doing("open", &answer)?;
+        file.take(REPORT_LEN as u64 + 1)
+            .read_to_end(&mut report)
+            .doing("read", &answer)?;
+        if report.len() != REPORT_LEN {
+            return Err(EvidenceError::Report(report.len()));
+        }
+        let mut host_data = [0; 32];
+        host_data.copy_from_slice(&report[HOST_DATA]);
+        Ok(Some(host_data))
     }
-    for file in fs::read_dir(&entry).doing("list", &entry)? {
-        hand_over(&file.doing("list", &entry)?.path(), owner)?;
+
+    fn give(&self, owner: Owner) -> Result<(), OsError> {
+        for file in fs::read_dir(&self.0).doing("list", &self.0)? {
+            hand_over(&file.doing("list", &self.0)?.path(), owner)?;
+        }
+        hand_over(&self.0, owner)
     }
-    hand_over(&entry, owner)?;
-    Ok(true)
+}
+
+/// Gives a service what there is of the evidence interfaces. A machine without any is no error: the gateway then
+/// refuses to serve what needs it.
+pub fn give(entry: Option<&Entry>, owner: Owner) -> Result<bool, OsError> {
+    let older = Path::new(OLDER);
+    for path in LOG
+        .iter()
+        .map(Path::new)
+        .chain([older])
+        .filter(|path| path.exists())
+    {
+        hand_over(path, owner)?;
+    }
+    if let Some(entry) = entry {
+        entry.give(owner)?;
+    }
+    Ok(entry.is_some() || older.exists())
 }
 
 fn hand_over(path: &Path, owner: Owner) -> Result<(), OsError> {
@@ -72,44 +142,89 @@ pub fn shown(blob: &[u8]) -> String {
     hex(digest(&SHA256, blob).as_ref())
 }
 
-/// What became of the measurement.
+/// What ties the configuration to the hardware's word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extended {
+pub enum Bound {
+    /// Extended into RTMR3.
     Rtmr3,
-    /// Not a TDX guest: no register can be extended at run time.
-    NoRegister,
+    /// Equal to SNP's host data.
+    HostData,
+    /// SNP whose host data the host left zero: a policy sees that.
+    HostDataUnset,
+    /// This machine has neither.
+    Nothing,
 }
 
-/// Extends RTMR3 with SHA-384 of the blob. A TDX guest whose kernel has no such file is refused, not passed over.
-pub fn extend(blob: &[u8]) -> Result<Extended, OsError> {
-    extend_below(Path::new(TDX), blob)
+/// Binds the blob to the hardware, or says that it cannot be. A TD whose kernel offers no register is refused, and so
+/// is host data that says another digest.
+pub fn bind(blob: &[u8], entry: Option<&Entry>) -> Result<Bound, EvidenceError> {
+    bind_with(blob, entry, Path::new(TDX))
 }
 
-fn extend_below(guest: &Path, blob: &[u8]) -> Result<Extended, OsError> {
-    if !guest.exists() {
-        return Ok(Extended::NoRegister);
+fn bind_with(blob: &[u8], entry: Option<&Entry>, tdx: &Path) -> Result<Bound, EvidenceError> {
+    if tdx.exists() {
+        extend(&tdx.join(REGISTER), blob)?;
+        return Ok(Bound::Rtmr3);
     }
-    let register: PathBuf = guest.join(REGISTER);
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .open(&register)
-        .doing("open", &register)?;
-    std::io::Write::write_all(&mut file, digest(&SHA384, blob).as_ref())
-        .doing("extend", &register)?;
-    Ok(Extended::Rtmr3)
+    let Some(host_data) = entry.map(Entry::host_data).transpose()?.flatten() else {
+        return Ok(Bound::Nothing);
+    };
+    if host_data == [0; 32] {
+        return Ok(Bound::HostDataUnset);
+    }
+    if host_data != digest(&SHA256, blob).as_ref() {
+        let host_data = hex(&host_data);
+        return Err(EvidenceError::OtherConfiguration {
+            host_data,
+            config: shown(blob),
+        });
+    }
+    Ok(Bound::HostData)
+}
+
+fn extend(register: &Path, blob: &[u8]) -> Result<(), OsError> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).open(register).doing("open", register)?;
+    file.write_all(digest(&SHA384, blob).as_ref())
+        .doing("extend", register)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("enclave-init-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder can be made");
-        folder
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder =
+                std::env::temp_dir().join(format!("enclave-init-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).expect("a folder can be made");
+            Self(folder)
+        }
     }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// An entry as SNP's driver shows it, with this host data in its report.
+    fn snp(folder: &Folder, host_data: &[u8; 32], length: usize) -> Entry {
+        let entry = Entry::make_in(&folder.0)
+            .expect("it can be made")
+            .expect("there is a folder");
+        let mut report = vec![0x5a; length];
+        report[HOST_DATA].copy_from_slice(host_data);
+        fs::write(entry.0.join("provider"), "sev_guest\n").expect("a file can be written");
+        fs::write(entry.0.join("inblob"), "").expect("a file can be written");
+        fs::write(entry.0.join("outblob"), report).expect("a file can be written");
+        entry
+    }
+
+    const NO_TDX: &str = "/nonexistent";
 
     #[test]
     fn the_digest_shown_is_sha256_of_the_blob() {
@@ -122,35 +237,70 @@ mod tests {
 
     #[test]
     fn a_tdx_guest_gets_the_blobs_digest_and_is_refused_without_a_register() {
-        let guest = folder("tdx");
-        let refused = extend_below(&guest, b"abc");
-        fs::create_dir_all(guest.join("measurements")).expect("a folder can be made");
-        fs::write(guest.join(REGISTER), b"").expect("a file can be written");
-        let extended = extend_below(&guest, b"abc");
-        let written = fs::read(guest.join(REGISTER)).expect("it was written");
-        fs::remove_dir_all(&guest).expect("it can be removed");
-        assert_eq!(refused.expect_err("there is no register").errno, 2);
-        assert_eq!(extended, Ok(Extended::Rtmr3));
+        let guest = Folder::new("tdx");
+        let refused = bind_with(b"abc", None, &guest.0);
+        fs::create_dir_all(guest.0.join("measurements")).expect("a folder can be made");
+        fs::write(guest.0.join(REGISTER), b"").expect("a file can be written");
+        let extended = bind_with(b"abc", None, &guest.0);
+        let written = fs::read(guest.0.join(REGISTER)).expect("it was written");
+        assert!(matches!(
+            refused,
+            Err(EvidenceError::Os(OsError { errno: 2, .. }))
+        ));
+        assert_eq!(extended, Ok(Bound::Rtmr3));
         assert_eq!(written.len(), 48);
         // FIPS 180-2, appendix D.1
         assert_eq!(written[..4], [0xcb, 0x00, 0x75, 0x3f]);
-        assert_eq!(extend_below(&guest, b"abc"), Ok(Extended::NoRegister));
+    }
+
+    #[test]
+    fn host_data_of_an_snp_guest_has_to_be_the_blobs_digest_or_zero() {
+        let of_blob: [u8; 32] = digest(&SHA256, b"abc")
+            .as_ref()
+            .try_into()
+            .expect("32 bytes");
+        let asked = |name: &str, host_data: &[u8; 32], length| {
+            let folder = Folder::new(name);
+            let entry = snp(&folder, host_data, length);
+            bind_with(b"abc", Some(&entry), Path::new(NO_TDX))
+        };
+        assert_eq!(asked("snp-same", &of_blob, REPORT_LEN), Ok(Bound::HostData));
+        assert_eq!(
+            asked("snp-zero", &[0; 32], REPORT_LEN),
+            Ok(Bound::HostDataUnset)
+        );
+        let refused = EvidenceError::OtherConfiguration {
+            host_data: "11".repeat(32),
+            config: shown(b"abc"),
+        };
+        assert_eq!(asked("snp-other", &[0x11; 32], REPORT_LEN), Err(refused));
+        for length in [REPORT_LEN - 1, REPORT_LEN + 1] {
+            assert_eq!(
+                asked("snp-length", &of_blob, length),
+                Err(EvidenceError::Report(length))
+            );
+        }
+    }
+
+    #[test]
+    fn a_machine_without_hardware_evidence_is_said_to_bind_nothing() {
+        assert_eq!(
+            bind_with(b"abc", None, Path::new(NO_TDX)),
+            Ok(Bound::Nothing)
+        );
     }
 
     #[test]
     fn one_entry_is_made_where_the_interface_is_and_nothing_where_it_is_not() {
-        let root = folder("tsm");
-        let ourselves = Owner {
-            user: rustix::process::getuid().as_raw(),
-            group: rustix::process::getgid().as_raw(),
-        };
-        assert_eq!(give_below(&root, ourselves), Ok(false));
-        let reports = root.join(REPORTS.trim_start_matches('/'));
-        fs::create_dir_all(&reports).expect("a folder can be made");
-        assert_eq!(give_below(&root, ourselves), Ok(true));
-        assert!(reports.join(ENTRY).is_dir());
-        let again = give_below(&root, ourselves);
-        fs::remove_dir_all(&root).expect("it can be removed");
-        assert_eq!(again.expect_err("somebody was there first").errno, 17);
+        let folder = Folder::new("tsm");
+        let gone = folder.0.join("gone");
+        assert!(
+            Entry::make_in(&gone)
+                .expect("no interface is no error")
+                .is_none()
+        );
+        assert!(Entry::make_in(&folder.0).expect("it can be made").is_some());
+        let again = Entry::make_in(&folder.0).err();
+        assert_eq!(again.expect("somebody was there first").errno, 17);
     }
 }

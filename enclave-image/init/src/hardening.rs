@@ -60,7 +60,12 @@ const SWITCHES: &[(&str, &str, Need)] = &[
     ("net/ipv6/conf/default/disable_ipv6", "1", WhereThere),
 ];
 
-/// Sets the switches. After this no module can be loaded.
+/// How many there are, with the one that ends the loading of modules.
+pub fn switches() -> usize {
+    SWITCHES.len() + 1
+}
+
+/// Sets the switches.
 pub fn kernel() -> Result<(), OsError> {
     for (name, value, need) in SWITCHES {
         set(Path::new("/proc/sys"), name, value, *need)?;

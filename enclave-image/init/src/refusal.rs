@@ -4,6 +4,7 @@ use crate::cmdline::CmdlineError;
 use crate::config::ConfigError;
 use crate::devmapper::MapperError;
 use crate::disks::DiskError;
+use crate::evidence::EvidenceError;
 use crate::initramfs::InitramfsError;
 use crate::modules::ModuleError;
 use crate::network::NetworkError;
@@ -47,8 +48,8 @@ pub enum Refusal {
     #[error("{0}")]
     Hardening(OsError),
 
-    #[error("{0}")]
-    Evidence(OsError),
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
 
     #[error(transparent)]
     State(#[from] StateError),

@@ -21,9 +21,10 @@ pub enum Reason {
 }
 
 /// Returns when the machine is to be switched off, with every service stopped.
-pub fn watch(running: Vec<Running>) -> Reason {
+pub fn watch(mut running: Vec<Running>) -> Reason {
     let reason = loop {
         if let Some((service, ending)) = bury(&running) {
+            running.retain(|other| other.name != service);
             break Reason::Ended { service, ending };
         }
         if signals::asked_to_stop() {
@@ -50,17 +51,13 @@ fn stop(mut running: Vec<Running>) {
     say("stopping");
     signal(&running, Signal::TERM);
     let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline {
-        while let Ok(Some((pid, _))) = wait(WaitOptions::NOHANG) {
-            let pid = pid.as_raw_nonzero().get().cast_unsigned();
-            running.retain(|service| service.pid != pid);
+    while !running.is_empty() && Instant::now() < deadline {
+        match bury(&running) {
+            Some((name, _)) => running.retain(|service| service.name != name),
+            None => sleep(PAUSE),
         }
-        // Without children left `wait` says so at once.
-        if matches!(wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD)) {
-            return;
-        }
-        sleep(PAUSE);
     }
+    // What services have left behind goes with the machine.
     signal(&running, Signal::KILL);
 }
 
