@@ -5,15 +5,15 @@ use attest_core::nvidia::DeviceKind;
 use attest_core::{
     Collateral, CpuEvidence, DeviceEvidence, NvidiaCollateral, SnpCollateral, to_hex,
 };
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Processor};
-use testkit::event_log::{Event, ccel, dstack, healthy, kind, registers};
-use testkit::nvidia::knobs::ManifestKnobs;
-use testkit::nvidia::node::NodeKnobs;
-use testkit::nvidia::{Chip, MockNvidia, Source};
-use testkit::policy::pinned_policy;
-use testkit::report::{ReportParts, of_node, presented};
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Processor};
+use vendors::event_log::{Event, ccel, dstack, healthy, kind, registers};
+use vendors::nvidia::knobs::ManifestKnobs;
+use vendors::nvidia::node::NodeKnobs;
+use vendors::nvidia::{Chip, MockNvidia, Source};
+use vendors::policy::pinned_policy;
+use vendors::report::{ReportParts, of_node, presented};
+use vendors::{TdMeasurements, Vendors};
 
 use crate::case::{Expected, Kind};
 use crate::kit::{Judged, Kit, accepted, evidence, missing, rejected};
@@ -70,7 +70,7 @@ fn gpu(parts: &ReportParts) -> Vec<DeviceEvidence> {
 
 impl Made {
     fn add(self, kit: &mut Kit, name: &str, says: &str, expected: Expected) {
-        let platform = SoftwarePlatform::from_seed(&SEED, NOW);
+        let platform = Vendors::from_seed(&SEED, NOW);
         let amd = MockAmd::healthy(&SEED, Processor::Milan, EndorsementKey::Vcek, NOW.secs());
         let nvidia = nvidia();
         let rims = [Source::Driver, Source::Vbios].map(|source| {
@@ -231,7 +231,7 @@ fn devices(kit: &mut Kit) {
         rejected(&["nvidia.topology"]),
     );
     Made {
-        edit: |report| testkit::report::with_keyset_digest(&report, [0x99; 32]),
+        edit: |report| vendors::report::with_keyset_digest(&report, [0x99; 32]),
         ..td()
     }
     .add(

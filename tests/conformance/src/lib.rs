@@ -1,7 +1,7 @@
 //! The public conformance kit: named cases of evidence with the decision and the failing checks
 //! that a verifier of `sealgate/1` has to arrive at. `cases/` is data; nothing of it needs Rust.
 //!
-//! Evidence is of the software platforms of testkit, under roots that come with the kit. What a
+//! Evidence is of the mock vendors, under roots that come with the kit. What a
 //! case expects is written by hand beside what makes it, never taken from a verdict.
 
 pub mod case;

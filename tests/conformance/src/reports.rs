@@ -8,8 +8,8 @@ use attest_core::{
     SourceProvenance, SpkiDigest, Statement, Subject, TeeType, TlsKeyEntry, UnixTime,
     UnsignedReport,
 };
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 use crate::case::{Expected, Kind};
 use crate::kit::{Judged, Kit, accepted, evidence, expected, missing, rejected};
@@ -74,7 +74,7 @@ fn made() -> Made {
 impl Made {
     fn add(self, kit: &mut Kit, name: &str, says: &str, expected: Expected) {
         let td = TdMeasurements::named("conformance");
-        let platform = SoftwarePlatform::from_seed(&SEED, NOW);
+        let platform = Vendors::from_seed(&SEED, NOW);
         let statement = self
             .statement
             .unwrap_or_else(|| Statement::challenged(self.keyset.digest(), nonce(6)));

@@ -4,9 +4,9 @@
 use attest_core::{Collateral, ReportData, RootKind, Roots, SnpCollateral, UnixTime};
 use evidence::index::Index;
 use fuzz::mutate::{Numbers, mutant};
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Processor};
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Processor};
+use vendors::{TdMeasurements, Vendors};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const SEED: [u8; 32] = [5; 32];
@@ -32,7 +32,7 @@ pub struct Report {
 
 /// One of the software platform, and every recorded TDX quote.
 pub fn quotes() -> anyhow::Result<Vec<Quote>> {
-    let platform = SoftwarePlatform::from_seed(&SEED, NOW);
+    let platform = Vendors::from_seed(&SEED, NOW);
     let data = ReportData::observed([0x3c; 64]);
     let mut all = vec![Quote {
         name: "software platform".into(),

@@ -11,22 +11,22 @@ use attest_core::{
     Outcome, ReportData, RootKind, Roots, Serving, SigningKey, SourceProvenance, SpkiDigest,
     Statement, TlsKeyEntry, TrustedPeer, UnixTime, UnsignedReport, Why, gpu_nonce,
 };
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Processor};
-use testkit::nvidia::knobs::ManifestKnobs;
-use testkit::nvidia::node::{Member, Node, NodeKnobs};
-use testkit::nvidia::ocsp::{OcspKnobs, Status};
-use testkit::nvidia::{Chip, MockNvidia, Source};
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Processor};
+use vendors::nvidia::knobs::ManifestKnobs;
+use vendors::nvidia::node::{Member, Node, NodeKnobs};
+use vendors::nvidia::ocsp::{OcspKnobs, Status};
+use vendors::nvidia::{Chip, MockNvidia, Source};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 mod composite;
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const SEED: [u8; 32] = [5; 32];
 
-fn intel() -> SoftwarePlatform {
-    SoftwarePlatform::from_seed(&SEED, NOW)
+fn intel() -> Vendors {
+    Vendors::from_seed(&SEED, NOW)
 }
 
 fn nvidia() -> MockNvidia {

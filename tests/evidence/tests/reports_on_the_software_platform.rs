@@ -14,15 +14,15 @@ use attest_core::{
     Serving, Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement, Subject, TeeType,
     TlsKeyEntry, UnixTime, UnsignedReport, Why,
 };
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const CONFIG: &str = "listen = \"somewhere\"\n";
 const RETENTION: &str = "version = 1\nmode = \"metadata\"\n";
 
-fn platform() -> SoftwarePlatform {
-    SoftwarePlatform::from_seed(&[5; 32], NOW)
+fn platform() -> Vendors {
+    Vendors::from_seed(&[5; 32], NOW)
 }
 
 fn signing_key() -> SigningKey {

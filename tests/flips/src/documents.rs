@@ -8,8 +8,8 @@ use attest_core::{
     EvidenceBundle, Freshness, Keyset, Nonce, Receipt, ReceiptBody, Roots, Serving, Sha256Digest,
     SigningKey, SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnsignedReport,
 };
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 use crate::{NOW, SEED, Subject};
 
@@ -36,7 +36,7 @@ fn nonce() -> Nonce {
     Nonce::from_bytes([6; 32])
 }
 
-fn report(platform: &SoftwarePlatform, td: &TdMeasurements) -> String {
+fn report(platform: &Vendors, td: &TdMeasurements) -> String {
     let data = Statement::challenged(keyset().digest(), nonce()).report_data();
     UnsignedReport {
         keyset: keyset(),
@@ -110,7 +110,7 @@ fn receipt() -> String {
 
 pub fn subjects() -> Vec<Subject> {
     let td = TdMeasurements::named("flips");
-    let platform = SoftwarePlatform::from_seed(&SEED, NOW);
+    let platform = Vendors::from_seed(&SEED, NOW);
     let (roots, collateral) = (platform.roots(), platform.collateral());
     let policy = AttestationPolicy::parse(&pinned_policy("flips", &td)).expect("a policy");
     let report = report(&platform, &td).into_bytes();

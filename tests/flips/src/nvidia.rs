@@ -6,9 +6,9 @@ use attest_core::nvidia::{
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, Decision, NvidiaCollateral, RootKind, Roots, UnixTime,
 };
-use testkit::nvidia::knobs::ManifestKnobs;
-use testkit::nvidia::ocsp::OcspKnobs;
-use testkit::nvidia::{Chip, MockNvidia, Source};
+use vendors::nvidia::knobs::ManifestKnobs;
+use vendors::nvidia::ocsp::OcspKnobs;
+use vendors::nvidia::{Chip, MockNvidia, Source};
 
 use crate::{NOW, SEED, Subject, pem};
 

@@ -3,8 +3,8 @@
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, Decision, RootKind, Roots, SnpCollateral, UnixTime,
 };
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Processor};
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Processor};
 
 use crate::{NOW, SEED, Subject};
 

@@ -3,7 +3,7 @@
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, Decision, ReportData, Roots, UnixTime,
 };
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::{TdMeasurements, Vendors};
 
 use crate::{NOW, SEED, Subject, pem};
 
@@ -46,7 +46,7 @@ pub fn lenient() -> AttestationPolicy {
 }
 
 pub fn software() -> (Vec<u8>, Ground) {
-    let platform = SoftwarePlatform::from_seed(&SEED, NOW);
+    let platform = Vendors::from_seed(&SEED, NOW);
     let data = ReportData::observed([0x3c; 64]);
     let quote = platform.quote(&TdMeasurements::named("flips"), &data);
     let ground = Ground {

@@ -8,15 +8,15 @@ use attest_core::{
     SessionEvidence, SessionRecord, Sha256Digest, Subject, to_base64,
 };
 use fuzz_targets::{NONCE, NOW, SEED, SPKI, join};
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Processor};
-use testkit::amd::tables::{Hcl, commitment};
-use testkit::nvidia::knobs::ManifestKnobs;
-use testkit::nvidia::node::NodeKnobs;
-use testkit::nvidia::ocsp::OcspKnobs;
-use testkit::nvidia::{Chip, Device, MockNvidia, Source};
-use testkit::report::{ReportParts, of_node, presented};
-use testkit::{SoftwarePlatform, TdMeasurements, event_log};
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Processor};
+use vendors::amd::tables::{Hcl, commitment};
+use vendors::nvidia::knobs::ManifestKnobs;
+use vendors::nvidia::node::NodeKnobs;
+use vendors::nvidia::ocsp::OcspKnobs;
+use vendors::nvidia::{Chip, Device, MockNvidia, Source};
+use vendors::report::{ReportParts, of_node, presented};
+use vendors::{TdMeasurements, Vendors, event_log};
 
 /// All seeds, by target.
 pub struct Seeds(BTreeMap<&'static str, Vec<Vec<u8>>>);
@@ -199,8 +199,8 @@ pub fn roots() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn platform() -> SoftwarePlatform {
-    SoftwarePlatform::from_seed(&SEED, NOW)
+fn platform() -> Vendors {
+    Vendors::from_seed(&SEED, NOW)
 }
 
 fn nvidia() -> MockNvidia {

@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Crates that exist for tests, demonstration and measurement, and are never shipped.
 const TESTS_ONLY: &[&str] = &[
+    "vendors",
     "testkit",
     "blackbox",
     "layering",

@@ -3,24 +3,16 @@
 //!
 //! Nothing here is linked into a shipped binary.
 
-pub mod amd;
-mod base64;
 pub mod client;
 pub mod config;
-mod der;
 pub mod engine;
-pub mod event_log;
-pub mod intel;
 pub mod machine;
-pub mod measurements;
-pub mod nvidia;
 pub mod platform;
-pub mod policy;
 pub mod process;
 pub mod relay;
-pub mod report;
 pub mod scratch;
 pub mod service;
 
-pub use measurements::TdMeasurements;
 pub use platform::SoftwarePlatform;
+use vendors::base64;
+pub use vendors::{TdMeasurements, amd, event_log, intel, measurements, nvidia, policy, report};

@@ -1,7 +1,7 @@
 //! Reference manifests: forged, out of date, edited, and for something else.
 
-use testkit::nvidia::Source;
-use testkit::nvidia::knobs::{Algorithm, Dates, Edited, KeyInfo, Layout, ManifestKnobs, Signer};
+use vendors::nvidia::Source;
+use vendors::nvidia::knobs::{Algorithm, Dates, Edited, KeyInfo, Layout, ManifestKnobs, Signer};
 
 use super::{MEASURED, Made, made, manifest};
 use crate::kit::{Kit, accepted, rejected};

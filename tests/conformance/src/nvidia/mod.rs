@@ -5,9 +5,9 @@ mod revocation;
 mod sets;
 
 use attest_core::{Collateral, NvidiaCollateral};
-use testkit::nvidia::evidence::Evidence as Says;
-use testkit::nvidia::knobs::{CertifiedFirmware, Dates, DeviceKnobs, ManifestKnobs, Signer};
-use testkit::nvidia::{Chip, MockNvidia, Source};
+use vendors::nvidia::evidence::Evidence as Says;
+use vendors::nvidia::knobs::{CertifiedFirmware, Dates, DeviceKnobs, ManifestKnobs, Signer};
+use vendors::nvidia::{Chip, MockNvidia, Source};
 
 use crate::case::{Expected, Kind};
 use crate::kit::{Judged, Kit, accepted, evidence, expected, missing, rejected};

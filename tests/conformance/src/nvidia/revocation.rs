@@ -1,9 +1,9 @@
 //! OCSP answers about the certificates of a device.
 
 use attest_core::NvidiaCollateral;
-use testkit::nvidia::knobs::{Dates, Signer};
-use testkit::nvidia::ocsp::{OcspKnobs, Responder, Status};
-use testkit::nvidia::{Chip, MockNvidia};
+use vendors::nvidia::knobs::{Dates, Signer};
+use vendors::nvidia::ocsp::{OcspKnobs, Responder, Status};
+use vendors::nvidia::{Chip, MockNvidia};
 
 use super::{Made, made};
 use crate::kit::{Kit, accepted, missing, rejected};

@@ -1,7 +1,7 @@
 //! Several devices of one machine: GPUs in Protected PCIe mode and the switches between them.
 
-use testkit::nvidia::MockNvidia;
-use testkit::nvidia::node::{Node, NodeKnobs};
+use vendors::nvidia::MockNvidia;
+use vendors::nvidia::node::{Node, NodeKnobs};
 
 use super::NONCE;
 use crate::case::{Expected, Kind};
@@ -17,7 +17,7 @@ fn node(knobs: &NodeKnobs) -> Node {
 fn judge(kit: &mut Kit, name: &str, says: &str, node: &Node, challenged: bool, expected: Expected) {
     let nvidia = MockNvidia::new(&SEED, NOW.secs());
     let role = |role: &'static str| {
-        move |member: &testkit::nvidia::node::Member| {
+        move |member: &vendors::nvidia::node::Member| {
             evidence(role, &member.evidence, Some(&member.chain_pem))
         }
     };

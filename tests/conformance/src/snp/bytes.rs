@@ -1,8 +1,8 @@
 //! Reports cut and bent, wrapped and mislabelled, and tables that cannot be read.
 
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Processor};
-use testkit::amd::tables::{Hcl, commitment};
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Processor};
+use vendors::amd::tables::{Hcl, commitment};
 
 use super::{ANY, Made, made};
 use crate::case::Kind;

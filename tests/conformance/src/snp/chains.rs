@@ -1,6 +1,6 @@
 //! Certificates, signatures and revocation lists, one thing about them not as it should be.
 
-use testkit::amd::knobs::{
+use vendors::amd::knobs::{
     Algorithm, Authorities, Claims, CrlKnobs, CrlSigner, Dates, Knobs, Names, ReportSigner,
     Revoked, SignatureField, Signer,
 };

@@ -1,8 +1,8 @@
 //! What a guest's report says, against policies.
 
 use attest_core::to_hex;
-use testkit::amd::MockAmd;
-use testkit::amd::report::{GuestReport, POLICY, POLICY_DEBUG, POLICY_MIGRATION_AGENT};
+use vendors::amd::MockAmd;
+use vendors::amd::report::{GuestReport, POLICY, POLICY_DEBUG, POLICY_MIGRATION_AGENT};
 
 use super::{ANY, Made, made, milan};
 use crate::case::Expected;

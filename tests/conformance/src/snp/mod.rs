@@ -6,9 +6,9 @@ mod guests;
 mod policies;
 
 use attest_core::{Collateral, SnpCollateral};
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{EndorsementKey, Knobs, Processor};
-use testkit::amd::report::GuestReport;
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{EndorsementKey, Knobs, Processor};
+use vendors::amd::report::GuestReport;
 
 use crate::case::{Expected, Kind};
 use crate::kit::{Judged, Kit, accepted, evidence};

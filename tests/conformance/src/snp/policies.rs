@@ -1,7 +1,7 @@
 //! What a policy wants of machine, firmware and image.
 
 use attest_core::to_hex;
-use testkit::amd::MockAmd;
+use vendors::amd::MockAmd;
 
 use super::{ANY, Made, made, milan};
 use crate::kit::{Kit, accepted, rejected};

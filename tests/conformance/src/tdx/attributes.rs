@@ -1,6 +1,6 @@
 //! What a TD may be.
 
-use testkit::TdMeasurements;
+use vendors::TdMeasurements;
 
 use super::{Made, any, made, pinned, td};
 use crate::kit::{Kit, accepted, rejected};

@@ -8,8 +8,8 @@ mod platforms;
 mod statuses;
 
 use attest_core::ReportData;
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 use crate::case::{Expected, Kind};
 use crate::kit::{Judged, Kit, accepted, evidence};
@@ -28,7 +28,7 @@ fn any(more: &str) -> String {
 }
 
 struct Made {
-    platform: SoftwarePlatform,
+    platform: Vendors,
     td: TdMeasurements,
     policy: String,
     bend: fn(&mut Vec<u8>),
@@ -36,7 +36,7 @@ struct Made {
 
 fn made() -> Made {
     Made {
-        platform: SoftwarePlatform::from_seed(&SEED, NOW),
+        platform: Vendors::from_seed(&SEED, NOW),
         td: td(),
         policy: pinned(),
         bend: |_| {},

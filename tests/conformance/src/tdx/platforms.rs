@@ -1,7 +1,7 @@
 //! Platforms and their collateral, one thing about them not as it should be.
 
-use testkit::SoftwarePlatform;
-use testkit::intel::knobs::{
+use vendors::Vendors;
+use vendors::intel::knobs::{
     Dates, FmspcInTcbInfo, Knobs, Levels, ModuleInTcbInfo, QuotingEnclave, Revoked, Signer,
 };
 
@@ -142,7 +142,7 @@ pub(super) fn add(kit: &mut Kit) {
             rejected(failing)
         };
         Made {
-            platform: SoftwarePlatform::with_knobs(&SEED, NOW, knobs),
+            platform: Vendors::with_knobs(&SEED, NOW, knobs),
             ..made()
         }
         .add(kit, name, says, expected);

@@ -1,7 +1,7 @@
 //! TCB statuses, advisories and evaluation numbers against policies.
 
-use testkit::SoftwarePlatform;
-use testkit::intel::knobs::Knobs;
+use vendors::Vendors;
+use vendors::intel::knobs::Knobs;
 
 use super::{Made, any, made, pinned};
 use crate::kit::{Kit, accepted, rejected};
@@ -16,7 +16,7 @@ pub(super) fn add(kit: &mut Kit) {
         "OutOfDateConfigurationNeeded",
     ] {
         let with = |policy: String| Made {
-            platform: SoftwarePlatform::with_knobs(
+            platform: Vendors::with_knobs(
                 &SEED,
                 NOW,
                 Knobs {
@@ -43,7 +43,7 @@ pub(super) fn add(kit: &mut Kit) {
         );
     }
     let advisories = || {
-        SoftwarePlatform::with_knobs(
+        Vendors::with_knobs(
             &SEED,
             NOW,
             Knobs {

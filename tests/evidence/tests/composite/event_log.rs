@@ -9,7 +9,7 @@ use attest_core::{
     to_base64, to_hex,
 };
 use serde_json::{Value, json};
-use testkit::TdMeasurements;
+use vendors::TdMeasurements;
 
 use super::super::{
     intel, judge, keyset, refused_by, refused_for_want_of, report_data, signing_key,

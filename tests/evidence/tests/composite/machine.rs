@@ -5,7 +5,7 @@ use attest_core::{
     Appraiser, AttestationPolicy, Cause, CpuEvidence, Decision, MachineEvidence, Outcome,
     UnverifiedEvidence, Verdict, Why,
 };
-use testkit::nvidia::Chip;
+use vendors::nvidia::Chip;
 
 use super::super::{NOW, collateral, manifests, nvidia, policy, report_data, roots, td};
 

@@ -2,10 +2,10 @@
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{Decision, DeviceEvidence, NvidiaCollateral, Outcome};
-use testkit::intel::knobs::Dates;
-use testkit::nvidia::knobs::ManifestKnobs;
-use testkit::nvidia::ocsp::{OcspKnobs, Status};
-use testkit::nvidia::{Chip, Source};
+use vendors::intel::knobs::Dates;
+use vendors::nvidia::knobs::ManifestKnobs;
+use vendors::nvidia::ocsp::{OcspKnobs, Status};
+use vendors::nvidia::{Chip, Source};
 
 use super::super::{
     collateral, expected_nonce, judge, manifest, manifests, nvidia, policy, refused_by,

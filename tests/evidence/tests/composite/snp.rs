@@ -1,7 +1,7 @@
 //! What a policy asks of an SNP guest's own words and of AMD's revocation list.
 
 use attest_core::{Collateral, CpuEvidence, SnpCollateral};
-use testkit::amd::knobs::{EndorsementKey, Processor};
+use vendors::amd::knobs::{EndorsementKey, Processor};
 
 use super::super::{
     amd, judge, refused_by, refused_for_want_of, report, report_data, snp, snp_policy,

@@ -4,43 +4,33 @@
 mod fault;
 mod gpus;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use attest_collect::DeviceAttester;
 use attest_collect::{Attester, CollectError, DeviceError, EventLogSource, LogError};
 use attest_core::event_log::trim_ccel;
 use attest_core::nvidia::UnverifiedDevice;
-use attest_core::{
-    Collateral, CpuEvidence, ReportData, RootKind, Roots, SnpCollateral, TdxCollateral, TeeType,
-    UnixTime,
-};
+use attest_core::{Collateral, CpuEvidence, ReportData, SnpCollateral, TeeType, UnixTime};
 use futures_util::future::{BoxFuture, ready};
 use sealgate::platform::Presented;
 use sealgate::{Clock, Platform, SystemClock};
+use vendors::Vendors;
 
-use crate::amd::MockAmd;
-use crate::amd::knobs::{EndorsementKey, Processor};
-use crate::der::pem;
 use crate::event_log::BootLog;
-use crate::intel::MockIntel;
 use crate::intel::knobs::Knobs;
 use crate::measurements::TdMeasurements;
-use crate::nvidia::MockNvidia;
 
 pub use fault::{Fault, FaultFile};
 use gpus::Gpus;
 
-/// The processor that SEV-SNP guests of the software platform run on.
-const PROCESSOR: Processor = Processor::Genoa;
-
-/// A guest of given measurements, on a platform that follows from a seed.
+/// A guest of given measurements, on a machine whose vendors follow from a seed. What it can be asked
+/// about them is what [`Vendors`] can be asked.
 #[derive(Clone)]
 pub struct SoftwarePlatform {
-    seed: [u8; 32],
-    at: UnixTime,
-    intel: MockIntel,
+    vendors: Vendors,
     /// The guest's name where it runs on AMD's.
     snp: Option<String>,
     measurements: TdMeasurements,
@@ -49,8 +39,14 @@ pub struct SoftwarePlatform {
     faults: FaultFile,
     boot_log: Option<Arc<BootLog>>,
     gpus: Option<Arc<Gpus>>,
-    collateral: Arc<OnceLock<Collateral>>,
-    amd: Arc<OnceLock<MockAmd>>,
+}
+
+impl Deref for SoftwarePlatform {
+    type Target = Vendors;
+
+    fn deref(&self) -> &Vendors {
+        &self.vendors
+    }
 }
 
 impl SoftwarePlatform {
@@ -61,9 +57,7 @@ impl SoftwarePlatform {
 
     pub fn with_knobs(seed: &[u8; 32], at: UnixTime, knobs: Knobs) -> Self {
         Self {
-            seed: *seed,
-            at,
-            intel: MockIntel::new(seed, knobs, at.secs()),
+            vendors: Vendors::with_knobs(seed, at, knobs),
             snp: None,
             measurements: TdMeasurements::named("gateway"),
             quote_delay: Duration::ZERO,
@@ -71,8 +65,6 @@ impl SoftwarePlatform {
             faults: FaultFile::default(),
             boot_log: None,
             gpus: None,
-            collateral: Arc::default(),
-            amd: Arc::default(),
         }
     }
 
@@ -127,64 +119,13 @@ impl SoftwarePlatform {
         self
     }
 
-    pub fn intel(&self) -> &MockIntel {
-        &self.intel
-    }
-
     pub fn measurements(&self) -> &TdMeasurements {
         &self.measurements
     }
 
-    pub fn intel_root_pem(&self) -> String {
-        self.intel.root_pem()
-    }
-
-    /// The roots that accept this platform.
-    pub fn roots(&self) -> Roots {
-        Roots::supplied(self.intel.root_der()).expect("the mock root is a CA certificate")
-    }
-
+    /// Intel's. Here beside [`Platform::collateral`], which would hide it.
     pub fn collateral(&self) -> Collateral {
-        self.collateral
-            .get_or_init(|| {
-                let fields = serde_json::to_vec(&self.intel.collateral()).expect("plain strings");
-                let tdx = TdxCollateral::parse(&fields).expect("the nine fields are well formed");
-                Collateral::from(tdx)
-            })
-            .clone()
-    }
-
-    /// A quote for any trust domain on this platform.
-    pub fn quote(&self, measurements: &TdMeasurements, report_data: &ReportData) -> Vec<u8> {
-        self.intel.quote(measurements, report_data.as_bytes())
-    }
-
-    /// The machine's SEV-SNP processor.
-    pub fn amd(&self) -> &MockAmd {
-        self.amd.get_or_init(|| {
-            MockAmd::healthy(&self.seed, PROCESSOR, EndorsementKey::Vcek, self.at.secs())
-        })
-    }
-
-    pub fn nvidia(&self) -> MockNvidia {
-        MockNvidia::new(&self.seed, self.at.secs())
-    }
-
-    /// Writes the root of each of the three vendors, for the directory that `--roots` and
-    /// `roots = "…"` take.
-    pub fn write_roots(&self, directory: &Path) -> std::io::Result<()> {
-        let nvidia = self.nvidia();
-        let roots = [
-            (RootKind::Intel, self.intel_root_pem()),
-            (RootKind::AmdGenoa, pem("CERTIFICATE", self.amd().ark())),
-            (RootKind::NvidiaDevice, nvidia.device_root_pem()),
-            (RootKind::NvidiaRim, nvidia.manifest_root_pem()),
-        ];
-        std::fs::create_dir_all(directory)?;
-        for (kind, text) in roots {
-            std::fs::write(directory.join(kind.file_name()), text)?;
-        }
-        Ok(())
+        self.vendors.collateral()
     }
 }
 

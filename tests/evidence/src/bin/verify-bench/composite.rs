@@ -12,11 +12,11 @@ use attest_core::{
     SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport,
     gpu_nonce,
 };
-use testkit::nvidia::knobs::ManifestKnobs;
-use testkit::nvidia::node::{Member, NodeKnobs};
-use testkit::nvidia::{Chip, MockNvidia, Source};
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::nvidia::knobs::ManifestKnobs;
+use vendors::nvidia::node::{Member, NodeKnobs};
+use vendors::nvidia::{Chip, MockNvidia, Source};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 use crate::bare::Needs;
 use crate::recorded::{DEVICE_CHAIN, Grounds, checks_of_manifest};
@@ -32,7 +32,7 @@ const SWITCHES: usize = 4;
 const OF_QUOTE: usize = 13;
 
 pub fn subject() -> Result<Subject> {
-    let intel = SoftwarePlatform::from_seed(&SEED, NOW);
+    let intel = Vendors::from_seed(&SEED, NOW);
     let nvidia = MockNvidia::new(&SEED, NOW.secs());
     let manifests = manifests(&nvidia);
     let of_manifests: usize = manifests.iter().map(|rim| checks_of_manifest(rim)).sum();
@@ -92,7 +92,7 @@ fn manifests(nvidia: &MockNvidia) -> Vec<Vec<u8>> {
     kinds.map(signed).map(String::into_bytes).to_vec()
 }
 
-fn report(intel: &SoftwarePlatform, nvidia: &MockNvidia, rims: Vec<Vec<u8>>) -> Result<String> {
+fn report(intel: &Vendors, nvidia: &MockNvidia, rims: Vec<Vec<u8>>) -> Result<String> {
     let key = SigningKey::from_seed("receipt-1", &[2; 32]).context("a key")?;
     let keyset = Keyset {
         subject: None,

@@ -3,9 +3,9 @@
 
 use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::verify::QuoteVerifier;
-use testkit::TdMeasurements;
-use testkit::intel::MockIntel;
-use testkit::intel::knobs::{
+use vendors::TdMeasurements;
+use vendors::intel::MockIntel;
+use vendors::intel::knobs::{
     Dates, FmspcInTcbInfo, Knobs, Levels, QuotingEnclave, Revoked, Signer,
 };
 

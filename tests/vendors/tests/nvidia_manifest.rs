@@ -9,10 +9,10 @@ use attest_core::nvidia::{
     CompareError, Comparison, Rim, RimError, RimKind, SpdmEvidence, VerifiedRim, compare,
 };
 use attest_core::x509::SignedObjectError;
-use testkit::nvidia::evidence::{Evidence, NVDEC0, ON, field};
-use testkit::nvidia::knobs::{Algorithm, Dates, Edited, KeyInfo, Layout, ManifestKnobs, Signer};
-use testkit::nvidia::manifest::Manifest;
-use testkit::nvidia::{Chip, Device, MockNvidia, Source};
+use vendors::nvidia::evidence::{Evidence, NVDEC0, ON, field};
+use vendors::nvidia::knobs::{Algorithm, Dates, Edited, KeyInfo, Layout, ManifestKnobs, Signer};
+use vendors::nvidia::manifest::Manifest;
+use vendors::nvidia::{Chip, Device, MockNvidia, Source};
 
 const NOW: u64 = 1_790_000_000;
 const DAY: u64 = 86_400;

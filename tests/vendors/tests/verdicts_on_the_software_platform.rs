@@ -3,11 +3,11 @@
 use attest_core::{
     Appraiser, AttestationPolicy, Decision, ReportData, RootOrigin, UnixTime, Verdict,
 };
-use testkit::intel::knobs::{
+use vendors::intel::knobs::{
     Dates, FmspcInTcbInfo, Knobs, Levels, QuotingEnclave, Revoked, Signer,
 };
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
+use vendors::policy::pinned_policy;
+use vendors::{TdMeasurements, Vendors};
 
 mod asked_by_policy;
 
@@ -18,12 +18,7 @@ fn enclave() -> TdMeasurements {
     TdMeasurements::named("enclave")
 }
 
-fn appraise(
-    platform: &SoftwarePlatform,
-    roots: &SoftwarePlatform,
-    policy: &str,
-    quote: &[u8],
-) -> Verdict {
+fn appraise(platform: &Vendors, roots: &Vendors, policy: &str, quote: &[u8]) -> Verdict {
     Appraiser {
         roots: &roots.roots(),
         policy: &AttestationPolicy::parse(policy).expect("a valid policy"),
@@ -33,18 +28,18 @@ fn appraise(
     .quote(quote)
 }
 
-fn quote(platform: &SoftwarePlatform, td: &TdMeasurements) -> Vec<u8> {
+fn quote(platform: &Vendors, td: &TdMeasurements) -> Vec<u8> {
     platform.quote(td, &ReportData::observed([9; 64]))
 }
 
-fn healthy() -> SoftwarePlatform {
-    SoftwarePlatform::from_seed(&SEED, NOW)
+fn healthy() -> Vendors {
+    Vendors::from_seed(&SEED, NOW)
 }
 
-fn bent(bend: impl FnOnce(&mut Knobs)) -> SoftwarePlatform {
+fn bent(bend: impl FnOnce(&mut Knobs)) -> Vendors {
     let mut knobs = Knobs::default();
     bend(&mut knobs);
-    SoftwarePlatform::with_knobs(&SEED, NOW, knobs)
+    Vendors::with_knobs(&SEED, NOW, knobs)
 }
 
 /// The only failures of the verdict, by id.
@@ -202,7 +197,7 @@ fn policy_floors_are_held_against_the_platform() {
 #[test]
 fn another_seed_is_another_root() {
     let policy = pinned_policy("enclave", &enclave());
-    let stranger = SoftwarePlatform::from_seed(&[8; 32], NOW);
+    let stranger = Vendors::from_seed(&[8; 32], NOW);
     let verdict = appraise(
         &healthy(),
         &stranger,

@@ -8,9 +8,9 @@ use attest_core::snp::{
     VekKind, VerifiedVek, check_hardware_id, check_key_kind, check_product, check_tcb,
     verify_chain, verify_signature,
 };
-use testkit::amd::knobs::{Claims, EndorsementKey, Knobs, Processor, ReportSigner, SignatureField};
-use testkit::amd::report::{GuestReport, POLICY, POLICY_DEBUG, POLICY_MIGRATION_AGENT};
-use testkit::amd::{MockAmd, SecurityVersions, tables};
+use vendors::amd::knobs::{Claims, EndorsementKey, Knobs, Processor, ReportSigner, SignatureField};
+use vendors::amd::report::{GuestReport, POLICY, POLICY_DEBUG, POLICY_MIGRATION_AGENT};
+use vendors::amd::{MockAmd, SecurityVersions, tables};
 
 const NOW: u64 = 1_790_000_000;
 const SEED: [u8; 32] = [7; 32];
@@ -105,7 +105,7 @@ fn every_field_is_read_back() {
     assert_eq!(read.report_data, DATA);
     assert_eq!(
         read.measurement,
-        testkit::amd::report::measurement("enclave")
+        vendors::amd::report::measurement("enclave")
     );
     assert_eq!(read.host_data, [4; 32]);
     assert_eq!(read.id_key_digest, [5; 48]);

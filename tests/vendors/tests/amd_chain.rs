@@ -7,8 +7,8 @@ use attest_core::snp::{
     VerifiedVek, check_revocation, verify_chain,
 };
 use attest_core::x509::{SignedObjectError, X509Error};
-use testkit::amd::MockAmd;
-use testkit::amd::knobs::{
+use vendors::amd::MockAmd;
+use vendors::amd::knobs::{
     Algorithm, Authorities, Claims, CrlKnobs, CrlSigner, Dates, EndorsementKey, Knobs, Names,
     Processor, Revoked, Signer,
 };

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use ring::digest::{SHA384, digest};
 use ring::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
-use testkit::nvidia::knobs::{Dates, Signer};
-use testkit::nvidia::ocsp::{OcspKnobs, Responder, Status};
-use testkit::nvidia::{Chip, Device, MockNvidia};
+use vendors::nvidia::knobs::{Dates, Signer};
+use vendors::nvidia::ocsp::{OcspKnobs, Responder, Status};
+use vendors::nvidia::{Chip, Device, MockNvidia};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer, X509Certificate};
 

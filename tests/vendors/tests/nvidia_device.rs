@@ -11,10 +11,10 @@ use attest_core::nvidia::{
     verify_report_signature,
 };
 use attest_core::x509::{SignedObjectError, X509Error};
-use testkit::nvidia::evidence::{Evidence, field};
-use testkit::nvidia::knobs::{CertifiedFirmware, ChainShape, Dates, DeviceKnobs, Leaf, Signer};
-use testkit::nvidia::node::{Member, Node, NodeKnobs};
-use testkit::nvidia::{Chip, Device, MockNvidia, Source};
+use vendors::nvidia::evidence::{Evidence, field};
+use vendors::nvidia::knobs::{CertifiedFirmware, ChainShape, Dates, DeviceKnobs, Leaf, Signer};
+use vendors::nvidia::node::{Member, Node, NodeKnobs};
+use vendors::nvidia::{Chip, Device, MockNvidia, Source};
 
 const NOW: u64 = 1_790_000_000;
 const DAY: u64 = 86_400;

@@ -5,10 +5,10 @@ use attest_core::tdx::TdxFacts;
 use attest_core::{Cause, Decision, Outcome, Verdict, Why, to_hex};
 
 use super::{appraise, bent, enclave, failures, healthy, quote};
-use testkit::SoftwarePlatform;
-use testkit::policy::pinned_policy;
+use vendors::Vendors;
+use vendors::policy::pinned_policy;
 
-fn asked_of(platform: &SoftwarePlatform, more: &str) -> Verdict {
+fn asked_of(platform: &Vendors, more: &str) -> Verdict {
     let policy = pinned_policy("enclave", &enclave()) + more;
     appraise(platform, platform, &policy, &quote(platform, &enclave()))
 }
@@ -139,7 +139,7 @@ fn collateral_may_be_too_old_inside_its_dates() {
 
 const ADVISORY: &str = "INTEL-SA-01234";
 
-fn out_of_date(status: &str, advisories: &[&str]) -> SoftwarePlatform {
+fn out_of_date(status: &str, advisories: &[&str]) -> Vendors {
     bent(|knobs| {
         knobs.tcb_status = status.to_owned();
         knobs.advisories = advisories.iter().map(|it| (*it).to_owned()).collect();
@@ -165,7 +165,7 @@ fn an_advisory_has_its_days_from_the_date_of_its_level_and_no_longer() {
 
 #[test]
 fn grace_is_given_to_named_advisories_of_levels_that_are_out_of_date() {
-    let refused_by_status = |platform: &SoftwarePlatform, more: &str| {
+    let refused_by_status = |platform: &Vendors, more: &str| {
         let verdict = asked_of(platform, more);
         assert_eq!(failures(&verdict), ["tdx.tcb.status"], "{more}");
         assert_eq!(verdict.decision(), Decision::Rejected);
