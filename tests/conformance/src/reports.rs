@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use attest_core::log::{
+    Checkpoint, Entry, EpochProof, EpochReason, EpochStart, Fact, Frontier, LogProof, Origin, Word,
+    tree,
+};
 use attest_core::{
     CpuEvidence, EvidenceBundle, Keyset, Nonce, Serving, Sha256Digest, SigningKey,
     SourceProvenance, SpkiDigest, Statement, Subject, TeeType, TlsKeyEntry, UnixTime,
@@ -126,6 +130,101 @@ pub fn add(kit: &mut Kit) {
     binding(kit);
     contract(kit);
     spelling(kit);
+    log(kit);
+}
+
+const ORIGIN: Origin = Origin::from_bytes([0xa7; 16]);
+
+/// The document `log` of a log of two entries, of which the second is the beginning of this epoch.
+fn of_log(bend: impl FnOnce(&mut EpochStart), signer: &SigningKey) -> String {
+    let mut start = EpochStart {
+        epoch: 1,
+        keyset: made().keyset.digest(),
+        key: key(2).verifying_key(),
+        config: Sha256Digest::of(CONFIG.as_bytes()),
+        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        mode: Word::parse("metadata").expect("a word"),
+        not_after: NOW.plus(Duration::from_secs(86_400)),
+        reason: EpochReason::Start,
+    };
+    bend(&mut start);
+    let entry = |fact| Entry { at: NOW, fact }.to_bytes();
+    let first = entry(Fact::Began { origin: ORIGIN });
+    let began = entry(Fact::EpochBegan(start));
+    let mut frontier = Frontier::default();
+    for bytes in [&first, &began] {
+        frontier.push(tree::leaf(bytes), |_, _| {});
+    }
+    let head = Checkpoint {
+        origin: ORIGIN,
+        size: frontier.size(),
+        root: frontier.root(),
+    };
+    let proof = LogProof {
+        extra: began,
+        index: 1,
+        hashes: vec![tree::leaf(&first)],
+        head: head.sign(signer),
+    };
+    EpochProof::new(proof).expect("about an epoch").to_text()
+}
+
+/// The head of the audit log in a report.
+fn log(kit: &mut Kit) {
+    let wanted = format!("[log]\nrequired = true\norigins = [\"{ORIGIN}\"]\nmin_size = 2\n");
+    let longer = "[log]\nrequired = true\nmin_size = 3\n".to_owned();
+    let other = Sha256Digest::of(b"other");
+    for (name, says, document, policy, expected) in [
+        (
+            "good",
+            "the log tells of this epoch, under a head of the service",
+            of_log(|_| {}, &key(2)),
+            wanted.clone(),
+            accepted(),
+        ),
+        (
+            "head-forged",
+            "a head that another key signed",
+            of_log(|_| {}, &key(9)),
+            wanted.clone(),
+            rejected(&["log.checkpoint"]),
+        ),
+        (
+            "shorter-than-before",
+            "a log with fewer entries than the policy has seen",
+            of_log(|_| {}, &key(2)),
+            longer,
+            rejected(&["log.checkpoint"]),
+        ),
+        (
+            "of-another-epoch",
+            "the log tells of an epoch with another keyset",
+            of_log(|start| start.keyset = other, &key(2)),
+            wanted.clone(),
+            rejected(&["log.epoch"]),
+        ),
+        (
+            "of-another-policy",
+            "the log tells of an epoch with another retention policy",
+            of_log(|start| start.retention = other, &key(2)),
+            wanted,
+            rejected(&["log.epoch"]),
+        ),
+    ] {
+        let mut bent = Made { policy, ..made() };
+        bent.documents.insert("log".into(), document);
+        bent.add(kit, &format!("log-{name}"), says, expected);
+    }
+    Made {
+        policy: "[log]\nrequired = true\n".into(),
+        ..made()
+    }
+    .add(
+        kit,
+        "log-absent",
+        "no head where one is wanted",
+        missing(&["log.checkpoint", "log.epoch"]),
+    );
 }
 
 fn binding(kit: &mut Kit) {

@@ -80,6 +80,71 @@ pub(super) fn add(kit: &mut Kit) {
         rejected(&["snp.vek.accepted"]),
     );
     images(kit);
+    id_block(kit);
+    Made {
+        policy: format!("{ANY}max_crl_age = \"72h\"\n"),
+        crl: true,
+        ..made()
+    }
+    .add(kit, "crl-age", "a revocation list of yesterday", accepted());
+    Made {
+        policy: format!("{ANY}max_crl_age = \"1h\"\n"),
+        crl: true,
+        ..made()
+    }
+    .add(
+        kit,
+        "crl-age-over",
+        "a revocation list of yesterday where it may be an hour old",
+        rejected(&["snp.crl.age"]),
+    );
+}
+
+/// What the guest's owner signed beside the measurement, and what the guest's policy demands.
+fn id_block(kit: &mut Kit) {
+    let (ours, other) = ("00".repeat(16), "77".repeat(16));
+    let asked: [(&str, String, String, &str); 4] = [
+        (
+            "family-id",
+            format!("family_id = [\"{ours}\"]"),
+            format!("family_id = [\"{other}\"]"),
+            "snp.family_id",
+        ),
+        (
+            "image-id",
+            format!("image_id = [\"{ours}\"]"),
+            format!("image_id = [\"{other}\"]"),
+            "snp.image_id",
+        ),
+        (
+            "guest-svn",
+            "min_guest_svn = 1".into(),
+            "min_guest_svn = 2".into(),
+            "snp.guest_svn",
+        ),
+        (
+            "demands",
+            String::new(),
+            "require_guest_policy = [\"single_socket\"]".into(),
+            "snp.policy.demands",
+        ),
+    ];
+    for (name, met, unmet, check) in asked {
+        for (suffix, more, expected) in
+            [("", met, accepted()), ("-unmet", unmet, rejected(&[check]))]
+        {
+            Made {
+                policy: format!("{ANY}{more}\n"),
+                ..made()
+            }
+            .add(
+                kit,
+                &format!("{name}{suffix}"),
+                "what the policy asks of the guest's owner, met or not",
+                expected,
+            );
+        }
+    }
 }
 
 fn images(kit: &mut Kit) {

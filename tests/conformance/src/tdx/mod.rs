@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bytes;
+mod demands;
 mod grounds;
 mod pins;
 mod platforms;
@@ -71,6 +72,7 @@ pub fn add(kit: &mut Kit) {
     );
     platforms::add(kit);
     statuses::add(kit);
+    demands::add(kit);
     pins::add(kit);
     attributes::add(kit);
     bytes::add(kit);

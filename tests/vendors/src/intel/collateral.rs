@@ -136,8 +136,15 @@ impl TcbInfo {
             attributes: "0000000000000000",
             attributes_mask: "FFFFFFFFFFFFFFFF",
         };
+        let identified = TdxModule {
+            mrsigner: match knobs.module {
+                ModuleInTcbInfo::AnotherSigner => "1".repeat(96),
+                _ => module.mrsigner.clone(),
+            },
+            ..module.clone()
+        };
         let version = match knobs.module {
-            ModuleInTcbInfo::Ours => TEE_TCB_SVN[1],
+            ModuleInTcbInfo::Ours | ModuleInTcbInfo::AnotherSigner => TEE_TCB_SVN[1],
             ModuleInTcbInfo::AnotherVersion => TEE_TCB_SVN[1] + 1,
         };
         let mut fmspc = claims.fmspc;
@@ -153,10 +160,10 @@ impl TcbInfo {
             pce_id: hex(&claims.pce_id),
             tcb_type: 0,
             tcb_evaluation_data_number: knobs.evaluation_number,
-            tdx_module: module.clone(),
+            tdx_module: module,
             tdx_module_identities: vec![TdxModuleIdentity {
                 id: format!("TDX_{:02X}", version),
-                module,
+                module: identified,
                 tcb_levels: vec![Level {
                     tcb: IsvSvn {
                         isvsvn: u16::from(TEE_TCB_SVN[0]),

@@ -113,4 +113,6 @@ pub enum FmspcInTcbInfo {
 pub enum ModuleInTcbInfo {
     Ours,
     AnotherVersion,
+    /// The same version, signed by somebody else.
+    AnotherSigner,
 }
