@@ -12,10 +12,11 @@
 # known-answers  write the known answers in tests/vectors again, by their second implementation
 # flips   every bit of every signed part of evidence, reports and receipts, flipped; some minutes
 # log-crashes  a thousand kills of the audit log's writer, at any moment
+# log-start  what a start pays for reading its audit log, by the log's size
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes toggle-story
+.PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke fuzz log-crashes log-start toggle-story
 
 CARGO ?= cargo
 ENGINE ?=
@@ -79,3 +80,6 @@ fuzz:
 
 log-crashes:
 	@SEALGATE_LOG_KILLS=1000 $(CARGO) test --quiet --locked -p sealgate --test audit_log killed_at_any_moment -- --nocapture
+
+log-start:
+	@$(CARGO) test --quiet --release --locked -p sealgate --test audit_log what_opening -- --ignored --nocapture

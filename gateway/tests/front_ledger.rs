@@ -420,3 +420,75 @@ async fn a_ledger_from_the_future_expires_nothing_early_and_nothing_late() {
     assert_eq!(ledger.purge().await.expect("a purge").receipts, 1);
     ledger.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sums_count_what_a_policy_leaves_out_as_nothing() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let nothing = Keep {
+        fields: [].into(),
+        ..everything()
+    };
+    ledger.record_usage(usage("r"), nothing);
+    ledger.flush().await;
+    let (since, until) = (UnixTime::from_secs(0), UnixTime::from_secs(2_000_000_000));
+    let sums = ledger.usage(since, until).await.expect("sums");
+    let [sum] = &sums[..] else {
+        panic!("one tenant, one model: {sums:?}");
+    };
+    assert_eq!((sum.requests, sum.bytes_in, sum.bytes_out), (1, 0, 0));
+    assert_eq!((sum.prompt_tokens, sum.model.as_ref()), (0, None));
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_and_never_ended_is_a_row_at_the_next_start_and_what_ended_is_one_row_alone()
+{
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let unfinished = |id: &str| UsageRow {
+        outcome: Outcome::Unfinished,
+        ..usage(id)
+    };
+    for id in ["ended", "cut"] {
+        let keep = Keep {
+            instead_of: Some(ledger.unfinished()),
+            ..everything()
+        };
+        let begun = ledger.begin_usage(&unfinished(id), &keep).await;
+        begun.expect("on the disk");
+        if id == "ended" {
+            ledger.record_usage(usage(id), keep);
+        }
+    }
+    let fewer = Keep {
+        fields: [].into(),
+        instead_of: Some(ledger.unfinished()),
+        ..everything()
+    };
+    let begun = ledger.begin_usage(&unfinished("unnamed"), &fewer).await;
+    begun.expect("on the disk");
+    ledger.flush().await;
+    ledger.close().await;
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let rows: Vec<(Option<String>, String)> =
+        sqlx::query_as("SELECT receipt_id, outcome FROM usage ORDER BY receipt_id")
+            .fetch_all(&mut database(scratch.path()).await)
+            .await
+            .expect("rows");
+    let row = |id: Option<&str>, outcome: &str| (id.map(str::to_owned), outcome.to_owned());
+    let expected = [
+        row(None, "unfinished"),
+        row(Some("cut"), "unfinished"),
+        row(Some("ended"), "completed"),
+    ];
+    assert_eq!(rows, expected);
+    ledger.close().await;
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    ledger.close().await;
+    let again: i64 = sqlx::query_scalar("SELECT count(*) FROM usage")
+        .fetch_one(&mut database(scratch.path()).await)
+        .await
+        .expect("a count");
+    assert_eq!(again, 3, "another start settles nothing twice");
+}

@@ -13,5 +13,5 @@ pub mod machine;
 pub mod manifest;
 pub mod predict;
 pub mod programs;
-pub mod sbom;
 pub mod say;
+pub mod sbom;

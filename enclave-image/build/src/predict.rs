@@ -44,12 +44,7 @@ pub fn write(
 }
 
 /// Launch profiles beside the firmware that they name, taken out of its package.
-fn launches(
-    profiles: &Path,
-    lock: &Lock,
-    archive: &Archive,
-    out: &Path,
-) -> Result<Vec<PathBuf>> {
+fn launches(profiles: &Path, lock: &Lock, archive: &Archive, out: &Path) -> Result<Vec<PathBuf>> {
     let packages: Vec<&Locked> = lock.group("firmware").collect();
     archive.provide(&packages)?;
     let mut debs = Vec::new();

@@ -16,10 +16,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Built by cargo from this workspace.
-    Built {
-        workspace: PathBuf,
-        target: PathBuf,
-    },
+    Built { workspace: PathBuf, target: PathBuf },
     /// Files in a folder, by name.
     Given(PathBuf),
 }
@@ -69,7 +66,17 @@ fn build(workspace: &Path, target: &Path, of: &str, name: &str) -> Result<PathBu
     let is_static = name == "init";
     let folder = target.join(if is_static { "static" } else { "dynamic" });
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--locked", "--target", TARGET, "-p", of, "--bin", name])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            TARGET,
+            "-p",
+            of,
+            "--bin",
+            name,
+        ])
         .arg("--target-dir")
         .arg(&folder)
         .current_dir(workspace)

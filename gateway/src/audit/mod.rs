@@ -9,8 +9,8 @@
 //! | [`AuditLog::administered`] | keys, tenants: the name goes in as a commitment | the same |
 //! | [`AuditLog::begin_epoch`] | the one way to a key that signs heads; a change of the retention policy goes along | the same |
 //! | [`AuditLog::end_epoch`], [`AuditLog::close`] | the service stops | the same |
-//! | [`AuditLog::note`] | what happened, where nobody can wait: sessions, purges | at once; entered within [`GATHER`] |
-//! | [`AuditLog::receipt`], [`AuditLog::refused`] | each request: a push under a lock | at once; entered in batches, within [`GATHER`] |
+//! | [`AuditLog::note`] | what happened, where nobody can wait: sessions, purges | at once; entered within [`PACE`] |
+//! | [`AuditLog::receipt`], [`AuditLog::refused`] | each request: a push under a lock | at once; entered in batches, within [`PACE`] |
 //!
 //! What returns at once is not acknowledged: it is lost if the process dies before its batch is
 //! committed. A receipt is acknowledged when a [proof](AuditLog::receipt_proof) of it is handed out, since
@@ -50,6 +50,9 @@ use store::{Opening, Store};
 
 /// Receipts, refusals and notes wait this long for company before they are entered.
 pub const GATHER: Duration = Duration::from_millis(250);
+/// And so long after those before them: a log that is always added to grows by an entry a second, and a start reads all
+/// of it.
+pub const PACE: Duration = Duration::from_secs(1);
 
 /// Why something could not be entered or read back.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::epoch_log::{EpochLog, Published};
 use super::pending::{Gathered, Pending, Task};
 use super::store::{Leaf, Store, leaves};
-use super::{Appended, AuditError, EpochBeginning, GATHER};
+use super::{Appended, AuditError, EpochBeginning, GATHER, PACE};
 use crate::events::{self, Event, LedgerWork};
 use crate::{Clock, SystemClock};
 
@@ -26,6 +26,7 @@ pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>) {
         epoch: None,
     };
     let mut gather_until: Option<Instant> = None;
+    let mut entered: Option<Instant> = None;
     loop {
         let wait = match gather_until {
             Some(until) => until.saturating_duration_since(Instant::now()),
@@ -41,12 +42,14 @@ pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>) {
         let due = gather_until.is_some_and(|until| Instant::now() >= until);
         if due {
             gather_until = None;
-            if writer.enter_gathered().await.is_err() {
-                gather_until = Some(Instant::now() + RETRY);
+            match writer.enter_gathered().await {
+                Ok(()) => entered = Some(Instant::now()),
+                Err(_) => gather_until = Some(Instant::now() + RETRY),
             }
         } else if gather_until.is_none() {
             if writer.pending.has_gathered() {
-                gather_until = Some(Instant::now() + GATHER);
+                let soon = Instant::now() + GATHER;
+                gather_until = Some(entered.map_or(soon, |entered| soon.max(entered + PACE)));
             } else if quiet {
                 writer.follow_others().await;
             }

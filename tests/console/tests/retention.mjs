@@ -29,7 +29,7 @@ test("an auditor sees every policy there was, and what another would change", as
   assert.match(await visit.text("#plan-verdict"), /^From policy 1 \(at most metadata\) to 2 \(at most zero\)/);
   const changes = await visit.rows("plan-table");
   for (const tenant of ["clients", "every other tenant"]) {
-    const change = changes.find((row) => row[0] === tenant && row[1] === "every other model");
+    const change = changes.find((row) => row[0] === tenant && row[1] === "every model");
     assert.ok(change, `${tenant}: ${JSON.stringify(changes)}`);
     assert.match(change[2], /^metadata/);
     assert.match(change[3], /^zero/);

@@ -157,11 +157,11 @@ impl fmt::Display for Terms {
         if kept.fields.len() < Field::ALL.len() {
             let words: Vec<_> = kept.fields.iter().map(|field| field.as_str()).collect();
             let words = if words.is_empty() {
-                "nothing".to_owned()
+                "none".to_owned()
             } else {
-                words.join(" ")
+                words.join(", ")
             };
-            write!(f, ", of the optional fields {words}")?;
+            write!(f, " (optional fields: {words})")?;
         }
         write!(f, ", {} on failure", kept.on_failure.as_str())?;
         if let Self::Content {

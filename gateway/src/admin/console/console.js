@@ -263,11 +263,12 @@ async function planRetention(event) {
     at("plan-verdict").textContent =
       `From policy ${plan.from.epoch} (at most ${plan.from.most}) to ${plan.to.epoch} (at most ${plan.to.most}): it ${plan.why}.`;
     at("plan-verdict").className = plan.can_be_set ? "good" : "bad";
+    const divided = new Set(plan.changes.filter((row) => row.model).map((row) => row.tenant));
     table(
       "plan-table",
       [
         ["tenant", (row) => row.tenant ?? "every other tenant"],
-        ["model", (row) => row.model ?? "every other model"],
+        ["model", (row) => row.model ?? (divided.has(row.tenant) ? "every other model" : "every model")],
         ["now", (row) => row.now],
         ["then", (row) => (row.changes ? row.then : "stays")],
       ],

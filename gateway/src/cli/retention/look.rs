@@ -159,8 +159,16 @@ fn print_verdict(before: &RetentionPolicy, verdict: Result<Settable, ChangeRefus
         Ok(settable) => println!("It {}.", settable.in_words()),
         Err(reason) => {
             println!("It cannot be set: {reason}.");
-            println!("The next policy has epoch = {}", before.epoch() + 1);
-            println!("and predecessor = \"{}\"", before.digest());
+            match reason {
+                ChangeRefused::Signature(_) => {
+                    println!("Whoever holds a policy key signs it with `sealgate retention sign`.");
+                }
+                ChangeRefused::NobodyDecides | ChangeRefused::UnsignedContent => {}
+                _ => {
+                    println!("The next policy has epoch = {}", before.epoch() + 1);
+                    println!("and predecessor = \"{}\"", before.digest());
+                }
+            }
         }
     }
 }
