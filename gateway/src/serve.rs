@@ -123,7 +123,7 @@ pub async fn serve_with(
         admission: Admission::new(keyring, clock.clone()),
         back: Back {
             receipts: Arc::new(Store::new(ledger.clone())),
-            records,
+            records: records.clone(),
             ledger: ledger.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -135,6 +135,7 @@ pub async fn serve_with(
     });
     let admin = Arc::new(Admin {
         ledger: ledger.clone(),
+        records,
         desk: front.desk.clone(),
         clock,
     });

@@ -10,11 +10,13 @@
 
 mod attestation;
 mod body;
+mod clock;
 mod console;
 mod credential;
 mod export;
 mod keys;
 mod log;
+mod records;
 mod retention;
 mod role;
 mod router;

@@ -6,16 +6,19 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::{
-    attestation, console, export, keys, log, retention, sessions, status, tenants, upstreams, usage,
+    attestation, clock, console, export, keys, log, records, retention, sessions, status, tenants,
+    upstreams, usage,
 };
 use crate::Clock;
 use crate::attestation::Desk;
 use crate::errors::ApiError;
 use crate::ledger::Ledger;
+use crate::retention::Records;
 
 /// The rooms that administrators ask.
 pub struct Admin {
     pub ledger: Arc<Ledger>,
+    pub records: Records,
     pub desk: Arc<Desk>,
     pub clock: Arc<dyn Clock>,
 }
@@ -47,6 +50,14 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route(
             "/admin/v1/retention/plan",
             only("POST", post(retention::plan)),
+        )
+        .route(
+            "/admin/v1/retention/clock",
+            only("GET, HEAD, POST", get(clock::show).post(clock::accept)),
+        )
+        .route(
+            "/admin/v1/records/{id}",
+            only("DELETE", delete(records::delete)),
         )
         .route("/admin/v1/log", only("GET, HEAD", get(log::entries)))
         .route(

@@ -24,6 +24,8 @@ test("an auditor sees every policy there was, and what another would change", as
   const visit = await signedIn(room, AUDITOR);
   const { in_force: inForce } = await admin("retention", AUDITOR);
   assert.equal((await visit.facts("retention-facts"))["in force"], `policy 1, ${inForce.digest}`);
+  const expiry = Date.parse((await visit.facts("retention-facts"))["things expire by"]);
+  assert.ok(Math.abs(expiry - Date.now()) < 60_000, String(expiry));
   assert.deepEqual((await visit.rows("retention-table")).map(([epoch, most]) => [epoch, most]), [["1", "metadata"]]);
   await plan(visit, NEXT_POLICY, ITS_SIGNATURES);
   assert.match(await visit.text("#plan-verdict"), /^From policy 1 \(at most metadata\) to 2 \(at most zero\)/);

@@ -223,9 +223,12 @@ async function showRetention() {
   if (!may("auditor")) return;
   const retention = await ask("admin/v1/retention");
   const keys = retention.policy_keys;
+  const clock = await ask("admin/v1/retention/clock");
+  const doubted = clock.system_ahead_s > 60 || clock.system_behind_s > 60;
   facts("retention-facts", [
     ["in force", `policy ${retention.in_force.epoch}, ${retention.in_force.digest}`],
     ["changed by", keys.threshold ? `${keys.threshold} of ${keys.keys.length} policy keys` : "nobody: no policy keys are configured"],
+    ["things expire by", doubted ? `${clock.expires_by}; the system's clock says ${clock.system}` : clock.expires_by, doubted ? "bad" : undefined],
   ]);
   table(
     "retention-table",

@@ -1,5 +1,6 @@
 //! Retention as an operator, a tenant and an auditor meet it: on the command line, in files, and with the stock `age`.
 
+mod administered;
 mod content;
 mod disk;
 mod failing;

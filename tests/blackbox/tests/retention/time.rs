@@ -10,16 +10,16 @@ use sqlx::{Connection, SqliteConnection};
 use crate::operated::{METADATA, Operated, files_below};
 
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
-const HOUR: i64 = 3600;
+pub const HOUR: i64 = 3600;
 
 /// What the bank says is kept sealed, for so long; what others say is not.
-fn kept_for(ttl: &str) -> String {
+pub fn kept_for(ttl: &str) -> String {
     format!(
         "{METADATA}[[rule]]\ntenants = [\"bank\"]\nmode = \"content\"\nttl = \"{ttl}\"\nrecipients = [\"{RECIPIENT}\"]\n"
     )
 }
 
-async fn said(world: &Operated, key: &str) -> Result<()> {
+pub async fn said(world: &Operated, key: &str) -> Result<()> {
     let mut connection = world.service.connect().await?;
     let answer = connection
         .post(key, CHAT, &chat(MODEL, "keep this"))
@@ -36,7 +36,7 @@ async fn count(world: &Operated, what: &'static str) -> Result<i64> {
 }
 
 /// Rows of the bank, its records and their files.
-async fn kept(world: &Operated) -> Result<(i64, i64, usize)> {
+pub async fn kept(world: &Operated) -> Result<(i64, i64, usize)> {
     Ok((
         count(world, "SELECT count(*) FROM usage WHERE tenant = 'bank'").await?,
         count(world, "SELECT count(*) FROM records").await?,
@@ -44,7 +44,7 @@ async fn kept(world: &Operated) -> Result<(i64, i64, usize)> {
     ))
 }
 
-async fn everything_is_kept(world: &Operated) {
+pub async fn everything_is_kept(world: &Operated) {
     eventually("the row is written", async || {
         kept(world).await.ok() == Some((1, 1, 2))
     })
@@ -58,13 +58,13 @@ async fn nothing_is_kept(world: &Operated) {
     .await;
 }
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs() as i64)
 }
 
 /// As if the system's clock had been moved while the service was down: what was noted last is moved instead.
-async fn note(world: &Operated, time: i64) -> Result<()> {
+pub async fn note(world: &Operated, time: i64) -> Result<()> {
     sqlx::query("UPDATE retention_clock SET now = ?")
         .bind(time)
         .execute(&mut world.ledger().await?)
@@ -110,7 +110,7 @@ async fn what_has_had_its_time_is_purged_at_the_next_start_and_both_logs_say_how
     Ok(())
 }
 
-async fn entries(database: &str) -> Result<Vec<String>> {
+pub async fn entries(database: &str) -> Result<Vec<String>> {
     let mut connection = SqliteConnection::connect(&format!("sqlite://{database}")).await?;
     Ok(
         sqlx::query_scalar("SELECT CAST(entry AS TEXT) FROM entries")
