@@ -13,7 +13,7 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
-    /// Directory of roots to use INSTEAD of the vendors', by their names (intel-root.pem, amd-milan-root.pem, nvidia-device-root.pem, …); the verdict says so
+    /// Directory of roots to use INSTEAD of the vendors', by their names (intel-root.pem, amd-ark-milan.pem, nvidia-device-root.pem, …); the verdict says so
     #[arg(long, value_name = "DIR")]
     pub roots: Option<PathBuf>,
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use attest_core::{Collateral, CpuEvidence};
+use attest_core::{Collateral, CpuEvidence, RootKind, Roots};
 use attest_fetch::{
     AMD_KDS, AmdKds, CollateralSource, FetchError, INTEL_PCS, IntelPcs, NVIDIA_OCSP, NVIDIA_RIM,
     Nvidia, NvidiaOcsp, NvidiaRim,
@@ -151,7 +151,11 @@ impl Services<'_> {
         let rims = NvidiaRim::new(rim).and_then(|it| it.with_timeout(self.timeout()));
         let answers = NvidiaOcsp::new(ocsp).and_then(|it| it.with_timeout(self.timeout()));
         let source = Nvidia::new(rims.map_err(at(rim))?, answers.map_err(at(ocsp))?);
-        let source = source.with_manifest_signers();
+        let vendors = Roots::vendor();
+        let source = match vendors.der(RootKind::NvidiaRim) {
+            Some(root) => source.with_manifest_signers(root),
+            None => source,
+        };
         let fetched = source.nvidia(&presented.devices).await;
         into.nvidia = Some(fetched.map_err(at(&format!("{rim} and {ocsp}")))?);
         Ok(())

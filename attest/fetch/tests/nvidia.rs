@@ -17,7 +17,7 @@ use attest_fetch::{
 use replay::{Reply, serve};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use testkit::nvidia::knobs::ManifestKnobs;
+use testkit::nvidia::knobs::{KeyInfo, ManifestKnobs};
 use testkit::nvidia::ocsp::OcspKnobs;
 use testkit::nvidia::{Chip, Device, MockNvidia, Source};
 
@@ -413,19 +413,38 @@ fn a_folder_of_manifests_is_read_whole_or_refused_for_its_reason() {
 #[tokio::test]
 async fn signers_of_manifests_are_asked_about_once_where_that_is_wanted() {
     let published = published();
+    let fetched = asking_about_signers(&published).await;
+    assert_eq!(fetched, [published.answers.clone(), of_signers()].concat());
+}
+
+#[tokio::test]
+async fn a_manifest_that_leaves_its_root_out_is_asked_about_no_less() {
+    let mut published = published();
     let mock = MockNvidia::new(&[6; 32], NOW);
+    let knobs = ManifestKnobs {
+        key_info: KeyInfo::WithoutRoot,
+        ..ManifestKnobs::default()
+    };
+    let sign = |source| mock.sign(&mock.manifest(Chip::Hopper, source), &knobs);
+    published.manifests = [Source::Driver, Source::Vbios].map(|it| sign(it).into_bytes());
+    let fetched = asking_about_signers(&published).await;
+    assert_eq!(fetched, [published.answers.clone(), of_signers()].concat());
+}
+
+/// About the signer of both manifests and the two certificates above it, below the root.
+fn of_signers() -> Vec<Vec<u8>> {
+    let mock = MockNvidia::new(&[6; 32], NOW);
+    let answer = |place| mock.ocsp_of_manifest_signer(place, &OcspKnobs::good(None));
+    (0..3).map(answer).collect()
+}
+
+async fn asking_about_signers(published: &Published) -> Vec<Vec<u8>> {
     let mut replies = published.replies();
-    let of_signers =
-        (0..3).map(|place| mock.ocsp_of_manifest_signer(place, &OcspKnobs::good(None)));
-    let of_signers: Vec<Vec<u8>> = of_signers.collect();
-    replies[2]
-        .1
-        .extend(of_signers.iter().cloned().map(Reply::Ok));
+    replies[2].1.extend(of_signers().into_iter().map(Reply::Ok));
     let (base, asked) = serve(replies).await;
-    let source = services(&base).with_manifest_signers();
+    let root = MockNvidia::new(&[6; 32], NOW).manifest_root().to_vec();
+    let source = services(&base).with_manifest_signers(&root);
     let fetched = source.nvidia(&[presented(&published.gpu)]).await;
-    let fetched = fetched.expect("collateral");
-    // Both manifests have one signer, with two certificates above it below the root.
     assert_eq!(asked.lock().expect("no panic").len(), 2 + 3 + 3);
-    assert_eq!(fetched.ocsp, [published.answers, of_signers].concat());
+    fetched.expect("collateral").ocsp
 }

@@ -5,10 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Context;
-
-const THREADS: usize = 2;
 
 #[derive(Default)]
 struct Total {
@@ -24,6 +23,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(number) => number.parse().context("the number of flips in each part")?,
         None => usize::MAX,
     };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let words = arguments.next().unwrap_or_default();
     let mut subjects = flips::software();
     match evidence::vectors_or_skip("flips of recorded evidence") {
@@ -33,18 +33,20 @@ fn main() -> anyhow::Result<ExitCode> {
     subjects.retain(|subject| subject.kind.contains(&words));
     let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
     for subject in &subjects {
-        let count = flips::run(subject, at_most, THREADS).map_err(anyhow::Error::msg)?;
+        let started = Instant::now();
+        let count = flips::run(subject, at_most, threads).map_err(anyhow::Error::msg)?;
         let how = if count.exhaustive {
             "every bit"
         } else {
             "sampled"
         };
         println!(
-            "{:26} {:58} {:>8} flips  {:>2} accepted  {how}",
+            "{:26} {:58} {:>8} flips  {:>2} accepted  {how}, {:.1} s",
             subject.kind,
             subject.part,
             count.flips,
-            count.accepted.len()
+            count.accepted.len(),
+            started.elapsed().as_secs_f64()
         );
         for (byte, bit) in count.accepted.iter().take(16) {
             println!("    ACCEPTED: byte {byte:#x}, bit {bit}");

@@ -1,10 +1,9 @@
 //! GPUs: signed reports, device certificates, reference manifests and revocation answers.
 
-use attest_core::nvidia::{
-    DeviceKind, SpdmEvidence, UnverifiedDevice, verify_device_chain, verify_report_signature,
-};
+use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, NvidiaCollateral, RootKind, Roots, UnixTime,
+    Appraiser, AttestationPolicy, Collateral, Decision, Endorsements, NvidiaCollateral, RootKind,
+    Roots, UnixTime, Verdict,
 };
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::ocsp::OcspKnobs;
@@ -25,47 +24,53 @@ pub struct Case {
 }
 
 impl Case {
-    fn accepted(&self) -> bool {
+    /// With what was found authentic before it was changed: what these flips leave alone is taken
+    /// apart once, and what they change is nothing that is known.
+    fn accepted(&self, known: &Endorsements) -> bool {
+        self.judged(&mut known.clone()).decision() == Decision::Accepted
+    }
+
+    fn judged(&self, known: &mut Endorsements) -> Verdict {
         Appraiser {
             roots: &self.roots,
             policy: &self.policy,
             collateral: Some(&self.collateral),
             now: self.now,
         }
-        .devices(std::slice::from_ref(&self.device), None)
-        .decision()
-            == Decision::Accepted
+        .devices_knowing(std::slice::from_ref(&self.device), None, known)
+    }
+
+    /// What appraising it unchanged finds authentic.
+    fn known(&self) -> Endorsements {
+        let mut known = Endorsements::default();
+        self.judged(&mut known);
+        known
     }
 
     /// The signed report and the certificates below the root.
     pub fn of_device(self, kind: &'static str, name: &str) -> Vec<Subject> {
         let chain = String::from_utf8_lossy(&self.device.certificate_chain).into_owned();
         let mut certificates = pem::certificates(&chain);
-        let Some(root) = certificates.pop() else {
-            return Vec::new();
-        };
+        // The root.
+        certificates.pop();
         let below_root = certificates.into_iter().enumerate();
         let certified = below_root
             .map(|(place, der)| self.clone().certificate(kind, name, &chain, place, der))
             .collect::<Vec<_>>();
-        let mut all = Vec::from_iter(self.evidence(kind, name, &root));
+        let mut all = vec![self.evidence(kind, name)];
         all.extend(certified);
         all
     }
 
-    /// The chain, which these flips leave alone, is verified once; then what the appraiser asks of a
-    /// report is asked in its order, and all of it of whatever gets that far.
-    fn evidence(self, kind: &'static str, name: &str, root: &[u8]) -> Option<Subject> {
-        let signer = verify_device_chain(&self.device.certificate_chain, root, self.now).ok()?;
+    fn evidence(self, kind: &'static str, name: &str) -> Subject {
+        let known = self.known();
         let bytes = self.device.evidence.clone();
         let part = format!("{name}evidence");
-        Some(Subject::new(kind, part, bytes, move |bytes| {
-            let signed = SpdmEvidence::parse(bytes)
-                .is_ok_and(|evidence| verify_report_signature(&evidence, &signer).is_ok());
+        Subject::new(kind, part, bytes, move |bytes| {
             let mut changed = self.clone();
             changed.device.evidence = bytes.to_vec();
-            signed && changed.accepted()
-        }))
+            changed.accepted(&known)
+        })
     }
 
     fn certificate(
@@ -76,13 +81,14 @@ impl Case {
         place: usize,
         der: Vec<u8>,
     ) -> Subject {
+        let known = self.known();
         let part = format!("{name}device chain, certificate {place}");
         let chain = chain.to_owned();
         Subject::new(kind, part, der, move |der| {
             let mut changed = self.clone();
             changed.device.certificate_chain =
                 pem::with_certificate(&chain, place, der).into_bytes();
-            changed.accepted()
+            changed.accepted(&known)
         })
     }
 
@@ -93,10 +99,11 @@ impl Case {
     ) -> Subject {
         let mut of = self.collateral.nvidia.clone().unwrap_or_default();
         let bytes = place(&mut of).clone();
+        let known = self.known();
         Subject::new(KIND, part, bytes, move |bytes| {
             let mut changed = self.clone();
             *place(changed.collateral.nvidia.get_or_insert_default()) = bytes.to_vec();
-            changed.accepted()
+            changed.accepted(&known)
         })
     }
 }

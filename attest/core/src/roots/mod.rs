@@ -156,7 +156,7 @@ impl Roots {
     }
 
     /// The root of this kind, DER.
-    pub(crate) fn der(&self, kind: RootKind) -> Option<&[u8]> {
+    pub fn der(&self, kind: RootKind) -> Option<&[u8]> {
         self.ders.get(kind.place())?.as_deref()
     }
 

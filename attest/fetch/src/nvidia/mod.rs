@@ -31,7 +31,8 @@ const REVOCABLE: std::ops::RangeInclusive<usize> = 1..=3;
 pub struct Nvidia {
     rim: NvidiaRim,
     ocsp: NvidiaOcsp,
-    about_signers: bool,
+    /// The root of manifests' signers, DER, if those are asked about too.
+    signers_root: Option<Vec<u8>>,
 }
 
 impl Nvidia {
@@ -40,14 +41,15 @@ impl Nvidia {
         Self {
             rim,
             ocsp,
-            about_signers: false,
+            signers_root: None,
         }
     }
 
-    /// The same, asking about the certificates of manifests' signers too.
-    pub fn with_manifest_signers(self) -> Self {
+    /// The same, asking about the certificates of manifests' signers too. `root` (DER) is the pinned
+    /// one that they lead to: a manifest may leave it out, and it issued one of those asked about.
+    pub fn with_manifest_signers(self, root: &[u8]) -> Self {
         Self {
-            about_signers: true,
+            signers_root: Some(root.to_vec()),
             ..self
         }
     }
@@ -69,9 +71,9 @@ impl Nvidia {
     ) -> Result<Vec<Vec<u8>>, FetchError> {
         let mut asked: Vec<&[u8]> = Vec::new();
         let mut answers = Vec::new();
-        let signers = match self.about_signers {
-            true => signers::of(manifests),
-            false => Vec::new(),
+        let signers = match &self.signers_root {
+            Some(root) => signers::of(manifests, root),
+            None => Vec::new(),
         };
         let of_signers = signers.iter().map(|(it, issuer)| (&it[..], &issuer[..]));
         let of_devices = devices.iter().flat_map(Device::revocable);
