@@ -13,5 +13,6 @@ pub mod machine;
 pub mod manifest;
 pub mod predict;
 pub mod programs;
-pub mod say;
+pub mod repro;
 pub mod sbom;
+pub mod say;

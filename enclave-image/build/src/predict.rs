@@ -22,11 +22,14 @@ pub fn write(
 ) -> Result<()> {
     say::step("Predicting what a launch will measure");
     let launches = launches(profiles, lock, archive, out)?;
+    // Run there, with short names: what it writes names files, and places are nobody's business.
+    let verifier = fs::canonicalize(verifier).with_context(|| verifier.display().to_string())?;
+    let uki = uki.strip_prefix(out).context("the image lies elsewhere")?;
     let run = |more: &[&str]| -> Result<Vec<u8>> {
-        let mut command = Command::new(verifier);
-        command.arg("measure").arg("--uki").arg(uki);
+        let mut command = Command::new(&verifier);
+        command.current_dir(out).arg("measure").arg("--uki").arg(uki);
         for launch in &launches {
-            command.arg("--profile").arg(launch);
+            command.arg("--profile").arg(launch.strip_prefix(out)?);
         }
         let output = command.args(more).output().context("sealgate-verify")?;
         ensure!(
@@ -37,8 +40,7 @@ pub fn write(
         );
         Ok(output.stdout)
     };
-    let policy = out.join("policy.toml");
-    run(&["--write-policy", &policy.display().to_string()])?;
+    run(&["--write-policy", "policy.toml"])?;
     fs::write(out.join("measurements.json"), run(&["--json"])?)?;
     Ok(())
 }

@@ -16,7 +16,12 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 #[derive(Clone, Debug)]
 pub enum Source {
     /// Built by cargo from this workspace.
-    Built { workspace: PathBuf, target: PathBuf },
+    Built {
+        workspace: PathBuf,
+        target: PathBuf,
+        /// Of cargo: `release`, or `demo` where it has to be quick.
+        profile: String,
+    },
     /// Files in a folder, by name.
     Given(PathBuf),
 }
@@ -30,7 +35,7 @@ pub fn provide(source: &Source, definition: &Definition) -> Result<BTreeMap<Stri
     for (of, name) in wanted {
         let file = match source {
             Source::Given(folder) => folder.join(name),
-            Source::Built { workspace, target } => build(workspace, target, of, name)?,
+            Source::Built { .. } => build(source, of, name)?,
         };
         let bytes = fs::read(&file).with_context(|| format!("the program {}", file.display()))?;
         ensure!(
@@ -55,33 +60,29 @@ pub fn verifier(source: &Source) -> Result<PathBuf> {
             );
             Ok(file)
         }
-        Source::Built { workspace, target } => {
-            build(workspace, target, "sealgate-verify", "sealgate-verify")
-        }
+        Source::Built { .. } => build(source, "sealgate-verify", "sealgate-verify"),
     }
 }
 
-fn build(workspace: &Path, target: &Path, of: &str, name: &str) -> Result<PathBuf> {
-    say::step(&format!("Building {name} (release)"));
+fn build(source: &Source, of: &str, name: &str) -> Result<PathBuf> {
+    let Source::Built {
+        workspace,
+        target,
+        profile,
+    } = source
+    else {
+        anyhow::bail!("{name} is given, not built");
+    };
+    say::step(&format!("Building {name} ({profile})"));
     let is_static = name == "init";
     let folder = target.join(if is_static { "static" } else { "dynamic" });
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            TARGET,
-            "-p",
-            of,
-            "--bin",
-            name,
-        ])
+        .args(["build", "--profile", profile, "--locked", "--target", TARGET, "-p", of, "--bin", name])
         .arg("--target-dir")
         .arg(&folder)
         .current_dir(workspace)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(workspace, is_static)?)
-        .env("CFLAGS", prefix_map_of_c(workspace)?)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(workspace, &folder, is_static)?)
+        .env("CFLAGS", prefix_map_of_c(workspace, &folder)?)
         .env("SOURCE_DATE_EPOCH", "0")
         .env("CARGO_INCREMENTAL", "0")
         .env("TZ", "UTC")
@@ -90,12 +91,14 @@ fn build(workspace: &Path, target: &Path, of: &str, name: &str) -> Result<PathBu
         .status()
         .context("cargo")?;
     ensure!(status.success(), "{name} could not be built");
-    Ok(folder.join(TARGET).join("release").join(name))
+    Ok(folder.join(TARGET).join(profile).join(name))
 }
 
 /// Paths of this machine become names.
-fn places(workspace: &Path) -> Result<Vec<(String, &'static str)>> {
+fn places(workspace: &Path, target: &Path) -> Result<Vec<(String, &'static str)>> {
     let workspace = fs::canonicalize(workspace)?;
+    fs::create_dir_all(target)?;
+    let target = fs::canonicalize(target)?;
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
@@ -109,11 +112,13 @@ fn places(workspace: &Path) -> Result<Vec<(String, &'static str)>> {
         (workspace.display().to_string(), "/sealgate"),
         (home.display().to_string(), "/cargo"),
         (sysroot, "/rust"),
+        // Last, since it may lie in the workspace, and the last that fits is taken.
+        (target.display().to_string(), "/target"),
     ])
 }
 
-fn flags(workspace: &Path, is_static: bool) -> Result<String> {
-    let mut flags: Vec<String> = places(workspace)?
+fn flags(workspace: &Path, target: &Path, is_static: bool) -> Result<String> {
+    let mut flags: Vec<String> = places(workspace, target)?
         .into_iter()
         .map(|(from, to)| format!("--remap-path-prefix={from}={to}"))
         .collect();
@@ -127,8 +132,8 @@ fn flags(workspace: &Path, is_static: bool) -> Result<String> {
 }
 
 /// The same for what is written in C (SQLite, parts of ring).
-fn prefix_map_of_c(workspace: &Path) -> Result<String> {
-    let maps = places(workspace)?;
+fn prefix_map_of_c(workspace: &Path, target: &Path) -> Result<String> {
+    let maps = places(workspace, target)?;
     let maps = maps
         .into_iter()
         .map(|(from, to)| format!("-ffile-prefix-map={from}={to}"));

@@ -74,7 +74,8 @@ impl Stage {
     pub fn launch(&self, image: &str) -> Launch {
         Launch {
             firmware: self.firmware(),
-            uki: self.uki(image),
+            uki: Some(self.uki(image)),
+            esp: None,
             disks: vec![("root".into(), self.root(image))],
             forward: Some(SERVICE),
             tpm: false,

@@ -1,4 +1,5 @@
-//! One report entry: a directory that lives for one question and is removed with the value.
+//! One report entry: a directory that lives for one question and is removed with the value, or one that somebody with
+//! the rights to made for us and that stays.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,10 @@ const BLOB_LIMIT: usize = 1024 * 1024;
 
 /// How often another name is tried when the drawn one is taken.
 const NAME_ATTEMPTS: u32 = 4;
+
+/// An entry of this name was made for us: whoever made it gave us its files, which an unprivileged process that makes
+/// its own would not get (the kernel's attributes belong to root). Our enclave image's PID 1 does so.
+const LENT: &str = "sealgate";
 
 /// What one attempt gave.
 pub(super) enum Attempt {
@@ -57,15 +62,27 @@ enum Stop {
 pub(super) struct Entry<'a> {
     files: &'a dyn Files,
     path: PathBuf,
+    lent: bool,
 }
 
 impl<'a> Entry<'a> {
-    pub(super) fn create(files: &'a dyn Files, base: &Path) -> Result<Self, CollectError> {
+    /// The entry that was made for us, or a fresh one.
+    pub(super) fn open(files: &'a dyn Files, base: &Path) -> Result<Self, CollectError> {
+        let path = base.join(LENT);
+        if files.is_directory(&path) {
+            let lent = true;
+            return Ok(Entry { files, path, lent });
+        }
+        Self::create(files, base)
+    }
+
+    fn create(files: &'a dyn Files, base: &Path) -> Result<Self, CollectError> {
+        let lent = false;
         let mut attempts = 1;
         loop {
             let path = base.join(fresh_name()?);
             match files.create_directory(&path) {
-                Ok(()) => return Ok(Entry { files, path }),
+                Ok(()) => return Ok(Entry { files, path, lent }),
                 Err(error)
                     if error.kind() == io::ErrorKind::AlreadyExists && attempts < NAME_ATTEMPTS =>
                 {
@@ -201,6 +218,9 @@ impl Stop {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
+        if self.lent {
+            return;
+        }
         // An entry that cannot be removed costs the kernel one small directory; the evidence that
         // was read from it is not worse for it.
         let _ = self.files.remove_directory(&self.path);

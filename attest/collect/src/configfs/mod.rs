@@ -5,7 +5,8 @@
 //! AMD, the host's certificate table from `auxblob`. Every write raises the entry's `generation`
 //! by one. Since the entry is a public directory, the collector compares `generation` before
 //! and after: any difference but its own writes means that the blob may answer somebody else's
-//! question, and then it is thrown away. The entry is removed whatever happens.
+//! question, and then it is thrown away. The entry is removed whatever happens, unless it was made for us: an entry
+//! `sealgate` that is there already is used, one question after the other, and stays.
 //!
 //! Refused: providers other than `tdx_guest` and `sev_guest`, blobs over a fixed size, blobs that
 //! raced. Not looked at: the blob. Exercised against an emulated kernel only; on real hardware
@@ -87,7 +88,7 @@ impl ConfigfsTsm {
                 looked_for: base.to_owned(),
             });
         }
-        let provider = Entry::create(&*files, base)?.provider()?;
+        let provider = Entry::open(&*files, base)?.provider()?;
         Ok(ConfigfsTsm {
             base: base.to_owned(),
             provider,
@@ -105,7 +106,7 @@ impl ConfigfsTsm {
     }
 
     fn attempt(&self, report_data: &ReportData) -> Result<Attempt, CollectError> {
-        let entry = Entry::create(&*self.files, &self.base)?;
+        let entry = Entry::open(&*self.files, &self.base)?;
         let found = entry.provider()?;
         if found != self.provider {
             return Err(CollectError::ProviderChanged {

@@ -431,3 +431,20 @@ fn an_empty_blob_is_no_evidence() {
         })
     );
 }
+
+#[test]
+fn an_entry_that_was_made_for_us_is_used_again_and_again_and_stays() {
+    let base = Base::new();
+    let kernel = Arc::new(Kernel::new("tdx_guest"));
+    let lent = base.0.join("sealgate");
+    kernel.create_directory(&lent).expect("an entry");
+    let collector = probe(&base, &kernel).expect("a known provider");
+    for _ in 0..3 {
+        let answer = collector.attest(&report_data()).expect("evidence");
+        let quote = signed(&report_data());
+        assert_eq!(answer, CpuEvidence::Tdx { quote });
+    }
+    assert_eq!(kernel.left_behind(), 1);
+    assert_eq!(base.entries(), 1);
+    assert!(lent.is_dir());
+}

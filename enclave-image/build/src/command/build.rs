@@ -27,6 +27,9 @@ pub struct BuildArgs {
     /// The model of an image that has one, a .gguf file
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// How programs are built: release, or demo for a quick look
+    #[arg(long, value_name = "NAME", default_value = "release")]
+    pub cargo_profile: String,
     /// Do not predict measurements
     #[arg(long)]
     pub no_prediction: bool,
@@ -88,6 +91,7 @@ fn source(arguments: &BuildArgs) -> Source {
         None => Source::Built {
             workspace: arguments.places.workspace.clone(),
             target: arguments.places.output().join("cargo"),
+            profile: arguments.cargo_profile.clone(),
         },
     }
 }

@@ -1,8 +1,11 @@
 //! The subcommands.
 
+mod boot;
 mod build;
+mod config;
 mod lock;
 mod places;
+mod repro;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -11,6 +14,12 @@ use clap::Subcommand;
 pub enum Command {
     /// Build an image, its manifest, its bill of materials and the prediction of its measurements
     Build(build::BuildArgs),
+    /// Build twice under different circumstances, and compare every byte
+    Repro(repro::ReproArgs),
+    /// Start an image under emulation and show its console
+    Boot(boot::BootArgs),
+    /// Make the disk with a configuration, and say what it is measured as
+    Config(config::ConfigArgs),
     /// Look the packages up anew in Debian's signed indexes and write the lock
     Lock(lock::LockArgs),
 }
@@ -19,6 +28,9 @@ impl Command {
     pub fn run(self) -> Result<()> {
         match self {
             Self::Build(arguments) => build::run(&arguments),
+            Self::Repro(arguments) => repro::run(&arguments),
+            Self::Boot(arguments) => boot::run(&arguments),
+            Self::Config(arguments) => config::run(&arguments),
             Self::Lock(arguments) => lock::run(&arguments),
         }
     }

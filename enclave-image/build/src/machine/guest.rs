@@ -16,7 +16,10 @@ use super::tpm::Tpm;
 #[derive(Clone, Debug)]
 pub struct Launch {
     pub firmware: PathBuf,
-    pub uki: PathBuf,
+    /// Given to the firmware with `-kernel`, as images are meant to be launched.
+    pub uki: Option<PathBuf>,
+    /// A folder that the firmware sees as a system partition: how a host could start it otherwise.
+    pub esp: Option<PathBuf>,
     /// Serial and file of each disk.
     pub disks: Vec<(String, PathBuf)>,
     /// The guest's port that a port of the host's loopback leads to.
@@ -139,7 +142,16 @@ pub fn arguments(
             file(&launch.firmware)
         ),
     );
-    add("-kernel", launch.uki.display().to_string());
+    if let Some(uki) = &launch.uki {
+        add("-kernel", uki.display().to_string());
+    }
+    if let Some(esp) = &launch.esp {
+        add(
+            "-drive",
+            format!("if=none,id=esp,format=raw,file=fat:rw:{}", file(esp)),
+        );
+        add("-device", "virtio-blk-pci,drive=esp,serial=esp".into());
+    }
     for (serial, disk) in &launch.disks {
         add(
             "-drive",

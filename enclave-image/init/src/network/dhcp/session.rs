@@ -1,7 +1,7 @@
 //! Discover, request, and a thread that renews.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 struct Session {
     socket: UdpSocket,
     hardware: [u8; 6],
+    /// Where requests go: everybody on the wire.
+    server: SocketAddr,
 }
 
 /// Gets a lease for the device, whose link is up, and leaves a thread behind that renews it.
@@ -39,6 +41,7 @@ pub fn start(device: &Device, netlink: &mut Netlink) -> Result<Lease, DhcpError>
     let session = Session {
         socket,
         hardware: device.hardware,
+        server: (Ipv4Addr::BROADCAST, packet::SERVER_PORT).into(),
     };
     let reply = session.first()?;
     let lease = Lease {
@@ -92,9 +95,8 @@ impl Session {
         wanted: Kind,
         wait: Duration,
     ) -> Result<Option<Reply>, DhcpError> {
-        let server = (Ipv4Addr::BROADCAST, packet::SERVER_PORT);
         self.socket
-            .send_to(&request.encode(), server)
+            .send_to(&request.encode(), self.server)
             .doing("send to", "port 67")?;
         let deadline = Instant::now() + wait;
         let mut buffer = [0u8; packet::LARGEST];
@@ -152,4 +154,122 @@ fn transaction() -> Result<u32, DhcpError> {
     let mut bytes = [0; 4];
     getrandom(&mut bytes, GetRandomFlags::empty()).doing("draw from", "the random pool")?;
     Ok(u32::from_ne_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::JoinHandle;
+
+    const HARDWARE: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+    const OFFER: u8 = 2;
+    const ACKNOWLEDGEMENT: u8 = 5;
+    const REFUSAL: u8 = 6;
+    const PLENTY: Duration = Duration::from_secs(60);
+
+    /// A reply of this kind to the request, as a server would give it.
+    fn reply(request: &[u8], kind: u8) -> Vec<u8> {
+        let mut bytes = request[..240].to_vec();
+        bytes[0] = 2;
+        bytes[12..16].fill(0);
+        bytes[16..20].copy_from_slice(&[10, 0, 2, 15]);
+        bytes.extend_from_slice(&[53, 1, kind, 54, 4, 10, 0, 2, 2, 1, 4, 255, 255, 255, 0]);
+        bytes.extend_from_slice(&[51, 4, 0, 0, 0, 120, 255]);
+        bytes
+    }
+
+    /// What a server sends on a request.
+    type Answers = fn(&[u8]) -> Vec<Vec<u8>>;
+
+    /// A server that answers each request with the next of these, and gives the requests back.
+    fn serve(script: Vec<Answers>) -> (Session, JoinHandle<Vec<Vec<u8>>>) {
+        let server = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let session = Session {
+            socket,
+            hardware: HARDWARE,
+            server: server.local_addr().expect("it is bound"),
+        };
+        let thread = thread::spawn(move || {
+            let mut requests = Vec::new();
+            for answers in script {
+                let mut buffer = [0; packet::LARGEST];
+                let (length, from) = server.recv_from(&mut buffer).expect("a request comes");
+                for answer in answers(&buffer[..length]) {
+                    server.send_to(&answer, from).expect("it can be sent");
+                }
+                requests.push(buffer[..length].to_vec());
+            }
+            requests
+        });
+        (session, thread)
+    }
+
+    /// The kind of message that a request is: its first option.
+    fn kind(request: &[u8]) -> u8 {
+        request[242]
+    }
+
+    #[test]
+    fn an_address_is_got_past_nonsense_and_answers_to_others() {
+        let (session, server) = serve(vec![
+            |request| {
+                let mut other = reply(request, OFFER);
+                other[28] ^= 1;
+                let early = reply(request, ACKNOWLEDGEMENT);
+                vec![
+                    b"nonsense".to_vec(),
+                    Vec::new(),
+                    other,
+                    early,
+                    reply(request, OFFER),
+                ]
+            },
+            |request| vec![reply(request, OFFER), reply(request, ACKNOWLEDGEMENT)],
+        ]);
+        let got = session
+            .negotiate(PLENTY)
+            .expect("sockets work")
+            .expect("it was acknowledged");
+        assert_eq!(got.address.to_string(), "10.0.2.15/24");
+        assert_eq!(got.lease, Duration::from_secs(120));
+        let requests = server.join().expect("the server has ended");
+        assert_eq!([kind(&requests[0]), kind(&requests[1])], [1, 3]);
+        assert_eq!(requests[0][4..8], requests[1][4..8], "one transaction");
+        assert_eq!(
+            requests[1][243..249],
+            [50, 4, 10, 0, 2, 15],
+            "the address offered"
+        );
+    }
+
+    #[test]
+    fn a_request_that_is_refused_ends_the_round_at_once() {
+        let (session, server) = serve(vec![|request| vec![reply(request, OFFER)], |request| {
+            vec![reply(request, REFUSAL)]
+        }]);
+        assert_eq!(session.negotiate(PLENTY), Ok(None));
+        server.join().expect("the server has ended");
+    }
+
+    #[test]
+    fn silence_ends_the_round_after_its_time() {
+        let (session, server) = serve(vec![|_| Vec::new()]);
+        assert_eq!(session.negotiate(Duration::from_millis(50)), Ok(None));
+        server.join().expect("the server has ended");
+    }
+
+    #[test]
+    fn a_renewal_asks_for_the_address_that_there_is() {
+        let (session, server) = serve(vec![|request| vec![reply(request, ACKNOWLEDGEMENT)]]);
+        let address = Ipv4Addr::new(10, 0, 2, 15);
+        let renewed = session
+            .renew(address)
+            .expect("sockets work")
+            .expect("it was acknowledged");
+        assert_eq!(renewed.address.ip, address);
+        let requests = server.join().expect("the server has ended");
+        assert_eq!(requests[0][12..16], address.octets(), "as the one in use");
+        assert_eq!(kind(&requests[0]), 3);
+    }
 }
