@@ -54,21 +54,24 @@ fn main() -> ExitCode {
         "the test image serves a chat that the client verified, and measures what was predicted",
         || measured::chat_and_measurements(&stage),
     );
-    checks.run("the gateway image without a configuration is refused", || {
-        refusals::without_configuration(&stage)
-    });
+    checks.run(
+        "the gateway image without a configuration is refused",
+        || refusals::without_configuration(&stage),
+    );
     checks.run("the gateway image without a TEE does not serve", || {
         refusals::without_a_tee(&stage)
     });
-    checks.run("a flipped byte in a program of the root ends the machine", || {
-        refusals::flipped_program(&stage)
-    });
+    checks.run(
+        "a flipped byte in a program of the root ends the machine",
+        || refusals::flipped_program(&stage),
+    );
     checks.run("a flipped byte in the hash tree ends the machine", || {
         refusals::flipped_tree(&stage)
     });
-    checks.run("a flipped byte in the root's first block ends the machine", || {
-        refusals::flipped_superblock(&stage)
-    });
+    checks.run(
+        "a flipped byte in the root's first block ends the machine",
+        || refusals::flipped_superblock(&stage),
+    );
     checks.run("the root of another image is refused", || {
         refusals::another_root(&stage)
     });
@@ -78,9 +81,10 @@ fn main() -> ExitCode {
     checks.run("words that the host adds by SMBIOS are refused", || {
         host::smbios(&stage)
     });
-    checks.run("an initial file system of the host's is refused or measured", || {
-        host::initial_file_system(&stage)
-    });
+    checks.run(
+        "an initial file system of the host's is refused or measured",
+        || host::initial_file_system(&stage),
+    );
     checks.run("an item of fw_cfg changes nothing", || host::fw_cfg(&stage));
     checks.conclude()
 }

@@ -60,21 +60,32 @@ fn without_a_tee_ends(guest: &mut enclave_image::machine::guest::Guest) -> Resul
                 "somebody still answers on its port"
             );
             let text = guest.console().text();
-            let why = text.lines().rfind(|line| line.starts_with("init: sealgate: "));
-            Ok(format!("{} | {line}", why.unwrap_or("no word of the service")))
+            let why = text
+                .lines()
+                .rfind(|line| line.starts_with("init: sealgate: "));
+            Ok(format!(
+                "{} | {line}",
+                why.unwrap_or("no word of the service")
+            ))
         }
         Ending::Ready => {
             // The service was started; it has to end by itself, and the machine with it.
             let line = guest.console().wait_for(Duration::from_secs(90), |line| {
-                line.starts_with("init: refused ended").then(|| line.to_owned())
+                line.starts_with("init: refused ended")
+                    .then(|| line.to_owned())
             });
             let Ok(line) = line else {
                 bail!("it serves without a TEE:\n{}", guest.console().tail(12));
             };
             guest.wait_until_off(Duration::from_secs(60))?;
             let text = guest.console().text();
-            let why = text.lines().rfind(|line| line.starts_with("init: sealgate: "));
-            Ok(format!("{} | {line}", why.unwrap_or("no word of the service")))
+            let why = text
+                .lines()
+                .rfind(|line| line.starts_with("init: sealgate: "));
+            Ok(format!(
+                "{} | {line}",
+                why.unwrap_or("no word of the service")
+            ))
         }
         other => bail!("{other:?}"),
     }
@@ -136,5 +147,7 @@ fn word(stage: &Stage, name: &str) -> Result<String> {
     let uki = attest_measure::uki::Uki::parse(&uki)?;
     let mut words = uki.command_line().split(' ');
     let value = words.find_map(|word| word.strip_prefix(name));
-    value.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no {name} on the command line"))
+    value
+        .map(str::to_owned)
+        .ok_or_else(|| anyhow::anyhow!("no {name} on the command line"))
 }

@@ -59,7 +59,9 @@ impl Stage {
     }
 
     pub fn uki(&self, image: &str) -> PathBuf {
-        self.images.join(image).join(format!("sealgate-{image}.efi"))
+        self.images
+            .join(image)
+            .join(format!("sealgate-{image}.efi"))
     }
 
     pub fn root(&self, image: &str) -> PathBuf {

@@ -4,6 +4,7 @@ mod administered;
 mod content;
 mod disk;
 mod failing;
+mod killed;
 mod load;
 mod operated;
 mod policies;
