@@ -1,11 +1,11 @@
 //! What else a policy may ask of a platform, its module and its collateral: each once met and once
 //! not.
 
-use vendors::intel::knobs::{Knobs, ModuleInTcbInfo};
+use vendors::intel::knobs::{Knobs, ModuleInTcbInfo, QuoteForm};
 use vendors::{TdMeasurements, Vendors};
 
 use super::{Made, any, made, td};
-use crate::kit::{Kit, accepted, rejected};
+use crate::kit::{Kit, accepted, expected, rejected};
 use crate::{NOW, SEED};
 
 pub(super) fn add(kit: &mut Kit) {
@@ -21,6 +21,41 @@ pub(super) fn add(kit: &mut Kit) {
         "qe-vendor",
         "a quote whose header names another vendor's quoting enclave",
         rejected(&["tdx.qe.vendor"]),
+    );
+    version_5(kit);
+}
+
+/// Quotes of version 5 say which body they have.
+fn version_5(kit: &mut Kit) {
+    let of = |bend| Made {
+        platform: bent(|knobs| knobs.form = QuoteForm::Version5),
+        bend,
+        ..made()
+    };
+    of(|_| {}).add(
+        kit,
+        "version-5-of-tdx-1.0",
+        "a quote of version 5 of a TD of TDX 1.0",
+        accepted(),
+    );
+    let malformed = || expected("malformed", &["tdx.quote.format"]);
+    of(|q| q[48] = 4).add(
+        kit,
+        "version-5-body-unknown",
+        "a body of a type that nobody knows",
+        malformed(),
+    );
+    of(|q| q[50] ^= 1).add(
+        kit,
+        "version-5-body-size",
+        "a body of another size than its type has",
+        malformed(),
+    );
+    of(|q| q[48] = 3).add(
+        kit,
+        "version-5-body-other",
+        "a body of TDX 1.0 that is said to be of TDX 1.5",
+        malformed(),
     );
 }
 

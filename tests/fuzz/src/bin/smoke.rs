@@ -1,7 +1,8 @@
 //! Runs every target over seeds, truncations and mutants, prints the counts, and fails at a panic.
 //!
 //! `fuzz-smoke [MUTANTS] [TARGET]`: so many mutants for a target that only parses, a tenth of that
-//! where an execution checks signatures.
+//! where an execution checks signatures. `fuzz-smoke 0 recordings`: every recorded file cut to every
+//! length, for every target, and nothing else.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ use fuzz_targets::{ALL, Cost};
 const MUTANTS: usize = 20_000;
 /// Of each file, for each target: evenly spread where the file is longer.
 const RECORDED_TRUNCATIONS: usize = 1_000;
+/// In the place of a target's name.
+const RECORDINGS: &str = "recordings";
 
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = std::env::args().skip(1);
@@ -24,6 +27,7 @@ fn main() -> anyhow::Result<ExitCode> {
         None => MUTANTS,
     };
     let only = arguments.next();
+    let recordings = only.as_deref() == Some(RECORDINGS);
     let seeds = Seeds::make();
     let crashes = Path::new("target/fuzz/crashes");
     let (mut executions, mut panics) = (0, 0);
@@ -65,10 +69,20 @@ fn main() -> anyhow::Result<ExitCode> {
         executions += outcome.executions();
         panics += outcome.panics.len();
     }
-    if only.is_none()
-        && let Some(vectors) = evidence::vectors_or_skip("truncations of recorded evidence")
-    {
-        let cut = truncate_all(&vectors, RECORDED_TRUNCATIONS)?;
+    let vectors = match only.is_none() || recordings {
+        true => evidence::vectors_or_skip("truncations of recorded evidence"),
+        false => None,
+    };
+    if recordings && vectors.is_none() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(vectors) = vectors {
+        let lengths = if recordings {
+            usize::MAX
+        } else {
+            RECORDED_TRUNCATIONS
+        };
+        let cut = truncate_all(&vectors, lengths)?;
         println!(
             "{} recorded files, {} executions on them and on what is left of them",
             cut.files, cut.executions

@@ -21,6 +21,7 @@ pub struct Knobs {
     pub revoked: Revoked,
     pub fmspc: FmspcInTcbInfo,
     pub module: ModuleInTcbInfo,
+    pub form: QuoteForm,
 }
 
 impl Default for Knobs {
@@ -41,6 +42,7 @@ impl Default for Knobs {
             revoked: Revoked::Nothing,
             fmspc: FmspcInTcbInfo::Ours,
             module: ModuleInTcbInfo::Ours,
+            form: QuoteForm::Usual,
         }
     }
 }
@@ -115,4 +117,13 @@ pub enum ModuleInTcbInfo {
     AnotherVersion,
     /// The same version, signed by somebody else.
     AnotherSigner,
+}
+
+/// How a quote is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuoteForm {
+    /// Version 4 of a TD of TDX 1.0, version 5 of one of TDX 1.5.
+    Usual,
+    /// Version 5 of a TD of TDX 1.0.
+    Version5,
 }

@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 
 use super::certificates::Hierarchy;
 use super::keys::Key;
-use super::knobs::{Knobs, QuotingEnclave, Signer};
+use super::knobs::{Knobs, QuoteForm, QuotingEnclave, Signer};
 use crate::measurements::TdMeasurements;
 
 pub const QE_MR_SIGNER: [u8; 32] = [0x51; 32];
@@ -39,13 +39,21 @@ pub struct Quoting<'a> {
 
 impl Quoting<'_> {
     pub fn quote(&self, td: &TdMeasurements, report_data: &[u8; 64]) -> Vec<u8> {
-        let mut quote = match &td.service_td {
-            None => [header(4).as_slice(), &td_report(td, report_data)].concat(),
-            Some(service_td) => [
+        let report = td_report(td, report_data);
+        let mut quote = match (&td.service_td, self.knobs.form) {
+            (None, QuoteForm::Usual) => [header(4).as_slice(), &report].concat(),
+            (None, QuoteForm::Version5) => [
+                header(5).as_slice(),
+                &BODY_TD10.to_le_bytes(),
+                &584u32.to_le_bytes(),
+                &report,
+            ]
+            .concat(),
+            (Some(service_td), _) => [
                 header(5).as_slice(),
                 &BODY_TD15.to_le_bytes(),
                 &648u32.to_le_bytes(),
-                &td_report(td, report_data),
+                &report,
                 &TEE_TCB_SVN,
                 service_td,
             ]
@@ -104,6 +112,7 @@ impl Quoting<'_> {
     }
 }
 
+const BODY_TD10: u16 = 2;
 const BODY_TD15: u16 = 3;
 
 fn header(version: u16) -> [u8; 48] {

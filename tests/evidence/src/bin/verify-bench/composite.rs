@@ -8,10 +8,11 @@ use anyhow::{Context, Result};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     AttestationPolicy, Channel, Collateral, CpuEvidence, DeviceEvidence, Endorsements,
-    EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, RootKind, Serving, SigningKey,
-    SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport,
-    gpu_nonce,
+    EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, ReportData, RootKind, Serving,
+    SigningKey, SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime,
+    UnsignedReport, gpu_nonce,
 };
+use dcap_qvl::verify::QuoteVerifier;
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::node::{Member, NodeKnobs};
 use vendors::nvidia::{Chip, MockNvidia, Source};
@@ -19,7 +20,7 @@ use vendors::policy::pinned_policy;
 use vendors::{TdMeasurements, Vendors};
 
 use crate::bare::Needs;
-use crate::recorded::{DEVICE_CHAIN, Grounds, checks_of_manifest};
+use crate::recorded::{DEVICE_CHAIN, Grounds, checks_of_manifest, count_checks};
 use crate::{Subject, accepted};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
@@ -28,14 +29,13 @@ const SPKI: SpkiDigest = SpkiDigest::from_bytes([4; 32]);
 const NONCE: Nonce = Nonce::from_bytes([6; 32]);
 const GPUS: usize = 8;
 const SWITCHES: usize = 4;
-/// Of a quote with its collateral: as many as the library checks for a recorded one.
-const OF_QUOTE: usize = 13;
 
 pub fn subject() -> Result<Subject> {
     let intel = Vendors::from_seed(&SEED, NOW);
     let nvidia = MockNvidia::new(&SEED, NOW.secs());
     let manifests = manifests(&nvidia);
     let of_manifests: usize = manifests.iter().map(|rim| checks_of_manifest(rim)).sum();
+    let of_quote = of_quote(&intel)?;
     let report = report(&intel, &nvidia, manifests)?;
     let roots = intel
         .roots()
@@ -53,7 +53,7 @@ pub fn subject() -> Result<Subject> {
     let mut known = Endorsements::default();
     let devices = GPUS + SWITCHES;
     let needs = |p384| Needs {
-        p256: OF_QUOTE,
+        p256: of_quote,
         p384,
         ed25519: 1,
         ..Needs::default()
@@ -66,6 +66,18 @@ pub fn subject() -> Result<Subject> {
         warm_needs: needs(devices),
         library: None,
     })
+}
+
+/// How many signatures are checked for a quote with its collateral.
+fn of_quote(intel: &Vendors) -> Result<usize> {
+    let quote = intel.quote(
+        &TdMeasurements::named("node"),
+        &ReportData::observed([0; 64]),
+    );
+    let collateral = serde_json::to_value(intel.intel().collateral())?;
+    let collateral: dcap_qvl::QuoteCollateralV3 = serde_json::from_value(collateral)?;
+    let verifier = QuoteVerifier::new(intel.intel().root_der().to_vec());
+    count_checks(verifier, &quote, &collateral, NOW)
 }
 
 fn judge(grounds: &Grounds, report: &str, known: &mut Endorsements) {

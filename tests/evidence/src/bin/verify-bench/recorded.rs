@@ -76,7 +76,7 @@ fn quote(vectors: &Path, index: &Index) -> Result<Subject> {
     let warm = grounds("[tdx]\nmeasurements = \"any\"\n", collateral, &case.at)?;
     let theirs: dcap_qvl::QuoteCollateralV3 = serde_json::from_slice(&text)?;
     let needs = Needs {
-        p256: count_checks(&quote, &theirs, warm.now)?,
+        p256: count_checks(QuoteVerifier::new_prod(), &quote, &theirs, warm.now)?,
         ..Needs::default()
     };
     let (cold, now) = (warm.clone(), warm.now);
@@ -151,13 +151,14 @@ impl Config for CountingConfig {
 }
 
 /// How many signatures the library checks for one quote.
-fn count_checks(
+pub fn count_checks(
+    verifier: QuoteVerifier,
     quote: &[u8],
     collateral: &dcap_qvl::QuoteCollateralV3,
     now: UnixTime,
 ) -> Result<usize> {
     let before = CHECKS.load(Ordering::Relaxed);
-    QuoteVerifier::new_prod()
+    verifier
         .with_config::<CountingConfig>()
         .verify(quote, collateral, now.secs())?;
     Ok(CHECKS.load(Ordering::Relaxed) - before)
