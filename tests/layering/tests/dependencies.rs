@@ -34,6 +34,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "scrub",
         ],
     ),
+    ("enclave-init", &[]),
+    ("enclave-image", &[]),
 ];
 
 /// Crates that exist for tests, demonstration and measurement, and are never shipped.
@@ -51,6 +53,7 @@ const TESTS_ONLY: &[&str] = &[
     "demo",
     "bench",
     "leaks",
+    "image-boot",
 ];
 
 fn assert_absent(crate_name: &str, kinds: &[Kind], forbidden: &[&str]) {
@@ -90,6 +93,17 @@ fn the_pure_crates_reach_no_network_no_runtime_and_no_database() {
             ],
         );
     }
+}
+
+#[test]
+fn pid_1_reaches_no_runtime_no_tls_and_no_serializer() {
+    assert_absent(
+        "enclave-init",
+        &[Kind::Normal],
+        &[
+            "tokio", "hyper", "rustls", "serde", "toml", "clap", "tracing", "nix",
+        ],
+    );
 }
 
 #[test]
