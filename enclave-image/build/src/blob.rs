@@ -12,7 +12,9 @@ const SECTOR: usize = 512;
 /// Why files make no blob.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlobError {
-    #[error("{0:?} is no name for a file of the configuration: 1 to 64 of a-z 0-9 . _ -, the first a letter or digit")]
+    #[error(
+        "{0:?} is no name for a file of the configuration: 1 to 64 of a-z 0-9 . _ -, the first a letter or digit"
+    )]
     Name(String),
     #[error("{0} files, and there may be 1 to 64")]
     Count(usize),

@@ -142,7 +142,8 @@ impl Definition {
         let file = folder.join(format!("{name}.toml"));
         let text = fs::read_to_string(&file)
             .with_context(|| format!("there is no image {name:?} ({})", file.display()))?;
-        let mut definition: Self = parse(&text, true).with_context(|| file.display().to_string())?;
+        let mut definition: Self =
+            parse(&text, true).with_context(|| file.display().to_string())?;
         ensure!(
             definition.name == name,
             "{} calls itself {:?}",
@@ -151,8 +152,7 @@ impl Definition {
         );
         if let Some(base) = definition.base.clone() {
             let file = folder.join(format!("{base}.toml"));
-            let text =
-                fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let base: Lists = parse(&text, false).with_context(|| file.display().to_string())?;
             definition.lists = base.and(definition.lists);
         }

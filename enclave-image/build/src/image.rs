@@ -92,8 +92,7 @@ pub fn build(parts: &Parts, out: &Path) -> Result<Image> {
     say::step("Kernel, modules, initial file system");
     let debs = open(&parts.archive, &boot)?;
     let kernel = Kernel::find(&debs, &definition.lists.kernel_config)?;
-    let (initrd_tree, modules) =
-        initrd_tree(&kernel, definition, &command_line, &parts.programs)?;
+    let (initrd_tree, modules) = initrd_tree(&kernel, definition, &command_line, &parts.programs)?;
     let initrd = cpio::pack(&initrd_tree)?;
     let stub = kernel.stub(&debs)?;
     let sections = [
@@ -285,7 +284,11 @@ fn add_of_package(tree: &mut Tree, deb: &Deb, path: &str) -> Result<()> {
     let origin = Origin::Package(deb.name.clone());
     match &member.kind {
         MemberKind::File(_) | MemberKind::HardLink(_) => {
-            let mode = if member.mode & 0o111 == 0 { 0o644 } else { 0o755 };
+            let mode = if member.mode & 0o111 == 0 {
+                0o644
+            } else {
+                0o755
+            };
             ensure!(
                 member.mode & 0o7000 == 0,
                 "{path} of {} is setuid, setgid or sticky",
@@ -352,11 +355,17 @@ impl<'a> Kernel<'a> {
             }
         };
         let ending = |deb: &'a Deb, end: &str| -> Result<&'a [u8]> {
-            let path = deb.members().map(|(path, _)| path).find(|p| p.ends_with(end));
+            let path = deb
+                .members()
+                .map(|(path, _)| path)
+                .find(|p| p.ends_with(end));
             deb.file(path.with_context(|| format!("{} has no {end}", deb.name))?)
         };
         let config = String::from_utf8_lossy(ending(of("linux-base-")?, "/config")?).into_owned();
-        if let Some(missing) = wanted.iter().find(|w| !config.lines().any(|l| l == w.as_str())) {
+        if let Some(missing) = wanted
+            .iter()
+            .find(|w| !config.lines().any(|l| l == w.as_str()))
+        {
             bail!("the kernel was not built with {missing}");
         }
         Ok(Self {

@@ -27,7 +27,11 @@ pub fn write(
     let uki = uki.strip_prefix(out).context("the image lies elsewhere")?;
     let run = |more: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new(&verifier);
-        command.current_dir(out).arg("measure").arg("--uki").arg(uki);
+        command
+            .current_dir(out)
+            .arg("measure")
+            .arg("--uki")
+            .arg(uki);
         for launch in &launches {
             command.arg("--profile").arg(launch.strip_prefix(out)?);
         }
@@ -46,12 +50,7 @@ pub fn write(
 }
 
 /// Launch profiles beside the firmware that they name, taken out of its package.
-fn launches(
-    profiles: &Path,
-    lock: &Lock,
-    archive: &Archive,
-    out: &Path,
-) -> Result<Vec<PathBuf>> {
+fn launches(profiles: &Path, lock: &Lock, archive: &Archive, out: &Path) -> Result<Vec<PathBuf>> {
     let packages: Vec<&Locked> = lock.group("firmware").collect();
     archive.provide(&packages)?;
     let mut debs = Vec::new();

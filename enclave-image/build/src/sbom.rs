@@ -33,7 +33,11 @@ pub fn text(definition: &Definition, image: &Image, workspace: &Path) -> Result<
     };
     image.packages.iter().map(debian).for_each(&mut add);
     let mut crates = BTreeMap::new();
-    let of_image = definition.lists.program.iter().map(|program| program.of.as_str());
+    let of_image = definition
+        .lists
+        .program
+        .iter()
+        .map(|program| program.of.as_str());
     for of in of_image.chain(["enclave-init"]) {
         crates.extend(linked_crates(workspace, of)?);
     }
@@ -101,7 +105,13 @@ fn purl(locator: &str) -> Value {
 fn id(kind: &str, name: &str, version: &str) -> String {
     let plain = |text: &str| -> String {
         text.chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '.' {
+                    c
+                } else {
+                    '-'
+                }
+            })
             .collect()
     };
     format!("SPDXRef-{kind}-{}-{}", plain(name), plain(version))
@@ -124,7 +134,9 @@ type Crates = BTreeMap<(String, String), Option<String>>;
 /// Name and version of every crate that is linked into a crate's programs, with the checksum of the lock.
 fn linked_crates(workspace: &Path, of: &str) -> Result<Crates> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["tree", "--locked", "--prefix", "none", "--edges", "normal", "--format", "{p}"])
+        .args([
+            "tree", "--locked", "--prefix", "none", "--edges", "normal", "--format", "{p}",
+        ])
         .args(["--target", "x86_64-unknown-linux-gnu", "-p", of])
         .current_dir(workspace)
         .output()
@@ -150,7 +162,10 @@ fn checksums(lock: &str) -> Result<BTreeMap<(String, String), String>> {
     let lock: toml::Table = toml::from_str(lock).context("Cargo.lock")?;
     let packages = lock.get("package").and_then(|list| list.as_array());
     let text = |table: &toml::Value, key: &str| {
-        table.get(key).and_then(|value| value.as_str()).map(str::to_owned)
+        table
+            .get(key)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
     };
     let sums = packages.into_iter().flatten().filter_map(|package| {
         let key = (text(package, "name")?, text(package, "version")?);

@@ -23,7 +23,8 @@ const MEASUREMENT: &str = "test-image";
 pub fn verified(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let trust = stage.scratch.path().join("trust");
-    SoftwarePlatform::from_seed(SEED, UnixTime::from_secs(now)).write_roots(&trust.join("roots"))?;
+    SoftwarePlatform::from_seed(SEED, UnixTime::from_secs(now))
+        .write_roots(&trust.join("roots"))?;
     let good = pinned_policy("test-image", &TdMeasurements::named(MEASUREMENT));
     std::fs::write(trust.join("policy.toml"), good)?;
     let other = pinned_policy("another", &TdMeasurements::named("another-image"));
@@ -37,10 +38,16 @@ pub fn verified(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
             .output()
             .context("sealgate-verify")?;
         let text = [output.stdout, output.stderr].concat();
-        Ok((output.status.code(), String::from_utf8_lossy(&text).into_owned()))
+        Ok((
+            output.status.code(),
+            String::from_utf8_lossy(&text).into_owned(),
+        ))
     };
     let (code, text) = judge("policy.toml")?;
-    ensure!(code == Some(0), "sealgate-verify ended with {code:?}:\n{text}");
+    ensure!(
+        code == Some(0),
+        "sealgate-verify ended with {code:?}:\n{text}"
+    );
     ensure!(
         text.contains("SUPPLIED ROOTS"),
         "the verdict does not say that it rests on a supplied root:\n{text}"
@@ -79,7 +86,13 @@ impl Proxy {
     fn start(stage: &Stage, trust: &std::path::Path, upstream: &str) -> Result<Self> {
         let mut process = Command::new(&stage.verifier)
             .args(["proxy", "--listen", "127.0.0.1:0", "--upstream", upstream])
-            .args(["--policy", "policy.toml", "--roots", "roots", "--require-receipt"])
+            .args([
+                "--policy",
+                "policy.toml",
+                "--roots",
+                "roots",
+                "--require-receipt",
+            ])
             .current_dir(trust)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

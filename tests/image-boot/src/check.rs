@@ -26,7 +26,11 @@ impl Checks {
 
     /// Runs one; what it returns is what it has seen.
     pub fn run(&mut self, name: &str, check: impl FnOnce() -> Result<Vec<String>>) {
-        if self.only.as_ref().is_some_and(|part| !name.contains(part.as_str())) {
+        if self
+            .only
+            .as_ref()
+            .is_some_and(|part| !name.contains(part.as_str()))
+        {
             self.left_out += 1;
             return;
         }

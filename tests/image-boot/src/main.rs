@@ -54,21 +54,24 @@ fn main() -> ExitCode {
         "the test image serves a chat that the client verified, and measures what was predicted",
         || measured::chat_and_measurements(&stage),
     );
-    checks.run("the gateway image without a configuration is refused", || {
-        refusals::without_configuration(&stage)
-    });
+    checks.run(
+        "the gateway image without a configuration is refused",
+        || refusals::without_configuration(&stage),
+    );
     checks.run("the gateway image without a TEE does not serve", || {
         refusals::without_a_tee(&stage)
     });
-    checks.run("a flipped byte in a program of the root ends the machine", || {
-        refusals::flipped_program(&stage)
-    });
+    checks.run(
+        "a flipped byte in a program of the root ends the machine",
+        || refusals::flipped_program(&stage),
+    );
     checks.run("a flipped byte in the hash tree ends the machine", || {
         refusals::flipped_tree(&stage)
     });
-    checks.run("a flipped byte in the root's first block ends the machine", || {
-        refusals::flipped_superblock(&stage)
-    });
+    checks.run(
+        "a flipped byte in the root's first block ends the machine",
+        || refusals::flipped_superblock(&stage),
+    );
     checks.run("the root of another image is refused", || {
         refusals::another_root(&stage)
     });
@@ -78,9 +81,25 @@ fn main() -> ExitCode {
     checks.run("words that the host adds by SMBIOS are refused", || {
         host::smbios(&stage)
     });
-    checks.run("an initial file system of the host's is refused or measured", || {
-        host::initial_file_system(&stage)
-    });
+    checks.run(
+        "an initial file system of the host's is refused or measured",
+        || host::initial_file_system(&stage),
+    );
+    checks.run(
+        "files beside the image on a system partition are refused",
+        || host::beside_the_image(&stage),
+    );
     checks.run("an item of fw_cfg changes nothing", || host::fw_cfg(&stage));
+    if stage.has("inference") {
+        checks.run(
+            "the inference image starts its engine on its model, and does not serve without a TEE",
+            || refusals::inference_without_a_tee(&stage),
+        );
+        checks.run("a flipped byte in the model ends the machine", || {
+            refusals::flipped_model(&stage)
+        });
+    } else {
+        println!("– the image inference was not built: it is not looked at (needs --model FILE)");
+    }
     checks.conclude()
 }

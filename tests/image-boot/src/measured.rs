@@ -165,9 +165,7 @@ pub fn differs_from_prediction(stage: &Stage, guest: &Guest) -> Result<String> {
 /// A register's value from its extensions; after a start all are zeros.
 fn replay(extends: &[Extend], register: u32) -> [u8; 48] {
     let mine = extends.iter().filter(|e| e.register == register);
-    mine.fold([0; 48], |value, extend| {
-        sha384(&[&value, &extend.digest])
-    })
+    mine.fold([0; 48], |value, extend| sha384(&[&value, &extend.digest]))
 }
 
 /// How long a chat may take on an emulated machine.

@@ -50,6 +50,51 @@ pub fn without_a_tee(stage: &Stage) -> Result<Vec<String>> {
     Ok(seen)
 }
 
+/// The engine is started first and has to answer; the service has nothing to show then.
+pub fn inference_without_a_tee(stage: &Stage) -> Result<Vec<String>> {
+    let (disk, _) = stage.configuration("inference.img", &[("sealgate.toml", GATEWAY)])?;
+    let mut launch = stage.launch("inference");
+    launch.disks.push(("model".into(), stage.model()));
+    launch.disks.push(("config".into(), disk));
+    launch.memory_mib = 1536;
+    let mut guest = stage.start(&launch, "inference")?;
+    let seen = without_a_tee_ends(&mut guest)?;
+    let text = guest.console().text();
+    for wanted in [
+        "init: model vd",
+        "init: started engine",
+        "init: started sealgate",
+    ] {
+        ensure!(text.contains(wanted), "there is no {wanted:?} in:\n{text}");
+    }
+    Ok(vec![
+        "the engine accepted connections before the service was started".into(),
+        seen,
+    ])
+}
+
+pub fn flipped_model(stage: &Stage) -> Result<Vec<String>> {
+    let (disk, _) = stage.configuration("inference.img", &[("sealgate.toml", GATEWAY)])?;
+    let at = 3 * BLOCK + 5;
+    let mut launch = stage.launch("inference");
+    launch
+        .disks
+        .push(("model".into(), stage.flipped(&stage.model(), at)?));
+    launch.disks.push(("config".into(), disk));
+    launch.memory_mib = 1536;
+    let mut guest = stage.start(&launch, "flip-model")?;
+    let line = match ending(&guest)? {
+        Ending::Ready => bail!("it runs with a flipped bit in its model"),
+        Ending::Refused(line) | Ending::Panicked(line) => line,
+    };
+    guest.wait_until_off(Duration::from_secs(60))?;
+    ensure!(
+        guest.console().text().contains("Kernel panic"),
+        "it ended, but not for the model: {line}"
+    );
+    Ok(vec![format!("byte {at}: {line}")])
+}
+
 /// It must not be ready; nobody may answer on its port.
 fn without_a_tee_ends(guest: &mut enclave_image::machine::guest::Guest) -> Result<String> {
     match ending(guest)? {
@@ -60,21 +105,32 @@ fn without_a_tee_ends(guest: &mut enclave_image::machine::guest::Guest) -> Resul
                 "somebody still answers on its port"
             );
             let text = guest.console().text();
-            let why = text.lines().rfind(|line| line.starts_with("init: sealgate: "));
-            Ok(format!("{} | {line}", why.unwrap_or("no word of the service")))
+            let why = text
+                .lines()
+                .rfind(|line| line.starts_with("init: sealgate: "));
+            Ok(format!(
+                "{} | {line}",
+                why.unwrap_or("no word of the service")
+            ))
         }
         Ending::Ready => {
             // The service was started; it has to end by itself, and the machine with it.
             let line = guest.console().wait_for(Duration::from_secs(90), |line| {
-                line.starts_with("init: refused ended").then(|| line.to_owned())
+                line.starts_with("init: refused ended")
+                    .then(|| line.to_owned())
             });
             let Ok(line) = line else {
                 bail!("it serves without a TEE:\n{}", guest.console().tail(12));
             };
             guest.wait_until_off(Duration::from_secs(60))?;
             let text = guest.console().text();
-            let why = text.lines().rfind(|line| line.starts_with("init: sealgate: "));
-            Ok(format!("{} | {line}", why.unwrap_or("no word of the service")))
+            let why = text
+                .lines()
+                .rfind(|line| line.starts_with("init: sealgate: "));
+            Ok(format!(
+                "{} | {line}",
+                why.unwrap_or("no word of the service")
+            ))
         }
         other => bail!("{other:?}"),
     }
@@ -136,5 +192,7 @@ fn word(stage: &Stage, name: &str) -> Result<String> {
     let uki = attest_measure::uki::Uki::parse(&uki)?;
     let mut words = uki.command_line().split(' ');
     let value = words.find_map(|word| word.strip_prefix(name));
-    value.map(str::to_owned).ok_or_else(|| anyhow::anyhow!("no {name} on the command line"))
+    value
+        .map(str::to_owned)
+        .ok_or_else(|| anyhow::anyhow!("no {name} on the command line"))
 }

@@ -59,11 +59,22 @@ impl Stage {
     }
 
     pub fn uki(&self, image: &str) -> PathBuf {
-        self.images.join(image).join(format!("sealgate-{image}.efi"))
+        self.images
+            .join(image)
+            .join(format!("sealgate-{image}.efi"))
     }
 
     pub fn root(&self, image: &str) -> PathBuf {
         self.images.join(image).join("root.img")
+    }
+
+    pub fn model(&self) -> PathBuf {
+        self.images.join("inference/model.img")
+    }
+
+    /// Whether an image that may be left out was built.
+    pub fn has(&self, image: &str) -> bool {
+        self.uki(image).exists()
     }
 
     fn firmware(&self) -> PathBuf {

@@ -33,6 +33,10 @@ pub fn run(arguments: &LockArgs) -> Result<()> {
     };
     let file = places.lock_file();
     fs::write(&file, lock.text(&preamble)).with_context(|| file.display().to_string())?;
-    println!("{} packages locked in {}", lock.packages.len(), file.display());
+    println!(
+        "{} packages locked in {}",
+        lock.packages.len(),
+        file.display()
+    );
     Ok(())
 }

@@ -68,7 +68,11 @@ pub fn unpack(file: &Path, directory: &Path) -> Result<()> {
         .arg(directory)
         .status()
         .context("dpkg-deb is needed to open packages (Debian's package dpkg)")?;
-    ensure!(status.success(), "dpkg-deb cannot unpack {}", file.display());
+    ensure!(
+        status.success(),
+        "dpkg-deb cannot unpack {}",
+        file.display()
+    );
     Ok(())
 }
 

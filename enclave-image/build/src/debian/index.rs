@@ -73,8 +73,8 @@ pub fn parse(text: &str, suite: &str) -> Vec<Listed> {
             continue;
         };
         match latest.get(&package.name) {
-            Some(there)
-                if compare_versions(&there.version, &package.version) != Ordering::Less => {}
+            Some(there) if compare_versions(&there.version, &package.version) != Ordering::Less => {
+            }
             _ => {
                 latest.insert(package.name.clone(), package);
             }

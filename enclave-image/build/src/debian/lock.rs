@@ -29,7 +29,9 @@ impl Locked {
 /// Why a text is no lock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
-    #[error("line {line} does not have the seven fields group name version architecture suite sha256 path")]
+    #[error(
+        "line {line} does not have the seven fields group name version architecture suite sha256 path"
+    )]
     Fields { line: usize },
     #[error("line {line}: {sha256:?} is no SHA-256 in lowercase hex")]
     Digest { line: usize, sha256: String },

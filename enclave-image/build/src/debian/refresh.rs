@@ -175,9 +175,7 @@ impl<'a> Resolver<'a> {
             name: from.to_owned(),
             version: None,
         };
-        let package = self
-            .find(&relation, "")
-            .with_context(|| from.to_owned())?;
+        let package = self.find(&relation, "").with_context(|| from.to_owned())?;
         let mut needed = package.needs.iter().flatten();
         let abi = needed.find_map(|need| {
             let abi = need.name.strip_prefix("linux-image-")?;
@@ -204,7 +202,7 @@ impl<'a> Resolver<'a> {
         let provided = || {
             packages
                 .iter()
-                .find(|p| p.provides.iter().any(|name| *name == relation.name))
+                .find(|p| p.provides.contains(&relation.name))
         };
         by_name.or_else(provided).copied()
     }
@@ -219,7 +217,9 @@ impl<'a> Resolver<'a> {
             if need.iter().any(|r| self.is_met(r) || self.is_without(r)) {
                 continue;
             }
-            let found = need.iter().find(|relation| self.find(relation, "").is_some());
+            let found = need
+                .iter()
+                .find(|relation| self.find(relation, "").is_some());
             match found {
                 Some(relation) => missing.push(relation.clone()),
                 None => bail!("{} needs {need:?}, which no suite has", package.name),

@@ -57,12 +57,17 @@ impl Tpm {
         let control = folder.join("swtpm.sock");
         let mut command = tools.command("swtpm");
         command.args(["socket", "--tpm2"]);
-        command.arg("--tpmstate").arg(format!("dir={}", state.display()));
+        command
+            .arg("--tpmstate")
+            .arg(format!("dir={}", state.display()));
         command
             .arg("--ctrl")
             .arg(format!("type=unixio,path={}", control.display()));
         let log = fs::File::create(folder.join("swtpm.log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         let swtpm = command.spawn().context("swtpm")?;
         let socket = folder.join("tpm.sock");
         let listener = UnixListener::bind(&socket).with_context(|| socket.display().to_string())?;
@@ -106,7 +111,9 @@ impl Tpm {
         command.push(3);
         command.extend_from_slice(&select);
         let mut tpm = locked(&self.shared.commands);
-        let tpm = tpm.as_mut().context("the machine has not met its TPM yet")?;
+        let tpm = tpm
+            .as_mut()
+            .context("the machine has not met its TPM yet")?;
         tpm.write_all(&command)?;
         let response = message(tpm)?;
         value_in(&response).with_context(|| {
@@ -182,7 +189,12 @@ fn send(to: &UnixStream, bytes: &[u8], descriptor: &UnixStream) -> io::Result<()
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    sendmsg(to, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::empty())?;
+    sendmsg(
+        to,
+        &[IoSlice::new(bytes)],
+        &mut ancillary,
+        SendFlags::empty(),
+    )?;
     Ok(())
 }
 
