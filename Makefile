@@ -11,6 +11,10 @@
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
 # known-answers  write the known answers in tests/vectors again, by their second implementation
 # flips   every bit of every signed part of evidence, reports and receipts, flipped; some minutes
+# image   the confidential VM from locked packages, with its manifest and the prediction of its measurements
+#         make image MODEL=FILE.gguf builds the one with llama.cpp, too; BINARIES=DIR takes programs instead of building them
+# image-repro  the same built twice under circumstances that should not matter; every byte compared
+# image-boot  the images booted under emulation: what they serve, refuse and measure. About ten minutes, and the packages of an emulator
 # log-crashes  a thousand kills of the audit log's writer, at any moment
 # log-start  what a start pays for reading its audit log, by the log's size
 # conformance  every case of the public conformance kit, judged
@@ -19,6 +23,7 @@
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
 .PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke truncations fuzz
 .PHONY: log-crashes log-start toggle-story
+.PHONY: image image-repro image-boot
 
 CARGO ?= cargo
 ENGINE ?=
@@ -88,3 +93,21 @@ log-crashes:
 
 log-start:
 	@$(CARGO) test --quiet --release --locked -p sealgate --test audit_log what_opening -- --ignored --nocapture
+
+IMAGE = $(CARGO) run --quiet --locked -p enclave-image --bin image --
+MODEL ?=
+BINARIES ?=
+image_options = $(if $(MODEL),--profile inference --model $(MODEL)) $(if $(BINARIES),--binaries $(BINARIES))
+
+image:
+	@$(IMAGE) build --profile gateway $(image_options)
+
+image-repro:
+	@$(IMAGE) repro --profile gateway $(image_options)
+
+# Programs of the profile demo: what is shown is what images do, not these images' measurements.
+BOOTED = target/image-boot
+image-boot:
+	@$(IMAGE) build --output $(BOOTED) --archive target/image/archive --cargo-profile demo --profile gateway --profile test $(image_options)
+	@$(CARGO) run --quiet --locked -p image-boot -- --images $(BOOTED) --archive target/image/archive \
+	  --verifier $(if $(BINARIES),$(BINARIES),$(BOOTED)/cargo/dynamic/x86_64-unknown-linux-gnu/demo)/sealgate-verify

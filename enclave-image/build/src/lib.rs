@@ -14,5 +14,5 @@ pub mod manifest;
 pub mod predict;
 pub mod programs;
 pub mod repro;
-pub mod sbom;
 pub mod say;
+pub mod sbom;

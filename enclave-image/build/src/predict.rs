@@ -27,7 +27,11 @@ pub fn write(
     let uki = uki.strip_prefix(out).context("the image lies elsewhere")?;
     let run = |more: &[&str]| -> Result<Vec<u8>> {
         let mut command = Command::new(&verifier);
-        command.current_dir(out).arg("measure").arg("--uki").arg(uki);
+        command
+            .current_dir(out)
+            .arg("measure")
+            .arg("--uki")
+            .arg(uki);
         for launch in &launches {
             command.arg("--profile").arg(launch.strip_prefix(out)?);
         }

@@ -77,11 +77,25 @@ fn build(source: &Source, of: &str, name: &str) -> Result<PathBuf> {
     let is_static = name == "init";
     let folder = target.join(if is_static { "static" } else { "dynamic" });
     let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--profile", profile, "--locked", "--target", TARGET, "-p", of, "--bin", name])
+        .args([
+            "build",
+            "--profile",
+            profile,
+            "--locked",
+            "--target",
+            TARGET,
+            "-p",
+            of,
+            "--bin",
+            name,
+        ])
         .arg("--target-dir")
         .arg(&folder)
         .current_dir(workspace)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags(workspace, &folder, is_static)?)
+        .env(
+            "CARGO_ENCODED_RUSTFLAGS",
+            flags(workspace, &folder, is_static)?,
+        )
         .env("CFLAGS", prefix_map_of_c(workspace, &folder)?)
         .env("SOURCE_DATE_EPOCH", "0")
         .env("CARGO_INCREMENTAL", "0")

@@ -151,11 +151,13 @@ pub fn differences(a: &Path, b: &Path) -> Result<Vec<String>> {
     let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
     names.sort();
     names.dedup();
-    let differ = names.into_iter().filter_map(|name| match (a.get(name), b.get(name)) {
-        (Some(one), Some(other)) if one == other => None,
-        (Some(_), Some(_)) => Some(format!("{name}: other bytes")),
-        _ => Some(format!("{name}: in one of them alone")),
-    });
+    let differ = names
+        .into_iter()
+        .filter_map(|name| match (a.get(name), b.get(name)) {
+            (Some(one), Some(other)) if one == other => None,
+            (Some(_), Some(_)) => Some(format!("{name}: other bytes")),
+            _ => Some(format!("{name}: in one of them alone")),
+        });
     Ok(differ.collect())
 }
 
@@ -180,7 +182,9 @@ fn digests(folder: &Path) -> Result<BTreeMap<String, String>> {
 /// How many files two images have in common, and how many bytes they are.
 pub fn extent(folder: &Path) -> Result<(usize, u64)> {
     let names = digests(folder)?;
-    let sizes = names.keys().map(|name| fs::metadata(folder.join(name)).map(|m| m.len()));
+    let sizes = names
+        .keys()
+        .map(|name| fs::metadata(folder.join(name)).map(|m| m.len()));
     let total = sizes.sum::<std::io::Result<u64>>()?;
     Ok((names.len(), total))
 }

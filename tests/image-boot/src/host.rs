@@ -78,6 +78,26 @@ pub fn initial_file_system(stage: &Stage) -> Result<Vec<String>> {
     }
 }
 
+/// Started from a system partition, the stub takes more from beside the image: credentials become files of the initial
+/// file system, and an add-on brings words for the command line.
+pub fn beside_the_image(stage: &Stage) -> Result<Vec<String>> {
+    let esp = stage.scratch.path().join("esp");
+    let boot = esp.join("EFI/BOOT");
+    let extra = boot.join("BOOTX64.EFI.extra.d");
+    std::fs::create_dir_all(&extra)?;
+    std::fs::copy(stage.uki("test"), boot.join("BOOTX64.EFI"))?;
+    std::fs::write(extra.join("host.cred"), "a credential of the host's")?;
+    let launch = Launch {
+        uki: None,
+        esp: Some(esp),
+        ..launch_with(stage, &[])
+    };
+    let mut guest = stage.start(&launch, "esp")?;
+    let line = refusal(&mut guest, "initramfs")?;
+    let differs = measured::differs_from_prediction(stage, &guest)?;
+    Ok(vec![line, differs])
+}
+
 /// Items that nobody reads.
 pub fn fw_cfg(stage: &Stage) -> Result<Vec<String>> {
     let launch = launch_with(

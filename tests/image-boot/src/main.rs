@@ -85,6 +85,21 @@ fn main() -> ExitCode {
         "an initial file system of the host's is refused or measured",
         || host::initial_file_system(&stage),
     );
+    checks.run(
+        "files beside the image on a system partition are refused",
+        || host::beside_the_image(&stage),
+    );
     checks.run("an item of fw_cfg changes nothing", || host::fw_cfg(&stage));
+    if stage.has("inference") {
+        checks.run(
+            "the inference image starts its engine on its model, and does not serve without a TEE",
+            || refusals::inference_without_a_tee(&stage),
+        );
+        checks.run("a flipped byte in the model ends the machine", || {
+            refusals::flipped_model(&stage)
+        });
+    } else {
+        println!("– the image inference was not built: it is not looked at (needs --model FILE)");
+    }
     checks.conclude()
 }

@@ -50,6 +50,51 @@ pub fn without_a_tee(stage: &Stage) -> Result<Vec<String>> {
     Ok(seen)
 }
 
+/// The engine is started first and has to answer; the service has nothing to show then.
+pub fn inference_without_a_tee(stage: &Stage) -> Result<Vec<String>> {
+    let (disk, _) = stage.configuration("inference.img", &[("sealgate.toml", GATEWAY)])?;
+    let mut launch = stage.launch("inference");
+    launch.disks.push(("model".into(), stage.model()));
+    launch.disks.push(("config".into(), disk));
+    launch.memory_mib = 1536;
+    let mut guest = stage.start(&launch, "inference")?;
+    let seen = without_a_tee_ends(&mut guest)?;
+    let text = guest.console().text();
+    for wanted in [
+        "init: model vd",
+        "init: started engine",
+        "init: started sealgate",
+    ] {
+        ensure!(text.contains(wanted), "there is no {wanted:?} in:\n{text}");
+    }
+    Ok(vec![
+        "the engine accepted connections before the service was started".into(),
+        seen,
+    ])
+}
+
+pub fn flipped_model(stage: &Stage) -> Result<Vec<String>> {
+    let (disk, _) = stage.configuration("inference.img", &[("sealgate.toml", GATEWAY)])?;
+    let at = 3 * BLOCK + 5;
+    let mut launch = stage.launch("inference");
+    launch
+        .disks
+        .push(("model".into(), stage.flipped(&stage.model(), at)?));
+    launch.disks.push(("config".into(), disk));
+    launch.memory_mib = 1536;
+    let mut guest = stage.start(&launch, "flip-model")?;
+    let line = match ending(&guest)? {
+        Ending::Ready => bail!("it runs with a flipped bit in its model"),
+        Ending::Refused(line) | Ending::Panicked(line) => line,
+    };
+    guest.wait_until_off(Duration::from_secs(60))?;
+    ensure!(
+        guest.console().text().contains("Kernel panic"),
+        "it ended, but not for the model: {line}"
+    );
+    Ok(vec![format!("byte {at}: {line}")])
+}
+
 /// It must not be ready; nobody may answer on its port.
 fn without_a_tee_ends(guest: &mut enclave_image::machine::guest::Guest) -> Result<String> {
     match ending(guest)? {

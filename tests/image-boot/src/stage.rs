@@ -68,6 +68,15 @@ impl Stage {
         self.images.join(image).join("root.img")
     }
 
+    pub fn model(&self) -> PathBuf {
+        self.images.join("inference/model.img")
+    }
+
+    /// Whether an image that may be left out was built.
+    pub fn has(&self, image: &str) -> bool {
+        self.uki(image).exists()
+    }
+
     fn firmware(&self) -> PathBuf {
         self.images.join("gateway/launch/OVMF.fd")
     }

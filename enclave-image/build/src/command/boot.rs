@@ -41,7 +41,11 @@ pub fn run(arguments: &BootArgs) -> Result<()> {
     let tools = Tools::provide(&places.lock()?, &archive, &places.output().join("tools"))?;
     let folder = places.output().join(&arguments.profile);
     let uki = folder.join(format!("sealgate-{}.efi", arguments.profile));
-    ensure!(uki.exists(), "{} is missing: `image build` makes it", uki.display());
+    ensure!(
+        uki.exists(),
+        "{} is missing: `image build` makes it",
+        uki.display()
+    );
     let mut disks = vec![("root".to_owned(), folder.join("root.img"))];
     let model = folder.join("model.img");
     if model.exists() {

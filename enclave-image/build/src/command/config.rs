@@ -31,9 +31,17 @@ pub fn run(arguments: &ConfigArgs) -> Result<()> {
     let blob = Blob::of(&files)?;
     let out = &arguments.out;
     fs::write(out, blob.disk()).with_context(|| out.display().to_string())?;
-    println!("{} files, {} bytes in {}", files.len(), blob.bytes().len(), out.display());
+    println!(
+        "{} files, {} bytes in {}",
+        files.len(),
+        blob.bytes().len(),
+        out.display()
+    );
     println!("sha256     {}", hex(&blob.sha256()));
-    println!("host data  {}   (SNP: sev-snp-guest,host-data=, in base64)", hex(&blob.sha256()));
+    println!(
+        "host data  {}   (SNP: sev-snp-guest,host-data=, in base64)",
+        hex(&blob.sha256())
+    );
     println!("rtmr3      {}   (TDX: predicted)", hex(&blob.rtmr3()));
     Ok(())
 }

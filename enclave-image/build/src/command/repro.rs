@@ -150,7 +150,10 @@ fn other_place(base: &Path, name: &str) -> Result<PathBuf> {
         "sealgate-image-in-another-place-{}-{name}",
         std::process::id()
     ));
-    ensure!(!folder.starts_with(base), "both builds would be in one place");
+    ensure!(
+        !folder.starts_with(base),
+        "both builds would be in one place"
+    );
     Ok(folder)
 }
 
@@ -158,7 +161,13 @@ fn other_place(base: &Path, name: &str) -> Result<PathBuf> {
 fn copy_sources(workspace: &Path, to: &Path, user: Option<u32>) -> Result<()> {
     say::step(&format!("Copying the sources to {}", to.display()));
     let output = Command::new("git")
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        .args([
+            "ls-files",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "-z",
+        ])
         .current_dir(workspace)
         .output()
         .context("git")?;

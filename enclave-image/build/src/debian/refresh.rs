@@ -202,7 +202,7 @@ impl<'a> Resolver<'a> {
         let provided = || {
             packages
                 .iter()
-                .find(|p| p.provides.iter().any(|name| *name == relation.name))
+                .find(|p| p.provides.contains(&relation.name))
         };
         by_name.or_else(provided).copied()
     }

@@ -24,10 +24,9 @@ struct Entry<'a> {
 /// Packs a tree. The root itself is not named: the kernel has one.
 pub fn pack(tree: &Tree) -> Result<Vec<u8>, CpioError> {
     let mut out = Vec::new();
-    let mut number = 1;
-    for (path, node) in tree.iter().filter(|(path, _)| *path != "/") {
+    let named = tree.iter().filter(|(path, _)| *path != "/");
+    for (number, (path, node)) in (1..).zip(named) {
         write(&mut out, number, &entry(path, node)?)?;
-        number += 1;
     }
     let end = Entry {
         name: "TRAILER!!!",

@@ -54,7 +54,7 @@ pub fn write(tree: &Tree, out: &mut dyn Write) -> Result<(), ErofsError> {
     for (path, node) in tree.iter() {
         sink.bytes(&layout.inode(tree, path, &node.kind, node.mode)?)?;
     }
-    sink.to_block()?;
+    sink.fill_block()?;
     for (path, node) in tree.iter() {
         match &node.kind {
             Kind::Directory => sink.bytes(&layout.directory(tree, path)?)?,
@@ -63,7 +63,7 @@ pub fn write(tree: &Tree, out: &mut dyn Write) -> Result<(), ErofsError> {
             Kind::Link(target) => sink.bytes(target.as_bytes())?,
             Kind::CharacterDevice { .. } => return Err(ErofsError::Device(path.to_owned())),
         }
-        sink.to_block()?;
+        sink.fill_block()?;
     }
     Ok(())
 }
@@ -261,7 +261,7 @@ impl Sink<'_> {
         self.bytes(&vec![0; len as usize])
     }
 
-    fn to_block(&mut self) -> Result<(), ErofsError> {
+    fn fill_block(&mut self) -> Result<(), ErofsError> {
         self.zeros(self.at.next_multiple_of(BLOCK) - self.at)
     }
 

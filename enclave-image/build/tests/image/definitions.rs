@@ -1,0 +1,100 @@
+//! The repository's own definitions and lock.
+
+use std::path::{Path, PathBuf};
+
+use enclave_image::debian::lock::Lock;
+use enclave_image::definition::Definition;
+use enclave_init::services::plan;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn all() -> Vec<Definition> {
+    let folder = repository().join("images");
+    let names = Definition::names(&folder).expect("a folder of definitions");
+    assert!(names.iter().any(|name| name == "gateway"));
+    let load = |name: &String| Definition::load(&folder, name).expect("a definition");
+    names.iter().map(load).collect()
+}
+
+fn text_at<'a>(definition: &'a Definition, path: &str) -> &'a str {
+    let mut texts = definition.lists.text.iter();
+    let text = texts.find(|text| text.path == path).expect("it is there");
+    text.contents.trim_start_matches('\n')
+}
+
+#[test]
+fn the_lock_has_every_package_that_a_definition_names() {
+    let text = std::fs::read_to_string(repository().join("packages.lock")).expect("the lock");
+    let lock = Lock::parse(&text).expect("a lock");
+    for definition in all() {
+        let named = definition.lists.package.iter().map(|package| &package.name);
+        let bundled = definition.lists.bundle.iter().map(|bundle| &bundle.package);
+        for name in named.chain(bundled) {
+            lock.find(&definition.group, name).expect("locked");
+        }
+    }
+    for group in ["boot", "firmware", "tools"] {
+        assert!(lock.group(group).count() > 0, "{group}");
+    }
+}
+
+#[test]
+fn pid_1_understands_every_images_services() {
+    for definition in all() {
+        let services = text_at(&definition, "/etc/services");
+        plan::parse(services.as_bytes()).unwrap_or_else(|e| panic!("{}: {e}", definition.name));
+    }
+}
+
+#[test]
+fn no_production_image_has_the_software_platform() {
+    let mut not_for_production = Vec::new();
+    for definition in all() {
+        if !definition.production {
+            not_for_production.push(definition.name.clone());
+            continue;
+        }
+        for program in &definition.lists.program {
+            assert_ne!(program.of, "testkit", "{}", definition.name);
+            assert!(!program.name.contains("soft"), "{}", definition.name);
+        }
+    }
+    assert_eq!(not_for_production, ["test"]);
+}
+
+#[test]
+fn no_image_has_a_shell_or_a_package_manager() {
+    let suspicious = [
+        "/sh", "/bash", "/dash", "/busybox", "/dpkg", "/apt", "/perl", "/python3",
+    ];
+    for definition in all() {
+        let files = definition
+            .lists
+            .package
+            .iter()
+            .flat_map(|package| &package.files);
+        for file in files {
+            assert!(!suspicious.iter().any(|end| file.ends_with(end)), "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_nobody_reads_is_refused() {
+    let folder = std::env::temp_dir().join(format!("sealgate-definition-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let good = std::fs::read_to_string(repository().join("images/gateway.toml")).expect("text");
+    std::fs::copy(
+        repository().join("images/base.toml"),
+        folder.join("base.toml"),
+    )
+    .expect("copied");
+    std::fs::write(folder.join("gateway.toml"), &good).expect("a temporary file");
+    Definition::load(&folder, "gateway").expect("as it is");
+    std::fs::write(folder.join("gateway.toml"), format!("shell = true\n{good}")).expect("a file");
+    let error = Definition::load(&folder, "gateway").expect_err("an unknown key");
+    assert!(format!("{error:#}").contains("shell"), "{error:#}");
+    std::fs::remove_dir_all(&folder).expect("it is there");
+}
