@@ -4,9 +4,8 @@
 //! put in or moved, hashes changed, a head that counts entries which are gone. A log that was put
 //! back whole to an earlier day is not found here: it was once right. Whoever kept a later head finds it.
 //!
-//! A log is read in chunks, and a chunk in one row: going to the database's thread and back for each entry and each
-//! hash would cost several times what checking them does. Where a chunk is not as it should be, it is read again row by
-//! row, to say which.
+//! A log is read in chunks, and a chunk in one row: that saves the way to the database's thread and back for each entry
+//! and each hash. Where a chunk is not as it should be, it is read again row by row, to say which.
 
 use attest_core::log::{Node, Replay, SignedHead, TreeHash};
 use sqlx::Row;

@@ -120,6 +120,34 @@ async fn a_changed_hash_is_noticed() {
     assert_eq!(found(scratch.path()).await, Altered::Hash { position: 3 });
 }
 
+/// Chunks are read in one piece: what only moves the borders in it is noticed all the same.
+#[tokio::test]
+async fn hashes_and_entries_whose_borders_were_moved_are_noticed() {
+    let scratch = made("audit-borders").await;
+    alter(
+        scratch.path(),
+        "PRAGMA ignore_check_constraints = ON; \
+         UPDATE nodes SET hash = CAST(substr((SELECT hash FROM nodes WHERE position = 3), 32, 1) || hash AS BLOB) \
+         WHERE position = 4; \
+         UPDATE nodes SET hash = substr(hash, 1, 31) WHERE position = 3",
+    )
+    .await;
+    assert_eq!(found(scratch.path()).await, Altered::Hash { position: 3 });
+
+    let scratch = made("audit-joined").await;
+    alter(
+        scratch.path(),
+        "UPDATE entries SET entry = CAST(CAST(entry AS TEXT) || char(10) || \
+         (SELECT CAST(entry AS TEXT) FROM entries WHERE idx = 6) AS BLOB) WHERE idx = 5; \
+         DELETE FROM entries WHERE idx = 6",
+    )
+    .await;
+    assert!(matches!(
+        found(scratch.path()).await,
+        Altered::Missing { index: 6 } | Altered::Replay(ReplayError::Entry { index: 5, .. })
+    ));
+}
+
 #[tokio::test]
 async fn an_entry_cut_out_and_entries_cut_off_are_noticed() {
     let scratch = made("audit-cut").await;
