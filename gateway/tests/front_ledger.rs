@@ -254,6 +254,25 @@ async fn epochs_are_numbered_across_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_service_on_one_state_directory_is_refused_until_the_first_is_gone() {
+    let scratch = ScratchDir::new("ledger").expect("a directory");
+    let first = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    let second = Ledger::open(scratch.path(), KEEP).await.err();
+    assert!(
+        matches!(&second, Some(LedgerError::InUse { state_dir }) if state_dir == scratch.path()),
+        "{second:?}"
+    );
+    Ledger::open_for_keys(scratch.path())
+        .await
+        .expect("keys are administered beside a running service");
+    first.close().await;
+    drop(first);
+    Ledger::open(scratch.path(), KEEP)
+        .await
+        .expect("nobody serves from it any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_of_a_newer_version_is_left_alone() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     Ledger::open(scratch.path(), KEEP)

@@ -8,6 +8,7 @@
 //! and every receipt that is stored here is entered there.
 
 mod admins;
+mod alone;
 mod clock;
 mod epochs;
 mod expiry;
@@ -35,6 +36,7 @@ use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
 use crate::config::Name;
+use alone::Alone;
 
 pub use admins::{AdminRow, Role};
 pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
@@ -54,6 +56,8 @@ pub enum LedgerError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("another service runs from {}", state_dir.display())]
+    InUse { state_dir: PathBuf },
     #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
     Newer {
         path: PathBuf,
@@ -70,6 +74,8 @@ pub enum LedgerError {
 
 /// The open ledger.
 pub struct Ledger {
+    /// None where only keys are read and changed: that is done beside a service that runs.
+    _alone: Option<Alone>,
     path: PathBuf,
     pool: SqlitePool,
     /// For what must be on the disk before a request is forwarded.
@@ -86,9 +92,11 @@ pub struct Ledger {
 impl Ledger {
     /// Opens `ledger.sqlite` in `state_dir`, creating both as needed, and starts the writer.
     ///
-    /// Sessions are kept for as long as receipts may cite them, and receipts for at most `keep`.
+    /// Sessions are kept for as long as receipts may cite them, and receipts for at most `keep`. Fails with
+    /// [`LedgerError::InUse`] while another service has it open.
     pub async fn open(state_dir: &Path, keep: Duration) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
+        let alone = Alone::claim(state_dir)?;
         let pool = schema::connect(&path).await?;
         let audit = AuditLog::open(state_dir).await?;
         unlogged::enter(&pool, &audit).await?;
@@ -98,6 +106,7 @@ impl Ledger {
         let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
+            _alone: Some(alone),
             path,
             pool,
             flushing,
@@ -116,6 +125,7 @@ impl Ledger {
         let pool = schema::connect(&path).await?;
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
+            _alone: None,
             path,
             flushing: pool.clone(),
             pool,
