@@ -5,6 +5,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::stage::EmulatorFailed;
+
+/// How often a check is made when the emulator fails it.
+const ATTEMPTS: u32 = 3;
+
 pub struct Checks {
     only: Option<String>,
     began: Instant,
@@ -25,7 +30,7 @@ impl Checks {
     }
 
     /// Runs one; what it returns is what it has seen.
-    pub fn run(&mut self, name: &str, check: impl FnOnce() -> Result<Vec<String>>) {
+    pub fn run(&mut self, name: &str, check: impl Fn() -> Result<Vec<String>>) {
         if self
             .only
             .as_ref()
@@ -35,7 +40,16 @@ impl Checks {
             return;
         }
         let began = Instant::now();
-        let outcome = check();
+        let mut outcome = check();
+        for _ in 1..ATTEMPTS {
+            match &outcome {
+                Err(error) if error.is::<EmulatorFailed>() => {
+                    println!("  {name}: once more, since {error:#}");
+                    outcome = check();
+                }
+                _ => break,
+            }
+        }
         let seconds = began.elapsed().as_secs_f64();
         match outcome {
             Ok(seen) => {

@@ -119,6 +119,12 @@ impl Stage {
     }
 }
 
+/// On a machine with more to do than it can, the emulator's timer interrupts come too late for the kernel's probe of
+/// them, which then panics before anything of the image has run. That says nothing of the image either way.
+#[derive(Debug, thiserror::Error)]
+#[error("the emulator's timer failed: {0}")]
+pub struct EmulatorFailed(String);
+
 /// How a boot ended, or that it did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -141,6 +147,11 @@ pub fn ending(guest: &Guest) -> Result<Ending> {
         let panic = line.find("Kernel panic - not syncing")?;
         Some(Ending::Panicked(line[panic..].to_owned()))
     });
+    if let Ok(Ending::Panicked(line)) = &seen
+        && line.contains("IO-APIC + timer")
+    {
+        bail!(EmulatorFailed(line.clone()));
+    }
     seen.map_err(|silence: Silence| {
         anyhow::anyhow!(
             "{silence}. Console:\n{}\n{}",

@@ -172,7 +172,6 @@ pub fn arguments(
         );
         add("-device", "virtio-net-pci,netdev=net,romfile=".into());
     }
-    add("-device", "virtio-rng-pci".into());
     if let Some(tpm) = tpm {
         add(
             "-chardev",
