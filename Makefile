@@ -19,7 +19,7 @@
 # log-start  what a start pays for reading its audit log, by the log's size
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
-# truncations  every recorded file cut to every length, before every parser; some minutes, skipped where there are no recordings
+# truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
 .PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke truncations fuzz
 .PHONY: log-crashes log-start toggle-story
