@@ -10,7 +10,7 @@
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
 # known-answers  write the known answers in tests/vectors again, by their second implementation
-# flips   every bit of every signed part of evidence, reports and receipts, flipped; some minutes
+# flips   every bit of every signed part of evidence, reports and receipts, flipped; near half an hour of CPU time, on all cores
 # image   the confidential VM from locked packages, with its manifest and the prediction of its measurements
 #         make image MODEL=FILE.gguf builds the one with llama.cpp, too; BINARIES=DIR takes programs instead of building them
 # image-repro  the same built twice under circumstances that should not matter; every byte compared
@@ -19,7 +19,7 @@
 # log-start  what a start pays for reading its audit log, by the log's size
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
-# truncations  every recorded file cut to every length, before every parser; some minutes, skipped where there are no recordings
+# truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
 .PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke truncations fuzz
 .PHONY: log-crashes log-start toggle-story

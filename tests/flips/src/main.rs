@@ -1,7 +1,7 @@
 //! Prints how many flips of each kind were made, and fails if one was accepted.
 //!
-//! `flips [AT_MOST] [KIND]`: at most so many in each part, of the kinds whose name has these words in
-//! it. Without arguments every bit is flipped.
+//! `flips [AT_MOST] [WORDS]`: at most so many in each part, of the parts whose kind or name has these
+//! words in it; `all` is no limit. Without arguments every bit is flipped.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -20,8 +20,10 @@ struct Total {
 fn main() -> anyhow::Result<ExitCode> {
     let mut arguments = std::env::args().skip(1);
     let at_most = match arguments.next() {
-        Some(number) => number.parse().context("the number of flips in each part")?,
-        None => usize::MAX,
+        Some(number) if number != "all" => {
+            number.parse().context("the number of flips in each part")?
+        }
+        _ => usize::MAX,
     };
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let words = arguments.next().unwrap_or_default();
@@ -30,7 +32,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(vectors) => subjects.extend(flips::recorded::subjects(&vectors)?),
         None => println!("(software platforms only)"),
     }
-    subjects.retain(|subject| subject.kind.contains(&words));
+    subjects.retain(|it| it.kind.contains(&words) || it.part.contains(&words));
     let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
     for subject in &subjects {
         let started = Instant::now();
