@@ -72,6 +72,11 @@ fn a_written_policy_says_of_each_value_what_it_follows_from() {
     }
     assert_eq!(values, 4);
     assert!(policy.contains("# RTMR0 is not pinned; the host decides"));
+    // Once where RTMR0 is open, once for SNP, where nothing can be pinned.
+    assert_eq!(
+        policy.matches("trusted not to attack through them").count(),
+        2
+    );
 }
 
 /// The transcript again, with what the commands print now.

@@ -3,6 +3,7 @@
 mod boot;
 mod build;
 mod config;
+mod fetch;
 mod lock;
 mod places;
 mod repro;
@@ -20,6 +21,8 @@ pub enum Command {
     Boot(boot::BootArgs),
     /// Make the disk with a configuration, and say what it is measured as
     Config(config::ConfigArgs),
+    /// Fetch the packages of the lock and nothing else
+    Fetch(fetch::FetchArgs),
     /// Look the packages up anew in Debian's signed indexes and write the lock
     Lock(lock::LockArgs),
 }
@@ -31,6 +34,7 @@ impl Command {
             Self::Repro(arguments) => repro::run(&arguments),
             Self::Boot(arguments) => boot::run(&arguments),
             Self::Config(arguments) => config::run(&arguments),
+            Self::Fetch(arguments) => fetch::run(&arguments),
             Self::Lock(arguments) => lock::run(&arguments),
         }
     }

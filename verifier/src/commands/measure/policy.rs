@@ -86,7 +86,9 @@ fn tdx_section(out: &mut String, prediction: &Prediction, launches: &[&Launch]) 
                 let _ = writeln!(
                     out,
                     "# RTMR0 is not pinned; the host decides {}.\n\
-                     # Where reports carry an event log, [event_log] required = true makes it account for it.",
+                     # Where reports carry an event log, [event_log] required = true makes it account for it.\n\
+                     # Among what it decides are ACPI tables, whose code the guest's kernel runs: unless their events\n\
+                     # are held against known ones, the host is trusted not to attack through them.",
                     left_to_the_host(events).join("; ")
                 );
             }
@@ -112,7 +114,12 @@ fn image_registers(out: &mut String, prediction: &Prediction) {
 }
 
 fn snp_section(out: &mut String, launches: &[&Launch]) {
-    out.push_str("\n[snp]\nmeasurements = \"pinned\"\n");
+    out.push_str(
+        "\n[snp]\n\
+         # The host's ACPI tables hold code that the guest's kernel runs, and no launch digest covers them: whatever\n\
+         # is pinned here, the host is trusted not to attack through them.\n\
+         measurements = \"pinned\"\n",
+    );
     for launch in launches {
         let Values::Snp {
             measurement,
