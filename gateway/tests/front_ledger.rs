@@ -266,7 +266,6 @@ async fn a_second_service_on_one_state_directory_is_refused_until_the_first_is_g
         .await
         .expect("keys are administered beside a running service");
     first.close().await;
-    drop(first);
     Ledger::open(scratch.path(), KEEP)
         .await
         .expect("nobody serves from it any more");

@@ -25,8 +25,8 @@ mod usage;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use attest_core::log::AdminAction;
@@ -75,7 +75,7 @@ pub enum LedgerError {
 /// The open ledger.
 pub struct Ledger {
     /// None where only keys are read and changed: that is done beside a service that runs.
-    _alone: Option<Alone>,
+    alone: Mutex<Option<Alone>>,
     path: PathBuf,
     pool: SqlitePool,
     /// For what must be on the disk before a request is forwarded.
@@ -106,7 +106,7 @@ impl Ledger {
         let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
-            _alone: Some(alone),
+            alone: Mutex::new(Some(alone)),
             path,
             pool,
             flushing,
@@ -125,7 +125,7 @@ impl Ledger {
         let pool = schema::connect(&path).await?;
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
-            _alone: None,
+            alone: Mutex::default(),
             path,
             flushing: pool.clone(),
             pool,
@@ -392,7 +392,7 @@ impl Ledger {
         self.pending.flushed().await;
     }
 
-    /// Commits everything and stops the writer.
+    /// Commits everything, stops the writer and leaves the state directory to others.
     pub async fn close(&self) {
         self.pending.close();
         if let Some(writer) = self.writer.lock().await.take() {
@@ -401,5 +401,7 @@ impl Ledger {
         self.audit.close().await;
         self.flushing.close().await;
         self.pool.close().await;
+        // A lock that somebody panicked with is as good as any: there is only a claim in it to give up.
+        *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
