@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use attest_core::log::{Replay, SignedHead, TreeHash};
@@ -26,6 +26,8 @@ const USUAL_KILLS: u32 = 240;
 const KILLS_OF_A_LOG: u32 = 40;
 /// The longest that a writer lives. Opening takes part of it, so that this is interrupted, too.
 const MAX_LIFE_MILLIS: u16 = 120;
+/// How long a silent writer is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -208,36 +210,30 @@ fn kill_one_log(kills: u32, sums: &mut Sums) {
     sums.receipts += promises.proven.len();
 }
 
-/// One writer, killed after a while; what it had said by then. `patient` waits for its first words however slow the
+/// One writer, killed after a while; what it had said by then. `patient` waits for its first head however slow the
 /// machine is: a log that nobody wrote to would show nothing.
 fn write_and_die(directory: &Path, patient: bool) -> Vec<String> {
     let mut child = start(directory);
     let stdout = child.stdout.take().expect("its output");
+    let (said, hear) = mpsc::channel();
     let reader = std::thread::spawn(move || {
-        let lines = BufReader::new(stdout).lines();
-        lines.map_while(Result::ok).collect::<Vec<_>>()
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        lines.for_each(|line| drop(said.send(line)));
     });
     let life = u16::from_be_bytes(random()) % MAX_LIFE_MILLIS;
     std::thread::sleep(Duration::from_millis(life.into()));
-    if patient {
-        wait_for_growth(directory, &mut child);
+    let mut lines = Vec::new();
+    while patient && !lines.iter().any(|line: &String| line.starts_with("head")) {
+        match hear.recv_timeout(PATIENCE) {
+            Ok(line) => lines.push(line),
+            Err(_) => break,
+        }
     }
     child.kill().expect("killed");
     child.wait().expect("gone");
-    reader.join().expect("its words")
-}
-
-/// Waits until the writer has committed something, which shows in its write-ahead log.
-fn wait_for_growth(directory: &Path, child: &mut Child) {
-    let wal = directory.join("audit.sqlite-wal");
-    let len = || std::fs::metadata(&wal).map_or(0, |metadata| metadata.len());
-    let before = len();
-    for _ in 0..2000 {
-        if len() != before || child.try_wait().is_ok_and(|status| status.is_some()) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    reader.join().expect("its words");
+    lines.extend(hear.try_iter());
+    lines
 }
 
 async fn hold_to(promises: &Promises, directory: &Path) {
