@@ -108,6 +108,6 @@ image-repro:
 # Programs of the profile demo: what is shown is what images do, not these images' measurements.
 BOOTED = target/image-boot
 image-boot:
-	@$(IMAGE) build --output $(BOOTED) --archive target/image/archive --cargo-profile demo --profile gateway --profile test $(image_options)
+	@$(IMAGE) build --output $(BOOTED) --archive target/image/archive --cargo-profile demo --profile gateway --profile test --profile test-state $(image_options)
 	@$(CARGO) run --quiet --locked -p image-boot -- --images $(BOOTED) --archive target/image/archive \
 	  --verifier $(if $(BINARIES),$(BINARIES),$(BOOTED)/cargo/dynamic/x86_64-unknown-linux-gnu/demo)/sealgate-verify

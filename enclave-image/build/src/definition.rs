@@ -36,7 +36,7 @@ pub struct Definition {
     /// Whether a disk with a model goes with it.
     #[serde(default)]
     pub model: bool,
-    /// Another definition whose lists come before these.
+    /// Lists that come before these.
     pub base: Option<String>,
     #[serde(flatten)]
     pub lists: Lists,
@@ -103,7 +103,8 @@ pub struct Link {
     pub target: String,
 }
 
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
+    "like",
     "name",
     "description",
     "production",
@@ -127,23 +128,48 @@ const LISTS: [&str; 9] = [
 ];
 
 /// Parses, and refuses keys that nobody reads.
-fn parse<T: serde::de::DeserializeOwned>(text: &str, whole: bool) -> Result<T> {
-    let table: toml::Table = toml::from_str(text)?;
+fn parse<T: serde::de::DeserializeOwned>(table: toml::Table, whole: bool) -> Result<T> {
     let known = |key: &str| LISTS.contains(&key) || (whole && OWN.contains(&key));
     if let Some(key) = table.keys().find(|key| !known(key)) {
         anyhow::bail!("unknown key {key:?}");
     }
-    Ok(toml::from_str(text)?)
+    Ok(table.try_into()?)
+}
+
+fn read(file: &Path) -> Result<toml::Table> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    toml::from_str(&text).with_context(|| file.display().to_string())
+}
+
+/// A definition with all of the one that it is `like`: what it says itself counts, and its lists are more.
+fn like(folder: &Path, own: toml::Table) -> Result<toml::Table> {
+    let Some(other) = own.get("like").and_then(toml::Value::as_str) else {
+        return Ok(own);
+    };
+    let file = folder.join(format!("{other}.toml"));
+    let mut whole = read(&file)?;
+    ensure!(
+        !whole.contains_key("like"),
+        "{} is like another itself",
+        file.display()
+    );
+    for (key, value) in own {
+        match (whole.get_mut(&key), value) {
+            (Some(toml::Value::Array(list)), toml::Value::Array(more)) => list.extend(more),
+            (_, value) => drop(whole.insert(key, value)),
+        }
+    }
+    Ok(whole)
 }
 
 impl Definition {
     /// Reads a definition by its name from the folder of definitions.
     pub fn load(folder: &Path, name: &str) -> Result<Self> {
         let file = folder.join(format!("{name}.toml"));
-        let text = fs::read_to_string(&file)
-            .with_context(|| format!("there is no image {name:?} ({})", file.display()))?;
+        let own = read(&file).with_context(|| format!("there is no image {name:?}"))?;
+        let whole = like(folder, own)?;
         let mut definition: Self =
-            parse(&text, true).with_context(|| file.display().to_string())?;
+            parse(whole, true).with_context(|| file.display().to_string())?;
         ensure!(
             definition.name == name,
             "{} calls itself {:?}",
@@ -152,8 +178,8 @@ impl Definition {
         );
         if let Some(base) = definition.base.clone() {
             let file = folder.join(format!("{base}.toml"));
-            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-            let base: Lists = parse(&text, false).with_context(|| file.display().to_string())?;
+            let base: Lists =
+                parse(read(&file)?, false).with_context(|| file.display().to_string())?;
             definition.lists = base.and(definition.lists);
         }
         Ok(definition)

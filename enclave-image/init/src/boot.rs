@@ -32,7 +32,7 @@ pub fn boot() -> Result<Vec<Running>, Refusal> {
     hardening::kernel().map_err(Refusal::Hardening)?;
     let services = read_plan()?;
     let gateway = user(GATEWAY)?;
-    state::prepare(gateway)?;
+    state::prepare(cmdline.state, gateway)?;
     network::loopback()?;
     let entry = Entry::make().map_err(EvidenceError::from)?;
     configure(&cmdline, gateway, entry.as_ref())?;
@@ -51,7 +51,6 @@ fn check_what_was_started() -> Result<Cmdline, Refusal> {
     let measured = read("/etc/cmdline").map_err(|_| CmdlineError::Unreadable)?;
     let cmdline = cmdline::check(&running, &measured)?;
     say(format_args!("profile {}", cmdline.profile));
-    state::check(cmdline.state)?;
     Ok(cmdline)
 }
 

@@ -38,6 +38,14 @@ impl Disk {
     pub fn path(&self) -> String {
         format!("/dev/{}", self.name)
     }
+
+    /// In sectors of 512 bytes, whatever the disk's own are.
+    pub fn sectors(&self) -> Result<u64, OsError> {
+        let path = format!("/sys/block/{}/size", self.name);
+        let text = fs::read_to_string(&path).doing("read", &path)?;
+        let number = text.trim_end().parse().map_err(std::io::Error::other);
+        number.doing("understand", &path)
+    }
 }
 
 /// Picks the one disk with this serial out of `name → serial`.

@@ -15,6 +15,7 @@ pub mod console;
 pub mod devmapper;
 pub mod disks;
 pub mod evidence;
+pub mod ext2;
 pub mod hardening;
 pub mod initramfs;
 pub mod lines;

@@ -52,6 +52,12 @@ pub fn erofs(device: &str, place: &str, programs: bool) -> Result<(), OsError> {
     mount(device, place, "erofs", flags, None).doing("mount", place)
 }
 
+/// The file system of a state disk, whose root directory says whose it is. One that contradicts itself stops the
+/// machine: somebody has changed what lies on it.
+pub fn state_disk(device: &str, place: &str) -> Result<(), OsError> {
+    mount(device, place, "ext4", STRICT, c"errors=panic").doing("mount", place)
+}
+
 /// Memory as a file system, without programs and devices. `size` as in `tmpfs(5)`.
 pub fn memory(place: &str, mode: u32, owner: Owner, size: &str) -> Result<(), OsError> {
     let Owner { user, group } = owner;

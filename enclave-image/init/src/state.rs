@@ -1,40 +1,115 @@
-//! Where services keep what they write: memory, gone with the machine.
+//! Where services keep what they write: memory, or a disk that nobody can read once the machine is off.
 //!
-//! A disk is refused for now. It would need a file system made on it at every boot, over dm-crypt with a key that
-//! is only in memory, and thus a program that makes file systems in the trusted base; what it would buy is more room
-//! than memory has. See `docs/adr`.
+//! The disk `state` is the host's. Over it lies dm-crypt with a key that is drawn at boot and given to the kernel, and
+//! that PID 1 then forgets; on that a new file system (`ext2`). Nothing survives the machine, on purpose: what a disk
+//! buys is room. The host sees when and where something is written. It can garble sectors and put back what lay there
+//! earlier in the same boot, unnoticed by this layer; see `docs/adr`.
 
+use std::fs::File;
 use std::path::Path;
 
+use rustix::rand::{GetRandomFlags, getrandom};
+
 use crate::cmdline::StatePlace;
+use crate::console::say;
+use crate::devmapper::message::Access;
+use crate::devmapper::table::{KEY_LEN, Table};
+use crate::devmapper::{self, MapperError};
+use crate::disks::{self, Disk, DiskError};
+use crate::ext2::{self, Layout, SizeError};
 use crate::mounts::{self, Owner};
-use crate::os::OsError;
+use crate::os::{Doing, OsError};
 
 pub const FOLDER: &str = "/var/lib/sealgate";
+const SECTOR: u64 = 512;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    #[error("a state disk is asked for, which this PID 1 cannot do")]
-    Disk,
+    #[error(transparent)]
+    Size(#[from] SizeError),
+
+    #[error("the encryption: {0}")]
+    Mapper(#[from] MapperError),
 
     #[error(transparent)]
     Os(#[from] OsError),
 }
 
-/// Before anything else is done: whether the wish can be met.
-pub fn check(place: StatePlace) -> Result<(), StateError> {
+/// Memory for all, and the state directory for one.
+pub fn prepare(place: StatePlace, owner: Owner) -> Result<(), crate::refusal::Refusal> {
+    memory_for_all().map_err(StateError::from)?;
     match place {
-        StatePlace::Memory => Ok(()),
-        StatePlace::Disk => Err(StateError::Disk),
+        StatePlace::Memory => in_memory(owner).map_err(StateError::from)?,
+        StatePlace::Disk => on_disk(&find()?, owner)?,
+    }
+    Ok(())
+}
+
+fn find() -> Result<Disk, DiskError> {
+    disks::find("state")
+}
+
+fn memory_for_all() -> Result<(), OsError> {
+    mounts::memory("/run", 0o755, mounts::ROOT, "16m")?;
+    mounts::memory("/tmp", 0o1777, mounts::ROOT, "64m")
+}
+
+/// The size bounds what a service can take of the machine's memory.
+fn in_memory(owner: Owner) -> Result<(), OsError> {
+    mounts::memory(FOLDER, 0o700, owner, "25%")
+}
+
+fn on_disk(disk: &Disk, owner: Owner) -> Result<(), StateError> {
+    let sectors = disk.sectors()?;
+    let layout = Layout::of(sectors.saturating_mul(SECTOR))?;
+    let device = encrypted(disk, sectors)?;
+    format(&device, layout, owner)?;
+    mounts::state_disk(&device, FOLDER)?;
+    say(format_args!(
+        "state {} encrypted, {} MiB",
+        disk.name,
+        sectors / 2048
+    ));
+    Ok(())
+}
+
+/// The disk behind a new key, which then only the kernel has.
+fn encrypted(disk: &Disk, sectors: u64) -> Result<String, StateError> {
+    let key = Key::drawn()?;
+    let table = Table::crypt(&key.0, &disk.numbers, sectors);
+    drop(key);
+    Ok(devmapper::create("state", &table, Access::ReadWrite)?)
+}
+
+fn format(device: &str, layout: Layout, owner: Owner) -> Result<(), OsError> {
+    let file = File::options().write(true).open(device);
+    let mut file = file.doing("open", device)?;
+    ext2::write(layout, owner, &mut file).doing("make a file system on", device)?;
+    file.sync_all().doing("make a file system on", device)
+}
+
+/// Wiped when it is dropped.
+struct Key(Box<[u8; KEY_LEN]>);
+
+impl Key {
+    fn drawn() -> Result<Self, OsError> {
+        let mut key = Self(Box::new([0; KEY_LEN]));
+        let len = getrandom(&mut key.0[..], GetRandomFlags::empty());
+        let len = len.doing("draw from", "the random pool")?;
+        // Up to 256 bytes come whole; a part of a key is none.
+        if len == KEY_LEN {
+            Ok(key)
+        } else {
+            Err(std::io::Error::from_raw_os_error(5)).doing("draw from", "the random pool")
+        }
     }
 }
 
-/// Memory for all, and the state directory for one. `size` bounds what a service can take of the machine's memory.
-pub fn prepare(owner: Owner) -> Result<(), StateError> {
-    mounts::memory("/run", 0o755, mounts::ROOT, "16m")?;
-    mounts::memory("/tmp", 0o1777, mounts::ROOT, "64m")?;
-    mounts::memory(FOLDER, 0o700, owner, "25%")?;
-    Ok(())
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        std::hint::black_box(&mut self.0);
+    }
 }
 
 /// As a path.
@@ -47,8 +122,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_disk_is_refused_and_not_replaced_by_memory() {
-        assert_eq!(check(StatePlace::Disk), Err(StateError::Disk));
-        assert_eq!(check(StatePlace::Memory), Ok(()));
+    fn a_key_is_drawn_whole_and_each_is_another() {
+        let (one, other) = (Key::drawn(), Key::drawn());
+        let (one, other) = (one.expect("a key"), other.expect("a key"));
+        assert_ne!(one.0, other.0);
+        for half in one.0.chunks(8) {
+            assert_ne!(half, [0; 8]);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod host;
 mod measured;
 mod refusals;
 mod stage;
+mod state;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +91,21 @@ fn main() -> ExitCode {
         || host::beside_the_image(&stage),
     );
     checks.run("an item of fw_cfg changes nothing", || host::fw_cfg(&stage));
+    if stage.has("test-state") {
+        checks.run(
+            "a state disk holds nothing that the host can read, and nothing that the next boot can",
+            || state::encrypted_and_new_at_each_boot(&stage),
+        );
+        checks.run("a state disk that is too small is refused", || {
+            state::too_small(&stage)
+        });
+        checks.run(
+            "an image that wants a state disk does not start without one",
+            || state::absent(&stage),
+        );
+    } else {
+        println!("– the image test-state was not built: it is not looked at");
+    }
     if stage.has("inference") {
         checks.run(
             "the inference image starts its engine on its model, and does not serve without a TEE",

@@ -88,6 +88,7 @@ impl Stage {
             uki: Some(self.uki(image)),
             esp: None,
             disks: vec![("root".into(), self.root(image))],
+            state: None,
             forward: Some(SERVICE),
             tpm: false,
             memory_mib: 768,

@@ -23,6 +23,9 @@ pub struct BootArgs {
     /// The disk that `image config` made
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The disk `state` of an image that has one: a file of the size that it is to have
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
     /// The machine's memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u32,
@@ -59,6 +62,7 @@ pub fn run(arguments: &BootArgs) -> Result<()> {
         uki: Some(uki),
         esp: None,
         disks,
+        state: arguments.state.clone(),
         forward: Some(arguments.port),
         tpm: false,
         memory_mib: arguments.memory,

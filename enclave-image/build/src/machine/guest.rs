@@ -20,8 +20,10 @@ pub struct Launch {
     pub uki: Option<PathBuf>,
     /// A folder that the firmware sees as a system partition: how a host could start it otherwise.
     pub esp: Option<PathBuf>,
-    /// Serial and file of each disk.
+    /// Serial and file of each disk that the guest only reads.
     pub disks: Vec<(String, PathBuf)>,
+    /// The file of the disk `state`, which it writes.
+    pub state: Option<PathBuf>,
     /// The guest's port that a port of the host's loopback leads to.
     pub forward: Option<u16>,
     pub tpm: bool,
@@ -152,11 +154,16 @@ pub fn arguments(
         );
         add("-device", "virtio-blk-pci,drive=esp,serial=esp".into());
     }
-    for (serial, disk) in &launch.disks {
+    let read = launch
+        .disks
+        .iter()
+        .map(|(serial, disk)| (serial.as_str(), disk, "on"));
+    let written = launch.state.iter().map(|disk| ("state", disk, "off"));
+    for (serial, disk, read_only) in read.chain(written) {
         add(
             "-drive",
             format!(
-                "if=none,id={serial},format=raw,readonly=on,file={}",
+                "if=none,id={serial},format=raw,readonly={read_only},file={}",
                 file(disk)
             ),
         );

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use enclave_image::debian::lock::Lock;
-use enclave_image::definition::Definition;
+use enclave_image::definition::{Definition, StatePlace};
 use enclave_init::services::plan;
 
 fn repository() -> PathBuf {
@@ -61,7 +61,7 @@ fn no_production_image_has_the_software_platform() {
             assert!(!program.name.contains("soft"), "{}", definition.name);
         }
     }
-    assert_eq!(not_for_production, ["test"]);
+    assert_eq!(not_for_production, ["test", "test-state"]);
 }
 
 #[test]
@@ -79,6 +79,42 @@ fn no_image_has_a_shell_or_a_package_manager() {
             assert!(!suspicious.iter().any(|end| file.ends_with(end)), "{file}");
         }
     }
+}
+
+#[test]
+fn only_images_with_a_state_disk_have_what_it_needs() {
+    let mut with_disk = Vec::new();
+    for definition in all() {
+        let asked = definition.state == StatePlace::Disk;
+        for module in ["dm-crypt", "aesni-intel"] {
+            let there = definition.lists.modules.iter().any(|name| name == module);
+            assert_eq!(there, asked, "{} {module}", definition.name);
+        }
+        let option = "CONFIG_EXT4_FS=y".to_owned();
+        let there = definition.lists.kernel_config.contains(&option);
+        assert_eq!(there, asked, "{}", definition.name);
+        with_disk.extend(asked.then_some(definition.name));
+    }
+    assert_eq!(with_disk, ["gateway-state", "test-state"]);
+}
+
+#[test]
+fn an_image_that_is_like_another_has_all_of_it_and_its_own() {
+    let folder = repository().join("images");
+    let gateway = Definition::load(&folder, "gateway").expect("a definition");
+    let with_state = Definition::load(&folder, "gateway-state").expect("a definition");
+    assert_eq!(gateway.state, StatePlace::None);
+    assert_eq!(
+        text_at(&gateway, "/etc/services"),
+        text_at(&with_state, "/etc/services")
+    );
+    assert_eq!(gateway.lists.program.len(), with_state.lists.program.len());
+    let modules = [
+        gateway.lists.modules,
+        vec!["dm-crypt".into(), "aesni-intel".into()],
+    ]
+    .concat();
+    assert_eq!(with_state.lists.modules, modules);
 }
 
 #[test]

@@ -122,7 +122,13 @@ impl Message {
         for byte in &mut self.0.0 {
             *byte = 0;
         }
-        std::hint::black_box(&self.0.0);
+        std::hint::black_box(&mut self.0.0);
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        self.wipe();
     }
 }
 

@@ -45,9 +45,8 @@ pub fn create(name: &str, table: &Table, access: Access) -> Result<String, Mappe
     let path = format!("/dev/dm-{}", made.minor());
 
     let mut load = Message::with_table(name, access, table)?;
-    let loaded = ioctl::call(&control, Command::Load, &mut load).doing("load a table into", name);
-    load.wipe();
-    loaded?;
+    ioctl::call(&control, Command::Load, &mut load).doing("load a table into", name)?;
+    drop(load);
 
     let mut resume = Message::about(name, access)?;
     ioctl::call(&control, Command::Resume, &mut resume).doing("resume", name)?;
