@@ -147,20 +147,6 @@ def checks():
                     skips=["cargo-deny is not installed: tests/layering holds the bans, licences are not checked"])
 
 
-IMAGE = ["cargo", "run", "--quiet", "--locked", "-p", "enclave-image", "--bin", "image", "--"]
-
-
-def image_twice():
-    """The gateway's image made twice from the programs that are there; skipped where its packages cannot be had."""
-    fetch = IMAGE + ["fetch", "--group", "boot", "--group", "root", "--group", "firmware"]
-    try:
-        subprocess.run(fetch, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=600, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        return Suite("image made twice", skipped=1,
-                     skips=[f"the image's locked packages cannot be had here: {error}"])
-    return Suite("image made twice", IMAGE + ["repro", "--profile", "gateway", "--binaries", "target/debug"], gate=True)
-
-
 def tests():
     yield Suite("vectors of the profile", [sys.executable, "tests/vectors/generate.py", "--check"], gate=True)
     # Some suites start the programs; cargo builds those only when asked.
@@ -168,7 +154,7 @@ def tests():
     yield Suite("OpenAI clients installed", ["tests/clients/setup.sh"], gate=True)
     yield Suite("Rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"])
     yield Suite("OpenAI clients", ["target/clients/venv/bin/python", "tests/clients/run.py"])
-    yield image_twice()
+    yield Suite("image made twice", [sys.executable, "tests/image_twice.py"], gate=True)
     yield Suite("console installed", ["tests/console/setup.sh"], gate=True)
     yield Suite("console", [sys.executable, "tests/console/run.py"])
 
