@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -111,7 +112,8 @@ pub fn toolchain() -> Result<PathBuf> {
     Ok(PathBuf::from(path.trim()))
 }
 
-/// Another path to the same files: directories of the user's own, files by hard links where that is possible.
+/// Another path to the same files: directories of the user's own, files by hard links where that is possible. A few
+/// crates hold files that only their owner may read; those are copied, and the copies are the user's.
 pub fn link_tree(from: &Path, to: &Path, user: Option<u32>) -> Result<()> {
     give(to, user)?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
@@ -122,11 +124,16 @@ pub fn link_tree(from: &Path, to: &Path, user: Option<u32>) -> Result<()> {
             link_tree(&from, &to, user)?;
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(&from)?, &to)?;
-        } else if fs::hard_link(&from, &to).is_err() {
+        } else if !is_for_everybody(&entry.metadata()?) || fs::hard_link(&from, &to).is_err() {
             fs::copy(&from, &to).with_context(|| from.display().to_string())?;
+            std::os::unix::fs::chown(&to, user, user).with_context(|| to.display().to_string())?;
         }
     }
     Ok(())
+}
+
+fn is_for_everybody(file: &fs::Metadata) -> bool {
+    file.permissions().mode() & 0o004 != 0
 }
 
 fn rustup_home() -> Option<PathBuf> {
