@@ -138,6 +138,8 @@ fn flags(workspace: &Path, target: &Path, is_static: bool) -> Result<String> {
         .collect();
     // No identifier that the linker makes of its inputs' paths.
     flags.push("-Clink-arg=-Wl,--build-id=none".into());
+    // Names of symbols that optimizing across crates moved end with a digest of the place they were compiled in.
+    flags.push("-Cstrip=symbols".into());
     if is_static {
         flags.push("-Ctarget-feature=+crt-static".into());
         flags.push("-Crelocation-model=static".into());
