@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use attest_core::log::{
-    Checkpoint, Entry, EpochProof, EpochReason, EpochStart, Fact, Frontier, LogProof, Origin, Word,
-    tree,
-};
+use attest_core::log::{EpochReason, EpochStart, Origin, Word};
 use attest_core::{
     CpuEvidence, EvidenceBundle, Keyset, Nonce, Serving, Sha256Digest, SigningKey,
     SourceProvenance, SpkiDigest, Statement, Subject, TeeType, TlsKeyEntry, UnixTime,
     UnsignedReport,
 };
+use vendors::audit_log::epoch_document;
 use vendors::policy::pinned_policy;
 use vendors::{TdMeasurements, Vendors};
 
@@ -148,25 +146,7 @@ fn of_log(bend: impl FnOnce(&mut EpochStart), signer: &SigningKey) -> String {
         reason: EpochReason::Start,
     };
     bend(&mut start);
-    let entry = |fact| Entry { at: NOW, fact }.to_bytes();
-    let first = entry(Fact::Began { origin: ORIGIN });
-    let began = entry(Fact::EpochBegan(start));
-    let mut frontier = Frontier::default();
-    for bytes in [&first, &began] {
-        frontier.push(tree::leaf(bytes), |_, _| {});
-    }
-    let head = Checkpoint {
-        origin: ORIGIN,
-        size: frontier.size(),
-        root: frontier.root(),
-    };
-    let proof = LogProof {
-        extra: began,
-        index: 1,
-        hashes: vec![tree::leaf(&first)],
-        head: head.sign(signer),
-    };
-    EpochProof::new(proof).expect("about an epoch").to_text()
+    epoch_document(ORIGIN, NOW, start, signer)
 }
 
 /// The head of the audit log in a report.

@@ -6,6 +6,7 @@
 //! without them. Nothing here is linked into a shipped program.
 
 pub mod amd;
+pub mod audit_log;
 pub mod base64;
 mod der;
 pub mod event_log;

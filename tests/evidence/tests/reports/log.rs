@@ -1,9 +1,8 @@
 //! The audit log's head in a report: the service's own, about this epoch, of an accepted log.
 
-use attest_core::log::{
-    Checkpoint, Entry, EpochProof, EpochReason, EpochStart, Fact, Frontier, LogProof, Origin, Word,
-    tree,
-};
+use attest_core::log::{EpochReason, EpochStart, Origin, Word};
+
+use vendors::audit_log::epoch_document;
 
 use super::*;
 
@@ -24,25 +23,7 @@ fn start() -> EpochStart {
 
 /// The document of a log of two entries, the second of which is this epoch's beginning.
 fn document(start: EpochStart, key: &SigningKey) -> String {
-    let entry = |fact| Entry { at: NOW, fact }.to_bytes();
-    let first = entry(Fact::Began { origin: ORIGIN });
-    let began = entry(Fact::EpochBegan(start));
-    let mut frontier = Frontier::default();
-    for bytes in [&first, &began] {
-        frontier.push(tree::leaf(bytes), |_, _| {});
-    }
-    let head = Checkpoint {
-        origin: ORIGIN,
-        size: frontier.size(),
-        root: frontier.root(),
-    };
-    let proof = LogProof {
-        extra: began,
-        index: 1,
-        hashes: vec![tree::leaf(&first)],
-        head: head.sign(key),
-    };
-    EpochProof::new(proof).expect("about an epoch").to_text()
+    epoch_document(ORIGIN, NOW, start, key)
 }
 
 fn with_log(text: String) -> String {
