@@ -90,22 +90,8 @@ pub fn flipped_model(stage: &Stage) -> Result<Vec<String>> {
 
 /// It must not be ready; nobody may answer on its port.
 fn without_a_tee_ends(guest: &mut Guest) -> Result<String> {
-    match ending(guest)? {
-        Ending::Refused(line) => {
-            guest.wait_until_off(Duration::from_secs(60))?;
-            ensure!(
-                TcpStream::connect(("127.0.0.1", guest.port()?)).is_err(),
-                "somebody still answers on its port"
-            );
-            let text = guest.console().text();
-            let why = text
-                .lines()
-                .rfind(|line| line.starts_with("init: sealgate: "));
-            Ok(format!(
-                "{} | {line}",
-                why.unwrap_or("no word of the service")
-            ))
-        }
+    let line = match ending(guest)? {
+        Ending::Refused(line) => line,
         Ending::Ready => {
             // The service was started; it has to end by itself, and the machine with it.
             let line = guest.console().wait_for(Duration::from_secs(90), |line| {
@@ -115,18 +101,23 @@ fn without_a_tee_ends(guest: &mut Guest) -> Result<String> {
             let Ok(line) = line else {
                 bail!("it serves without a TEE:\n{}", guest.console().tail(12));
             };
-            guest.wait_until_off(Duration::from_secs(60))?;
-            let text = guest.console().text();
-            let why = text
-                .lines()
-                .rfind(|line| line.starts_with("init: sealgate: "));
-            Ok(format!(
-                "{} | {line}",
-                why.unwrap_or("no word of the service")
-            ))
+            line
         }
         other => bail!("{other:?}"),
-    }
+    };
+    guest.wait_until_off(Duration::from_secs(60))?;
+    ensure!(
+        TcpStream::connect(("127.0.0.1", guest.port()?)).is_err(),
+        "somebody still answers on its port"
+    );
+    let text = guest.console().text();
+    let why = text
+        .lines()
+        .rfind(|line| line.starts_with("init: sealgate: "));
+    Ok(format!(
+        "{} | {line}",
+        why.unwrap_or("no word of the service")
+    ))
 }
 
 /// A page of the program that is started.
