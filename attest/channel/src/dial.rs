@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use scrub::Scrubbed;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -79,8 +79,8 @@ impl Dialer {
         origin: &Origin,
         deadline: Instant,
     ) -> Result<Vec<SocketAddr>, ChannelError> {
-        match timeout_at(deadline, lookup_host((origin.host(), origin.port()))).await {
-            Ok(Ok(addresses)) => Ok(addresses.collect()),
+        match timeout_at(deadline, resolver::lookup(origin.host(), origin.port())).await {
+            Ok(Ok(addresses)) => Ok(addresses),
             Ok(Err(_)) => Err(ChannelError::Resolve),
             Err(_) => Err(ChannelError::Timeout {
                 stage: Stage::Resolve,

@@ -119,6 +119,7 @@ fn client(timeout: Duration) -> Result<Client, FetchError> {
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .no_proxy()
+        .dns_resolver(crate::NameResolver)
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
         .build()

@@ -16,6 +16,7 @@ mod der;
 mod error;
 mod http;
 mod kds;
+mod names;
 mod nvidia;
 mod pcs;
 mod percent;
@@ -29,6 +30,7 @@ use attest_core::{NvidiaCollateral, SnpCollateral, TdxCollateral};
 pub use cache::Cached;
 pub use error::FetchError;
 pub use kds::{AMD_KDS, AmdKds};
+pub use names::NameResolver;
 pub use nvidia::{
     NVIDIA_OCSP, NVIDIA_RIM, Nvidia, NvidiaOcsp, NvidiaRim, RimFolder, RimFolderError, ocsp_request,
 };

@@ -245,8 +245,8 @@ impl Dial {
     }
 
     async fn connect_tcp(&self) -> Result<TcpStream, ConnectFailure> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
-        let found: Vec<SocketAddr> = found.map_err(|_| ConnectFailure::Resolve)?.collect();
+        let found = resolver::lookup(&self.host, self.port).await;
+        let found = found.map_err(|_| ConnectFailure::Resolve)?;
         let allowed: Vec<SocketAddr> = match self.reach {
             Reach::Anywhere => found.clone(),
             Reach::Loopback => found

@@ -34,6 +34,7 @@ impl Collector {
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(attest_fetch::NameResolver)
             .timeout(every.min(PATIENCE).max(Duration::from_secs(1)))
             .build()
             .ok()?;

@@ -9,11 +9,12 @@ const SHIPPED: [&str; 2] = ["sealgate", "sealgate-verify"];
 /// What a workspace crate may depend on among ours. A crate that is missing here may not exist outside `tests/`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("scrub", &[]),
+    ("resolver", &[]),
     ("attest-core", &[]),
-    ("attest-fetch", &["attest-core"]),
+    ("attest-fetch", &["attest-core", "resolver"]),
     ("attest-collect", &["attest-core"]),
     ("attest-measure", &["attest-core"]),
-    ("attest-channel", &["attest-core", "scrub"]),
+    ("attest-channel", &["attest-core", "resolver", "scrub"]),
     (
         "sealgate",
         &[
@@ -21,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-fetch",
             "attest-collect",
             "attest-channel",
+            "resolver",
             "scrub",
         ],
     ),
@@ -31,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-fetch",
             "attest-channel",
             "attest-measure",
+            "resolver",
             "scrub",
         ],
     ),

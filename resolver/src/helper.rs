@@ -1,0 +1,111 @@
+//! The helper's side: the process that makes the lookups.
+
+use std::ffi::OsStr;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::wire;
+
+/// How the program is called when it is to be the helper: the first of its arguments.
+pub(crate) const NAME: &str = "sealgate-resolver";
+
+/// Lookups at a time. A name server that is silent keeps each busy for some seconds.
+const THREADS: usize = 32;
+
+/// What a helper reads: directories, so that a file that replaces another can be read. The resolver's files, its
+/// modules, and what systemd-resolved, NetworkManager, resolvconf and sssd write.
+const READ: &[&str] = &[
+    "/etc",
+    "/run",
+    "/var/run",
+    "/var/lib/sss",
+    "/lib",
+    "/lib64",
+    "/usr",
+    "/nix/store",
+    "/gnu/store",
+    "/dev/null",
+    "/dev/urandom",
+];
+
+/// This process is to be the helper.
+pub struct Helper(());
+
+impl Helper {
+    /// Whether this process was started to be the helper. Programs ask before they read their arguments.
+    pub fn requested() -> Option<Self> {
+        let name = std::env::args_os().next()?;
+        (name == OsStr::new(NAME)).then_some(Self(()))
+    }
+
+    /// The files and directories that a helper needs to read; it writes none.
+    pub fn read() -> &'static [&'static str] {
+        READ
+    }
+
+    /// Answers until the service ends.
+    pub fn run(self) -> ExitCode {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(THREADS)
+            .build();
+        let served = runtime.and_then(|runtime| {
+            let ended = runtime.block_on(serve());
+            // Threads that still wait for a name server are not waited for.
+            runtime.shutdown_background();
+            ended
+        });
+        match served {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+async fn serve() -> std::io::Result<()> {
+    // A service manager may send these to every process of the service. While it finishes what it has begun it needs
+    // names; the helper ends when the socket does.
+    let _terminate = signal(SignalKind::terminate())?;
+    let _interrupt = signal(SignalKind::interrupt())?;
+    let _hangup = signal(SignalKind::hangup())?;
+    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    socket.set_nonblocking(true)?;
+    let (questions, answers) = tokio::net::UnixStream::from_std(socket)?.into_split();
+    let (sender, lines) = mpsc::unbounded_channel();
+    tokio::select! {
+        // Two tasks, so that questions are read while an answer cannot be written.
+        ended = read(questions, sender) => ended,
+        ended = write(answers, lines) => ended,
+    }
+}
+
+async fn read(
+    questions: OwnedReadHalf,
+    answers: mpsc::UnboundedSender<String>,
+) -> std::io::Result<()> {
+    let mut lines = BufReader::new(questions).lines();
+    while let Some(host) = lines.next_line().await? {
+        let answers = answers.clone();
+        tokio::spawn(async move {
+            let answer = crate::in_this_process(&host).await;
+            let _ = answers.send(wire::answer_line(&host, &answer));
+        });
+    }
+    Ok(())
+}
+
+async fn write(
+    mut answers: OwnedWriteHalf,
+    mut lines: mpsc::UnboundedReceiver<String>,
+) -> std::io::Result<()> {
+    while let Some(line) = lines.recv().await {
+        answers.write_all(line.as_bytes()).await?;
+    }
+    Ok(())
+}
