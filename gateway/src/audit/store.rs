@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use attest_core::log::{
     Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, tree,
 };
 use attest_core::{Sha256Digest, UnixTime};
 use ring::rand::{SecureRandom, SystemRandom};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::{Altered, AuditError};
+use crate::sqlite::{self, Commits};
 use crate::{Clock, SystemClock};
 
 const FILE: &str = "audit.sqlite";
@@ -301,12 +301,7 @@ fn create(state_dir: &Path) -> Result<PathBuf, AuditError> {
 
 /// In WAL mode `FULL` flushes the log at every commit: what was committed survives the power going.
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(10))
+    sqlite::options(path, Commits::Flushed)
 }
 
 /// Makes the tables and the first entry, unless they are there. Returns the log's name.

@@ -3,12 +3,12 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::LedgerError;
+use crate::sqlite::{self, Commits};
 
 const FILE: &str = "ledger.sqlite";
 
@@ -48,12 +48,7 @@ pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(10))
+    sqlite::options(path, Commits::Written)
 }
 
 pub(super) async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
@@ -68,7 +63,7 @@ pub(super) async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
 /// For rows that must be on the disk, and not only with the system, before something else happens: a commit on one of
 /// these connections flushes the write-ahead log.
 pub(super) async fn connect_flushing(path: &Path) -> Result<SqlitePool, LedgerError> {
-    let options = options(path).synchronous(SqliteSynchronous::Full);
+    let options = sqlite::options(path, Commits::Flushed);
     let pool = SqlitePoolOptions::new()
         .max_connections(2)
         .connect_with(options)

@@ -87,6 +87,30 @@ fn all_the_ledger_knows_of_admission_is_which_endpoint_was_called() {
 }
 
 #[test]
+fn each_shipped_program_opens_its_databases_in_one_place() {
+    for (folder, place) in [
+        ("gateway/src", "gateway/src/sqlite.rs"),
+        ("verifier/src", "verifier/src/log/database.rs"),
+    ] {
+        let found = places(
+            folder,
+            &[
+                "SqliteConnectOptions::new",
+                "SqliteConnection::connect",
+                "SqlitePool::connect",
+            ],
+        );
+        let elsewhere: Vec<_> = found.iter().filter(|at| !at.starts_with(place)).collect();
+        assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+        let text = tree::text(&tree::root().join(place)).expect("Rust files are UTF-8");
+        assert!(
+            text.contains(r#".pragma("temp_store", "MEMORY")"#),
+            "{place} lets SQLite make temporary files"
+        );
+    }
+}
+
+#[test]
 fn neither_shipped_program_can_make_evidence_of_its_own() {
     let found = ["attest", "gateway/src", "verifier/src"]
         .iter()

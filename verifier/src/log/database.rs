@@ -27,6 +27,8 @@ impl Database {
             .create_if_missing(false)
             .read_only(true)
             .immutable(!Path::new(&wal).exists())
+            // A sort never needs a temporary file, which a confined process could not make.
+            .pragma("temp_store", "MEMORY")
             // The file is somebody else's: nothing in its schema gets to run.
             .pragma("trusted_schema", "OFF")
             .pragma("cell_size_check", "ON");
