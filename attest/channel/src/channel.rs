@@ -9,7 +9,9 @@ use crate::connection::{AttestedConnection, Known, ObservedConnection, appraise}
 use crate::http1::{Http1, OwnedTask};
 use crate::peers::{Found, Outcome, Peers};
 use crate::pool::{Choice, Pool};
-use crate::{ChannelError, Clock, Dialer, Lease, Limits, Origin, Timeouts, Trust, report};
+use crate::{
+    ChannelError, Clock, Dialer, Lease, Limits, Origin, TcpDialer, Timeouts, Trust, report,
+};
 
 /// A caller's word on a trusted peer: whether this request may go there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +57,24 @@ impl AttestedChannel {
         limits: Limits,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
+        Self::with_tcp(origin, trust, timeouts, limits, clock, Arc::default())
+    }
+
+    /// Opens its connections through `tcp`, which others may share.
+    pub fn with_tcp(
+        origin: Origin,
+        trust: Arc<Trust>,
+        timeouts: Timeouts,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        tcp: Arc<TcpDialer>,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| AttestedChannel {
             this: Weak::clone(this),
             origin,
             trust,
             known: Known::default(),
-            dialer: Dialer::with_limits(timeouts, limits),
+            dialer: Dialer::with_tcp(timeouts, limits, tcp),
             timeouts,
             limits,
             clock,

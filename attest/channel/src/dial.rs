@@ -1,16 +1,15 @@
-//! Opening connections: resolve, connect, TLS, and the look at the peer's key.
+//! Opening connections: TCP ([`tcp`](crate::tcp)), TLS, and the peer's key.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use scrub::Scrubbed;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::error::{ChannelError, Stage};
 use crate::http1::Http1;
+use crate::tcp::{DialError, Dialed, TcpDialer};
 use crate::{Limits, ObservedConnection, Origin, Timeouts, tls};
 
 #[derive(Clone)]
@@ -18,34 +17,44 @@ pub struct Dialer {
     timeouts: Timeouts,
     buffer: usize,
     tls: Arc<ClientConfig>,
+    tcp: Arc<TcpDialer>,
 }
 
 impl Dialer {
     pub fn new(timeouts: Timeouts) -> Self {
-        Self::with_limits(timeouts, Limits::default())
+        Self::with_tcp(timeouts, Limits::default(), Arc::default())
     }
 
-    pub fn with_limits(timeouts: Timeouts, limits: Limits) -> Self {
+    /// Opens its connections through `tcp`, which others may share.
+    pub fn with_tcp(timeouts: Timeouts, limits: Limits, tcp: Arc<TcpDialer>) -> Self {
         Dialer {
             timeouts,
             buffer: limits.buffer,
             tls: tls::client_config(),
+            tcp,
         }
     }
 
     /// Opens a connection and finds out whose it is. Nothing is sent on it.
     pub async fn dial(&self, origin: &Origin) -> Result<ObservedConnection, ChannelError> {
         let deadline = Instant::now() + self.timeouts.connect;
-        let stream = self.connect(origin, deadline).await?;
+        let dialed = self
+            .tcp
+            .dial(origin.host(), origin.port(), |_| true, deadline);
+        let Dialed { stream, address } = dialed.await?;
         // Latency matters more here than a few small packets; failing to set it is no reason
         // to fail.
         let _ = stream.set_nodelay(true);
         let handshake = TlsConnector::from(Arc::clone(&self.tls))
             .connect(origin.server_name(), Scrubbed::new(stream));
-        let stream = timeout_at(deadline, handshake)
-            .await
-            .map_err(|_| ChannelError::Timeout { stage: Stage::Tls })?
-            .map_err(|error| ChannelError::Tls(error.to_string()))?;
+        let stream = match timeout_at(deadline, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(ChannelError::Tls(error.to_string())),
+            Err(_) => {
+                self.tcp.note_failure(address);
+                return Err(ChannelError::Timeout { stage: Stage::Tls });
+            }
+        };
         let (spki, certificate) = tls::observed_key(stream.get_ref().1)?;
         let http = Http1::start(stream, self.buffer).await?;
         Ok(ObservedConnection::new(
@@ -56,35 +65,21 @@ impl Dialer {
             self.timeouts.report,
         ))
     }
+}
 
-    /// The first address that answers, tried one after the other.
-    async fn connect(&self, origin: &Origin, deadline: Instant) -> Result<TcpStream, ChannelError> {
-        let mut failure = ChannelError::Resolve;
-        for address in self.resolve(origin, deadline).await? {
-            match timeout_at(deadline, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = ChannelError::Connect(error.kind()),
-                Err(_) => {
-                    return Err(ChannelError::Timeout {
-                        stage: Stage::Connect,
-                    });
-                }
-            }
-        }
-        Err(failure)
-    }
-
-    async fn resolve(
-        &self,
-        origin: &Origin,
-        deadline: Instant,
-    ) -> Result<Vec<SocketAddr>, ChannelError> {
-        match timeout_at(deadline, resolver::lookup(origin.host(), origin.port())).await {
-            Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(_)) => Err(ChannelError::Resolve),
-            Err(_) => Err(ChannelError::Timeout {
+impl From<DialError> for ChannelError {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Resolve(_) => ChannelError::Resolve,
+            DialError::ResolveTimeout => ChannelError::Timeout {
                 stage: Stage::Resolve,
-            }),
+            },
+            // Every address is allowed here.
+            DialError::NoneAllowed => ChannelError::Connect(std::io::ErrorKind::AddrNotAvailable),
+            DialError::Connect(kind) => ChannelError::Connect(kind),
+            DialError::ConnectTimeout => ChannelError::Timeout {
+                stage: Stage::Connect,
+            },
         }
     }
 }

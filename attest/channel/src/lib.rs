@@ -26,6 +26,7 @@ mod peers;
 mod pool;
 mod report;
 mod settings;
+mod tcp;
 mod tls;
 
 pub use body::{BodyError, LeasedBody};
@@ -38,3 +39,4 @@ pub use lease::Lease;
 pub use origin::{Origin, OriginError};
 pub use report::MAX_REPORT;
 pub use settings::{Limits, Timeouts, Trust};
+pub use tcp::{DialError, Dialed, Resolve, Resolving, SystemResolver, TcpDialer};

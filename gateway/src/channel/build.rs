@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use attest_channel::{AttestedChannel, Origin, OriginError};
+use attest_channel::{AttestedChannel, Limits, Origin, OriginError, TcpDialer};
 
 use super::plain::WebPki;
 use super::renewal::{OwnedTask, keep_verified};
@@ -34,6 +34,8 @@ pub struct Builder<'a> {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     web_pki: WebPki,
+    /// Remembers dead addresses for every upstream.
+    tcp: Arc<TcpDialer>,
     enclaves: HashMap<(Name, String, Name), Arc<Enclave>>,
     tasks: Vec<OwnedTask>,
 }
@@ -51,6 +53,7 @@ impl<'a> Builder<'a> {
             metrics,
             clock,
             web_pki: WebPki::default(),
+            tcp: Arc::default(),
             enclaves: HashMap::new(),
             tasks: Vec::new(),
         }
@@ -109,7 +112,14 @@ impl<'a> Builder<'a> {
             idle_pool: self.timeouts.pool_idle,
         };
         let (trust, clock) = (Arc::clone(&trust.trust), Arc::clone(&self.clock));
-        let channel = AttestedChannel::new(Origin::parse(origin)?, trust, timeouts, clock);
+        let channel = AttestedChannel::with_tcp(
+            Origin::parse(origin)?,
+            trust,
+            timeouts,
+            Limits::default(),
+            clock,
+            Arc::clone(&self.tcp),
+        );
         let enclave = Enclave::new(
             upstream.name.clone(),
             channel,

@@ -1,5 +1,6 @@
 //! What handlers are given.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -28,13 +29,16 @@ pub struct Front {
 #[derive(Clone)]
 pub struct Connection {
     pub epoch: Arc<Epoch>,
+    /// The address at the other end, if the system still knew it.
+    pub peer: Option<IpAddr>,
     unread: Arc<AtomicBool>,
 }
 
 impl Connection {
-    pub fn new(epoch: Arc<Epoch>) -> Self {
+    pub fn new(epoch: Arc<Epoch>, peer: Option<IpAddr>) -> Self {
         Self {
             epoch,
+            peer,
             unread: Arc::default(),
         }
     }

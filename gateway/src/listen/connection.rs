@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
     let mut epochs = service.front.keeper.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
+    let peer = tcp.peer_addr().ok().map(|address| address.ip());
     let handshake = TlsAcceptor::from(epoch.tls.clone()).accept(Scrubbed::new(tcp));
     let handshake = tokio::time::timeout(epoch.config.timeouts.client_header, handshake);
     let tls = tokio::select! {
@@ -76,19 +78,20 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
     }
     let number = epoch.number;
     events::emit(Event::ConnectionOpened { epoch: number });
-    http(tls, &service, epoch, epochs, stopping).await;
+    http(tls, &service, peer, epoch, epochs, stopping).await;
     events::emit(Event::ConnectionClosed { epoch: number });
 }
 
 async fn http(
     tls: Tls,
     service: &Service,
+    peer: Option<IpAddr>,
     epoch: Arc<Epoch>,
     mut epochs: watch::Receiver<Arc<Epoch>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let limits = &epoch.config.limits;
-    let context = Connection::new(epoch.clone());
+    let context = Connection::new(epoch.clone(), peer);
     let dispute = Dispute::default();
     let respond = hyper::service::service_fn({
         let router = service.router.clone();
