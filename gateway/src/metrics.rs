@@ -7,11 +7,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::config::Name;
 use crate::events::{self, Event};
@@ -65,6 +66,8 @@ pub enum Verification {
 /// All metrics of the process.
 pub struct Metrics {
     registry: Mutex<Registry>,
+    /// The name and description of every registered metric, as an exposition shows them.
+    listed: Mutex<Vec<(String, &'static str)>>,
     requests: Family<RequestLabels, Counter>,
     latency: Family<EndpointLabels, Histogram, fn() -> Histogram>,
     first_byte: Family<EndpointLabels, Histogram, fn() -> Histogram>,
@@ -79,6 +82,41 @@ pub struct Metrics {
     pub(crate) rows_lost: Gauge<u64, AtomicU64>,
 }
 
+const PREFIX: &str = "sealgate";
+
+/// Registers metrics and lists their names as samples have them.
+struct Registering<'a> {
+    registry: &'a mut Registry,
+    listed: &'a mut Vec<(String, &'static str)>,
+}
+
+impl Registering<'_> {
+    fn register(&mut self, name: &'static str, help: &'static str, metric: impl Metric) {
+        self.list(name, "", help, &metric);
+        self.registry.register(name, help, metric);
+    }
+
+    fn register_with_unit(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        unit: Unit,
+        metric: impl Metric,
+    ) {
+        self.list(name, &format!("_{}", unit.as_str()), help, &metric);
+        self.registry.register_with_unit(name, help, unit, metric);
+    }
+
+    fn list(&mut self, name: &str, unit: &str, help: &'static str, metric: &impl Metric) {
+        let ending = match metric.metric_type() {
+            MetricType::Counter => "_total",
+            _ => "",
+        };
+        self.listed
+            .push((format!("{PREFIX}_{name}{unit}{ending}"), help));
+    }
+}
+
 fn latency_histogram() -> Histogram {
     Histogram::new(LATENCY)
 }
@@ -87,6 +125,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self {
             registry: Mutex::default(),
+            listed: Mutex::default(),
             requests: Family::default(),
             latency: Family::new_with_constructor(latency_histogram),
             first_byte: Family::new_with_constructor(latency_histogram),
@@ -191,9 +230,19 @@ impl Metrics {
         text
     }
 
+    /// The name and description of every metric, whether or not it has a value yet.
+    pub fn list(&self) -> Vec<(String, &'static str)> {
+        let listed = self.listed.lock().expect("no holder of this lock panics");
+        listed.clone()
+    }
+
     fn register(&self) {
         let mut registry = self.registry.lock().expect("no holder of this lock panics");
-        let r = registry.sub_registry_with_prefix("sealgate");
+        let mut listed = self.listed.lock().expect("no holder of this lock panics");
+        let mut r = Registering {
+            registry: registry.sub_registry_with_prefix(PREFIX),
+            listed: &mut listed,
+        };
         r.register(
             "requests",
             "Inference requests that ended",

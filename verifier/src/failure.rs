@@ -12,6 +12,8 @@ pub mod exit {
     pub const REJECTED: u8 = 10;
     pub const UNSUPPORTED: u8 = 20;
     pub const MALFORMED: u8 = 30;
+    /// Every exit code, in order.
+    pub const ALL: [u8; 6] = [ACCEPTED, INTERNAL, USAGE, REJECTED, UNSUPPORTED, MALFORMED];
 }
 
 /// A command that ended without a verdict. Printed as one line on standard error.

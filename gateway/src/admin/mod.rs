@@ -27,6 +27,6 @@ mod upstreams;
 mod usage;
 
 pub use credential::{AdminToken, AdminTokenError};
-pub use router::{Admin, router};
+pub use router::{Admin, paths, router};
 
 pub(crate) use role::{Auditing, By, Operating, Viewing};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{delete, get, post};
 
 use super::{
     attestation, clock, console, export, keys, log, records, retention, sessions, status, tenants,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::Clock;
 use crate::attestation::Desk;
-use crate::errors::ApiError;
+use crate::http::{Routes, only};
 use crate::ledger::Ledger;
 use crate::retention::Records;
 
@@ -25,7 +25,16 @@ pub struct Admin {
 
 /// Other paths, and other methods on these, get an error in OpenAI's shape.
 pub fn router(admin: Arc<Admin>) -> Router {
-    Router::new()
+    routes().into_router(admin)
+}
+
+/// Every path there is, as `METHOD PATH`.
+pub fn paths() -> Vec<String> {
+    routes().list()
+}
+
+fn routes() -> Routes<Admin> {
+    Routes::new()
         .route("/", only("GET, HEAD", get(console::page)))
         .route("/console.css", only("GET, HEAD", get(console::style)))
         .route("/console.js", only("GET, HEAD", get(console::script)))
@@ -84,10 +93,4 @@ pub fn router(admin: Arc<Admin>) -> Router {
             only("GET, HEAD, POST", get(keys::list).post(keys::create)),
         )
         .route("/admin/v1/keys/{id}", only("DELETE", delete(keys::revoke)))
-        .fallback(|| async { ApiError::UnknownRoute })
-        .with_state(admin)
-}
-
-fn only(allow: &'static str, route: MethodRouter<Arc<Admin>>) -> MethodRouter<Arc<Admin>> {
-    route.fallback(move || async move { ApiError::MethodNotAllowed { allow } })
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
@@ -25,6 +25,8 @@ use crate::serve::{ServeError, serve};
 
 /// A configuration or a command line that cannot be used.
 const UNUSABLE: u8 = 2;
+/// Every exit code: done, failed, and [`UNUSABLE`].
+pub const EXIT_CODES: [u8; 3] = [0, 1, UNUSABLE];
 
 #[derive(Parser)]
 #[command(name = "sealgate", version, about = "An OpenAI-compatible gateway that proves what it is", long_about = None)]
@@ -78,6 +80,11 @@ impl ConfigFile {
             .or(self.config)
             .unwrap_or_else(|| PathBuf::from("sealgate.toml"))
     }
+}
+
+/// The command line as data, for the reference page's test.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs a command line on the machine's own hardware.

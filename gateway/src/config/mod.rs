@@ -37,6 +37,7 @@ use crate::hardening::Fact;
 pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
+pub use parse::known_keys;
 pub use problem::{ConfigError, Problem};
 pub use retention::{NamedPolicy, Retention, built_in, signature_file};
 pub use salt::ClientCacheSalt;

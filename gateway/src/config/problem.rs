@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, told so that it can be mended in one go.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ impl std::error::Error for ConfigError {}
 pub(super) struct Problems {
     text: Rc<str>,
     found: Rc<RefCell<Vec<(usize, Problem)>>>,
+    /// Every key that the reader asked for, whether or not the file has it.
+    known: Rc<RefCell<BTreeSet<String>>>,
 }
 
 impl Problems {
@@ -63,7 +66,18 @@ impl Problems {
         Self {
             text: text.into(),
             found: Rc::default(),
+            known: Rc::default(),
         }
+    }
+
+    /// Notes that the reader knows this key.
+    pub fn add_known(&self, key: String) {
+        self.known.borrow_mut().insert(key);
+    }
+
+    /// Every key noted so far.
+    pub fn known(&self) -> BTreeSet<String> {
+        self.known.borrow().clone()
     }
 
     pub fn add(

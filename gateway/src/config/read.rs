@@ -65,6 +65,7 @@ impl<'a> Section<'a> {
 
     fn take(&mut self, name: &'static str) -> Option<Spanned<DeValue<'a>>> {
         self.known.push(name);
+        self.problems.add_known(self.key(name));
         self.entries
             .iter_mut()
             .find(|(key, ..)| key == name)

@@ -3,6 +3,7 @@
 //! A message is written here, once, and holds nothing a caller or an upstream said: no model name, no header, no
 //! body, no upstream's words. What varies is a number or one of our own identifiers.
 
+mod catalogue;
 mod invalid;
 mod upstream;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
+pub use catalogue::{Shown, shown_errors};
 pub use invalid::{Invalid, Member};
 pub use upstream::UpstreamStatus;
 

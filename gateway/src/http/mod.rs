@@ -12,11 +12,13 @@ mod models;
 mod public;
 mod records;
 mod router;
+mod routes;
 mod state;
 
 pub(crate) use finish::finish;
 pub(crate) use public::json;
-pub use router::router;
+pub use router::{paths, router};
+pub(crate) use routes::{Routes, only};
 pub use state::{Connection, Front};
 
 /// Response header: the protocol version (ACI/1 §5.2).

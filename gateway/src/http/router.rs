@@ -5,13 +5,22 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
 
+use super::routes::{Methods, Routes, only};
 use super::{Front, aci, inference, log, models, public, records};
-use crate::errors::ApiError;
 use crate::request::Endpoint;
 
 /// Every path there is. Other paths, and other methods on these, get an error in OpenAI's shape.
 pub fn router(front: Arc<Front>) -> Router {
-    Router::new()
+    routes().into_router(front)
+}
+
+/// Every path there is, as `METHOD PATH`.
+pub fn paths() -> Vec<String> {
+    routes().list()
+}
+
+fn routes() -> Routes<Front> {
+    Routes::new()
         .route(Endpoint::Chat.path(), only_post(post(inference::chat)))
         .route(
             Endpoint::Completions.path(),
@@ -36,8 +45,7 @@ pub fn router(front: Arc<Front>) -> Router {
         .route("/v1/aci/sessions/{id}", only_get(get(aci::session)))
         .route(
             "/v1/sealgate/records/{id}",
-            delete(records::delete)
-                .fallback(|| async { ApiError::MethodNotAllowed { allow: "DELETE" } }),
+            only("DELETE", delete(records::delete)),
         )
         .route(
             "/v1/sealgate/records/{id}/{part}",
@@ -45,14 +53,12 @@ pub fn router(front: Arc<Front>) -> Router {
         )
         .route("/healthz", only_get(get(public::healthz)))
         .route("/readyz", only_get(get(public::readyz)))
-        .fallback(|| async { ApiError::UnknownRoute })
-        .with_state(front)
 }
 
-fn only_post(route: MethodRouter<Arc<Front>>) -> MethodRouter<Arc<Front>> {
-    route.fallback(|| async { ApiError::MethodNotAllowed { allow: "POST" } })
+fn only_post(route: MethodRouter<Arc<Front>>) -> Methods<Front> {
+    only("POST", route)
 }
 
-fn only_get(route: MethodRouter<Arc<Front>>) -> MethodRouter<Arc<Front>> {
-    route.fallback(|| async { ApiError::MethodNotAllowed { allow: "GET, HEAD" } })
+fn only_get(route: MethodRouter<Arc<Front>>) -> Methods<Front> {
+    only("GET, HEAD", route)
 }

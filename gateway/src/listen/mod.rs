@@ -10,4 +10,4 @@ mod framing;
 mod plain;
 
 pub use accept::{Listener, accept};
-pub use plain::serve_metrics;
+pub use plain::{METRICS_PATHS, serve_metrics};

@@ -20,6 +20,8 @@ use crate::metrics::Metrics;
 
 const TEXT: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+/// Every path there is, as `METHOD PATH`.
+pub const METRICS_PATHS: [&str; 1] = ["GET /metrics"];
 const MAX_CONNECTIONS: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -47,6 +47,7 @@ const TESTS_ONLY: &[&str] = &[
     "testkit",
     "blackbox",
     "layering",
+    "reference",
     "evidence",
     "flips",
     "conformance",

@@ -6,6 +6,7 @@ mod server;
 mod tee;
 mod trust;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use attest_core::SourceProvenance;
@@ -65,6 +66,26 @@ impl Config {
             }),
         }
     }
+}
+
+/// Every key of a configuration as the reference page writes it: `server.listen`, `model.upstream.url`,
+/// `attestation.NAME.policy`. Taken from the reader itself, so that no list can miss one.
+pub fn known_keys() -> BTreeSet<String> {
+    const ONE_OF_EACH: &str = "[attestation.NAME]\n[[model]]\n[[model.upstream]]\n";
+    let problems = Problems::new(ONE_OF_EACH);
+    let (table, _) = DeTable::parse_recoverable(ONE_OF_EACH);
+    let root = Section::new(String::new(), 0..0, table.into_inner(), &problems);
+    let _ = read(Path::new(""), Path::new(""), root, &problems);
+    let keys: BTreeSet<String> = problems
+        .known()
+        .iter()
+        .map(|key| key.replace("[1]", ""))
+        .collect();
+    let is_table = |key: &String| {
+        let inside = format!("{key}.");
+        keys.iter().any(|other| other.starts_with(&inside))
+    };
+    keys.iter().filter(|key| !is_table(key)).cloned().collect()
 }
 
 fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) -> Option<Config> {

@@ -1,0 +1,100 @@
+//! One error of each kind, so that the reference page can be compared with what is answered.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{ApiError, Invalid, UpstreamStatus};
+
+/// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
+macro_rules! one_of_each {
+    ($error:ty: $($pattern:pat => $value:expr,)*) => {{
+        fn is_listed(error: &$error) {
+            match error { $($pattern => {})* }
+        }
+        let all: Vec<$error> = vec![$($value),*];
+        all.iter().for_each(is_listed);
+        all
+    }};
+}
+
+/// What a client sees of an error: status, `type` and `code`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shown {
+    pub status: u16,
+    pub kind: &'static str,
+    pub code: Option<&'static str>,
+}
+
+/// Every combination that this service answers, sorted.
+pub fn shown_errors() -> Vec<Shown> {
+    let mut shown: Vec<Shown> = errors().iter().map(shown).collect();
+    shown.sort();
+    shown.dedup();
+    shown
+}
+
+fn shown(error: &ApiError) -> Shown {
+    let shape = error.shape();
+    Shown {
+        status: StatusCode::as_u16(&shape.status),
+        kind: shape.kind,
+        code: shape.code,
+    }
+}
+
+fn errors() -> Vec<ApiError> {
+    let upstream = upstream()
+        .into_iter()
+        .map(|status| ApiError::UpstreamRejected { status });
+    let mut all = one_of_each! { ApiError:
+        ApiError::MissingKey => ApiError::MissingKey,
+        ApiError::InvalidKey => ApiError::InvalidKey,
+        ApiError::RoleNeeded { .. } => ApiError::RoleNeeded { role: "" },
+        ApiError::PolicyUnreadable { .. } => ApiError::PolicyUnreadable { reason: String::new() },
+        ApiError::PolicyRefused { .. } => ApiError::PolicyRefused { reason: String::new() },
+        ApiError::ReceiptUnauthorized => ApiError::ReceiptUnauthorized,
+        ApiError::UnknownRoute => ApiError::UnknownRoute,
+        ApiError::MethodNotAllowed { .. } => ApiError::MethodNotAllowed { allow: "" },
+        ApiError::ModelNotFound => ApiError::ModelNotFound,
+        ApiError::ReceiptNotFound => ApiError::ReceiptNotFound,
+        ApiError::SessionNotFound => ApiError::SessionNotFound,
+        ApiError::KeyNotFound => ApiError::KeyNotFound,
+        ApiError::TenantNotFound => ApiError::TenantNotFound,
+        ApiError::RecordNotFound => ApiError::RecordNotFound,
+        ApiError::RecordNotDeletable => ApiError::RecordNotDeletable,
+        ApiError::LogFileNotFound => ApiError::LogFileNotFound,
+        ApiError::ReceiptNotLogged => ApiError::ReceiptNotLogged,
+        ApiError::NoReport => ApiError::NoReport,
+        // All of these have one status, type and code.
+        ApiError::Invalid(_) => ApiError::Invalid(Invalid::Query),
+        ApiError::BodyTimeout => ApiError::BodyTimeout,
+        ApiError::BodyTooLarge { .. } => ApiError::BodyTooLarge { limit: 0 },
+        ApiError::UnsupportedEncoding => ApiError::UnsupportedEncoding,
+        ApiError::UnsupportedMediaType => ApiError::UnsupportedMediaType,
+        ApiError::KeysetPrecondition => ApiError::KeysetPrecondition,
+        ApiError::RetentionPrecondition => ApiError::RetentionPrecondition,
+        ApiError::RetentionFailed => ApiError::RetentionFailed,
+        ApiError::SessionNotAccepted => ApiError::SessionNotAccepted,
+        ApiError::KeyBusy => ApiError::KeyBusy,
+        ApiError::ServiceBusy => ApiError::ServiceBusy,
+        ApiError::AttestationBusy { .. } => ApiError::AttestationBusy { retry_after: Duration::ZERO },
+        ApiError::AttestationFailed => ApiError::AttestationFailed,
+        ApiError::UpstreamVerificationFailed => ApiError::UpstreamVerificationFailed,
+        ApiError::UpstreamUnavailable => ApiError::UpstreamUnavailable,
+        ApiError::UpstreamTimeout => ApiError::UpstreamTimeout,
+        ApiError::UpstreamRejected { .. } => ApiError::UpstreamRejected { status: UpstreamStatus::Failed },
+        ApiError::Internal => ApiError::Internal,
+    };
+    all.extend(upstream);
+    all
+}
+
+fn upstream() -> Vec<UpstreamStatus> {
+    one_of_each! { UpstreamStatus:
+        UpstreamStatus::BadRequest => UpstreamStatus::BadRequest,
+        UpstreamStatus::RateLimited => UpstreamStatus::RateLimited,
+        UpstreamStatus::Misconfigured => UpstreamStatus::Misconfigured,
+        UpstreamStatus::Failed => UpstreamStatus::Failed,
+    }
+}
