@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 /// The name under which a missing policy appears beside the core's checks.
 pub const POLICY_GIVEN: &str = "policy.given";
-pub const NO_POLICY: &str =
+const NO_POLICY: &str =
     "no policy says which workload is wanted (--policy FILE; --print-policy drafts one)";
+const NO_MEASUREMENT: &str = "the flags pin no measurement, so nothing says which workload is \
+     wanted (--any-measurement accepts any)";
 
 /// Whether the policy in use was the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,19 @@ pub enum PolicyOrigin {
     Given,
     /// The built-in stand-in that accepts any workload.
     Absent,
+    /// Flags of the caller's, of which none says which workload is wanted.
+    NoMeasurement,
+}
+
+impl PolicyOrigin {
+    /// Why nothing says which workload is wanted, unless something does.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Given => None,
+            Self::Absent => Some(NO_POLICY),
+            Self::NoMeasurement => Some(NO_MEASUREMENT),
+        }
+    }
 }
 
 pub struct Judged<'a> {
@@ -29,8 +44,8 @@ pub struct Judged<'a> {
 
 impl Judged<'_> {
     pub fn decision(&self) -> Decision {
-        match (self.verdict.decision(), self.policy) {
-            (Decision::Accepted, PolicyOrigin::Absent) => Decision::Rejected,
+        match (self.verdict.decision(), self.policy.missing()) {
+            (Decision::Accepted, Some(_)) => Decision::Rejected,
             (decision, _) => decision,
         }
     }
@@ -42,15 +57,15 @@ impl Judged<'_> {
     /// The core's JSON; with a further check and its consequence where no policy was given.
     pub fn to_json(&self) -> Value {
         let mut value = self.verdict.to_json();
-        if self.policy == PolicyOrigin::Given {
+        let Some(missing) = self.policy.missing() else {
             return value;
-        }
+        };
         value["decision"] = self.decision().as_str().into();
         value["exit_code"] = self.exit_code().into();
         if let Some(checks) = value["checks"].as_array_mut() {
             checks.push(json!({
                 "id": POLICY_GIVEN, "required": true, "outcome": "not_evaluated",
-                "why": { "code": "no_policy", "message": NO_POLICY },
+                "why": { "code": "no_policy", "message": missing },
             }));
         }
         value

@@ -427,6 +427,10 @@ fn nothing_cut_short_is_read() {
             SpdmEvidence::parse(&longer),
             Err(SpdmFormatError::TrailingBytes(1))
         );
+        let whole = SpdmEvidence::parse(&device.evidence).expect("evidence");
+        let prefix = SpdmEvidence::parse_prefix(&longer).expect("evidence");
+        assert_eq!((prefix.trailing().count, whole.trailing().count), (1, 0));
+        assert_eq!(prefix.measurements(), whole.measurements());
     }
     let device = &Device::all(&vectors[0])[0];
     let whole = device.verified(vectors[0].cases[0].at());

@@ -328,6 +328,40 @@ fn binding(kit: &mut Kit) {
             expected,
         );
     }
+    long_lived(kit);
+}
+
+/// Keysets that end about eight days from now, the limit of a policy that states none.
+fn long_lived(kit: &mut Kit) {
+    const EIGHT_DAYS: u64 = 8 * 86_400;
+    let too_long = || rejected(&["keyset.lifetime"]);
+    for (name, seconds, policy, expected) in [
+        ("8d", EIGHT_DAYS, "", accepted()),
+        ("over-8d", EIGHT_DAYS + 1, "", too_long()),
+        ("years", 100 * 365 * 86_400, "", too_long()),
+        (
+            "years-allowed",
+            100 * 365 * 86_400,
+            "[keyset]\nmax_lifetime = \"any\"\n",
+            accepted(),
+        ),
+        (
+            "9d-allowed",
+            EIGHT_DAYS + 1,
+            "[keyset]\nmax_lifetime = \"9d\"\n",
+            accepted(),
+        ),
+    ] {
+        let mut long = made();
+        long.keyset.not_after = NOW.plus(Duration::from_secs(seconds));
+        long.policy = policy.to_owned();
+        long.add(
+            kit,
+            &format!("default-lifetime-{name}"),
+            "how far ahead the keyset ends",
+            expected,
+        );
+    }
 }
 
 fn contract(kit: &mut Kit) {

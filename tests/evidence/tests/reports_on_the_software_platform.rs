@@ -356,6 +356,16 @@ fn a_keyset_past_its_end_or_too_long_lived_is_refused() {
     refused_by(judge_under(&report, &short, NOW), &["keyset.lifetime"]);
     let enough = policy("[keyset]\nmax_lifetime = \"24h\"\n");
     assert!(judge_under(&report, &enough, NOW).trusted().is_ok());
+    // Without a limit of the policy's own: as a verifier nine days earlier would see it.
+    let early = UnixTime::from_secs(NOW.secs() - 8 * 86_400);
+    let failing = |more: &str| {
+        let verdict = judge_under(&report, &policy(more), early).into_verdict();
+        let lifetime = verdict.check("keyset.lifetime").expect("the check");
+        matches!(lifetime.outcome, attest_core::Outcome::Fail(_))
+    };
+    assert!(failing(""), "no policy field is needed to refuse it");
+    assert!(!failing("[keyset]\nmax_lifetime = \"9d\"\n"));
+    assert!(!failing("[keyset]\nmax_lifetime = \"any\"\n"));
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Head {
             return Finding::fail(id, format!("{}: the report names no key", self.name));
         }
         match (shown.policy, shown.verdict.decision()) {
-            (PolicyOrigin::Absent, _) => Finding::not_checked(
+            (PolicyOrigin::Absent | PolicyOrigin::NoMeasurement, _) => Finding::not_checked(
                 id,
                 format!(
                     "{}: signed by the report's key; whose that is, nobody judged (--policy)",

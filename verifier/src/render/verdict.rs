@@ -8,7 +8,7 @@ use super::form::Detail;
 use super::paint::{Paint, short_digest};
 use super::table::{Mark, Row, headline, pairs, rows};
 use super::{facts, summary};
-use crate::judged::{Judged, NO_POLICY, POLICY_GIVEN, PolicyOrigin};
+use crate::judged::{Judged, POLICY_GIVEN};
 
 pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String {
     let verdict = judged.verdict;
@@ -17,11 +17,11 @@ pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String
     pairs(&mut out, &grounds(verdict));
     out.push('\n');
     let mut lines: Vec<Row> = verdict.checks().iter().map(row).collect();
-    if judged.policy == PolicyOrigin::Absent {
+    if let Some(missing) = judged.policy.missing() {
         lines.push(Row {
             id: POLICY_GIVEN.to_owned(),
             mark: Mark::Missing,
-            note: NO_POLICY.to_owned(),
+            note: missing.to_owned(),
         });
     }
     let lines = match detail {
@@ -129,6 +129,7 @@ fn not_observed(verdict: &Verdict) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judged::PolicyOrigin;
     use attest_core::{Appraiser, AttestationPolicy, Roots, UnixTime};
 
     fn text(paint: Paint) -> String {

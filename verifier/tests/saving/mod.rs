@@ -112,7 +112,7 @@ async fn a_saved_bundle_verifies_a_guest_and_a_gpu_without_a_network() {
 
     let judge = |more: &str| {
         format!(
-            "evidence --snp-report guest.bin --gpu gpu.bin:gpu.pem --gpu-nonce {} --gpu-count 1 \
+            "evidence --snp-report guest.bin --gpu gpu.bin:gpu.pem --gpu-nonce {} --gpu-count 1 --any-measurement \
              --require-crl --gpu-revocation required --rim-revocation required \
              --roots roots --at {WHEN} {more}",
             "22".repeat(32)

@@ -7,6 +7,7 @@
 use super::{Appraiser, Channel, Freshness};
 use crate::aci::{Report, ReportError, Statement};
 use crate::digest::ReportData;
+use crate::policy::KeysetLifetime;
 use crate::verdict::{Cause, Checks, Why, id};
 
 /// Everything between the report and its evidence that the report alone can show.
@@ -82,8 +83,8 @@ pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks
         .ok_or(Cause::KeysetExpired { not_after });
     checks.judge(id::KEYSET_EXPIRY, alive);
     match (appraiser.policy.max_keyset_lifetime, remaining) {
-        (None, _) => checks.not_asked(id::KEYSET_LIFETIME, Why::NotInPolicy),
-        (Some(_), None) => {
+        (KeysetLifetime::Any, _) => checks.not_asked(id::KEYSET_LIFETIME, Why::NotInPolicy),
+        (KeysetLifetime::AtMost(_), None) => {
             checks.missed(
                 id::KEYSET_LIFETIME,
                 Why::Stopped {
@@ -91,7 +92,7 @@ pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks
                 },
             );
         }
-        (Some(limit), Some(remaining)) if remaining > limit => {
+        (KeysetLifetime::AtMost(limit), Some(remaining)) if remaining > limit => {
             checks.fail(
                 id::KEYSET_LIFETIME,
                 Cause::KeysetLifetime { remaining, limit },

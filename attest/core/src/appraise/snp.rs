@@ -259,17 +259,25 @@ fn guest_policy(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     }
 }
 
-/// The digest means nothing where the report says that there was no author key.
+/// What a policy lists to demand that there is no author key.
+const NO_AUTHOR_KEY: [u8; 48] = [0; 48];
+
+/// The digest of the author key as a policy lists it: all zero where the report says that there was
+/// none. A report whose flag and digest contradict each other has neither.
+fn author_key_digest(report: &SnpReport) -> Option<&[u8; 48]> {
+    let is_zero = report.author_key_digest == NO_AUTHOR_KEY;
+    (report.author_key_enabled != is_zero).then_some(&report.author_key_digest)
+}
+
 fn author_key(report: &SnpReport, accepted: &Accepted<48>, checks: &mut Checks) {
-    match accepted {
-        None => checks.not_asked(id::SNP_AUTHOR_KEY, Why::NotInPolicy),
-        Some(_) if !report.author_key_enabled => {
-            checks.missed(id::SNP_AUTHOR_KEY, Why::Absent);
+    match (accepted, author_key_digest(report)) {
+        (None, _) => checks.not_asked(id::SNP_AUTHOR_KEY, Why::NotInPolicy),
+        (Some(accepted), Some(digest))
+            if report.author_key_enabled || accepted.contains(&NO_AUTHOR_KEY) =>
+        {
+            checks.judge(id::SNP_AUTHOR_KEY, listed(digest, accepted));
         }
-        Some(accepted) => checks.judge(
-            id::SNP_AUTHOR_KEY,
-            listed(&report.author_key_digest, accepted),
-        ),
+        (Some(_), _) => checks.missed(id::SNP_AUTHOR_KEY, Why::Absent),
     }
 }
 
@@ -279,10 +287,13 @@ fn is_of(report: &SnpReport, image: &SnpImage) -> bool {
             .as_ref()
             .is_none_or(|accepted| accepted.contains(value))
     }
-    let author_fits = report.author_key_enabled || image.author_key_digest.is_none();
+    let author_fits = match (&image.author_key_digest, author_key_digest(report)) {
+        (None, _) => true,
+        (Some(accepted), Some(digest)) => accepted.contains(digest),
+        (Some(_), None) => false,
+    };
     author_fits
         && fits(&report.measurement, &image.measurement)
         && fits(&report.host_data, &image.host_data)
         && fits(&report.id_key_digest, &image.id_key_digest)
-        && fits(&report.author_key_digest, &image.author_key_digest)
 }

@@ -151,6 +151,8 @@ fn report(evidence: &SpdmEvidence) -> Value {
         "switch_ids": opaque.switch_ids().map(ids),
         "gpu_ids": opaque.gpu_ids().map(ids),
         "measurements": measurements.map(|it| to_hex(&it.value)).collect::<Vec<_>>(),
+        "trailing_bytes": evidence.trailing().count,
+        "trailing_bytes_all_zero": evidence.trailing().all_zero,
         "opaque": Value::Object(fields.collect::<Map<_, _>>()),
     })
 }

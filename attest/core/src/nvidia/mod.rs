@@ -31,4 +31,4 @@ pub use facts::{DeviceFacts, DeviceIdentity, ManifestFacts};
 pub use ocsp::{MAX_OCSP_LEN, OcspError, OcspFreshness, OcspGood, check_ocsp};
 pub use opaque::{DeviceId, FeatureFlag, Opaque, OpaqueField};
 pub use rim::{MAX_RIM_LEN, Rim, RimError, RimKind, VerifiedRim};
-pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError};
+pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError, Trailing};

@@ -99,11 +99,31 @@ pub struct SpdmEvidence {
     opaque: Opaque,
     signed: Vec<u8>,
     signature: [u8; SIGNATURE_LEN],
+    trailing: Trailing,
+}
+
+/// What follows the signature in the buffer that the evidence came in. Nothing signs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailing {
+    /// How many bytes.
+    pub count: usize,
+    /// Whether each of them is zero.
+    pub all_zero: bool,
 }
 
 impl SpdmEvidence {
     /// Takes exactly one request with its answer apart.
     pub fn parse(bytes: &[u8]) -> Result<Self, SpdmFormatError> {
+        let evidence = Self::parse_prefix(bytes)?;
+        match evidence.trailing.count {
+            0 => Ok(evidence),
+            count => Err(SpdmFormatError::TrailingBytes(count)),
+        }
+    }
+
+    /// The same of the beginning of a buffer; what follows is described by [`Self::trailing`], and
+    /// whether it is tolerated is the policy's to say.
+    pub fn parse_prefix(bytes: &[u8]) -> Result<Self, SpdmFormatError> {
         if bytes.len() > MAX_LEN {
             return Err(SpdmFormatError::TooLong);
         }
@@ -128,9 +148,6 @@ impl SpdmEvidence {
             .unwrap_or_default()
             .to_vec();
         let signature = take(&mut rest, "signature")?;
-        if !rest.is_empty() {
-            return Err(SpdmFormatError::TrailingBytes(rest.len()));
-        }
         Ok(Self {
             request_nonce,
             response_nonce,
@@ -138,7 +155,16 @@ impl SpdmEvidence {
             opaque: Opaque::parse(opaque).ok_or(SpdmFormatError::Opaque)?,
             signed,
             signature,
+            trailing: Trailing {
+                count: rest.len(),
+                all_zero: rest.iter().all(|byte| *byte == 0),
+            },
         })
+    }
+
+    /// What followed the signature.
+    pub fn trailing(&self) -> Trailing {
+        self.trailing
     }
 
     /// The nonce that the requester sent.

@@ -47,9 +47,32 @@ impl ProvenancePolicy {
     }
 }
 
-/// The `[keyset]` section.
-pub(super) fn max_lifetime(mut section: Section<'_, '_>) -> Option<Duration> {
-    let limit = section.read("max_lifetime", duration);
-    section.finish();
-    limit
+/// How far ahead a keyset's `not_after` may lie where a policy says nothing: a week, and a day of
+/// margin for the renewal. Gateways renew every day unless they are configured otherwise.
+const DEFAULT_MAX_LIFETIME: Duration = Duration::from_secs(8 * 24 * 3600);
+
+/// How far ahead of the time of verification a keyset's `not_after` may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeysetLifetime {
+    AtMost(Duration),
+    /// Written out as `max_lifetime = "any"`.
+    Any,
+}
+
+impl Default for KeysetLifetime {
+    fn default() -> Self {
+        Self::AtMost(DEFAULT_MAX_LIFETIME)
+    }
+}
+
+impl KeysetLifetime {
+    /// The `[keyset]` section.
+    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+        let limit = section.read("max_lifetime", |field, value| match value.as_str() {
+            "any" => Ok(Self::Any),
+            _ => duration(field, value).map(Self::AtMost),
+        });
+        section.finish();
+        limit.unwrap_or_default()
+    }
 }

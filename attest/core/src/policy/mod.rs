@@ -19,13 +19,11 @@ mod snp;
 mod tdx;
 mod values;
 
-use std::time::Duration;
-
 use toml::de::DeTable;
 
 use crate::digest::Sha256Digest;
 
-pub(crate) use contract::{ContractPolicy, ProvenancePolicy};
+pub(crate) use contract::{ContractPolicy, KeysetLifetime, ProvenancePolicy};
 pub use error::PolicyError;
 pub(crate) use event_log::EventLogPolicy;
 pub(crate) use log::LogPolicy;
@@ -33,7 +31,8 @@ pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy, SignerDates};
 pub use problem::{InvalidPolicy, PolicyProblem};
 pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
-pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy, TrailingBytes};
+pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy};
+pub(crate) use values::TrailingBytes;
 
 use problem::Problems;
 use section::Section;
@@ -62,7 +61,7 @@ pub struct AttestationPolicy {
     pub(crate) tdx: Option<TdxPolicy>,
     pub(crate) snp: Option<SnpPolicy>,
     pub(crate) contract: ContractPolicy,
-    pub(crate) max_keyset_lifetime: Option<Duration>,
+    pub(crate) max_keyset_lifetime: KeysetLifetime,
     pub(crate) provenance: ProvenancePolicy,
     pub(crate) nvidia: Option<NvidiaPolicy>,
     pub(crate) event_log: Option<EventLogPolicy>,
@@ -108,7 +107,10 @@ impl AttestationPolicy {
                 .table("contract")
                 .map(ContractPolicy::of)
                 .unwrap_or_default(),
-            max_keyset_lifetime: whole.table("keyset").and_then(contract::max_lifetime),
+            max_keyset_lifetime: whole
+                .table("keyset")
+                .map(KeysetLifetime::of)
+                .unwrap_or_default(),
             provenance: whole
                 .table("provenance")
                 .map(ProvenancePolicy::of)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::PolicyError;
 use super::section::Section;
-use super::values::{digest, duration, one_of, text, word};
+use super::values::{TrailingBytes, digest, duration, one_of, text, word};
 use crate::digest::Sha256Digest;
 use crate::nvidia::{Architecture, FeatureFlag};
 
@@ -28,6 +28,7 @@ pub(crate) struct NvidiaPolicy {
     pub(crate) ocsp: OcspPolicy,
     pub(crate) allow_missing_fwid: bool,
     pub(crate) topology: bool,
+    pub(crate) trailing_bytes: TrailingBytes,
 }
 
 /// How many.
@@ -112,6 +113,9 @@ impl NvidiaPolicy {
             topology: s
                 .read("topology", one_of("enforced, off", &ENFORCED))
                 .unwrap_or(true),
+            trailing_bytes: s
+                .read("trailing_bytes", TrailingBytes::read)
+                .unwrap_or(TrailingBytes::None),
         };
         section.finish();
         policy

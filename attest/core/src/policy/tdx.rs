@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::PolicyError;
 use super::section::Section;
-use super::values::{duration, hex, hex_up_to, one_of, word};
+use super::values::{TrailingBytes, duration, hex, hex_up_to, one_of, word};
 use crate::tdx::TcbStatus;
 
 const MAX_PPID_LEN: usize = 64;
@@ -60,14 +60,6 @@ pub(crate) struct Grace {
     pub(crate) period: Duration,
 }
 
-/// What may follow a quote in its buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TrailingBytes {
-    Any,
-    Zero,
-    None,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Measurements {
     Pinned,
@@ -79,11 +71,6 @@ const MEASUREMENTS: [(&str, Measurements); 3] = [
     ("pinned", Measurements::Pinned),
     ("partial", Measurements::Partial),
     ("any", Measurements::Any),
-];
-const TRAILING_BYTES: [(&str, TrailingBytes); 3] = [
-    ("any", TrailingBytes::Any),
-    ("zero", TrailingBytes::Zero),
-    ("none", TrailingBytes::None),
 ];
 const DAY: u64 = 86_400;
 
@@ -156,7 +143,7 @@ impl TdxPolicy {
             allow_debug: s.flag("allow_debug", false),
             allow_service_td: s.flag("allow_service_td", false),
             trailing_bytes: s
-                .read("trailing_bytes", one_of("any, zero, none", &TRAILING_BYTES))
+                .read("trailing_bytes", TrailingBytes::read)
                 .unwrap_or(TrailingBytes::Any),
         };
         let grace = grace(&mut section, &policy.denied_advisories);

@@ -81,6 +81,35 @@ pub(super) fn one_of<T: Copy + 'static>(
     })
 }
 
+/// What may follow evidence in its buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TrailingBytes {
+    Any,
+    Zero,
+    None,
+}
+
+const TRAILING_BYTES: [(&str, TrailingBytes); 3] = [
+    ("any", TrailingBytes::Any),
+    ("zero", TrailingBytes::Zero),
+    ("none", TrailingBytes::None),
+];
+
+impl TrailingBytes {
+    pub(super) fn read(field: &'static str, value: String) -> Result<Self, PolicyError> {
+        one_of("any, zero, none", &TRAILING_BYTES)(field, value)
+    }
+
+    /// Whether `count` bytes are tolerated, of which each is zero if `all_zero`.
+    pub(crate) fn allow(self, count: usize, all_zero: bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Zero => all_zero,
+            Self::None => count == 0,
+        }
+    }
+}
+
 /// How much a service retains.
 pub(super) fn retention_mode(
     field: &'static str,

@@ -17,7 +17,7 @@ pub(super) struct Device {
 
 impl Device {
     pub(super) fn read(device: &UnverifiedDevice) -> Result<Self, FetchError> {
-        let evidence = SpdmEvidence::parse(&device.evidence)?;
+        let evidence = SpdmEvidence::parse_prefix(&device.evidence)?;
         if device.certificate_chain.len() > MAX_CHAIN_PEM_LEN {
             return Err(FetchError::DeviceChain);
         }

@@ -76,6 +76,51 @@ impl Made {
     }
 }
 
+/// Bytes that no signature covers, behind the evidence.
+fn trailing(kit: &mut Kit) {
+    type Follows = fn(&mut Says);
+    let refused = || expected("malformed", &["nvidia.evidence.format"]);
+    let cases: [(&str, Follows, &str, Expected); 4] = [
+        (
+            "byte-tolerated",
+            |e| e.after_signature = vec![0x0f],
+            "any",
+            accepted(),
+        ),
+        (
+            "byte-not-zero",
+            |e| e.after_signature = vec![0x0f],
+            "zero",
+            refused(),
+        ),
+        (
+            "zero-tolerated",
+            |e| e.after_signature = vec![0],
+            "zero",
+            accepted(),
+        ),
+        (
+            "zero-refused",
+            |e| e.after_signature = vec![0],
+            "none",
+            refused(),
+        ),
+    ];
+    for (name, says, tolerated, expected) in cases {
+        Made {
+            says,
+            policy: format!("{AUTHENTIC}trailing_bytes = \"{tolerated}\"\n"),
+            ..made()
+        }
+        .add(
+            kit,
+            &format!("trailing-{name}"),
+            "bytes behind the signed evidence",
+            expected,
+        );
+    }
+}
+
 pub fn add(kit: &mut Kit) {
     made().add(kit, "good-hopper", "an authentic GPU", accepted());
     Made {
@@ -119,6 +164,7 @@ pub fn add(kit: &mut Kit) {
         "one measurement is another",
         rejected(&["nvidia.measurements"]),
     );
+    trailing(kit);
     type Bend = fn(&mut DeviceKnobs);
     let bent: [(&str, Bend, &str); 8] = [
         (

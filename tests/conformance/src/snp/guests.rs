@@ -6,7 +6,7 @@ use vendors::amd::report::{GuestReport, POLICY, POLICY_DEBUG, POLICY_MIGRATION_A
 
 use super::{ANY, Made, made, milan};
 use crate::case::Expected;
-use crate::kit::{Kit, accepted, rejected};
+use crate::kit::{Kit, accepted, missing, rejected};
 use crate::{NOW, SEED};
 
 pub(super) fn add(kit: &mut Kit) {
@@ -105,6 +105,7 @@ pub(super) fn add(kit: &mut Kit) {
         }
         .add(kit, name, says, expected);
     }
+    without_author_key(kit);
     let machine = MockAmd::new(&SEED, milan(), NOW.secs());
     let mut guest = machine.guest("conformance", &[0x3c; 64]);
     with_keys(&mut guest);
@@ -137,6 +138,50 @@ pub(super) fn add(kit: &mut Kit) {
             );
         }
     }
+}
+
+/// A list that holds 48 zero bytes demands that there was no author key.
+fn without_author_key(kit: &mut Kit) {
+    type Says = fn(&mut GuestReport);
+    let guests: [(&str, &str, Says, Expected); 4] = [
+        ("none", "no author key", |_| {}, accepted()),
+        (
+            "one",
+            "an author key where none is wanted",
+            with_keys,
+            rejected(&["snp.author_key"]),
+        ),
+        (
+            "zero",
+            "an author key, all zero",
+            |g| g.key_info |= 1,
+            missing(&["snp.author_key"]),
+        ),
+        (
+            "digest-alone",
+            "a digest although no author key is said to be there",
+            |g| g.author_key_digest = [0x22; 48],
+            missing(&["snp.author_key"]),
+        ),
+    ];
+    for (name, what, says, expected) in guests {
+        Made {
+            policy: pinning("author_key_digest", &[0; 48]),
+            says,
+            ..made()
+        }
+        .add(kit, &format!("no-author-key-{name}"), what, expected);
+    }
+    Made {
+        policy: pinning("author_key_digest", &[0x22; 48]),
+        ..made()
+    }
+    .add(
+        kit,
+        "author-key-wanted-and-absent",
+        "no author key where one is wanted",
+        missing(&["snp.author_key"]),
+    );
 }
 
 /// A guest whose id block was signed, by a certified key.

@@ -16,6 +16,7 @@ pub(super) enum Kind {
     Entry,
 }
 
+#[derive(Debug)]
 pub(super) struct Field {
     pub(super) flag: &'static str,
     pub(super) section: &'static str,
@@ -126,6 +127,7 @@ pub(super) const FIELDS: &[Field] = &[
         Turned(true),
     ),
     field("topology", "nvidia", "topology", Text),
+    field("gpu-trailing-bytes", "nvidia", "trailing_bytes", Text),
     field("require-event-log", "event_log", "required", Turned(true)),
     field("event-log-register", "event_log", "registers", Accepted),
     field("app-id", "event_log", "app_id", Accepted),
@@ -134,7 +136,21 @@ pub(super) const FIELDS: &[Field] = &[
     field("secure-boot", "event_log", "secure_boot", Turned(true)),
 ];
 
-/// Which of them pin what a TD runs: with one of them a policy is partly pinned.
+/// The flags that say which workload is wanted: each pins what hardware measured of the code that
+/// runs. Values that whoever starts the machine may choose freely, and floors, say nothing of it.
+pub(super) const PINS_A_WORKLOAD: [&str; 9] = [
+    "mrtd",
+    "rtmr0",
+    "rtmr1",
+    "rtmr2",
+    "rtmr3",
+    "measurement",
+    "rim-digest",
+    "driver-version",
+    "vbios-version",
+];
+
+/// With one of them the `[tdx]` section is partly pinned.
 pub(super) const TD_MEASUREMENTS: [&str; 11] = [
     "mrtd",
     "rtmr0",

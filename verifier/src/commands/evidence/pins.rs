@@ -4,20 +4,33 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use serde_json::{Map, Value, json};
 
-use super::fields::{FIELDS, Field, Kind, TD_MEASUREMENTS};
+use super::fields::{FIELDS, Field, Kind, PINS_A_WORKLOAD, TD_MEASUREMENTS};
 use crate::failure::Failure;
 use crate::inputs;
 
 const HEADING: &str =
     "A policy in flags (fields of policies/attestation/README.md; values may be @FILE)";
 
+/// The sections about CPUs: a machine has one of them.
+const TEES: [&str; 2] = ["tdx", "snp"];
+/// Says that any workload is accepted, which no other flag does.
+const ANY_MEASUREMENT: &str = "any-measurement";
+
 /// What was pinned, in the order of the fields.
 #[derive(Clone, Debug, Default)]
-pub struct PinArgs(Vec<(&'static str, Vec<String>)>);
+pub struct PinArgs {
+    fields: Vec<(&'static Field, Vec<String>)>,
+    any_measurement: bool,
+}
 
 impl Args for PinArgs {
     fn augment_args(command: clap::Command) -> clap::Command {
-        FIELDS.iter().fold(command, |command, field| {
+        let any = Arg::new(ANY_MEASUREMENT)
+            .long(ANY_MEASUREMENT)
+            .action(ArgAction::SetTrue)
+            .help_heading(HEADING)
+            .help("Accept any workload, whatever the other flags demand of it");
+        FIELDS.iter().fold(command.arg(any), |command, field| {
             command.arg(argument(field).help_heading(HEADING))
         })
     }
@@ -56,9 +69,12 @@ impl FromArgMatches for PinArgs {
                     .get_many::<String>(field.flag)
                     .map(|values| values.cloned().collect()),
             };
-            Some((field.flag, values?))
+            Some((field, values?))
         });
-        Ok(Self(given.collect()))
+        Ok(Self {
+            fields: given.collect(),
+            any_measurement: matches.get_flag(ANY_MEASUREMENT),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -69,12 +85,24 @@ impl FromArgMatches for PinArgs {
 
 impl PinArgs {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty() && !self.any_measurement
     }
 
     /// The first flag, to be named.
     pub(super) fn first(&self) -> &'static str {
-        self.0.first().map_or("", |(flag, _)| flag)
+        let first = self.fields.first();
+        first.map_or(ANY_MEASUREMENT, |(field, _)| field.flag)
+    }
+
+    /// Whether the flags say which workload is wanted of evidence with these sections: they pin what
+    /// its CPU measured, or what its devices run where there is no CPU; or they say that any is.
+    pub(super) fn say_which_workload(&self, presented: &[&'static str]) -> bool {
+        let tee = presented.iter().find(|section| TEES.contains(*section));
+        let subject = tee.or(presented.first());
+        let pins = |field: &Field| {
+            Some(&field.section) == subject && PINS_A_WORKLOAD.contains(&field.flag)
+        };
+        self.any_measurement || self.fields.iter().any(|(field, _)| pins(field))
     }
 
     /// As a policy with a section for each kind of evidence that is presented or pinned.
@@ -84,11 +112,14 @@ impl PinArgs {
         for section in presented {
             policy.insert((*section).to_owned(), json!({}));
         }
-        for (flag, values) in &self.0 {
-            let field = FIELDS.iter().find(|field| field.flag == *flag);
-            if let Some(field) = field {
-                enter(&mut policy, field, values)?;
+        for (field, values) in &self.fields {
+            if TEES.contains(&field.section) && !presented.contains(&field.section) {
+                return Err(Failure::Usage(format!(
+                    "--{}: is about [{}], and no such evidence is given",
+                    field.flag, field.section
+                )));
             }
+            enter(&mut policy, field, values)?;
         }
         complete(&mut policy);
         Ok(Value::Object(policy))

@@ -35,7 +35,11 @@ impl Stated<'_> {
             (Some(value), _) => ("--input: policy", toml_of(value)?, PolicyOrigin::Given),
             (None, false) => {
                 let policy = self.pins.policy(sections)?;
-                ("pins", toml_of(&policy)?, PolicyOrigin::Given)
+                let origin = match self.pins.say_which_workload(sections) {
+                    true => PolicyOrigin::Given,
+                    false => PolicyOrigin::NoMeasurement,
+                };
+                ("the flags' policy", toml_of(&policy)?, origin)
             }
             (None, true) => ("no policy", none(sections), PolicyOrigin::Absent),
         };
@@ -119,6 +123,7 @@ fn inline(value: &Value) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fields::{FIELDS, Field, Kind, TD_MEASUREMENTS};
     use super::*;
     use serde_json::json;
 
@@ -132,6 +137,138 @@ mod tests {
         assert_eq!(policy.name(), "quoted \"name\"");
         assert!(toml_of(&json!([])).is_err());
         assert!(toml_of(&json!({ "name": null })).is_err());
+    }
+
+    /// A value that the field takes.
+    fn sample(field: &Field) -> &'static str {
+        const ZERO_48: &str = "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000";
+        match (field.kind, field.flag) {
+            (Kind::Number, _) => "0",
+            (Kind::Entry, "grace-days") => "INTEL-SA-00001=1",
+            (Kind::Entry, _) => "snp=1",
+            (Kind::Turned(_), _) => "",
+            (_, "seam-attributes" | "td-attributes" | "xfam") => "0000000000000000",
+            (_, "host-data") => &ZERO_48[..64],
+            (_, "compose-hash" | "os-image-hash") => &ZERO_48[..64],
+            (_, "chip-id") => {
+                "00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+            }
+            (_, "family-id" | "image-id" | "min-tee-tcb-svn" | "min-tee-tcb-svn2") => {
+                &ZERO_48[..32]
+            }
+            (_, "app-id") => &ZERO_48[..40],
+            (_, "ppid") => "00",
+            (_, "fmspc") => "000000000000",
+            (_, "pce-id") => "0000",
+            (_, "tcb-status") => "OutOfDate",
+            (_, "deny-advisory") => "INTEL-SA-00001",
+            (_, "max-collateral-age" | "max-crl-age" | "max-ocsp-age") => "1d",
+            (_, "trailing-bytes" | "gpu-trailing-bytes") => "any",
+            (_, "product") => "Milan",
+            (_, "key-kind") => "VLEK",
+            (_, "require-guest-policy") => "single_socket",
+            (_, "require-platform") => "ecc",
+            (_, "architecture") => "HOPPER",
+            (_, "rims") => "optional",
+            (_, "rim-digest") => {
+                "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+            }
+            (_, "rim-signer-dates") => "ignored",
+            (_, "rim-revocation" | "gpu-revocation" | "topology") => "off",
+            (_, "gpu-mode") => "SPT",
+            (_, "event-log-register") => "rtmr3",
+            (_, "csp-id" | "driver-version" | "vbios-version") => "any text",
+            _ => ZERO_48,
+        }
+    }
+
+    fn pins(arguments: &[&str]) -> PinArgs {
+        use clap::{Args as _, FromArgMatches as _};
+        let command = PinArgs::augment_args(clap::Command::new("pins"));
+        let matches = command.try_get_matches_from([&["pins"][..], arguments].concat());
+        PinArgs::from_arg_matches(&matches.expect("flags")).expect("pins")
+    }
+
+    fn one_flag(field: &Field) -> PinArgs {
+        let flag = format!("--{}", field.flag);
+        match field.kind {
+            Kind::Turned(_) => pins(&[&flag]),
+            _ => pins(&[&flag, sample(field)]),
+        }
+    }
+
+    const MACHINES: [&[&str]; 6] = [
+        &["tdx"],
+        &["snp"],
+        &["nvidia"],
+        &["tdx", "event_log"],
+        &["tdx", "event_log", "nvidia"],
+        &["snp", "nvidia"],
+    ];
+
+    #[test]
+    fn no_single_flag_accepts_a_workload_that_it_does_not_pin() {
+        for field in FIELDS {
+            let pins = one_flag(field);
+            let stated = Stated {
+                file: None,
+                document: None,
+                pins: &pins,
+            };
+            for machine in MACHINES {
+                let other_tee = ["tdx", "snp"].contains(&field.section);
+                if other_tee && !machine.contains(&field.section) {
+                    let refused = stated.policy(machine).expect_err(field.flag);
+                    assert!(matches!(refused, Failure::Usage(_)), "{}", field.flag);
+                    continue;
+                }
+                let (_, origin) = stated.policy(machine).expect(field.flag);
+                let measured = match machine[0] {
+                    "tdx" => &["mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3"][..],
+                    "snp" => &["measurement"],
+                    _ => &["rim-digest", "driver-version", "vbios-version"],
+                };
+                let wanted = match measured.contains(&field.flag) {
+                    true => PolicyOrigin::Given,
+                    false => PolicyOrigin::NoMeasurement,
+                };
+                assert_eq!(origin, wanted, "--{} for {machine:?}", field.flag);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flag_states_the_field_that_it_names_and_no_other() {
+        for field in FIELDS {
+            let machine = [field.section];
+            let without = pins(&["--any-measurement"]).policy(&machine).expect("any");
+            let mut with = one_flag(field).policy(&machine).expect(field.flag);
+            let section = with[field.section].as_object_mut().expect("a section");
+            let stated = match field.field.split_once('.') {
+                Some((table, _)) => section.remove(table),
+                None => section.remove(field.field),
+            };
+            assert!(stated.is_some(), "--{} states nothing", field.flag);
+            let is_pin = TD_MEASUREMENTS.contains(&field.field) || field.flag == "measurement";
+            if is_pin {
+                section.insert("measurements".to_owned(), "any".into());
+            }
+            if field.field != "required" {
+                assert_eq!(with, without, "--{} states more", field.flag);
+            }
+        }
+    }
+
+    #[test]
+    fn any_workload_is_accepted_where_a_flag_says_so() {
+        let pins = pins(&["--any-measurement", "--min-pce-svn", "0"]);
+        let stated = Stated {
+            file: None,
+            document: None,
+            pins: &pins,
+        };
+        let (_, origin) = stated.policy(&["tdx"]).expect("a policy");
+        assert_eq!(origin, PolicyOrigin::Given);
     }
 
     #[test]

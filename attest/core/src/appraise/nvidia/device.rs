@@ -8,8 +8,8 @@ use super::{Asked, Presented, manifests, revocation};
 use crate::evidence::{Endorsements, Exactly};
 use crate::nvidia::{
     AuthenticDevice, DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind,
-    SpdmEvidence, UnverifiedDevice, VerifiedDevice, authenticate_device_chain, check_firmware_id,
-    verify_report_signature,
+    SpdmEvidence, SpdmFormatError, UnverifiedDevice, VerifiedDevice, authenticate_device_chain,
+    check_firmware_id, verify_report_signature,
 };
 use crate::policy::NvidiaPolicy;
 use crate::roots::{RootKind, Roots};
@@ -67,7 +67,7 @@ impl Bench<'_> {
             }
         };
         let mut facts = DeviceFacts::decoded(device.kind, None);
-        let evidence = match SpdmEvidence::parse(&device.evidence) {
+        let evidence = match self.read(&device.evidence) {
             Ok(evidence) => evidence,
             Err(error) => return unreadable(facts, NvidiaCause::Format(error), checks),
         };
@@ -88,6 +88,17 @@ impl Bench<'_> {
             checks,
             valid_until,
             authentic,
+        }
+    }
+
+    /// The evidence, followed by no more than the policy tolerates.
+    fn read(&self, bytes: &[u8]) -> Result<SpdmEvidence, SpdmFormatError> {
+        let evidence = SpdmEvidence::parse_prefix(bytes)?;
+        let found = evidence.trailing();
+        let tolerated = self.policy.trailing_bytes;
+        match tolerated.allow(found.count, found.all_zero) {
+            true => Ok(evidence),
+            false => Err(SpdmFormatError::TrailingBytes(found.count)),
         }
     }
 

@@ -103,7 +103,10 @@ pub(super) fn judge(
 fn decoded_only(presented: &[Presented]) -> Outcome {
     let facts = presented.iter().take(MAX_DEVICES).map(|device| {
         let (kind, evidence) = match device {
-            Ok(device) => (device.kind, SpdmEvidence::parse(&device.evidence).ok()),
+            Ok(device) => (
+                device.kind,
+                SpdmEvidence::parse_prefix(&device.evidence).ok(),
+            ),
             Err(_) => (DeviceKind::Gpu, None),
         };
         DeviceFacts::decoded(kind, evidence)

@@ -141,15 +141,9 @@ fn is_of(body: &TdBody, image: &TdxImage) -> bool {
 }
 
 fn trailing(found: Trailing, allowed: TrailingBytes) -> Result<(), Cause> {
-    let acceptable = match allowed {
-        TrailingBytes::Any => true,
-        TrailingBytes::Zero => found.all_zero,
-        TrailingBytes::None => found.count == 0,
-    };
-    if acceptable {
-        Ok(())
-    } else {
-        Err(Cause::TrailingBytes { count: found.count })
+    match allowed.allow(found.count, found.all_zero) {
+        true => Ok(()),
+        false => Err(Cause::TrailingBytes { count: found.count }),
     }
 }
 
