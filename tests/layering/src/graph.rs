@@ -137,6 +137,29 @@ impl Graph {
     }
 }
 
+/// The names of the crates that a build of this program alone links, with the features that it alone asks for.
+///
+/// [`Graph`] unifies features over the workspace, tests included; this does not.
+pub fn linked_into(program: &str) -> BTreeSet<String> {
+    let tree = output(
+        env!("CARGO"),
+        &[
+            "tree",
+            "--offline",
+            "--locked",
+            "--package",
+            program,
+            "--edges=normal,build",
+            "--prefix=none",
+            "--format={p}",
+        ],
+    );
+    let names = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    names.map(str::to_owned).collect()
+}
+
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use layering::graph::{Graph, Kind, Package};
+use layering::graph::{Graph, Kind, Package, linked_into};
 
 const SHIPPED: [&str; 2] = ["sealgate", "sealgate-verify"];
 
@@ -155,6 +155,38 @@ fn shipped_programs_contain_one_tls_stack_and_one_crypto_provider() {
                 "s2n-tls",
             ],
         );
+    }
+}
+
+/// Crates with an open security advisory that only tests link, each with its advisory. `deny.toml` ignores these
+/// advisories for that reason, and this test holds it to it.
+const ADVISORIES_IN_TESTS_ONLY: &[(&str, &str)] = &[("rsa", "RUSTSEC-2023-0071")];
+
+#[test]
+fn no_shipped_program_links_a_crate_whose_advisory_is_ignored() {
+    let root = layering::tree::root();
+    let deny = std::fs::read_to_string(root.join("deny.toml")).expect("deny.toml is read");
+    let ignored: BTreeSet<&str> = deny
+        .split('"')
+        .filter(|word| word.starts_with("RUSTSEC-"))
+        .collect();
+    let explained: BTreeSet<&str> = ADVISORIES_IN_TESTS_ONLY.iter().map(|(_, id)| *id).collect();
+    assert_eq!(
+        ignored, explained,
+        "deny.toml and this test name different advisories"
+    );
+    for program in SHIPPED {
+        let linked = linked_into(program);
+        assert!(
+            linked.contains("ring"),
+            "{program} is built with ring: {linked:?}"
+        );
+        for (name, advisory) in ADVISORIES_IN_TESTS_ONLY {
+            assert!(
+                !linked.contains(*name),
+                "{program} links {name}: {advisory}"
+            );
+        }
     }
 }
 
