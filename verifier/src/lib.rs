@@ -17,6 +17,7 @@ pub mod judged;
 pub mod log;
 pub mod presented;
 pub mod proxy;
+pub mod receipt_check;
 pub mod render;
 
 use std::ffi::OsString;

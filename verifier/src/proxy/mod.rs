@@ -14,6 +14,7 @@ mod keep;
 mod listen;
 mod passed_body;
 mod receipts;
+mod request_facts;
 mod secret_body;
 mod shelving;
 mod start;
@@ -21,6 +22,7 @@ mod status;
 mod target;
 mod tasks;
 mod trouble;
+mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,11 +41,15 @@ pub use keep::Shelf;
 pub use listen::serve;
 pub use passed_body::PassedError;
 pub use start::run;
+pub use upstreams::Upstreams;
 
-use receipts::{Behind, Exchange, ReceiptProblem};
+use receipts::{Exchange, ReceiptProblem};
 use target::Target;
 use tasks::Tasks;
 use trouble::{Distrust, LastRejection};
+use upstreams::KnownModels;
+
+use crate::receipt_check::Behind;
 
 /// What answers are made of.
 pub type LocalBody = BoxBody<Bytes, PassedError>;
@@ -51,6 +57,7 @@ pub type LocalBody = BoxBody<Bytes, PassedError>;
 /// How the person who started the proxy wants it.
 pub struct Options {
     pub require_receipt: bool,
+    pub upstreams: Upstreams,
     pub shelf: Option<Shelf>,
     pub max_body: usize,
 }
@@ -63,6 +70,7 @@ pub struct Proxy {
     distrust: Distrust,
     last_rejection: LastRejection,
     tasks: Tasks,
+    models: KnownModels,
 }
 
 impl Proxy {
@@ -78,6 +86,7 @@ impl Proxy {
             distrust: Distrust::default(),
             last_rejection: LastRejection::default(),
             tasks: Tasks::default(),
+            models: KnownModels::default(),
         })
     }
 
@@ -106,7 +115,7 @@ impl Proxy {
     async fn settle_receipt(&self, exchange: Exchange) -> bool {
         let id = exchange.receipt_id.as_str().to_owned();
         let whole = exchange.response.is_some();
-        match receipts::settle(&self.channel, &exchange).await {
+        match receipts::settle(&self.channel, &exchange, self.options.upstreams).await {
             Ok(receipt) => {
                 self.journal.line(&told(&id, whole, &receipt.behind));
                 if let Some(shelf) = &self.options.shelf {
@@ -131,7 +140,7 @@ impl Proxy {
 
 fn told(id: &str, whole: bool, behind: &Behind) -> String {
     let upstream = match behind {
-        Behind::Nothing => String::new(),
+        Behind::NoUpstream => String::new(),
         Behind::Verified(session) => format!(", upstream verified in session {session}"),
         Behind::NotVerified => ", UPSTREAM NOT VERIFIED".to_owned(),
     };
