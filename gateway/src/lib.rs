@@ -22,7 +22,6 @@ pub mod config;
 pub mod epoch;
 pub mod errors;
 pub mod events;
-pub mod hardening;
 pub mod http;
 pub mod ledger;
 pub mod listen;
@@ -39,5 +38,6 @@ mod sqlite;
 pub mod telemetry;
 
 pub use attest_channel::{Clock, SystemClock};
+pub use harden as hardening;
 pub use platform::{HardwarePlatform, Platform, PlatformError};
 pub use serve::{Controls, ServeError, serve, serve_with};

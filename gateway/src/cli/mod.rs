@@ -16,10 +16,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
-use crate::hardening::harden;
+use crate::events::Event;
+use crate::hardening::{self, harden};
 use crate::platform::{HardwarePlatform, Platform, PlatformError};
 use crate::serve::{ServeError, serve};
 
@@ -99,6 +101,9 @@ pub fn run_with<F>(args: impl IntoIterator<Item = OsString>, platform: F) -> Exi
 where
     F: FnOnce(&Config) -> Result<Arc<dyn Platform>, PlatformError>,
 {
+    if let Some(ended) = hardening::run_resolver() {
+        return ended;
+    }
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -132,11 +137,14 @@ where
     }
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .on_thread_park(scrub::unused_stack)
-        .build()
+fn runtime() -> std::io::Result<Runtime> {
+    runtime_builder().build()
+}
+
+fn runtime_builder() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().on_thread_park(scrub::unused_stack);
+    builder
 }
 
 fn cannot_start(error: &std::io::Error) -> ExitCode {
@@ -162,20 +170,36 @@ where
         }
     };
     crate::events::speak_of_panics();
+    // Read from the control group's files, which are out of reach later.
+    let workers = std::thread::available_parallelism();
     // Rules need something to stand on.
     let _ = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&config.server.state_dir);
+    if let Err(error) = hardening::start_resolver(resolver_ended) {
+        eprintln!(
+            "sealgate: no process of its own resolves names ({error}): once /etc/resolv.conf or /etc/hosts is replaced, \
+             a restart is needed"
+        );
+    }
     if let Err(error) = harden(&config.reach(), &config.hardening.require) {
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;
     }
     drop(config);
-    match runtime() {
+    let mut builder = runtime_builder();
+    if let Ok(workers) = workers {
+        builder.worker_threads(workers.get());
+    }
+    match builder.build() {
         Ok(runtime) => runtime.block_on(serve_until_stopped(file, platform)),
         Err(error) => cannot_start(&error),
     }
+}
+
+fn resolver_ended() {
+    crate::events::emit(Event::ResolverEnded);
 }
 
 async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> ExitCode {

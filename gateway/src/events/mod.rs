@@ -42,6 +42,9 @@ pub enum Event {
         facts: Facts,
         required: Vec<Fact>,
     },
+    /// The process that resolved names has ended. This one resolves them from here on, until the resolver's files are
+    /// replaced.
+    ResolverEnded,
     MetricsListening {
         address: SocketAddr,
     },

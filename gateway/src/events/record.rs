@@ -147,6 +147,7 @@ impl Event {
             | Event::UpstreamRefused { .. }
             | Event::AttestationFailed { .. }
             | Event::CollateralMissing
+            | Event::ResolverEnded
             | Event::LedgerFailed { .. }
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
@@ -174,6 +175,7 @@ impl Event {
                 .text("holds", facts.names(true))
                 .text("lacks", facts.names(false))
                 .text("required", Fact::list(required)),
+            Event::ResolverEnded => Record::named("resolver_ended"),
             Event::AdminListening { address } => Record::named("admin").text("address", address),
             Event::MetricsListening { address } => {
                 Record::named("metrics").text("address", address)

@@ -8,6 +8,7 @@ mod answer;
 mod args;
 mod fetch;
 mod forward;
+mod hardened;
 mod headers;
 mod journal;
 mod keep;
@@ -36,6 +37,7 @@ use hyper::body::Incoming;
 
 pub use answer::Refusal;
 pub use args::ProxyArgs;
+pub use hardened::harden;
 pub use journal::{Journal, Kept, Stderr};
 pub use keep::Shelf;
 pub use listen::serve;
