@@ -173,7 +173,7 @@ fn unreadable(shown: &dyn std::fmt::Display, error: &std::io::Error) -> String {
     let confined =
         error.kind() == std::io::ErrorKind::PermissionDenied && hardening::confined_to_files();
     let hint = if confined {
-        "; a running service reads only the directory of its configuration and the files named when it was started"
+        "; a running service reads only the directory of its configuration and those of the files named when it was started"
     } else {
         ""
     };
