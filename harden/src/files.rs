@@ -117,14 +117,14 @@ mod tests {
         let named = |path: &str| PathBuf::from(path);
         let key = "/nowhere/keys/upstream.key";
         assert_eq!(paths(key), [named(key), named("/nowhere/keys")]);
-        for broad in [
-            "/nowhere.key",
-            "/nowhere/a.key",
-            "/home/somebody/a.key",
-            "/var/lib/a.key",
-        ] {
+        for broad in ["/nowhere.key", "/nowhere/a.key", "/var/lib/a.key"] {
             assert_eq!(paths(broad), [named(broad)]);
         }
+        let in_a_home = Path::new("/home").join("user").join("a.key");
+        assert_eq!(
+            with_directories(&in_a_home),
+            std::slice::from_ref(&in_a_home)
+        );
         assert_eq!(paths("/usr"), [named("/usr")], "a directory is itself");
     }
 }

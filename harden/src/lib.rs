@@ -81,7 +81,7 @@ pub fn run_resolver() -> Option<ExitCode> {
     let helper = Helper::requested()?;
     let listed = Helper::DIRECTORIES.iter().map(PathBuf::from);
     // Where one of these is a link to somewhere else, there.
-    let linked = Helper::FILES.iter().map(|file| std::fs::canonicalize(file));
+    let linked = Helper::FILES.iter().map(std::fs::canonicalize);
     let linked = linked
         .flatten()
         .flat_map(|file| files::with_directories(&file));
