@@ -9,7 +9,9 @@
 
 mod document;
 mod explain;
+pub(crate) mod files;
 mod log;
+mod mistakes;
 mod model;
 mod name;
 mod parse;
@@ -38,7 +40,7 @@ pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use parse::known_keys;
-pub use problem::{ConfigError, Problem};
+pub use problem::{ConfigError, InFile, Lines, Problem};
 pub use retention::{NamedPolicy, Retention, built_in, signature_file};
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
@@ -50,6 +52,10 @@ pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size}
 pub struct Config {
     /// Where it was read from.
     pub file: PathBuf,
+    /// What can be served and may not be what was meant.
+    pub warnings: Vec<Problem>,
+    /// Where its keys stand.
+    pub lines: Lines,
     pub server: Server,
     pub tee: Tee,
     pub provenance: SourceProvenance,

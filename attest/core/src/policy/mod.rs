@@ -128,6 +128,13 @@ impl AttestationPolicy {
         &self.name
     }
 
+    /// Whether evidence of some kind of TEE is accepted whatever image it is of (`measurements = "any"`).
+    pub fn accepts_any_measurement(&self) -> bool {
+        let tdx = self.tdx.as_ref().is_some_and(TdxPolicy::accepts_any_image);
+        let snp = self.snp.as_ref().is_some_and(SnpPolicy::accepts_any_image);
+        tdx || snp
+    }
+
     /// SHA-256 of the policy's text, as verdicts state it.
     pub fn digest(&self) -> Sha256Digest {
         self.digest

@@ -158,6 +158,12 @@ impl TdxPolicy {
         policy
     }
 
+    /// Whether no measurement is pinned.
+    pub(crate) fn accepts_any_image(&self) -> bool {
+        let pinned = |(_, accepted): (&str, &Accepted<48>)| accepted.is_some();
+        self.images.is_empty() && !self.measurements().into_iter().any(pinned)
+    }
+
     /// Measurements with the names they have in the policy.
     fn measurements(&self) -> [(&'static str, &Accepted<48>); 11] {
         let [rtmr0, rtmr1, rtmr2, rtmr3] = &self.rtmr;

@@ -193,7 +193,18 @@ pub(super) fn log(mut section: Section<'_>) -> Log {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        format!("is {text:?}; must be an IP address and port, such as \"127.0.0.1:8443\"")
+        let port = text.rsplit(':').next().unwrap_or(text);
+        let host = text.strip_suffix(port).unwrap_or_default();
+        let wanted = "must be an IP address and port";
+        match (port.parse::<u16>(), host) {
+            (Ok(port), "" | ":" | "*:") => format!(
+                "is {text:?}; {wanted}: \"0.0.0.0:{port}\" for all addresses of this machine, \"127.0.0.1:{port}\" for this machine alone"
+            ),
+            (Ok(port), "localhost:") => {
+                format!("is {text:?}; {wanted}, such as \"127.0.0.1:{port}\": names are not resolved here")
+            }
+            _ => format!("is {text:?}; {wanted}, such as \"127.0.0.1:8443\""),
+        }
     })
 }
 
