@@ -31,7 +31,7 @@ pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy, SignerDates};
 pub use problem::{InvalidPolicy, PolicyProblem};
 pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
-pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy};
+pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy, Xfam};
 pub(crate) use values::TrailingBytes;
 
 use problem::Problems;
