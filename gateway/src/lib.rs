@@ -34,7 +34,7 @@ pub mod request;
 pub mod retention;
 pub mod route;
 mod serve;
-mod sqlite;
+pub mod sqlite;
 pub mod telemetry;
 
 pub use attest_channel::{Clock, SystemClock};

@@ -16,6 +16,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::config::Name;
 use crate::events::{self, Event};
+use crate::ledger::Ledger;
 use crate::metering::UsageRow;
 
 /// Upper bounds of latencies, in seconds.
@@ -80,6 +81,10 @@ pub struct Metrics {
     pub(crate) attestation_queue: Gauge,
     pub(crate) attestation_time: Histogram,
     pub(crate) rows_lost: Gauge<u64, AtomicU64>,
+    pub(crate) rows_waiting: Gauge<u64, AtomicU64>,
+    pub(crate) oldest_row_age: Gauge<f64, AtomicU64>,
+    pub(crate) log_entries_waiting: Gauge<u64, AtomicU64>,
+    pub(crate) log_entries_lost: Gauge<u64, AtomicU64>,
 }
 
 const PREFIX: &str = "sealgate";
@@ -138,6 +143,10 @@ impl Default for Metrics {
             attestation_queue: Gauge::default(),
             attestation_time: latency_histogram(),
             rows_lost: Gauge::default(),
+            rows_waiting: Gauge::default(),
+            oldest_row_age: Gauge::default(),
+            log_entries_waiting: Gauge::default(),
+            log_entries_lost: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -221,6 +230,16 @@ impl Metrics {
         self.attestation_time.observe(took.as_secs_f64());
     }
 
+    /// Takes over what the ledger counts.
+    pub(crate) fn observe_ledger(&self, ledger: &Ledger) {
+        let (waiting, oldest) = ledger.rows_waiting();
+        self.rows_lost.set(ledger.rows_lost());
+        self.rows_waiting.set(waiting as u64);
+        self.oldest_row_age.set(oldest.as_secs_f64());
+        self.log_entries_waiting.set(ledger.audit().waiting());
+        self.log_entries_lost.set(ledger.audit().given_up());
+    }
+
     /// The exposition text (OpenMetrics 1.0).
     pub fn render(&self) -> String {
         let registry = self.registry.lock().expect("no holder of this lock panics");
@@ -301,6 +320,27 @@ impl Metrics {
             "ledger_rows_lost",
             "Rows the database did not take",
             self.rows_lost.clone(),
+        );
+        r.register(
+            "ledger_rows_waiting",
+            "Rows that wait to be committed",
+            self.rows_waiting.clone(),
+        );
+        r.register_with_unit(
+            "ledger_oldest_row_age",
+            "For how long the oldest of them has waited",
+            Unit::Seconds,
+            self.oldest_row_age.clone(),
+        );
+        r.register(
+            "audit_entries_waiting",
+            "Receipts, refusals and notes that wait to be entered into the audit log",
+            self.log_entries_waiting.clone(),
+        );
+        r.register(
+            "audit_entries_lost",
+            "Receipts and notes that the audit log did not take",
+            self.log_entries_lost.clone(),
         );
     }
 }

@@ -1,7 +1,7 @@
 //! What an operator types.
 //!
 //! `sealgate serve`, `check`, `keys`, `admin`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
-//! line that cannot be used.
+//! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
 
 mod admin;
 mod check;
@@ -27,8 +27,10 @@ use crate::serve::{ServeError, serve};
 
 /// A configuration or a command line that cannot be used.
 const UNUSABLE: u8 = 2;
-/// Every exit code: done, failed, and [`UNUSABLE`].
-pub const EXIT_CODES: [u8; 3] = [0, 1, UNUSABLE];
+/// The service stopped as it was asked to, and could not write everything that it had to.
+const UNWRITTEN: u8 = 3;
+/// Every exit code: done, failed, [`UNUSABLE`], and [`UNWRITTEN`].
+pub const EXIT_CODES: [u8; 4] = [0, 1, UNUSABLE, UNWRITTEN];
 
 #[derive(Parser)]
 #[command(name = "sealgate", version, about = "An OpenAI-compatible gateway that proves what it is", long_about = None)]
@@ -213,6 +215,10 @@ async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> Exit
     match serve(&file, platform, shutdown, |_| {}).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => unusable(&error),
+        Err(error @ ServeError::Unwritten(_)) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::from(UNWRITTEN)
+        }
         Err(error) => {
             eprintln!("sealgate: {error}");
             ExitCode::FAILURE

@@ -64,6 +64,7 @@ pub struct Config {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub receipts: Receipts,
+    pub ledger: LedgerBounds,
     pub metrics: MetricsListener,
     pub admin: AdminListener,
     pub log: Log,
@@ -136,6 +137,27 @@ pub struct Timeouts {
 pub struct Receipts {
     /// How long receipts, and the sessions they cite, can be fetched.
     pub keep: Duration,
+}
+
+/// `[ledger]`: how long the databases may fail, and what is held meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerBounds {
+    /// The most rows that wait in memory to be committed.
+    pub max_waiting_rows: usize,
+    /// The service is not ready once a database has accepted nothing for this long.
+    pub unready_after: Duration,
+    /// How long a stop waits for a database that accepts nothing.
+    pub stop_timeout: Duration,
+}
+
+impl Default for LedgerBounds {
+    fn default() -> Self {
+        Self {
+            max_waiting_rows: 100_000,
+            unready_after: Duration::from_secs(15),
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 /// `[metrics]`

@@ -149,6 +149,9 @@ impl Event {
             | Event::CollateralMissing
             | Event::ResolverEnded
             | Event::LedgerFailed { .. }
+            | Event::RowsLost { .. }
+            | Event::LedgerNotChecked { .. }
+            | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
@@ -232,9 +235,35 @@ impl Event {
                 Record::named("attestation_failed").word("failure", failure.word())
             }
             Event::CollateralMissing => Record::named("collateral_missing"),
-            Event::LedgerFailed { what } => {
-                Record::named("ledger_failed").word("what", what.word())
+            Event::LedgerFailed { what, failure } => Record::named("ledger_failed")
+                .word("what", what.word())
+                .word("cause", failure.cause.as_str())
+                .maybe(failure.code, |r, code| r.number("sqlite_code", code))
+                .word("reason", failure.words()),
+            Event::LedgerRecovered { what, after } => Record::named("ledger_recovered")
+                .word("what", what.word())
+                .number("after_ms", after.as_millis()),
+            Event::RowsLost {
+                usage,
+                receipts,
+                sessions,
+            } => Record::named("rows_lost")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions),
+            Event::LedgerNotChecked { table } => {
+                Record::named("ledger_not_checked").word("table", table)
             }
+            Event::StoppedUnwritten {
+                usage,
+                receipts,
+                sessions,
+                log_entries,
+            } => Record::named("stopped_unwritten")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions)
+                .number("log_entries", *log_entries),
             Event::Purged {
                 usage,
                 receipts,

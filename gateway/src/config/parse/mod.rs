@@ -100,6 +100,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let limits = server::limits(root.section("limits"));
     let timeouts = server::timeouts(root.section("timeouts"));
     let receipts = server::receipts(root.section("receipts"));
+    let ledger = server::ledger(root.section("ledger"));
     let metrics = server::metrics(root.section("metrics"));
     let admin = server::admin(root.section("admin"));
     let log = server::log(root.section("log"));
@@ -127,6 +128,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         limits,
         timeouts,
         receipts,
+        ledger,
         metrics,
         admin,
         log,
