@@ -109,10 +109,6 @@ pub enum Event {
         receipts: u64,
         sessions: u64,
     },
-    /// A start did not check the whole database: that would have taken too long.
-    LedgerNotChecked {
-        table: &'static str,
-    },
     /// The service stopped, and this could not be written in time.
     StoppedUnwritten {
         usage: u64,

@@ -150,7 +150,6 @@ impl Event {
             | Event::ResolverEnded
             | Event::LedgerFailed { .. }
             | Event::RowsLost { .. }
-            | Event::LedgerNotChecked { .. }
             | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
@@ -251,9 +250,6 @@ impl Event {
                 .number("usage", *usage)
                 .number("receipts", *receipts)
                 .number("sessions", *sessions),
-            Event::LedgerNotChecked { table } => {
-                Record::named("ledger_not_checked").word("table", table)
-            }
             Event::StoppedUnwritten {
                 usage,
                 receipts,
