@@ -6,6 +6,7 @@
 # check   formatting, lints, dependency rules
 # bench   figures beside nginx and beside no gateway at all
 # bench-verify  what verifying evidence costs, beside the signature checks it cannot do without
+# bench-flood  a thousand connections that ask for reports without end: whether verifiers and chats get through
 # bench-wipe  what wiping memory costs, as a ratio to the same program without it
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
@@ -21,7 +22,7 @@
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke truncations fuzz
+.PHONY: demo test check bench bench-flood bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke truncations fuzz
 .PHONY: log-crashes log-start toggle-story
 .PHONY: image image-repro image-boot
 
@@ -52,6 +53,10 @@ check:
 bench:
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bin sealgate --bin sealgate-soft --bin bench
 	@target/release/bench
+
+bench-flood:
+	@$(CARGO) build --quiet --release --locked -p sealgate-verify -p testkit -p blackbox --bins
+	@target/release/bench-flood
 
 bench-verify:
 	@$(CARGO) run --quiet --release --locked -p evidence --bin verify-bench

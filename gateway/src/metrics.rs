@@ -16,7 +16,6 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::config::Name;
 use crate::events::{self, Event};
-use crate::ledger::Ledger;
 use crate::metering::UsageRow;
 
 /// Upper bounds of latencies, in seconds.
@@ -64,6 +63,34 @@ pub enum Verification {
     Unreachable,
 }
 
+/// Why a report was not made for a request that came at a busy time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportRefusal {
+    /// Its address, or its API key, has as many requests waiting as one may have.
+    AddressShare,
+    /// The queue is full of others with no larger share.
+    QueueFull,
+    /// It lost its place to a caller with a smaller share.
+    Displaced,
+    WaitedTooLong,
+}
+
+impl ReportRefusal {
+    const fn as_str(self) -> &'static str {
+        match self {
+            ReportRefusal::AddressShare => "address_share",
+            ReportRefusal::QueueFull => "queue_full",
+            ReportRefusal::Displaced => "displaced",
+            ReportRefusal::WaitedTooLong => "waited_too_long",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportRefusalLabels {
+    reason: &'static str,
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -80,11 +107,8 @@ pub struct Metrics {
     pub(crate) epoch: Gauge,
     pub(crate) attestation_queue: Gauge,
     pub(crate) attestation_time: Histogram,
+    report_refusals: Family<ReportRefusalLabels, Counter>,
     pub(crate) rows_lost: Gauge<u64, AtomicU64>,
-    pub(crate) rows_waiting: Gauge<u64, AtomicU64>,
-    pub(crate) oldest_row_age: Gauge<f64, AtomicU64>,
-    pub(crate) log_entries_waiting: Gauge<u64, AtomicU64>,
-    pub(crate) log_entries_lost: Gauge<u64, AtomicU64>,
 }
 
 const PREFIX: &str = "sealgate";
@@ -142,11 +166,8 @@ impl Default for Metrics {
             epoch: Gauge::default(),
             attestation_queue: Gauge::default(),
             attestation_time: latency_histogram(),
+            report_refusals: Family::default(),
             rows_lost: Gauge::default(),
-            rows_waiting: Gauge::default(),
-            oldest_row_age: Gauge::default(),
-            log_entries_waiting: Gauge::default(),
-            log_entries_lost: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -230,14 +251,11 @@ impl Metrics {
         self.attestation_time.observe(took.as_secs_f64());
     }
 
-    /// Takes over what the ledger counts.
-    pub(crate) fn observe_ledger(&self, ledger: &Ledger) {
-        let (waiting, oldest) = ledger.rows_waiting();
-        self.rows_lost.set(ledger.rows_lost());
-        self.rows_waiting.set(waiting as u64);
-        self.oldest_row_age.set(oldest.as_secs_f64());
-        self.log_entries_waiting.set(ledger.audit().waiting());
-        self.log_entries_lost.set(ledger.audit().given_up());
+    /// Counts a request for a report that was refused because the hardware is busy.
+    pub(crate) fn report_refused(&self, reason: ReportRefusal) {
+        let reason = reason.as_str();
+        let labels = ReportRefusalLabels { reason };
+        self.report_refusals.get_or_create(&labels).inc();
     }
 
     /// The exposition text (OpenMetrics 1.0).
@@ -317,30 +335,14 @@ impl Metrics {
             self.attestation_time.clone(),
         );
         r.register(
+            "attestation_refused",
+            "Requests for a report that were refused because the hardware is busy",
+            self.report_refusals.clone(),
+        );
+        r.register(
             "ledger_rows_lost",
             "Rows the database did not take",
             self.rows_lost.clone(),
-        );
-        r.register(
-            "ledger_rows_waiting",
-            "Rows that wait to be committed",
-            self.rows_waiting.clone(),
-        );
-        r.register_with_unit(
-            "ledger_oldest_row_age",
-            "For how long the oldest of them has waited",
-            Unit::Seconds,
-            self.oldest_row_age.clone(),
-        );
-        r.register(
-            "audit_entries_waiting",
-            "Receipts, refusals and notes that wait to be entered into the audit log",
-            self.log_entries_waiting.clone(),
-        );
-        r.register(
-            "audit_entries_lost",
-            "Receipts and notes that the audit log did not take",
-            self.log_entries_lost.clone(),
         );
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::{Response, Uri};
 
 use super::{Admin, By, Viewing};
-use crate::attestation::Question;
+use crate::attestation::{Question, Requester};
 use crate::errors::ApiError;
 use crate::http::{Connection, json};
 
@@ -17,7 +17,9 @@ pub(super) async fn attestation(
     _by: By<Viewing>,
     connection: Connection,
 ) -> Result<Response<Body>, ApiError> {
-    let report = admin.desk.report(&connection.epoch, Question::default());
+    let question = Question::default();
+    let requester = requester(&connection);
+    let report = admin.desk.report(&connection.epoch, question, requester);
     Ok(json(report.await?))
 }
 
@@ -29,5 +31,15 @@ pub(super) async fn challenged(
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
     let question = Question::parse(uri.query())?;
-    Ok(json(admin.desk.report(&connection.epoch, question).await?))
+    let requester = requester(&connection);
+    let report = admin.desk.report(&connection.epoch, question, requester);
+    Ok(json(report.await?))
+}
+
+/// Admin keys are no API keys: an administrator waits where the address's other requests do.
+fn requester(connection: &Connection) -> Requester {
+    Requester {
+        address: connection.peer,
+        key: None,
+    }
 }

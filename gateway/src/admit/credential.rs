@@ -39,6 +39,10 @@ impl KeyId {
     pub fn parse(text: &str) -> Option<Self> {
         encoding::parse_hex(text).ok().map(Self)
     }
+
+    pub const fn to_bytes(self) -> [u8; 6] {
+        self.0
+    }
 }
 
 impl fmt::Display for KeyId {

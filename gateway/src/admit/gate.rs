@@ -10,12 +10,15 @@ use http_body::Body;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::keyring::ActiveKey;
-use super::{AdmittedRequest, Fields, Keyring, body, preconditions, salt};
+use super::{AdmittedRequest, Fields, KeyId, Keyring, body, preconditions, salt};
 use crate::Clock;
 use crate::config::Limits;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::request::Endpoint;
+
+/// Where clients that do not speak OpenAI's dialect put their key.
+const X_API_KEY: &str = "x-api-key";
 
 /// What the door needs to know.
 pub struct Admission {
@@ -56,6 +59,15 @@ impl Admission {
     /// Whether a request without a body comes from somebody we know.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         self.keyring.authenticate(headers).map(|_| ())
+    }
+
+    /// Whose valid API key came with a request that needs none, as a bearer token or in `x-api-key`.
+    pub fn key_of(&self, headers: &HeaderMap) -> Option<KeyId> {
+        let key = match headers.get(X_API_KEY) {
+            Some(value) => self.keyring.with_token(value.to_str().ok()?).ok()?,
+            None => self.keyring.authenticate(headers).ok()?,
+        };
+        KeyId::parse(&key.caller.key_id)
     }
 
     /// Admits or refuses an inference request that came in under `epoch`.

@@ -52,11 +52,10 @@ impl Keyring {
                         ring.replace(rows);
                     }
                     Err(_) if failing => {}
-                    Err(error) => {
+                    Err(_) => {
                         failing = true;
                         events::emit(Event::LedgerFailed {
                             what: LedgerWork::Keys,
-                            failure: error.failure(),
                         });
                     }
                 }
@@ -67,7 +66,11 @@ impl Keyring {
 
     /// Whose request this is.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<ActiveKey>, ApiError> {
-        let token = bearer(headers)?;
+        self.with_token(bearer(headers)?)
+    }
+
+    /// Whose token this is.
+    pub(super) fn with_token(&self, token: &str) -> Result<Arc<ActiveKey>, ApiError> {
         let id = claimed_id(token).ok_or(ApiError::InvalidKey)?;
         let ring = self.ring();
         let key = ring.get(&id).ok_or(ApiError::InvalidKey)?;

@@ -1,19 +1,23 @@
 //! Where questions queue for the hardware.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{Collateral, EvidenceBundle, Nonce, UnsignedReport, to_base64};
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{Mutex, OnceCell, Semaphore};
+use tokio::sync::{Mutex, OnceCell};
 
 use super::Question;
 use super::collateral::CollateralCache;
+use super::fair_queue::{Bounds, Host};
 use super::hardware::{Challenge, Collected, Hardware};
+use super::known_addresses::KnownAddresses;
+use super::report_queue::{Lane, ReportQueue, Turn};
+use crate::admit::KeyId;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events::{self, AttestationFailure, Event};
@@ -21,8 +25,22 @@ use crate::hardening;
 use crate::metrics::Metrics;
 use crate::platform::{Platform, Presented};
 
-/// For one question, waiting included. Hardware that takes longer goes on by itself, and is not asked meanwhile.
+/// For one report, not counting the wait for a turn. Hardware that takes longer goes on by itself, and is not asked
+/// meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Refusals of callers without a key are sent this much later: a caller that asks again at once, whatever it was
+/// answered, costs one answer in this time on each connection.
+const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+
+/// Who asks for a report, as far as it matters for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requester {
+    /// The address at the other end of the connection.
+    pub address: Option<IpAddr>,
+    /// The id of the valid API key that came with the request, if one did.
+    pub key: Option<KeyId>,
+}
 
 /// What is known of an epoch's evidence without asking the hardware again.
 #[derive(Default)]
@@ -42,15 +60,26 @@ pub struct Desk {
     hardware: Option<Hardware>,
     platform: Arc<dyn Platform>,
     metrics: Arc<Metrics>,
-    /// One question is in work at a time.
-    turns: Arc<Semaphore>,
+    queue: Arc<ReportQueue>,
+    known: KnownAddresses,
     collateral: CollateralCache,
-    /// How long the hardware takes, as a running mean.
-    mean_micros: AtomicU64,
 }
 
-/// A question in work or waiting; leaves the queue when dropped.
+/// The service's own report, once in an epoch, always has a place.
+const OWN: Bounds = Bounds {
+    total: usize::MAX,
+    per_host: usize::MAX,
+};
+
+/// A request in work or waiting, counted.
 struct Place<'a>(&'a Gauge);
+
+impl<'a> Place<'a> {
+    fn take(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Place(gauge)
+    }
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
@@ -68,19 +97,31 @@ impl Desk {
         Self {
             hardware,
             platform,
+            queue: ReportQueue::new(Arc::clone(&metrics)),
             metrics,
-            turns: Arc::new(Semaphore::new(1)),
+            known: KnownAddresses::default(),
             collateral: CollateralCache::default(),
-            mean_micros: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that a valid API key was used from this address.
+    pub fn note_authenticated(&self, address: Option<IpAddr>) {
+        if address.is_some() {
+            self.known.note(Host::from_address(address));
         }
     }
 
     /// The report that answers a question about this epoch, as JSON.
-    pub async fn report(&self, epoch: &Epoch, question: Question) -> Result<Bytes, ApiError> {
+    pub async fn report(
+        &self,
+        epoch: &Epoch,
+        question: Question,
+        requester: Requester,
+    ) -> Result<Bytes, ApiError> {
         let hardware = self.hardware.as_ref().ok_or(ApiError::NoReport)?;
         match question.nonce {
             Some(nonce) => {
-                self.challenged(hardware, epoch, nonce, question.collateral)
+                self.challenged(hardware, epoch, nonce, question.collateral, requester)
                     .await
             }
             None => {
@@ -96,11 +137,16 @@ impl Desk {
         epoch: &Epoch,
         nonce: Nonce,
         collateral: bool,
+        requester: Requester,
     ) -> Result<Bytes, ApiError> {
-        let place = self.queue(epoch.config.limits.attest_queue)?;
+        let limits = &epoch.config.limits;
+        let bounds = Bounds {
+            total: limits.attest_queue,
+            per_host: limits.attest_queue_per_address,
+        };
+        let (lane, host) = self.place_of(requester);
         let challenge = Challenge::new(epoch.keyset_digest, Some(nonce));
-        let collected = self.ask(hardware, challenge).await?;
-        drop(place);
+        let collected = self.ask(hardware, challenge, lane, host, bounds).await?;
         let collateral = match collateral {
             true => self.collateral_for(&collected).await,
             false => None,
@@ -125,7 +171,7 @@ impl Desk {
         let challenge = Challenge::new(epoch.keyset_digest, None);
         let collected = known
             .unchallenged
-            .get_or_try_init(|| self.ask(hardware, challenge))
+            .get_or_try_init(|| self.ask(hardware, challenge, Lane::Known, Host::Unknown, OWN))
             .await?;
         let collateral = match collateral {
             true => self.collateral_for(collected).await,
@@ -172,25 +218,40 @@ impl Desk {
         self.collateral.get(&*self.platform, presented).await
     }
 
-    /// A place in the queue, or when to come back.
-    fn queue(&self, waiting: usize) -> Result<Place<'_>, ApiError> {
-        let gauge = &self.metrics.attestation_queue;
-        let ahead = gauge.inc();
-        let place = Place(gauge);
-        if usize::try_from(ahead).unwrap_or(0) > waiting {
-            let mean = self.mean_micros.load(Ordering::Relaxed).max(100_000);
-            let micros = mean.saturating_mul(waiting as u64);
-            return Err(ApiError::AttestationBusy {
-                retry_after: Duration::from_micros(micros).min(Duration::from_secs(60)),
-            });
+    /// Which lane a request waits in, and whose share it takes there.
+    fn place_of(&self, requester: Requester) -> (Lane, Host) {
+        let host = Host::from_address(requester.address);
+        match requester.key {
+            Some(key) => (Lane::Known, Host::Key(key.to_bytes())),
+            None if self.known.contains(host) => (Lane::Known, host),
+            None => (Lane::Unknown, host),
         }
-        Ok(place)
     }
 
     /// Has the hardware sign. It is asked once at a time even when whoever asked has gone.
-    async fn ask(&self, hardware: &Hardware, challenge: Challenge) -> Result<Collected, ApiError> {
-        let asked = tokio::time::timeout(PATIENCE, self.show(hardware.clone(), challenge)).await;
+    async fn ask(
+        &self,
+        hardware: &Hardware,
+        challenge: Challenge,
+        lane: Lane,
+        host: Host,
+        bounds: Bounds,
+    ) -> Result<Collected, ApiError> {
+        let in_work_or_waiting = Place::take(&self.metrics.attestation_queue);
+        let turn = match self.queue.turn(lane, host, bounds).await {
+            Ok(turn) => turn,
+            Err(busy) => {
+                drop(in_work_or_waiting);
+                if lane == Lane::Unknown {
+                    tokio::time::sleep(REFUSAL_DELAY).await;
+                }
+                let retry_after = busy.retry_after;
+                return Err(ApiError::AttestationBusy { retry_after });
+            }
+        };
+        let asked = tokio::time::timeout(PATIENCE, self.show(hardware.clone(), challenge, turn));
         asked
+            .await
             .unwrap_or(Err(AttestationFailure::Late))
             .map_err(|failure| {
                 events::emit(Event::AttestationFailed { failure });
@@ -198,34 +259,25 @@ impl Desk {
             })
     }
 
+    /// The turn goes with the work, which goes on when its caller does not wait for it.
     async fn show(
         &self,
         hardware: Hardware,
         challenge: Challenge,
+        turn: Turn,
     ) -> Result<Collected, AttestationFailure> {
-        let worker = |_| AttestationFailure::Worker;
-        let turn = self.turns.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| AttestationFailure::Worker)?;
+        let queue = Arc::clone(&self.queue);
         let work = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
             let began = Instant::now();
-            (hardware.show(&challenge), began.elapsed())
+            let collected = hardware.show(&challenge);
+            let took = began.elapsed();
+            queue.note_duration(took);
+            drop(turn);
+            (collected, took)
         });
-        let (collected, took) = work.await.map_err(worker)?;
+        let (collected, took) = work.await.map_err(|_| AttestationFailure::Worker)?;
         self.metrics.attested(took);
-        self.remember(took);
         collected
-    }
-
-    fn remember(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX / 8);
-        let old = self.mean_micros.load(Ordering::Relaxed);
-        let new = if old == 0 {
-            micros
-        } else {
-            (old / 8 * 7).saturating_add(micros / 8)
-        };
-        self.mean_micros.store(new, Ordering::Relaxed);
     }
 }
 

@@ -5,14 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::unusable;
-use crate::config::{Config, InFile};
+use crate::config::Config;
 
 pub(super) fn run(file: &Path) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
-            for warning in &config.warnings {
-                eprintln!("warning: {}", InFile(file, warning));
-            }
             let written = std::io::stdout()
                 .lock()
                 .write_all(config.explain().as_bytes());

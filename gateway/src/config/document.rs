@@ -59,6 +59,7 @@ impl Config {
                 "max_concurrent": limits.max_concurrent,
                 "max_concurrent_per_key": limits.max_concurrent_per_key,
                 "attest_queue": limits.attest_queue,
+                "attest_queue_per_address": limits.attest_queue_per_address,
                 "client_cache_salt": limits.client_cache_salt.as_str(),
             },
             "timeouts_ms": {

@@ -9,9 +9,7 @@
 
 mod document;
 mod explain;
-pub(crate) mod files;
 mod log;
-mod mistakes;
 mod model;
 mod name;
 mod parse;
@@ -40,7 +38,7 @@ pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use parse::known_keys;
-pub use problem::{ConfigError, InFile, Lines, Problem};
+pub use problem::{ConfigError, Problem};
 pub use retention::{NamedPolicy, Retention, built_in, signature_file};
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
@@ -52,10 +50,6 @@ pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size}
 pub struct Config {
     /// Where it was read from.
     pub file: PathBuf,
-    /// What can be served and may not be what was meant.
-    pub warnings: Vec<Problem>,
-    /// Where its keys stand.
-    pub lines: Lines,
     pub server: Server,
     pub tee: Tee,
     pub provenance: SourceProvenance,
@@ -64,7 +58,6 @@ pub struct Config {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub receipts: Receipts,
-    pub ledger: LedgerBounds,
     pub metrics: MetricsListener,
     pub admin: AdminListener,
     pub log: Log,
@@ -107,8 +100,10 @@ pub struct Limits {
     pub max_concurrent: usize,
     /// Inference requests in flight for one API key.
     pub max_concurrent_per_key: usize,
-    /// Challenged reports that may wait for the hardware.
+    /// Challenged reports that may wait for the hardware, of callers with a key and of others each.
     pub attest_queue: usize,
+    /// Those of one address, or of one API key.
+    pub attest_queue_per_address: usize,
     /// What becomes of a `cache_salt` in a request.
     pub client_cache_salt: ClientCacheSalt,
 }
@@ -137,27 +132,6 @@ pub struct Timeouts {
 pub struct Receipts {
     /// How long receipts, and the sessions they cite, can be fetched.
     pub keep: Duration,
-}
-
-/// `[ledger]`: how long the databases may fail, and what is held meanwhile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LedgerBounds {
-    /// The most rows that wait in memory to be committed.
-    pub max_waiting_rows: usize,
-    /// The service is not ready once a database has accepted nothing for this long.
-    pub unready_after: Duration,
-    /// How long a stop waits for a database that accepts nothing.
-    pub stop_timeout: Duration,
-}
-
-impl Default for LedgerBounds {
-    fn default() -> Self {
-        Self {
-            max_waiting_rows: 100_000,
-            unready_after: Duration::from_secs(15),
-            stop_timeout: Duration::from_secs(30),
-        }
-    }
 }
 
 /// `[metrics]`

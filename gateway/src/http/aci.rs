@@ -12,7 +12,7 @@ use super::Front;
 use super::public::json;
 use super::state::Connection;
 use crate::admit::{bearer, digest};
-use crate::attestation::Question;
+use crate::attestation::{Question, Requester};
 use crate::errors::{ApiError, Invalid};
 
 /// Ids longer than this were never given out, by us or by an upstream we took one from.
@@ -23,10 +23,15 @@ pub(super) async fn attestation(
     state: State<Arc<Front>>,
     connection: Connection,
     uri: Uri,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let question = Question::parse(uri.query())?;
-    let report = state.desk.report(&connection.epoch, question).await?;
-    Ok(json(report))
+    let requester = Requester {
+        address: connection.peer,
+        key: state.admission.key_of(&headers),
+    };
+    let report = state.desk.report(&connection.epoch, question, requester);
+    Ok(json(report.await?))
 }
 
 /// `GET /v1/aci/receipts/{id}` (ACI/1 §7.1, §7.6). The credential is compared with the one that made the request, not

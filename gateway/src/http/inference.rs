@@ -71,6 +71,7 @@ async fn serve(
             return refused.error.into_response();
         }
     };
+    front.desk.note_authenticated(connection.peer);
     let in_flight = InFlight::enter(&front.metrics.in_flight, admitted.slot);
     let response = relay::serve_inference(&front.back, admitted.request).await;
     response.map(|body| {

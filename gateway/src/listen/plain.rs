@@ -64,7 +64,7 @@ fn answer(
     } else if request.method() != Method::GET {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        metrics.observe_ledger(ledger);
+        metrics.rows_lost.set(ledger.rows_lost());
         response.headers_mut().insert(CONTENT_TYPE, TEXT);
         *response.body_mut() = Full::from(metrics.render());
     }

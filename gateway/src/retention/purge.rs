@@ -49,9 +49,8 @@ pub async fn run(back: Back) {
                     records,
                 });
             }
-            Err(error) => events::emit(Event::LedgerFailed {
+            Err(_) => events::emit(Event::LedgerFailed {
                 what: LedgerWork::Purge,
-                failure: error.failure(),
             }),
         }
         tokio::time::sleep(EVERY).await;

@@ -183,7 +183,7 @@ impl Routes {
         let data: Vec<Value> = self
             .names()
             .into_iter()
-            .map(|(name, route)| model_object(name, route))
+            .map(|(name, _)| model_object(name))
             .collect();
         json!({ "object": "list", "data": data })
     }
@@ -192,7 +192,7 @@ impl Routes {
     pub fn model(&self, name: &str) -> Option<Value> {
         self.by_name
             .get_key_value(name)
-            .map(|(name, route)| model_object(name, route))
+            .map(|(name, _)| model_object(name))
     }
 
     /// Current sessions, of one upstream label and of the upstreams behind one model if so asked (ACI §8.1).
@@ -211,15 +211,8 @@ impl Routes {
     }
 }
 
-/// `confidential`: its prompts reach only this enclave, or upstreams whose evidence was verified.
-fn model_object(name: &Name, route: &Route) -> Value {
-    json!({
-        "id": name.as_str(),
-        "object": "model",
-        "created": 0,
-        "owned_by": "sealgate",
-        "confidential": route.confidential,
-    })
+fn model_object(name: &Name) -> Value {
+    json!({ "id": name.as_str(), "object": "model", "created": 0, "owned_by": "sealgate" })
 }
 
 fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<Route, RouteError> {

@@ -5,7 +5,7 @@
 //! anyone would: over sockets, signals and command lines.
 
 pub mod asking;
-pub mod namespace;
+pub mod flood;
 pub mod world;
 
 pub use world::{World, identity};

@@ -1,5 +1,7 @@
 //! The report: whom it convinces, and that asking for it starves nobody.
 
+#[path = "attestation/flood.rs"]
+mod flood;
 #[path = "attestation/machines.rs"]
 mod machines;
 

@@ -38,7 +38,6 @@ impl Proxy {
         let mut left_behind = None;
         for _ in 0..ATTEMPTS {
             let lease = self.lease(left_behind).await?;
-            let lease = self.behind_is_verified(lease, &parts, &prompt).await?;
             let peer = Arc::clone(lease.peer());
             match self.send(lease, &parts, &target, &prompt, &peer).await? {
                 Sent::Answer(response) => {
@@ -65,7 +64,7 @@ impl Proxy {
         leased.map_err(|error| self.refusal(error))
     }
 
-    pub(super) fn refusal(&self, error: ChannelError) -> Refusal {
+    fn refusal(&self, error: ChannelError) -> Refusal {
         self.note_channel_error(&error);
         Refusal::from(error)
     }

@@ -8,14 +8,12 @@ mod answer;
 mod args;
 mod fetch;
 mod forward;
-mod hardened;
 mod headers;
 mod journal;
 mod keep;
 mod listen;
 mod passed_body;
 mod receipts;
-mod request_facts;
 mod secret_body;
 mod shelving;
 mod start;
@@ -23,7 +21,6 @@ mod status;
 mod target;
 mod tasks;
 mod trouble;
-mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,21 +34,16 @@ use hyper::body::Incoming;
 
 pub use answer::Refusal;
 pub use args::ProxyArgs;
-pub use hardened::harden;
 pub use journal::{Journal, Kept, Stderr};
 pub use keep::Shelf;
 pub use listen::serve;
 pub use passed_body::PassedError;
 pub use start::run;
-pub use upstreams::Upstreams;
 
-use receipts::{Exchange, ReceiptProblem};
+use receipts::{Behind, Exchange, ReceiptProblem};
 use target::Target;
 use tasks::Tasks;
 use trouble::{Distrust, LastRejection};
-use upstreams::KnownModels;
-
-use crate::receipt_check::Behind;
 
 /// What answers are made of.
 pub type LocalBody = BoxBody<Bytes, PassedError>;
@@ -59,7 +51,6 @@ pub type LocalBody = BoxBody<Bytes, PassedError>;
 /// How the person who started the proxy wants it.
 pub struct Options {
     pub require_receipt: bool,
-    pub upstreams: Upstreams,
     pub shelf: Option<Shelf>,
     pub max_body: usize,
 }
@@ -72,7 +63,6 @@ pub struct Proxy {
     distrust: Distrust,
     last_rejection: LastRejection,
     tasks: Tasks,
-    models: KnownModels,
 }
 
 impl Proxy {
@@ -88,7 +78,6 @@ impl Proxy {
             distrust: Distrust::default(),
             last_rejection: LastRejection::default(),
             tasks: Tasks::default(),
-            models: KnownModels::default(),
         })
     }
 
@@ -117,7 +106,7 @@ impl Proxy {
     async fn settle_receipt(&self, exchange: Exchange) -> bool {
         let id = exchange.receipt_id.as_str().to_owned();
         let whole = exchange.response.is_some();
-        match receipts::settle(&self.channel, &exchange, self.options.upstreams).await {
+        match receipts::settle(&self.channel, &exchange).await {
             Ok(receipt) => {
                 self.journal.line(&told(&id, whole, &receipt.behind));
                 if let Some(shelf) = &self.options.shelf {
@@ -142,7 +131,7 @@ impl Proxy {
 
 fn told(id: &str, whole: bool, behind: &Behind) -> String {
     let upstream = match behind {
-        Behind::NoUpstream => String::new(),
+        Behind::Nothing => String::new(),
         Behind::Verified(session) => format!(", upstream verified in session {session}"),
         Behind::NotVerified => ", UPSTREAM NOT VERIFIED".to_owned(),
     };

@@ -11,7 +11,6 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use super::library::Question;
 use super::refusal::Stage;
 use crate::verdict::id;
-use crate::x509::{PemError, pem};
 
 pub(super) enum ChainError {
     Revoked,
@@ -41,21 +40,17 @@ pub(super) fn first_failure(question: &Question<'_>) -> Option<(Stage, &'static 
         (
             Stage::TcbInfo,
             id::TDX_TCB_INFO_SIGNATURE,
-            pem::certificates(collateral.tcb_info_issuer_chain.as_bytes()),
+            collateral.tcb_info_issuer_chain.as_bytes(),
         ),
         (
             Stage::QeIdentitySignature,
             id::TDX_QE_IDENTITY_SIGNATURE,
-            pem::certificates(collateral.qe_identity_issuer_chain.as_bytes()),
+            collateral.qe_identity_issuer_chain.as_bytes(),
         ),
-        (
-            Stage::PckChain,
-            id::TDX_PCK_CHAIN,
-            Ok(question.pck_chain.0.to_vec()),
-        ),
+        (Stage::PckChain, id::TDX_PCK_CHAIN, question.pck_chain_pem),
     ];
-    chains.into_iter().find_map(|(stage, check, certificates)| {
-        build(certificates, &anchor, &lists, now)
+    chains.into_iter().find_map(|(stage, check, pem)| {
+        build(pem, &anchor, &lists, now)
             .err()
             .map(|error| (stage, check, error))
     })
@@ -72,14 +67,16 @@ fn root_is_revoked(
 }
 
 fn build(
-    certificates: Result<Vec<Vec<u8>>, PemError>,
+    pem: &[u8],
     anchor: &TrustAnchor<'_>,
     lists: &[CertRevocationList<'_>],
     now: UnixTime,
 ) -> Result<(), ChainError> {
     let invalid = |detail: &str| ChainError::Invalid(detail.to_owned());
-    let certificates = certificates.map_err(|error| ChainError::Invalid(error.to_string()))?;
-    let certificates: Vec<_> = certificates.into_iter().map(CertificateDer::from).collect();
+    let certificates: Vec<CertificateDer<'static>> = x509_parser::pem::Pem::iter_from_buffer(pem)
+        .map(|block| block.map(|block| CertificateDer::from(block.contents)))
+        .collect::<Result<_, _>>()
+        .map_err(|_| invalid("not PEM"))?;
     let [leaf, issuers @ ..] = certificates.as_slice() else {
         return Err(invalid("no certificate"));
     };

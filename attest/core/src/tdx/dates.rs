@@ -4,13 +4,12 @@
 //! apart from forged, with the part's name. The library enforces most of these dates again.
 
 use serde::Deserialize;
-use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer};
+use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
 
 use super::facts::CollateralFacts;
 use crate::collateral::TdxCollateral;
 use crate::time::UnixTime;
 use crate::verdict::Cause;
-use crate::x509::{Certificate, pem};
 
 /// What Intel renews monthly.
 const RENEWED: [&str; 3] = ["TCB info", "QE identity", "PCK revocation list"];
@@ -93,10 +92,6 @@ pub(crate) fn read(collateral: &TdxCollateral) -> Result<Dated, Cause> {
             .fmspc
             .ok_or(Cause::CollateralMalformed("TCB info"))?
             .to_ascii_lowercase(),
-        pce_id: tcb_info
-            .pce_id
-            .ok_or(Cause::CollateralMalformed("TCB info"))?
-            .to_ascii_lowercase(),
     };
     Ok(Dated { parts, facts })
 }
@@ -110,8 +105,6 @@ struct Signed {
     tcb_evaluation_data_number: u32,
     #[serde(default)]
     fmspc: Option<String>,
-    #[serde(default)]
-    pce_id: Option<String>,
 }
 
 impl Signed {
@@ -151,22 +144,23 @@ fn crl(der: &[u8], name: &'static str) -> Result<Part, Cause> {
     })
 }
 
-fn chain(text: &str, name: &'static str, parts: &mut Vec<Part>) -> Result<(), Cause> {
+fn chain(pem: &str, name: &'static str, parts: &mut Vec<Part>) -> Result<(), Cause> {
     let malformed = || Cause::CollateralMalformed(name);
-    let certificates = pem::certificates(text.as_bytes()).map_err(|_| malformed())?;
-    for der in &certificates {
-        let certificate = Certificate::parse(der).map_err(|_| malformed())?;
-        let (not_before, not_after) = certificate.validity();
+    let mut found = false;
+    for block in x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes()) {
+        let der = block.map_err(|_| malformed())?.contents;
+        let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| malformed())?;
         parts.push(Part {
             name,
-            not_before,
-            not_after,
+            not_before: unix(certificate.validity().not_before).ok_or_else(malformed)?,
+            not_after: unix(certificate.validity().not_after).ok_or_else(malformed)?,
         });
+        found = true;
     }
-    Ok(())
+    if found { Ok(()) } else { Err(malformed()) }
 }
 
-fn unix(time: ASN1Time) -> Option<UnixTime> {
+pub(super) fn unix(time: ASN1Time) -> Option<UnixTime> {
     u64::try_from(time.timestamp())
         .ok()
         .map(UnixTime::from_secs)

@@ -1,4 +1,4 @@
-//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[ledger]`, `[metrics]`, `[admin]`, `[telemetry]`, `[log]`.
+//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[admin]`, `[telemetry]`, `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    AdminListener, BaseUrl, ClientCacheSalt, Format, LedgerBounds, Level, Limits, Log,
-    MetricsListener, Receipts, Scheme, Server, Telemetry, Timeouts,
+    AdminListener, BaseUrl, ClientCacheSalt, Format, Level, Limits, Log, MetricsListener, Receipts,
+    Scheme, Server, Telemetry, Timeouts,
 };
 
 const fn secs(n: u64) -> Duration {
@@ -96,7 +96,8 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
         max_connections: section.count("max_connections", 4096, (1, 1_000_000)),
         max_concurrent: section.count("max_concurrent", 1024, (1, 1_000_000)),
         max_concurrent_per_key: section.count("max_concurrent_per_key", 256, (1, 1_000_000)),
-        attest_queue: section.count("attest_queue", 32, (1, 10_000)),
+        attest_queue: section.count("attest_queue", 256, (1, 10_000)),
+        attest_queue_per_address: section.count("attest_queue_per_address", 32, (1, 10_000)),
         client_cache_salt: section
             .choice("client_cache_salt", &ClientCacheSalt::CHOICES)
             .map_or_else(ClientCacheSalt::default, |at| at.value),
@@ -127,25 +128,6 @@ pub(super) fn receipts(mut section: Section<'_>) -> Receipts {
     };
     section.finish();
     receipts
-}
-
-pub(super) fn ledger(mut section: Section<'_>) -> LedgerBounds {
-    let default = LedgerBounds::default();
-    let bounds = LedgerBounds {
-        max_waiting_rows: section.count(
-            "max_waiting_rows",
-            default.max_waiting_rows,
-            (1, 100_000_000),
-        ),
-        unready_after: section.duration(
-            "unready_after",
-            default.unready_after,
-            (secs(0), secs(DAY)),
-        ),
-        stop_timeout: section.duration("stop_timeout", default.stop_timeout, (secs(0), secs(3600))),
-    };
-    section.finish();
-    bounds
 }
 
 pub(super) fn metrics(mut section: Section<'_>) -> MetricsListener {
@@ -212,18 +194,7 @@ pub(super) fn log(mut section: Section<'_>) -> Log {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        let port = text.rsplit(':').next().unwrap_or(text);
-        let host = text.strip_suffix(port).unwrap_or_default();
-        let wanted = "must be an IP address and port";
-        match (port.parse::<u16>(), host) {
-            (Ok(port), "" | ":" | "*:") => format!(
-                "is {text:?}; {wanted}: \"0.0.0.0:{port}\" for all addresses of this machine, \"127.0.0.1:{port}\" for this machine alone"
-            ),
-            (Ok(port), "localhost:") => {
-                format!("is {text:?}; {wanted}, such as \"127.0.0.1:{port}\": names are not resolved here")
-            }
-            _ => format!("is {text:?}; {wanted}, such as \"127.0.0.1:8443\""),
-        }
+        format!("is {text:?}; must be an IP address and port, such as \"127.0.0.1:8443\"")
     })
 }
 

@@ -11,10 +11,7 @@ use super::{MAX_FILE, read_bytes, read_text, resolve};
 use crate::config::read::Section;
 use crate::config::{Name, NamedTrust};
 
-/// The trusts that can be used by name; none under the name of one that has a problem of its own.
-pub(super) type Trusts = BTreeMap<Name, Option<Arc<NamedTrust>>>;
-
-pub(super) fn read(mut section: Section<'_>, base: &Path) -> Trusts {
+pub(super) fn read(mut section: Section<'_>, base: &Path) -> BTreeMap<Name, Arc<NamedTrust>> {
     let mut all = BTreeMap::new();
     for (at, inner) in section.named_sections() {
         let name = match Name::from_operator(&at.value) {
@@ -24,8 +21,9 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> Trusts {
                 continue;
             }
         };
-        let trust = one(inner, name.clone(), base).map(Arc::new);
-        all.insert(name, trust);
+        if let Some(trust) = one(inner, name.clone(), base) {
+            all.insert(name, Arc::new(trust));
+        }
     }
     section.finish();
     all

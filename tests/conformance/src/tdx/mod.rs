@@ -2,7 +2,6 @@
 
 mod attributes;
 mod bytes;
-mod chains;
 mod demands;
 mod grounds;
 mod pins;
@@ -77,6 +76,5 @@ pub fn add(kit: &mut Kit) {
     pins::add(kit);
     attributes::add(kit);
     bytes::add(kit);
-    chains::add(kit);
     grounds::add(kit);
 }

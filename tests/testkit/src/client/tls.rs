@@ -1,6 +1,6 @@
 //! TLS as a client that looks at keys speaks it: no certificate authority, proof of possession only.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, DigitallySignedStruct, HandshakeKind, SignatureScheme, SupportedProtocolVersion,
 };
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -81,7 +81,20 @@ impl TlsClient {
     }
 
     pub async fn connect(&self, address: SocketAddr) -> Result<Connection> {
-        let tls = self.raw(address).await?;
+        Self::connection(self.raw(address).await?).await
+    }
+
+    /// Connects with this source address; every loopback address is one of this machine's.
+    pub async fn connect_from(&self, source: Ipv4Addr, address: SocketAddr) -> Result<Connection> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        let tcp = socket.connect(address).await.context("connect")?;
+        tcp.set_nodelay(true)?;
+        let tls = self.0.connect(server_name(), tcp).await;
+        Self::connection(tls.context("TLS handshake")?).await
+    }
+
+    async fn connection(tls: TlsStream<TcpStream>) -> Result<Connection> {
         let (_, session) = tls.get_ref();
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let Some([certificate, ..]) = session.peer_certificates() else {

@@ -1,0 +1,89 @@
+//! Addresses from which a valid API key was used lately.
+//!
+//! Whoever is served here may verify again although strangers flood: their report requests wait in a lane of their own.
+//! A source address cannot be forged on an open connection, but it can be shared. Behind a balancer that hides the
+//! clients' addresses all of them are one address, and this says nothing.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::fair_queue::Host;
+
+/// For how long an address counts as known after a key was last used from it.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+/// Further ones replace the one that was used longest ago.
+const MAX_KNOWN: usize = 4096;
+/// A use is noted this often at most, so that requests rarely need the lock for writing.
+const REFRESH: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+pub(super) struct KnownAddresses(Mutex<HashMap<Host, Instant>>);
+
+impl KnownAddresses {
+    pub fn note(&self, host: Host) {
+        self.note_at(host, Instant::now());
+    }
+
+    pub fn contains(&self, host: Host) -> bool {
+        self.contains_at(host, Instant::now())
+    }
+
+    fn note_at(&self, host: Host, now: Instant) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(used) = known.get_mut(&host) {
+            if now.duration_since(*used) > REFRESH {
+                *used = now;
+            }
+            return;
+        }
+        if known.len() >= MAX_KNOWN {
+            known.retain(|_, used| now.duration_since(*used) < REMEMBERED);
+        }
+        if known.len() >= MAX_KNOWN
+            && let Some(oldest) = known.iter().min_by_key(|(_, used)| **used)
+        {
+            let oldest = *oldest.0;
+            known.remove(&oldest);
+        }
+        known.insert(host, now);
+    }
+
+    fn contains_at(&self, host: Host, now: Instant) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .get(&host)
+            .is_some_and(|used| now.duration_since(*used) < REMEMBERED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn host(number: u32) -> Host {
+        Host::from_address(Some(Ipv4Addr::from_bits(number).into()))
+    }
+
+    #[test]
+    fn an_address_is_known_for_an_hour_after_a_key_was_used_from_it() {
+        let (known, start) = (KnownAddresses::default(), Instant::now());
+        assert!(!known.contains_at(host(1), start));
+        known.note_at(host(1), start);
+        assert!(known.contains_at(host(1), start + REMEMBERED / 2));
+        assert!(!known.contains_at(host(2), start));
+        known.note_at(host(1), start + REMEMBERED / 2);
+        assert!(known.contains_at(host(1), start + REMEMBERED));
+        assert!(!known.contains_at(host(1), start + REMEMBERED * 2));
+    }
+
+    #[test]
+    fn memory_of_addresses_is_bounded() {
+        let (known, start) = (KnownAddresses::default(), Instant::now());
+        for number in 0..2 * u32::try_from(MAX_KNOWN).expect("a number") {
+            known.note_at(host(number), start + Duration::from_millis(number.into()));
+        }
+        assert_eq!(known.0.lock().expect("a lock").len(), MAX_KNOWN);
+    }
+}
