@@ -16,6 +16,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::config::Name;
 use crate::events::{self, Event};
+use crate::ledger::Ledger;
 use crate::metering::UsageRow;
 
 /// Upper bounds of latencies, in seconds.
@@ -109,6 +110,10 @@ pub struct Metrics {
     pub(crate) attestation_time: Histogram,
     report_refusals: Family<ReportRefusalLabels, Counter>,
     pub(crate) rows_lost: Gauge<u64, AtomicU64>,
+    pub(crate) rows_waiting: Gauge<u64, AtomicU64>,
+    pub(crate) oldest_row_age: Gauge<f64, AtomicU64>,
+    pub(crate) log_entries_waiting: Gauge<u64, AtomicU64>,
+    pub(crate) log_entries_lost: Gauge<u64, AtomicU64>,
 }
 
 const PREFIX: &str = "sealgate";
@@ -168,6 +173,10 @@ impl Default for Metrics {
             attestation_time: latency_histogram(),
             report_refusals: Family::default(),
             rows_lost: Gauge::default(),
+            rows_waiting: Gauge::default(),
+            oldest_row_age: Gauge::default(),
+            log_entries_waiting: Gauge::default(),
+            log_entries_lost: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -249,6 +258,16 @@ impl Metrics {
     /// How long the hardware took for one report.
     pub(crate) fn attested(&self, took: Duration) {
         self.attestation_time.observe(took.as_secs_f64());
+    }
+
+    /// Takes over what the ledger counts.
+    pub(crate) fn observe_ledger(&self, ledger: &Ledger) {
+        let (waiting, oldest) = ledger.rows_waiting();
+        self.rows_lost.set(ledger.rows_lost());
+        self.rows_waiting.set(waiting as u64);
+        self.oldest_row_age.set(oldest.as_secs_f64());
+        self.log_entries_waiting.set(ledger.audit().waiting());
+        self.log_entries_lost.set(ledger.audit().given_up());
     }
 
     /// Counts a request for a report that was refused because the hardware is busy.
@@ -343,6 +362,27 @@ impl Metrics {
             "ledger_rows_lost",
             "Rows the database did not take",
             self.rows_lost.clone(),
+        );
+        r.register(
+            "ledger_rows_waiting",
+            "Rows that wait to be committed",
+            self.rows_waiting.clone(),
+        );
+        r.register_with_unit(
+            "ledger_oldest_row_age",
+            "For how long the oldest of them has waited",
+            Unit::Seconds,
+            self.oldest_row_age.clone(),
+        );
+        r.register(
+            "audit_entries_waiting",
+            "Receipts, refusals and notes that wait to be entered into the audit log",
+            self.log_entries_waiting.clone(),
+        );
+        r.register(
+            "audit_entries_lost",
+            "Receipts and notes that the audit log did not take",
+            self.log_entries_lost.clone(),
         );
     }
 }

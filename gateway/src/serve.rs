@@ -20,7 +20,7 @@ use crate::epoch::{EpochError, Keeper, Reload};
 use crate::events::{self, Event, LedgerWork};
 use crate::hardening;
 use crate::http::{Front, router};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, Unwritten};
 use crate::listen::{Listener, accept, serve_metrics};
 use crate::metrics::Metrics;
 use crate::platform::Platform;
@@ -54,6 +54,12 @@ pub enum ServeError {
     },
     #[error("cannot receive signals: {0}")]
     Signals(std::io::Error),
+    /// The service ran and stopped, and lost these.
+    #[error(
+        "stopped, and could not write {} usage rows, {} receipts, {} sessions and {} entries of the audit log",
+        .0.rows.usage, .0.rows.receipts, .0.rows.sessions, .0.log_entries
+    )]
+    Unwritten(Unwritten),
 }
 
 /// What the surroundings of a service may do to it.
@@ -113,7 +119,7 @@ pub async fn serve_with(
     let listener = listen(&config)?;
     let admin_listener = admin_listener(&config)?;
     let metrics_socket = metrics_socket(&config).await?;
-    let ledger = Arc::new(Ledger::open(&config.server.state_dir, config.receipts.keep).await?);
+    let ledger = Arc::new(open_ledger(&config).await?);
     let keyring = Keyring::open(&ledger).await?;
     let state_dir = config.server.state_dir.clone();
     let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
@@ -140,12 +146,29 @@ pub async fn serve_with(
         clock,
     });
     let admin = admin_listener.map(|listener| (listener, admin::router(admin)));
-    run(listener, admin, metrics_socket, front, controls).await;
+    let unwritten = run(listener, admin, metrics_socket, front, controls).await;
+    if !unwritten.is_nothing() {
+        events::emit(Event::StoppedUnwritten {
+            usage: unwritten.rows.usage,
+            receipts: unwritten.rows.receipts,
+            sessions: unwritten.rows.sessions,
+            log_entries: unwritten.log_entries,
+        });
+    }
     if let Some(exporter) = exporter {
         exporter.finish().await;
     }
     events::emit(Event::Stopped);
-    Ok(())
+    if unwritten.is_nothing() {
+        Ok(())
+    } else {
+        Err(ServeError::Unwritten(unwritten))
+    }
+}
+
+async fn open_ledger(config: &Config) -> Result<Ledger, LedgerError> {
+    let state_dir = &config.server.state_dir;
+    Ledger::open_bounded(state_dir, config.receipts.keep, config.ledger).await
 }
 
 async fn run(
@@ -154,7 +177,7 @@ async fn run(
     metrics_socket: Option<TcpListener>,
     front: Arc<Front>,
     controls: Controls,
-) {
+) -> Unwritten {
     let connections = listener.connections();
     let admin_connections = admin.as_ref().map(|(listener, _)| listener.connections());
     let (keeper, ledger) = (front.keeper.clone(), front.ledger.clone());
@@ -205,17 +228,13 @@ async fn run(
         events::emit(Event::StoppedShort { connections: left });
     }
     let now = front.back.clock.now();
-    if ledger
-        .audit()
-        .end_epoch(now, EpochEnd::Stopped)
-        .await
-        .is_err()
-    {
+    if let Err(error) = ledger.audit().end_epoch(now, EpochEnd::Stopped).await {
         events::emit(Event::LedgerFailed {
             what: LedgerWork::Audit,
+            failure: error.failure(),
         });
     }
-    ledger.close().await;
+    ledger.close().await
 }
 
 /// What reports are made with; nothing where there are to be none.

@@ -86,6 +86,8 @@ async fn models_are_listed_for_whoever_holds_a_key() {
         .map(|model| model["id"].clone())
         .collect();
     assert_eq!(ids, ["demo-model", "alias/of-it"]);
+    let models = list["data"].as_array().expect("models");
+    assert!(models.iter().all(|model| model["confidential"] == false));
     for (path, status) in [
         ("/v1/models/demo-model", 200),
         ("/v1/models/alias/of-it", 200),

@@ -276,7 +276,7 @@ fn every_mistake_is_named_with_its_line_its_key_and_its_reason() {
         (
             with("attestation = \"enclave\"", "attestation = \"enclaves\""),
             18,
-            "model[1].attestation: there is no usable [attestation.enclaves]",
+            "model[1].attestation: there is no [attestation.enclaves]",
         ),
         (
             with("attestation = \"enclave\"", ""),

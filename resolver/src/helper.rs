@@ -20,7 +20,7 @@ const THREADS: usize = 32;
 
 /// What a helper reads: directories, so that a file that replaces another can be read. The resolver's files, its
 /// modules, and what systemd-resolved, NetworkManager, resolvconf and sssd write.
-const READ: &[&str] = &[
+const DIRECTORIES: &[&str] = &[
     "/etc",
     "/run",
     "/var/run",
@@ -34,6 +34,15 @@ const READ: &[&str] = &[
     "/dev/urandom",
 ];
 
+/// The resolver's own files, which may be links to somewhere else.
+const FILES: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/host.conf",
+];
+
 /// This process is to be the helper.
 pub struct Helper(());
 
@@ -44,10 +53,10 @@ impl Helper {
         (name == OsStr::new(NAME)).then_some(Self(()))
     }
 
-    /// The files and directories that a helper needs to read; it writes none.
-    pub fn read() -> &'static [&'static str] {
-        READ
-    }
+    /// The directories that a helper needs to read; it writes none.
+    pub const DIRECTORIES: &'static [&'static str] = DIRECTORIES;
+    /// Files below the first of them that may be links to elsewhere.
+    pub const FILES: &'static [&'static str] = FILES;
 
     /// Answers until the service ends.
     pub fn run(self) -> ExitCode {

@@ -81,7 +81,9 @@ class Stack:
         enclave_file = self.configure("enclave", "direct", enclave, lambda model: f'''
             url = "http://127.0.0.1:{engine}/v1"
             model = "{MODELS[model][0]}"''')
-        (self.path / "enclave.key").write_text(self.create_key("enclave", enclave_file))
+        key_file = self.path / "enclave.key"
+        key_file.touch(mode=0o600)  # A key that others may read is refused.
+        key_file.write_text(self.create_key("enclave", enclave_file))
         self.serve("enclave", enclave_file, enclave)
         self.enclaves = self.write_trust("enclave", enclave)
 

@@ -62,6 +62,19 @@ impl Finding {
     }
 }
 
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Standing::Pass(note)
+        | Standing::Fail(note)
+        | Standing::Missing(note)
+        | Standing::NotChecked(note)) = &self.standing;
+        match note.as_str() {
+            "" => f.write_str(self.id),
+            note => write!(f, "{}: {note}", self.id),
+        }
+    }
+}
+
 /// What was found about one document, and the verdict on the evidence it rests on, if judged.
 pub struct Audit {
     pub title: String,

@@ -17,6 +17,7 @@ pub mod judged;
 pub mod log;
 pub mod presented;
 pub mod proxy;
+pub mod receipt_check;
 pub mod render;
 
 use std::ffi::OsString;
@@ -63,7 +64,10 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Measure(args) => commands::measure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Log(args) => block_on(commands::log::run(*args)),
-        Command::Proxy(args) => block_on(proxy::run(args)),
+        Command::Proxy(args) => {
+            proxy::harden(&args)?;
+            block_on(proxy::run(args))
+        }
     }
 }
 

@@ -7,5 +7,8 @@ use std::process::ExitCode;
 static MEMORY: scrub::Wiping = scrub::Wiping::new();
 
 fn main() -> ExitCode {
+    if let Some(ended) = harden::run_resolver() {
+        return ended;
+    }
     sealgate_verify::run(std::env::args_os())
 }

@@ -1,149 +1,20 @@
 //! The proxy against a live attested service on the software platform.
 
+mod running;
 mod service;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::{AttestedChannel, Origin, SystemClock, Timeouts, Trust};
-use attest_core::AttestationPolicy;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
-use sealgate_verify::proxy::{self, Kept, Options, Proxy, Shelf};
-use serde_json::Value;
 use testkit::TdMeasurements;
 use testkit::policy::pinned_policy;
 use testkit::relay::Relay;
 use testkit::scratch::ScratchDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
+use running::{PROMPT, Setup, json, start};
 use service::{Behaviour, Service};
-
-const PROMPT: &str = r#"{"model":"demo-model","messages":[{"role":"user","content":"hi"}]}"#;
-
-struct Running {
-    address: SocketAddr,
-    journal: Arc<Kept>,
-    stop: Option<oneshot::Sender<()>>,
-    serving: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Setup {
-    require_receipt: bool,
-    keep: Option<std::path::PathBuf>,
-    measured: Option<TdMeasurements>,
-    /// Reached instead of the service itself.
-    address: Option<SocketAddr>,
-}
-
-async fn start(service: &Service, setup: Setup) -> Running {
-    let measured = setup.measured.unwrap_or_else(|| service.measurements());
-    let policy = AttestationPolicy::parse(&pinned_policy("test", &measured)).unwrap();
-    let trust = Trust {
-        roots: service.roots(),
-        policy,
-        collateral: None,
-    };
-    let origin = Origin::parse(&format!(
-        "https://{}",
-        setup.address.unwrap_or(service.address)
-    ))
-    .unwrap();
-    let channel = AttestedChannel::new(
-        origin,
-        Arc::new(trust),
-        Timeouts::default(),
-        Arc::new(SystemClock),
-    );
-    let journal = Arc::new(Kept::default());
-    let shelf = setup.keep.map(|dir| Shelf::open(&dir).unwrap());
-    let options = Options {
-        require_receipt: setup.require_receipt,
-        shelf,
-        max_body: 1 << 20,
-    };
-    let proxy = Proxy::new(
-        channel,
-        options,
-        Arc::clone(&journal) as Arc<dyn proxy::Journal>,
-    );
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel();
-    let serving = tokio::spawn(proxy::serve(listener, proxy, async {
-        let _ = stopped.await;
-    }));
-    Running {
-        address,
-        journal,
-        stop: Some(stop),
-        serving,
-    }
-}
-
-impl Running {
-    async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        sender.send_request(request).await.unwrap()
-    }
-
-    async fn chat(&self) -> Response<Incoming> {
-        let request = Request::post("/v1/chat/completions")
-            .header("host", "localhost")
-            .header("authorization", "Bearer secret-key")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from_static(PROMPT.as_bytes())))
-            .unwrap();
-        self.send(request).await
-    }
-
-    async fn get(&self, path: &str) -> Response<Incoming> {
-        self.send(
-            Request::get(path)
-                .header("host", "localhost")
-                .body(Full::default())
-                .unwrap(),
-        )
-        .await
-    }
-
-    /// Waits until the journal has a line that holds `part`.
-    async fn told(&self, part: &str) -> String {
-        for _ in 0..400 {
-            if let Some(line) = self
-                .journal
-                .lines()
-                .into_iter()
-                .find(|line| line.contains(part))
-            {
-                return line;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("nothing said {part:?}: {:?}", self.journal.lines());
-    }
-
-    async fn stop(mut self) -> Vec<String> {
-        let _ = self.stop.take().unwrap().send(());
-        (&mut self.serving).await.unwrap();
-        self.journal.lines()
-    }
-}
-
-async fn json(response: Response<Incoming>) -> Value {
-    serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
-}
 
 #[tokio::test]
 async fn a_prompt_reaches_an_accepted_service_and_its_receipt_is_verified() {

@@ -23,12 +23,16 @@ pub(super) async fn status(
 ) -> Response<Body> {
     let epoch = &connection.epoch;
     let policy = epoch.retention.policy();
+    let (waiting, oldest) = admin.ledger.rows_waiting();
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": admin.clock.now().to_string(),
         "mode": epoch.config.server.mode.name(),
         "tee": epoch.config.tee.kind.as_str(),
         "rows_lost": admin.ledger.rows_lost(),
+        "rows_waiting": waiting,
+        "oldest_row_age_s": oldest.as_secs(),
+        "ledger_failing": admin.ledger.is_failing(),
         "epoch": {
             "number": epoch.number,
             "keyset_digest": epoch.keyset_digest.to_string(),

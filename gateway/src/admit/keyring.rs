@@ -52,10 +52,11 @@ impl Keyring {
                         ring.replace(rows);
                     }
                     Err(_) if failing => {}
-                    Err(_) => {
+                    Err(error) => {
                         failing = true;
                         events::emit(Event::LedgerFailed {
                             what: LedgerWork::Keys,
+                            failure: error.failure(),
                         });
                     }
                 }

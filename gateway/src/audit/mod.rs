@@ -33,7 +33,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use attest_core::log::{
     AdminAction, Commitment, Entry, EpochEnd, EpochStart, Fact, Origin, ReplayError,
@@ -45,6 +45,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
 
+use crate::events::LedgerWork;
+use crate::sqlite::{Cause, Health, StoreFailure};
 use pending::{Pending, Task};
 use store::{Opening, Store};
 
@@ -53,6 +55,9 @@ pub const GATHER: Duration = Duration::from_millis(250);
 /// And so long after those before them: a log that is always added to grows by an entry a second, and a start reads all
 /// of it.
 pub const PACE: Duration = Duration::from_secs(1);
+
+/// After the database refused, when the service stops.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Why something could not be entered or read back.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +104,37 @@ pub enum Altered {
     Beginning,
 }
 
+impl AuditError {
+    /// What failed, in SQLite's terms as far as it was SQLite.
+    pub fn failure(&self) -> StoreFailure {
+        match self {
+            AuditError::Database(error) => error.into(),
+            AuditError::NotEntered(error) => error.failure(),
+            AuditError::Altered { .. } => StoreFailure::without_code(Cause::Corrupt),
+            AuditError::Create { .. } => StoreFailure::without_code(Cause::Io),
+            AuditError::Newer { .. }
+            | AuditError::Random
+            | AuditError::TooLong { .. }
+            | AuditError::Closed => StoreFailure::without_code(Cause::Other),
+        }
+    }
+}
+
+/// Counts what the ledger drops, to be entered once the log accepts entries. Never waits.
+#[derive(Clone)]
+pub struct Losses(Arc<Pending>);
+
+impl Losses {
+    /// A row of this kind was dropped.
+    pub fn row(&self, kind: &'static str) {
+        self.rows(kind, 1);
+    }
+
+    pub fn rows(&self, kind: &'static str, count: u64) {
+        self.0.rows_lost(kind, count);
+    }
+}
+
 /// Where an entry was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
@@ -122,6 +158,7 @@ pub struct EpochBeginning {
 pub struct AuditLog {
     store: Arc<Store>,
     pending: Arc<Pending>,
+    health: Arc<Health>,
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -142,10 +179,12 @@ impl AuditLog {
     fn start(store: Store) -> Self {
         let store = Arc::new(store);
         let pending = Arc::new(Pending::default());
-        let writer = tokio::spawn(writer::run(store.clone(), pending.clone()));
+        let health = Arc::new(Health::new(LedgerWork::Audit));
+        let writer = tokio::spawn(writer::run(store.clone(), pending.clone(), health.clone()));
         Self {
             store,
             pending,
+            health,
             writer: tokio::sync::Mutex::new(Some(writer)),
         }
     }
@@ -245,18 +284,44 @@ impl AuditLog {
         self.pending.given_up()
     }
 
+    /// How many receipts, refusals and notes wait to be entered.
+    pub fn waiting(&self) -> u64 {
+        self.pending.waiting()
+    }
+
+    /// Counts what the ledger drops.
+    pub fn losses(&self) -> Losses {
+        Losses(self.pending.clone())
+    }
+
+    /// Whether the database accepts entries.
+    pub(crate) fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// Enters everything handed over so far.
     pub async fn flush(&self) -> Result<(), AuditError> {
         self.pending.ask(|answer| Task::Flush { answer }).await
     }
 
-    /// Enters everything handed over and stops.
+    /// Enters everything handed over, if the database accepts it at once, and stops.
     pub async fn close(&self) {
-        let _ = self.flush().await;
+        self.close_within(Duration::ZERO).await;
+    }
+
+    /// Enters everything handed over and stops. What the database does not accept within `timeout` is dropped; returns
+    /// how many entries that were.
+    pub async fn close_within(&self, timeout: Duration) -> u64 {
+        let began = Instant::now();
+        while self.flush().await.is_err() && began.elapsed() < timeout {
+            tokio::time::sleep(RETRY).await;
+        }
+        let waiting = self.pending.waiting();
         self.pending.close();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
         }
         self.store.close().await;
+        waiting
     }
 }

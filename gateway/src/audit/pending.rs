@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use attest_core::log::{Entry, EpochEnd, Word};
+use attest_core::log::{Entry, EpochEnd, MAX_ENTRY_BYTES, Word};
 use attest_core::{Sha256Digest, UnixTime};
 use tokio::sync::{Notify, oneshot};
 
@@ -46,6 +46,8 @@ pub(super) struct Gathered {
     pub receipts: Vec<Sha256Digest>,
     pub refused: BTreeMap<Word, u64>,
     pub receipts_lost: u64,
+    /// By kind: rows that the ledger dropped, notes that were dropped here.
+    pub rows_lost: BTreeMap<Word, u64>,
 }
 
 impl Gathered {
@@ -54,6 +56,13 @@ impl Gathered {
             && self.receipts.is_empty()
             && self.refused.is_empty()
             && self.receipts_lost == 0
+            && self.rows_lost.is_empty()
+    }
+
+    /// How many entries wait, each receipt and each refusal counted.
+    fn waiting(&self) -> u64 {
+        let counted = self.refused.values().sum::<u64>();
+        (self.notes.len() + self.receipts.len()) as u64 + counted + self.rows_lost.len() as u64
     }
 }
 
@@ -87,9 +96,13 @@ impl Pending {
     }
 
     pub fn note(&self, entry: Entry) {
+        // One that is too long would be refused with every other that waits, each time.
+        let fits = entry.to_bytes().len() <= MAX_ENTRY_BYTES;
         let mut held = self.lock();
-        if held.gathered.notes.len() >= BOUND {
+        if !fits || held.gathered.notes.len() >= BOUND {
             self.given_up.fetch_add(1, Ordering::Relaxed);
+            drop(held);
+            self.rows_lost("notes", 1);
             return;
         }
         held.gathered.notes.push(entry);
@@ -114,6 +127,22 @@ impl Pending {
         *held.gathered.refused.entry(code).or_default() += 1;
         drop(held);
         self.arrived.notify_one();
+    }
+
+    /// Counts rows of a kind that were dropped.
+    pub fn rows_lost(&self, kind: &'static str, count: u64) {
+        let Some(kind) = Word::parse(kind).ok().filter(|_| count > 0) else {
+            return;
+        };
+        let mut held = self.lock();
+        *held.gathered.rows_lost.entry(kind).or_default() += count;
+        drop(held);
+        self.arrived.notify_one();
+    }
+
+    /// How many entries wait.
+    pub fn waiting(&self) -> u64 {
+        self.lock().gathered.waiting()
     }
 
     pub fn given_up(&self) -> u64 {
@@ -146,12 +175,8 @@ impl Pending {
         rest.notes.drain(..done.notes.len());
         rest.receipts.drain(..done.receipts.len());
         rest.receipts_lost -= done.receipts_lost;
-        for (code, count) in &done.refused {
-            if let Some(left) = rest.refused.get_mut(code) {
-                *left -= count;
-            }
-        }
-        rest.refused.retain(|_, count| *count > 0);
+        subtract(&mut rest.refused, &done.refused);
+        subtract(&mut rest.rows_lost, &done.rows_lost);
     }
 
     /// Takes no more tasks; those that wait are answered when they are dropped.
@@ -170,4 +195,14 @@ impl Pending {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes what is entered away from what waits.
+fn subtract(waiting: &mut BTreeMap<Word, u64>, entered: &BTreeMap<Word, u64>) {
+    for (word, count) in entered {
+        if let Some(left) = waiting.get_mut(word) {
+            *left -= count;
+        }
+    }
+    waiting.retain(|_, count| *count > 0);
 }

@@ -380,6 +380,16 @@ pub(super) fn leaves(at: UnixTime, gathered: &super::pending::Gathered) -> Vec<L
             fact: Fact::ReceiptsLost { count },
         }));
     }
+    let lost = gathered.rows_lost.iter();
+    leaves.extend(lost.map(|(kind, count)| {
+        Leaf::plain(Entry {
+            at,
+            fact: Fact::RowsLost {
+                kind: kind.clone(),
+                count: *count,
+            },
+        })
+    }));
     leaves
 }
 

@@ -11,7 +11,7 @@ use super::epoch_log::{EpochLog, Published};
 use super::pending::{Gathered, Pending, Task};
 use super::store::{Leaf, Store, leaves};
 use super::{Appended, AuditError, EpochBeginning, GATHER, PACE};
-use crate::events::{self, Event, LedgerWork};
+use crate::sqlite::Health;
 use crate::{Clock, SystemClock};
 
 /// How often it is looked whether another process has entered something.
@@ -19,10 +19,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// After the database refused.
 const RETRY: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>) {
+pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>, health: Arc<Health>) {
     let mut writer = Writer {
         store,
         pending,
+        health,
         epoch: None,
     };
     let mut gather_until: Option<Instant> = None;
@@ -60,6 +61,7 @@ pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>) {
 struct Writer {
     store: Arc<Store>,
     pending: Arc<Pending>,
+    health: Arc<Health>,
     epoch: Option<Arc<EpochLog>>,
 }
 
@@ -99,12 +101,11 @@ impl Writer {
         match self.enter(&leaves).await {
             Ok(_) => {
                 self.pending.entered(&gathered);
+                self.health.succeeded();
                 Ok(())
             }
             Err(error) => {
-                events::emit(Event::LedgerFailed {
-                    what: LedgerWork::Audit,
-                });
+                self.health.failed(error.failure());
                 Err(error)
             }
         }
@@ -117,10 +118,8 @@ impl Writer {
             Ok(size) => size > epoch.size(),
             Err(_) => false,
         };
-        if grown && self.enter(&[]).await.is_err() {
-            events::emit(Event::LedgerFailed {
-                what: LedgerWork::Audit,
-            });
+        if grown && let Err(error) = self.enter(&[]).await {
+            self.health.failed(error.failure());
         }
     }
 

@@ -5,11 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::unusable;
-use crate::config::Config;
+use crate::config::{Config, InFile};
 
 pub(super) fn run(file: &Path) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
+            for warning in &config.warnings {
+                eprintln!("warning: {}", InFile(file, warning));
+            }
             let written = std::io::stdout()
                 .lock()
                 .write_all(config.explain().as_bytes());

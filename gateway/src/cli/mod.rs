@@ -1,7 +1,7 @@
 //! What an operator types.
 //!
 //! `sealgate serve`, `check`, `keys`, `admin`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
-//! line that cannot be used.
+//! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
 
 mod admin;
 mod check;
@@ -16,17 +16,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
-use crate::hardening::harden;
+use crate::events::Event;
+use crate::hardening::{self, harden};
 use crate::platform::{HardwarePlatform, Platform, PlatformError};
 use crate::serve::{ServeError, serve};
 
 /// A configuration or a command line that cannot be used.
 const UNUSABLE: u8 = 2;
-/// Every exit code: done, failed, and [`UNUSABLE`].
-pub const EXIT_CODES: [u8; 3] = [0, 1, UNUSABLE];
+/// The service stopped as it was asked to, and could not write everything that it had to.
+const UNWRITTEN: u8 = 3;
+/// Every exit code: done, failed, [`UNUSABLE`], and [`UNWRITTEN`].
+pub const EXIT_CODES: [u8; 4] = [0, 1, UNUSABLE, UNWRITTEN];
 
 #[derive(Parser)]
 #[command(name = "sealgate", version, about = "An OpenAI-compatible gateway that proves what it is", long_about = None)]
@@ -99,6 +103,9 @@ pub fn run_with<F>(args: impl IntoIterator<Item = OsString>, platform: F) -> Exi
 where
     F: FnOnce(&Config) -> Result<Arc<dyn Platform>, PlatformError>,
 {
+    if let Some(ended) = hardening::run_resolver() {
+        return ended;
+    }
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -132,11 +139,14 @@ where
     }
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .on_thread_park(scrub::unused_stack)
-        .build()
+fn runtime() -> std::io::Result<Runtime> {
+    runtime_builder().build()
+}
+
+fn runtime_builder() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().on_thread_park(scrub::unused_stack);
+    builder
 }
 
 fn cannot_start(error: &std::io::Error) -> ExitCode {
@@ -162,20 +172,36 @@ where
         }
     };
     crate::events::speak_of_panics();
+    // Read from the control group's files, which are out of reach later.
+    let workers = std::thread::available_parallelism();
     // Rules need something to stand on.
     let _ = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&config.server.state_dir);
+    if let Err(error) = hardening::start_resolver(resolver_ended) {
+        eprintln!(
+            "sealgate: no process of its own resolves names ({error}): once /etc/resolv.conf or /etc/hosts is replaced, \
+             a restart is needed"
+        );
+    }
     if let Err(error) = harden(&config.reach(), &config.hardening.require) {
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;
     }
     drop(config);
-    match runtime() {
+    let mut builder = runtime_builder();
+    if let Ok(workers) = workers {
+        builder.worker_threads(workers.get());
+    }
+    match builder.build() {
         Ok(runtime) => runtime.block_on(serve_until_stopped(file, platform)),
         Err(error) => cannot_start(&error),
     }
+}
+
+fn resolver_ended() {
+    crate::events::emit(Event::ResolverEnded);
 }
 
 async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> ExitCode {
@@ -189,6 +215,10 @@ async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> Exit
     match serve(&file, platform, shutdown, |_| {}).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => unusable(&error),
+        Err(error @ ServeError::Unwritten(_)) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::from(UNWRITTEN)
+        }
         Err(error) => {
             eprintln!("sealgate: {error}");
             ExitCode::FAILURE

@@ -9,7 +9,9 @@
 
 mod document;
 mod explain;
+pub(crate) mod files;
 mod log;
+mod mistakes;
 mod model;
 mod name;
 mod parse;
@@ -38,7 +40,7 @@ pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use parse::known_keys;
-pub use problem::{ConfigError, Problem};
+pub use problem::{ConfigError, InFile, Lines, Problem};
 pub use retention::{NamedPolicy, Retention, built_in, signature_file};
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
@@ -50,6 +52,10 @@ pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size}
 pub struct Config {
     /// Where it was read from.
     pub file: PathBuf,
+    /// What can be served and may not be what was meant.
+    pub warnings: Vec<Problem>,
+    /// Where its keys stand.
+    pub lines: Lines,
     pub server: Server,
     pub tee: Tee,
     pub provenance: SourceProvenance,
@@ -58,6 +64,7 @@ pub struct Config {
     pub limits: Limits,
     pub timeouts: Timeouts,
     pub receipts: Receipts,
+    pub ledger: LedgerBounds,
     pub metrics: MetricsListener,
     pub admin: AdminListener,
     pub log: Log,
@@ -132,6 +139,27 @@ pub struct Timeouts {
 pub struct Receipts {
     /// How long receipts, and the sessions they cite, can be fetched.
     pub keep: Duration,
+}
+
+/// `[ledger]`: how long the databases may fail, and what is held meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerBounds {
+    /// The most rows that wait in memory to be committed.
+    pub max_waiting_rows: usize,
+    /// The service is not ready once a database has accepted nothing for this long.
+    pub unready_after: Duration,
+    /// How long a stop waits for a database that accepts nothing.
+    pub stop_timeout: Duration,
+}
+
+impl Default for LedgerBounds {
+    fn default() -> Self {
+        Self {
+            max_waiting_rows: 100_000,
+            unready_after: Duration::from_secs(15),
+            stop_timeout: Duration::from_secs(30),
+        }
+    }
 }
 
 /// `[metrics]`

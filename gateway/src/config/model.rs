@@ -58,6 +58,16 @@ pub struct BaseUrl {
     pub prefix: String,
 }
 
+/// What a URL must not end with, the longest first.
+const ENDPOINTS: [&str; 6] = [
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/responses",
+    "/messages",
+    "/models",
+];
+
 /// Why a text is not a base URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
@@ -67,6 +77,14 @@ pub enum UrlError {
     Credentials,
     #[error("must not contain a query or fragment")]
     Query,
+    #[error(
+        "is an address of Azure's deployment API, which is not supported; its v1 API is: url = {base:?}, and as model the deployment's name"
+    )]
+    AzureDeployment { base: String },
+    #[error(
+        "already contains an endpoint, and the endpoint is added to each request; write {base:?}"
+    )]
+    Endpoint { base: String },
     #[error("has no usable host")]
     Host,
     #[error("has a port that is not a number from 1 to 65535")]
@@ -90,6 +108,10 @@ impl BaseUrl {
         } else {
             return Err(UrlError::Scheme);
         };
+        if let Some((origin, _)) = rest.split_once("/openai/deployments/") {
+            let base = format!("{}://{origin}/openai/v1", scheme.as_str());
+            return Err(UrlError::AzureDeployment { base });
+        }
         if rest.contains(['?', '#']) {
             return Err(UrlError::Query);
         }
@@ -116,6 +138,21 @@ impl BaseUrl {
             port,
             prefix: path.trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// The same, for where an endpoint's path is added to it: one that contains it already is refused.
+    pub fn parse_for_endpoints(text: &str) -> Result<Self, UrlError> {
+        let url = Self::parse(text)?;
+        match ENDPOINTS
+            .iter()
+            .find_map(|end| url.prefix.strip_suffix(end))
+        {
+            Some(before) => {
+                let base = format!("{}://{}{before}", url.scheme.as_str(), url.authority());
+                Err(UrlError::Endpoint { base })
+            }
+            None => Ok(url),
+        }
     }
 
     /// The request target for an endpoint.

@@ -1,10 +1,10 @@
 //! What is wrong with a configuration, told so that it can be mended in one go.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// One thing that is wrong.
@@ -25,6 +25,29 @@ pub struct ConfigError {
     pub problems: Vec<Problem>,
 }
 
+/// In which line of its file each key stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines(BTreeMap<String, usize>);
+
+impl Lines {
+    /// What is wrong with a key that was read without a problem; where the key is not in the file, its table's line.
+    pub fn problem(&self, key: &str, reason: impl Into<String>) -> Problem {
+        let mut within = key;
+        let line = loop {
+            match (self.0.get(within), within.rsplit_once('.')) {
+                (Some(line), _) => break Some(*line),
+                (None, Some((table, _))) => within = table,
+                (None, None) => break None,
+            }
+        };
+        Problem {
+            line,
+            key: key.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.key.is_empty() {
@@ -36,15 +59,11 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            match problem.line {
-                Some(line) => write!(f, "{file}:{line}: {problem}")?,
-                None => write!(f, "{file}: {problem}")?,
-            }
+            InFile(&self.file, problem).fmt(f)?;
         }
         Ok(())
     }
@@ -52,11 +71,43 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+impl ConfigError {
+    /// One problem of the file as a whole.
+    pub(super) fn whole(file: &Path, reason: impl Into<String>) -> Self {
+        let problem = Problem {
+            line: None,
+            key: String::new(),
+            reason: reason.into(),
+        };
+        Self {
+            file: file.to_owned(),
+            problems: vec![problem],
+        }
+    }
+}
+
+/// A problem with the name of the file it is in.
+pub struct InFile<'a>(pub &'a Path, pub &'a Problem);
+
+impl fmt::Display for InFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InFile(file, problem) = self;
+        match problem.line {
+            Some(line) => write!(f, "{}:{line}: {problem}", file.display()),
+            None => write!(f, "{}: {problem}", file.display()),
+        }
+    }
+}
+
 /// Where problems are collected while a file is read.
 #[derive(Clone)]
 pub(super) struct Problems {
     text: Rc<str>,
     found: Rc<RefCell<Vec<(usize, Problem)>>>,
+    /// What can be served and may not be what was meant.
+    warnings: Rc<RefCell<Vec<(usize, Problem)>>>,
+    /// Where each key of the file stands.
+    lines: Rc<RefCell<Lines>>,
     /// Every key that the reader asked for, whether or not the file has it.
     known: Rc<RefCell<BTreeSet<String>>>,
 }
@@ -66,6 +117,8 @@ impl Problems {
         Self {
             text: text.into(),
             found: Rc::default(),
+            warnings: Rc::default(),
+            lines: Rc::default(),
             known: Rc::default(),
         }
     }
@@ -86,23 +139,66 @@ impl Problems {
         key: impl Into<String>,
         reason: impl Into<String>,
     ) {
-        let line = at.map(|span| self.line_of(span.start));
-        let order = at.map_or(usize::MAX, |span| span.start);
-        self.found.borrow_mut().push((
-            order,
-            Problem {
-                line,
-                key: key.into(),
-                reason: reason.into(),
-            },
-        ));
+        self.found.borrow_mut().push(self.at(at, key, reason));
+    }
+
+    /// Adds what does not keep a configuration from being served.
+    pub fn warn(
+        &self,
+        at: Option<&Range<usize>>,
+        key: impl Into<String>,
+        reason: impl Into<String>,
+    ) {
+        self.warnings.borrow_mut().push(self.at(at, key, reason));
+    }
+
+    fn at(
+        &self,
+        at: Option<&Range<usize>>,
+        key: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> (usize, Problem) {
+        let problem = Problem {
+            line: at.map(|span| self.line_of(span.start)),
+            key: key.into(),
+            reason: reason.into(),
+        };
+        (at.map_or(usize::MAX, |span| span.start), problem)
+    }
+
+    /// Adds a problem of a key that was read, at its line.
+    pub fn add_at(&self, key: &str, reason: impl Into<String>) {
+        let problem = self.lines.borrow().problem(key, reason);
+        let order = self.offset_of(problem.line);
+        self.found.borrow_mut().push((order, problem));
+    }
+
+    /// Where a line begins; after everything for none.
+    fn offset_of(&self, line: Option<usize>) -> usize {
+        let Some(line) = line else { return usize::MAX };
+        let before = self.text.split_inclusive('\n').take(line.saturating_sub(1));
+        before.map(str::len).sum()
+    }
+
+    /// Notes where a key stands.
+    pub fn add_line(&self, key: String, at: &Range<usize>) {
+        let line = self.line_of(at.start);
+        self.lines.borrow_mut().0.insert(key, line);
     }
 
     /// Everything found, in the order of the file.
     pub fn into_vec(self) -> Vec<Problem> {
-        let mut found = self.found.take();
-        found.sort_by_key(|(order, _)| *order);
-        found.into_iter().map(|(_, problem)| problem).collect()
+        in_order(self.found.take())
+    }
+
+    /// The warnings, in the order of the file.
+    pub fn warnings(&self) -> Vec<Problem> {
+        in_order(self.warnings.take())
+    }
+
+    /// Where the keys of the file stand.
+    pub fn lines(&self) -> Lines {
+        self.lines.take()
     }
 
     fn line_of(&self, offset: usize) -> usize {
@@ -113,4 +209,9 @@ impl Problems {
             .unwrap_or(self.text.as_bytes());
         1 + before.iter().filter(|b| **b == b'\n').count()
     }
+}
+
+fn in_order(mut found: Vec<(usize, Problem)>) -> Vec<Problem> {
+    found.sort_by_key(|(order, _)| *order);
+    found.into_iter().map(|(_, problem)| problem).collect()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::mistakes::{instead_of, not_literal};
 use super::problem::Problems;
 use super::spelling::nearest;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
@@ -33,10 +34,17 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub fn new(path: String, span: Range<usize>, table: DeTable<'a>, problems: &Problems) -> Self {
-        let entries = table
+        let entries: Vec<_> = table
             .into_iter()
             .map(|(key, value)| (key.get_ref().to_string(), key.span(), Some(value)))
             .collect();
+        for (key, span, _) in &entries {
+            let full = match path.as_str() {
+                "" => key.clone(),
+                path => format!("{path}.{key}"),
+            };
+            problems.add_line(full, span);
+        }
         Self {
             path,
             span,
@@ -72,6 +80,36 @@ impl<'a> Section<'a> {
             .and_then(|(_, _, value)| value.take())
     }
 
+    pub fn warn(&self, at: &Range<usize>, name: &str, reason: impl Into<String>) {
+        self.problems.warn(Some(at), self.key(name), reason);
+    }
+
+    /// Whether a text can be meant as it is written; if not, that is a problem.
+    fn literal(&self, at: &Range<usize>, name: &str, text: &str) -> bool {
+        let Some(reason) = not_literal(text) else {
+            return true;
+        };
+        self.problem(at, name, format!("{text:?} {reason}"));
+        false
+    }
+
+    /// A number where a text with its unit is wanted is a problem of its own; whether it was one.
+    fn bare_number(&mut self, name: &'static str, units: &str) -> bool {
+        let number = self.entries.iter().find(|(key, ..)| key == name);
+        let Some((_, _, Some(value))) = number else {
+            return false;
+        };
+        let DeValue::Integer(number) = value.get_ref() else {
+            return false;
+        };
+        let reason = format!("is a number without a unit; write {units}");
+        let reason = reason.replace("N", number.as_str());
+        let span = value.span();
+        self.problem(&span, name, reason);
+        let _ = self.take(name);
+        true
+    }
+
     fn wrong_type(&self, name: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let found = value.get_ref().type_str();
         self.problem(
@@ -102,7 +140,10 @@ impl<'a> Section<'a> {
     pub fn string(&mut self, name: &'static str) -> Option<At<String>> {
         let value = self.take(name)?;
         match value.get_ref() {
-            DeValue::String(text) => Some(self.at(name, &value, text.to_string())),
+            DeValue::String(text) if self.literal(&value.span(), name, text) => {
+                Some(self.at(name, &value, text.to_string()))
+            }
+            DeValue::String(_) => None,
             _ => {
                 self.wrong_type(name, &value, "a string");
                 None
@@ -128,14 +169,21 @@ impl<'a> Section<'a> {
             return None;
         };
         let mut strings = Vec::with_capacity(items.len());
+        let mut readable = true;
         for (index, item) in items.iter().enumerate() {
             let place = format!("{name}[{}]", index + 1);
             match item.get_ref() {
-                DeValue::String(text) => strings.push(self.at(&place, item, text.to_string())),
-                _ => self.wrong_type(&place, item, "a string"),
+                DeValue::String(text) => {
+                    readable &= self.literal(&item.span(), &place, text);
+                    strings.push(self.at(&place, item, text.to_string()));
+                }
+                _ => {
+                    readable = false;
+                    self.wrong_type(&place, item, "a string");
+                }
             }
         }
-        Some(strings)
+        readable.then_some(strings)
     }
 
     /// A string that must satisfy `read`.
@@ -180,6 +228,9 @@ impl<'a> Section<'a> {
         default: Duration,
         range: (Duration, Duration),
     ) -> Duration {
+        if self.bare_number(name, "\"Ns\" for seconds; other units are ms, m, h and d") {
+            return default;
+        }
         let read = self.parsed(name, |text| {
             parse_duration(text).map_err(|e| format!("{text:?} {e}"))
         });
@@ -199,6 +250,9 @@ impl<'a> Section<'a> {
     }
 
     pub fn size(&mut self, name: &'static str, default: u64, range: (u64, u64)) -> u64 {
+        if self.bare_number(name, "\"NB\" for bytes; other units are KiB, MiB and GiB") {
+            return default;
+        }
         let read = self.parsed(name, |text| {
             parse_size(text).map_err(|e| format!("{text:?} {e}"))
         });
@@ -323,9 +377,11 @@ impl<'a> Section<'a> {
             if value.is_none() {
                 continue;
             }
-            let reason = match nearest(key, &self.known) {
-                Some(meant) => format!("is not a key here; did you mean {meant:?}?"),
-                None => format!("is not a key here; known keys: {}", self.known.join(", ")),
+            let advice = instead_of(&without_indexes(&self.key(key)));
+            let reason = match (advice, nearest(key, &self.known)) {
+                (Some(advice), _) => format!("is not a key here: {advice}"),
+                (None, Some(meant)) => format!("is not a key here; did you mean {meant:?}?"),
+                (None, None) => format!("is not a key here; known keys: {}", self.known.join(", ")),
             };
             self.problem(span, key, reason);
         }
@@ -338,6 +394,16 @@ impl<'a> Section<'a> {
             key: self.key(name),
         }
     }
+}
+
+/// A full key without the `[1]` of lists.
+pub(super) fn without_indexes(key: &str) -> String {
+    let mut parts = key.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.split_once(']').map_or("", |(_, rest)| rest));
+    }
+    plain
 }
 
 fn article(noun: &str) -> &'static str {

@@ -1,7 +1,7 @@
 //! Guessing which key was meant.
 
 /// The known key that was probably meant.
-pub(super) fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(super) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|k| (distance(key, k), *k))

@@ -258,6 +258,8 @@ fn changed_for_good(old: &Config, new: &Config) -> Option<Fixed> {
         Some(Fixed::Admin)
     } else if old.receipts != new.receipts {
         Some(Fixed::Receipts)
+    } else if old.ledger != new.ledger {
+        Some(Fixed::Ledger)
     } else if old.hardening != new.hardening {
         Some(Fixed::Hardening)
     } else if old.telemetry != new.telemetry {

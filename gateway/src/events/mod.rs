@@ -22,6 +22,7 @@ use crate::config::{Name, Problem};
 use crate::hardening::{Fact, Facts};
 use crate::metering::{Keep, UsageRow};
 use crate::request::Endpoint;
+use crate::sqlite::StoreFailure;
 
 pub use crate::config::{Format, Level};
 pub use outlet::{Lines, Listener, Outlet, open, tune};
@@ -42,6 +43,9 @@ pub enum Event {
         facts: Facts,
         required: Vec<Fact>,
     },
+    /// The process that resolved names has ended. This one resolves them from here on, until the resolver's files are
+    /// replaced.
+    ResolverEnded,
     MetricsListening {
         address: SocketAddr,
     },
@@ -89,8 +93,28 @@ pub enum Event {
         failure: AttestationFailure,
     },
     CollateralMissing,
+    /// The ledger or the audit log did not do its work; SQLite's code and words for it, never a statement or a value.
     LedgerFailed {
         what: LedgerWork,
+        failure: StoreFailure,
+    },
+    /// It does that work again.
+    LedgerRecovered {
+        what: LedgerWork,
+        after: Duration,
+    },
+    /// Rows were dropped: there were too many that waited, or the database refused these and accepted others.
+    RowsLost {
+        usage: u64,
+        receipts: u64,
+        sessions: u64,
+    },
+    /// The service stopped, and this could not be written in time.
+    StoppedUnwritten {
+        usage: u64,
+        receipts: u64,
+        sessions: u64,
+        log_entries: u64,
     },
     /// What had its time is gone.
     Purged {
@@ -185,6 +209,7 @@ pub enum Fixed {
     Metrics,
     Admin,
     Receipts,
+    Ledger,
     Hardening,
     Telemetry,
 }
@@ -223,6 +248,8 @@ pub enum AttestationFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerWork {
     Commit,
+    /// A single row, which the database refuses where it accepts others.
+    Row,
     Purge,
     Keys,
     Audit,

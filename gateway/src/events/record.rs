@@ -147,7 +147,10 @@ impl Event {
             | Event::UpstreamRefused { .. }
             | Event::AttestationFailed { .. }
             | Event::CollateralMissing
+            | Event::ResolverEnded
             | Event::LedgerFailed { .. }
+            | Event::RowsLost { .. }
+            | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
@@ -174,6 +177,7 @@ impl Event {
                 .text("holds", facts.names(true))
                 .text("lacks", facts.names(false))
                 .text("required", Fact::list(required)),
+            Event::ResolverEnded => Record::named("resolver_ended"),
             Event::AdminListening { address } => Record::named("admin").text("address", address),
             Event::MetricsListening { address } => {
                 Record::named("metrics").text("address", address)
@@ -230,9 +234,32 @@ impl Event {
                 Record::named("attestation_failed").word("failure", failure.word())
             }
             Event::CollateralMissing => Record::named("collateral_missing"),
-            Event::LedgerFailed { what } => {
-                Record::named("ledger_failed").word("what", what.word())
-            }
+            Event::LedgerFailed { what, failure } => Record::named("ledger_failed")
+                .word("what", what.word())
+                .word("cause", failure.cause.as_str())
+                .maybe(failure.code, |r, code| r.number("sqlite_code", code))
+                .word("reason", failure.words()),
+            Event::LedgerRecovered { what, after } => Record::named("ledger_recovered")
+                .word("what", what.word())
+                .number("after_ms", after.as_millis()),
+            Event::RowsLost {
+                usage,
+                receipts,
+                sessions,
+            } => Record::named("rows_lost")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions),
+            Event::StoppedUnwritten {
+                usage,
+                receipts,
+                sessions,
+                log_entries,
+            } => Record::named("stopped_unwritten")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions)
+                .number("log_entries", *log_entries),
             Event::Purged {
                 usage,
                 receipts,

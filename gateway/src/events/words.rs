@@ -26,6 +26,7 @@ impl EpochFailure {
             EpochFailure::RestartNeeded(Fixed::Admin) => "admin_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Metrics) => "metrics_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Receipts) => "receipts_needs_restart",
+            EpochFailure::RestartNeeded(Fixed::Ledger) => "ledger_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Telemetry) => "telemetry_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Hardening) => "hardening_needs_restart",
             EpochFailure::Routes => "routes",
@@ -64,6 +65,7 @@ impl LedgerWork {
     pub(super) fn word(self) -> &'static str {
         match self {
             LedgerWork::Commit => "commit",
+            LedgerWork::Row => "row",
             LedgerWork::Purge => "purge",
             LedgerWork::Keys => "keys",
             LedgerWork::Audit => "audit",

@@ -14,13 +14,24 @@ pub(super) async fn healthz() -> Response<Body> {
     text(StatusCode::OK, "ok\n")
 }
 
-/// The process can serve: the epoch in force has not expired.
+/// The process can serve: the epoch in force has not expired, and both databases accept what they are given. Where not,
+/// the answer names the cause.
 pub(super) async fn readyz(state: State<Arc<Front>>) -> Response<Body> {
-    if state.keeper.is_ready() {
-        text(StatusCode::OK, "ready\n")
+    let cause = if !state.keeper.is_ready() {
+        serde_json::json!({ "ready": false, "cause": "epoch" })
+    } else if let Some(failing) = state.ledger.failing_for_long() {
+        serde_json::json!({
+            "ready": false,
+            "cause": failing.database,
+            "failure": failing.failure.map(|failure| failure.cause.as_str()),
+            "seconds": failing.since.as_secs(),
+        })
     } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+        return text(StatusCode::OK, "ready\n");
+    };
+    let mut response = json(cause.to_string());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
 }
 
 fn text(status: StatusCode, words: &'static str) -> Response<Body> {

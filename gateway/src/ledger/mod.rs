@@ -35,7 +35,9 @@ use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
-use crate::config::Name;
+use crate::config::{LedgerBounds, Name};
+use crate::events::LedgerWork;
+use crate::sqlite::{Cause, Health, StoreFailure};
 use alone::Alone;
 
 pub use admins::{AdminRow, Role};
@@ -43,6 +45,7 @@ pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
 pub use epochs::EpochRow;
 pub use expiry::Purged;
 pub use keys::{KeyRow, NewKey};
+pub use pending::RowCounts;
 pub use policies::PolicyRow;
 pub use records::{FoundRecord, RecordRow, RecordState};
 pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, Unfinished, UsageRow};
@@ -72,6 +75,45 @@ pub enum LedgerError {
     Audit(#[from] AuditError),
 }
 
+impl LedgerError {
+    /// What failed, in SQLite's terms as far as it was SQLite.
+    pub fn failure(&self) -> StoreFailure {
+        match self {
+            LedgerError::Database(error) => error.into(),
+            LedgerError::Audit(error) => error.failure(),
+            LedgerError::Corrupt { .. } => StoreFailure::without_code(Cause::Corrupt),
+            LedgerError::Create { .. } => StoreFailure::without_code(Cause::Io),
+            LedgerError::InUse { .. } | LedgerError::Newer { .. } => {
+                StoreFailure::without_code(Cause::Other)
+            }
+        }
+    }
+}
+
+/// What was handed over and could not be written when the service stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    pub rows: RowCounts,
+    /// Receipts, refusals and notes that are not in the audit log.
+    pub log_entries: u64,
+}
+
+impl Unwritten {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Which database does not accept what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failing {
+    /// `ledger` or `audit_log`.
+    pub database: &'static str,
+    /// None where a statement has not failed and not returned either.
+    pub failure: Option<StoreFailure>,
+    pub since: Duration,
+}
+
 /// The open ledger.
 pub struct Ledger {
     /// None where only keys are read and changed: that is done beside a service that runs.
@@ -82,6 +124,8 @@ pub struct Ledger {
     flushing: SqlitePool,
     audit: AuditLog,
     pending: Arc<pending::Pending>,
+    health: Arc<Health>,
+    bounds: LedgerBounds,
     clock: RetentionClock,
     resumed: Resumed,
     /// Requests that have a row before they are forwarded, counted by this process.
@@ -95,6 +139,15 @@ impl Ledger {
     /// Sessions are kept for as long as receipts may cite them, and receipts for at most `keep`. Fails with
     /// [`LedgerError::InUse`] while another service has it open.
     pub async fn open(state_dir: &Path, keep: Duration) -> Result<Self, LedgerError> {
+        Self::open_bounded(state_dir, keep, LedgerBounds::default()).await
+    }
+
+    /// The same, with bounds of the operator's.
+    pub async fn open_bounded(
+        state_dir: &Path,
+        keep: Duration,
+        bounds: LedgerBounds,
+    ) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
         let alone = Alone::claim(state_dir)?;
         let pool = schema::connect(&path).await?;
@@ -102,8 +155,17 @@ impl Ledger {
         unlogged::enter(&pool, &audit).await?;
         unfinished::settle(&pool).await?;
         let flushing = schema::connect_flushing(&path).await?;
-        let pending = Arc::new(pending::Pending::default());
-        let writer = tokio::spawn(writer::run(pool.clone(), pending.clone(), keep));
+        let pending = Arc::new(pending::Pending::new(bounds.max_waiting_rows));
+        let health = Arc::new(Health::new(LedgerWork::Commit));
+        let writer = writer::Writer {
+            pool: pool.clone(),
+            pending: pending.clone(),
+            health: health.clone(),
+            losses: audit.losses(),
+            keep,
+            stop_timeout: bounds.stop_timeout,
+        };
+        let writer = tokio::spawn(writer.run());
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {
             alone: Mutex::new(Some(alone)),
@@ -112,6 +174,8 @@ impl Ledger {
             flushing,
             audit,
             pending,
+            health,
+            bounds,
             clock,
             resumed,
             unfinished: AtomicI64::new(0),
@@ -130,7 +194,9 @@ impl Ledger {
             flushing: pool.clone(),
             pool,
             audit: AuditLog::open_beside(state_dir).await?,
-            pending: Arc::default(),
+            pending: Arc::new(pending::Pending::new(0)),
+            health: Arc::new(Health::new(LedgerWork::Commit)),
+            bounds: LedgerBounds::default(),
             clock,
             resumed,
             unfinished: AtomicI64::new(0),
@@ -164,14 +230,14 @@ impl Ledger {
 
     /// Hands over a usage row, and what of it is kept. Never waits.
     pub fn record_usage(&self, row: UsageRow, keep: Keep) {
-        self.pending.push_usage(row, keep);
+        self.count_loss(self.pending.push_usage(row, keep));
     }
 
     /// Hands over a signed receipt. It can be fetched as soon as this returns, and until then; its digest goes into
     /// the audit log.
     pub fn store_receipt(&self, row: ReceiptRow, until: UnixTime) {
         self.audit.receipt(Sha256Digest::of(&row.json));
-        self.pending.push_receipt(row, until);
+        self.count_loss(self.pending.push_receipt(row, until));
     }
 
     /// The time by which things expire.
@@ -184,9 +250,37 @@ impl Ledger {
         self.resumed
     }
 
+    /// Enters into the audit log that there was no room for a row.
+    fn count_loss(&self, pushed: Result<(), pending::NoRoom>) {
+        if let Err(pending::NoRoom(kind)) = pushed {
+            self.audit.losses().row(kind.as_str());
+        }
+    }
+
     /// Whether the database refused the last rows it was given.
     pub fn is_failing(&self) -> bool {
-        self.pending.is_failing()
+        self.health.failing().is_some()
+    }
+
+    /// Which database has accepted nothing for longer than the operator's `unready_after`: because it refuses, or
+    /// because what it was given first has not been answered.
+    pub fn failing_for_long(&self) -> Option<Failing> {
+        let failing = |database, health: &Health, waited: Duration| {
+            let (failure, refused_for) = health.failing().unzip();
+            let since = refused_for.unwrap_or_default().max(waited);
+            (since > self.bounds.unready_after).then_some(Failing {
+                database,
+                failure,
+                since,
+            })
+        };
+        failing("ledger", &self.health, self.pending.waiting().1)
+            .or_else(|| failing("audit_log", self.audit.health(), Duration::ZERO))
+    }
+
+    /// How many rows wait to be committed, and for how long the oldest has.
+    pub fn rows_waiting(&self) -> (usize, Duration) {
+        self.pending.waiting()
     }
 
     /// Deletes what has expired, and notes the time. Says how much it was.
@@ -201,10 +295,10 @@ impl Ledger {
 
     /// Hands over a session document. It can be fetched as soon as this returns; storing it again changes nothing.
     pub fn store_session(&self, row: SessionRow) {
-        self.pending.push_session(row);
+        self.count_loss(self.pending.push_session(row));
     }
 
-    /// Rows given up because the database did not take them for too long.
+    /// Rows that were dropped: because too many waited, because the database refused them alone, or at the end.
     pub fn rows_lost(&self) -> u64 {
         self.pending.lost()
     }
@@ -392,16 +486,22 @@ impl Ledger {
         self.pending.flushed().await;
     }
 
-    /// Commits everything, stops the writer and leaves the state directory to others.
-    pub async fn close(&self) {
+    /// Commits everything, stops the writer and leaves the state directory to others. What the databases do not accept
+    /// within the operator's `stop_timeout` is dropped; returns how much that is.
+    pub async fn close(&self) -> Unwritten {
         self.pending.close();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
         }
-        self.audit.close().await;
+        let rows = self.pending.drop_rest();
+        for (kind, count) in rows.by_kind() {
+            self.audit.losses().rows(kind, count);
+        }
+        let log_entries = self.audit.close_within(self.bounds.stop_timeout).await;
         self.flushing.close().await;
         self.pool.close().await;
         // A lock that somebody panicked with is as good as any: there is only a claim in it to give up.
         *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Unwritten { rows, log_entries }
     }
 }

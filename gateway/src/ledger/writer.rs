@@ -8,80 +8,176 @@ use attest_core::retention::Field;
 use sqlx::query_builder::Separated;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use super::pending::{Batch, Pending};
+use super::pending::{Pending, Row};
 use super::{Keep, ReceiptRow, SessionRow, UsageRow, unfinished};
+use crate::audit::Losses;
 use crate::events::{self, Event};
+use crate::sqlite::{Health, Remedy, StoreFailure};
 use crate::{Clock, SystemClock};
 
 /// Rows wait this long for company before they are committed.
 const GATHER: Duration = Duration::from_millis(25);
-/// After the database refused a batch.
+/// After the database refused a transaction.
 const RETRY: Duration = Duration::from_millis(500);
-/// Attempts at the last batch when the service stops.
-const LAST_ATTEMPTS: u32 = 5;
+/// Rows of one transaction.
+const MAX_ROWS: usize = 4096;
 /// Rows of one statement. The database works in a thread of its own, and going there and back costs more than a row.
 const ROWS_AT_ONCE: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-pub(super) async fn run(pool: SqlitePool, pending: Arc<Pending>, keep: Duration) {
-    loop {
-        if !pending.is_closed() {
-            pending.something().await;
-            if !pending.is_closed() {
+/// The writer, and what it reports to.
+pub(super) struct Writer {
+    pub pool: SqlitePool,
+    pub pending: Arc<Pending>,
+    pub health: Arc<Health>,
+    pub losses: Losses,
+    /// How long sessions are kept after receipts can cite them.
+    pub keep: Duration,
+    /// How long it goes on when the service stops and the database accepts nothing.
+    pub stop_timeout: Duration,
+}
+
+impl Writer {
+    /// Commits rows until the service stops; then those that are left, as far as the database accepts them in time.
+    pub async fn run(self) {
+        let mut size = ChunkSize::default();
+        loop {
+            self.pending.something().await;
+            let stopping = self.pending.closed_for().is_some();
+            if !stopping {
                 tokio::time::sleep(GATHER).await;
             }
+            let written = self.write_waiting(&mut size).await;
+            self.report_losses();
+            if stopping && (!written || self.pending.waiting().0 == 0) {
+                return;
+            }
         }
-        let closing = pending.is_closed();
-        let batch = pending.take();
-        if !commit_until_done(&pool, &pending, &batch, keep).await {
-            return;
+    }
+
+    /// Settles every row that waits now. False where the service stops and its time for that is over.
+    async fn write_waiting(&self, size: &mut ChunkSize) -> bool {
+        let mut left = self.pending.waiting().0;
+        while left > 0 {
+            let rows = self.pending.first(size.rows().min(left));
+            match commit(&self.pool, &rows, SystemClock.now(), self.keep).await {
+                Ok(()) => {
+                    self.health.succeeded();
+                    self.pending.committed(rows.len());
+                    left -= rows.len();
+                    size.accepted();
+                }
+                Err(error) => {
+                    let failure = StoreFailure::from(&error);
+                    match size.refused(rows.len(), failure.remedy()) {
+                        Next::Fewer => {}
+                        Next::LoseFirst => {
+                            self.lose_first(failure);
+                            left -= 1;
+                        }
+                        Next::Wait => {
+                            self.health.failed(failure);
+                            if !self.wait().await {
+                                return false;
+                            }
+                        }
+                    }
+                }
+            }
         }
-        pending.committed(&batch);
-        if closing {
-            return;
+        true
+    }
+
+    /// Waits before the next attempt. False where there is none, since the service stops.
+    async fn wait(&self) -> bool {
+        self.report_losses();
+        if self.is_late() {
+            return false;
+        }
+        tokio::time::sleep(RETRY).await;
+        !self.is_late()
+    }
+
+    fn is_late(&self) -> bool {
+        let closed = self.pending.closed_for();
+        closed.is_some_and(|waited| waited >= self.stop_timeout)
+    }
+
+    /// The database refuses this row and accepts others: it cannot be kept, and must not keep those behind it waiting.
+    fn lose_first(&self, failure: StoreFailure) {
+        events::emit(Event::LedgerFailed {
+            what: events::LedgerWork::Row,
+            failure,
+        });
+        if let Some(kind) = self.pending.lose_first() {
+            self.losses.row(kind.as_str());
+        }
+    }
+
+    fn report_losses(&self) {
+        let lost = self.pending.take_unreported();
+        if lost.total() > 0 {
+            events::emit(Event::RowsLost {
+                usage: lost.usage,
+                receipts: lost.receipts,
+                sessions: lost.sessions,
+            });
         }
     }
 }
 
-/// Repeats until the batch is committed, or gives up while stopping.
-async fn commit_until_done(
-    pool: &SqlitePool,
-    pending: &Pending,
-    batch: &Batch,
-    keep: Duration,
-) -> bool {
-    let mut last = 0;
-    let mut failed = false;
-    while let Err(_error) = commit(pool, batch, SystemClock.now(), keep).await {
-        failed = true;
-        pending.set_failing(true);
-        events::emit(Event::LedgerFailed {
-            what: events::LedgerWork::Commit,
-        });
-        if pending.is_closed() {
-            last += 1;
-            if last >= LAST_ATTEMPTS {
-                return false;
+/// What to do after a transaction was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Try again with fewer rows.
+    Fewer,
+    /// The one row that was tried is refused; go on behind it.
+    LoseFirst,
+    /// Try again later.
+    Wait,
+}
+
+/// How many rows go into the next transaction. It shrinks to find the row that is refused, or a transaction that is small
+/// enough, and grows again with each one that is accepted.
+#[derive(Debug)]
+struct ChunkSize(usize);
+
+impl Default for ChunkSize {
+    fn default() -> Self {
+        Self(MAX_ROWS)
+    }
+}
+
+impl ChunkSize {
+    fn rows(&self) -> usize {
+        self.0
+    }
+
+    fn accepted(&mut self) {
+        self.0 = (self.0 * 2).min(MAX_ROWS);
+    }
+
+    /// `tried` rows were refused together.
+    fn refused(&mut self, tried: usize, remedy: Remedy) -> Next {
+        match remedy {
+            Remedy::Wait => Next::Wait,
+            Remedy::FewerRows | Remedy::OtherRows if tried > 1 => {
+                self.0 = tried / 2;
+                Next::Fewer
             }
+            Remedy::FewerRows => Next::Wait,
+            Remedy::OtherRows => Next::LoseFirst,
         }
-        tokio::time::sleep(RETRY).await;
     }
-    if failed {
-        pending.set_failing(false);
-    }
-    true
 }
 
 async fn commit(
     pool: &SqlitePool,
-    batch: &Batch,
+    rows: &[Row],
     now: UnixTime,
     keep: Duration,
 ) -> Result<(), sqlx::Error> {
-    if batch.is_empty() {
-        return Ok(());
-    }
     let mut connection = pool.acquire().await?;
-    let written = write(&mut connection, batch, now, keep).await;
+    let written = write(&mut connection, rows, now, keep).await;
     if written.is_err() {
         // On a full disk SQLite undoes a transaction by itself, and sqlx, which does not learn of it, would put the next
         // one inside one that never ends: rows would neither be committed nor anybody else be let write.
@@ -92,21 +188,26 @@ async fn commit(
 
 async fn write(
     connection: &mut SqliteConnection,
-    batch: &Batch,
+    rows: &[Row],
     now: UnixTime,
     keep: Duration,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
-    for row in &batch.sessions {
-        insert_session(&mut transaction, row, now, keep).await?;
+    let (mut usage, mut receipts) = (Vec::new(), Vec::new());
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for row in rows {
+        match row {
+            Row::Usage(row) => usage.push(&**row),
+            Row::Receipt(row, until) => receipts.push((&**row, *until)),
+            Row::Session(row) => insert_session(&mut transaction, row, now, keep).await?,
+        }
     }
-    for rows in in_few_sizes(&batch.receipts) {
+    for rows in in_few_sizes(&receipts) {
         insert_receipts(&mut transaction, rows).await?;
     }
-    for rows in in_few_sizes(&batch.usage) {
+    for rows in in_few_sizes(&usage) {
         insert_usage(&mut transaction, rows).await?;
     }
-    for id in batch.usage.iter().filter_map(|(_, keep)| keep.instead_of) {
+    for id in usage.iter().filter_map(|(_, keep)| keep.instead_of) {
         unfinished::remove(&mut transaction, id).await?;
     }
     transaction.commit().await
@@ -128,7 +229,7 @@ pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, u
 
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[(UsageRow, Keep)],
+    rows: &[&(UsageRow, Keep)],
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
     insert.push_values(rows, |mut values, (row, keep)| {
@@ -169,7 +270,7 @@ pub(super) fn push_usage(
 
 async fn insert_receipts(
     transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[(Arc<ReceiptRow>, UnixTime)],
+    rows: &[(&ReceiptRow, UnixTime)],
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO receipts (receipt_id, chat_id, key_digest, json, served_at, expires_at) ",
@@ -218,6 +319,59 @@ fn micros(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Drives a store that refuses the rows in `bad`, until every row is settled; those that were lost, and how many
+    /// transactions it took.
+    fn settle(count: usize, bad: &[usize]) -> (Vec<usize>, usize) {
+        let (mut size, mut at, mut lost, mut transactions) = (ChunkSize::default(), 0, vec![], 0);
+        while at < count {
+            transactions += 1;
+            let rows = size.rows().min(count - at);
+            if !bad.iter().any(|bad| (at..at + rows).contains(bad)) {
+                at += rows;
+                size.accepted();
+                continue;
+            }
+            match size.refused(rows, Remedy::OtherRows) {
+                Next::Fewer => {}
+                Next::LoseFirst => {
+                    lost.push(at);
+                    at += 1;
+                }
+                Next::Wait => panic!("it waits for a row that is never accepted"),
+            }
+        }
+        (lost, transactions)
+    }
+
+    #[test]
+    fn a_row_that_alone_is_refused_is_left_out_and_no_other_is() {
+        for (count, bad) in [
+            (1, vec![0]),
+            (4096, vec![0]),
+            (4096, vec![4095]),
+            (10_000, vec![17, 18, 5000]),
+            (100, vec![]),
+        ] {
+            let (lost, transactions) = settle(count, &bad);
+            assert_eq!(lost, bad);
+            assert!(transactions < 3 + 40 * (1 + bad.len()), "{transactions}");
+        }
+    }
+
+    #[test]
+    fn no_row_is_left_out_while_the_store_is_at_fault() {
+        let mut size = ChunkSize::default();
+        assert_eq!(size.refused(64, Remedy::Wait), Next::Wait);
+        assert_eq!(size.rows(), MAX_ROWS, "the rows were not at fault");
+        let mut tried = 64;
+        while tried > 1 {
+            assert_eq!(size.refused(tried, Remedy::FewerRows), Next::Fewer);
+            assert!(size.rows() < tried);
+            tried = size.rows();
+        }
+        assert_eq!(size.refused(1, Remedy::FewerRows), Next::Wait);
+    }
 
     #[test]
     fn every_row_is_in_one_run_and_in_order() {

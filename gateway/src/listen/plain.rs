@@ -64,7 +64,7 @@ fn answer(
     } else if request.method() != Method::GET {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        metrics.rows_lost.set(ledger.rows_lost());
+        metrics.observe_ledger(ledger);
         response.headers_mut().insert(CONTENT_TYPE, TEXT);
         *response.body_mut() = Full::from(metrics.render());
     }

@@ -49,8 +49,9 @@ pub async fn run(back: Back) {
                     records,
                 });
             }
-            Err(_) => events::emit(Event::LedgerFailed {
+            Err(error) => events::emit(Event::LedgerFailed {
                 what: LedgerWork::Purge,
+                failure: error.failure(),
             }),
         }
         tokio::time::sleep(EVERY).await;

@@ -17,6 +17,7 @@ use super::age::{SealError, Sealer};
 use super::purge;
 use crate::ledger::{Ledger, LedgerError, RecordRow, RecordState};
 use crate::request::Caller;
+use crate::sqlite::{Cause, StoreFailure};
 
 const FOLDER: &str = "records";
 
@@ -35,6 +36,19 @@ pub enum RecordError {
     /// The work was given up.
     #[error("the record's task failed")]
     Task,
+}
+
+impl RecordError {
+    /// What failed, in SQLite's terms as far as it was SQLite.
+    pub fn failure(&self) -> StoreFailure {
+        match self {
+            RecordError::Ledger(error) => error.failure(),
+            RecordError::Seal(_) | RecordError::Delete { .. } => {
+                StoreFailure::without_code(Cause::Io)
+            }
+            RecordError::NoContent | RecordError::Task => StoreFailure::without_code(Cause::Other),
+        }
+    }
 }
 
 /// Which half of an exchange.

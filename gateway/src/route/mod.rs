@@ -183,7 +183,7 @@ impl Routes {
         let data: Vec<Value> = self
             .names()
             .into_iter()
-            .map(|(name, _)| model_object(name))
+            .map(|(name, route)| model_object(name, route))
             .collect();
         json!({ "object": "list", "data": data })
     }
@@ -192,7 +192,7 @@ impl Routes {
     pub fn model(&self, name: &str) -> Option<Value> {
         self.by_name
             .get_key_value(name)
-            .map(|(name, _)| model_object(name))
+            .map(|(name, route)| model_object(name, route))
     }
 
     /// Current sessions, of one upstream label and of the upstreams behind one model if so asked (ACI §8.1).
@@ -211,8 +211,15 @@ impl Routes {
     }
 }
 
-fn model_object(name: &Name) -> Value {
-    json!({ "id": name.as_str(), "object": "model", "created": 0, "owned_by": "sealgate" })
+/// `confidential`: its prompts reach only this enclave, or upstreams whose evidence was verified.
+fn model_object(name: &Name, route: &Route) -> Value {
+    json!({
+        "id": name.as_str(),
+        "object": "model",
+        "created": 0,
+        "owned_by": "sealgate",
+        "confidential": route.confidential,
+    })
 }
 
 fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<Route, RouteError> {

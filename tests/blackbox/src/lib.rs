@@ -6,6 +6,7 @@
 
 pub mod asking;
 pub mod flood;
+pub mod namespace;
 pub mod world;
 
 pub use world::{World, identity};

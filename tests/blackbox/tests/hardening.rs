@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result};
 use blackbox::asking::{CHAT, chat, eventually};
 use blackbox::world::{Alone, MODEL, World};
+use testkit::scratch::ScratchDir;
 
 fn of_process(id: u32, file: &str) -> Result<String> {
     fs::read_to_string(format!("/proc/{id}/{file}")).with_context(|| file.to_owned())
@@ -88,10 +89,15 @@ async fn a_reload_cannot_name_a_file_elsewhere_and_says_so() -> Result<()> {
         println!("skipped: this kernel does not confine files: {log}");
         return Ok(());
     }
-    let elsewhere = world.directory.write("elsewhere.key", "sk-anything")?;
+    let other_directory = ScratchDir::new("elsewhere")?;
+    let elsewhere = other_directory.write("elsewhere.key", "sk-anything")?;
     let file = world.gateway.directory().join("sealgate.toml");
     let before = fs::read_to_string(&file)?;
-    let named = before.replace("enclave.key", "elsewhere.key");
+    let key_file = world.directory.path().join("enclave.key");
+    let named = before.replace(
+        &key_file.display().to_string(),
+        &elsewhere.display().to_string(),
+    );
     assert_ne!(before, named);
     let key = world.gateway.connect().await?.spki_sha256();
     world.gateway.write_config(&named)?;

@@ -165,7 +165,9 @@ async fn start_enclave(
         .await
         .with_context(|| format!("the enclave measured as {measurement:?} does not start"))?;
     let key = service.create_key("gateway").await?;
-    std::fs::write(key_file(directory.path(), measurement), key)?;
+    let file = key_file(directory.path(), measurement);
+    let name = file.file_name().context("a file's name")?;
+    directory.write(&name.to_string_lossy(), key)?;
     Ok(service)
 }
 

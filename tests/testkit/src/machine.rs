@@ -21,6 +21,9 @@ use crate::{SoftwarePlatform, TdMeasurements};
 
 /// Runs the program with this process's arguments.
 pub fn run() -> ExitCode {
+    if let Some(ended) = sealgate::hardening::run_resolver() {
+        return ended;
+    }
     match Machine::from_arguments(std::env::args_os()) {
         Ok((machine, arguments)) => sealgate::cli::run_with(arguments, |_| {
             Ok(Arc::new(machine.start()) as Arc<dyn Platform>)

@@ -1,5 +1,8 @@
 //! A directory of its own for each test, gone when the test is.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -25,7 +28,14 @@ impl ScratchDir {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
         }
-        std::fs::write(&path, contents)?;
+        // Closed to others: some of what tests write are keys, and those are refused where others may read them.
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(contents.as_ref())?;
         Ok(path)
     }
 }

@@ -53,6 +53,8 @@ pub struct Identity {
     pub panic_file: Option<PathBuf>,
     /// What this file names goes wrong with the evidence.
     pub fault_file: Option<PathBuf>,
+    /// A command that starts the program given to it as further arguments, in its own place.
+    pub wrapper: Vec<OsString>,
 }
 
 impl Identity {
@@ -67,12 +69,20 @@ impl Identity {
             quote_delay: Duration::ZERO,
             panic_file: None,
             fault_file: None,
+            wrapper: Vec::new(),
         }
     }
 
     #[must_use]
     pub fn run_as(mut self, program: Program) -> Self {
         self.program = program;
+        self
+    }
+
+    /// Started by this command, which ends by executing its further arguments.
+    #[must_use]
+    pub fn wrapped_in<S: Into<OsString>>(mut self, command: impl IntoIterator<Item = S>) -> Self {
+        self.wrapper = command.into_iter().map(Into::into).collect();
         self
     }
 
@@ -287,7 +297,14 @@ impl Service {
 fn spawn(program: &Path, identity: &Identity, directory: &Path) -> Result<Process> {
     let mut arguments = identity.arguments();
     arguments.extend(["serve", "--config", "sealgate.toml"].map(OsString::from));
-    Process::start(program, arguments, directory)
+    match identity.wrapper.split_first() {
+        Some((wrapper, rest)) => {
+            let program = [program.as_os_str().to_owned()];
+            let arguments = rest.iter().cloned().chain(program).chain(arguments);
+            Process::start(Path::new(wrapper), arguments, directory)
+        }
+        None => Process::start(program, arguments, directory),
+    }
 }
 
 /// A loopback address that nothing listens on.

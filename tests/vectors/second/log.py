@@ -206,12 +206,14 @@ def entries():
         entry("purged", count=12, kind="receipts", reason="expired"),
         entry("receipts", root="c3" * 32),
         entry("receipts.lost", count=4),
+        entry("rows.lost", count=7, kind="usage"),
     ]
     bad = [
         ("unknown type", entry("prompt.logged", text="hello"), "document.unknown_value"),
         ("member of another type", entry("receipts", root="c3" * 32, count=1), "document.unknown_member"),
         ("member missing", entry("receipts"), "document.missing"),
         ("free text for a word", entry("upstream.accepted", session="5e" * 32, upstream="hello there"), "document.unknown_value"),
+        ("rows of no kind", entry("rows.lost", count=7), "document.missing"),
         ("unknown action", entry("admin", action="key.lost", subject=digest(b"x")), "document.unknown_value"),
         ("count of nothing", entry("refused", counts={"keyset_changed": 0}), "document.wrong_type"),
         ("origin of another kind", entry("log.began", origin="example.com"), "document.unknown_value"),

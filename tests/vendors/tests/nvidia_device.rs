@@ -156,7 +156,7 @@ fn a_chain_has_one_shape() {
         (ChainShape::WithoutRoot, DeviceChainError::Length(4)),
         (ChainShape::RootTwice, DeviceChainError::Length(6)),
         (ChainShape::RootFirst, DeviceChainError::Root),
-        (ChainShape::Der, DeviceChainError::Length(0)),
+        (ChainShape::Der, DeviceChainError::NotPem),
         (ChainShape::ForeignBlock, DeviceChainError::NotPem),
         (ChainShape::CutAt(4), DeviceChainError::Root),
     ] {

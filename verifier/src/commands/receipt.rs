@@ -3,10 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_core::{
-    Channel, Keyset, Receipt, ReceiptError, Report, Sha256Digest, Upstream, Verdict,
-    VerifiedReceipt,
-};
+use attest_core::{Channel, Keyset, Receipt, Report, Serving, Sha256Digest, Verdict};
 
 use clap::Args;
 
@@ -19,11 +16,13 @@ use crate::failure::Failure;
 use crate::inputs;
 use crate::judge::Judge;
 use crate::judged::PolicyOrigin;
+use crate::receipt_check::{self, Behind, Observed};
 use crate::render;
 
 /// Where the keyset came from, and what was thought of it.
 struct Keys {
     keyset: Keyset,
+    serving: Option<Serving>,
     established: Finding,
     verdict: Option<Verdict>,
     policy: PolicyOrigin,
@@ -71,16 +70,19 @@ pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
         verdict: keys.verdict,
         policy: keys.policy,
     };
-    match receipt.verify(&keys.keyset) {
-        Ok(verified) => {
-            audit.findings.push(Finding::pass("receipt.keyset", ""));
-            audit.findings.push(Finding::pass(
-                "receipt.signature",
-                format!("key {}", receipt.key_id()),
-            ));
-            exchange(&mut audit, &args, &verified, &keys.keyset)?;
-        }
-        Err(error) => audit.findings.extend(unverified(&error)),
+    let checked = receipt_check::check(
+        &receipt,
+        &Observed {
+            keyset: &keys.keyset,
+            serving: keys.serving,
+            request: digest_of(args.request.as_deref())?,
+            response: digest_of(args.response.as_deref())?,
+            exchange: None,
+        },
+    );
+    audit.findings.extend(checked.findings);
+    if let Some(behind) = checked.behind {
+        audit.findings.push(cited_session(&args, &receipt, behind)?);
     }
     print(&render::audit_output(&audit, args.output.form()));
     Ok(audit.exit_code())
@@ -94,6 +96,7 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
         let established = Finding::not_checked(ID, "the keyset was given and is taken as it is");
         return Ok(Keys {
             keyset,
+            serving: None,
             established,
             verdict: None,
             policy: PolicyOrigin::Absent,
@@ -127,6 +130,7 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
     let keyset = report.keyset().clone();
     Ok(Keys {
         keyset,
+        serving: Some(report.serving()),
         established,
         verdict: Some(verdict),
         policy: judge.policy_origin,
@@ -145,112 +149,16 @@ fn facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn unverified(error: &ReceiptError) -> Vec<Finding> {
-    match error {
-        ReceiptError::KeysetDigestMismatch { .. } => vec![Finding::fail("receipt.keyset", error)],
-        ReceiptError::SigningKey(_) | ReceiptError::Signature => {
-            vec![
-                Finding::pass("receipt.keyset", ""),
-                Finding::fail("receipt.signature", error),
-            ]
-        }
-        other => vec![Finding::fail("receipt.events", other)],
-    }
+fn digest_of(file: Option<&Path>) -> Result<Option<Sha256Digest>, Failure> {
+    let body = file.map(|path| inputs::read(path, inputs::MAX_BODY));
+    Ok(body.transpose()?.map(|body| Sha256Digest::of(&body)))
 }
 
-fn exchange(
-    audit: &mut Audit,
+fn cited_session(
     args: &ReceiptArgs,
-    verified: &VerifiedReceipt,
-    keyset: &Keyset,
-) -> Result<(), Failure> {
-    let served_at = verified.body().served_at;
-    audit.findings.push(if served_at < keyset.not_after {
-        Finding::pass("receipt.served_at", "by the service's own clock")
-    } else {
-        Finding::fail(
-            "receipt.served_at",
-            format!("the keyset ended at {}", keyset.not_after),
-        )
-    });
-    let request = compared(
-        "receipt.request",
-        args.request.as_deref(),
-        "--request",
-        |d| verified.matches_request(d),
-    )?;
-    let response = compared(
-        "receipt.response",
-        args.response.as_deref(),
-        "--response",
-        |d| verified.matches_response(d),
-    )?;
-    audit
-        .findings
-        .extend([request, response, forwarded(verified), upstream(verified)]);
-    audit.findings.push(cited_session(args, verified)?);
-    Ok(())
-}
-
-fn compared(
-    id: &'static str,
-    file: Option<&Path>,
-    flag: &str,
-    compare: impl FnOnce(Sha256Digest) -> Result<(), ReceiptError>,
+    receipt: &Receipt,
+    behind: Behind,
 ) -> Result<Finding, Failure> {
-    let Some(path) = file else {
-        return Ok(Finding::not_checked(id, format!("not compared ({flag})")));
-    };
-    let body = inputs::read(path, inputs::MAX_BODY)?;
-    Ok(Finding::of(id, compare(Sha256Digest::of(&body))))
-}
-
-/// A rewrite is for the reader to judge: it is told, and neither passes nor fails.
-fn forwarded(verified: &VerifiedReceipt) -> Finding {
-    const ID: &str = "receipt.forwarded";
-    match verified.forwarded() {
-        None => Finding::not_checked(ID, "nothing was forwarded"),
-        Some(digest) if digest == verified.received() => Finding::pass(ID, "as received"),
-        Some(digest) => {
-            Finding::not_checked(ID, format!("the service rewrote the request to {digest}"))
-        }
-    }
-}
-
-fn upstream(verified: &VerifiedReceipt) -> Finding {
-    const ID: &str = "upstream.verified";
-    match verified.upstream() {
-        Upstream::NotMentioned => {
-            Finding::not_checked(ID, "no upstream is mentioned: a direct service has none")
-        }
-        Upstream::Verified {
-            model_id,
-            session_id,
-            required,
-        } => {
-            let demanded = if required {
-                ""
-            } else {
-                ", though not demanded"
-            };
-            Finding::pass(ID, format!("{model_id} in session {session_id}{demanded}"))
-        }
-        Upstream::Failed {
-            required: true,
-            reason,
-            ..
-        } if verified.forwarded().is_none() => Finding::not_checked(
-            ID,
-            format!("refused, and the prompt was not forwarded: {reason}"),
-        ),
-        Upstream::Failed { reason, .. } => Finding::fail(
-            ID,
-            format!("served by an upstream that was not verified: {reason}"),
-        ),
-    }
-}
-
-fn cited_session(args: &ReceiptArgs, verified: &VerifiedReceipt) -> Result<Finding, Failure> {
     const ID: &str = "receipt.session";
     let Some(path) = &args.session else {
         return Ok(Finding::not_checked(ID, "not compared (--session)"));
@@ -259,14 +167,14 @@ fn cited_session(args: &ReceiptArgs, verified: &VerifiedReceipt) -> Result<Findi
         &inputs::read(path, inputs::MAX_EVIDENCE)?,
         &path.display().to_string(),
     )?;
-    let Upstream::Verified { session_id, .. } = verified.upstream() else {
+    let Behind::Verified(session_id) = behind else {
         return Ok(Finding::fail(ID, "the receipt cites no session"));
     };
     if let Err(error) = session.check_id(session_id) {
         return Ok(Finding::fail(ID, error));
     }
     let record = session.record();
-    let served_at = verified.body().served_at;
+    let served_at = receipt.body().served_at;
     Ok(
         if served_at < record.established_at || served_at >= record.expires_at {
             let period = format!("{} to {}", record.established_at, record.expires_at);

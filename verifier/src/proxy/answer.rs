@@ -26,6 +26,17 @@ pub enum Refusal {
     Distrusted,
     /// `--require-receipt`, and the service names none for this response.
     NoReceipt,
+    /// The service would pass the prompt to an upstream that it does not verify.
+    UpstreamNotVerified,
+    /// What the request asks for cannot be read, so that nothing says who would serve it.
+    ModelUnreadable,
+    /// The service has no such model.
+    ModelNotFound,
+    /// The service does not show its models to this caller, or not now.
+    ModelsNotShown {
+        status: Option<StatusCode>,
+        why: String,
+    },
     BodyTooLarge {
         limit: usize,
     },
@@ -42,6 +53,13 @@ impl Refusal {
             }
             Self::Unreachable(_) | Self::Broken | Self::NoReceipt => StatusCode::BAD_GATEWAY,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamNotVerified => StatusCode::FORBIDDEN,
+            Self::ModelUnreadable => StatusCode::BAD_REQUEST,
+            Self::ModelNotFound => StatusCode::NOT_FOUND,
+            Self::ModelsNotShown { status, .. } => match status {
+                Some(status) if status.is_client_error() => *status,
+                _ => StatusCode::BAD_GATEWAY,
+            },
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyInterrupted => StatusCode::BAD_REQUEST,
             Self::Target => StatusCode::NOT_FOUND,
@@ -51,13 +69,31 @@ impl Refusal {
 
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::NotAccepted { .. } | Self::KeysetChanging => "upstream_verification_failed",
+            Self::NotAccepted { .. } | Self::KeysetChanging | Self::UpstreamNotVerified => {
+                "upstream_verification_failed"
+            }
+            Self::ModelsNotShown { .. } if self.status().is_client_error() => {
+                "invalid_request_error"
+            }
+            Self::ModelsNotShown { .. } => "upstream_unavailable",
+            Self::ModelUnreadable | Self::ModelNotFound => "invalid_request_error",
             Self::Distrusted | Self::NoReceipt => "receipt_verification_failed",
             Self::Unreachable(_) | Self::Broken => "upstream_unavailable",
             Self::TimedOut => "upstream_timeout",
             Self::BodyTooLarge { .. } | Self::BodyInterrupted | Self::Method | Self::Target => {
                 "invalid_request_error"
             }
+        }
+    }
+
+    /// What a program tells this refusal by, where its type says less.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::UpstreamNotVerified => Some("upstream_not_verified"),
+            Self::ModelUnreadable => Some("model_unreadable"),
+            Self::ModelNotFound => Some("model_not_found"),
+            Self::ModelsNotShown { .. } => Some("models_not_shown"),
+            _ => None,
         }
     }
 
@@ -78,6 +114,10 @@ impl Refusal {
             Self::KeysetChanging => "The service changed its keys twice while the request was waiting; nothing was served. Try again.".to_owned(),
             Self::Distrusted => "An earlier receipt contradicted what was sent or received. Nothing is sent until this proxy is restarted.".to_owned(),
             Self::NoReceipt => "The service named no receipt for this response, and receipts are required.".to_owned(),
+            Self::UpstreamNotVerified => "The service does not mark this model confidential: it would pass the prompt to an upstream that it does not verify. Nothing was sent. (`sealgate-verify proxy --allow-unverified-upstreams` sends it anyway.)".to_owned(),
+            Self::ModelUnreadable => "The body is not a JSON object that names one model, so that nothing says whether its upstream is verified. Nothing was sent.".to_owned(),
+            Self::ModelNotFound => "The service has no model of this name. Nothing was sent.".to_owned(),
+            Self::ModelsNotShown { why, .. } => format!("The service does not say which of its models are confidential ({why} for /v1/models). The prompt was not sent."),
             Self::BodyTooLarge { limit } => format!("The request body is larger than {limit} bytes."),
             Self::BodyInterrupted => "The request body ended early.".to_owned(),
             Self::Method => "This method is not supported.".to_owned(),
@@ -87,7 +127,7 @@ impl Refusal {
 
     pub fn response(&self) -> Response<Bytes> {
         let body = json!({ "error": {
-            "message": self.message(), "type": self.kind(), "code": null, "param": null,
+            "message": self.message(), "type": self.kind(), "code": self.code(), "param": null,
         }});
         page(self.status(), "application/json", body.to_string())
     }

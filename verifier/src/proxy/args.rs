@@ -21,6 +21,10 @@ pub struct ProxyArgs {
     /// sent or received stops the proxy from sending anything more until it is restarted
     #[arg(long)]
     pub require_receipt: bool,
+    /// Also send requests for models that the service does not mark confidential: it passes their
+    /// prompts to upstreams that it does not verify
+    #[arg(long)]
+    pub allow_unverified_upstreams: bool,
     /// Keep each verified receipt, with the report and session it rests on, in this directory
     #[arg(long, value_name = "DIR")]
     pub keep_receipts: Option<PathBuf>,

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::AttestedChannel;
+use attest_channel::{AttestedChannel, Lease};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 
 pub const MAX_RECEIPT: usize = 64 << 10;
+pub const MAX_MODELS: usize = 4 << 20;
 pub const MAX_SESSION: usize = 8 << 20;
 pub const MAX_REPORT: usize = attest_channel::MAX_REPORT;
 
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotHad {
     pub why: String,
+    /// The status of the answer, where there was one.
+    pub status: Option<StatusCode>,
     pub maybe_later: bool,
 }
 
@@ -29,6 +32,7 @@ impl NotHad {
     fn for_good(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
+            status: None,
             maybe_later: false,
         }
     }
@@ -36,6 +40,7 @@ impl NotHad {
     fn for_now(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
+            status: None,
             maybe_later: true,
         }
     }
@@ -82,6 +87,28 @@ async fn get(
         .lease()
         .await
         .map_err(|e| NotHad::for_now(e.to_string()))?;
+    get_on(lease, path, authorization, limit).await
+}
+
+/// The same on a connection that is held already, within the same time.
+pub async fn once_on(
+    lease: Lease,
+    path: &str,
+    authorization: Option<&HeaderValue>,
+    limit: usize,
+) -> Result<Bytes, NotHad> {
+    match tokio::time::timeout(PATIENCE, get_on(lease, path, authorization, limit)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(NotHad::for_good("no answer in time")),
+    }
+}
+
+async fn get_on(
+    lease: Lease,
+    path: &str,
+    authorization: Option<&HeaderValue>,
+    limit: usize,
+) -> Result<Bytes, NotHad> {
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.uri_mut() = path.parse().map_err(|_| NotHad::for_good("unusable id"))?;
     if let Some(value) = authorization {
@@ -96,11 +123,10 @@ async fn get(
         let passing = status == StatusCode::NOT_FOUND
             || status == StatusCode::TOO_MANY_REQUESTS
             || status.is_server_error();
-        let why = format!("status {}", status.as_u16());
-        return Err(if passing {
-            NotHad::for_now(why)
-        } else {
-            NotHad::for_good(why)
+        return Err(NotHad {
+            why: format!("status {}", status.as_u16()),
+            status: Some(status),
+            maybe_later: passing,
         });
     }
     match Limited::new(response.into_body(), limit).collect().await {

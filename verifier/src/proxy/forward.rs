@@ -38,6 +38,7 @@ impl Proxy {
         let mut left_behind = None;
         for _ in 0..ATTEMPTS {
             let lease = self.lease(left_behind).await?;
+            let lease = self.behind_is_verified(lease, &parts, &prompt).await?;
             let peer = Arc::clone(lease.peer());
             match self.send(lease, &parts, &target, &prompt, &peer).await? {
                 Sent::Answer(response) => {
@@ -64,7 +65,7 @@ impl Proxy {
         leased.map_err(|error| self.refusal(error))
     }
 
-    fn refusal(&self, error: ChannelError) -> Refusal {
+    pub(super) fn refusal(&self, error: ChannelError) -> Refusal {
         self.note_channel_error(&error);
         Refusal::from(error)
     }

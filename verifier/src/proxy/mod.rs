@@ -8,12 +8,14 @@ mod answer;
 mod args;
 mod fetch;
 mod forward;
+mod hardened;
 mod headers;
 mod journal;
 mod keep;
 mod listen;
 mod passed_body;
 mod receipts;
+mod request_facts;
 mod secret_body;
 mod shelving;
 mod start;
@@ -21,6 +23,7 @@ mod status;
 mod target;
 mod tasks;
 mod trouble;
+mod upstreams;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,16 +37,21 @@ use hyper::body::Incoming;
 
 pub use answer::Refusal;
 pub use args::ProxyArgs;
+pub use hardened::harden;
 pub use journal::{Journal, Kept, Stderr};
 pub use keep::Shelf;
 pub use listen::serve;
 pub use passed_body::PassedError;
 pub use start::run;
+pub use upstreams::Upstreams;
 
-use receipts::{Behind, Exchange, ReceiptProblem};
+use receipts::{Exchange, ReceiptProblem};
 use target::Target;
 use tasks::Tasks;
 use trouble::{Distrust, LastRejection};
+use upstreams::KnownModels;
+
+use crate::receipt_check::Behind;
 
 /// What answers are made of.
 pub type LocalBody = BoxBody<Bytes, PassedError>;
@@ -51,6 +59,7 @@ pub type LocalBody = BoxBody<Bytes, PassedError>;
 /// How the person who started the proxy wants it.
 pub struct Options {
     pub require_receipt: bool,
+    pub upstreams: Upstreams,
     pub shelf: Option<Shelf>,
     pub max_body: usize,
 }
@@ -63,6 +72,7 @@ pub struct Proxy {
     distrust: Distrust,
     last_rejection: LastRejection,
     tasks: Tasks,
+    models: KnownModels,
 }
 
 impl Proxy {
@@ -78,6 +88,7 @@ impl Proxy {
             distrust: Distrust::default(),
             last_rejection: LastRejection::default(),
             tasks: Tasks::default(),
+            models: KnownModels::default(),
         })
     }
 
@@ -106,7 +117,7 @@ impl Proxy {
     async fn settle_receipt(&self, exchange: Exchange) -> bool {
         let id = exchange.receipt_id.as_str().to_owned();
         let whole = exchange.response.is_some();
-        match receipts::settle(&self.channel, &exchange).await {
+        match receipts::settle(&self.channel, &exchange, self.options.upstreams).await {
             Ok(receipt) => {
                 self.journal.line(&told(&id, whole, &receipt.behind));
                 if let Some(shelf) = &self.options.shelf {
@@ -131,7 +142,7 @@ impl Proxy {
 
 fn told(id: &str, whole: bool, behind: &Behind) -> String {
     let upstream = match behind {
-        Behind::Nothing => String::new(),
+        Behind::NoUpstream => String::new(),
         Behind::Verified(session) => format!(", upstream verified in session {session}"),
         Behind::NotVerified => ", UPSTREAM NOT VERIFIED".to_owned(),
     };

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use attest_channel::AttestedChannel;
-use attest_core::{Receipt, SessionId, Sha256Digest, TrustedPeer, Upstream};
+use attest_core::{Receipt, Sha256Digest, TrustedPeer};
 use bytes::Bytes;
 use http::Method;
 use http::header::HeaderValue;
@@ -15,6 +15,9 @@ use thiserror::Error;
 
 use super::fetch::{self, patiently};
 use super::keep::ReceiptId;
+use super::upstreams::Upstreams;
+use crate::receipt_check::{self, Behind, Observed, ObservedExchange};
+
 /// One request and response, as far as a receipt speaks about them.
 pub struct Exchange {
     pub receipt_id: ReceiptId,
@@ -42,18 +45,11 @@ pub struct Verified {
     pub bytes: Bytes,
 }
 
-/// What a verified receipt says about the hop behind the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Behind {
-    Nothing,
-    Verified(SessionId),
-    NotVerified,
-}
-
 /// Fetches and checks.
 pub async fn settle(
     channel: &Arc<AttestedChannel>,
     exchange: &Exchange,
+    upstreams: Upstreams,
 ) -> Result<Verified, ReceiptProblem> {
     let path = format!("/v1/aci/receipts/{}", exchange.receipt_id.as_str());
     let bytes = patiently(
@@ -64,37 +60,40 @@ pub async fn settle(
     )
     .await
     .map_err(|error| ReceiptProblem::Absent(error.why))?;
-    let receipt = Receipt::parse(&bytes).map_err(contradiction)?;
+    let receipt = Receipt::parse(&bytes).map_err(|e| ReceiptProblem::Contradicts(e.to_string()))?;
     Ok(Verified {
-        behind: check(&receipt, exchange)?,
+        behind: check(&receipt, exchange, upstreams)?,
         bytes,
     })
 }
 
-fn contradiction(cause: impl std::fmt::Display) -> ReceiptProblem {
-    ReceiptProblem::Contradicts(cause.to_string())
-}
-
-fn check(receipt: &Receipt, exchange: &Exchange) -> Result<Behind, ReceiptProblem> {
-    let verified = receipt
-        .verify(exchange.peer.keyset())
-        .map_err(contradiction)?;
-    let body = verified.body();
-    if body.receipt_id != exchange.receipt_id.as_str() {
-        return Err(contradiction("it has another id"));
+/// The same judgement as the command `receipt` makes, of everything that the proxy observed.
+fn check(
+    receipt: &Receipt,
+    exchange: &Exchange,
+    upstreams: Upstreams,
+) -> Result<Behind, ReceiptProblem> {
+    let checked = receipt_check::check(
+        receipt,
+        &Observed {
+            keyset: exchange.peer.keyset(),
+            serving: Some(exchange.peer.serving()),
+            request: Some(exchange.request),
+            response: exchange.response,
+            exchange: Some(ObservedExchange {
+                receipt_id: exchange.receipt_id.as_str(),
+                method: exchange.method.as_str(),
+                path: &exchange.path,
+            }),
+        },
+    );
+    let refused = match upstreams {
+        Upstreams::VerifiedOnly => checked.refused_for(),
+        Upstreams::AnyAllowed => checked.refused_for_ignoring_upstream(),
+    };
+    match (refused, checked.behind) {
+        (None, Some(behind)) => Ok(behind),
+        (Some(finding), _) => Err(ReceiptProblem::Contradicts(finding.to_string())),
+        (None, None) => Err(ReceiptProblem::Contradicts("it is not verified".to_owned())),
     }
-    if body.endpoint != exchange.path || body.method != exchange.method.as_str() {
-        return Err(contradiction("it is about another endpoint"));
-    }
-    verified
-        .matches_request(exchange.request)
-        .map_err(contradiction)?;
-    if let Some(response) = exchange.response {
-        verified.matches_response(response).map_err(contradiction)?;
-    }
-    Ok(match verified.upstream() {
-        Upstream::NotMentioned => Behind::Nothing,
-        Upstream::Verified { session_id, .. } => Behind::Verified(session_id),
-        Upstream::Failed { .. } => Behind::NotVerified,
-    })
 }

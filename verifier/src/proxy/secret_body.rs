@@ -68,6 +68,11 @@ impl SecretBody {
         self.bytes.clone()
     }
 
+    /// To read, without keeping anything of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub fn hash(&self) -> Sha256Digest {
         self.hash
     }

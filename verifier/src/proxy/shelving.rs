@@ -9,8 +9,9 @@ use attest_core::{Report, Session};
 use super::fetch;
 use super::journal::Journal;
 use super::keep::Shelf;
-use super::receipts::{Behind, Exchange, Verified};
+use super::receipts::{Exchange, Verified};
 use crate::inputs;
+use crate::receipt_check::Behind;
 
 pub async fn keep(
     channel: &Arc<AttestedChannel>,

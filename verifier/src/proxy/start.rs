@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::ProxyArgs;
 use super::journal::tell_panics_by_place;
-use super::{Options, Proxy, Shelf, Stderr, listen};
+use super::{Options, Proxy, Shelf, Stderr, Upstreams, listen};
 use crate::failure::{Failure, exit};
 use crate::judge::Judge;
 use crate::judged::{Judged, PolicyOrigin};
@@ -52,6 +52,10 @@ pub async fn run(args: ProxyArgs) -> Result<u8, Failure> {
     say(&format!("proxy ready on http://{address}"));
     let options = Options {
         require_receipt: args.require_receipt,
+        upstreams: match args.allow_unverified_upstreams {
+            true => Upstreams::AnyAllowed,
+            false => Upstreams::VerifiedOnly,
+        },
         shelf,
         max_body: args.max_body,
     };

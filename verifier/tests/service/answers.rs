@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use attest_core::{Event, Nonce, ReceiptBody, Sha256Digest};
+use attest_core::{Event, Nonce, ReceiptBody, SessionId, Sha256Digest, SigningKey};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::AUTHORIZATION;
@@ -43,7 +43,8 @@ pub async fn answer(
     } else if path == "/v1/chat/completions" {
         chat(&state, epoch, request).await
     } else {
-        full(StatusCode::OK, r#"{"object":"list","data":[]}"#)
+        let (status, models) = state.models.lock().unwrap().clone();
+        full(StatusCode::from_u16(status).unwrap(), &models)
     };
     response.headers_mut().insert(
         "x-aci-keyset-digest",
@@ -67,7 +68,9 @@ fn report(state: &State, epoch: &Epoch, query: Option<&str>) -> Response<Body> {
         .split('&')
         .find_map(|pair| pair.strip_prefix("nonce="))
         .and_then(|hex| Nonce::parse(hex).ok());
-    full(StatusCode::OK, &epoch.report(&state.platform, nonce))
+    let serving = *state.serving.lock().unwrap();
+    let report = epoch.report_of(&state.platform, nonce, serving);
+    full(StatusCode::OK, &report)
 }
 
 fn receipt(state: &State, id: &str, credential: Option<&HeaderValue>) -> Response<Body> {
@@ -163,7 +166,8 @@ impl Exchange {
             Behaviour::OtherResponse => Sha256Digest::of(b"another response"),
             _ => Sha256Digest::of(&self.response),
         };
-        let receipt = ReceiptBody {
+        let other = Sha256Digest::of(b"another keyset");
+        let mut receipt = ReceiptBody {
             receipt_id: self.id.clone(),
             chat_id: None,
             model: Some("demo-model".to_owned()),
@@ -179,7 +183,36 @@ impl Exchange {
                 },
             ],
         };
-        let text = receipt.sign(&self.epoch.signing_key).to_json();
+        let upstream = match behaviour {
+            Behaviour::UnverifiedUpstream => Some(Event::UpstreamFailed {
+                required: false,
+                model_id: "m".to_owned(),
+                reason: "no attestation".to_owned(),
+                upstream_name: None,
+            }),
+            Behaviour::VerifiedUpstream => Some(Event::UpstreamVerified {
+                required: true,
+                model_id: "m".to_owned(),
+                session_id: SessionId::parse(&"5a".repeat(32)).unwrap(),
+            }),
+            _ => None,
+        };
+        if let Some(event) = upstream {
+            receipt.events.insert(1, event);
+        }
+        match behaviour {
+            Behaviour::OtherId => receipt.receipt_id = "rcpt-other".to_owned(),
+            Behaviour::OtherEndpoint => receipt.endpoint = "/v1/embeddings".to_owned(),
+            Behaviour::OtherKeyset => receipt.keyset_digest = other,
+            Behaviour::ServedLate => receipt.served_at = self.epoch.keyset.not_after,
+            _ => {}
+        }
+        let other_key = SigningKey::from_seed("receipt-1", &[0x77; 32]).unwrap();
+        let key = match behaviour {
+            Behaviour::OtherKey => &other_key,
+            _ => &self.epoch.signing_key,
+        };
+        let text = receipt.sign(key).to_json();
         let text = match behaviour {
             Behaviour::Edited => text.replace("demo-model", "best-model"),
             _ => text,

@@ -46,6 +46,15 @@ impl Epoch {
     pub fn report(&self, platform: &SoftwarePlatform, nonce: Option<Nonce>) -> String {
         report(platform, &self.keyset, &self.signing_key, nonce)
     }
+
+    pub fn report_of(
+        &self,
+        platform: &SoftwarePlatform,
+        nonce: Option<Nonce>,
+        serving: Serving,
+    ) -> String {
+        report_of(platform, &self.keyset, &self.signing_key, nonce, serving)
+    }
 }
 
 fn keyset(signing_key: &SigningKey, spki: SpkiDigest) -> Keyset {
@@ -74,6 +83,16 @@ pub fn report(
     key: &SigningKey,
     nonce: Option<Nonce>,
 ) -> String {
+    report_of(platform, keyset, key, nonce, Serving::Direct)
+}
+
+fn report_of(
+    platform: &SoftwarePlatform,
+    keyset: &Keyset,
+    key: &SigningKey,
+    nonce: Option<Nonce>,
+    serving: Serving,
+) -> String {
     let statement = match nonce {
         Some(nonce) => Statement::challenged(keyset.digest(), nonce),
         None => Statement::unchallenged(keyset.digest()),
@@ -98,7 +117,7 @@ pub fn report(
             ]),
             collateral: Some(platform.collateral()),
         },
-        serving: Serving::Direct,
+        serving,
     }
     .sign(key)
     .to_json()

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attest_core::{Roots, UnixTime};
+use attest_core::{Roots, Serving, UnixTime};
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -42,6 +42,20 @@ pub enum Behaviour {
     Unnamed,
     /// The response stops in the middle.
     BreaksOff,
+    /// The receipt has another id than the response named.
+    OtherId,
+    /// The receipt is about another endpoint.
+    OtherEndpoint,
+    /// The receipt names another keyset.
+    OtherKeyset,
+    /// The receipt is signed by another key.
+    OtherKey,
+    /// Served after the keyset had ended.
+    ServedLate,
+    /// Served by an upstream that was not verified.
+    UnverifiedUpstream,
+    /// Served by a verified upstream.
+    VerifiedUpstream,
 }
 
 /// One replica: its current keys. A connection keeps the TLS key it was made with.
@@ -61,6 +75,10 @@ pub struct State {
     pub prompts: Mutex<Vec<Bytes>>,
     /// Requests of any kind, `METHOD path`.
     pub requests: Mutex<Vec<String>>,
+    /// Whether it serves itself, as its report says.
+    pub serving: Mutex<Serving>,
+    /// The answer to `/v1/models`, with its status.
+    pub models: Mutex<(u16, String)>,
     pub steps: Mutex<Option<mpsc::Receiver<Bytes>>>,
     next: AtomicUsize,
 }
@@ -102,6 +120,8 @@ impl Service {
             receipts: Mutex::default(),
             prompts: Mutex::default(),
             requests: Mutex::default(),
+            serving: Mutex::new(Serving::Direct),
+            models: Mutex::new((200, r#"{"object":"list","data":[]}"#.to_owned())),
             steps: Mutex::default(),
             next: AtomicUsize::new(0),
         });
@@ -127,6 +147,16 @@ impl Service {
 
     pub fn behave(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().unwrap() = behaviour;
+    }
+
+    /// It forwards, and lists these models.
+    pub fn aggregates(&self, models: &str) {
+        *self.state.serving.lock().unwrap() = Serving::Aggregator;
+        self.lists(200, models);
+    }
+
+    pub fn lists(&self, status: u16, models: &str) {
+        *self.state.models.lock().unwrap() = (status, models.to_owned());
     }
 
     /// New keys on every replica; open connections stay open.

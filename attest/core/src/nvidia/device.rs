@@ -10,13 +10,12 @@
 use std::sync::Arc;
 
 use ring::signature::{ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
-use x509_parser::pem::Pem;
 
 use super::{Architecture, DeviceId, OpaqueField, SpdmEvidence};
 use crate::digest::Sha256Digest;
 use crate::encoding::parse_hex;
 use crate::time::UnixTime;
-use crate::x509::{Certificate, IssuerKey, SignedObjectError, Validities, X509Error};
+use crate::x509::{Certificate, IssuerKey, SignedObjectError, Validities, X509Error, pem};
 
 /// The most a PEM chain may weigh; real ones are near 5 KiB.
 pub const MAX_CHAIN_PEM_LEN: usize = 64 << 10;
@@ -324,14 +323,9 @@ fn firmware_id(leaf: &Certificate<'_>) -> Option<[u8; SHA384_LEN]> {
     digests.next().is_none().then_some(*digest)
 }
 
-fn pem_certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, DeviceChainError> {
-    if pem.len() > MAX_CHAIN_PEM_LEN {
+fn pem_certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, DeviceChainError> {
+    if text.len() > MAX_CHAIN_PEM_LEN {
         return Err(DeviceChainError::NotPem);
     }
-    Pem::iter_from_buffer(pem)
-        .map(|block| match block {
-            Ok(block) if block.label == "CERTIFICATE" => Ok(block.contents),
-            _ => Err(DeviceChainError::NotPem),
-        })
-        .collect()
+    pem::certificates(text).map_err(|_| DeviceChainError::NotPem)
 }

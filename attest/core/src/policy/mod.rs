@@ -31,7 +31,7 @@ pub(crate) use nvidia::{Count, NvidiaPolicy, OcspPolicy, SignerDates};
 pub use problem::{InvalidPolicy, PolicyProblem};
 pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
-pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy};
+pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy, Xfam};
 pub(crate) use values::TrailingBytes;
 
 use problem::Problems;
@@ -126,6 +126,13 @@ impl AttestationPolicy {
     /// The name the policy gives itself.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether evidence of some kind of TEE is accepted whatever image it is of (`measurements = "any"`).
+    pub fn accepts_any_measurement(&self) -> bool {
+        let tdx = self.tdx.as_ref().is_some_and(TdxPolicy::accepts_any_image);
+        let snp = self.snp.as_ref().is_some_and(SnpPolicy::accepts_any_image);
+        tdx || snp
     }
 
     /// SHA-256 of the policy's text, as verdicts state it.

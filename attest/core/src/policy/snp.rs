@@ -187,6 +187,11 @@ impl SnpPolicy {
         policy
     }
 
+    /// Whether no measurement is pinned.
+    pub(crate) fn accepts_any_image(&self) -> bool {
+        self.images.is_empty() && self.measurement.is_none()
+    }
+
     fn measurements_are_as_stated(&self, stated: Measurements, section: &Section<'_, '_>) {
         match stated {
             // An image without one has been told already.

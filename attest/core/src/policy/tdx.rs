@@ -27,7 +27,7 @@ pub(crate) struct TdxPolicy {
     pub(crate) mrownerconfig: Accepted<48>,
     pub(crate) mrservicetd: Accepted<48>,
     pub(crate) td_attributes: Accepted<8>,
-    pub(crate) xfam: Accepted<8>,
+    pub(crate) xfam: Xfam,
     pub(crate) ppid: Option<Vec<Vec<u8>>>,
     pub(crate) fmspc: Accepted<6>,
     pub(crate) pce_id: Accepted<2>,
@@ -50,6 +50,36 @@ pub(crate) struct TdxPolicy {
 pub(crate) struct TdxImage {
     pub(crate) mrtd: Accepted<48>,
     pub(crate) rtmr: [Accepted<48>; 4],
+}
+
+/// What is wanted of the extended features that a TD may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Xfam {
+    /// Each under the mask.
+    pub(crate) accepted: Accepted<8>,
+    /// The bits in which an accepted value has to agree; all of them, where no mask is stated.
+    pub(crate) mask: [u8; 8],
+    /// The bits that may be set where no accepted value speaks of them.
+    pub(crate) allowed: [u8; 8],
+}
+
+impl Xfam {
+    /// FP, SSE, AVX, AVX-512, PT, PKRU, CET, UINTR, LBR and AMX: every bit that the TDX module lets a
+    /// TD set (Intel TDX Module Base Architecture Specification, XFAM).
+    const KNOWN: [u8; 8] = 0x0006_DBE7_u64.to_le_bytes();
+
+    fn of(section: &mut Section<'_, '_>) -> Self {
+        let accepted = section.list("xfam", hex);
+        let mask = section.read("xfam_mask", hex);
+        if mask.is_some() && accepted.is_none() {
+            section.problem_of("xfam_mask", PolicyError::Needs("xfam_mask", "xfam"));
+        }
+        Self {
+            accepted,
+            mask: mask.unwrap_or([0xFF; 8]),
+            allowed: section.read("xfam_allowed", hex).unwrap_or(Self::KNOWN),
+        }
+    }
 }
 
 /// How long an advisory may go without its cure, counted from the date of the TCB level it is
@@ -125,7 +155,7 @@ impl TdxPolicy {
             mrownerconfig: s.list("mrownerconfig", hex),
             mrservicetd: s.list("mrservicetd", hex),
             td_attributes: s.list("td_attributes", hex),
-            xfam: s.list("xfam", hex),
+            xfam: Xfam::of(s),
             ppid: s.list("ppid", hex_up_to(MAX_PPID_LEN)),
             fmspc: s.list("fmspc", hex),
             pce_id: s.list("pce_id", hex),
@@ -156,6 +186,12 @@ impl TdxPolicy {
         }
         section.finish();
         policy
+    }
+
+    /// Whether no measurement is pinned.
+    pub(crate) fn accepts_any_image(&self) -> bool {
+        let pinned = |(_, accepted): (&str, &Accepted<48>)| accepted.is_some();
+        self.images.is_empty() && !self.measurements().into_iter().any(pinned)
     }
 
     /// Measurements with the names they have in the policy.

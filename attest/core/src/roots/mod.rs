@@ -27,6 +27,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::digest::Sha256Digest;
 use crate::snp::Product;
+use crate::x509::pem;
 
 pub use kind::RootKind;
 
@@ -199,15 +200,9 @@ fn one_certificate(bytes: &[u8]) -> Result<Vec<u8>, RootsError> {
     if bytes.first() == Some(&0x30) {
         return Ok(bytes.to_vec());
     }
-    let mut found = None;
-    for block in x509_parser::pem::Pem::iter_from_buffer(bytes) {
-        let block = block.map_err(|_| RootsError::NotACertificate)?;
-        if block.label != "CERTIFICATE" {
-            return Err(RootsError::NotACertificate);
-        }
-        if found.replace(block.contents).is_some() {
-            return Err(RootsError::MoreThanOne);
-        }
+    let mut found = pem::certificates(bytes).map_err(|_| RootsError::NotACertificate)?;
+    match found.pop() {
+        Some(certificate) if found.is_empty() => Ok(certificate),
+        _ => Err(RootsError::MoreThanOne),
     }
-    found.ok_or(RootsError::NotACertificate)
 }

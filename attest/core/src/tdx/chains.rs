@@ -11,6 +11,7 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use super::library::Question;
 use super::refusal::Stage;
 use crate::verdict::id;
+use crate::x509::{PemError, pem};
 
 pub(super) enum ChainError {
     Revoked,
@@ -40,17 +41,21 @@ pub(super) fn first_failure(question: &Question<'_>) -> Option<(Stage, &'static 
         (
             Stage::TcbInfo,
             id::TDX_TCB_INFO_SIGNATURE,
-            collateral.tcb_info_issuer_chain.as_bytes(),
+            pem::certificates(collateral.tcb_info_issuer_chain.as_bytes()),
         ),
         (
             Stage::QeIdentitySignature,
             id::TDX_QE_IDENTITY_SIGNATURE,
-            collateral.qe_identity_issuer_chain.as_bytes(),
+            pem::certificates(collateral.qe_identity_issuer_chain.as_bytes()),
         ),
-        (Stage::PckChain, id::TDX_PCK_CHAIN, question.pck_chain_pem),
+        (
+            Stage::PckChain,
+            id::TDX_PCK_CHAIN,
+            Ok(question.pck_chain.0.to_vec()),
+        ),
     ];
-    chains.into_iter().find_map(|(stage, check, pem)| {
-        build(pem, &anchor, &lists, now)
+    chains.into_iter().find_map(|(stage, check, certificates)| {
+        build(certificates, &anchor, &lists, now)
             .err()
             .map(|error| (stage, check, error))
     })
@@ -67,16 +72,14 @@ fn root_is_revoked(
 }
 
 fn build(
-    pem: &[u8],
+    certificates: Result<Vec<Vec<u8>>, PemError>,
     anchor: &TrustAnchor<'_>,
     lists: &[CertRevocationList<'_>],
     now: UnixTime,
 ) -> Result<(), ChainError> {
     let invalid = |detail: &str| ChainError::Invalid(detail.to_owned());
-    let certificates: Vec<CertificateDer<'static>> = x509_parser::pem::Pem::iter_from_buffer(pem)
-        .map(|block| block.map(|block| CertificateDer::from(block.contents)))
-        .collect::<Result<_, _>>()
-        .map_err(|_| invalid("not PEM"))?;
+    let certificates = certificates.map_err(|error| ChainError::Invalid(error.to_string()))?;
+    let certificates: Vec<_> = certificates.into_iter().map(CertificateDer::from).collect();
     let [leaf, issuers @ ..] = certificates.as_slice() else {
         return Err(invalid("no certificate"));
     };

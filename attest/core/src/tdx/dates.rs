@@ -4,12 +4,13 @@
 //! apart from forged, with the part's name. The library enforces most of these dates again.
 
 use serde::Deserialize;
-use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, CertificateRevocationList, FromDer};
 
 use super::facts::CollateralFacts;
 use crate::collateral::TdxCollateral;
 use crate::time::UnixTime;
 use crate::verdict::Cause;
+use crate::x509::{Certificate, pem};
 
 /// What Intel renews monthly.
 const RENEWED: [&str; 3] = ["TCB info", "QE identity", "PCK revocation list"];
@@ -92,6 +93,10 @@ pub(crate) fn read(collateral: &TdxCollateral) -> Result<Dated, Cause> {
             .fmspc
             .ok_or(Cause::CollateralMalformed("TCB info"))?
             .to_ascii_lowercase(),
+        pce_id: tcb_info
+            .pce_id
+            .ok_or(Cause::CollateralMalformed("TCB info"))?
+            .to_ascii_lowercase(),
     };
     Ok(Dated { parts, facts })
 }
@@ -105,6 +110,8 @@ struct Signed {
     tcb_evaluation_data_number: u32,
     #[serde(default)]
     fmspc: Option<String>,
+    #[serde(default)]
+    pce_id: Option<String>,
 }
 
 impl Signed {
@@ -144,23 +151,22 @@ fn crl(der: &[u8], name: &'static str) -> Result<Part, Cause> {
     })
 }
 
-fn chain(pem: &str, name: &'static str, parts: &mut Vec<Part>) -> Result<(), Cause> {
+fn chain(text: &str, name: &'static str, parts: &mut Vec<Part>) -> Result<(), Cause> {
     let malformed = || Cause::CollateralMalformed(name);
-    let mut found = false;
-    for block in x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes()) {
-        let der = block.map_err(|_| malformed())?.contents;
-        let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| malformed())?;
+    let certificates = pem::certificates(text.as_bytes()).map_err(|_| malformed())?;
+    for der in &certificates {
+        let certificate = Certificate::parse(der).map_err(|_| malformed())?;
+        let (not_before, not_after) = certificate.validity();
         parts.push(Part {
             name,
-            not_before: unix(certificate.validity().not_before).ok_or_else(malformed)?,
-            not_after: unix(certificate.validity().not_after).ok_or_else(malformed)?,
+            not_before,
+            not_after,
         });
-        found = true;
     }
-    if found { Ok(()) } else { Err(malformed()) }
+    Ok(())
 }
 
-pub(super) fn unix(time: ASN1Time) -> Option<UnixTime> {
+fn unix(time: ASN1Time) -> Option<UnixTime> {
     u64::try_from(time.timestamp())
         .ok()
         .map(UnixTime::from_secs)

@@ -59,6 +59,8 @@ pub struct CollateralFacts {
     pub qe_evaluation_data_number: u32,
     /// The hardware it is about, lower-case hexadecimal.
     pub fmspc: String,
+    /// The provisioning certification enclave it is about, lower-case hexadecimal.
+    pub pce_id: String,
 }
 
 /// What Intel says about the platform.
@@ -143,6 +145,7 @@ fn platform(facts: &PlatformFacts) -> Value {
         "ppid": to_hex(&facts.ppid),
         "pce_id": to_hex(&facts.pce_id),
         "pck_cpusvn": to_hex(&facts.cpusvn),
+        "pck_tcb_components": to_hex(&facts.components),
         "pck_pcesvn": facts.pcesvn,
         "pck_issuer": facts.issuer,
         "pck_serial": to_hex(&facts.serial),
@@ -159,6 +162,7 @@ fn collateral(facts: &CollateralFacts) -> Value {
         "tcb_evaluation_data_number": facts.tcb_evaluation_data_number,
         "qe_evaluation_data_number": facts.qe_evaluation_data_number,
         "fmspc": facts.fmspc,
+        "pce_id": facts.pce_id,
     })
 }
 

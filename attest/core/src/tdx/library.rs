@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::verify::{QuoteVerifier, VerifiedReport};
 
+use super::chain::UnverifiedChain;
 use super::facts::TcbFacts;
 use super::refusal::{self, Refusal};
 use super::status::TcbStatus;
@@ -19,7 +20,8 @@ use crate::verdict::{Cause, id};
 /// What the library is asked about.
 pub(super) struct Question<'a> {
     pub(super) quote: &'a [u8],
-    pub(super) pck_chain_pem: &'a [u8],
+    /// As read from the quote; the library is given no other.
+    pub(super) pck_chain: &'a UnverifiedChain<3>,
     /// Intel's, or the one that stands in its place, DER.
     pub(super) root: &'a [u8],
     pub(super) collateral: &'a TdxCollateral,
@@ -37,16 +39,13 @@ fn call(question: &Question<'_>) -> Result<TcbFacts, Refusal> {
     let verified = QuoteVerifier::new(question.root.to_vec())
         .allow_debug(true)
         .allow_service_td(true)
-        .verify(
-            question.quote,
-            &parts(question.collateral),
-            question.now.secs(),
-        )
+        .verify(question.quote, &parts(question), question.now.secs())
         .map_err(|error| refusal::classify(&format!("{error:#}"), question))?;
     facts(&verified)
 }
 
-fn parts(collateral: &TdxCollateral) -> QuoteCollateralV3 {
+fn parts(question: &Question<'_>) -> QuoteCollateralV3 {
+    let collateral = question.collateral;
     QuoteCollateralV3 {
         pck_crl_issuer_chain: collateral.pck_crl_issuer_chain.clone(),
         root_ca_crl: collateral.root_ca_crl.clone(),
@@ -57,8 +56,9 @@ fn parts(collateral: &TdxCollateral) -> QuoteCollateralV3 {
         qe_identity_issuer_chain: collateral.qe_identity_issuer_chain.clone(),
         qe_identity: collateral.qe_identity.clone(),
         qe_identity_signature: collateral.qe_identity_signature.to_vec(),
-        // The chain that counts is the one inside the quote.
-        pck_certificate_chain: None,
+        // The chain inside the quote, written again from what was read of it: the library, which
+        // reads PEM in its own way, does not get to find other certificates in it.
+        pck_certificate_chain: Some(question.pck_chain.to_pem()),
     }
 }
 

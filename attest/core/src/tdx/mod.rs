@@ -8,11 +8,13 @@
 //! policy wants of a genuine quote is asked elsewhere.
 
 mod body;
+mod chain;
 mod chains;
 mod dates;
 mod facts;
 mod levels;
 mod library;
+mod pck_extension;
 mod platform;
 mod qe_report;
 mod quote;
@@ -21,20 +23,25 @@ mod refusal;
 mod status;
 
 use crate::collateral::TdxCollateral;
+use crate::encoding::to_hex;
 use crate::evidence::Standing;
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, Checks, Why, id};
+use crate::x509::Certificate;
 
 pub use body::{Td15, TdBody};
+pub use chain::{CertificateError, ChainError, Role};
 pub(crate) use facts::to_json as facts_to_json;
 pub use facts::{CollateralFacts, TcbFacts, TdxFacts, Trailing};
 pub use levels::{TcbLevelFacts, TcbPart};
+pub use pck_extension::PckExtensionError;
 pub use platform::PlatformFacts;
 pub use qe_report::QeReport;
 pub use quote::{INTEL_QE_VENDOR, MAX_QUOTE_LEN, QuoteFormatError};
 pub use status::TcbStatus;
 
+use chain::{Chain, UnverifiedChain};
 use quote::{ParsedQuote, TdQuote};
 use refusal::Refusal;
 
@@ -142,7 +149,7 @@ fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
             count: quote.trailing.len(),
             all_zero: quote.trailing.iter().all(|byte| *byte == 0),
         },
-        platform: platform::read(quote.pck_chain_pem),
+        platform: quote.pck_chain.as_ref().ok().and_then(unverified_platform),
         collateral: None,
         tcb: None,
     }
@@ -184,34 +191,75 @@ fn verify(
             at: id::TDX_COLLATERAL_DATES,
         });
     }
-    let Some(platform) = &facts.platform else {
-        let cause = Cause::CertificateChain("its leaf is not a PCK certificate".into());
-        let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
-        return Ok(refused(refusal, checks));
-    };
-    let valid_until = valid_until.min(platform.not_after);
     let Some(root) = roots.der(RootKind::Intel) else {
         let cause = Cause::NoRoot(RootKind::Intel);
         let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
         return Ok(refused(refusal, checks));
     };
+    let (pck_chain, platform) = match platform_of(quote, root) {
+        Ok(found) => found,
+        Err(error) => {
+            let cause = Cause::CertificateChain(error.to_string());
+            let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
+            return Ok(refused(refusal, checks));
+        }
+    };
+    let valid_until = valid_until.min(platform.not_after);
     let question = library::Question {
         quote: bytes,
-        pck_chain_pem: quote.pck_chain_pem,
+        pck_chain,
         root,
         collateral,
         now: collected.now,
     };
-    Ok(match library::verify(&question) {
+    let about = facts.collateral.as_ref().map(|it| it.pce_id.clone());
+    let verified = library::verify(&question)
+        .and_then(|tcb| for_this_pce(&platform, about.as_deref()).map(|()| tcb));
+    Ok(match verified {
         Ok(tcb) => {
             refusal::record_all_passed(checks);
             let svn = facts.quoting_enclave.isvsvn;
-            let levels = levels::matched(collateral, platform, &facts.body, svn);
+            let levels = levels::matched(collateral, &platform, &facts.body, svn);
             facts.tcb = Some(TcbFacts { levels, ..tcb });
+            facts.platform = Some(platform);
             Standing::Genuine { valid_until }
         }
         Err(refusal) => refused(refusal, checks),
     })
+}
+
+/// The chain in the quote, walked to the root, and what its leaf says of the platform.
+fn platform_of<'q>(
+    quote: &'q TdQuote<'_>,
+    root: &[u8],
+) -> Result<(&'q UnverifiedChain<3>, PlatformFacts), ChainError> {
+    let unverified = quote.pck_chain.as_ref().map_err(Clone::clone)?;
+    let chain = Chain::of_platform(unverified, root)?;
+    let platform = PlatformFacts::of(chain.leaf()).map_err(|error| ChainError::Certificate {
+        role: Role::Pck,
+        error: CertificateError::PckExtension(error),
+    })?;
+    Ok((unverified, platform))
+}
+
+/// Intel's TCB info is about one FMSPC, which the library compares, and one PCE id.
+fn for_this_pce(platform: &PlatformFacts, about: Option<&str>) -> Result<(), Refusal> {
+    let certified = to_hex(&platform.pce_id);
+    if about == Some(certified.as_str()) {
+        return Ok(());
+    }
+    let about = about.unwrap_or("none");
+    let cause = Cause::CollateralForOtherPlatform(format!(
+        "TCB info is for PCE id {about}, the platform's is {certified}"
+    ));
+    let stage = refusal::Stage::TcbLevel;
+    Err(Refusal::at(stage, id::TDX_TCB_LEVEL, cause))
+}
+
+/// What the first certificate of a chain says of a platform, verified or not.
+fn unverified_platform(chain: &UnverifiedChain<3>) -> Option<PlatformFacts> {
+    let [leaf, ..] = &chain.0;
+    PlatformFacts::of(&Certificate::parse(leaf).ok()?).ok()
 }
 
 fn refused(refusal: Refusal, checks: &mut Checks) -> Standing {

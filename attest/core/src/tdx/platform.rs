@@ -1,11 +1,8 @@
 //! What the platform's PCK certificate says about the machine.
-//!
-//! Intel SGX PCK Certificate and CRL Profile Specification, section 1.3.5: the SGX extension
-//! carries PPID, TCB, PCE id and FMSPC.
 
-use x509_parser::prelude::{FromDer, X509Certificate};
-
+use super::pck_extension::{PckExtension, PckExtensionError};
 use crate::time::UnixTime;
+use crate::x509::Certificate;
 
 /// Facts of a PCK certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +10,12 @@ pub struct PlatformFacts {
     /// Family, model, stepping, platform and custom SKU.
     pub fmspc: [u8; 6],
     /// Platform provisioning id: which machine it is.
-    pub ppid: Vec<u8>,
+    pub ppid: [u8; 16],
     /// Which provisioning certification enclave.
-    pub pce_id: Vec<u8>,
-    /// CPU security versions that Intel certified.
+    pub pce_id: [u8; 2],
+    /// Security versions of the CPU's sixteen components, which TCB levels are matched by.
+    pub components: [u8; 16],
+    /// The same in the CPU's own form.
     pub cpusvn: [u8; 16],
     /// Security version of the provisioning certification enclave.
     pub pcesvn: u16,
@@ -30,30 +29,24 @@ pub struct PlatformFacts {
     pub not_after: UnixTime,
 }
 
-/// Reads the leaf of a PCK chain; nothing if it is not one.
-pub(crate) fn read(chain_pem: &[u8]) -> Option<PlatformFacts> {
-    let leaf = x509_parser::pem::Pem::iter_from_buffer(chain_pem)
-        .next()?
-        .ok()?
-        .contents;
-    let extension = dcap_qvl::intel::parse_pck_extension(&leaf).ok()?;
-    let (_, certificate) = X509Certificate::from_der(&leaf).ok()?;
-    let issuer = certificate
-        .issuer()
-        .iter_common_name()
-        .next()?
-        .as_str()
-        .ok()?
-        .to_owned();
-    Some(PlatformFacts {
-        fmspc: extension.fmspc,
-        ppid: extension.ppid,
-        pce_id: extension.pce_id,
-        cpusvn: extension.cpu_svn,
-        pcesvn: extension.pce_svn,
-        issuer,
-        serial: certificate.raw_serial().to_vec(),
-        not_before: super::dates::unix(certificate.validity().not_before)?,
-        not_after: super::dates::unix(certificate.validity().not_after)?,
-    })
+impl PlatformFacts {
+    /// Reads a certificate, which may not be verified.
+    pub(crate) fn of(pck: &Certificate<'_>) -> Result<Self, PckExtensionError> {
+        let extension = PckExtension::of(pck)?;
+        let mut issuer = pck.x509.issuer().iter_common_name();
+        let issuer = issuer.next().and_then(|name| name.as_str().ok());
+        let (not_before, not_after) = pck.validity();
+        Ok(Self {
+            fmspc: extension.fmspc,
+            ppid: extension.ppid,
+            pce_id: extension.pce_id,
+            components: extension.components,
+            cpusvn: extension.cpusvn,
+            pcesvn: extension.pcesvn,
+            issuer: issuer.unwrap_or_default().to_owned(),
+            serial: pck.x509.raw_serial().to_vec(),
+            not_before,
+            not_after,
+        })
+    }
 }

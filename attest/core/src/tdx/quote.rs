@@ -5,6 +5,7 @@
 //! reported, not parsed. SGX quotes are recognised and left alone: their bodies are not read.
 
 use super::body::TdBody;
+use super::chain::{ChainError, UnverifiedChain};
 use super::qe_report::QeReport;
 use super::reader::Reader;
 
@@ -80,7 +81,8 @@ pub(crate) struct TdQuote<'a> {
     pub(crate) header_user_data: [u8; 20],
     pub(crate) body: TdBody,
     pub(crate) quoting_enclave: QeReport,
-    pub(crate) pck_chain_pem: &'a [u8],
+    /// Read here, once; whatever is said of the platform is said by these certificates.
+    pub(crate) pck_chain: Result<UnverifiedChain<3>, ChainError>,
     pub(crate) trailing: &'a [u8],
 }
 
@@ -117,7 +119,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ParsedQuote<'_>, QuoteFormatError> {
         header_user_data,
         body,
         quoting_enclave,
-        pck_chain_pem,
+        pck_chain: UnverifiedChain::parse(pck_chain_pem),
         trailing: reader.rest(),
     }))
 }

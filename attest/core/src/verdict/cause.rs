@@ -204,6 +204,13 @@ pub enum Cause {
         /// Those bits.
         bits: u64,
     },
+    /// Extended features that no TD has, or that the policy does not allow.
+    Xfam {
+        /// Bits that are set in every TD, and not in this one.
+        missing: u64,
+        /// Bits that are set and not allowed.
+        unknown: u64,
+    },
     /// The TD may be migrated.
     Migratable,
     /// A service TD is bound to the TD.
@@ -308,6 +315,7 @@ impl Cause {
             Self::DebugTd { .. } => "debug_td",
             Self::SeptVeEnabled => "sept_ve_enabled",
             Self::ReservedAttributes { .. } => "reserved_attributes",
+            Self::Xfam { .. } => "xfam",
             Self::Migratable => "migratable",
             Self::ServiceTd => "service_td",
             Self::NotAccepted(_) => "not_accepted",

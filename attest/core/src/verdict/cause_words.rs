@@ -136,6 +136,11 @@ impl fmt::Display for Cause {
             Self::ReservedAttributes { bits } => {
                 write!(f, "reserved TD attribute bits are set ({bits:#018x})")
             }
+            Self::Xfam { missing, unknown } => write!(
+                f,
+                "extended features that every TD has are off ({missing:#x}) or others are on \
+                 ({unknown:#x})"
+            ),
             Self::Migratable => f.write_str("the TD may be migrated"),
             Self::ServiceTd => f.write_str("a service TD can act on the TD"),
             Self::NotAccepted(value) => write!(f, "{value} is not in the policy's list"),

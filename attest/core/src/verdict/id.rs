@@ -96,7 +96,7 @@ ids! {
     TDX_TD_SEPT_VE_DISABLE = "tdx.td.sept_ve_disable";
     /// No reserved or migration attribute is set; the attributes are accepted ones.
     TDX_TD_ATTRIBUTES = "tdx.td.attributes";
-    /// Extended features are accepted ones.
+    /// Extended features are ones that TDs have, and accepted ones.
     TDX_TD_XFAM = "tdx.td.xfam";
     /// No service TD can act on this TD.
     TDX_TD_SERVICE_TD = "tdx.td.service_td";

@@ -4,7 +4,7 @@
 //! module walks its own links with [`Certificate::verify_issued_by`].
 
 use x509_parser::oid_registry::{
-    OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -40,7 +40,11 @@ impl<'a> Certificate<'a> {
         let signed = SignedObject::split(der).map_err(|_| X509Error::NotDer)?;
         match X509Certificate::from_der(der) {
             // RFC 5280 §4.1.1.2: the algorithm inside the signed part is the one outside it.
-            Ok(([], x509)) if x509.tbs_certificate.signature == x509.signature_algorithm => {
+            Ok(([], x509))
+                if x509.tbs_certificate.signature == x509.signature_algorithm
+                    // Two readers took the certificate apart; what is signed is what is read.
+                    && x509.tbs_certificate.as_ref() == signed.tbs() =>
+            {
                 Ok(Self { x509, signed })
             }
             _ => Err(X509Error::NotDer),
@@ -54,12 +58,15 @@ impl<'a> Certificate<'a> {
         if key.algorithm.algorithm == OID_PKCS1_RSAENCRYPTION {
             return Some(IssuerKey::Rsa(bits));
         }
+        if key.algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY || bits.first() != Some(&0x04) {
+            return None;
+        }
         let curve = key.algorithm.parameters.as_ref()?.as_oid().ok()?;
-        let on_p384 = key.algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
-            && curve == OID_NIST_EC_P384
-            && bits.len() == 97
-            && bits.first() == Some(&0x04);
-        on_p384.then_some(IssuerKey::P384(bits))
+        match bits.len() {
+            65 if curve == OID_EC_P256 => Some(IssuerKey::P256(bits)),
+            97 if curve == OID_NIST_EC_P384 => Some(IssuerKey::P384(bits)),
+            _ => None,
+        }
     }
 
     /// The one common name of the subject.

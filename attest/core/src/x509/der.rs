@@ -1,6 +1,7 @@
 //! Just enough DER (ITU-T X.690) to walk structures whose shape is known: elements with one-byte tags
 //! and definite, minimal lengths.
 
+pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const OCTET_STRING: u8 = 0x04;

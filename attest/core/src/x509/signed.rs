@@ -1,13 +1,15 @@
-//! Signed X.509 objects: `SEQUENCE { tbs, algorithm, BIT STRING }`, under one of the two algorithms
-//! that AMD and NVIDIA sign with.
+//! Signed X.509 objects: `SEQUENCE { tbs, algorithm, BIT STRING }`, under one of the three algorithms
+//! that the vendors sign with.
 //!
-//! RSASSA-PSS with SHA-384 (RFC 4055) and ECDSA P-384 with SHA-384 (RFC 5758). AMD spells out the
+//! ECDSA P-256 with SHA-256 (Intel; RFC 5758), RSASSA-PSS with SHA-384 (AMD; RFC 4055) and ECDSA P-384
+//! with SHA-384 (AMD and NVIDIA; RFC 5758). AMD spells out the
 //! PSS trailer field that DER leaves at its default, which stock verifiers refuse. Exactly the
 //! spellings below are accepted and nothing near them.
 
 use super::der::{BIT_STRING, SEQUENCE, element};
 use ring::signature::{
-    ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 
 /// RSASSA-PSS, SHA-384, MGF1 with SHA-384, salt of 48 bytes; the trailer field at its default.
@@ -25,6 +27,11 @@ const PSS_SHA384_TRAILER: &[u8] = &[
     0xA1, 0x1C, 0x30, 0x1A, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x08, 0x30,
     0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0xA2, 0x03,
     0x02, 0x01, 0x30, 0xA3, 0x03, 0x02, 0x01, 0x01,
+];
+
+/// ecdsa-with-SHA256.
+const ECDSA_SHA256: &[u8] = &[
+    0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02,
 ];
 
 /// ecdsa-with-SHA384.
@@ -54,6 +61,8 @@ pub enum SignedObjectError {
 pub(crate) enum IssuerKey<'a> {
     /// RSA, as DER `RSAPublicKey`.
     Rsa(&'a [u8]),
+    /// An uncompressed point on P-256.
+    P256(&'a [u8]),
     /// An uncompressed point on P-384.
     P384(&'a [u8]),
 }
@@ -86,6 +95,11 @@ impl<'a> SignedObject<'a> {
         }
     }
 
+    /// The part that is signed.
+    pub(crate) const fn tbs(&self) -> &'a [u8] {
+        self.tbs
+    }
+
     /// Checks the signature under `issuer`'s key, which decides the algorithm.
     pub(crate) fn verify(&self, issuer: IssuerKey<'_>) -> Result<(), SignedObjectError> {
         let (spellings, algorithm, key): (&[&[u8]], &'static dyn VerificationAlgorithm, _) =
@@ -95,6 +109,7 @@ impl<'a> SignedObject<'a> {
                     &RSA_PSS_2048_8192_SHA384,
                     key,
                 ),
+                IssuerKey::P256(point) => (&[ECDSA_SHA256], &ECDSA_P256_SHA256_ASN1, point),
                 IssuerKey::P384(point) => (&[ECDSA_SHA384], &ECDSA_P384_SHA384_ASN1, point),
             };
         if !spellings.contains(&self.algorithm) {
@@ -132,7 +147,11 @@ mod tests {
     fn another_algorithm_is_not_even_tried() {
         let object = [0x30, 0x08, 0x30, 0x00, 0x30, 0x00, 0x03, 0x02, 0x00, 0xAA];
         let split = SignedObject::split(&object).ok().unwrap();
-        for key in [IssuerKey::Rsa(&[]), IssuerKey::P384(&[])] {
+        for key in [
+            IssuerKey::Rsa(&[]),
+            IssuerKey::P256(&[]),
+            IssuerKey::P384(&[]),
+        ] {
             assert_eq!(split.verify(key), Err(SignedObjectError::Algorithm));
         }
     }

@@ -7,14 +7,17 @@ mod tee;
 mod trust;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use attest_core::SourceProvenance;
 use toml::de::DeTable;
 
-use super::problem::Problems;
+use super::mistakes::not_a_configuration;
+use super::problem::{Lines, Problems};
 use super::read::{At, Section};
-use super::{Config, ConfigError, Hardening, Problem};
+use super::spelling::nearest;
+use super::{AdminListener, Config, ConfigError, Hardening, MetricsListener, Server, files};
 use crate::hardening::{self, Fact};
 
 /// Larger than any configuration, smaller than what could hurt.
@@ -23,20 +26,15 @@ const MAX_FILE: u64 = 1 << 20;
 impl Config {
     /// Reads a configuration and every file it names.
     pub fn load(file: &Path) -> Result<Config, ConfigError> {
-        let unreadable = |reason: String| ConfigError {
-            file: file.to_owned(),
-            problems: vec![Problem {
-                line: None,
-                key: String::new(),
-                reason,
-            }],
-        };
-        let text = read_text(file, MAX_FILE).map_err(unreadable)?;
+        let text = read_text(file, MAX_FILE).map_err(|reason| ConfigError::whole(file, reason))?;
         Self::parse(file, &text)
     }
 
     /// Reads a configuration from its text; `file` says what relative paths are relative to.
     pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
+        if let Some(reason) = not_a_configuration(text) {
+            return Err(ConfigError::whole(file, reason));
+        }
         let problems = Problems::new(text);
         let (table, syntax) = DeTable::parse_recoverable(text);
         for error in &syntax {
@@ -57,9 +55,14 @@ impl Config {
         } else {
             None
         };
+        let (warnings, lines) = (problems.warnings(), problems.lines());
         let found = problems.into_vec();
         match config {
-            Some(config) if found.is_empty() => Ok(config),
+            Some(config) if found.is_empty() => Ok(Config {
+                warnings,
+                lines,
+                ..config
+            }),
             _ => Err(ConfigError {
                 file: file.to_owned(),
                 problems: found,
@@ -97,6 +100,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let limits = server::limits(root.section("limits"));
     let timeouts = server::timeouts(root.section("timeouts"));
     let receipts = server::receipts(root.section("receipts"));
+    let ledger = server::ledger(root.section("ledger"));
     let metrics = server::metrics(root.section("metrics"));
     let admin = server::admin(root.section("admin"));
     let log = server::log(root.section("log"));
@@ -111,8 +115,11 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         problems,
     );
     root.finish();
+    addresses(server.as_ref(), &metrics, &admin, problems);
     Some(Config {
         file: file.to_owned(),
+        warnings: Vec::new(),
+        lines: Lines::default(),
         server: server?,
         tee,
         provenance,
@@ -121,13 +128,53 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         limits,
         timeouts,
         receipts,
+        ledger,
         metrics,
         admin,
         log,
         telemetry,
-        attestation,
+        attestation: attestation
+            .into_iter()
+            .filter_map(|(name, trust)| Some((name, trust?)))
+            .collect(),
         models,
     })
+}
+
+/// No address may be listened on twice.
+fn addresses(
+    server: Option<&Server>,
+    metrics: &MetricsListener,
+    admin: &AdminListener,
+    problems: &Problems,
+) {
+    let all = [
+        ("server.listen", server.map(|server| server.listen)),
+        ("metrics.listen", metrics.listen),
+        ("admin.listen", admin.listen),
+    ];
+    let given: Vec<(&str, SocketAddr)> = all
+        .into_iter()
+        .filter_map(|(key, address)| Some((key, address?)))
+        .collect();
+    for (place, (key, address)) in given.iter().enumerate() {
+        let clash = given
+            .iter()
+            .take(place)
+            .find(|(_, earlier)| overlap(*earlier, *address));
+        if let Some((earlier, _)) = clash {
+            problems.add_at(
+                key,
+                format!("{address} is the address of {earlier} already; each listener needs one of its own"),
+            );
+        }
+    }
+}
+
+/// Whether the two cannot be listened on at once: one port, and one address or all of them.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let everywhere = |address: SocketAddr| address.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || everywhere(a) || everywhere(b))
 }
 
 fn provenance(mut section: Section<'_>) -> SourceProvenance {
@@ -173,17 +220,50 @@ fn unreadable(shown: &dyn std::fmt::Display, error: &std::io::Error) -> String {
     let confined =
         error.kind() == std::io::ErrorKind::PermissionDenied && hardening::confined_to_files();
     let hint = if confined {
-        "; a running service reads only the directory of its configuration and the files named when it was started"
+        "; a running service reads only the directory of its configuration and those of the files named when it was started"
     } else {
         ""
     };
     format!("cannot read {shown}: {error}{hint}")
 }
 
+/// A file beside the one that is not there, and probably meant.
+fn neighbour(path: &Path) -> Option<String> {
+    let (name, folder) = (path.file_name()?.to_str()?, path.parent()?);
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    nearest(name, &names).map(|meant| format!("; did you mean {:?}?", folder.join(meant)))
+}
+
+fn open(path: &Path) -> Result<std::fs::File, String> {
+    std::fs::File::open(path).map_err(|error| {
+        let meant = match error.kind() {
+            std::io::ErrorKind::NotFound => neighbour(path),
+            _ => None,
+        };
+        format!(
+            "{}{}",
+            unreadable(&path.display(), &error),
+            meant.unwrap_or_default()
+        )
+    })
+}
+
+/// A file that only the service's user may read.
+fn read_secret(path: &Path, max: u64) -> Result<Vec<u8>, String> {
+    let opened = open(path)?.metadata();
+    let metadata = opened.map_err(|error| unreadable(&path.display(), &error))?;
+    files::secret(&metadata).map_err(|exposed| format!("{} {exposed}", path.display()))?;
+    read_bytes(path, max)
+}
+
 fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     use std::io::Read;
     let shown = path.display();
-    let file = std::fs::File::open(path).map_err(|e| unreadable(&shown, &e))?;
+    let file = open(path)?;
     let mut bytes = Vec::new();
     file.take(max + 1)
         .read_to_end(&mut bytes)

@@ -1,6 +1,6 @@
 //! `[[model]]` and `[[model.upstream]]`, and what must hold between them and the rest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use attest_core::Serving;
 use zeroize::Zeroize;
 
-use super::{read_bytes, resolve};
+use super::trust::Trusts;
+use super::{read_secret, resolve};
 use crate::config::model::{ApiKey, BaseUrl, Model, Scheme, Upstream};
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
@@ -19,7 +20,7 @@ const MAX_KEY_FILE: u64 = 16 * 1024;
 pub(super) fn read(
     sections: Vec<Section<'_>>,
     base: &Path,
-    trusts: &BTreeMap<Name, Arc<NamedTrust>>,
+    trusts: &Trusts,
     server: Option<&Server>,
     tee: &Tee,
     problems: &Problems,
@@ -46,7 +47,7 @@ pub(super) fn read(
 
 struct Reader<'a> {
     base: &'a Path,
-    trusts: &'a BTreeMap<Name, Arc<NamedTrust>>,
+    trusts: &'a Trusts,
     mode: Option<Serving>,
     tee: &'a Tee,
     /// Every id and alias so far, and where it was given.
@@ -81,6 +82,18 @@ impl Reader<'_> {
             );
         }
         let attestation = self.attestation(&mut section, is_confidential, &span);
+        if let Some(trust) = &attestation
+            && trust.trust.policy.accepts_any_measurement()
+        {
+            section.warn(
+                &section.place_of("attestation"),
+                "attestation",
+                format!(
+                    "{} accepts whatever image its upstreams run (measurements = \"any\"): good for a first look, not for confidential prompts",
+                    trust.policy_file.display()
+                ),
+            );
+        }
         let upstreams = self.upstreams(&mut section, is_confidential);
         section.finish();
         Some(Arc::new(Model {
@@ -130,15 +143,15 @@ impl Reader<'_> {
                 None
             }
             Some(at) => {
-                let trust = self.trusts.get(at.value.as_str()).cloned();
-                if trust.is_none() {
+                let Some(trust) = self.trusts.get(at.value.as_str()) else {
                     section.problem(
                         &at.span,
                         "attestation",
-                        format!("there is no usable [attestation.{}]", at.value),
+                        format!("there is no [attestation.{}]", at.value),
                     );
-                }
-                trust
+                    return None;
+                };
+                trust.clone()
             }
             None => {
                 if needed && !given {
@@ -194,7 +207,7 @@ impl Reader<'_> {
             seen.push(at.value.clone());
         }
         let present = section.has("url");
-        let url = section.parsed("url", BaseUrl::parse);
+        let url = section.parsed("url", BaseUrl::parse_for_endpoints);
         let url = section.required("url", url, present);
         if let Some(at) = &url
             && let Some(reason) = self.unfit(&at.value, confidential)
@@ -234,7 +247,7 @@ impl Reader<'_> {
 
 fn read_key(base: &Path, text: &str) -> Result<ApiKey, String> {
     let file = resolve(base, text);
-    let mut bytes = read_bytes(&file, MAX_KEY_FILE)?;
+    let mut bytes = read_secret(&file, MAX_KEY_FILE)?;
     let key = std::str::from_utf8(&bytes).map(|text| text.trim().to_owned());
     bytes.zeroize();
     let key = key.map_err(|_| format!("{} is not UTF-8", file.display()))?;

@@ -1,4 +1,4 @@
-//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[metrics]`, `[admin]`, `[telemetry]`, `[log]`.
+//! `[server]`, `[limits]`, `[timeouts]`, `[receipts]`, `[ledger]`, `[metrics]`, `[admin]`, `[telemetry]`, `[log]`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    AdminListener, BaseUrl, ClientCacheSalt, Format, Level, Limits, Log, MetricsListener, Receipts,
-    Scheme, Server, Telemetry, Timeouts,
+    AdminListener, BaseUrl, ClientCacheSalt, Format, LedgerBounds, Level, Limits, Log,
+    MetricsListener, Receipts, Scheme, Server, Telemetry, Timeouts,
 };
 
 const fn secs(n: u64) -> Duration {
@@ -130,6 +130,25 @@ pub(super) fn receipts(mut section: Section<'_>) -> Receipts {
     receipts
 }
 
+pub(super) fn ledger(mut section: Section<'_>) -> LedgerBounds {
+    let default = LedgerBounds::default();
+    let bounds = LedgerBounds {
+        max_waiting_rows: section.count(
+            "max_waiting_rows",
+            default.max_waiting_rows,
+            (1, 100_000_000),
+        ),
+        unready_after: section.duration(
+            "unready_after",
+            default.unready_after,
+            (secs(0), secs(DAY)),
+        ),
+        stop_timeout: section.duration("stop_timeout", default.stop_timeout, (secs(0), secs(3600))),
+    };
+    section.finish();
+    bounds
+}
+
 pub(super) fn metrics(mut section: Section<'_>) -> MetricsListener {
     let listen = section.parsed("listen", |text| {
         let address = address(text)?;
@@ -194,7 +213,18 @@ pub(super) fn log(mut section: Section<'_>) -> Log {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
-        format!("is {text:?}; must be an IP address and port, such as \"127.0.0.1:8443\"")
+        let port = text.rsplit(':').next().unwrap_or(text);
+        let host = text.strip_suffix(port).unwrap_or_default();
+        let wanted = "must be an IP address and port";
+        match (port.parse::<u16>(), host) {
+            (Ok(port), "" | ":" | "*:") => format!(
+                "is {text:?}; {wanted}: \"0.0.0.0:{port}\" for all addresses of this machine, \"127.0.0.1:{port}\" for this machine alone"
+            ),
+            (Ok(port), "localhost:") => {
+                format!("is {text:?}; {wanted}, such as \"127.0.0.1:{port}\": names are not resolved here")
+            }
+            _ => format!("is {text:?}; {wanted}, such as \"127.0.0.1:8443\""),
+        }
     })
 }
 

@@ -114,7 +114,15 @@ fn collateral(section: &mut Section<'_>, base: &Path, gpus: Gpus) -> CollateralS
     let fetch = section.choice("collateral", &[("fetch", true), ("none", false)]);
     let mut url = |name| {
         let read = section.parsed(name, |text| {
-            BaseUrl::parse(text).map(|_| text.trim_end_matches('/').to_owned())
+            BaseUrl::parse(text).map_err(|error| error.to_string())?;
+            let url = text.trim_end_matches('/');
+            match url.split_once("/sgx/certification/") {
+                // As Intel's own configuration files have it.
+                Some((before, _)) => Err(format!(
+                    "already contains the path of the service's interface; write {before:?}"
+                )),
+                None => Ok(url.to_owned()),
+            }
         });
         read.map(|at| at.value)
     };

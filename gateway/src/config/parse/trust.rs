@@ -11,7 +11,10 @@ use super::{MAX_FILE, read_bytes, read_text, resolve};
 use crate::config::read::Section;
 use crate::config::{Name, NamedTrust};
 
-pub(super) fn read(mut section: Section<'_>, base: &Path) -> BTreeMap<Name, Arc<NamedTrust>> {
+/// The trusts that can be used by name; none under the name of one that has a problem of its own.
+pub(super) type Trusts = BTreeMap<Name, Option<Arc<NamedTrust>>>;
+
+pub(super) fn read(mut section: Section<'_>, base: &Path) -> Trusts {
     let mut all = BTreeMap::new();
     for (at, inner) in section.named_sections() {
         let name = match Name::from_operator(&at.value) {
@@ -21,9 +24,8 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> BTreeMap<Name, Arc<
                 continue;
             }
         };
-        if let Some(trust) = one(inner, name.clone(), base) {
-            all.insert(name, Arc::new(trust));
-        }
+        let trust = one(inner, name.clone(), base).map(Arc::new);
+        all.insert(name, trust);
     }
     section.finish();
     all

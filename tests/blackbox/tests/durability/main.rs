@@ -1,3 +1,5 @@
 //! What the program that is shipped, with all its hardening, has on the disk after it has answered.
 
 mod answered;
+mod failing;
+mod place;

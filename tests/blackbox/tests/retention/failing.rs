@@ -233,6 +233,16 @@ async fn on_a_full_disk_what_is_served_all_the_same_is_said_to_be_unrecorded() -
         let said = receipt_text(&world, &ended.id).await?;
         ensure!(said.contains(UNKEPT), "{said}");
     }
+    // What the write-ahead log has room for already is still taken.
+    let full = |what| format!("ledger_failed what={what} cause=full sqlite_code=13");
+    for what in ["commit", "audit"] {
+        let deadline = Instant::now() + PATIENCE;
+        while !world.service.log().contains(&full(what)) {
+            let log = world.service.log();
+            ensure!(Instant::now() < deadline, "no {what} failed:\n{log}");
+            ask(&world, &chat(MODEL, CANARY)).await?;
+        }
+    }
     nothing_unsealed(&world)
 }
 

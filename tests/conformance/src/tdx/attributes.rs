@@ -73,6 +73,72 @@ pub(super) fn add(kit: &mut Kit) {
         }
         .add(kit, name, says, expected);
     }
+    let usual = td().xfam;
+    for (name, says, xfam, policy, expected) in [
+        (
+            "fp-off",
+            "a TD without the x87 state that every TD has",
+            usual & !1,
+            any(""),
+            rejected(&["tdx.td.xfam"]),
+        ),
+        (
+            "sse-off",
+            "a TD without the SSE state that every TD has",
+            usual & !2,
+            any(""),
+            rejected(&["tdx.td.xfam"]),
+        ),
+        (
+            "unknown",
+            "a TD with an extended feature that no TDX module gives out",
+            usual | (1 << 31),
+            any(""),
+            rejected(&["tdx.td.xfam"]),
+        ),
+        (
+            "unknown-allowed",
+            "the same feature, where the policy allows it",
+            usual | (1 << 31),
+            any("xfam_allowed = \"e7db068000000000\"\n"),
+            accepted(),
+        ),
+        (
+            "unknown-listed",
+            "the same feature, where the policy lists the value",
+            usual | (1 << 31),
+            any("xfam = [\"e702068000000000\"]\n"),
+            accepted(),
+        ),
+        (
+            "masked",
+            "the bits of the mask are the listed ones",
+            usual,
+            any("xfam = [\"0000060000000000\"]\nxfam_mask = \"0000060000000000\"\n"),
+            accepted(),
+        ),
+        (
+            "masked-other",
+            "a bit of the mask is not the listed one",
+            usual & !(1 << 18),
+            any("xfam = [\"0000060000000000\"]\nxfam_mask = \"0000060000000000\"\n"),
+            rejected(&["tdx.td.xfam"]),
+        ),
+        (
+            "masked-unknown",
+            "a bit outside the mask that no TD has",
+            usual | (1 << 31),
+            any("xfam = [\"0000060000000000\"]\nxfam_mask = \"0000060000000000\"\n"),
+            rejected(&["tdx.td.xfam"]),
+        ),
+    ] {
+        Made {
+            td: TdMeasurements { xfam, ..td() },
+            policy,
+            ..made()
+        }
+        .add(kit, &format!("xfam-{name}"), says, expected);
+    }
     Made {
         td: td().with_service_td([0; 48]),
         ..made()

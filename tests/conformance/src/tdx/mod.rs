@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bytes;
+mod chains;
 mod demands;
 mod grounds;
 mod pins;
@@ -76,5 +77,6 @@ pub fn add(kit: &mut Kit) {
     pins::add(kit);
     attributes::add(kit);
     bytes::add(kit);
+    chains::add(kit);
     grounds::add(kit);
 }

@@ -3,6 +3,7 @@
 //! are software's.
 
 use super::keys::{Key, derive_bytes};
+use super::knobs::CertificateForm;
 use crate::der::{
     bits, boolean, context, enumerated, integer, octets, oid, pem, printable, sequence, set, time,
     tlv, utf8,
@@ -27,6 +28,8 @@ const PCK_CRL_URL: &str =
 pub struct PckClaims {
     pub ppid: [u8; 16],
     pub cpu_svn: [u8; 16],
+    /// The same by its components, which TCB levels are matched by.
+    pub components: [u8; 16],
     pub pce_svn: u8,
     pub pce_id: [u8; 2],
     pub fmspc: [u8; 6],
@@ -58,21 +61,32 @@ pub struct Hierarchy {
     pub platform_ca: Issued,
     pub tcb_signing: Issued,
     pub pck: Issued,
+    /// Of another machine under the same authority.
+    pub other_pck: Issued,
 }
 
 impl Hierarchy {
-    pub fn derive(seed: &[u8; 32], claims: &PckClaims) -> Self {
-        let (root, platform_ca) = (Place::Root, Place::PlatformCa);
+    pub fn derive(seed: &[u8; 32], claims: &PckClaims, form: CertificateForm) -> Self {
+        let root = root_key(seed);
+        let authority = Key::derive(seed, PLATFORM_CA_NAME);
+        let of_authority = |place| issue(seed, place, &root, None, form);
+        let pck = match form {
+            CertificateForm::PckUnderRoot => issue(seed, Place::Pck, &root, Some(claims), form),
+            _ => issue(seed, Place::Pck, &authority, Some(claims), form),
+        };
+        let other = PckClaims {
+            ppid: claims.ppid.map(|byte| byte ^ 0xff),
+            ..claims.clone()
+        };
         Self {
-            root: issue(seed, root, &root_key(seed), None),
-            platform_ca: issue(seed, platform_ca, &root_key(seed), None),
-            tcb_signing: issue(seed, Place::TcbSigning, &root_key(seed), None),
-            pck: issue(
-                seed,
-                Place::Pck,
-                &Key::derive(seed, PLATFORM_CA_NAME),
-                Some(claims),
-            ),
+            root: of_authority(Place::Root),
+            platform_ca: of_authority(Place::PlatformCa),
+            tcb_signing: match form {
+                CertificateForm::SignerIsThePck => pck.clone(),
+                _ => of_authority(Place::TcbSigning),
+            },
+            pck,
+            other_pck: issue(seed, Place::Pck, &authority, Some(&other), form),
         }
     }
 
@@ -137,7 +151,25 @@ impl Place {
 }
 
 // RFC 5280 §4.1
-fn issue(seed: &[u8; 32], place: Place, issuer: &Key, claims: Option<&PckClaims>) -> Issued {
+fn issue(
+    seed: &[u8; 32],
+    place: Place,
+    issuer: &Key,
+    claims: Option<&PckClaims>,
+    form: CertificateForm,
+) -> Issued {
+    use CertificateForm as Form;
+    let subject = match (place, form) {
+        (Place::Pck, Form::PckNamedOtherwise)
+        | (Place::PlatformCa, Form::PlatformCaNamedOtherwise)
+        | (Place::TcbSigning, Form::SignerNamedOtherwise) => "Software certificate",
+        _ => place.subject(),
+    };
+    let issuer_name = match (place, form) {
+        (Place::Pck, Form::PckUnderRoot) => ROOT_NAME,
+        (Place::Pck, Form::PlatformCaNamedOtherwise) => "Software certificate",
+        _ => place.issuer(),
+    };
     let key = Key::derive(seed, place.subject());
     let mut serial: [u8; 20] = derive_bytes(seed, &format!("serial/{}", place.subject()))[..20]
         .try_into()
@@ -152,11 +184,11 @@ fn issue(seed: &[u8; 32], place: Place, issuer: &Key, claims: Option<&PckClaims>
         context(0, &integer(&[2])),
         integer(&serial),
         ecdsa_with_sha256(),
-        name(place.issuer()),
+        name(issuer_name),
         sequence(&[time(not_before), time(NOT_AFTER)]),
-        name(place.subject()),
+        name(subject),
         public_key_info(&key),
-        context(3, &extensions(place, &key, issuer, claims)),
+        context(3, &extensions(place, &key, issuer, claims, form)),
     ]);
     Issued {
         der: signed(&to_be_signed, issuer),
@@ -225,14 +257,31 @@ pub fn extension(id: &[u64], critical: bool, value: Vec<u8>) -> Vec<u8> {
     sequence(&parts)
 }
 
-fn extensions(place: Place, key: &Key, issuer: &Key, claims: Option<&PckClaims>) -> Vec<u8> {
+fn extensions(
+    place: Place,
+    key: &Key,
+    issuer: &Key,
+    claims: Option<&PckClaims>,
+    form: CertificateForm,
+) -> Vec<u8> {
+    use CertificateForm as Form;
     let crl = tlv(0x86, place.crl_url().as_bytes());
     let distribution = sequence(&[sequence(&[context(0, &context(0, &crl))])]);
-    let (usage, constraints) = match place.path_length() {
-        Some(length) => (
-            bits(&[0x06], 1),
-            sequence(&[boolean(true), integer(&[length])]),
-        ),
+    let path_length = match (place, form) {
+        (Place::Pck, Form::PckIsAuthority) | (Place::TcbSigning, Form::SignerIsAuthority) => {
+            Some(0)
+        }
+        (Place::PlatformCa, Form::PlatformCaIsNoAuthority) => None,
+        _ => place.path_length(),
+    };
+    let (usage, constraints) = match path_length {
+        Some(length) => {
+            let usage = match (place, form) {
+                (Place::PlatformCa, Form::PlatformCaSignsNoLists) => bits(&[0x04], 2),
+                _ => bits(&[0x06], 1),
+            };
+            (usage, sequence(&[boolean(true), integer(&[length])]))
+        }
         None => (bits(&[0xc0], 6), sequence(&[])),
     };
     let mut list = vec![
@@ -242,8 +291,13 @@ fn extensions(place: Place, key: &Key, issuer: &Key, claims: Option<&PckClaims>)
         extension(&[2, 5, 29, 15], true, usage),
         extension(&[2, 5, 29, 19], true, constraints),
     ];
-    if let Some(claims) = claims {
-        list.push(extension(&SGX, false, sgx_extension(claims)));
+    if place == Place::Pck && form == Form::PckWithUnknownCriticalExtension {
+        list.push(extension(&[2, 5, 29, 99], true, octets(&[])));
+    }
+    if let Some(claims) = claims
+        && form != Form::PckWithoutSgxExtension
+    {
+        list.push(extension(&SGX, false, sgx_extension(claims, form)));
     }
     sequence(&list)
 }
@@ -251,20 +305,29 @@ fn extensions(place: Place, key: &Key, issuer: &Key, claims: Option<&PckClaims>)
 const SGX: [u64; 7] = [1, 2, 840, 113_741, 1, 13, 1];
 
 // Intel SGX PCK Certificate and CRL Profile Specification, "SGX Extensions"
-fn sgx_extension(claims: &PckClaims) -> Vec<u8> {
+fn sgx_extension(claims: &PckClaims, form: CertificateForm) -> Vec<u8> {
+    use CertificateForm as Form;
     let entry = |arcs: &[u64], value| sequence(&[oid(&[&SGX[..], arcs].concat()), value]);
     let mut tcb: Vec<Vec<u8>> = (1u64..)
-        .zip(claims.cpu_svn)
+        .zip(claims.components)
         .map(|(component, svn)| entry(&[2, component], integer(&[svn])))
         .collect();
     tcb.push(entry(&[2, 17], integer(&[claims.pce_svn])));
     tcb.push(entry(&[2, 18], octets(&claims.cpu_svn)));
-    sequence(&[
-        entry(&[1], octets(&claims.ppid)),
+    let ppid = match form {
+        Form::PckWithShortPpid => &claims.ppid[..15],
+        _ => &claims.ppid,
+    };
+    let sgx_type = match form {
+        Form::PckWithUnknownSgxType => 9,
+        _ => 1,
+    };
+    let mut entries = vec![
+        entry(&[1], octets(ppid)),
         entry(&[2], sequence(&tcb)),
         entry(&[3], octets(&claims.pce_id)),
         entry(&[4], octets(&claims.fmspc)),
-        entry(&[5], enumerated(1)),
+        entry(&[5], enumerated(sgx_type)),
         entry(&[6], octets(&claims.platform_instance_id)),
         entry(
             &[7],
@@ -274,5 +337,14 @@ fn sgx_extension(claims: &PckClaims) -> Vec<u8> {
                 entry(&[7, 3], boolean(true)),
             ]),
         ),
-    ])
+    ];
+    match form {
+        Form::PckWithTwoFmspcs => entries.push(entry(&[4], octets(&[0xff; 6]))),
+        Form::PckWithUnknownSgxEntry => entries.push(entry(&[8], octets(&[0]))),
+        Form::PckWithoutPceId => {
+            entries.remove(2);
+        }
+        _ => {}
+    }
+    sequence(&entries)
 }

@@ -34,8 +34,14 @@ pub fn collateral(
     knobs: &Knobs,
     now: u64,
 ) -> CollateralFields {
-    let tcb_info = json(&TcbInfo::about(claims, knobs, now));
-    let qe_identity = json(&QeIdentity::about(knobs, now));
+    let tcb_info = edited(
+        json(&TcbInfo::about(claims, knobs, now)),
+        &knobs.tcb_info_edits,
+    );
+    let qe_identity = edited(
+        json(&QeIdentity::about(knobs, now)),
+        &knobs.qe_identity_edits,
+    );
     let sign = |signer, text: &str| {
         hex(&match signer {
             Signer::Rightful => hierarchy.tcb_signing.key.sign_raw(text.as_bytes()),
@@ -256,6 +262,14 @@ impl QeIdentity {
             }],
         }
     }
+}
+
+fn edited(mut text: String, edits: &[(&str, &str)]) -> String {
+    for (from, to) in edits {
+        assert!(text.contains(from), "{from} is not in {text}");
+        text = text.replacen(from, to, 1);
+    }
+    text
 }
 
 fn json(value: &impl Serialize) -> String {

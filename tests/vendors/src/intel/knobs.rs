@@ -1,5 +1,7 @@
 //! What a test may bend about the platform, one thing at a time. The default bends nothing.
 
+use super::quote::TEE_TCB_SVN;
+
 /// Everything that can be made to differ from a healthy, current platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Knobs {
@@ -22,6 +24,18 @@ pub struct Knobs {
     pub fmspc: FmspcInTcbInfo,
     pub module: ModuleInTcbInfo,
     pub form: QuoteForm,
+    pub certificates: CertificateForm,
+    pub pck_chain: PckChainForm,
+    /// Security versions of the CPU's components in the PCK certificate, if not its CPU SVN.
+    pub components: Option<[u8; 16]>,
+    /// Security versions that the TD was launched under, and those it runs under now (TDX 1.5).
+    pub tee_tcb_svn: [u8; 16],
+    pub tee_tcb_svn2: [u8; 16],
+    pub qe_auth_data: Vec<u8>,
+    /// What is written instead of what in TCB info before it is signed.
+    pub tcb_info_edits: Vec<(&'static str, &'static str)>,
+    /// The same for QE identity.
+    pub qe_identity_edits: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Knobs {
@@ -43,6 +57,14 @@ impl Default for Knobs {
             fmspc: FmspcInTcbInfo::Ours,
             module: ModuleInTcbInfo::Ours,
             form: QuoteForm::Usual,
+            certificates: CertificateForm::Intels,
+            pck_chain: PckChainForm::Usual,
+            components: None,
+            tee_tcb_svn: TEE_TCB_SVN,
+            tee_tcb_svn2: TEE_TCB_SVN,
+            qe_auth_data: (0..32).collect(),
+            tcb_info_edits: Vec::new(),
+            qe_identity_edits: Vec::new(),
         }
     }
 }
@@ -126,4 +148,50 @@ pub enum QuoteForm {
     Usual,
     /// Version 5 of a TD of TDX 1.0.
     Version5,
+}
+
+/// One thing that is otherwise about the certificates, which are signed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateForm {
+    /// As Intel's are.
+    Intels,
+    PckNamedOtherwise,
+    PckIsAuthority,
+    /// Issued by the root; the authority stands in the chain without a part in it.
+    PckUnderRoot,
+    PckWithUnknownCriticalExtension,
+    PckWithoutSgxExtension,
+    PckWithShortPpid,
+    PckWithTwoFmspcs,
+    PckWithoutPceId,
+    PckWithUnknownSgxEntry,
+    PckWithUnknownSgxType,
+    PlatformCaNamedOtherwise,
+    PlatformCaIsNoAuthority,
+    PlatformCaSignsNoLists,
+    SignerNamedOtherwise,
+    SignerIsAuthority,
+    /// TCB info and QE identity are signed by the key of the PCK certificate.
+    SignerIsThePck,
+}
+
+/// How a quote's certificate chain is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PckChainForm {
+    /// PCK certificate, authority, root.
+    Usual,
+    /// NUL bytes behind it, as Intel's quoting library leaves one.
+    NulAfter,
+    JunkBefore,
+    JunkBetween,
+    JunkAfter,
+    LeafLast,
+    RootMissing,
+    RootCorrupt,
+    /// A genuine PCK certificate of another machine stands in front.
+    OtherMachineFirst,
+    /// The same in a block that some readers of PEM skip.
+    OtherMachineFirstInAnotherBlock,
+    /// A genuine PCK certificate of another machine stands behind.
+    OtherMachineLast,
 }

@@ -22,6 +22,8 @@ use quote::Quoting;
 
 use crate::measurements::TdMeasurements;
 
+const CPU_SVN: [u8; 16] = [4, 4, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// One platform of the mock hierarchy, at one time.
 #[derive(Clone)]
 pub struct MockIntel {
@@ -43,14 +45,15 @@ impl MockIntel {
         };
         let claims = PckClaims {
             ppid: first_16("ppid"),
-            cpu_svn: [4, 4, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0],
+            cpu_svn: CPU_SVN,
+            components: knobs.components.unwrap_or(CPU_SVN),
             pce_svn: 13,
             pce_id: [0, 0],
             fmspc: [0x50, 0xf7, 0x0f, 0, 0, 0],
             platform_instance_id: first_16("platform instance"),
         };
         Self {
-            hierarchy: Hierarchy::derive(seed, &claims),
+            hierarchy: Hierarchy::derive(seed, &claims, knobs.certificates),
             attestation_key: Key::derive(seed, "attestation key"),
             impostor: Key::derive(seed, "impostor"),
             claims,

@@ -7,9 +7,10 @@ use std::sync::OnceLock;
 
 use ring::digest::{SHA256, digest};
 
-use super::certificates::Hierarchy;
+use super::certificates::{Hierarchy, Issued};
 use super::keys::Key;
-use super::knobs::{Knobs, QuoteForm, QuotingEnclave, Signer};
+use super::knobs::{Knobs, PckChainForm, QuoteForm, QuotingEnclave, Signer};
+use crate::der::pem;
 use crate::measurements::TdMeasurements;
 
 pub const QE_MR_SIGNER: [u8; 32] = [0x51; 32];
@@ -20,10 +21,6 @@ pub const TEE_TCB_SVN: [u8; 16] = [6, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 
 
 const INTEL_QE_VENDOR: [u8; 16] = [
     0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07,
-];
-const QE_AUTH_DATA: [u8; 32] = [
-    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
-    26, 27, 28, 29, 30, 31,
 ];
 
 /// The keys that sign a quote, and what they vouch with.
@@ -39,7 +36,7 @@ pub struct Quoting<'a> {
 
 impl Quoting<'_> {
     pub fn quote(&self, td: &TdMeasurements, report_data: &[u8; 64]) -> Vec<u8> {
-        let report = td_report(td, report_data);
+        let report = td_report(td, &self.knobs.tee_tcb_svn, report_data);
         let mut quote = match (&td.service_td, self.knobs.form) {
             (None, QuoteForm::Usual) => [header(4).as_slice(), &report].concat(),
             (None, QuoteForm::Version5) => [
@@ -54,7 +51,7 @@ impl Quoting<'_> {
                 &BODY_TD15.to_le_bytes(),
                 &648u32.to_le_bytes(),
                 &report,
-                &TEE_TCB_SVN,
+                &self.knobs.tee_tcb_svn2,
                 service_td,
             ]
             .concat(),
@@ -85,11 +82,38 @@ impl Quoting<'_> {
         [
             &report[..],
             &signer.sign_raw(&report),
-            &(QE_AUTH_DATA.len() as u16).to_le_bytes(),
-            &QE_AUTH_DATA,
-            &certification_data(5, self.hierarchy.pck_chain_pem().as_bytes()),
+            &(self.knobs.qe_auth_data.len() as u16).to_le_bytes(),
+            &self.knobs.qe_auth_data,
+            &certification_data(5, self.pck_chain().as_bytes()),
         ]
         .concat()
+    }
+
+    fn pck_chain(&self) -> String {
+        let hierarchy = self.hierarchy;
+        let [pck, authority, root] =
+            [&hierarchy.pck, &hierarchy.platform_ca, &hierarchy.root].map(Issued::pem);
+        let other = hierarchy.other_pck.pem();
+        match self.knobs.pck_chain {
+            PckChainForm::Usual => hierarchy.pck_chain_pem(),
+            PckChainForm::NulAfter => hierarchy.pck_chain_pem() + "\0\0",
+            PckChainForm::JunkBefore => format!("junk\n{pck}{authority}{root}"),
+            PckChainForm::JunkBetween => format!("{pck}junk\n{authority}{root}"),
+            PckChainForm::JunkAfter => format!("{pck}{authority}{root}junk\n"),
+            PckChainForm::LeafLast => format!("{root}{authority}{pck}"),
+            PckChainForm::RootMissing => format!("{pck}{authority}"),
+            PckChainForm::RootCorrupt => {
+                let mut der = hierarchy.root.der.clone();
+                der[100] ^= 1;
+                format!("{pck}{authority}{}", pem("CERTIFICATE", &der))
+            }
+            PckChainForm::OtherMachineFirst => format!("{other}{pck}{authority}{root}"),
+            PckChainForm::OtherMachineFirstInAnotherBlock => {
+                let other = pem("TRUSTED CERTIFICATE", &hierarchy.other_pck.der);
+                format!("{other}{pck}{authority}{root}")
+            }
+            PckChainForm::OtherMachineLast => format!("{pck}{authority}{root}{other}"),
+        }
     }
 
     fn qe_report(&self) -> [u8; 384] {
@@ -99,7 +123,11 @@ impl Quoting<'_> {
             QuotingEnclave::OtherVendor => ([0x52; 32], QE_ISV_SVN),
             QuotingEnclave::TooOld => (QE_MR_SIGNER, QE_ISV_SVN - 1),
         };
-        let key_and_data = [&self.attestation_key.public_xy()[..], &QE_AUTH_DATA].concat();
+        let key_and_data = [
+            &self.attestation_key.public_xy()[..],
+            &self.knobs.qe_auth_data,
+        ]
+        .concat();
         let mut report = [0; 384];
         report[..16].copy_from_slice(&self.cpu_svn);
         report[48..64].copy_from_slice(&ATTRIBUTES);
@@ -126,9 +154,9 @@ fn header(version: u16) -> [u8; 48] {
     header
 }
 
-fn td_report(td: &TdMeasurements, report_data: &[u8; 64]) -> [u8; 584] {
+fn td_report(td: &TdMeasurements, svn: &[u8; 16], report_data: &[u8; 64]) -> [u8; 584] {
     let mut body = [0; 584];
-    body[..16].copy_from_slice(&TEE_TCB_SVN);
+    body[..16].copy_from_slice(svn);
     body[16..64].copy_from_slice(&td.mr_seam);
     // 64..112 MRSIGNERSEAM and 112..120 SEAM attributes are zero for Intel's module.
     body[120..128].copy_from_slice(&td.attributes.to_le_bytes());

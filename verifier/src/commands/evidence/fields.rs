@@ -55,6 +55,8 @@ pub(super) const FIELDS: &[Field] = &[
     field("mrservicetd", "tdx", "mrservicetd", Accepted),
     field("td-attributes", "tdx", "td_attributes", Accepted),
     field("xfam", "tdx", "xfam", Accepted),
+    field("xfam-mask", "tdx", "xfam_mask", Text),
+    field("xfam-allowed", "tdx", "xfam_allowed", Text),
     field("ppid", "tdx", "ppid", Accepted),
     field("fmspc", "tdx", "fmspc", Accepted),
     field("pce-id", "tdx", "pce_id", Accepted),

@@ -1,7 +1,8 @@
 //! What the policy wants of the TD and of the TDX module under it: what hardware signed in the quote.
 
 use super::super::pins::{listed, pinned};
-use crate::policy::{Accepted, TdxImage, TdxPolicy, TrailingBytes};
+use crate::encoding::to_hex;
+use crate::policy::{Accepted, TdxImage, TdxPolicy, TrailingBytes, Xfam};
 use crate::tdx::{TdBody, TdxFacts, Trailing};
 use crate::verdict::{Cause, Checks, Why, id};
 
@@ -43,7 +44,7 @@ pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, checks: &mut Checks
     };
     checks.judge(id::TDX_TD_SEPT_VE_DISABLE, sept);
     checks.judge(id::TDX_TD_ATTRIBUTES, attributes(body, policy));
-    pinned(id::TDX_TD_XFAM, &body.xfam, &policy.xfam, checks);
+    checks.judge(id::TDX_TD_XFAM, xfam(&body.xfam, &policy.xfam));
     checks.judge(id::TDX_TD_SERVICE_TD, service_td(body, policy));
     module(body, policy, checks);
     measurements(body, policy, checks);
@@ -170,6 +171,27 @@ fn attributes(body: &TdBody, policy: &TdxPolicy) -> Result<(), Cause> {
             .as_deref()
             .unwrap_or(&[body.td_attributes]),
     )
+}
+
+/// The bits that accepted values speak of are theirs; in the others FP and SSE have to be on, as in
+/// every TD, and nothing may be that the policy does not allow.
+fn xfam(measured: &[u8; 8], policy: &Xfam) -> Result<(), Cause> {
+    const ALWAYS: u64 = 0b11;
+    let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let (features, allowed) = (number(measured), number(&policy.allowed));
+    let spoken_of = policy.accepted.as_ref().map_or(0, |_| number(&policy.mask));
+    if let Some(accepted) = &policy.accepted {
+        let agrees = |value: &[u8; 8]| (number(value) ^ features) & spoken_of == 0;
+        if !accepted.iter().any(agrees) {
+            return Err(Cause::NotAccepted(to_hex(measured)));
+        }
+    }
+    let missing = ALWAYS & !features & !spoken_of;
+    let unknown = features & !allowed & !spoken_of;
+    match (missing, unknown) {
+        (0, 0) => Ok(()),
+        (missing, unknown) => Err(Cause::Xfam { missing, unknown }),
+    }
 }
 
 fn service_td(body: &TdBody, policy: &TdxPolicy) -> Result<(), Cause> {

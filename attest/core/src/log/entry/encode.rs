@@ -53,6 +53,10 @@ fn fact(fact: &Fact) -> (&'static str, Map<String, Value>) {
         Fact::Purged(purged) => ("purged", members(purge(purged))),
         Fact::Receipts { root } => ("receipts", members(json!({ "root": root.to_string() }))),
         Fact::ReceiptsLost { count } => ("receipts.lost", members(json!({ "count": count }))),
+        Fact::RowsLost { kind, count } => (
+            "rows.lost",
+            members(json!({ "count": count, "kind": kind.as_str() })),
+        ),
     }
 }
 

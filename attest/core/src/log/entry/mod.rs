@@ -91,6 +91,13 @@ pub enum Fact {
         /// How many.
         count: u64,
     },
+    /// Rows were dropped before they could be stored, or notes before they could be entered here.
+    RowsLost {
+        /// Of which kind, in the words of the service: `usage`, `receipts`, `sessions`, `notes`.
+        kind: Word,
+        /// How many.
+        count: u64,
+    },
 }
 
 /// The contract of an epoch, and the key that signs heads while it lasts.

@@ -108,6 +108,13 @@ fn fact(entry: &Members<'_>) -> Read<Fact> {
                 count: entry.unsigned("count")?,
             })
         }
+        "rows.lost" => {
+            only(&["count", "kind"])?;
+            Ok(Fact::RowsLost {
+                kind: word(entry, "kind")?,
+                count: entry.unsigned("count")?,
+            })
+        }
         other => entry.unknown_value("type", other),
     }
 }

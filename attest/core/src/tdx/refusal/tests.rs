@@ -19,7 +19,7 @@ fn asked<T>(ask: impl FnOnce(&Question<'_>) -> T) -> T {
     let roots = Roots::vendor();
     ask(&Question {
         quote: b"",
-        pck_chain_pem: b"",
+        pck_chain: &super::super::chain::UnverifiedChain(Default::default()),
         root: roots.der(RootKind::Intel).unwrap(),
         collateral: &collateral,
         now: UnixTime::from_secs(1_790_000_000),

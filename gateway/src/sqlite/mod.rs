@@ -6,10 +6,16 @@
 //! connection. What is left of files are the database, its `-wal` and its `-shm`, all three in the state directory;
 //! no transaction here spans two databases, so no super-journal is ever made.
 
+mod failure;
+mod health;
+
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+pub use failure::{Cause, Remedy, StoreFailure};
+pub(crate) use health::Health;
 
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

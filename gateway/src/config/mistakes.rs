@@ -1,0 +1,157 @@
+//! What operators bring from other software, and what is written here instead.
+//!
+//! Only words of messages depend on this: whatever is listed here is refused without it too.
+
+/// What to write instead of a key that does not exist; `key` is the full name without indexes.
+pub(super) fn instead_of(key: &str) -> Option<&'static str> {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let is_in = |table: &str| {
+        key.strip_prefix(table)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    let reason = match last {
+        "database" | "db" | "database_url" => {
+            "state is kept in files below server.state_dir; there is no database to configure"
+        }
+        "tls" | "tls_cert" | "tls_key" | "cert" | "cert_file" | "certificate" | "certificates"
+        | "private_key"
+            if key == last || is_in("server") =>
+        {
+            "the TLS key is generated for each epoch, kept in memory and bound to the evidence; a certificate of your own cannot be used (the one in use is state_dir/certificate.pem)"
+        }
+        "api_key" | "api_keys" | "token" if is_in("model") => {
+            "write the key into a file of its own that only the service's user may read, and name it: api_key_file = \"upstream.key\""
+        }
+        "api_key" | "api_keys" | "master_key" | "auth" | "keys" | "tenants" if !is_in("model") => {
+            "API keys of clients are created with `sealgate keys create --tenant NAME`"
+        }
+        "model_list" | "litellm_settings" | "general_settings" | "router_settings"
+        | "litellm_params" => LITELLM,
+        "weight" | "weights" | "priority" | "order" | "fallback" | "fallbacks" | "routing"
+        | "router" | "strategy" | "load_balancing"
+            if key == last || is_in("model") =>
+        {
+            "upstreams are tried in the order in which they are written; there are no weights and no other strategies"
+        }
+        "mode" | "ttl" | "default" | "rule" | "fields" if is_in("retention") => {
+            "is part of a retention policy, a document of its own: name it in retention.policy (policies/retention has one for each mode)"
+        }
+        "rpm" | "tpm" | "rps" | "rate_limit" | "requests_per_minute" | "tokens_per_minute" => {
+            "requests are limited by how many are in flight, not by rate: limits.max_concurrent, limits.max_concurrent_per_key"
+        }
+        "host" | "port" | "address" | "bind" if is_in("server") || is_in("admin") => {
+            "is written together in listen, as IP address and port"
+        }
+        "base_url" | "api_base" | "endpoint" | "address" | "host" if is_in("model") => {
+            "is written as url of a [[model.upstream]]"
+        }
+        "name" | "model_name" if is_in("model") && !is_in("model.upstream") => {
+            "a model's name is its id"
+        }
+        "logging" => "is written [log]",
+        "upstreams" | "upstream" | "backends" | "providers" if key == last => {
+            "upstreams belong to a model and are written [[model.upstream]] below its [[model]]"
+        }
+        _ => return None,
+    };
+    Some(reason)
+}
+
+const LITELLM: &str = "is LiteLLM's: for each entry of model_list write a [[model]] with its id, and below it a [[model.upstream]] with name, url, model and api_key_file";
+
+/// Why a value is not one that could be meant literally.
+pub(super) fn not_literal(value: &str) -> Option<&'static str> {
+    let variable = value.contains("${")
+        || value.starts_with("env:")
+        || value.starts_with("os.environ/")
+        || value
+            .strip_prefix('$')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'));
+    if variable {
+        return Some(
+            "names an environment variable, and those are not expanded: write the value itself; a key belongs into a file (api_key_file)",
+        );
+    }
+    value
+        .contains("{{")
+        .then_some("is a template that was not rendered: write the value itself")
+}
+
+/// Why a whole file is not a configuration, where that says more than the errors of its syntax would.
+pub(super) fn not_a_configuration(text: &str) -> Option<&'static str> {
+    let mut lines = text.lines().map(str::trim_end).filter(|line| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with('#') && line != "---"
+    });
+    let Some(first) = lines.next() else {
+        return Some(
+            "is empty; a configuration needs [server], [tee] and a [[model]] with a [[model.upstream]] (see docs/reference.md)",
+        );
+    };
+    if first.starts_with('{') {
+        return Some("is JSON; a configuration is written in TOML (see docs/reference.md)");
+    }
+    let is_yaml = |line: &str| {
+        let key = line.split(':').next().unwrap_or_default();
+        let named = !key.is_empty()
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        let rest = line.get(key.len()..).unwrap_or_default();
+        named && (rest == ":" || rest.starts_with(": "))
+    };
+    if !is_yaml(first) {
+        return None;
+    }
+    let litellm = ["model_list:", "litellm_settings:", "litellm_params:"];
+    if litellm.iter().any(|word| text.contains(word)) {
+        Some(
+            "is a configuration of LiteLLM, in YAML; this one is TOML: for each entry of model_list write a [[model]] with its id, and below it a [[model.upstream]] with name, url, model and api_key_file",
+        )
+    } else {
+        Some("is YAML; a configuration is written in TOML (see docs/reference.md)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_with_a_variable_is_recognised_and_an_ordinary_one_is_not() {
+        for value in [
+            "$KEY",
+            "${KEY}",
+            "https://${HOST}/v1",
+            "env:KEY",
+            "os.environ/KEY",
+        ] {
+            assert!(not_literal(value).is_some(), "{value}");
+        }
+        assert!(not_literal("{{ .Values.url }}").is_some());
+        for value in ["", "$5", "a$b", "environment", "https://h/v1", "US$"] {
+            assert_eq!(not_literal(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_format_is_recognised_and_toml_is_not() {
+        assert!(not_a_configuration("# only a comment\n\n").is_some());
+        assert!(not_a_configuration("{\"server\": {}}").is_some());
+        assert!(not_a_configuration("server:\n  listen: 8443\n").is_some());
+        let litellm = not_a_configuration("model_list:\n  - model_name: a\n");
+        assert!(litellm.is_some_and(|reason| reason.contains("LiteLLM")));
+        for text in ["[server]\n", "a = 1\n", "# x\n[[model]]\n", "\"a:b\" = 1\n"] {
+            assert_eq!(not_a_configuration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_right_table_alone_gets_its_advice() {
+        assert!(instead_of("model.upstream.api_key").is_some_and(|r| r.contains("api_key_file")));
+        assert!(instead_of("api_keys").is_some_and(|r| r.contains("sealgate keys create")));
+        assert!(instead_of("model.upstream.weight").is_some());
+        assert_eq!(instead_of("limits.weight"), None);
+        assert_eq!(instead_of("server.listenn"), None);
+    }
+}
