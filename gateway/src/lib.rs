@@ -19,6 +19,7 @@ pub mod audit;
 pub mod channel;
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod epoch;
 pub mod errors;
 pub mod events;

@@ -16,6 +16,7 @@ use crate::admin::{self, Admin};
 use crate::admit::{Admission, Keyring};
 use crate::attestation::{Desk, Hardware};
 use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
+use crate::descriptors;
 use crate::epoch::{EpochError, Keeper, Reload};
 use crate::events::{self, Event, LedgerWork};
 use crate::hardening;
@@ -111,6 +112,17 @@ pub async fn serve_with(
         events::emit(Event::Hardened {
             facts: *facts,
             required: config.hardening.require.clone(),
+        });
+    }
+    let (needed, limit) = (
+        descriptors::needed(&config.limits),
+        hardening::descriptor_limit(),
+    );
+    if needed > limit {
+        events::emit(Event::DescriptorsShort {
+            limit,
+            needed,
+            requests: descriptors::requests_within(limit).min(config.limits.max_concurrent),
         });
     }
     let hardware = hardware(&*platform, &config.tee)?;

@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 use resolver::Helper;
 
-pub use descriptors::raise_descriptor_limit;
+pub use descriptors::{descriptor_limit, hard_descriptor_limit, raise_descriptor_limit};
 
 pub use facts::{Fact, Facts};
 pub use files::Reach;

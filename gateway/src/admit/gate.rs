@@ -11,11 +11,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::keyring::ActiveKey;
 use super::{AdmittedRequest, Fields, KeyId, Keyring, body, preconditions, salt};
-use crate::Clock;
 use crate::config::Limits;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::request::Endpoint;
+use crate::{Clock, descriptors, hardening};
 
 /// Where clients that do not speak OpenAI's dialect put their key.
 const X_API_KEY: &str = "x-api-key";
@@ -26,6 +26,8 @@ pub struct Admission {
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     in_flight: Arc<AtomicUsize>,
+    /// As many as there are descriptors for.
+    most_in_flight: usize,
 }
 
 /// An admitted request and its place among those in flight.
@@ -53,6 +55,7 @@ impl Admission {
             clock,
             random: SystemRandom::new(),
             in_flight: Arc::default(),
+            most_in_flight: descriptors::requests_within(hardening::descriptor_limit()),
         }
     }
 
@@ -153,7 +156,7 @@ impl Admission {
             }
         })?;
         body::check_head(headers, body, limits.max_body)?;
-        let slot = Slot::take(&self.in_flight, &key, limits)?;
+        let slot = Slot::take(&self.in_flight, self.most_in_flight, &key, limits)?;
         Ok((key, slot))
     }
 
@@ -169,10 +172,11 @@ impl Admission {
 impl Slot {
     fn take(
         all: &Arc<AtomicUsize>,
+        most: usize,
         key: &Arc<ActiveKey>,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
-        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent {
+        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(most) {
             all.fetch_sub(1, Ordering::AcqRel);
             return Err(ApiError::ServiceBusy);
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::unusable;
 use crate::config::{Config, InFile};
+use crate::{descriptors, hardening};
 
 pub(super) fn run(file: &Path) -> ExitCode {
     match Config::load(file) {
@@ -13,6 +14,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
             for warning in &config.warnings {
                 eprintln!("warning: {}", InFile(file, warning));
             }
+            warn_of_descriptors(&config);
             let written = std::io::stdout()
                 .lock()
                 .write_all(config.explain().as_bytes());
@@ -29,5 +31,19 @@ pub(super) fn run(file: &Path) -> ExitCode {
             eprintln!("{count} {noun}; nothing would be served");
             code
         }
+    }
+}
+
+fn warn_of_descriptors(config: &Config) {
+    let (needed, limit) = (
+        descriptors::needed(&config.limits),
+        hardening::hard_descriptor_limit(),
+    );
+    if needed > limit {
+        eprintln!(
+            "warning: [limits] need {needed} file descriptors, and the hard limit here is {limit}: where the service has no \
+             more (LimitNOFILE= of its unit), at most {} requests are served at a time",
+            descriptors::requests_within(limit).min(config.limits.max_concurrent)
+        );
     }
 }

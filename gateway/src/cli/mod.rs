@@ -185,6 +185,7 @@ where
              a restart is needed"
         );
     }
+    hardening::raise_descriptor_limit();
     if let Err(error) = harden(&config.reach(), &config.hardening.require) {
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;

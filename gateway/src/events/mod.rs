@@ -43,6 +43,12 @@ pub enum Event {
         facts: Facts,
         required: Vec<Fact>,
     },
+    /// `[limits]` need more descriptors than the process may have; as many requests as this are admitted at a time.
+    DescriptorsShort {
+        limit: u64,
+        needed: u64,
+        requests: usize,
+    },
     /// The process that resolved names has ended. This one resolves them from here on, until the resolver's files are
     /// replaced.
     ResolverEnded,

@@ -148,6 +148,7 @@ impl Event {
             | Event::AttestationFailed { .. }
             | Event::CollateralMissing
             | Event::ResolverEnded
+            | Event::DescriptorsShort { .. }
             | Event::LedgerFailed { .. }
             | Event::RowsLost { .. }
             | Event::StoppedUnwritten { .. }
@@ -177,6 +178,14 @@ impl Event {
                 .text("holds", facts.names(true))
                 .text("lacks", facts.names(false))
                 .text("required", Fact::list(required)),
+            Event::DescriptorsShort {
+                limit,
+                needed,
+                requests,
+            } => Record::named("descriptors_short")
+                .number("limit", *limit)
+                .number("needed", *needed)
+                .number("requests", *requests),
             Event::ResolverEnded => Record::named("resolver_ended"),
             Event::AdminListening { address } => Record::named("admin").text("address", address),
             Event::MetricsListening { address } => {
