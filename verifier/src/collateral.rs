@@ -134,9 +134,13 @@ impl Services<'_> {
                 let kds = &self.others.kds;
                 let fetch = async {
                     let source = AmdKds::new(kds)?.with_timeout(self.timeout())?;
-                    source.snp(report, certs).await
+                    source.fetch_available(report, certs).await
                 };
-                into.snp = Some(fetch.await.map_err(at(kds))?);
+                let (collateral, missing) = fetch.await.map_err(at(kds))?;
+                if let Some(why) = missing {
+                    eprintln!("sealgate-verify: no revocation list of AMD's from {kds}: {why}");
+                }
+                into.snp = Some(collateral);
             }
         }
         Ok(())

@@ -27,6 +27,14 @@ pub enum FetchError {
         /// Which part.
         what: &'static str,
     },
+    /// The service's TLS certificate is not accepted.
+    #[error("{what}: the collateral service's TLS certificate {problem}")]
+    Certificate {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: CertificateProblem,
+    },
     /// No complete answer in time.
     #[error("{what}: no complete answer in time")]
     Timeout {
@@ -128,4 +136,52 @@ pub enum FetchError {
     /// No randomness for a nonce.
     #[error("no randomness")]
     Randomness,
+}
+
+/// What keeps a service's TLS certificate from being accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateProblem {
+    /// Self-signed, or of an authority that is not trusted here.
+    #[error(
+        "is not trusted: it is self-signed or of an unknown authority (name a file of trusted certificates in SSL_CERT_FILE)"
+    )]
+    NotTrusted,
+    /// Outside its dates.
+    #[error("is outside its dates")]
+    Dates,
+    /// For another host.
+    #[error("is for another name")]
+    Name,
+    /// Anything else.
+    #[error("is not valid")]
+    Invalid,
+}
+
+impl CertificateProblem {
+    /// The problem with a certificate among the causes of `error`, if that is what it is about.
+    pub(crate) fn among(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        use rustls::CertificateError as Of;
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            let tls = cause.downcast_ref::<rustls::Error>();
+            if let Some(rustls::Error::InvalidCertificate(of)) = tls {
+                return Some(match of {
+                    Of::UnknownIssuer => Self::NotTrusted,
+                    Of::Expired
+                    | Of::ExpiredContext { .. }
+                    | Of::NotValidYet
+                    | Of::NotValidYetContext { .. } => Self::Dates,
+                    Of::NotValidForName | Of::NotValidForNameContext { .. } => Self::Name,
+                    _ => Self::Invalid,
+                });
+            }
+            // An I/O error shows what it wraps only when asked, not as its source.
+            let io = cause.downcast_ref::<std::io::Error>();
+            next = match io.and_then(std::io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped),
+                None => cause.source(),
+            };
+        }
+        None
+    }
 }

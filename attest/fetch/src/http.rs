@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 
-use crate::FetchError;
+use crate::{CertificateProblem, FetchError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a service is asked for one thing.
@@ -128,13 +128,15 @@ fn client(timeout: Duration) -> Result<Client, FetchError> {
 
 async fn exchange(request: RequestBuilder, part: Part) -> Result<Answer, FetchError> {
     let Part { what, limit } = part;
-    let mut response = request.send().await.map_err(|error| {
-        if error.is_timeout() {
-            FetchError::Timeout { what }
-        } else {
-            FetchError::Connect { what }
-        }
-    })?;
+    let mut response =
+        request
+            .send()
+            .await
+            .map_err(|error| match CertificateProblem::among(&error) {
+                Some(problem) => FetchError::Certificate { what, problem },
+                None if error.is_timeout() => FetchError::Timeout { what },
+                None => FetchError::Connect { what },
+            })?;
     match response.status() {
         StatusCode::OK => {}
         StatusCode::TOO_MANY_REQUESTS => {

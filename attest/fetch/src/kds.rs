@@ -165,21 +165,34 @@ impl AmdKds {
         Err(unknown)
     }
 
-    pub(crate) async fn fetch(&self, asked: &Asked) -> Result<SnpCollateral, FetchError> {
+    /// Everything that the service has for a report, and why the revocation list is not among it,
+    /// if it is not. A list that cannot be had costs nothing else: whether one is needed is the
+    /// policy's to say.
+    pub async fn fetch_available(
+        &self,
+        report: &[u8],
+        certs: &[u8],
+    ) -> Result<(SnpCollateral, Option<FetchError>), FetchError> {
+        self.fetch(&Asked::of(report, certs)?).await
+    }
+
+    async fn fetch(
+        &self,
+        asked: &Asked,
+    ) -> Result<(SnpCollateral, Option<FetchError>), FetchError> {
         let (product, vek) = self.vek(asked).await?;
         let key = asked.report.signing_key.as_str().to_ascii_lowercase();
         let product = product.as_str();
         let chain = self
             .get(&format!("{key}/v1/{product}/cert_chain"), CHAIN)
             .await?;
-        let crl = self
-            .get_der(&format!("{key}/v1/{product}/crl"), CRL)
-            .await?;
-        Ok(SnpCollateral {
-            vek,
-            ask: signing_key(&chain)?,
-            crl: Some(crl),
-        })
+        let ask = signing_key(&chain)?;
+        let list = self.get_der(&format!("{key}/v1/{product}/crl"), CRL).await;
+        let (crl, missing) = match list {
+            Ok(crl) => (Some(crl), None),
+            Err(error) => (None, Some(error)),
+        };
+        Ok((SnpCollateral { vek, ask, crl }, missing))
     }
 }
 
@@ -197,6 +210,7 @@ fn signing_key(chain: &[u8]) -> Result<Vec<u8>, FetchError> {
 
 impl CollateralSource for AmdKds {
     async fn snp(&self, report: &[u8], certs: &[u8]) -> Result<SnpCollateral, FetchError> {
-        self.fetch(&Asked::of(report, certs)?).await
+        let (collateral, _) = self.fetch_available(report, certs).await?;
+        Ok(collateral)
     }
 }

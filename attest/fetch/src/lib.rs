@@ -28,7 +28,7 @@ use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{NvidiaCollateral, SnpCollateral, TdxCollateral};
 
 pub use cache::Cached;
-pub use error::FetchError;
+pub use error::{CertificateProblem, FetchError};
 pub use kds::{AMD_KDS, AmdKds};
 pub use names::NameResolver;
 pub use nvidia::{

@@ -11,11 +11,13 @@ use attest_core::tdx::{self, PlatformFacts};
 use attest_core::{TdxCollateral, parse_hex, parse_hex_vec, to_hex};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::{Answer, Http, Part, http_url};
-use crate::{CollateralSource, FetchError, percent};
+use crate::{CollateralSource, FetchError, der, percent};
 
 /// Intel's own service.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
@@ -23,11 +25,20 @@ pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
 pub const INTEL_ROOT_CRL: &str =
     "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
 
+/// How Intel's own configuration files end the address of a service.
+const API_PATHS: [&str; 4] = [
+    "/sgx/certification/v4",
+    "/tdx/certification/v4",
+    "/sgx/certification/v3",
+    "/sgx/certification",
+];
+
 const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_CRL: usize = 512 << 10;
 const MAX_JSON: usize = 256 << 10;
 const MAX_CHAIN: usize = 32 << 10;
 
+const PEM_LIST: &str = "-----BEGIN X509 CRL-----";
 const PCK_CRL: &str = "PCK revocation list";
 const ROOT_CRL: &str = "root revocation list";
 const TCB_INFO: &str = "TCB info";
@@ -45,8 +56,10 @@ impl IntelPcs {
     /// The service at `base_url`, for instance [`INTEL_PCS`] or `http://localhost:8081` for a PCCS.
     /// The root's revocation list comes from Intel if that is Intel's own service, and from the
     /// PCCS otherwise.
+    /// An address that already ends in a path of the interface, as Intel's `sgx_default_qcnl.conf`
+    /// has it (`https://localhost:8081/sgx/certification/v4/`), is the same service.
     pub fn new(base_url: &str) -> Result<Self, FetchError> {
-        let base = base_url.trim_end_matches('/');
+        let base = service_address(base_url);
         let root_crl = if base == INTEL_PCS {
             INTEL_ROOT_CRL.to_owned()
         } else {
@@ -91,10 +104,10 @@ impl IntelPcs {
         let crl_path = format!("sgx/certification/v4/pckcrl?ca={authority}&encoding=der");
         let tcb_path = format!("tdx/certification/v4/tcb?fmspc={fmspc}");
         let (crl, tcb, qe, root) = tokio::try_join!(
-            self.part(&crl_path, PCK_CRL, MAX_CRL),
+            // Some services send text, twice as long at most.
+            self.part(&crl_path, PCK_CRL, 2 * MAX_CRL),
             self.part(&tcb_path, TCB_INFO, MAX_JSON),
             self.part("tdx/certification/v4/qe/identity", QE_IDENTITY, MAX_JSON),
-            // A PCCS sends it in hexadecimal, twice as long.
             self.http.get(
                 self.root_crl.clone(),
                 Part {
@@ -107,8 +120,8 @@ impl IntelPcs {
         let (qe_identity, qe_identity_signature) = qe_identity(&qe.body)?;
         Ok(TdxCollateral {
             pck_crl_issuer_chain: chain(&crl.headers, &["SGX-PCK-CRL-Issuer-Chain"], PCK_CRL)?,
-            root_ca_crl: der(root.body, ROOT_CRL)?,
-            pck_crl: der(crl.body, PCK_CRL)?,
+            root_ca_crl: revocation_list(root.body, ROOT_CRL)?,
+            pck_crl: revocation_list(crl.body, PCK_CRL)?,
             tcb_info_issuer_chain: chain(
                 &tcb.headers,
                 &["TCB-Info-Issuer-Chain", "SGX-TCB-Info-Issuer-Chain"],
@@ -145,6 +158,14 @@ pub(crate) fn authority(platform: &PlatformFacts) -> Result<&'static str, FetchE
     }
 }
 
+/// The address without a path of the interface.
+fn service_address(url: &str) -> &str {
+    let url = url.trim_end_matches('/');
+    let mut paths = API_PATHS.iter();
+    let without = paths.find_map(|path| url.strip_suffix(path));
+    without.unwrap_or(url).trim_end_matches('/')
+}
+
 fn chain(headers: &HeaderMap, names: &[&str], what: &'static str) -> Result<String, FetchError> {
     names
         .iter()
@@ -156,17 +177,25 @@ fn chain(headers: &HeaderMap, names: &[&str], what: &'static str) -> Result<Stri
         .ok_or(FetchError::IssuerChain { what })
 }
 
-/// DER as it is, or hexadecimal of it, which some caching services send.
-fn der(body: Vec<u8>, what: &'static str) -> Result<Vec<u8>, FetchError> {
-    const SEQUENCE: u8 = 0x30;
-    // Hexadecimal of it begins with the character '3', which is 0x33.
-    if body.first() == Some(&SEQUENCE) {
+/// A revocation list as services send it: DER, PEM, or hexadecimal of DER.
+fn revocation_list(body: Vec<u8>, what: &'static str) -> Result<Vec<u8>, FetchError> {
+    let malformed = || FetchError::Malformed { what };
+    if der::whole_sequence(&body).is_some() {
         return Ok(body);
     }
-    let text = std::str::from_utf8(&body).map_err(|_| FetchError::Malformed { what })?;
-    match parse_hex_vec(&text.trim().to_ascii_lowercase(), MAX_CRL) {
-        Ok(der) if der.first() == Some(&SEQUENCE) => Ok(der),
-        _ => Err(FetchError::Malformed { what }),
+    let text = std::str::from_utf8(&body).map_err(|_| malformed())?.trim();
+    let list = if text.starts_with(PEM_LIST) {
+        let mut lists = CertificateRevocationListDer::pem_slice_iter(text.as_bytes());
+        match (lists.next(), lists.next()) {
+            (Some(Ok(list)), None) => list.to_vec(),
+            _ => return Err(malformed()),
+        }
+    } else {
+        parse_hex_vec(&text.to_ascii_lowercase(), MAX_CRL).map_err(|_| malformed())?
+    };
+    match der::whole_sequence(&list) {
+        Some(_) => Ok(list),
+        None => Err(malformed()),
     }
 }
 

@@ -25,7 +25,7 @@ impl CollateralSource for Counting {
         Ok(SnpCollateral {
             vek: vec![u8::try_from(count % 256).expect("a byte"); 4096],
             ask: vec![1],
-            crl: None,
+            crl: Some(amd().crl()),
         })
     }
 
@@ -39,9 +39,12 @@ fn platform() -> SoftwarePlatform {
     SoftwarePlatform::from_seed(&[3; 32], UnixTime::from_secs(NOW))
 }
 
-fn report() -> Vec<u8> {
+fn amd() -> MockAmd {
     MockAmd::healthy(&[5; 32], Processor::Genoa, EndorsementKey::Vcek, NOW)
-        .report("guest", &[1; 64])
+}
+
+fn report() -> Vec<u8> {
+    amd().report("guest", &[1; 64])
 }
 
 fn cached(source: &Counting, dir: &ScratchDir, now: u64) -> Cached<Counting> {
@@ -187,4 +190,46 @@ async fn many_writers_leave_one_whole_file() {
     assert_eq!(source.0.load(Ordering::SeqCst), fetches);
     assert_eq!(kept.vek.len(), 4096);
     only_file(&dir);
+}
+
+/// A service whose revocation list disappears after the first answer.
+struct LosesList(Arc<AtomicU64>);
+
+impl CollateralSource for LosesList {
+    async fn snp(&self, _: &[u8], _: &[u8]) -> Result<SnpCollateral, FetchError> {
+        let amd = amd();
+        let crl = match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Some(amd.crl()),
+            _ => None,
+        };
+        Ok(SnpCollateral {
+            vek: amd.vek().to_vec(),
+            ask: amd.ask().to_vec(),
+            crl,
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_list_that_is_known_outlives_its_loss_at_the_service() {
+    let (asked, dir) = (
+        Arc::new(AtomicU64::new(0)),
+        ScratchDir::new("cache").expect("a folder"),
+    );
+    for (now, times, has_list) in [
+        (NOW, 1, true),
+        (NOW + DAY, 2, true),
+        (NOW + 4000 * DAY, 3, false),
+        (NOW + 4000 * DAY + 3599, 3, false),
+        (NOW + 4000 * DAY + 3600, 4, false),
+    ] {
+        let place = dir.path().join("cache");
+        let cached = Cached::new(LosesList(asked.clone()), place, move || {
+            UnixTime::from_secs(now)
+        });
+        let fetched = cached.expect("a folder").snp(&report(), &[]).await;
+        let fetched = fetched.expect("collateral");
+        assert_eq!(fetched.crl.is_some(), has_list, "{now}");
+        assert_eq!(asked.load(Ordering::SeqCst), times, "{now}");
+    }
 }

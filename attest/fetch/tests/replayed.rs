@@ -3,16 +3,21 @@
 
 mod served;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::tdx::{self, QuoteFormatError};
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, ReportData, TdxCollateral, UnixTime, to_hex,
+    Appraiser, AttestationPolicy, Collateral, Decision, ReportData, TdxCollateral, UnixTime,
+    to_base64, to_hex,
 };
-use attest_fetch::{CollateralSource, FetchError, INTEL_PCS, IntelPcs};
+use attest_fetch::{CertificateProblem, CollateralSource, FetchError, INTEL_PCS, IntelPcs};
+use rustls::pki_types::PrivateKeyDer;
 use served::{Fault, PCK_CRL, QE_IDENTITY, ROOT_CRL, Service, tcb_path};
 use testkit::{SoftwarePlatform, TdMeasurements};
+use tokio::net::TcpListener;
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 
@@ -83,6 +88,104 @@ async fn a_root_revocation_list_may_be_served_as_der_too() {
         fetch(service, &recorded.quote).await,
         Ok(recorded.collateral)
     );
+}
+
+#[tokio::test]
+async fn revocation_lists_are_read_in_each_form_that_services_send() {
+    let recorded = software();
+    type Write = fn(&[u8]) -> Vec<u8>;
+    let forms: [Write; 5] = [
+        |der| der.to_vec(),
+        |der| to_hex(der).into_bytes(),
+        |der| (to_hex(der).to_ascii_uppercase() + "\r\n").into_bytes(),
+        |der| pem_list(der).into_bytes(),
+        |der| pem_list(der).replace('\n', "\r\n").into_bytes(),
+    ];
+    for form in forms {
+        let service = Service::of(&recorded.collateral, &recorded.fmspc)
+            .with_body(ROOT_CRL, &form(&recorded.collateral.root_ca_crl))
+            .with_body(PCK_CRL, &form(&recorded.collateral.pck_crl));
+        let fetched = fetch(service, &recorded.quote).await;
+        assert_eq!(fetched.as_ref(), Ok(&recorded.collateral));
+    }
+    let one = pem_list(&recorded.collateral.root_ca_crl);
+    let truncated = &recorded.collateral.root_ca_crl[..100];
+    for wrong in [
+        one.repeat(2),
+        one.replace("X509 CRL", "CERTIFICATE"),
+        one.replace("-----END X509 CRL-----", ""),
+        pem_list(truncated),
+        to_hex(truncated),
+    ] {
+        let service = Service::of(&recorded.collateral, &recorded.fmspc)
+            .with_body(ROOT_CRL, wrong.as_bytes());
+        let what = "root revocation list";
+        let refused = Err(FetchError::Malformed { what });
+        assert_eq!(fetch(service, &recorded.quote).await, refused, "{wrong}");
+    }
+}
+
+fn pem_list(der: &[u8]) -> String {
+    let encoded = to_base64(der);
+    format!("-----BEGIN X509 CRL-----\n{encoded}\n-----END X509 CRL-----\n")
+}
+
+#[tokio::test]
+async fn an_address_as_intels_configuration_has_it_is_the_same_service() {
+    let recorded = software();
+    for ending in [
+        "",
+        "/",
+        "/sgx/certification/v4",
+        "/sgx/certification/v4/",
+        "/tdx/certification/v4/",
+        "/sgx/certification/v3/",
+    ] {
+        let service = Service::of(&recorded.collateral, &recorded.fmspc);
+        let address = format!("{}{ending}", service.serve().await);
+        let pcs = IntelPcs::new(&address).expect("a base URL");
+        let fetched = pcs.tdx(&recorded.quote).await;
+        assert_eq!(fetched.as_ref(), Ok(&recorded.collateral), "{ending}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_reported_as_that() {
+    let address = self_signed().await;
+    let pcs = IntelPcs::new(&format!("https://localhost:{}", address.port())).expect("a URL");
+    let refused = pcs.tdx(&software().quote).await.expect_err("not trusted");
+    let problem = CertificateProblem::NotTrusted;
+    assert!(
+        matches!(refused, FetchError::Certificate { problem: found, .. } if found == problem),
+        "{refused:?}"
+    );
+    let text = refused.to_string();
+    assert!(
+        text.contains("self-signed") && text.contains("SSL_CERT_FILE"),
+        "{text}"
+    );
+}
+
+/// A service with a certificate that it made itself, as a PCCS has after its installation.
+async fn self_signed() -> SocketAddr {
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a key");
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .expect("a certificate");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let _ = acceptor.accept(stream).await;
+        }
+    });
+    address
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@
 //! | | fresh for | due |
 //! |---|---|---|
 //! | Intel | a day | the earliest `nextUpdate` |
-//! | AMD | a day | `nextUpdate` of the revocation list; a day without one |
+//! | AMD | a day; an hour without a revocation list | `nextUpdate` of the revocation list; an hour without one |
 //! | NVIDIA's manifests | a day | after 30 days |
 //! | NVIDIA's revocation answers | an hour | after a day |
 //!
@@ -85,6 +85,7 @@ impl<S: CollateralSource> Cached<S> {
         of: impl Fn(Collateral) -> Option<T>,
         fetch: impl Future<Output = Result<T, FetchError>>,
         due: impl Fn(&T) -> Option<UnixTime>,
+        lacks_part: impl Fn(&T, &T) -> bool,
     ) -> Result<T, FetchError>
     where
         T: Clone + Into<Collateral>,
@@ -98,6 +99,12 @@ impl<S: CollateralSource> Cached<S> {
         }
         match fetch.await {
             Ok(fetched) => {
+                // A service that has lost a part does not cost the one that is known and not due.
+                if let Some((known, _)) = known
+                    && lacks_part(&fetched, &known)
+                {
+                    return Ok(known);
+                }
                 if let Some(due) = due(&fetched) {
                     self.write(key, fetched.clone().into(), due).await;
                 }
@@ -119,15 +126,26 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
         let question = [&platform.fmspc, platform.issuer.as_bytes()].concat();
         let key = Key::new("tdx", &question);
         let fetch = self.source.tdx(quote);
-        self.remembered(key, DAY, |known| known.tdx, fetch, due::of_tdx)
-            .await
+        self.remembered(
+            key,
+            DAY,
+            |known| known.tdx,
+            fetch,
+            due::of_tdx,
+            |_, _| false,
+        )
+        .await
     }
 
     async fn snp(&self, report: &[u8], certs: &[u8]) -> Result<SnpCollateral, FetchError> {
         let key = Key::new("snp", &Asked::of(report, certs)?.question());
         let fetch = self.source.snp(report, certs);
-        let due = |fetched: &SnpCollateral| due::of_snp(fetched).or_else(|| self.after(DAY));
-        self.remembered(key, DAY, |known| known.snp, fetch, due)
+        // Without a list it is asked for again soon.
+        let due = |fetched: &SnpCollateral| due::of_snp(fetched).or_else(|| self.after(HOUR));
+        let lacks_list = |fetched: &SnpCollateral, known: &SnpCollateral| {
+            fetched.crl.is_none() && known.crl.is_some()
+        };
+        self.remembered(key, DAY, |known| known.snp, fetch, due, lacks_list)
             .await
     }
 
@@ -138,7 +156,7 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
         let key = Key::new("rims", &manifests_question(devices)?);
         let fetch = self.source.manifests(devices);
         let due = |_: &NvidiaCollateral| self.after(MONTH);
-        self.remembered(key, DAY, |known| known.nvidia, fetch, due)
+        self.remembered(key, DAY, |known| known.nvidia, fetch, due, |_, _| false)
             .await
     }
 
@@ -149,7 +167,7 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
         let key = Key::new("ocsp", &revocation_question(devices)?);
         let fetch = self.source.revocation(devices);
         let due = |_: &NvidiaCollateral| self.after(DAY);
-        self.remembered(key, HOUR, |known| known.nvidia, fetch, due)
+        self.remembered(key, HOUR, |known| known.nvidia, fetch, due, |_, _| false)
             .await
     }
 }
