@@ -7,11 +7,11 @@
 
 use std::time::Duration;
 
-use attest_core::snp::{CertTable, HclReport, Product, SnpReport, Tcb, VekClaims, VekKind};
+use attest_core::snp::{
+    CertTable, HclReport, Product, SnpReport, Tcb, VekClaims, VekKind, signing_certificate_der,
+};
 use attest_core::{SnpCollateral, to_hex};
 use reqwest::Url;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::http::{Http, Part, http_url};
 use crate::{CollateralSource, FetchError, der};
@@ -198,14 +198,9 @@ impl AmdKds {
 
 /// The chain is PEM: the signing key's certificate, then the root's.
 fn signing_key(chain: &[u8]) -> Result<Vec<u8>, FetchError> {
-    let malformed = || FetchError::Malformed { what: CHAIN.what };
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(chain)
-        .collect::<Result<_, _>>()
-        .map_err(|_| malformed())?;
-    match &certificates[..] {
-        [ask, _ark] if der::whole_sequence(ask).is_some() => Ok(ask.to_vec()),
-        _ => Err(malformed()),
-    }
+    let ask = signing_certificate_der(chain).ok();
+    ask.filter(|ask| der::whole_sequence(ask).is_some())
+        .ok_or(FetchError::Malformed { what: CHAIN.what })
 }
 
 impl CollateralSource for AmdKds {

@@ -27,7 +27,11 @@ pub fn harden(args: &ProxyArgs) -> Result<(), Failure> {
     }
     harden::raise_descriptor_limit();
     harden::harden(&reach(args), &REQUIRED)
-        .map_err(|error| Failure::Internal(error.to_string()))?;
+        .map_err(|error| Failure::Internal(error.to_string()))
+}
+
+/// Prints what holds, once the arguments are known to make sense.
+pub(super) fn print_facts() {
     if let Some(facts) = harden::observed() {
         eprintln!(
             "sealgate-verify: hardened holds={} lacks={}",
@@ -35,7 +39,6 @@ pub fn harden(args: &ProxyArgs) -> Result<(), Failure> {
             facts.names(false)
         );
     }
-    Ok(())
 }
 
 fn reach(args: &ProxyArgs) -> Reach {

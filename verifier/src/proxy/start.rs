@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::ProxyArgs;
 use super::journal::tell_panics_by_place;
-use super::{Options, Proxy, Shelf, Stderr, Upstreams, listen};
+use super::{Options, Proxy, Shelf, Stderr, Upstreams, hardened, listen};
 use crate::failure::{Failure, exit};
 use crate::judge::Judge;
 use crate::judged::{Judged, PolicyOrigin};
@@ -39,6 +39,7 @@ pub async fn run(args: ProxyArgs) -> Result<u8, Failure> {
     let channel = channel(&args, origin)?;
     let shelf = args.keep_receipts.as_deref().map(Shelf::open).transpose()?;
     let stop = stop_signal()?;
+    hardened::print_facts();
     let first = channel.ensure_verified().await;
     if let Some(code) = tell_first(&args, first)? {
         return Ok(code);

@@ -4,8 +4,10 @@
 //! "Guest Hypervisor Communication Block Standardization" (AMD publication 56421), §4.1.8.1:
 //! entries of GUID (16 bytes in the order in which its text reads, RFC 4122 §4.1.2, as AMD's own
 //! tools and the hosts that use them write it), offset and length (little-endian u32, from the start
-//! of the table), ended by an all-zero entry; the certificates follow, DER. The host wrote
-//! it, so nothing in it is believed. Entries of unknown GUIDs are passed over.
+//! of the table), ended by an all-zero entry; the certificates follow, DER, or PEM where the
+//! host's operator imported that. The host wrote it, so nothing in it is believed. Entries of unknown GUIDs are passed over.
+
+use crate::x509::{PemError, pem};
 
 /// The most a table may weigh.
 pub const MAX_TABLE_LEN: usize = 64 << 10;
@@ -20,7 +22,7 @@ const ARK: [u8; 16] = guid(0xc0b406a4_a803_4952_9743_3fb6014cd0ae);
 const CRL: [u8; 16] = guid(0x92f81bc3_5811_4d3d_97ff_d19f88dc67ea);
 
 /// Why bytes are not a certificate table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertTableError {
     /// Longer than any host's table.
     #[error("the certificate table is too long")]
@@ -34,6 +36,12 @@ pub enum CertTableError {
     /// Two entries for one kind of certificate.
     #[error("the certificate table has two entries of one kind")]
     Repeated,
+    /// An entry is PEM that cannot be read.
+    #[error("an entry of the certificate table in PEM: {0}")]
+    Pem(#[from] PemError),
+    /// An entry in PEM has another number of certificates than one.
+    #[error("an entry of the certificate table in PEM has {0} certificates")]
+    NotOne(usize),
 }
 
 /// The certificates of a table, DER, unjudged.
@@ -77,6 +85,7 @@ impl CertTable {
             .zip(number(length))
             .and_then(|(offset, length)| table.get(offset..offset.checked_add(length)?))
             .ok_or(CertTableError::OutOfBounds)?;
+        let is_list = *kind == CRL;
         let slot = match kind {
             _ if *kind == VCEK => &mut self.vcek,
             _ if *kind == VLEK => &mut self.vlek,
@@ -85,10 +94,52 @@ impl CertTable {
             _ if *kind == CRL => &mut self.crl,
             _ => return Ok(()),
         };
-        match slot.replace(bytes.to_vec()) {
+        let der = match (pem::is_pem(bytes), is_list) {
+            (false, _) => bytes.to_vec(),
+            (true, true) => pem::revocation_list(bytes)?,
+            (true, false) => one_certificate(bytes)?,
+        };
+        match slot.replace(der) {
             None => Ok(()),
             Some(_) => Err(CertTableError::Repeated),
         }
+    }
+}
+
+/// The DER of a certificate that may be in PEM, as AMD's tools write it: one, and nothing else.
+pub fn certificate_der(bytes: &[u8]) -> Result<Vec<u8>, CertTableError> {
+    match pem::is_pem(bytes) {
+        true => one_certificate(bytes),
+        false => Ok(bytes.to_vec()),
+    }
+}
+
+/// The same of a revocation list.
+pub fn revocation_list_der(bytes: &[u8]) -> Result<Vec<u8>, CertTableError> {
+    match pem::is_pem(bytes) {
+        true => Ok(pem::revocation_list(bytes)?),
+        false => Ok(bytes.to_vec()),
+    }
+}
+
+/// The same of a signing key's certificate, which may be followed by the root's, as AMD's service
+/// answers `cert_chain`.
+pub fn signing_certificate_der(bytes: &[u8]) -> Result<Vec<u8>, CertTableError> {
+    if !pem::is_pem(bytes) {
+        return Ok(bytes.to_vec());
+    }
+    let mut found = pem::certificates(bytes)?;
+    match found.len() {
+        1 | 2 => Ok(found.swap_remove(0)),
+        count => Err(CertTableError::NotOne(count)),
+    }
+}
+
+fn one_certificate(text: &[u8]) -> Result<Vec<u8>, CertTableError> {
+    let mut found = pem::certificates(text)?;
+    match (found.pop(), found.len()) {
+        (Some(der), 0) => Ok(der),
+        (_, others) => Err(CertTableError::NotOne(others + 1)),
     }
 }
 
@@ -128,6 +179,48 @@ mod tests {
         assert_eq!(parsed.ask.as_deref(), Some(&b"ask"[..]));
         assert_eq!((parsed.vlek, parsed.ark, parsed.crl), (None, None, None));
         assert_eq!(CertTable::parse(b""), Ok(CertTable::default()));
+    }
+
+    fn pem_of(label: &str, der: &[u8]) -> String {
+        let base64 = crate::encoding::to_base64(der);
+        format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
+    }
+
+    #[test]
+    fn entries_in_pem_are_read_as_the_der_inside() {
+        let vcek = pem_of("CERTIFICATE", &[0x30; 70]);
+        let list = pem_of("X509 CRL", &[0x31; 90]);
+        let parsed = CertTable::parse(&table(&[
+            (VCEK, vcek.as_bytes()),
+            (ASK, b"ask"),
+            (CRL, list.as_bytes()),
+        ]));
+        let parsed = parsed.unwrap();
+        assert_eq!(parsed.vcek.as_deref(), Some(&[0x30; 70][..]));
+        assert_eq!(parsed.ask.as_deref(), Some(&b"ask"[..]));
+        assert_eq!(parsed.crl.as_deref(), Some(&[0x31; 90][..]));
+    }
+
+    #[test]
+    fn an_entry_in_pem_is_one_certificate_and_nothing_else() {
+        let one = pem_of("CERTIFICATE", &[7; 40]);
+        let read = |text: &str| CertTable::parse(&table(&[(VCEK, text.as_bytes())]));
+        assert_eq!(read(&one.repeat(2)), Err(CertTableError::NotOne(2)));
+        for wrong in [
+            format!("{one}x"),
+            one.replace("-----END", "----END"),
+            one.replace("CERTIFICATE", "X509 CRL"),
+        ] {
+            assert!(
+                matches!(read(&wrong), Err(CertTableError::Pem(_))),
+                "{wrong}"
+            );
+        }
+        let list = table(&[(CRL, one.as_bytes())]);
+        assert!(matches!(
+            CertTable::parse(&list),
+            Err(CertTableError::Pem(_))
+        ));
     }
 
     #[test]

@@ -21,7 +21,10 @@ mod tcb;
 mod vek;
 
 pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
-pub use cert_table::{CertTable, CertTableError, MAX_TABLE_LEN};
+pub use cert_table::{
+    CertTable, CertTableError, MAX_TABLE_LEN, certificate_der, revocation_list_der,
+    signing_certificate_der,
+};
 pub(crate) use chain::revocation_list_issued;
 pub use chain::{
     AuthenticVek, ChainError, Link, RevocationError, VerifiedVek, authenticate_chain,

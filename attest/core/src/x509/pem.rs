@@ -1,4 +1,5 @@
-//! The one reader of PEM (RFC 7468) in this crate: certificates, and nothing but certificates.
+//! The one reader of PEM (RFC 7468) in this crate: certificates and nothing but certificates, or one
+//! revocation list.
 //!
 //! Readers of PEM differ in what they skip, and a text that two of them read differently is two
 //! chains in one. So nothing is skipped here: before, between and after the blocks stands white
@@ -13,9 +14,25 @@ const MAX_CERTIFICATES: usize = 8;
 /// Real chains are near 5 KiB.
 const MAX_TEXT_LEN: usize = 64 << 10;
 
-const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const BEGIN_ANY: &[u8] = b"-----BEGIN ";
-const END: &[u8] = b"-----END CERTIFICATE-----";
+
+/// What the blocks of a text are.
+struct Label {
+    begin: &'static [u8],
+    end: &'static [u8],
+    longest: usize,
+}
+
+const CERTIFICATE: Label = Label {
+    begin: b"-----BEGIN CERTIFICATE-----",
+    end: b"-----END CERTIFICATE-----",
+    longest: MAX_CERTIFICATE_LEN,
+};
+const REVOCATION_LIST: Label = Label {
+    begin: b"-----BEGIN X509 CRL-----",
+    end: b"-----END X509 CRL-----",
+    longest: MAX_TEXT_LEN,
+};
 
 /// Why a text is not a list of certificates in PEM. Blocks are counted from zero.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +76,24 @@ pub enum PemError {
 
 /// The DER of every certificate in `text`, in its order; at least one.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
+    blocks(text, &CERTIFICATE)
+}
+
+/// The DER of the one revocation list in `text`.
+pub(crate) fn revocation_list(text: &[u8]) -> Result<Vec<u8>, PemError> {
+    let mut lists = blocks(text, &REVOCATION_LIST)?;
+    match (lists.pop(), lists.is_empty()) {
+        (Some(list), true) => Ok(list),
+        _ => Err(PemError::TooMany),
+    }
+}
+
+/// Whether `bytes` are a text in PEM, whatever is in it, rather than DER.
+pub(crate) fn is_pem(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(BEGIN_ANY)
+}
+
+fn blocks(text: &[u8], label: &Label) -> Result<Vec<Vec<u8>>, PemError> {
     if text.len() > MAX_TEXT_LEN {
         return Err(PemError::TooLong(text.len()));
     }
@@ -77,7 +112,7 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
             return Err(PemError::TooMany);
         }
         let block = found.len();
-        let Some(content) = rest.strip_prefix(BEGIN) else {
+        let Some(content) = rest.strip_prefix(label.begin) else {
             return Err(if rest.starts_with(BEGIN_ANY) {
                 PemError::Label { block }
             } else {
@@ -85,15 +120,16 @@ pub(crate) fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, PemError> {
                 PemError::Junk { offset }
             });
         };
-        let end = content.windows(END.len()).position(|window| window == END);
+        let mut windows = content.windows(label.end.len());
+        let end = windows.position(|window| window == label.end);
         let Some((base64, after)) = end.and_then(|end| content.split_at_checked(end)) else {
             return Err(PemError::Unterminated { block });
         };
         let base64 = without_white_space(base64);
-        let der = parse_base64(&base64, MAX_CERTIFICATE_LEN)
+        let der = parse_base64(&base64, label.longest)
             .map_err(|error| PemError::Base64 { block, error })?;
         found.push(der);
-        rest = after.get(END.len()..).unwrap_or_default();
+        rest = after.get(label.end.len()..).unwrap_or_default();
     }
 }
 
@@ -107,6 +143,16 @@ fn without_white_space(text: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::encoding::to_base64;
+
+    #[test]
+    fn one_revocation_list_is_read_and_no_certificate_in_its_place() {
+        let list = block(&[7; 300]).replace("CERTIFICATE", "X509 CRL");
+        assert_eq!(revocation_list(list.as_bytes()), Ok(vec![7; 300]));
+        let twice = revocation_list(list.repeat(2).as_bytes());
+        assert_eq!(twice, Err(PemError::TooMany));
+        let certificate = revocation_list(block(&[7; 300]).as_bytes());
+        assert_eq!(certificate, Err(PemError::Label { block: 0 }));
+    }
 
     fn block(der: &[u8]) -> String {
         let base64 = to_base64(der);

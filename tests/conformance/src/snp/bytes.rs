@@ -1,8 +1,9 @@
 //! Reports cut and bent, wrapped and mislabelled, and tables that cannot be read.
 
+use attest_core::to_base64;
 use vendors::amd::MockAmd;
 use vendors::amd::knobs::{EndorsementKey, Processor};
-use vendors::amd::tables::{Hcl, commitment};
+use vendors::amd::tables::{ASK, Hcl, VCEK, certificate_table, commitment};
 
 use super::{ANY, Made, made};
 use crate::case::Kind;
@@ -59,6 +60,13 @@ fn wrapped(kit: &mut Kit) {
     let claims = br#"{"vm-configuration":{"secure-boot":true}}"#;
     let report = machine.report("conformance", &commitment(claims));
     let table = machine.certificate_table();
+    let block = |der: &[u8]| {
+        let base64 = to_base64(der);
+        format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n").into_bytes()
+    };
+    let (vek, ask) = (block(machine.vek()), block(machine.ask()));
+    let pem = certificate_table(&[(VCEK, &vek), (ASK, &ask)]);
+    let junk = certificate_table(&[(VCEK, &[&vek[..], b"x"].concat()), (ASK, &ask)]);
     let mut cut = table.clone();
     cut.truncate(table.len() - 1);
     let good = Hcl::around(claims).wrap(&report);
@@ -83,8 +91,22 @@ fn wrapped(kit: &mut Kit) {
         (
             "table-cut",
             "a certificate table that points outside itself",
-            report,
+            report.clone(),
             &cut,
+            rejected(&["snp.certificates"]),
+        ),
+        (
+            "table-pem",
+            "a certificate table in PEM",
+            report.clone(),
+            &pem,
+            accepted(),
+        ),
+        (
+            "table-pem-junk",
+            "a certificate table in PEM, with a byte that belongs to no certificate",
+            report,
+            &junk,
             rejected(&["snp.certificates"]),
         ),
     ] {

@@ -45,13 +45,14 @@ pub struct PartArgs {
     /// tcb_info=FILE; give all nine
     #[arg(long = "tdx-part", value_name = "NAME=FILE")]
     pub tdx_parts: Vec<String>,
-    /// The endorsement key's certificate (VCEK or VLEK, DER)
+    /// The endorsement key's certificate (VCEK or VLEK; DER or PEM)
     #[arg(long, value_name = "FILE", requires = "ask")]
     pub vek: Option<PathBuf>,
-    /// The certificate of the key that signed it (ASK or ASVK, DER)
+    /// The certificate of the key that signed it (ASK or ASVK; DER or PEM,
+    /// also with the root's behind it)
     #[arg(long, value_name = "FILE", requires = "vek")]
     pub ask: Option<PathBuf>,
-    /// AMD's revocation list (DER)
+    /// AMD's revocation list (DER or PEM)
     #[arg(long, value_name = "FILE", requires = "vek")]
     pub crl: Option<PathBuf>,
     /// A reference integrity manifest (XML); repeatable

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use attest_core::snp::{self, CertTableError};
 use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, to_hex};
 use serde_json::{Map, Value};
 
@@ -12,20 +13,25 @@ use crate::inputs::{self, raw};
 pub(super) fn collateral(parts: &PartArgs) -> Result<Collateral, Failure> {
     Ok(Collateral {
         tdx: tdx(&parts.tdx_parts)?,
-        snp: snp(parts)?,
+        snp: snp_parts(parts)?,
         nvidia: nvidia(parts)?,
     })
 }
 
-fn snp(parts: &PartArgs) -> Result<Option<SnpCollateral>, Failure> {
+fn snp_parts(parts: &PartArgs) -> Result<Option<SnpCollateral>, Failure> {
     let (Some(vek), Some(ask)) = (&parts.vek, &parts.ask) else {
         return Ok(None);
     };
-    let file = |path: &PathBuf| inputs::read(path, 1 << 20);
+    type Read = fn(&[u8]) -> Result<Vec<u8>, CertTableError>;
+    let file = |path: &PathBuf, read: Read| {
+        let bytes = inputs::read(path, 1 << 20)?;
+        read(&bytes).map_err(|e| Failure::malformed(path.display().to_string(), e))
+    };
+    let list = |path| file(path, snp::revocation_list_der);
     Ok(Some(SnpCollateral {
-        vek: file(vek)?,
-        ask: file(ask)?,
-        crl: parts.crl.as_ref().map(file).transpose()?,
+        vek: file(vek, snp::certificate_der)?,
+        ask: file(ask, snp::signing_certificate_der)?,
+        crl: parts.crl.as_ref().map(list).transpose()?,
     }))
 }
 
