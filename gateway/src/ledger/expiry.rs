@@ -6,6 +6,9 @@ use sqlx::SqlitePool;
 use super::{LedgerError, Resumed, RetentionClock};
 use crate::{Clock, SystemClock};
 
+/// Rows deleted in one transaction. Whoever writes waits for no more than these, also after a day without a purge.
+const AT_ONCE: u32 = 2000;
+
 /// How many rows went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -57,17 +60,33 @@ pub(super) async fn purge(
         clock.advance_to(noted);
     }
     let now = clock.now();
-    let gone = async |statement: &'static str| -> Result<u64, sqlx::Error> {
-        let done = sqlx::query(statement)
-            .bind(signed(now))
-            .execute(pool)
-            .await?;
-        Ok(done.rows_affected())
+    let deleted = async |statement: &'static str| -> Result<u64, sqlx::Error> {
+        let mut total = 0;
+        loop {
+            let done = sqlx::query(statement)
+                .bind(signed(now))
+                .bind(AT_ONCE)
+                .execute(pool)
+                .await?;
+            total += done.rows_affected();
+            if done.rows_affected() < u64::from(AT_ONCE) {
+                return Ok(total);
+            }
+        }
     };
     let purged = Purged {
-        usage: gone("DELETE FROM usage WHERE expires_at <= ?").await?,
-        receipts: gone("DELETE FROM receipts WHERE expires_at <= ?").await?,
-        sessions: gone("DELETE FROM sessions WHERE keep_until <= ?").await?,
+        usage: deleted(
+            "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)",
+        )
+        .await?,
+        receipts: deleted(
+            "DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE expires_at <= ? LIMIT ?)",
+        )
+        .await?,
+        sessions: deleted(
+            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE keep_until <= ? LIMIT ?)",
+        )
+        .await?,
     };
     note(pool, now).await?;
     Ok(purged)

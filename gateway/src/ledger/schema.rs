@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("schema_retention.sql"),
     include_str!("admins.sql"),
     include_str!("unfinished.sql"),
+    include_str!("usage_sums.sql"),
 ];
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.
