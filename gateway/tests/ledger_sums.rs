@@ -1,4 +1,4 @@
-//! The per-minute sums of usage equal what a scan of the rows gives, whatever is added, purged or upgraded.
+//! The sums of usage by minute and hour equal what a scan of the rows gives, whatever is added, purged or upgraded.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use testkit::scratch::ScratchDir;
 const KEEP: Duration = Duration::from_secs(3600);
 /// When the first row may be, in the middle of a minute.
 const BEGIN: u64 = 1_800_000_017;
-const SPAN: u64 = 600;
+const SPAN: u64 = 4 * 3600;
 
 fn name(text: &str) -> Name {
     Name::from_operator(text).expect("a name")
@@ -130,9 +130,10 @@ async fn database(state: &Path) -> SqliteConnection {
 
 /// Rows of sums that the rows of usage do not give, and the other way round.
 async fn differences(state: &Path) -> i64 {
-    const SCAN: &str = "SELECT at / 60, tenant, coalesce(model, ''), count(*), sum(outcome <> 'completed'), \
+    const SCAN: &str = "SELECT width, at / width, tenant, coalesce(model, ''), count(*), sum(outcome <> 'completed'), \
         coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), \
-        coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0) FROM usage GROUP BY 1, 2, 3";
+        coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0) \
+        FROM usage, (SELECT 60 AS width UNION ALL SELECT 3600) GROUP BY 1, 2, 3, 4";
     let query = format!(
         "SELECT (SELECT count(*) FROM (SELECT * FROM usage_sums EXCEPT {SCAN})) \
          + (SELECT count(*) FROM (SELECT * FROM ({SCAN}) EXCEPT SELECT * FROM usage_sums))"

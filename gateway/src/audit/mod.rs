@@ -73,6 +73,11 @@ pub enum AuditError {
         found: i64,
         known: i64,
     },
+    #[error(
+        "{} is damaged: {what}. Nothing was changed. Restore it from a backup, with the file -wal that belongs to it. \
+         Moving it away begins a new log, with another origin: every auditor will ask why", path.display()
+    )]
+    Damaged { path: PathBuf, what: String },
     #[error("audit log: database: {0}")]
     Database(#[from] sqlx::Error),
     /// What is in the database is not what was entered. Moving it away begins a new log, with another
@@ -110,7 +115,9 @@ impl AuditError {
         match self {
             AuditError::Database(error) => error.into(),
             AuditError::NotEntered(error) => error.failure(),
-            AuditError::Altered { .. } => StoreFailure::without_code(Cause::Corrupt),
+            AuditError::Altered { .. } | AuditError::Damaged { .. } => {
+                StoreFailure::without_code(Cause::Corrupt)
+            }
             AuditError::Create { .. } => StoreFailure::without_code(Cause::Io),
             AuditError::Newer { .. }
             | AuditError::Random
@@ -166,7 +173,7 @@ impl AuditLog {
     /// Opens `audit.sqlite` in `state_dir`, begins a log if there is none, reads every entry there is,
     /// and refuses a log that was tampered with as far as the log itself shows it.
     pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
-        let store = Store::open(state_dir).await?;
+        let store = Store::open_checked(state_dir).await?;
         open::check(&store).await?;
         Ok(Self::start(store))
     }

@@ -14,11 +14,14 @@ use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::{Altered, AuditError};
-use crate::sqlite::{self, Commits};
+use crate::events::{self, Event};
+use crate::sqlite::{self, Checked, Commits};
 use crate::{Clock, SystemClock};
 
 const FILE: &str = "audit.sqlite";
 const SCHEMA: i64 = 1;
+/// Tables that grow with what is entered: all but the head.
+const LARGE: &[&str] = &["entries", "nodes", "receipts", "openings"];
 
 /// What a commitment was made to.
 #[derive(Clone)]
@@ -69,6 +72,19 @@ pub(super) struct Store {
 }
 
 impl Store {
+    /// Opens the file if it is not damaged.
+    pub async fn open_checked(state_dir: &Path) -> Result<Self, AuditError> {
+        let path = create(state_dir)?;
+        match sqlite::check(&path, LARGE).await? {
+            Checked::Whole => {}
+            Checked::InPart => events::emit(Event::DatabaseNotChecked {
+                database: "audit_log",
+            }),
+            Checked::Damaged(what) => return Err(AuditError::Damaged { path, what }),
+        }
+        Self::open(state_dir).await
+    }
+
     pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
         let path = create(state_dir)?;
         let mut writer = SqliteConnection::connect_with(&options(&path)).await?;

@@ -115,6 +115,10 @@ pub enum Event {
         receipts: u64,
         sessions: u64,
     },
+    /// A start did not check all of a database: that would have taken too long.
+    DatabaseNotChecked {
+        database: &'static str,
+    },
     /// The service stopped, and this could not be written in time.
     StoppedUnwritten {
         usage: u64,

@@ -151,6 +151,7 @@ impl Event {
             | Event::DescriptorsShort { .. }
             | Event::LedgerFailed { .. }
             | Event::RowsLost { .. }
+            | Event::DatabaseNotChecked { .. }
             | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
@@ -259,6 +260,9 @@ impl Event {
                 .number("usage", *usage)
                 .number("receipts", *receipts)
                 .number("sessions", *sessions),
+            Event::DatabaseNotChecked { database } => {
+                Record::named("database_not_checked").word("database", database)
+            }
             Event::StoppedUnwritten {
                 usage,
                 receipts,

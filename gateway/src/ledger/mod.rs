@@ -67,6 +67,12 @@ pub enum LedgerError {
         found: i64,
         known: i64,
     },
+    #[error(
+        "{} is damaged: {what}. Nothing was changed. Restore it from a backup, with the file -wal that belongs to it, \
+         or read what can be read with `sqlite3 FILE .recover`. Moving it away begins an empty ledger: without API keys, \
+         administrators, receipts and the history of retention policies", path.display()
+    )]
+    Damaged { path: PathBuf, what: String },
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
     #[error("stored {what} does not parse")]
@@ -81,7 +87,9 @@ impl LedgerError {
         match self {
             LedgerError::Database(error) => error.into(),
             LedgerError::Audit(error) => error.failure(),
-            LedgerError::Corrupt { .. } => StoreFailure::without_code(Cause::Corrupt),
+            LedgerError::Corrupt { .. } | LedgerError::Damaged { .. } => {
+                StoreFailure::without_code(Cause::Corrupt)
+            }
             LedgerError::Create { .. } => StoreFailure::without_code(Cause::Io),
             LedgerError::InUse { .. } | LedgerError::Newer { .. } => {
                 StoreFailure::without_code(Cause::Other)
@@ -150,6 +158,7 @@ impl Ledger {
     ) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
         let alone = Alone::claim(state_dir)?;
+        schema::check(&path).await?;
         let pool = schema::connect(&path).await?;
         let audit = AuditLog::open(state_dir).await?;
         unlogged::enter(&pool, &audit).await?;
@@ -186,6 +195,7 @@ impl Ledger {
     /// Opens the ledger to read and change keys only: nothing is written in the background.
     pub async fn open_for_keys(state_dir: &Path) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
+        schema::check_keys(&path).await?;
         let pool = schema::connect(&path).await?;
         let (clock, resumed) = expiry::resume(&pool).await?;
         Ok(Self {

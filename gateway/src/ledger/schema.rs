@@ -8,7 +8,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::LedgerError;
-use crate::sqlite::{self, Commits};
+use crate::events::{self, Event};
+use crate::sqlite::{self, Checked, Commits};
 
 const FILE: &str = "ledger.sqlite";
 
@@ -20,6 +21,9 @@ const STEPS: &[&str] = &[
     include_str!("unfinished.sql"),
     include_str!("usage_sums.sql"),
 ];
+
+/// Tables with rows for requests, and not for what was configured or administered.
+const LARGE: &[&str] = &["usage", "usage_sums", "receipts", "sessions", "records"];
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.
 pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {
@@ -50,6 +54,30 @@ pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     sqlite::options(path, Commits::Written)
+}
+
+/// Refuses a damaged file, before a service begins on it.
+pub(super) async fn check(path: &Path) -> Result<(), LedgerError> {
+    let checked = sqlite::check(path, LARGE).await?;
+    if checked == Checked::InPart {
+        events::emit(Event::DatabaseNotChecked { database: "ledger" });
+    }
+    refuse_damage(path, checked)
+}
+
+/// Refuses a file whose keys, administrators or policies are damaged.
+pub(super) async fn check_keys(path: &Path) -> Result<(), LedgerError> {
+    refuse_damage(path, sqlite::check_small(path, LARGE).await?)
+}
+
+fn refuse_damage(path: &Path, checked: Checked) -> Result<(), LedgerError> {
+    match checked {
+        Checked::Whole | Checked::InPart => Ok(()),
+        Checked::Damaged(what) => Err(LedgerError::Damaged {
+            path: path.to_owned(),
+            what,
+        }),
+    }
 }
 
 pub(super) async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use attest_core::UnixTime;
-use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
+use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
 
 use super::LedgerError;
 use crate::config::Name;
@@ -23,33 +23,38 @@ pub struct UsageSum {
     pub bytes_out: u64,
 }
 
-/// Seconds that have one row of sums for a tenant and model.
 const MINUTE: u64 = 60;
+const HOUR: u64 = 3600;
 
-/// A span of time: whole minutes, whose sums are kept, and what is left before and after them.
+/// A span of time, cut at the edges of the periods whose sums are kept: rows to count, then minutes, hours and minutes of
+/// sums, then rows again. Each part is in its own unit; any may be empty.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts {
-    before: Range<u64>,
-    minutes: Range<u64>,
-    after: Range<u64>,
+    rows: [Range<u64>; 2],
+    minutes: [Range<u64>; 2],
+    hours: Range<u64>,
 }
 
 impl Parts {
     fn of(since: u64, until: u64) -> Self {
-        let (first, end) = (since.div_ceil(MINUTE), until / MINUTE);
-        if first < end {
-            Self {
-                before: since..first * MINUTE,
-                minutes: first..end,
-                after: end * MINUTE..until,
-            }
-        } else {
-            Self {
-                before: since..until,
-                minutes: 0..0,
-                after: 0..0,
-            }
+        let (rows_before, minutes, rows_after) = cut(since..until, MINUTE);
+        let (minutes_before, hours, minutes_after) = cut(minutes, HOUR / MINUTE);
+        Self {
+            rows: [rows_before, rows_after],
+            minutes: [minutes_before, minutes_after],
+            hours,
         }
+    }
+}
+
+/// What is in front of the first whole unit, the whole units, and what is behind the last.
+fn cut(span: Range<u64>, unit: u64) -> (Range<u64>, Range<u64>, Range<u64>) {
+    let (first, end) = (span.start.div_ceil(unit), span.end / unit);
+    if first < end {
+        let (before, after) = (span.start..first * unit, end * unit..span.end);
+        (before, first..end, after)
+    } else {
+        (span, 0..0, 0..0)
     }
 }
 
@@ -59,29 +64,43 @@ pub(super) async fn sums(
     since: UnixTime,
     until: UnixTime,
 ) -> Result<Vec<UsageSum>, LedgerError> {
+    const COLUMNS: &str =
+        "tenant, model, requests, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out";
+    let periods = |width: u64| {
+        format!(
+            "SELECT {COLUMNS} FROM usage_sums WHERE width = {width} AND period >= ? AND period < ?"
+        )
+    };
+    let rows =
+        "SELECT tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out \
+                FROM usage_counted WHERE at >= ? AND at < ?"
+            .to_owned();
     let parts = Parts::of(since.secs(), until.secs());
-    let rows = sqlx::query(
+    let sources = [
+        periods(HOUR),
+        periods(MINUTE),
+        periods(MINUTE),
+        rows.clone(),
+        rows,
+    ];
+    let ranges = [
+        vec![parts.hours],
+        parts.minutes.to_vec(),
+        parts.rows.to_vec(),
+    ]
+    .concat();
+    let query = format!(
         "SELECT tenant, nullif(model, '') AS model, SUM(requests) AS requests, SUM(failed) AS failed, \
          SUM(prompt_tokens) AS prompt_tokens, SUM(completion_tokens) AS completion_tokens, \
          SUM(bytes_in) AS bytes_in, SUM(bytes_out) AS bytes_out \
-         FROM (SELECT tenant, model, requests, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out \
-               FROM usage_sums WHERE minute >= ?1 AND minute < ?2 \
-               UNION ALL \
-               SELECT tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out \
-               FROM usage_counted WHERE at >= ?3 AND at < ?4 \
-               UNION ALL \
-               SELECT tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out \
-               FROM usage_counted WHERE at >= ?5 AND at < ?6) \
-         GROUP BY tenant, model ORDER BY tenant, model",
-    )
-    .bind(signed(parts.minutes.start))
-    .bind(signed(parts.minutes.end))
-    .bind(signed(parts.before.start))
-    .bind(signed(parts.before.end))
-    .bind(signed(parts.after.start))
-    .bind(signed(parts.after.end))
-    .fetch_all(pool)
-    .await?;
+         FROM ({}) GROUP BY tenant, model ORDER BY tenant, model",
+        sources.join(" UNION ALL ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(query));
+    for range in ranges {
+        query = query.bind(signed(range.start)).bind(signed(range.end));
+    }
+    let rows = query.fetch_all(pool).await?;
     rows.iter().map(read).collect()
 }
 
@@ -117,30 +136,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_cut_into_whole_minutes_and_what_is_left_on_either_side() {
-        for (since, until) in [
+    fn a_span_is_cut_into_whole_hours_whole_minutes_and_what_is_left() {
+        let spans = [
             (0, 0),
             (0, 59),
-            (0, 60),
-            (1, 60),
-            (59, 61),
             (59, 121),
             (60, 600),
-        ] {
+            (3599, 7201),
+            (61, 90_001),
+            (7, 700_000),
+        ];
+        for (since, until) in spans {
             let parts = Parts::of(since, until);
-            let seconds = |range: &Range<u64>| range.end - range.start;
-            let covered =
-                seconds(&parts.before) + MINUTE * seconds(&parts.minutes) + seconds(&parts.after);
+            let length = |range: &Range<u64>| range.end - range.start;
+            let [before, after] = &parts.rows;
+            let [minutes, later] = &parts.minutes;
+            let covered = length(before)
+                + MINUTE * (length(minutes) + length(later))
+                + HOUR * length(&parts.hours)
+                + length(after);
             assert_eq!(covered, until - since, "{parts:?}");
-            assert!(
-                seconds(&parts.before) < 120 && seconds(&parts.after) < 60,
-                "{parts:?}"
-            );
+            assert!(length(before) < 120 && length(after) < 60, "{parts:?}");
+            assert!(length(minutes) < 120 && length(later) < 60, "{parts:?}");
         }
-        let parts = Parts::of(59, 121);
+        let parts = Parts::of(3541, 7321);
         assert_eq!(
-            (parts.before, parts.minutes, parts.after),
-            (59..60, 1..2, 120..121)
+            (parts.rows, parts.minutes),
+            ([3541..3600, 7320..7321], [60..60, 120..122])
         );
+        assert_eq!(parts.hours, 1..2);
     }
 }

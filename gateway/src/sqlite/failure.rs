@@ -88,6 +88,11 @@ impl StoreFailure {
         }
     }
 
+    /// Whether the statement was ended by a handler of ours.
+    pub const fn is_interrupted(self) -> bool {
+        matches!(self.code, Some(code) if code & 0xff == 9)
+    }
+
     pub const fn remedy(self) -> Remedy {
         match self.cause {
             Cause::Row => Remedy::OtherRows,

@@ -6,6 +6,7 @@
 //! connection. What is left of files are the database, its `-wal` and its `-shm`, all three in the state directory;
 //! no transaction here spans two databases, so no super-journal is ever made.
 
+mod check;
 mod failure;
 mod health;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+pub(crate) use check::{Checked, check, check_small};
 pub use failure::{Cause, Remedy, StoreFailure};
 pub(crate) use health::Health;
 

@@ -123,16 +123,24 @@ async fn a_changed_hash_is_noticed() {
 /// Chunks are read in one piece: what only moves the borders in it is noticed all the same.
 #[tokio::test]
 async fn hashes_and_entries_whose_borders_were_moved_are_noticed() {
-    let scratch = made("audit-borders").await;
-    alter(
-        scratch.path(),
-        "PRAGMA ignore_check_constraints = ON; \
-         UPDATE nodes SET hash = CAST(substr((SELECT hash FROM nodes WHERE position = 3), 32, 1) || hash AS BLOB) \
+    let move_borders = "UPDATE nodes SET hash = CAST(substr((SELECT hash FROM nodes WHERE position = 3), 32, 1) || hash AS BLOB) \
          WHERE position = 4; \
-         UPDATE nodes SET hash = substr(hash, 1, 31) WHERE position = 3",
-    )
-    .await;
+         UPDATE nodes SET hash = substr(hash, 1, 31) WHERE position = 3";
+    let scratch = made("audit-borders").await;
+    let unchecked = "CREATE TABLE other (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT; \
+         INSERT INTO other SELECT * FROM nodes; DROP TABLE nodes; ALTER TABLE other RENAME TO nodes;";
+    alter(scratch.path(), &format!("{unchecked} {move_borders}")).await;
     assert_eq!(found(scratch.path()).await, Altered::Hash { position: 3 });
+
+    // Against the table's own constraint they are damage, before any hash is compared.
+    let scratch = made("audit-constraint").await;
+    let ignoring = format!("PRAGMA ignore_check_constraints = ON; {move_borders}");
+    alter(scratch.path(), &ignoring).await;
+    let refused = AuditLog::open(scratch.path()).await.err();
+    assert!(
+        matches!(&refused, Some(AuditError::Damaged { what, .. }) if what.contains("nodes")),
+        "{refused:?}"
+    );
 
     let scratch = made("audit-joined").await;
     alter(
