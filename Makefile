@@ -9,6 +9,7 @@
 # bench-flood  a thousand connections that ask for reports without end: whether verifiers and chats get through
 # bench-wipe  what wiping memory costs, as a ratio to the same program without it
 # leaks   a hunt through the memory of running processes for prompts and answers they should have forgotten
+# soak    the shipped programs under mixed traffic for ten minutes (SOAK_SECONDS), a restart, and an account of every answer
 # vectors recorded evidence of real machines beside the verdicts that other people's tools gave; skipped where there are no recordings
 # known-answers  write the known answers in tests/vectors again, by their second implementation
 # flips   every bit of every signed part of evidence, reports and receipts, flipped; near half an hour of CPU time, on all cores
@@ -22,7 +23,7 @@
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-flood bench-verify bench-wipe leaks vectors known-answers flips conformance fuzz-smoke truncations fuzz
+.PHONY: demo test check bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz
 .PHONY: log-crashes log-start toggle-story
 .PHONY: image image-repro image-boot
 
@@ -65,6 +66,11 @@ leaks:
 	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p leaks \
 	  --bin sealgate --bin sealgate-verify --bin sealgate-soft --bin sealgate-soft-unwiped --bin leaks
 	@target/release/leaks
+
+soak:
+	@$(CARGO) build --release --locked -p sealgate -p sealgate-verify -p testkit -p soak \
+	  --bin sealgate --bin sealgate-verify --bin sealgate-soft --bin soak
+	@target/release/soak
 
 bench-wipe:
 	@$(CARGO) build --release --locked -p testkit -p bench --bin sealgate-soft --bin sealgate-soft-unwiped --bin bench

@@ -59,6 +59,7 @@ const TESTS_ONLY: &[&str] = &[
     "demo",
     "bench",
     "leaks",
+    "soak",
     "image-boot",
 ];
 
