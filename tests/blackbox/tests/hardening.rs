@@ -1,10 +1,13 @@
 //! What a serving process has given up, seen from outside.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use blackbox::asking::{CHAT, chat, eventually};
 use blackbox::world::{Alone, MODEL, World};
+use testkit::client::Connection;
+use testkit::process::Process;
 use testkit::scratch::ScratchDir;
 
 fn of_process(id: u32, file: &str) -> Result<String> {
@@ -187,5 +190,113 @@ async fn a_fact_that_is_none_is_not_required_by_mistake() -> Result<()> {
         said.contains("hardening.require[2]") && said.contains("magic"),
         "{said}"
     );
+    Ok(())
+}
+
+/// The proxy's own claims, from its line on standard error.
+fn held_by_the_proxy(log: &str) -> Vec<&str> {
+    let line = log.lines().find(|line| line.contains(" hardened holds="));
+    let holds = line.and_then(|line| line.split(" holds=").nth(1)?.split(' ').next());
+    holds
+        .map(|list| list.split(',').collect())
+        .unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_gives_up_what_the_gateway_does_and_still_answers() -> Result<()> {
+    let world = World::new("hardened-proxy").await?;
+    let (proxy, address) = world.proxy(&["--keep-receipts", "kept"]).await?;
+    let id = proxy.id().context("it runs")?;
+    let log = proxy.log();
+    let held = held_by_the_proxy(&log);
+    for fact in ["no_dump", "no_core"] {
+        assert!(held.contains(&fact), "{log}");
+    }
+    // On one machine the kernel gives both programs the same.
+    let gateways = world.gateway.log();
+    assert_eq!(held, self::held(&gateways), "{log}");
+
+    let limits = of_process(id, "limits")?;
+    let core = field(&limits, "Max core file size").context("a limit")?;
+    assert_eq!(
+        core.split_whitespace().take(2).collect::<Vec<_>>(),
+        ["0", "0"]
+    );
+    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        let claimed =
+            |fact: &str, wanted: &'static str| if held.contains(&fact) { wanted } else { "0" };
+        assert_eq!(
+            field(&status, "NoNewPrivs:"),
+            Some(claimed("no_new_privileges", "1"))
+        );
+        assert_eq!(field(&status, "Seccomp:"), Some(claimed("seccomp", "2")));
+    }
+    let locked = field(&of_process(id, "status")?, "VmLck:").is_some_and(|l| !l.starts_with("0 "));
+    assert_eq!(locked, held.contains(&"memory_locked"), "{log}");
+
+    let mut connection = Connection::plain(address).await?;
+    let answer = connection
+        .post(&world.key, CHAT, &chat(MODEL, "hi"))
+        .await?;
+    assert_eq!(answer.status, 200);
+    answer.bytes().await?;
+    let kept = world.directory.path().join("kept");
+    eventually("the receipt is kept", async || {
+        fs::read_dir(&kept).is_ok_and(|entries| entries.count() > 0)
+    })
+    .await;
+    Ok(())
+}
+
+/// An ordinary user of this machine.
+const USER: u32 = 4321;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_of_the_same_user_cannot_look_into_the_proxy() -> Result<()> {
+    let test = "another_process_of_the_same_user_cannot_look_into_the_proxy";
+    let user = USER.to_string();
+    let as_user = ["--reuid", &user, "--regid", &user, "--clear-groups"];
+    let setpriv = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(as_user).args(arguments).current_dir("/");
+        command
+    };
+    if !setpriv(&["true"]).status().is_ok_and(|it| it.success()) {
+        println!("skipped: {test}: only root can become another user, with setpriv");
+        return Ok(());
+    }
+    let world = World::new("same-user").await?;
+    // Where that user may execute it.
+    let program = world.directory.path().join("sealgate-verify");
+    fs::copy(testkit::process::sibling("sealgate-verify")?, &program)?;
+    let listen = testkit::service::free_address()?;
+    let arguments = as_user
+        .into_iter()
+        .map(str::to_owned)
+        .chain([program.display().to_string(), "proxy".to_owned()])
+        .chain(["--listen".to_owned(), listen.to_string()])
+        .chain(["--upstream".to_owned(), world.gateway.url()])
+        .chain(["--policy", "gateway-policy.toml", "--roots", "roots"].map(str::to_owned));
+    let mut proxy = Process::start(Path::new("setpriv"), arguments, world.directory.path())?;
+    proxy
+        .wait_for(|line| line.contains("proxy ready").then_some(()))
+        .await?;
+    let id = proxy.id().context("it runs")?;
+    assert_eq!(
+        field(&of_process(id, "status")?, "Uid:").map(|ids| ids.starts_with(&user)),
+        Some(true)
+    );
+    for file in ["mem", "environ", "maps", "fd"] {
+        let path = format!("/proc/{id}/{file}");
+        let program = if file == "fd" { "ls" } else { "head" };
+        let output = setpriv(&[program, &path]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{file} can be read");
+        assert!(
+            said.contains("denied") || said.contains("permitted"),
+            "{said}"
+        );
+    }
     Ok(())
 }

@@ -90,6 +90,7 @@ impl Account {
     /// Some of them as a client would, evenly spread over the run.
     async fn fetch(&mut self, gateway: &Gateway, kept: &[&&Answered]) -> Result<()> {
         let mut connection = gateway.service.connect().await.context(gateway.name)?;
+        let mut refused = 0;
         for one in kept.iter().step_by((kept.len() / FETCHED).max(1)) {
             self.asked += 1;
             let path = format!("/v1/aci/receipts/{}", one.receipt);
@@ -99,11 +100,14 @@ impl Account {
             if status == 200 {
                 self.served += 1;
             } else {
-                self.faults.push(format!(
-                    "{}: {} is answered with {status} after a restart",
-                    gateway.name, one.receipt
-                ));
+                refused += 1;
             }
+        }
+        if refused > 0 {
+            self.faults.push(format!(
+                "{}: {refused} of the receipts asked for are not served after a restart",
+                gateway.name
+            ));
         }
         Ok(())
     }
