@@ -4,6 +4,7 @@ import { launch } from "./browser.mjs";
 import { tests } from "./tests.mjs";
 import "./tests/door.mjs";
 import "./tests/shown.mjs";
+import "./tests/independent.mjs";
 import "./tests/keys.mjs";
 import "./tests/refused.mjs";
 import "./tests/log.mjs";

@@ -26,8 +26,7 @@ pub fn harden(args: &ProxyArgs) -> Result<(), Failure> {
         eprintln!("sealgate-verify: no process of its own resolves names: {error}");
     }
     harden::raise_descriptor_limit();
-    harden::harden(&reach(args), &REQUIRED)
-        .map_err(|error| Failure::Internal(error.to_string()))
+    harden::harden(&reach(args), &REQUIRED).map_err(|error| Failure::Internal(error.to_string()))
 }
 
 /// Prints what holds, once the arguments are known to make sense.

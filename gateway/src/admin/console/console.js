@@ -66,6 +66,11 @@ function table(id, columns, rows, whenEmpty) {
 
 const number = (value) => (value == null ? "–" : value.toLocaleString("en"));
 
+function rowsOf({ rows_waiting: waiting, oldest_row_age_s: age, rows_lost: lost, ledger_failing: failing }) {
+  const since = waiting > 0 ? ` for ${number(age)} s` : "";
+  return `${number(waiting)} waiting${since}, ${number(lost)} lost${failing ? "; the database accepts nothing" : ""}`;
+}
+
 async function showEpoch() {
   const status = await ask("admin/v1/status");
   facts("epoch-facts", [
@@ -77,27 +82,24 @@ async function showEpoch() {
     ["retention", `at most ${status.retention.most}, policy ${status.retention.epoch} (${status.retention.digest})`],
     ["next epoch by", status.epoch.renew_at],
     ["ends", status.epoch.not_after],
+    ["rows", rowsOf(status), status.ledger_failing || status.rows_lost > 0 ? "bad" : undefined],
     ["version", status.version],
   ]);
 }
 
 async function showAttested() {
-  try {
-    const report = await ask("admin/v1/attestation");
-    const attestation = report.attestation;
-    facts("attested-facts", [
-      ["evidence", attestation.evidence.cpu.type],
-      ["devices", String(attestation.evidence.devices.length)],
-      ["subject", attestation.workload_keyset.subject],
-      ["keyset", report.workload_keyset_digest],
-      ["report data", attestation.report_data],
-      ["signed by", report.key_id],
-      ["source", attestation.source_provenance?.repo_commit],
-      ["image", attestation.source_provenance?.image_digest],
-    ]);
-  } catch (error) {
-    facts("attested-facts", [["report", error.message, "bad"]]);
-  }
+  const report = await ask("admin/v1/attestation");
+  const attestation = report.attestation;
+  facts("attested-facts", [
+    ["evidence", attestation.evidence.cpu.type],
+    ["devices", String(attestation.evidence.devices.length)],
+    ["subject", attestation.workload_keyset.subject],
+    ["keyset", report.workload_keyset_digest],
+    ["report data", attestation.report_data],
+    ["signed by", report.key_id],
+    ["source", attestation.source_provenance?.repo_commit],
+    ["image", attestation.source_provenance?.image_digest],
+  ]);
 }
 
 async function showUpstreams() {
@@ -163,8 +165,7 @@ async function showTenants() {
       guarded(async () => {
         if (!window.confirm(`Revoke every key of ${row.tenant} (${row.active_keys})? This cannot be undone.`)) return;
         await ask(`admin/v1/tenants/${encodeURIComponent(row.tenant)}`, { method: "DELETE" });
-        await showTenants();
-        await showKeys();
+        await load("tenants", "keys");
       }),
     );
     return button;
@@ -198,8 +199,7 @@ async function showKeys() {
       guarded(async () => {
         if (!window.confirm(`Revoke key ${row.id} of ${row.tenant}? This cannot be undone.`)) return;
         await ask(`admin/v1/keys/${encodeURIComponent(row.id)}`, { method: "DELETE" });
-        await showKeys();
-        await showTenants();
+        await load("keys", "tenants");
       }),
     );
     return button;
@@ -218,17 +218,28 @@ async function showKeys() {
   );
 }
 
+/** By what time things expire, as a fact; where the service does not say, why not. */
+async function clockFact() {
+  try {
+    const clock = await ask("admin/v1/retention/clock");
+    const doubted = clock.system_ahead_s > 60 || clock.system_behind_s > 60;
+    const time = doubted ? `${clock.expires_by}; the system's clock says ${clock.system}` : clock.expires_by;
+    return ["things expire by", time, doubted ? "bad" : undefined];
+  } catch (error) {
+    return ["things expire by", error.message, "bad"];
+  }
+}
+
 async function showRetention() {
   at("retention").hidden = !may("auditor");
   if (!may("auditor")) return;
+  const clock = clockFact();
   const retention = await ask("admin/v1/retention");
   const keys = retention.policy_keys;
-  const clock = await ask("admin/v1/retention/clock");
-  const doubted = clock.system_ahead_s > 60 || clock.system_behind_s > 60;
   facts("retention-facts", [
     ["in force", `policy ${retention.in_force.epoch}, ${retention.in_force.digest}`],
     ["changed by", keys.threshold ? `${keys.threshold} of ${keys.keys.length} policy keys` : "nobody: no policy keys are configured"],
-    ["things expire by", doubted ? `${clock.expires_by}; the system's clock says ${clock.system}` : clock.expires_by, doubted ? "bad" : undefined],
+    await clock,
   ]);
   table(
     "retention-table",
@@ -344,6 +355,36 @@ async function exportLog(event) {
   });
 }
 
+/** Each room: what fills it, and where it is shown when that fails. */
+const ROOMS = {
+  epoch: [showEpoch, "epoch-facts"],
+  attested: [showAttested, "attested-facts"],
+  upstreams: [showUpstreams, "upstreams-table"],
+  sessions: [showSessions, "sessions-table"],
+  usage: [showUsage, "usage-table"],
+  retention: [showRetention, "retention-table"],
+  log: [showLog, "log-table"],
+  tenants: [showTenants, "tenants-table"],
+  keys: [showKeys, "keys-table"],
+};
+
+/** Fills rooms at the same time. One that cannot be filled shows why, in its own place, and keeps no other from it. */
+async function load(...names) {
+  at("rooms").setAttribute("aria-busy", "true");
+  await Promise.all(
+    names.map(async (name) => {
+      const [show, place] = ROOMS[name];
+      try {
+        await show();
+      } catch (error) {
+        if (at(place).tagName === "DL") facts(place, [["not shown", error.message, "bad"]]);
+        else at(place).replaceChildren(make("p", error.message, "bad"));
+      }
+    }),
+  );
+  at("rooms").setAttribute("aria-busy", "false");
+}
+
 function say(message) {
   at("trouble").hidden = !message;
   at("trouble").textContent = message || "";
@@ -376,8 +417,7 @@ async function enter(event) {
     at("enter").hidden = true;
     at("leave").hidden = false;
     at("rooms").hidden = false;
-    const rooms = [showEpoch, showAttested, showUpstreams, showSessions, showUsage, showRetention, showLog, showTenants, showKeys];
-    for (const show of rooms) await show();
+    await load(...Object.keys(ROOMS));
   });
 }
 
@@ -394,8 +434,7 @@ async function createKey(event) {
     at("made").hidden = false;
     at("made").textContent = `Key for ${made.tenant}, shown only this once: ${made.key}`;
     at("new-key").reset();
-    await showKeys();
-    await showTenants();
+    await load("keys", "tenants");
   });
 }
 
