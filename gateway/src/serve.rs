@@ -8,7 +8,6 @@ use std::sync::Arc;
 use attest_core::TeeType;
 use attest_core::log::EpochEnd;
 use axum::Router;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -20,9 +19,11 @@ use crate::descriptors;
 use crate::epoch::{EpochError, Keeper, Reload};
 use crate::events::{self, Event, LedgerWork};
 use crate::hardening;
-use crate::http::{Front, router};
+use crate::http::{Front, health_router, router};
 use crate::ledger::{Ledger, LedgerError, Unwritten};
-use crate::listen::{Listener, accept, serve_metrics};
+use crate::listen::{
+    Authentication, Listener, PlaceLimits, accept, bind_plain, serve_health, serve_metrics,
+};
 use crate::metrics::Metrics;
 use crate::platform::Platform;
 use crate::receipt::Store;
@@ -130,15 +131,22 @@ pub async fn serve_with(
     let metrics = Arc::new(Metrics::default());
     let listener = listen(&config)?;
     let admin_listener = admin_listener(&config)?;
-    let metrics_socket = metrics_socket(&config).await?;
+    let plain = PlainListeners {
+        health: plain_listener(config.health.listen, |address| Event::HealthListening {
+            address,
+        })?,
+        metrics: plain_listener(config.metrics.listen, |address| Event::MetricsListening {
+            address,
+        })?,
+    };
     let ledger = Arc::new(open_ledger(&config).await?);
-    let keyring = Keyring::open(&ledger).await?;
+    let keyring = Keyring::open(&ledger, &config.server.state_dir).await?;
     let state_dir = config.server.state_dir.clone();
     let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
     let keeper = Arc::new(keeper);
     let records = Records::new(&state_dir, ledger.clone());
     let front = Arc::new(Front {
-        admission: Admission::new(keyring, clock.clone()),
+        admission: Admission::new(keyring.clone(), clock.clone()),
         back: Back {
             receipts: Arc::new(Store::new(ledger.clone())),
             records: records.clone(),
@@ -153,12 +161,13 @@ pub async fn serve_with(
     });
     let admin = Arc::new(Admin {
         ledger: ledger.clone(),
+        keyring,
         records,
         desk: front.desk.clone(),
         clock,
     });
     let admin = admin_listener.map(|listener| (listener, admin::router(admin)));
-    let unwritten = run(listener, admin, metrics_socket, front, controls).await;
+    let unwritten = run(listener, admin, plain, front, controls).await;
     if !unwritten.is_nothing() {
         events::emit(Event::StoppedUnwritten {
             usage: unwritten.rows.usage,
@@ -186,7 +195,7 @@ async fn open_ledger(config: &Config) -> Result<Ledger, LedgerError> {
 async fn run(
     (listener, address): (Listener, SocketAddr),
     admin: Option<(Listener, Router)>,
-    metrics_socket: Option<TcpListener>,
+    plain: PlainListeners,
     front: Arc<Front>,
     controls: Controls,
 ) -> Unwritten {
@@ -194,8 +203,14 @@ async fn run(
     let admin_connections = admin.as_ref().map(|(listener, _)| listener.connections());
     let (keeper, ledger) = (front.keeper.clone(), front.ledger.clone());
     let metrics = async {
-        match metrics_socket {
-            Some(socket) => serve_metrics(socket, front.metrics.clone(), ledger.clone()).await,
+        match plain.metrics {
+            Some(listener) => serve_metrics(listener, front.metrics.clone(), ledger.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let health = async {
+        match plain.health {
+            Some(listener) => serve_health(listener, health_router(front.clone())).await,
             None => std::future::pending().await,
         }
     };
@@ -207,10 +222,18 @@ async fn run(
         keyset: epoch.keyset_digest,
     });
     drop(epoch);
-    let accepting = accept(listener, front.clone(), router(front.clone()));
+    let accepting = accept(
+        listener,
+        front.clone(),
+        router(front.clone()),
+        Authentication::ApiKey,
+    );
     let administering = async {
         match admin {
-            Some((listener, router)) => accept(listener, front.clone(), router).await,
+            Some((listener, router)) => {
+                let by_handlers = Authentication::ByHandlers;
+                accept(listener, front.clone(), router, by_handlers).await
+            }
             None => std::future::pending().await,
         }
     };
@@ -222,6 +245,7 @@ async fn run(
             () = administering => {}
             () = keeper.run(controls.reload) => {}
             () = metrics => {}
+            () = health => {}
             () = purging => {}
             () = controls.shutdown => {}
         }
@@ -288,32 +312,44 @@ fn evidence(
 
 fn listen(config: &Config) -> Result<(Listener, SocketAddr), ServeError> {
     let address = config.server.listen;
-    Listener::bind(address, config.limits.max_connections)
+    let limits = descriptors::connections_within(hardening::descriptor_limit(), &config.limits);
+    Listener::bind(address, limits)
         .and_then(|listener| listener.address().map(|bound| (listener, bound)))
         .map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Administrators are few: their connections cannot take the place of anybody's.
-const MAX_ADMIN_CONNECTIONS: usize = 64;
+/// Administrators are few: their connections cannot take the place of any client's, nor silent ones theirs.
+const ADMIN_PLACES: PlaceLimits = PlaceLimits {
+    authenticated: 64,
+    unauthenticated: 32,
+};
 
 fn admin_listener(config: &Config) -> Result<Option<Listener>, ServeError> {
     let Some(address) = config.admin.listen else {
         return Ok(None);
     };
     let failed = |source| ServeError::Listen { address, source };
-    let listener = Listener::bind(address, MAX_ADMIN_CONNECTIONS).map_err(failed)?;
+    let listener = Listener::bind(address, ADMIN_PLACES).map_err(failed)?;
     let address = listener.address().map_err(failed)?;
     events::emit(Event::AdminListening { address });
     Ok(Some(listener))
 }
 
-async fn metrics_socket(config: &Config) -> Result<Option<TcpListener>, ServeError> {
-    let Some(address) = config.metrics.listen else {
+/// Listeners without TLS.
+struct PlainListeners {
+    health: Option<Listener>,
+    metrics: Option<Listener>,
+}
+
+fn plain_listener(
+    address: Option<SocketAddr>,
+    event: impl FnOnce(SocketAddr) -> Event,
+) -> Result<Option<Listener>, ServeError> {
+    let Some(address) = address else {
         return Ok(None);
     };
     let failed = |source| ServeError::Listen { address, source };
-    let socket = TcpListener::bind(address).await.map_err(failed)?;
-    let address = socket.local_addr().map_err(failed)?;
-    events::emit(Event::MetricsListening { address });
-    Ok(Some(socket))
+    let listener = bind_plain(address).map_err(failed)?;
+    events::emit(event(listener.address().map_err(failed)?));
+    Ok(Some(listener))
 }

@@ -429,7 +429,7 @@ fn the_document_changes_with_the_contract_and_not_with_the_machine() {
         with("127.0.0.1:8443", "127.0.0.1:9999"),
         with("state_dir = \"state\"", "state_dir = \"elsewhere\""),
         with("[tee]", "# a comment\n[log]\nformat = \"json\"\n[tee]"),
-        with("[tee]", "[limits]\nmax_body = \"4096KiB\"\n[tee]"),
+        with("[tee]", "[limits]\nmax_body = \"32768KiB\"\n[tee]"),
     ] {
         assert_eq!(document(&same), base);
     }

@@ -131,13 +131,10 @@ async fn one_key_cannot_take_every_slot_and_the_service_has_a_limit_too() {
         assert_eq!(answer.status, 200);
         streams.push((connection, answer));
     }
-    let busy = (
-        429,
-        "rate_limit_error".to_owned(),
-        Value::from("rate_limit_exceeded"),
-        Value::Null,
-    );
-    for key in [&second, &third] {
+    let key_busy = (429, "rate_limit_error", "rate_limit_exceeded");
+    let service_busy = (503, "server_error", "service_overloaded");
+    for (key, (status, kind, code)) in [(&second, key_busy), (&third, service_busy)] {
+        let busy = (status, kind.to_owned(), Value::from(code), Value::Null);
         let answer = gateway
             .connect()
             .await

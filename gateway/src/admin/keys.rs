@@ -46,7 +46,7 @@ struct Wanted {
     name: Option<String>,
 }
 
-/// `POST /admin/v1/keys` with `{"tenant", "name"?}`: 201, and the key, this once.
+/// `POST /admin/v1/keys` with `{"tenant", "name"?}`: 201, and the key, this once; it works already.
 pub(super) async fn create(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,
@@ -72,13 +72,18 @@ pub(super) async fn create(
         .add_key(&key)
         .await
         .map_err(|_| ApiError::Internal)?;
+    admin
+        .keyring
+        .refresh()
+        .await
+        .map_err(|_| ApiError::Internal)?;
     let answer = json!({ "id": key.id, "tenant": key.tenant.as_str(), "key": token.expose() });
     let mut response = document(answer.to_string());
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
 
-/// `DELETE /admin/v1/keys/{id}`: 204; the service refuses the key within a second.
+/// `DELETE /admin/v1/keys/{id}`: 204, when the service refuses the key already.
 pub(super) async fn revoke(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,
@@ -88,6 +93,11 @@ pub(super) async fn revoke(
     if !revoked.map_err(|_| ApiError::Internal)? {
         return Err(ApiError::KeyNotFound);
     }
+    admin
+        .keyring
+        .refresh()
+        .await
+        .map_err(|_| ApiError::Internal)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)

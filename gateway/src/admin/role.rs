@@ -11,6 +11,7 @@ use super::credential::claimed_id;
 use super::router::Admin;
 use crate::admit::{bearer, digest};
 use crate::errors::ApiError;
+use crate::http::Connection;
 use crate::ledger::Role;
 
 /// What a handler needs.
@@ -55,6 +56,9 @@ impl<N: Need> FromRequestParts<Arc<Admin>> for By<N> {
             .ok_or(ApiError::InvalidKey)?;
         if !bool::from(row.digest.ct_eq(&digest(token))) {
             return Err(ApiError::InvalidKey);
+        }
+        if let Some(connection) = parts.extensions.get::<Connection>() {
+            connection.authenticated()?;
         }
         if row.role < N::ROLE {
             return Err(ApiError::RoleNeeded {

@@ -10,6 +10,7 @@ use super::{
     upstreams, usage,
 };
 use crate::Clock;
+use crate::admit::Keyring;
 use crate::attestation::Desk;
 use crate::http::{Routes, only};
 use crate::ledger::Ledger;
@@ -18,6 +19,7 @@ use crate::retention::Records;
 /// The rooms that administrators ask.
 pub struct Admin {
     pub ledger: Arc<Ledger>,
+    pub keyring: Arc<Keyring>,
     pub records: Records,
     pub desk: Arc<Desk>,
     pub clock: Arc<dyn Clock>,

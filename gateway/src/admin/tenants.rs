@@ -71,7 +71,13 @@ pub(super) async fn remove(
 ) -> Result<Response<Body>, ApiError> {
     let name = Name::from_operator(&name).map_err(|_| ApiError::TenantNotFound)?;
     let revoked = admin.ledger.remove_tenant(&name, admin.clock.now()).await;
-    match revoked.map_err(|_| ApiError::Internal)? {
+    let revoked = revoked.map_err(|_| ApiError::Internal)?;
+    admin
+        .keyring
+        .refresh()
+        .await
+        .map_err(|_| ApiError::Internal)?;
+    match revoked {
         0 => Err(ApiError::TenantNotFound),
         revoked => {
             let answer = json!({ "tenant": name.as_str(), "revoked_keys": revoked });

@@ -8,13 +8,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::watch;
 
+use super::body::BodyTerms;
 use super::keyring::ActiveKey;
 use super::{AdmittedRequest, Fields, KeyId, Keyring, body, preconditions, salt};
 use crate::config::Limits;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
-use crate::request::Endpoint;
+use crate::request::{BodyBudget, Endpoint};
 use crate::{Clock, descriptors, hardening};
 
 /// Where clients that do not speak OpenAI's dialect put their key.
@@ -28,6 +30,8 @@ pub struct Admission {
     in_flight: Arc<AtomicUsize>,
     /// As many as there are descriptors for.
     most_in_flight: usize,
+    /// Memory that bodies take.
+    bodies: BodyBudget,
 }
 
 /// An admitted request and its place among those in flight.
@@ -56,6 +60,7 @@ impl Admission {
             random: SystemRandom::new(),
             in_flight: Arc::default(),
             most_in_flight: descriptors::requests_within(hardening::descriptor_limit()),
+            bodies: BodyBudget::default(),
         }
     }
 
@@ -92,10 +97,16 @@ impl Admission {
         let (key, slot) = self
             .before_the_body(&epoch, headers, &body)
             .map_err(unread)?;
-        let (prompt, received_hash) =
-            body::read(body, limits.max_body, epoch.config.timeouts.client_body)
-                .await
-                .map_err(unread)?;
+        let (prompt, received_hash) = body::read(body, self.body_terms(&epoch, &key))
+            .await
+            .map_err(unread)?;
+        // Its key may have been revoked while the body arrived.
+        if key.is_revoked() {
+            return Err(Refused {
+                error: ApiError::InvalidKey,
+                body_unread: false,
+            });
+        }
         let refused = |error| Refused {
             error,
             body_unread: false,
@@ -132,6 +143,21 @@ impl Admission {
             admitted_at: self.clock.now(),
         };
         Ok(Admitted { request, slot })
+    }
+
+    fn body_terms(&self, epoch: &Epoch, key: &ActiveKey) -> BodyTerms {
+        let limits = &epoch.config.limits;
+        // One key leaves half of the memory to the others.
+        let share = (limits.max_body_total / 2).max(limits.max_body);
+        BodyTerms {
+            limit: limits.max_body,
+            timeout: epoch.config.timeouts.client_body,
+            service: (
+                self.bodies.open(limits.max_body_total),
+                ApiError::ServiceBusy,
+            ),
+            key: (key.bodies.open(share), ApiError::KeyBusy),
+        }
     }
 
     fn before_the_body(
@@ -176,19 +202,27 @@ impl Slot {
         key: &Arc<ActiveKey>,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
-        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(most) {
-            all.fetch_sub(1, Ordering::AcqRel);
-            return Err(ApiError::ServiceBusy);
-        }
+        // A key that has all it may have is answered so, however busy the service is.
         if key.in_flight.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent_per_key {
             key.in_flight.fetch_sub(1, Ordering::AcqRel);
-            all.fetch_sub(1, Ordering::AcqRel);
             return Err(ApiError::KeyBusy);
+        }
+        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(most) {
+            all.fetch_sub(1, Ordering::AcqRel);
+            key.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err(ApiError::ServiceBusy);
         }
         Ok(Self {
             all: all.clone(),
             key: key.clone(),
         })
+    }
+}
+
+impl Slot {
+    /// Turns true when the key that the request came with is revoked.
+    pub fn revocation(&self) -> watch::Receiver<bool> {
+        self.key.revocation()
     }
 }
 

@@ -1,21 +1,28 @@
 //! The active API keys, in memory.
 //!
 //! Requests never ask the database. A task watches it for commits of other processes and swaps the whole ring, so a
-//! key that `sealgate keys` made or revoked counts, or no longer counts, within a second.
+//! key that `sealgate keys` created or revoked is active, or not active any more, within a second. What the service
+//! itself has changed it reads at once ([`Keyring::refresh`]). How far the ring is goes into a file of the state
+//! directory, which the command line waits for ([`Applied`]).
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
 
 use http::HeaderMap;
 use subtle::ConstantTimeEq;
 
 use super::Caller;
+use super::applied::Applied;
 use super::credential::{KeyId, bearer, claimed_id, digest};
 use crate::errors::ApiError;
 use crate::events::{self, Event, LedgerWork};
-use crate::ledger::{KeyRow, Ledger, LedgerError};
+use crate::ledger::{ChangedKeys, KeyRow, Ledger, LedgerError};
+use crate::request::BodyBudget;
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -24,45 +31,103 @@ pub struct ActiveKey {
     pub(super) caller: Caller,
     /// Requests in flight. Survives a reload of the ring.
     pub(super) in_flight: AtomicUsize,
+    /// Memory that bodies of its requests take. Survives a reload of the ring, too.
+    pub(super) bodies: BodyBudget,
+    /// Whoever still holds the key after it left the ring sees it here.
+    revoked: watch::Sender<bool>,
+}
+
+impl ActiveKey {
+    fn new(caller: Caller) -> Self {
+        Self {
+            caller,
+            in_flight: AtomicUsize::new(0),
+            bodies: BodyBudget::default(),
+            revoked: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn is_revoked(&self) -> bool {
+        *self.revoked.borrow()
+    }
+
+    /// Turns true when the key is revoked.
+    pub(crate) fn revocation(&self) -> watch::Receiver<bool> {
+        self.revoked.subscribe()
+    }
 }
 
 type Ring = HashMap<KeyId, Arc<ActiveKey>>;
 
-#[derive(Default)]
-pub struct Keyring(RwLock<Arc<Ring>>);
+/// A wish to read the ledger's keys now; answered when that is done.
+type Refresh = oneshot::Sender<Result<(), LedgerError>>;
+
+pub struct Keyring {
+    ring: RwLock<Arc<Ring>>,
+    refresh: mpsc::Sender<Refresh>,
+}
 
 impl Keyring {
     /// Loads the keys and keeps them current for as long as the ring is held.
-    pub async fn open(ledger: &Ledger) -> Result<Arc<Self>, LedgerError> {
-        let ring = Arc::new(Self::default());
+    pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, LedgerError> {
+        let (refresh, mut wishes) = mpsc::channel(16);
+        let ring = Arc::new(Self::new(refresh));
         let mut watch = ledger.change_watch().await?;
-        if let Some(rows) = watch.changed_keys().await? {
-            ring.replace(rows);
+        let applied = Applied::of(state_dir);
+        if let Some(changed) = watch.changed_keys().await? {
+            ring.apply(changed, &applied);
         }
         let weak = Arc::downgrade(&ring);
         tokio::spawn(async move {
             let mut failing = false;
             loop {
-                tokio::time::sleep(POLL).await;
+                let wish = tokio::select! {
+                    wish = wishes.recv() => wish,
+                    () = tokio::time::sleep(POLL) => None,
+                };
                 let Some(ring) = weak.upgrade() else { return };
-                match watch.changed_keys().await {
-                    Ok(None) => failing = false,
-                    Ok(Some(rows)) => {
-                        failing = false;
-                        ring.replace(rows);
+                let read = watch.changed_keys().await.map(|changed| {
+                    if let Some(changed) = changed {
+                        ring.apply(changed, &applied);
                     }
-                    Err(_) if failing => {}
-                    Err(error) => {
-                        failing = true;
-                        events::emit(Event::LedgerFailed {
-                            what: LedgerWork::Keys,
-                            failure: error.failure(),
-                        });
-                    }
+                });
+                if let Err(error) = &read
+                    && !failing
+                {
+                    events::emit(Event::LedgerFailed {
+                        what: LedgerWork::Keys,
+                        failure: error.failure(),
+                    });
+                }
+                failing = read.is_err();
+                if let Some(wish) = wish {
+                    let _ = wish.send(read);
                 }
             }
         });
         Ok(ring)
+    }
+
+    fn new(refresh: mpsc::Sender<Refresh>) -> Self {
+        Self {
+            ring: RwLock::default(),
+            refresh,
+        }
+    }
+
+    /// Reads the keys as they are in the ledger now. Afterwards they are the ones that requests are compared with.
+    pub async fn refresh(&self) -> Result<(), LedgerError> {
+        let (done, waiting) = oneshot::channel();
+        let asked = self.refresh.send(done).await;
+        match (asked, waiting.await) {
+            (Ok(()), Ok(read)) => read,
+            _ => Err(LedgerError::Closed),
+        }
+    }
+
+    fn apply(&self, changed: ChangedKeys, applied: &Applied) {
+        self.replace(changed.keys);
+        applied.write(changed.generation);
     }
 
     /// Whose request this is.
@@ -83,7 +148,7 @@ impl Keyring {
     }
 
     fn ring(&self) -> Arc<Ring> {
-        self.0
+        self.ring
             .read()
             .expect("no holder of this lock panics")
             .clone()
@@ -100,7 +165,13 @@ impl Keyring {
                 active: ring.len() as u64,
             });
         }
-        *self.0.write().expect("no holder of this lock panics") = Arc::new(ring);
+        let ring = Arc::new(ring);
+        *self.ring.write().expect("no holder of this lock panics") = ring.clone();
+        for (id, key) in old.iter() {
+            if !ring.get(id).is_some_and(|kept| Arc::ptr_eq(kept, key)) {
+                key.revoked.send_replace(true);
+            }
+        }
     }
 }
 
@@ -117,13 +188,7 @@ fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
     };
     match old.get(&id) {
         Some(key) if key.caller == caller => Some((id, key.clone())),
-        _ => Some((
-            id,
-            Arc::new(ActiveKey {
-                caller,
-                in_flight: AtomicUsize::new(0),
-            }),
-        )),
+        _ => Some((id, Arc::new(ActiveKey::new(caller)))),
     }
 }
 
@@ -152,6 +217,10 @@ mod tests {
         HeaderMap::from_iter([(AUTHORIZATION, value)])
     }
 
+    fn ring() -> Keyring {
+        Keyring::new(mpsc::channel(1).0)
+    }
+
     fn active(ring: &Keyring, token: &ApiToken) -> Arc<ActiveKey> {
         match ring.authenticate(&headers(token.expose())) {
             Ok(key) => key,
@@ -162,7 +231,7 @@ mod tests {
     #[test]
     fn a_key_counts_while_it_is_in_the_ring() {
         let (id, token) = ApiToken::generate().expect("a key");
-        let ring = Keyring::default();
+        let ring = ring();
         assert_eq!(
             ring.authenticate(&headers(token.expose())).err(),
             Some(ApiError::InvalidKey)
@@ -184,10 +253,22 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_holds_a_key_sees_its_revocation() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        ring.replace(vec![row(id, token.digest())]);
+        let key = active(&ring, &token);
+        ring.replace(vec![row(id, token.digest())]);
+        assert!(!key.is_revoked());
+        ring.replace(Vec::new());
+        assert!(key.is_revoked() && *key.revocation().borrow());
+    }
+
+    #[test]
     fn the_right_id_with_another_secret_is_refused() {
         let (id, token) = ApiToken::generate().expect("a key");
         let (_, other) = ApiToken::generate().expect("a key");
-        let ring = Keyring::default();
+        let ring = ring();
         ring.replace(vec![row(id, token.digest())]);
         let secret = other.expose().get(25..).expect("a secret");
         let forged = format!("sk-sealgate-{id}-{secret}");
@@ -201,7 +282,7 @@ mod tests {
     #[test]
     fn what_a_key_counts_survives_a_reload() {
         let (id, token) = ApiToken::generate().expect("a key");
-        let ring = Keyring::default();
+        let ring = ring();
         ring.replace(vec![row(id, token.digest())]);
         let before = active(&ring, &token);
         ring.replace(vec![row(id, token.digest())]);

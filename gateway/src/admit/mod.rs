@@ -5,6 +5,7 @@
 //! the limits before anything is allocated for it, and the body is judged as bytes: it is never parsed into a tree,
 //! copied or printed. Behind this door nobody re-checks.
 
+mod applied;
 mod body;
 mod constraints;
 mod credential;
@@ -22,6 +23,7 @@ use attest_core::{Sha256Digest, UnixTime};
 use crate::epoch::Epoch;
 use crate::request::{Caller, Endpoint, Prompt, Salt};
 
+pub use applied::Applied;
 pub use constraints::Constraints;
 pub use credential::{ApiToken, KeyId, TokenError};
 pub(crate) use credential::{bearer, digest};

@@ -1,18 +1,22 @@
 //! `sealgate keys`: API keys, straight in the ledger.
 //!
-//! A running service notices within a second. The key itself is printed once, when it is created; what is kept is its
+//! Where a service runs from the same state directory, the command ends when that has applied the change. The key itself is printed once, when it is created; what is kept is its
 //! digest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Subcommand;
 
 use super::{ConfigFile, UNUSABLE, unusable};
-use crate::admit::{ApiToken, TokenError};
-use crate::config::{Config, ConfigError, Name};
+use crate::admit::{ApiToken, Applied, TokenError};
+use crate::config::{Config, ConfigError, Name, show_duration};
 use crate::ledger::{KeyRow, Ledger, LedgerError, NewKey};
 use crate::{Clock, SystemClock};
+
+/// How long a running service may take to apply a change. It looks four times a second.
+const CONFIRM: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -50,6 +54,11 @@ enum KeysError {
     Ledger(#[from] LedgerError),
     #[error("{0}")]
     Token(#[from] TokenError),
+    #[error(
+        "revoked key {id} in the ledger, but the running service has not confirmed it within {}; see its log",
+        show_duration(CONFIRM)
+    )]
+    NotConfirmed { id: String },
     #[error("there is no active key with the id {0}")]
     NoSuchKey(String),
 }
@@ -78,13 +87,24 @@ pub(super) async fn run(command: KeysCommand) -> ExitCode {
     }
 }
 
-async fn open(config: &Path) -> Result<Ledger, KeysError> {
+async fn open(config: &Path) -> Result<(Ledger, PathBuf), KeysError> {
     let config = Config::load(config)?;
-    Ok(Ledger::open_for_keys(&config.server.state_dir).await?)
+    let state_dir = config.server.state_dir;
+    Ok((Ledger::open_for_keys(&state_dir).await?, state_dir))
+}
+
+/// Waits until a service that runs from `state_dir` has applied all changes so far. Returns whether it has; where none
+/// runs there is nothing to wait for.
+async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, LedgerError> {
+    if !Ledger::is_served(state_dir) {
+        return Ok(true);
+    }
+    let generation = ledger.key_generation().await?;
+    Ok(Applied::of(state_dir).reached(generation, CONFIRM).await)
 }
 
 async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), KeysError> {
-    let ledger = open(config).await?;
+    let (ledger, state_dir) = open(config).await?;
     let (id, token) = ApiToken::generate()?;
     let key = NewKey {
         id: id.to_string(),
@@ -94,6 +114,7 @@ async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), K
         created_at: SystemClock.now(),
     };
     ledger.add_key(&key).await?;
+    let applied = applied(&ledger, &state_dir).await?;
     ledger.close().await;
     // The key alone goes to standard output, so that it can be piped to where it belongs.
     println!("{}", token.expose());
@@ -101,11 +122,15 @@ async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), K
         "Created key {id} for {}. It is shown only this once.",
         key.tenant
     );
+    if !applied {
+        let waited = show_duration(CONFIRM);
+        eprintln!("The running service has not confirmed it within {waited}; see its log.");
+    }
     Ok(())
 }
 
 async fn list(config: &Path) -> Result<(), KeysError> {
-    let ledger = open(config).await?;
+    let (ledger, _) = open(config).await?;
     let keys = ledger.keys().await?;
     ledger.close().await;
     println!(
@@ -134,13 +159,17 @@ async fn list(config: &Path) -> Result<(), KeysError> {
 }
 
 async fn revoke(config: &Path, id: &str) -> Result<(), KeysError> {
-    let ledger = open(config).await?;
+    let (ledger, state_dir) = open(config).await?;
     let revoked = ledger.revoke_key(id, SystemClock.now()).await?;
+    let applied = applied(&ledger, &state_dir).await?;
     ledger.close().await;
     if !revoked {
         return Err(KeysError::NoSuchKey(id.to_owned()));
     }
-    eprintln!("Revoked key {id}. A running service refuses it within a second.");
+    if !applied {
+        return Err(KeysError::NotConfirmed { id: id.to_owned() });
+    }
+    eprintln!("Revoked key {id}. Requests with it are refused from now on.");
     Ok(())
 }
 

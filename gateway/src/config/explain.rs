@@ -53,15 +53,50 @@ impl Config {
         if let Some(address) = self.admin.listen {
             writeln!(out, "admin       https://{address}/")?;
         }
+        if let Some(address) = self.health.listen {
+            writeln!(out, "health      http://{address}/readyz")?;
+        }
         if let Some(address) = self.metrics.listen {
             writeln!(out, "metrics     http://{address}/metrics")?;
         }
         writeln!(
             out,
-            "limits      body {}, {} requests in flight, {} for one key",
+            "limits      {} requests in flight, {} for one key",
+            self.limits.max_concurrent, self.limits.max_concurrent_per_key
+        )?;
+        writeln!(
+            out,
+            "            body {}, all bodies held together {}, head {} and {} fields",
             show_size(self.limits.max_body),
-            self.limits.max_concurrent,
-            self.limits.max_concurrent_per_key
+            show_size(self.limits.max_body_total),
+            show_size(self.limits.max_header as u64),
+            self.limits.max_header_fields
+        )?;
+        writeln!(
+            out,
+            "            {} connections, and {} that have not authenticated a request",
+            self.limits.max_connections, self.limits.max_unauthenticated
+        )?;
+        let timeouts = &self.timeouts;
+        writeln!(
+            out,
+            "timeouts    upstream: connect {}, report {}, first byte {}, silence {}",
+            show_duration(timeouts.connect),
+            show_duration(timeouts.report),
+            show_duration(timeouts.first_byte),
+            show_duration(timeouts.idle)
+        )?;
+        writeln!(
+            out,
+            "            client: head {}, body {}, reading its answer {}",
+            show_duration(timeouts.client_header),
+            show_duration(timeouts.client_body),
+            show_duration(timeouts.client_write)
+        )?;
+        writeln!(
+            out,
+            "keys        requests under way when their key is revoked: {}",
+            self.keys.on_revoke.as_str()
         )?;
         for trust in self.attestation.values() {
             writeln!(out)?;

@@ -65,6 +65,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub receipts: Receipts,
     pub ledger: LedgerBounds,
+    pub keys: Keys,
+    pub health: HealthListener,
     pub metrics: MetricsListener,
     pub admin: AdminListener,
     pub log: Log,
@@ -100,9 +102,16 @@ pub struct Hardening {
 pub struct Limits {
     /// The largest request body, in bytes.
     pub max_body: u64,
+    /// The most bytes of request bodies held at a time, over all requests.
+    pub max_body_total: u64,
     /// The largest request head, in bytes.
     pub max_header: usize,
+    /// The most fields of a request head.
+    pub max_header_fields: usize,
+    /// Connections on which a request was authenticated.
     pub max_connections: usize,
+    /// All others: still in their TLS handshake, silent, or of clients without an API key.
+    pub max_unauthenticated: usize,
     /// Inference requests in flight in the whole process.
     pub max_concurrent: usize,
     /// Inference requests in flight for one API key.
@@ -128,8 +137,10 @@ pub struct Timeouts {
     pub idle: Duration,
     /// A client's TLS handshake and each of its request heads.
     pub client_header: Duration,
-    /// A client's request body, start to end.
+    /// In which each further 8 KiB of a client's request body, or its rest, arrive.
     pub client_body: Duration,
+    /// In which a client takes at least 16 KiB of the response that waits for it.
+    pub client_write: Duration,
     /// An idle pooled upstream connection.
     pub pool_idle: Duration,
 }
@@ -160,6 +171,40 @@ impl Default for LedgerBounds {
             stop_timeout: Duration::from_secs(30),
         }
     }
+}
+
+/// `[keys]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    pub on_revoke: OnRevoke,
+}
+
+/// What becomes of requests that are being answered when their API key is revoked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRevoke {
+    /// They are answered to their end.
+    #[default]
+    Finish,
+    /// Their responses are cut off.
+    Cut,
+}
+
+impl OnRevoke {
+    pub const CHOICES: [(&str, Self); 2] = [("finish", Self::Finish), ("cut", Self::Cut)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Finish => "finish",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+/// `[health]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthListener {
+    /// A plain listener for `/healthz` and `/readyz` alone; none unless configured.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[metrics]`

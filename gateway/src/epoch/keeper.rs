@@ -252,6 +252,8 @@ fn changed_for_good(old: &Config, new: &Config) -> Option<Fixed> {
         Some(Fixed::StateDir)
     } else if old.tee != new.tee {
         Some(Fixed::Tee)
+    } else if old.health != new.health {
+        Some(Fixed::Health)
     } else if old.metrics != new.metrics {
         Some(Fixed::Metrics)
     } else if old.admin != new.admin {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{ApiError, Invalid, UpstreamStatus};
+use super::{ApiError, HeadFault, Invalid, UpstreamStatus};
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
 macro_rules! one_of_each {
@@ -68,6 +68,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::NoReport => ApiError::NoReport,
         // All of these have one status, type and code.
         ApiError::Invalid(_) => ApiError::Invalid(Invalid::Query),
+        ApiError::Head(_) => ApiError::Head(HeadFault::Field),
         ApiError::BodyTimeout => ApiError::BodyTimeout,
         ApiError::BodyTooLarge { .. } => ApiError::BodyTooLarge { limit: 0 },
         ApiError::UnsupportedEncoding => ApiError::UnsupportedEncoding,
@@ -87,6 +88,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::Internal => ApiError::Internal,
     };
     all.extend(upstream);
+    all.extend(head_faults().into_iter().map(ApiError::Head));
     all
 }
 
@@ -96,5 +98,26 @@ fn upstream() -> Vec<UpstreamStatus> {
         UpstreamStatus::RateLimited => UpstreamStatus::RateLimited,
         UpstreamStatus::Misconfigured => UpstreamStatus::Misconfigured,
         UpstreamStatus::Failed => UpstreamStatus::Failed,
+    }
+}
+
+fn head_faults() -> Vec<HeadFault> {
+    one_of_each! { HeadFault:
+        HeadFault::TooLarge { .. } => HeadFault::TooLarge { limit: 0 },
+        HeadFault::TooManyFields { .. } => HeadFault::TooManyFields { limit: 0 },
+        HeadFault::BareLineFeed => HeadFault::BareLineFeed,
+        HeadFault::RequestLine => HeadFault::RequestLine,
+        HeadFault::Version => HeadFault::Version,
+        HeadFault::Connect => HeadFault::Connect,
+        HeadFault::Field => HeadFault::Field,
+        HeadFault::HostMissing => HeadFault::HostMissing,
+        HeadFault::HostRepeated => HeadFault::HostRepeated,
+        HeadFault::HostInvalid => HeadFault::HostInvalid,
+        HeadFault::LengthRepeated => HeadFault::LengthRepeated,
+        HeadFault::LengthInvalid => HeadFault::LengthInvalid,
+        HeadFault::LengthAndCoding => HeadFault::LengthAndCoding,
+        HeadFault::CodingNotChunked => HeadFault::CodingNotChunked,
+        HeadFault::CodingUnknown => HeadFault::CodingUnknown,
+        HeadFault::CodingInHttp10 => HeadFault::CodingInHttp10,
     }
 }

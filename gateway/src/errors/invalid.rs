@@ -10,8 +10,6 @@ pub enum Invalid {
     /// `nonce` is not 64 lowercase hex characters, or is there twice.
     Nonce,
     Query,
-    /// The head has a `Content-Length` and a `Transfer-Encoding`.
-    DisputedEnd,
     BodyUnreadable,
     BodyLength,
     NotUtf8,
@@ -82,10 +80,6 @@ impl Invalid {
                 "nonce must be given at most once, as exactly 64 lowercase hex characters.",
             ),
             Invalid::Query => (None, "A parameter of the query is not understood."),
-            Invalid::DisputedEnd => (
-                None,
-                "The request has both Content-Length and Transfer-Encoding.",
-            ),
             Invalid::BodyUnreadable => (None, "The request body broke off or could not be read."),
             Invalid::BodyLength => (None, "Content-Length is not a number."),
             Invalid::NotUtf8 => (None, "The request body is not UTF-8."),

@@ -4,6 +4,7 @@
 //! body, no upstream's words. What varies is a number or one of our own identifiers.
 
 mod catalogue;
+mod head;
 mod invalid;
 mod upstream;
 
@@ -15,6 +16,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICA
 use http::{Response, StatusCode};
 
 pub use catalogue::{Shown, shown_errors};
+pub use head::HeadFault;
 pub use invalid::{Invalid, Member};
 pub use upstream::UpstreamStatus;
 
@@ -63,6 +65,8 @@ pub enum ApiError {
     NoReport,
     /// The body or the query is not what the endpoint takes.
     Invalid(Invalid),
+    /// The request's head is refused, or how it frames its body.
+    Head(HeadFault),
     BodyTimeout,
     BodyTooLarge {
         limit: u64,
@@ -303,6 +307,7 @@ impl ApiError {
                 "This service does not run in a TEE and publishes no attestation report.",
             ),
             ApiError::Invalid(invalid) => return invalid.shape(),
+            ApiError::Head(fault) => return fault.shape(),
             ApiError::BodyTimeout => (
                 S::REQUEST_TIMEOUT,
                 INVALID_REQUEST,
@@ -360,13 +365,13 @@ impl ApiError {
                 S::TOO_MANY_REQUESTS,
                 "rate_limit_error",
                 Some("rate_limit_exceeded"),
-                "Too many requests are in flight for this API key.",
+                "Too many requests are in flight for this API key, or too much of their bodies in memory.",
             ),
             ApiError::ServiceBusy => (
-                S::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                Some("rate_limit_exceeded"),
-                "The service has too many requests in flight.",
+                S::SERVICE_UNAVAILABLE,
+                "server_error",
+                Some("service_overloaded"),
+                "The service has as many requests in flight, or as much of their bodies in memory, as it may. Try again.",
             ),
             ApiError::AttestationBusy { .. } => (
                 S::TOO_MANY_REQUESTS,

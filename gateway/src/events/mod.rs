@@ -19,6 +19,7 @@ use std::time::Duration;
 use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::{Name, Problem};
+use crate::errors::HeadFault;
 use crate::hardening::{Fact, Facts};
 use crate::metering::{Keep, UsageRow};
 use crate::request::Endpoint;
@@ -85,6 +86,13 @@ pub enum Event {
     },
     AcceptFailed {
         code: Option<i32>,
+    },
+    /// Connections that had not authenticated a request lost their places to others, so many since this was logged.
+    ConnectionsEvicted {
+        connections: u64,
+    },
+    HealthListening {
+        address: SocketAddr,
     },
     UpstreamVerified {
         upstream: Name,
@@ -153,9 +161,10 @@ pub enum Event {
         status: u16,
         kind: &'static str,
     },
-    /// A request said in two ways where it ends, and was refused unread.
-    RequestDisputed {
+    /// A request's head was refused, and what it announced was not read.
+    HeadRefused {
         epoch: u64,
+        fault: HeadFault,
     },
     ConnectionOpened {
         epoch: u64,
@@ -216,6 +225,7 @@ pub enum Fixed {
     Listen,
     StateDir,
     Tee,
+    Health,
     Metrics,
     Admin,
     Receipts,

@@ -144,6 +144,7 @@ impl Event {
             | Event::RouteProblem { .. }
             | Event::DrainCut { .. }
             | Event::AcceptFailed { .. }
+            | Event::ConnectionsEvicted { .. }
             | Event::UpstreamRefused { .. }
             | Event::AttestationFailed { .. }
             | Event::CollateralMissing
@@ -156,7 +157,7 @@ impl Event {
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
-            Event::RequestRefused { .. } | Event::RequestDisputed { .. } => Level::Debug,
+            Event::RequestRefused { .. } | Event::HeadRefused { .. } => Level::Debug,
             Event::ConnectionOpened { .. }
             | Event::HandshakeFailed { .. }
             | Event::ConnectionClosed { .. } => Level::Trace,
@@ -189,6 +190,7 @@ impl Event {
                 .number("requests", *requests),
             Event::ResolverEnded => Record::named("resolver_ended"),
             Event::AdminListening { address } => Record::named("admin").text("address", address),
+            Event::HealthListening { address } => Record::named("health").text("address", address),
             Event::MetricsListening { address } => {
                 Record::named("metrics").text("address", address)
             }
@@ -229,6 +231,9 @@ impl Event {
                 Some(code) => Record::named("accept_failed").number("errno", *code),
                 None => Record::named("accept_failed"),
             },
+            Event::ConnectionsEvicted { connections } => {
+                Record::named("connections_evicted").number("connections", *connections)
+            }
             Event::UpstreamVerified { upstream, session } => Record::named("upstream_verified")
                 .text("upstream", upstream)
                 .text("session", session),
@@ -310,9 +315,9 @@ impl Event {
                 .word("endpoint", endpoint.label())
                 .number("status", *status)
                 .word("type", kind),
-            Event::RequestDisputed { epoch } => {
-                Record::named("request_disputed").number("epoch", *epoch)
-            }
+            Event::HeadRefused { epoch, fault } => Record::named("head_refused")
+                .number("epoch", *epoch)
+                .word("fault", fault.word()),
             Event::ConnectionOpened { epoch } => {
                 Record::named("connection_opened").number("epoch", *epoch)
             }

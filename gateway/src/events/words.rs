@@ -24,6 +24,7 @@ impl EpochFailure {
             EpochFailure::RestartNeeded(Fixed::StateDir) => "server.state_dir_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Tee) => "tee_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Admin) => "admin_needs_restart",
+            EpochFailure::RestartNeeded(Fixed::Health) => "health_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Metrics) => "metrics_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Receipts) => "receipts_needs_restart",
             EpochFailure::RestartNeeded(Fixed::Ledger) => "ledger_needs_restart",

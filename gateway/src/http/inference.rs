@@ -10,9 +10,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
 
 use super::{Front, state::Connection};
 use crate::admit::Slot;
+use crate::config::OnRevoke;
+use crate::errors::ApiError;
 use crate::events::Event;
 use crate::relay;
 use crate::request::Endpoint;
@@ -72,14 +75,33 @@ async fn serve(
         }
     };
     front.desk.note_authenticated(connection.peer);
+    let cut = match connection.epoch.config.keys.on_revoke {
+        OnRevoke::Finish => None,
+        OnRevoke::Cut => Some(admitted.slot.revocation()),
+    };
     let in_flight = InFlight::enter(&front.metrics.in_flight, admitted.slot);
-    let response = relay::serve_inference(&front.back, admitted.request).await;
+    let serving = relay::serve_inference(&front.back, admitted.request);
+    let response = match cut.clone() {
+        None => serving.await,
+        Some(revocation) => tokio::select! {
+            response = serving => response,
+            () = revoked(revocation) => return ApiError::InvalidKey.into_response(),
+        },
+    };
     response.map(|body| {
         Body::new(Accompanied {
-            body,
+            body: Some(body),
+            cut: cut.map(|revocation| Box::pin(revoked(revocation)) as Pin<Box<_>>),
             _in_flight: in_flight,
         })
     })
+}
+
+/// Ready when the key is revoked.
+async fn revoked(mut revocation: watch::Receiver<bool>) {
+    if revocation.wait_for(|revoked| *revoked).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 /// A request in flight: its slot and its place in the gauge, until the last byte of its response.
@@ -104,11 +126,18 @@ impl Drop for InFlight {
     }
 }
 
-/// A response body that keeps its request counted.
+/// A response body that keeps its request counted, and ends with its key where that is wanted.
 struct Accompanied {
-    body: Body,
+    /// None once it was cut off.
+    body: Option<Body>,
+    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _in_flight: InFlight,
 }
+
+/// Makes the server break the client's connection off.
+#[derive(Debug, thiserror::Error)]
+#[error("the API key was revoked")]
+struct KeyRevoked;
 
 impl http_body::Body for Accompanied {
     type Data = Bytes;
@@ -118,14 +147,33 @@ impl http_body::Body for Accompanied {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let this = &mut *self;
+        if this
+            .cut
+            .as_mut()
+            .is_some_and(|cut| cut.as_mut().poll(cx).is_ready())
+        {
+            this.cut = None;
+            // Dropped here: its receipt and its row say how far it came.
+            this.body = None;
+            return Poll::Ready(Some(Err(axum::Error::new(KeyRevoked))));
+        }
+        match &mut this.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map(http_body::Body::size_hint)
+            .unwrap_or_default()
     }
 }

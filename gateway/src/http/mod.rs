@@ -17,7 +17,7 @@ mod state;
 
 pub(crate) use finish::finish;
 pub(crate) use public::json;
-pub use router::{paths, router};
+pub use router::{health_router, paths, router};
 pub(crate) use routes::{Routes, only};
 pub use state::{Connection, Front};
 

@@ -34,12 +34,13 @@ pub(super) async fn fetch(
     Ok(response)
 }
 
-/// `DELETE /v1/sealgate/records/{id}`. Empty where it is done.
+/// `DELETE /v1/sealgate/records/{id}`. Empty where it is done. A revoked key deletes nothing: it may have been stolen.
 pub(super) async fn delete(
     state: State<Arc<Front>>,
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
+    state.admission.authenticate(&headers)?;
     let key = credential(&headers)?;
     let deleted = state.back.records.delete_for(&id, &key).await;
     match deleted.map_err(|_| ApiError::Internal)? {
@@ -53,7 +54,8 @@ pub(super) async fn delete(
     }
 }
 
-/// As with receipts, the credential is compared with the one that made the request.
+/// As with receipts, the credential is compared with the one that made the request; a revoked key still reads the
+/// sealed records of its own requests.
 fn credential(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
     Ok(digest(bearer(headers)?))
 }

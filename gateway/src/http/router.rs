@@ -14,7 +14,7 @@ pub fn router(front: Arc<Front>) -> Router {
     routes().into_router(front)
 }
 
-/// Every path there is, as `METHOD PATH`.
+/// Every path there is, as `METHOD PATH`. The health listener's are among them.
 pub fn paths() -> Vec<String> {
     routes().list()
 }
@@ -51,6 +51,17 @@ fn routes() -> Routes<Front> {
             "/v1/sealgate/records/{id}/{part}",
             only_get(get(records::fetch)),
         )
+        .route("/healthz", only_get(get(public::healthz)))
+        .route("/readyz", only_get(get(public::readyz)))
+}
+
+/// What the health listener serves: the same answers as on the public surface.
+pub fn health_router(front: Arc<Front>) -> Router {
+    health_routes().into_router(front)
+}
+
+fn health_routes() -> Routes<Front> {
+    Routes::new()
         .route("/healthz", only_get(get(public::healthz)))
         .route("/readyz", only_get(get(public::readyz)))
 }

@@ -12,6 +12,7 @@ use crate::attestation::Desk;
 use crate::epoch::{Epoch, Keeper};
 use crate::errors::ApiError;
 use crate::ledger::Ledger;
+use crate::listen::{NoPlace, Place};
 use crate::metrics::Metrics;
 use crate::relay::Back;
 
@@ -31,16 +32,32 @@ pub struct Connection {
     pub epoch: Arc<Epoch>,
     /// The address at the other end, if the system still knew it.
     pub peer: Option<IpAddr>,
+    place: Arc<Place>,
     unread: Arc<AtomicBool>,
 }
 
 impl Connection {
-    pub fn new(epoch: Arc<Epoch>, peer: Option<IpAddr>) -> Self {
+    pub fn new(epoch: Arc<Epoch>, peer: Option<IpAddr>, place: Arc<Place>) -> Self {
         Self {
             epoch,
             peer,
+            place,
             unread: Arc::default(),
         }
+    }
+
+    /// Notes that a request was authenticated. Fails where the service has no place for one more such connection; the
+    /// request is not served then, nor its body read.
+    pub fn authenticated(&self) -> Result<(), ApiError> {
+        self.place.authenticated().map_err(|NoPlace| {
+            self.leave_body_unread();
+            ApiError::ServiceBusy
+        })
+    }
+
+    /// Notes that a request had a credential that is not valid.
+    pub fn not_authenticated(&self) {
+        self.place.not_authenticated();
     }
 
     /// Notes that a request was answered although its body was not read to the end.

@@ -29,6 +29,20 @@ pub struct KeyRow {
     pub revoked_at: Option<UnixTime>,
 }
 
+/// The active keys after a change, and the number of that change.
+pub(crate) struct ChangedKeys {
+    pub keys: Vec<KeyRow>,
+    pub generation: i64,
+}
+
+/// The number of the last change to the keys.
+pub(super) async fn generation(pool: &SqlitePool) -> Result<i64, LedgerError> {
+    let generation = sqlx::query_scalar("SELECT generation FROM key_changes")
+        .fetch_one(pool)
+        .await?;
+    Ok(generation)
+}
+
 pub(super) async fn add(pool: &SqlitePool, key: &NewKey) -> Result<(), LedgerError> {
     sqlx::query(
         "INSERT INTO api_keys (id, tenant, name, digest, created_at) VALUES (?, ?, ?, ?, ?)",
@@ -153,7 +167,7 @@ impl ChangeWatch {
     }
 
     /// The active keys, if they have changed since the last call.
-    pub(crate) async fn changed_keys(&mut self) -> Result<Option<Vec<KeyRow>>, LedgerError> {
+    pub(crate) async fn changed_keys(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
         let looked = self.look().await;
         if looked.is_err() {
             // Whether its transaction has ended is not known.
@@ -163,7 +177,7 @@ impl ChangeWatch {
         looked
     }
 
-    async fn look(&mut self) -> Result<Option<Vec<KeyRow>>, LedgerError> {
+    async fn look(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut self.connection)
             .await?;
@@ -189,6 +203,6 @@ impl ChangeWatch {
         let keys = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         self.version = Some(version);
         self.generation = Some(generation);
-        Ok(Some(keys))
+        Ok(Some(ChangedKeys { keys, generation }))
     }
 }

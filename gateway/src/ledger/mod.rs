@@ -44,6 +44,7 @@ pub use admins::{AdminRow, Role};
 pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
 pub use epochs::EpochRow;
 pub use expiry::Purged;
+pub(crate) use keys::ChangedKeys;
 pub use keys::{KeyRow, NewKey};
 pub use pending::RowCounts;
 pub use policies::PolicyRow;
@@ -73,6 +74,8 @@ pub enum LedgerError {
          administrators, receipts and the history of retention policies", path.display()
     )]
     Damaged { path: PathBuf, what: String },
+    #[error("the ledger is closed")]
+    Closed,
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
     #[error("stored {what} does not parse")]
@@ -91,7 +94,7 @@ impl LedgerError {
                 StoreFailure::without_code(Cause::Corrupt)
             }
             LedgerError::Create { .. } => StoreFailure::without_code(Cause::Io),
-            LedgerError::InUse { .. } | LedgerError::Newer { .. } => {
+            LedgerError::InUse { .. } | LedgerError::Newer { .. } | LedgerError::Closed => {
                 StoreFailure::without_code(Cause::Other)
             }
         }
@@ -412,6 +415,16 @@ impl Ledger {
             .administered(key.created_at, AdminAction::KeyCreated, &subject)
             .await?;
         keys::add(&self.pool, key).await
+    }
+
+    /// The number of the last change to the keys.
+    pub async fn key_generation(&self) -> Result<i64, LedgerError> {
+        keys::generation(&self.pool).await
+    }
+
+    /// Whether a service runs from `state_dir`.
+    pub fn is_served(state_dir: &Path) -> bool {
+        Alone::is_claimed(state_dir)
     }
 
     pub async fn keys(&self) -> Result<Vec<KeyRow>, LedgerError> {

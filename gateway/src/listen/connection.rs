@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,48 +24,76 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::{Dispute, Watched};
+use super::framing::{Findings, FramingGuard, HeadLimits, MOST_AT_ONCE};
+use super::places::{Place, Stage};
+use super::timed_writes::TimedWrites;
 use crate::epoch::Epoch;
-use crate::errors::{ApiError, Invalid};
+use crate::errors::{ApiError, HeadFault};
 use crate::events::{self, Event};
 use crate::http::{Connection, Front, finish};
 
 /// How long a peer that is still sending what we will not read gets to notice that it was answered.
 const LINGER: Duration = Duration::from_secs(2);
-/// The smallest that hyper allows. A larger buffer is not filled anew with each read, and its used part, which
-/// [`Scrubbed`] cannot reach, would keep what was read before.
-const READ_BUFFER: usize = 8 * 1024;
+/// The smallest that hyper allows. A larger buffer is not reused from its start with each read, and its used part,
+/// which [`Scrubbed`] cannot reach, would keep what was read before. It grows for a head that is longer, and the
+/// connection closes after that one's response.
+const READ_BUFFER: usize = MOST_AT_ONCE + 1;
 
-/// Scrubbed below TLS for the buffer that records are read into, above it for the one that HTTP is.
-type Tls = Scrubbed<TlsStream<Scrubbed<TcpStream>>>;
+/// Scrubbed below TLS, for the buffer that records are read into.
+type Tls = TlsStream<Scrubbed<TimedWrites<TcpStream>>>;
+
+/// Where it is found out whose a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Here, for the connection's place, and again at admission: by API key.
+    ApiKey,
+    /// In the handlers.
+    ByHandlers,
+}
 
 /// What connections need, cheap to clone.
 #[derive(Clone)]
 pub(super) struct Service {
     front: Arc<Front>,
     router: TowerToHyperService<Router>,
+    authentication: Authentication,
 }
 
 impl Service {
-    pub fn new(front: Arc<Front>, router: Router) -> Self {
+    pub fn new(front: Arc<Front>, router: Router, authentication: Authentication) -> Self {
         Self {
             front,
             router: TowerToHyperService::new(router),
+            authentication,
         }
     }
 }
 
 /// Serves one connection under the epoch in force, until it, the peer, or the service ends.
-pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    tcp: TcpStream,
+    service: Service,
+    place: Arc<Place>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut epochs = service.front.keeper.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
     let peer = tcp.peer_addr().ok().map(|address| address.ip());
-    let handshake = TlsAcceptor::from(epoch.tls.clone()).accept(Scrubbed::new(tcp));
-    let handshake = tokio::time::timeout(epoch.config.timeouts.client_header, handshake);
+    let timeouts = &epoch.config.timeouts;
+    let handshake = async {
+        let spoke = tcp.peek(&mut [0; 1]).await?;
+        if spoke > 0 {
+            place.reached(Stage::Handshake);
+        }
+        let tcp = TimedWrites::new(tcp, timeouts.client_write);
+        let acceptor = TlsAcceptor::from(epoch.tls.clone());
+        acceptor.accept(Scrubbed::new(tcp)).await
+    };
+    let handshake = tokio::time::timeout(timeouts.client_header, handshake);
     let tls = tokio::select! {
         shaken = handshake => match shaken {
-            Ok(Ok(tls)) => Scrubbed::new(tls),
+            Ok(Ok(tls)) => tls,
             Ok(Err(_)) | Err(_) => {
                 let epoch = epoch.number;
                 return events::emit(Event::HandshakeFailed { epoch });
@@ -76,53 +105,72 @@ pub(super) async fn serve(tcp: TcpStream, service: Service, mut stopping: watch:
     if epochs.has_changed().unwrap_or(true) || *stopping.borrow() {
         return;
     }
+    place.reached(Stage::Open);
     let number = epoch.number;
     events::emit(Event::ConnectionOpened { epoch: number });
-    http(tls, &service, peer, epoch, epochs, stopping).await;
+    http(tls, &service, (peer, place), epoch, epochs, stopping).await;
     events::emit(Event::ConnectionClosed { epoch: number });
 }
 
 async fn http(
     tls: Tls,
     service: &Service,
-    peer: Option<IpAddr>,
+    (peer, place): (Option<IpAddr>, Arc<Place>),
     epoch: Arc<Epoch>,
     mut epochs: watch::Receiver<Arc<Epoch>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let limits = &epoch.config.limits;
-    let context = Connection::new(epoch.clone(), peer);
-    let dispute = Dispute::default();
+    let context = Connection::new(epoch.clone(), peer, place);
+    let findings = Findings::default();
+    let guard = FramingGuard::new(
+        tls,
+        HeadLimits {
+            bytes: limits.max_header,
+            fields: limits.max_header_fields,
+        },
+        findings.clone(),
+    );
     let respond = hyper::service::service_fn({
-        let router = service.router.clone();
-        let (context, dispute) = (context.clone(), dispute.clone());
+        let (router, front) = (service.router.clone(), service.front.clone());
+        let (context, authentication) = (context.clone(), service.authentication);
         let requests = Cell::new(0);
         move |mut request: Request<Incoming>| {
             requests.set(requests.get() + 1);
-            let routed = if dispute.is_about(requests.get()) {
-                Err(disputed(&context))
-            } else {
-                request.extensions_mut().insert(context.clone());
-                Ok(router.call(request))
+            let (number, findings) = (requests.get(), findings.clone());
+            let routed = match findings.refused(number) {
+                Some(fault) => Err(refused(fault, &context)),
+                None => placed(&request, &context, &front, authentication).map(|()| {
+                    request.extensions_mut().insert(context.clone());
+                    router.call(request)
+                }),
             };
-            let epoch = context.epoch.clone();
+            let context = context.clone();
             // Boxed, so that the connection can be moved out of when it ends.
             Box::pin(async move {
                 let response: Response<Body> = match routed {
                     Ok(response) => response.await?,
                     Err(refusal) => refusal.into_response(),
                 };
-                Ok::<_, Infallible>(finish(response, &epoch))
+                let mut response = finish(response, &context.epoch);
+                if findings.is_last(number) {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
             })
         }
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(epoch.config.timeouts.client_header)
-        .max_buf_size(READ_BUFFER)
-        .max_header_size(limits.max_header)
+        // The guard keeps to these limits first, and answers.
+        .max_buf_size(READ_BUFFER.max(limits.max_header + 1))
+        .max_header_size(limits.max_header + 1)
+        .max_headers(limits.max_header_fields)
         .keep_alive(true)
-        .serve_connection(TokioIo::new(Watched::new(tls, dispute)), respond);
+        // Scrubbed above the guard, for the buffer that HTTP is read into.
+        .serve_connection(TokioIo::new(Scrubbed::new(guard)), respond);
 
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
@@ -147,18 +195,41 @@ async fn http(
     };
     if ended.is_ok() || context.left_body_unread() {
         // The library's buffer, and what was read into it, is gone before the peer is waited for.
-        let tls = connection.into_parts().io.into_inner().into_inner();
+        let tls = connection.into_parts().io.into_inner();
+        let tls = tls.into_inner().into_inner();
         close(tls, context.left_body_unread()).await;
     }
 }
 
-/// A request that says in two ways where it ends. Nothing of it is read, and the connection closes.
-fn disputed(context: &Connection) -> ApiError {
+/// A request whose head is refused. Nothing of it is read any further, and the connection closes.
+fn refused(fault: HeadFault, context: &Connection) -> ApiError {
     context.leave_body_unread();
-    events::emit(Event::RequestDisputed {
+    events::emit(Event::HeadRefused {
         epoch: context.epoch.number,
+        fault,
     });
-    Invalid::DisputedEnd.into()
+    ApiError::Head(fault)
+}
+
+/// A request with a valid API key moves its connection to a place that is not taken away. Where there is none left the
+/// request is refused.
+fn placed(
+    request: &Request<Incoming>,
+    context: &Connection,
+    front: &Front,
+    authentication: Authentication,
+) -> Result<(), ApiError> {
+    if authentication == Authentication::ByHandlers {
+        return Ok(());
+    }
+    match front.admission.authenticate(request.headers()) {
+        Ok(()) => context.authenticated(),
+        Err(ApiError::InvalidKey) => {
+            context.not_authenticated();
+            Ok(())
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 /// Says goodbye. Where the peer may still be sending, closing at once would reset the connection and could take our
@@ -167,7 +238,7 @@ async fn close(mut tls: Tls, linger: bool) {
     let goodbye = async {
         let _ = tls.shutdown().await;
         if linger {
-            let (mut tcp, _) = tls.into_inner().into_inner();
+            let (mut tcp, _) = tls.into_inner();
             let mut sink = vec![0; 16 * 1024];
             while tcp.read(&mut sink).await.is_ok_and(|read| read > 0) {}
         }

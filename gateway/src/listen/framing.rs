@@ -1,47 +1,128 @@
-//! A second look at how each request says where it ends.
+//! What of a client's bytes the HTTP library gets to see.
 //!
-//! A request with both `Content-Length` and `Transfer-Encoding` is the classic way to make two parsers see two different
-//! requests (RFC 9112 §11.2). The HTTP library serves it by its chunks, drops the length before anybody can see it, and
-//! closes the connection afterwards, as §6.3 allows. Here such a request is refused: [`Watched`] reads along
-//! while plain bytes pass to the library, follows the framing from one request to the next, and notes the first one whose end is
-//! disputed.
+//! Where two parsers read one stream, they can see two different requests in it (RFC 9112 §11.2). Here one parser
+//! decides: [`FramingGuard`] reads the connection, takes each head whole and checks it ([`head`]), and hands the
+//! library strict heads only, each followed by exactly the body that it announced. Chunked bodies are framed again on
+//! the way: chunk extensions, padded sizes and trailers end here. So the library finds each request where the guard
+//! has found it; a property test holds the two against each other.
 //!
-//! It decides nothing else. A message that it cannot follow ends its watch, and the library, which refuses or closes in
-//! all those cases, judges alone. Of the bytes it keeps the line it is in, to a bound, until that line ends; bodies are
-//! stepped over.
+//! A head that is refused is replaced by a short one that closes the connection, so that its answer comes in its
+//! place behind those of the requests before it; [`Refused`] says which request that is and why. A body that cannot be
+//! followed breaks off with an error.
+//!
+//! What was handed over is overwritten here at once.
+
+mod head;
+mod held;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Which request of a connection has a disputed end, counted from 1; 0 while there is none. There cannot be two: the
-/// connection ends with it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Dispute(Arc<AtomicU64>);
+use crate::errors::HeadFault;
+use head::BodyFraming;
+pub(super) use head::HeadLimits;
+use held::{Held, Own, Search};
 
-impl Dispute {
-    /// Whether it is the `number`th request, whose head has been read.
-    pub fn is_about(&self, number: u64) -> bool {
-        self.0.load(Ordering::Acquire) == number
+/// The most that the library is given with one read. With 8 KiB or more it would make its buffer larger, and a larger
+/// buffer is not overwritten by the reads that follow.
+pub(super) const MOST_AT_ONCE: usize = 8 * 1024 - 1;
+/// A chunk's size with its extensions.
+const MAX_CHUNK_LINE: usize = 4 * 1024;
+/// All that the framing of one body may take beyond the sizes themselves: extensions, leading zeros, trailers.
+const MAX_CHUNK_OVERHEAD: usize = 64 * 1024;
+/// Room for reading where a line or a head is looked for.
+const ROOM: usize = 8 * 1024;
+
+/// In place of a head that is refused.
+const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
+/// The same where the answer must not have a body.
+const REFUSED_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
+
+/// What the guard found out about requests of a connection, which are counted from 1.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Findings(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    refused: OnceLock<(u64, HeadFault)>,
+    broken: OnceLock<u64>,
+    long: OnceLock<u64>,
+}
+
+impl Findings {
+    /// Why the `number`th request is refused, if it is.
+    pub fn refused(&self, number: u64) -> Option<HeadFault> {
+        let (refused, fault) = self.0.refused.get()?;
+        (*refused == number).then_some(*fault)
+    }
+
+    /// Whether the connection ends with the answer to the `number`th request: it is refused, its body cannot be
+    /// followed, or a head up to it was longer than [`MOST_AT_ONCE`], so that the library's buffer has grown.
+    pub fn is_last(&self, number: u64) -> bool {
+        self.refused(number).is_some()
+            || self.0.broken.get().is_some_and(|broken| *broken == number)
+            || self.0.long.get().is_some_and(|long| *long <= number)
     }
 }
 
-/// A connection whose requests are watched as they are read.
+/// A connection of which only checked requests are read.
 #[derive(Debug)]
-pub(super) struct Watched<Io> {
+pub(super) struct FramingGuard<Io> {
     io: Io,
-    framing: Framing,
+    state: State,
 }
 
-impl<Io> Watched<Io> {
-    pub fn new(io: Io, dispute: Dispute) -> Self {
+/// Where in the stream of requests the next byte belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Head,
+    /// So many bytes of a checked head are still to be handed over.
+    CheckedHead(u64, BodyFraming),
+    /// So many bytes of a body of announced length are still to come.
+    Body(u64),
+    ChunkSize,
+    /// So many bytes of a chunk are still to come.
+    Chunk(u64),
+    /// The line end behind a chunk's bytes.
+    ChunkEnd,
+    Trailers,
+    /// A head was refused: what still comes is read and dropped, to see the client's end.
+    Refused,
+    /// A body cannot be followed.
+    Broken,
+}
+
+#[derive(Debug)]
+struct State {
+    at: At,
+    limits: HeadLimits,
+    held: Held,
+    /// Framing of our own that is to be handed over first.
+    own: Own,
+    /// Heads that have ended.
+    heads: u64,
+    /// What the framing of the current body has taken beyond its sizes.
+    overhead: usize,
+    findings: Findings,
+}
+
+impl<Io> FramingGuard<Io> {
+    pub fn new(io: Io, limits: HeadLimits, findings: Findings) -> Self {
         Self {
             io,
-            framing: Framing::new(dispute),
+            state: State {
+                at: At::Head,
+                limits,
+                held: Held::default(),
+                own: Own::default(),
+                heads: 0,
+                overhead: 0,
+                findings,
+            },
         }
     }
 
@@ -50,21 +131,62 @@ impl<Io> Watched<Io> {
     }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for Watched<Io> {
+/// What a step needs to go on.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Something was done or handed over.
+    Done,
+    /// More bytes of the connection, here.
+    More,
+    /// More bytes of the connection, which may go straight to the reader: at most so many.
+    Straight(u64),
+    Broken,
+}
+
+impl<Io: AsyncRead + Unpin> AsyncRead for FramingGuard<Io> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let Self { io, state } = &mut *self;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(context, buffer);
-        self.framing
-            .follow(buffer.filled().get(before..).unwrap_or_default());
-        read
+        loop {
+            let handed = buffer.filled().len() - before;
+            let room = buffer.remaining().min(MOST_AT_ONCE - handed);
+            if room == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            match state.step(buffer, room) {
+                Step::Done => {}
+                Step::Broken if handed == 0 => {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+                // The connection is not asked for more while there is something to go on with.
+                Step::Broken | Step::More | Step::Straight(_) if handed > 0 => {
+                    return Poll::Ready(Ok(()));
+                }
+                Step::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                Step::More => {
+                    if ready!(state.held.poll_fill(Pin::new(io), context))? == 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Step::Straight(left) => {
+                    let most = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+                    let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+                    ready!(Pin::new(&mut *io).poll_read(context, &mut part))?;
+                    let read = part.filled().len();
+                    buffer.advance(read);
+                    state.passed(read as u64);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
+impl<Io: AsyncWrite + Unpin> AsyncWrite for FramingGuard<Io> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -94,206 +216,156 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Watched<Io> {
     }
 }
 
-/// Where in the stream of requests the next byte belongs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    Head,
-    /// So many bytes of a body of announced length are still to come.
-    Body(u64),
-    ChunkSize,
-    /// So many bytes of a chunk are still to come.
-    Chunk(u64),
-    /// The line end behind a chunk's bytes.
-    ChunkEnd,
-    Trailers,
-    /// Not followed any further.
-    Lost,
-}
-
-#[derive(Debug)]
-struct Framing {
-    at: At,
-    line: Line,
-    head: Head,
-    /// Requests whose heads have ended.
-    heads: u64,
-    dispute: Dispute,
-}
-
-/// What a head has said so far.
-#[derive(Debug, Default)]
-struct Head {
-    /// Its first line is past. Empty lines before it are none of its own.
-    begun: bool,
-    length: Option<Length>,
-    coded: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Length {
-    Bytes(u64),
-    /// There is one, and it says nothing that we understand.
-    Unclear,
-}
-
-impl Framing {
-    fn new(dispute: Dispute) -> Self {
-        Self {
-            at: At::Head,
-            line: Line::default(),
-            head: Head::default(),
-            heads: 0,
-            dispute,
+impl State {
+    /// Goes on with what is held, if that suffices.
+    fn step(&mut self, buffer: &mut ReadBuf<'_>, room: usize) -> Step {
+        if self.own.hand_over(buffer, room) {
+            return Step::Done;
         }
-    }
-
-    fn follow(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let passed = match self.at {
-                At::Lost => return,
-                At::Body(left) | At::Chunk(left) => self.step_over(left, bytes.len()),
-                At::Head | At::ChunkSize | At::ChunkEnd | At::Trailers => self.read_line(bytes),
-            };
-            bytes = bytes.get(passed..).unwrap_or_default();
-        }
-    }
-
-    /// Passes bytes of a body by, and says how many.
-    fn step_over(&mut self, left: u64, here: usize) -> usize {
-        let passed = usize::try_from(left).unwrap_or(usize::MAX).min(here);
-        let left = left - passed as u64;
-        self.at = match self.at {
-            At::Chunk(_) if left > 0 => At::Chunk(left),
-            At::Chunk(_) => At::ChunkEnd,
-            _ if left > 0 => At::Body(left),
-            _ => At::Head,
-        };
-        passed
-    }
-
-    /// Takes what is here of a line, and says how many bytes that were.
-    fn read_line(&mut self, bytes: &[u8]) -> usize {
-        let end = memchr::memchr(b'\n', bytes);
-        let part = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-        self.line.extend(part);
-        let Some(end) = end else {
-            return bytes.len();
-        };
-        let line = self.line;
-        self.at = match self.at {
-            At::Head => self.head_line(&line),
-            At::ChunkSize => match line.chunk_size() {
-                Some(0) => At::Trailers,
-                Some(size) => At::Chunk(size),
-                None => At::Lost,
-            },
-            At::ChunkEnd if line.is_empty() => At::ChunkSize,
-            At::Trailers if line.is_empty() => At::Head,
-            At::Trailers => At::Trailers,
-            At::ChunkEnd | At::Body(_) | At::Chunk(_) | At::Lost => At::Lost,
-        };
-        self.line = Line::default();
-        end + 1
-    }
-
-    fn head_line(&mut self, line: &Line) -> At {
-        if !self.head.begun {
-            self.head.begun = !line.is_empty();
-        } else if line.is_empty() {
-            return self.head_ended();
-        } else if line.is_named(b"content-length") {
-            self.head.length = Some(line.length());
-        } else if line.is_named(b"transfer-encoding") {
-            self.head.coded = true;
-        }
-        At::Head
-    }
-
-    fn head_ended(&mut self) -> At {
-        self.heads += 1;
-        let Head { length, coded, .. } = std::mem::take(&mut self.head);
-        match (length, coded) {
-            (Some(_), true) => {
-                self.dispute.0.store(self.heads, Ordering::Release);
-                At::Lost
+        match self.at {
+            At::Head => self.head(),
+            At::CheckedHead(left, _) | At::Chunk(left) | At::Body(left) => {
+                let most = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+                let passed = self.held.hand_over(buffer, most);
+                if passed > 0 {
+                    self.passed(passed as u64);
+                    return Step::Done;
+                }
+                Step::Straight(left)
             }
-            (None, true) => At::ChunkSize,
-            (Some(Length::Bytes(0)) | None, false) => At::Head,
-            (Some(Length::Bytes(bytes)), false) => At::Body(bytes),
-            (Some(Length::Unclear), false) => At::Lost,
-        }
-    }
-}
-
-/// The beginning of a line, as much as tells what it is.
-#[derive(Clone, Copy, Debug)]
-struct Line {
-    start: [u8; 64],
-    /// Of the whole line, which may be longer than what is kept.
-    length: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            start: [0; 64],
-            length: 0,
-        }
-    }
-}
-
-impl Line {
-    fn extend(&mut self, part: &[u8]) {
-        let room = self.start.get_mut(self.length..).unwrap_or_default();
-        let kept = room.len().min(part.len());
-        if let (Some(room), Some(part)) = (room.get_mut(..kept), part.get(..kept)) {
-            room.copy_from_slice(part);
-        }
-        self.length = self.length.saturating_add(part.len());
-    }
-
-    /// What is kept of it, without the carriage return at its end.
-    fn text(&self) -> &[u8] {
-        let kept = self.start.get(..self.length).unwrap_or(&self.start);
-        kept.strip_suffix(b"\r").unwrap_or(kept)
-    }
-
-    fn is_whole(&self) -> bool {
-        self.length <= self.start.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.text().is_empty()
-    }
-
-    fn is_named(&self, name: &[u8]) -> bool {
-        let start = self.text().get(..name.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(name))
-            && self.text().get(name.len()) == Some(&b':')
-    }
-
-    /// The value of a `Content-Length`.
-    fn length(&self) -> Length {
-        let value = self.text().splitn(2, |byte| *byte == b':').nth(1);
-        let digits = value.unwrap_or_default().trim_ascii();
-        match number(digits, 10) {
-            Some(bytes) if self.is_whole() => Length::Bytes(bytes),
-            _ => Length::Unclear,
+            At::ChunkSize | At::ChunkEnd | At::Trailers => self.line(),
+            At::Refused => {
+                self.held.clear();
+                Step::More
+            }
+            At::Broken => Step::Broken,
         }
     }
 
-    /// The size before a chunk's extensions.
-    fn chunk_size(&self) -> Option<u64> {
-        let text = self.text();
-        let end = text.iter().position(|byte| !byte.is_ascii_hexdigit());
-        number(text.get(..end.unwrap_or(text.len()))?, 16)
+    /// So many bytes of a head or a body were handed over.
+    fn passed(&mut self, bytes: u64) {
+        self.at = match self.at {
+            At::CheckedHead(left, framing) => match (left.saturating_sub(bytes), framing) {
+                (0, BodyFraming::Chunked) => At::ChunkSize,
+                (0, BodyFraming::Length(0)) => At::Head,
+                (0, BodyFraming::Length(length)) => At::Body(length),
+                (left, framing) => At::CheckedHead(left, framing),
+            },
+            At::Body(left) => match left.saturating_sub(bytes) {
+                0 => At::Head,
+                left => At::Body(left),
+            },
+            At::Chunk(left) => match left.saturating_sub(bytes) {
+                0 => At::ChunkEnd,
+                left => At::Chunk(left),
+            },
+            at => at,
+        };
+    }
+
+    fn head(&mut self) -> Step {
+        // Empty lines before a head are none of its own (RFC 9112 §2.2).
+        while self.held.starts_with(b"\r\n") {
+            self.held.consume(2);
+        }
+        match self.held.find_head() {
+            Search::Found(length) => {
+                self.heads += 1;
+                self.overhead = 0;
+                match head::parse(self.held.bytes(length), self.limits) {
+                    Ok(framing) => {
+                        if length > MOST_AT_ONCE {
+                            let _ = self.findings.0.long.set(self.heads);
+                        }
+                        self.at = At::CheckedHead(length as u64, framing);
+                    }
+                    Err(fault) => self.refuse(fault),
+                }
+                Step::Done
+            }
+            Search::BareLineFeed => {
+                self.heads += 1;
+                self.refuse(HeadFault::BareLineFeed);
+                Step::Done
+            }
+            Search::Open(length) if length >= self.limits.bytes => {
+                self.heads += 1;
+                let limit = self.limits.bytes;
+                self.refuse(HeadFault::TooLarge { limit });
+                Step::Done
+            }
+            Search::Open(_) => Step::More,
+        }
+    }
+
+    fn refuse(&mut self, fault: HeadFault) {
+        let without_body = self.held.starts_with(b"HEAD ");
+        let _ = self.findings.0.refused.set((self.heads, fault));
+        self.held.clear();
+        self.own
+            .set(if without_body { REFUSED_HEAD } else { REFUSED });
+        self.at = At::Refused;
+    }
+
+    /// What comes of the body cannot be told from what comes after it.
+    fn break_off(&mut self) -> Step {
+        let _ = self.findings.0.broken.set(self.heads);
+        self.held.clear();
+        self.at = At::Broken;
+        Step::Broken
+    }
+
+    /// A line of a chunked body's framing.
+    fn line(&mut self) -> Step {
+        let length = match self.held.find_line() {
+            Search::Found(length) if length <= MAX_CHUNK_LINE => length,
+            Search::Open(length) if length <= MAX_CHUNK_LINE => return Step::More,
+            Search::Found(_) | Search::Open(_) | Search::BareLineFeed => {
+                return self.break_off();
+            }
+        };
+        let line = self.held.bytes(length.saturating_sub(2));
+        let next = match self.at {
+            At::ChunkEnd if line.is_empty() => Some((At::ChunkSize, 0)),
+            At::ChunkSize => chunk_size(line).map(|(size, overhead)| match size {
+                0 => (At::Trailers, overhead),
+                size => (At::Chunk(size), overhead),
+            }),
+            At::Trailers if line.is_empty() => Some((At::Head, 0)),
+            At::Trailers => head::field(line).map(|_| (At::Trailers, length)),
+            _ => None,
+        };
+        self.held.consume(length);
+        let Some((next, overhead)) = next else {
+            return self.break_off();
+        };
+        self.overhead += overhead;
+        if self.overhead > MAX_CHUNK_OVERHEAD {
+            return self.break_off();
+        }
+        match (self.at, next) {
+            (_, At::Chunk(size)) => self.own.set(format!("{size:x}\r\n").as_bytes()),
+            (At::ChunkEnd, _) => self.own.set(b"\r\n"),
+            (At::Trailers, At::Head) => self.own.set(b"0\r\n\r\n"),
+            _ => {}
+        }
+        self.at = next;
+        Step::Done
     }
 }
 
-fn number(digits: &[u8], radix: u32) -> Option<u64> {
-    let text = std::str::from_utf8(digits).ok()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| u64::from_str_radix(text, radix).ok())?
+/// The size at the start of a chunk's line, and how many bytes of the line say nothing about it.
+fn chunk_size(line: &[u8]) -> Option<(u64, usize)> {
+    let end = line.iter().position(|byte| !byte.is_ascii_hexdigit());
+    let (digits, rest) = line.split_at_checked(end.unwrap_or(line.len()))?;
+    let size = head::number(digits, 16)?;
+    let extension = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
+    let sound = match extension {
+        None => rest.is_empty(),
+        Some(at) => rest.get(at) == Some(&b';') && rest.iter().all(head::is_field_byte),
+    };
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    sound.then_some((size, rest.len() + zeros))
 }
 
 #[cfg(test)]

@@ -1,20 +1,25 @@
-//! The metrics listener: plain HTTP, loopback only, one path.
+//! Plain HTTP: metrics on loopback, and health wherever the operator's probes come from. Neither takes a place of the
+//! connections that are served, nor does a silent client take one of theirs.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
 
+use super::accept::{AcceptLog, Listener};
+use super::places::{Place, PlaceLimits};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
@@ -22,38 +27,62 @@ const TEXT: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 /// Every path there is, as `METHOD PATH`.
 pub const METRICS_PATHS: [&str; 1] = ["GET /metrics"];
-const MAX_CONNECTIONS: usize = 32;
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LIMITS: PlaceLimits = PlaceLimits {
+    authenticated: 0,
+    unauthenticated: 32,
+};
+
+/// Binds a plain listener.
+pub fn bind_plain(address: SocketAddr) -> std::io::Result<Listener> {
+    Listener::bind(address, LIMITS)
+}
 
 /// Serves `GET /metrics` until dropped.
-pub async fn serve_metrics(socket: TcpListener, metrics: Arc<Metrics>, ledger: Arc<Ledger>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub async fn serve_metrics(listener: Listener, metrics: Arc<Metrics>, ledger: Arc<Ledger>) {
+    let mut log = AcceptLog::default();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
-        let Ok((tcp, _)) = socket.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
+        let (tcp, place) = listener.next(&mut log).await;
         let (metrics, ledger) = (metrics.clone(), ledger.clone());
-        tokio::spawn(async move {
-            let service = service_fn(|request| {
-                let response = answer(&request, &metrics, &ledger);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(PATIENCE)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(tcp), service);
-            let _ = tokio::time::timeout(PATIENCE, connection).await;
-            drop(place);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let response = metrics_answer(&request, &metrics, &ledger);
+            async move { Ok::<_, Infallible>(response) }
         });
+        tokio::spawn(exchange(tcp, place, service));
     }
 }
 
-fn answer(
+/// Serves `/healthz` and `/readyz` until dropped.
+pub async fn serve_health(listener: Listener, router: Router) {
+    let mut log = AcceptLog::default();
+    let service = TowerToHyperService::new(router);
+    loop {
+        let (tcp, place) = listener.next(&mut log).await;
+        tokio::spawn(exchange(tcp, place, service.clone()));
+    }
+}
+
+/// One request and its answer.
+async fn exchange<S>(tcp: TcpStream, place: Place, service: S)
+where
+    S: HttpService<Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::ResBody: http_body::Body + 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIMEOUT)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(tcp), service);
+    tokio::select! {
+        _ = tokio::time::timeout(TIMEOUT, connection) => {}
+        () = place.evicted() => {}
+    }
+}
+
+fn metrics_answer(
     request: &Request<Incoming>,
     metrics: &Metrics,
     ledger: &Ledger,

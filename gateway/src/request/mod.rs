@@ -3,11 +3,13 @@
 //! Values without a way of their own to come to be: [`admit`](crate::admit) makes them, everybody behind it passes
 //! them on. They know no room.
 
+mod body_budget;
 mod caller;
 mod endpoint;
 mod prompt;
 mod salt;
 
+pub use body_budget::{BodyBudget, Reserved};
 pub use caller::Caller;
 pub use endpoint::Endpoint;
 pub use prompt::Prompt;

@@ -2,6 +2,8 @@
 
 use std::hint::black_box;
 
+use super::Reserved;
+
 /// Someone's words: one owned buffer, wiped when dropped.
 ///
 /// It has no `Debug`, `Display`, `Clone` or `Serialize`, so logging one does not compile:
@@ -47,52 +49,76 @@ use std::hint::black_box;
 /// }
 /// fn read(prompt: &sealgate::request::Prompt) -> usize { prompt.bytes().len() }
 /// ```
-pub struct Prompt(Vec<u8>);
+pub struct Prompt {
+    bytes: Vec<u8>,
+    /// The memory that is accounted for it, given back after it was wiped.
+    _reserved: Vec<Reserved>,
+}
 
 impl Prompt {
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self {
+            bytes,
+            _reserved: Vec::new(),
+        }
     }
 
     /// An empty one with room for `capacity` bytes, to be filled as they arrive.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(Vec::with_capacity(capacity))
+        Self::new(Vec::with_capacity(capacity))
     }
 
-    /// Appends a piece. When the room does not suffice the bytes move once, and where they were is wiped.
-    pub(crate) fn extend(&mut self, piece: &[u8]) {
-        let needed = self.0.len().saturating_add(piece.len());
-        if needed > self.0.capacity() {
-            let mut larger = Vec::with_capacity(needed.max(self.0.capacity().saturating_mul(2)));
-            larger.extend_from_slice(&self.0);
-            wipe(&mut self.0);
-            self.0 = larger;
+    /// Holds these reservations for as long as the bytes are there.
+    pub(crate) fn accounted_by(mut self, reserved: Vec<Reserved>) -> Self {
+        self._reserved = reserved;
+        self
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Makes room for `capacity` bytes in all. They move once, and where they were is wiped.
+    pub(crate) fn make_room(&mut self, capacity: usize) {
+        if capacity > self.bytes.capacity() {
+            let mut larger = Vec::with_capacity(capacity);
+            larger.extend_from_slice(&self.bytes);
+            wipe(&mut self.bytes);
+            self.bytes = larger;
         }
-        self.0.extend_from_slice(piece);
+    }
+
+    /// Appends a piece.
+    pub(crate) fn extend(&mut self, piece: &[u8]) {
+        let needed = self.bytes.len().saturating_add(piece.len());
+        if needed > self.bytes.capacity() {
+            self.make_room(needed.max(self.bytes.capacity().saturating_mul(2)));
+        }
+        self.bytes.extend_from_slice(piece);
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.bytes.is_empty()
     }
 }
 
 impl AsRef<[u8]> for Prompt {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
 impl Drop for Prompt {
     fn drop(&mut self) {
-        wipe(&mut self.0);
+        wipe(&mut self.bytes);
     }
 }
 
@@ -121,9 +147,9 @@ mod tests {
     #[test]
     fn room_that_was_reserved_is_not_left() {
         let mut prompt = Prompt::with_capacity(64);
-        let before = prompt.0.as_ptr();
+        let before = prompt.bytes.as_ptr();
         prompt.extend(&[7; 64]);
-        assert_eq!(prompt.0.as_ptr(), before);
+        assert_eq!(prompt.bytes.as_ptr(), before);
     }
 
     #[test]

@@ -307,6 +307,7 @@ mod tests {
             idle: second,
             client_header: second,
             client_body: second,
+            client_write: second,
             pool_idle: second,
         }
     }

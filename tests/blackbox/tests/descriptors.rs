@@ -31,7 +31,8 @@ fn limits(service: &Service) -> Result<(String, String)> {
 async fn the_soft_limit_of_descriptors_is_raised_to_the_hard_one() -> Result<()> {
     let who = with_descriptors(identity("enclave"), 100, 2000);
     let world = Alone::as_identity("raised", who, |config, _| {
-        config.and("[limits]\nmax_connections = 500\nmax_concurrent = 400")
+        config
+            .and("[limits]\nmax_connections = 500\nmax_unauthenticated = 500\nmax_concurrent = 400")
     })
     .await?;
     assert_eq!(limits(&world.enclave)?, ("2000".into(), "2000".into()));

@@ -1,4 +1,9 @@
-//! Limits: one caller cannot take what belongs to all.
+//! Limits: one caller cannot take what belongs to all, and no wait is without a bound.
+
+#[path = "limits/silent.rs"]
+mod silent;
+#[path = "limits/slow.rs"]
+mod slow;
 
 use anyhow::Result;
 use blackbox::asking::{CHAT, chat, error, eventually, next_chunk, streamed};

@@ -101,6 +101,8 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let timeouts = server::timeouts(root.section("timeouts"));
     let receipts = server::receipts(root.section("receipts"));
     let ledger = server::ledger(root.section("ledger"));
+    let keys = server::keys(root.section("keys"));
+    let health = server::health(root.section("health"));
     let metrics = server::metrics(root.section("metrics"));
     let admin = server::admin(root.section("admin"));
     let log = server::log(root.section("log"));
@@ -129,6 +131,8 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         timeouts,
         receipts,
         ledger,
+        keys,
+        health,
         metrics,
         admin,
         log,

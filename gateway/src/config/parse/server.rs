@@ -10,8 +10,9 @@ use super::resolve;
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
-    AdminListener, BaseUrl, ClientCacheSalt, Format, LedgerBounds, Level, Limits, Log,
-    MetricsListener, Receipts, Scheme, Server, Telemetry, Timeouts,
+    AdminListener, BaseUrl, ClientCacheSalt, Format, HealthListener, Keys, LedgerBounds, Level,
+    Limits, Log, MetricsListener, OnRevoke, Receipts, Scheme, Server, Telemetry, Timeouts,
+    show_size,
 };
 
 const fn secs(n: u64) -> Duration {
@@ -90,10 +91,19 @@ fn names(section: &mut Section<'_>) -> Option<Vec<String>> {
 }
 
 pub(super) fn limits(mut section: Section<'_>) -> Limits {
+    let total = section.place_of("max_body_total");
+    let max_body = section.size("max_body", 32 << 20, (1 << 10, 1 << 30));
     let limits = Limits {
-        max_body: section.size("max_body", 4 << 20, (1 << 10, 1 << 30)),
-        max_header: section.size("max_header", 8 << 10, (1 << 10, 8 << 10)) as usize,
+        max_body,
+        max_body_total: section.size(
+            "max_body_total",
+            max_body.max(512 << 20),
+            (1 << 10, 1 << 40),
+        ),
+        max_header: section.size("max_header", 16 << 10, (1 << 10, 64 << 10)) as usize,
+        max_header_fields: section.count("max_header_fields", 100, (16, 1000)),
         max_connections: section.count("max_connections", 4096, (1, 1_000_000)),
+        max_unauthenticated: section.count("max_unauthenticated", 1024, (1, 1_000_000)),
         max_concurrent: section.count("max_concurrent", 1024, (1, 1_000_000)),
         max_concurrent_per_key: section.count("max_concurrent_per_key", 256, (1, 1_000_000)),
         attest_queue: section.count("attest_queue", 256, (1, 10_000)),
@@ -102,20 +112,32 @@ pub(super) fn limits(mut section: Section<'_>) -> Limits {
             .choice("client_cache_salt", &ClientCacheSalt::CHOICES)
             .map_or_else(ClientCacheSalt::default, |at| at.value),
     };
+    if limits.max_body_total < limits.max_body {
+        section.problem(
+            &total,
+            "max_body_total",
+            format!(
+                "is {}; must be at least limits.max_body, {}",
+                show_size(limits.max_body_total),
+                show_size(limits.max_body)
+            ),
+        );
+    }
     section.finish();
     limits
 }
 
 pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
-    let hour = secs(3600);
+    let (hour, day) = (secs(3600), secs(DAY));
     let short = Duration::from_millis(10);
     let timeouts = Timeouts {
         connect: section.duration("connect", secs(5), (short, hour)),
         report: section.duration("report", secs(30), (short, hour)),
-        first_byte: section.duration("first_byte", secs(60), (short, hour)),
-        idle: section.duration("idle", secs(30), (short, hour)),
+        first_byte: section.duration("first_byte", secs(600), (short, day)),
+        idle: section.duration("idle", secs(300), (short, day)),
         client_header: section.duration("client_header", secs(30), (short, hour)),
         client_body: section.duration("client_body", secs(30), (short, hour)),
+        client_write: section.duration("client_write", secs(60), (short, hour)),
         pool_idle: section.duration("pool_idle", secs(25), (short, hour)),
     };
     section.finish();
@@ -147,6 +169,22 @@ pub(super) fn ledger(mut section: Section<'_>) -> LedgerBounds {
     };
     section.finish();
     bounds
+}
+
+pub(super) fn keys(mut section: Section<'_>) -> Keys {
+    let on_revoke = section.choice("on_revoke", &OnRevoke::CHOICES);
+    section.finish();
+    Keys {
+        on_revoke: on_revoke.map_or_else(OnRevoke::default, |at| at.value),
+    }
+}
+
+pub(super) fn health(mut section: Section<'_>) -> HealthListener {
+    let listen = section.parsed("listen", address);
+    section.finish();
+    HealthListener {
+        listen: listen.map(|at| at.value),
+    }
 }
 
 pub(super) fn metrics(mut section: Section<'_>) -> MetricsListener {

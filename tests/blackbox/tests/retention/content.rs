@@ -187,6 +187,35 @@ async fn a_record_is_deleted_by_whom_the_policy_lets_and_its_receipt_stays() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_deletes_no_records_and_the_operator_still_does() -> Result<()> {
+    let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+    let policy = content(recipient, "deletion = \"caller\"");
+    let world = Operated::new("retention-revoked", &policy).await?;
+    let mut connection = world.service.connect().await?;
+    let answer = connection
+        .post(&world.key, CHAT, &chat(MODEL, CANARY))
+        .await?;
+    let id = answer.header("x-receipt-id").context("an id")?.to_owned();
+    answer.bytes().await?;
+    let key_id = world.key.split('-').nth(2).context("an id")?;
+    let (code, said) = world.cli(&["keys", "revoke", key_id]).await?;
+    ensure!(code == 0, "{said}");
+    let path = format!("/v1/sealgate/records/{id}");
+    let request = post(&path, &world.key).method("DELETE");
+    let refused = error(connection.send(request, Default::default()).await?).await?;
+    assert_eq!(
+        (refused.status, refused.code.as_deref()),
+        (401, Some("invalid_api_key"))
+    );
+    let names = files_below(&world.state().join("records"))?;
+    let kept = names.iter().filter(|(name, _)| name.contains(&id)).count();
+    assert_eq!(kept, 2);
+    let (code, said) = world.cli(&["retention", "delete", &id]).await?;
+    ensure!(code == 0, "{said}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_recorded_is_refused_or_served_as_the_policy_says_and_never_in_silence()
 -> Result<()> {
     let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
