@@ -62,6 +62,8 @@ pub enum Verification {
     Rejected,
     /// There was nothing to judge.
     Unreachable,
+    /// It is busy making reports.
+    Busy,
 }
 
 /// Why a report was not made for a request that came at a busy time.
@@ -246,6 +248,7 @@ impl Metrics {
             Verification::Verified => "verified",
             Verification::Rejected => "rejected",
             Verification::Unreachable => "unreachable",
+            Verification::Busy => "busy",
         };
         self.verifications
             .get_or_create(&VerificationLabels {

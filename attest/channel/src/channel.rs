@@ -92,8 +92,8 @@ impl AttestedChannel {
 
     /// The peers trusted right now.
     pub fn peers(&self) -> Vec<Arc<TrustedPeer>> {
-        let now = self.clock.now();
-        self.state().peers.all_trusted(now)
+        let moment = self.clock.moment();
+        self.state().peers.all_trusted(moment)
     }
 
     /// A connection to a trusted peer, for one request. An unknown key is verified first, on the
@@ -183,7 +183,8 @@ impl AttestedChannel {
         };
         let outcome = self.verify(&mut http, spki).await;
         if outcome.is_ok() || matches!(outcome, Err(ChannelError::Rejected(_))) {
-            self.state().peers.record(spki, &outcome);
+            let moment = self.clock.moment();
+            self.state().peers.record(spki, &outcome, moment);
         }
         let peer = outcome?;
         self.keep(http, spki);
@@ -247,14 +248,14 @@ impl AttestedChannel {
         &self,
         choose: &mut impl FnMut(&SpkiDigest) -> Choice,
     ) -> Option<(Http1, Arc<TrustedPeer>)> {
-        let now = self.clock.now();
+        let moment = self.clock.moment();
         let mut state = self.state();
         let State { peers, pool, .. } = &mut *state;
-        let (http, spki) = pool.take(|spki| match peers.trusted(spki, now) {
+        let (http, spki) = pool.take(|spki| match peers.trusted(spki, moment) {
             Some(_) => choose(spki),
             None => Choice::Close,
         })?;
-        let peer = Arc::clone(peers.trusted(&spki, now)?);
+        let peer = Arc::clone(peers.trusted(&spki, moment)?);
         Some((http, peer))
     }
 
@@ -263,7 +264,7 @@ impl AttestedChannel {
         let observed = self.dialer.dial(&self.origin).await?;
         let spki = observed.spki();
         loop {
-            let found = self.state().peers.find(spki, self.clock.now());
+            let found = self.state().peers.find(spki, self.clock.moment());
             match found {
                 Found::Trusted(peer) => return Ok(observed.trusting(peer)),
                 Found::Refused(error) => return Err(error),
@@ -337,7 +338,11 @@ impl Flight<'_> {
         let origin = self.channel.origin.clone();
         let mut http = observed.into_http();
         let outcome = self.channel.verify(&mut http, self.spki).await;
-        self.channel.state().peers.record(self.spki, &outcome);
+        let moment = self.channel.clock.moment();
+        self.channel
+            .state()
+            .peers
+            .record(self.spki, &outcome, moment);
         if let Some(teller) = self.teller.take() {
             teller.send_replace(Some(outcome.clone()));
         }

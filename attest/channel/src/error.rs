@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use attest_core::Verdict;
 
@@ -42,6 +43,14 @@ pub enum ChannelError {
     Http(String),
     #[error("the report request was answered with status {0}")]
     ReportStatus(u16),
+    /// The peer said "not now" until there was no time left to ask again. Nothing was verified, and
+    /// nothing was refused.
+    #[error("the service is busy making attestation reports (status {status}){}", again(*retry_after))]
+    Busy {
+        status: u16,
+        /// What the peer named in its last answer.
+        retry_after: Option<Duration>,
+    },
     #[error("the attestation report is larger than 4 MiB")]
     ReportTooLarge,
     /// The evidence was looked at and is not accepted for this key.
@@ -55,6 +64,13 @@ pub enum ChannelError {
     /// The verification itself died. Never read as acceptance.
     #[error("the verification did not come to an end")]
     VerificationFailed,
+}
+
+fn again(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(pause) => format!("; try again in {} s", pause.as_secs()),
+        None => String::new(),
+    }
 }
 
 /// What kept a request from leaving.

@@ -31,7 +31,7 @@ mod tls;
 
 pub use body::{BodyError, LeasedBody};
 pub use channel::{Accept, AttestedChannel};
-pub use clock::{Clock, SystemClock};
+pub use clock::{Clock, Moment, SystemClock, TlsClock};
 pub use connection::{AttestedConnection, ObservedConnection};
 pub use dial::Dialer;
 pub use error::{ChannelError, NotSent, SendError, Stage};

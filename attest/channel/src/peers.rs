@@ -8,19 +8,39 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
+use attest_core::{SpkiDigest, TrustedPeer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::{ChannelError, Limits};
+use crate::{ChannelError, Limits, Moment};
 
 pub(crate) type Outcome = Result<Arc<TrustedPeer>, ChannelError>;
 
 enum Standing {
-    Trusted(Arc<TrustedPeer>),
-    Refused { error: ChannelError, until: Instant },
+    Trusted {
+        peer: Arc<TrustedPeer>,
+        /// When the peer expires by the clock that cannot be set.
+        until: Duration,
+    },
+    Refused {
+        error: ChannelError,
+        until: Instant,
+    },
     UnderWay(watch::Receiver<Option<Outcome>>),
+}
+
+impl Standing {
+    /// Trust ends by whichever clock is later: setting one back prolongs nothing.
+    fn has_expired(&self, moment: Moment) -> bool {
+        match self {
+            Standing::Trusted { peer, until } => {
+                peer.expires_at() <= moment.now || *until <= moment.uptime
+            }
+            Standing::Refused { .. } | Standing::UnderWay(_) => false,
+        }
+    }
 }
 
 /// What to do about a key.
@@ -50,35 +70,34 @@ impl Peers {
     pub(crate) fn trusted(
         &mut self,
         spki: &SpkiDigest,
-        now: UnixTime,
+        moment: Moment,
     ) -> Option<&Arc<TrustedPeer>> {
-        if let Some(Standing::Trusted(peer)) = self.standings.get(spki)
-            && peer.expires_at() <= now
+        if let Some(standing) = self.standings.get(spki)
+            && standing.has_expired(moment)
         {
             self.standings.remove(spki);
         }
         match self.standings.get(spki) {
-            Some(Standing::Trusted(peer)) => Some(peer),
+            Some(Standing::Trusted { peer, .. }) => Some(peer),
             _ => None,
         }
     }
 
-    pub(crate) fn all_trusted(&mut self, now: UnixTime) -> Vec<Arc<TrustedPeer>> {
-        self.standings.retain(
-            |_, standing| !matches!(standing, Standing::Trusted(peer) if peer.expires_at() <= now),
-        );
+    pub(crate) fn all_trusted(&mut self, moment: Moment) -> Vec<Arc<TrustedPeer>> {
+        self.standings
+            .retain(|_, standing| !standing.has_expired(moment));
         self.standings
             .values()
             .filter_map(|standing| match standing {
-                Standing::Trusted(peer) => Some(Arc::clone(peer)),
+                Standing::Trusted { peer, .. } => Some(Arc::clone(peer)),
                 _ => None,
             })
             .collect()
     }
 
     /// Looks `spki` up; an unknown key is marked as being verified by the caller.
-    pub(crate) fn find(&mut self, spki: SpkiDigest, now: UnixTime) -> Found {
-        if let Some(peer) = self.trusted(&spki, now) {
+    pub(crate) fn find(&mut self, spki: SpkiDigest, moment: Moment) -> Found {
+        if let Some(peer) = self.trusted(&spki, moment) {
             return Found::Trusted(Arc::clone(peer));
         }
         match self.standings.get(&spki) {
@@ -95,10 +114,13 @@ impl Peers {
 
     /// Records how a verification ended. Only a judgement is remembered; that a peer could not be
     /// asked says nothing about it.
-    pub(crate) fn record(&mut self, spki: SpkiDigest, outcome: &Outcome) {
+    pub(crate) fn record(&mut self, spki: SpkiDigest, outcome: &Outcome, moment: Moment) {
         match outcome {
             Ok(peer) => {
-                self.put(spki, Standing::Trusted(Arc::clone(peer)));
+                let left = peer.expires_at().since(moment.now).unwrap_or_default();
+                let peer = Arc::clone(peer);
+                let until = moment.uptime + left;
+                self.put(spki, Standing::Trusted { peer, until });
             }
             Err(error @ ChannelError::Rejected(_)) => {
                 let until = Instant::now() + self.limits.refusal_memory;
@@ -142,23 +164,24 @@ impl Peers {
             .iter()
             .filter_map(|(spki, standing)| match standing {
                 Standing::Refused { .. } => Some((None, *spki)),
-                Standing::Trusted(peer) => Some((Some(peer.expires_at()), *spki)),
+                Standing::Trusted { until, .. } => Some((Some(*until), *spki)),
                 Standing::UnderWay(_) => None,
             })
-            .min_by_key(|(expires_at, _)| *expires_at)
+            .min_by_key(|(until, _)| *until)
             .map(|(_, spki)| spki)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use attest_core::{Appraiser, AttestationPolicy, Roots};
+    use attest_core::{Appraiser, AttestationPolicy, Roots, UnixTime};
 
     use super::*;
 
-    const NOW: UnixTime = UnixTime::from_secs(1_770_000_000);
+    const NOW: Moment = Moment {
+        now: UnixTime::from_secs(1_770_000_000),
+        uptime: Duration::from_secs(1_000),
+    };
 
     fn rejection() -> Outcome {
         let policy = AttestationPolicy::parse("name = \"any\"\n[tdx]\nmeasurements = \"any\"\n")
@@ -167,7 +190,7 @@ mod tests {
             roots: &Roots::vendor(),
             policy: &policy,
             collateral: None,
-            now: NOW,
+            now: NOW.now,
         };
         Err(ChannelError::Rejected(Arc::new(
             appraiser.quote(b"not a quote"),
@@ -191,7 +214,7 @@ mod tests {
         let mut peers = peers(Duration::from_secs(60));
         for number in 0..100 {
             assert!(matches!(peers.find(key(number), NOW), Found::Unknown(_)));
-            peers.record(key(number), &rejection());
+            peers.record(key(number), &rejection(), NOW);
             assert!(peers.standings.len() <= 4);
         }
         assert!(matches!(peers.find(key(99), NOW), Found::Refused(_)));
@@ -200,7 +223,7 @@ mod tests {
     #[test]
     fn a_rejection_is_forgotten_after_its_time() {
         let mut peers = peers(Duration::ZERO);
-        peers.record(key(1), &rejection());
+        peers.record(key(1), &rejection(), NOW);
         assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
     }
 
@@ -212,9 +235,9 @@ mod tests {
         assert!(matches!(peers.find(key(2), NOW), Found::Unknown(_)));
         peers.give_up(&key(1));
         assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
-        peers.record(key(1), &Err(ChannelError::ReportStatus(503)));
+        peers.record(key(1), &Err(ChannelError::ReportStatus(503)), NOW);
         assert!(matches!(peers.find(key(1), NOW), Found::Unknown(_)));
-        peers.record(key(1), &rejection());
+        peers.record(key(1), &rejection(), NOW);
         assert!(matches!(peers.find(key(1), NOW), Found::Refused(_)));
     }
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use attest_core::Nonce;
 use bytes::{Buf, Bytes};
-use http::{Request, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Stage, describe};
 use crate::http1::{Http1, Sent, address, boxed};
@@ -27,27 +28,91 @@ pub(crate) fn fresh_nonce() -> Result<Nonce, ChannelError> {
     Ok(Nonce::from_bytes(bytes))
 }
 
-/// Asks for the report with collateral inside. Redirects are not followed: whoever another address
-/// speaks for, it is not this connection.
+/// Asks for the report with collateral inside, again where the peer says that it is busy, for as
+/// long as `limit` in all. Redirects are not followed: whoever another address speaks for, it is not
+/// this connection.
 pub(crate) async fn fetch(
     http: &mut Http1,
     origin: &Origin,
     nonce: &Nonce,
-    patience: Duration,
+    limit: Duration,
 ) -> Result<Vec<u8>, ChannelError> {
-    match timeout(patience, exchange(http, origin, nonce)).await {
-        Ok(report) => report,
-        Err(_) => Err(ChannelError::Timeout {
-            stage: Stage::Report,
-        }),
+    let deadline = Instant::now() + limit;
+    let mut refused: Option<Busy> = None;
+    let mut default_pause = FIRST_PAUSE;
+    loop {
+        let answer = match timeout_at(deadline, exchange(http, origin, nonce)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ChannelError::Timeout {
+                stage: Stage::Report,
+            }),
+        };
+        let busy = match (answer, refused) {
+            (Ok(Answer::Report(report)), _) => return Ok(report),
+            (Ok(Answer::Busy(busy)), _) => busy,
+            // It said that it is busy, and then closed the connection or was silent.
+            (Err(ChannelError::Http(_) | ChannelError::Timeout { .. }), Some(busy)) => {
+                return Err(busy.into());
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let pause = jittered(busy.retry_after.unwrap_or(default_pause).max(FIRST_PAUSE))?;
+        default_pause = (default_pause * 2).min(LAST_PAUSE);
+        if Instant::now() + pause >= deadline || !http.is_open() {
+            return Err(busy.into());
+        }
+        refused = Some(busy);
+        sleep(pause).await;
     }
+}
+
+/// The pause where a busy peer names none: doubling from the first to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(8);
+
+/// More than anybody waits; it keeps the arithmetic within bounds.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+
+/// No more than this is read of an answer that is no report.
+const MAX_REFUSAL: usize = 64 * 1024;
+
+enum Answer {
+    Report(Vec<u8>),
+    Busy(Busy),
+}
+
+/// 429 or 503: not now.
+#[derive(Clone, Copy)]
+struct Busy {
+    status: u16,
+    retry_after: Option<Duration>,
+}
+
+impl From<Busy> for ChannelError {
+    fn from(busy: Busy) -> Self {
+        ChannelError::Busy {
+            status: busy.status,
+            retry_after: busy.retry_after,
+        }
+    }
+}
+
+/// The pause and up to half as much again, so that those who were refused together do not come back
+/// together.
+pub(crate) fn jittered(pause: Duration) -> Result<Duration, ChannelError> {
+    let mut random = [0; 2];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| ChannelError::NoRandomness)?;
+    let share = f64::from(u16::from_be_bytes(random)) / f64::from(u16::MAX);
+    Ok(pause + (pause / 2).mul_f64(share))
 }
 
 async fn exchange(
     http: &mut Http1,
     origin: &Origin,
     nonce: &Nonce,
-) -> Result<Vec<u8>, ChannelError> {
+) -> Result<Answer, ChannelError> {
     let mut request = Request::get(format!("/v1/aci/attestation?nonce={nonce}&collateral=1"))
         .header(http::header::ACCEPT, "application/json")
         .body(boxed(Empty::<Bytes>::new()))
@@ -59,14 +124,35 @@ async fn exchange(
         Sent::Unsent(_) => return Err(ChannelError::Http("connection closed".to_owned())),
         Sent::Failed(error) => return Err(ChannelError::Http(error.to_string())),
     };
-    if response.status() != StatusCode::OK {
-        return Err(ChannelError::ReportStatus(response.status().as_u16()));
+    match response.status() {
+        StatusCode::OK => {
+            let report = read_bounded(response.into_body(), MAX_REPORT).await?;
+            Ok(Answer::Report(report))
+        }
+        status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
+            let busy = Busy {
+                status: status.as_u16(),
+                retry_after: retry_after(response.headers()),
+            };
+            // Read to its end, so that the connection can be used again.
+            match read_bounded(response.into_body(), MAX_REFUSAL).await {
+                Ok(_) => Ok(Answer::Busy(busy)),
+                Err(_) => Err(busy.into()),
+            }
+        }
+        status => Err(ChannelError::ReportStatus(status.as_u16())),
     }
-    read_bounded(response.into_body()).await
 }
 
-async fn read_bounded(mut body: Incoming) -> Result<Vec<u8>, ChannelError> {
-    if body.size_hint().lower() > MAX_REPORT as u64 {
+/// Whole seconds; a date would need a clock that agrees with the peer's.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds: u64 = value.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+async fn read_bounded(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ChannelError> {
+    if body.size_hint().lower() > limit as u64 {
         return Err(ChannelError::ReportTooLarge);
     }
     let mut report = Vec::new();
@@ -75,10 +161,44 @@ async fn read_bounded(mut body: Incoming) -> Result<Vec<u8>, ChannelError> {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if data.remaining() > MAX_REPORT - report.len() {
+        if data.remaining() > limit - report.len() {
             return Err(ChannelError::ReportTooLarge);
         }
         report.extend_from_slice(&data);
     }
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn retry_after_is_read_in_whole_seconds() {
+        let read = |value: &'static str| {
+            let value = HeaderValue::from_static(value);
+            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]))
+        };
+        assert_eq!(read("7"), Some(Duration::from_secs(7)));
+        assert_eq!(read(" 0 "), Some(Duration::ZERO));
+        assert_eq!(read("18446744073709551615"), Some(LONGEST_RETRY_AFTER));
+        for other in ["", "-1", "1.5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_pause_is_never_shorter_than_asked_for_and_differs_between_callers() {
+        let asked = Duration::from_secs(4);
+        let pauses: Vec<_> = (0..50).map(|_| jittered(asked).expect("random")).collect();
+        assert!(
+            pauses
+                .iter()
+                .all(|pause| (asked..=asked * 3 / 2).contains(pause))
+        );
+        assert!(pauses.iter().any(|pause| pause != &pauses[0]));
+        assert!(jittered(LONGEST_RETRY_AFTER).expect("random") >= LONGEST_RETRY_AFTER);
+    }
 }

@@ -22,13 +22,14 @@ use rustls::{
     SignatureScheme,
 };
 
+use crate::TlsClock;
 use crate::error::ChannelError;
 
 /// The one client configuration of this crate.
 pub(crate) fn client_config() -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier = ProofOfPossession::new(&provider);
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("the ring provider has TLS 1.3 cipher suites")
         .dangerous()

@@ -4,7 +4,9 @@ mod support;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 
 use attest_channel::{ChannelError, Dialer, MAX_REPORT, ObservedConnection, Stage, Timeouts};
 use attest_core::Nonce;
@@ -65,7 +67,7 @@ async fn the_nonce_is_asked_for_with_collateral_and_the_right_host() {
 
 #[tokio::test]
 async fn a_status_other_than_200_is_told_and_a_redirect_not_followed() {
-    for status in [301, 307, 404, 429, 503, 204] {
+    for status in [301, 307, 403, 404, 500, 204] {
         let (server, mut connection) = start(always(move || {
             let mut response = respond(status, "");
             response.headers_mut().insert(
@@ -81,6 +83,84 @@ async fn a_status_other_than_200_is_told_and_a_redirect_not_followed() {
         );
         assert_eq!(server.seen.requests().len(), 1);
     }
+}
+
+/// Answers `times` requests with `status` and this `Retry-After`, the following ones with a report.
+fn busy(times: usize, status: u16, retry_after: Option<&'static str>) -> Answers {
+    let left = AtomicUsize::new(times);
+    let take = move || {
+        let taken = left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        taken.is_ok()
+    };
+    always(move || {
+        if !take() {
+            return respond(200, "a report");
+        }
+        let mut response = respond(status, "{\"error\":{}}");
+        if let Some(value) = retry_after {
+            let value = http::HeaderValue::from_static(value);
+            let headers = response.headers_mut();
+            headers.insert(http::header::RETRY_AFTER, value);
+        }
+        response
+    })
+}
+
+#[tokio::test]
+async fn a_busy_peer_is_asked_again_on_the_same_connection_not_before_it_said() {
+    for (status, retry_after) in [(429, Some("1")), (503, None), (429, Some("soon"))] {
+        let (server, mut connection) = start(busy(2, status, retry_after)).await;
+        let began = Instant::now();
+        let report = connection.fetch_report(&Nonce::from_bytes(NONCE)).await;
+        assert_eq!(report, Ok(b"a report".to_vec()), "{status} {retry_after:?}");
+        assert!(began.elapsed() >= Duration::from_secs(1));
+        assert_eq!(server.seen.requests().len(), 3);
+        server.seen.expect_handshakes(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_stays_busy_is_reported_as_busy_and_within_the_time_for_a_report() {
+    let impatient = Timeouts {
+        report: Duration::from_secs(3),
+        ..timeouts()
+    };
+    let expected = |status, seconds| {
+        Err(ChannelError::Busy {
+            status,
+            retry_after: Some(Duration::from_secs(seconds)),
+        })
+    };
+    let (server, mut connection) = start_with(busy(usize::MAX, 429, Some("1")), impatient).await;
+    let fetched = connection.fetch_report(&Nonce::from_bytes(NONCE)).await;
+    assert_eq!(fetched, expected(429, 1));
+    assert!((2..=4).contains(&server.seen.requests().len()));
+    // Where it asks for more time than there is, waiting would be for nothing.
+    let (server, mut connection) = start_with(busy(usize::MAX, 503, Some("3600")), impatient).await;
+    let fetched = connection.fetch_report(&Nonce::from_bytes(NONCE)).await;
+    assert_eq!(fetched, expected(503, 3600));
+    assert_eq!(server.seen.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_says_busy_and_then_nothing_is_reported_as_busy() {
+    let impatient = Timeouts {
+        report: Duration::from_secs(3),
+        ..timeouts()
+    };
+    let asked = AtomicUsize::new(0);
+    let answers: Answers = Arc::new(move |_, _| match asked.fetch_add(1, SeqCst) {
+        0 => Box::pin(async { respond(503, "") }),
+        _ => Box::pin(std::future::pending()),
+    });
+    let (_server, mut connection) = start_with(answers, impatient).await;
+    assert_eq!(
+        connection.fetch_report(&Nonce::from_bytes(NONCE)).await,
+        Err(ChannelError::Busy {
+            status: 503,
+            retry_after: None
+        })
+    );
 }
 
 #[tokio::test]

@@ -36,8 +36,15 @@ pub struct Builder<'a> {
     web_pki: WebPki,
     /// Remembers dead addresses for every upstream.
     tcp: Arc<TcpDialer>,
-    enclaves: HashMap<(Name, String, Name), Arc<Enclave>>,
-    tasks: Vec<OwnedTask>,
+    /// By origin and trust. What is verified on a channel holds for every upstream that uses it, so a key is verified
+    /// once however many models and upstreams need it.
+    channels: HashMap<(String, Name), SharedChannel>,
+}
+
+/// A channel and the upstreams that use it, each under its own name.
+struct SharedChannel {
+    channel: Arc<AttestedChannel>,
+    enclaves: HashMap<Name, Arc<Enclave>>,
 }
 
 impl<'a> Builder<'a> {
@@ -54,12 +61,11 @@ impl<'a> Builder<'a> {
             clock,
             web_pki: WebPki::default(),
             tcp: Arc::default(),
-            enclaves: HashMap::new(),
-            tasks: Vec::new(),
+            channels: HashMap::new(),
         }
     }
 
-    /// An enclave. Its first verification begins at once, in the background; needs a running executor.
+    /// An enclave. [`finish`](Self::finish) begins to verify it.
     pub fn verified(
         &mut self,
         upstream: &Upstream,
@@ -67,19 +73,32 @@ impl<'a> Builder<'a> {
         trust: &NamedTrust,
     ) -> Result<VerifiedUpstream, BuildError> {
         let origin = upstream.url.origin();
-        let key = (upstream.name.clone(), origin.clone(), trust.name.clone());
-        let enclave = match self.enclaves.get(&key) {
+        let target = Target::new(upstream, model_id)?;
+        let key = (origin.clone(), trust.name.clone());
+        let mut shared = match self.channels.remove(&key) {
+            Some(shared) => shared,
+            None => SharedChannel {
+                channel: self.channel(&origin, trust)?,
+                enclaves: HashMap::new(),
+            },
+        };
+        let enclave = match shared.enclaves.get(&upstream.name) {
             Some(enclave) => Arc::clone(enclave),
             None => {
-                let enclave = self.enclave(upstream, &origin, trust)?;
-                self.enclaves.insert(key, Arc::clone(&enclave));
+                let enclave = Enclave::new(
+                    upstream.name.clone(),
+                    Arc::clone(&shared.channel),
+                    Arc::clone(&self.ledger),
+                    Arc::clone(&self.metrics),
+                    Arc::clone(&self.clock),
+                );
+                let name = upstream.name.clone();
+                shared.enclaves.insert(name, Arc::clone(&enclave));
                 enclave
             }
         };
-        Ok(VerifiedUpstream {
-            target: Target::new(upstream, model_id)?,
-            enclave,
-        })
+        self.channels.insert(key, shared);
+        Ok(VerifiedUpstream { target, enclave })
     }
 
     pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<LocalEngine, BuildError> {
@@ -95,42 +114,37 @@ impl<'a> Builder<'a> {
         )?)
     }
 
-    /// The enclaves made so far, and the tasks that keep them verified.
+    /// The enclaves made so far, and the tasks that keep them verified: one for each channel. The first verifications
+    /// begin at once, in the background; needs a running executor.
     pub fn finish(self) -> (Vec<Arc<Enclave>>, Vec<OwnedTask>) {
-        (self.enclaves.into_values().collect(), self.tasks)
+        let (mut all, mut tasks) = (Vec::new(), Vec::new());
+        for SharedChannel { channel, enclaves } in self.channels.into_values() {
+            let enclaves: Vec<_> = enclaves.into_values().collect();
+            all.extend(enclaves.iter().cloned());
+            let clock = Arc::clone(&self.clock);
+            tasks.push(OwnedTask::spawn(keep_verified(channel, enclaves, clock)));
+        }
+        (all, tasks)
     }
 
-    fn enclave(
-        &mut self,
-        upstream: &Upstream,
+    fn channel(
+        &self,
         origin: &str,
         trust: &NamedTrust,
-    ) -> Result<Arc<Enclave>, BuildError> {
+    ) -> Result<Arc<AttestedChannel>, BuildError> {
         let timeouts = attest_channel::Timeouts {
             connect: self.timeouts.connect,
             report: self.timeouts.report,
             idle_pool: self.timeouts.pool_idle,
         };
         let (trust, clock) = (Arc::clone(&trust.trust), Arc::clone(&self.clock));
-        let channel = AttestedChannel::with_tcp(
+        Ok(AttestedChannel::with_tcp(
             Origin::parse(origin)?,
             trust,
             timeouts,
             Limits::default(),
             clock,
             Arc::clone(&self.tcp),
-        );
-        let enclave = Enclave::new(
-            upstream.name.clone(),
-            channel,
-            Arc::clone(&self.ledger),
-            Arc::clone(&self.metrics),
-            Arc::clone(&self.clock),
-        );
-        self.tasks.push(OwnedTask::spawn(keep_verified(
-            Arc::clone(&enclave),
-            Arc::clone(&self.clock),
-        )));
-        Ok(enclave)
+        ))
     }
 }

@@ -25,6 +25,8 @@ pub enum Missing {
     Tls,
     Report,
     ReportTimeout,
+    /// It said that it is busy making reports until there was no time left to ask again.
+    ReportBusy,
     /// The verification or its record was not completed; on our side.
     Verdict,
 }
@@ -38,6 +40,7 @@ impl Missing {
             Missing::Tls => "tls_failed",
             Missing::Report => "report_unavailable",
             Missing::ReportTimeout => "report_timeout",
+            Missing::ReportBusy => "report_busy",
             Missing::Verdict => "verification_incomplete",
         }
     }
@@ -68,6 +71,7 @@ impl From<ChannelError> for NotVerified {
                 stage: Stage::Report,
             } => Missing::ReportTimeout,
             ChannelError::Timeout { .. } => Missing::ConnectTimeout,
+            ChannelError::Busy { .. } => Missing::ReportBusy,
             ChannelError::Http(_)
             | ChannelError::ReportStatus(_)
             | ChannelError::ReportTooLarge => Missing::Report,

@@ -20,7 +20,8 @@ use crate::request::Endpoint;
 
 /// One origin under one trust: its channel, and the session of every peer met there.
 ///
-/// Several models may be served by the same enclave; they share this (sessions are per channel, ACI §8).
+/// Several models may be served by the same enclave; those that call it by the same name share this (sessions are per
+/// channel, ACI §8), and all share the channel, with the keys verified on it.
 pub struct Enclave {
     name: Name,
     channel: Arc<AttestedChannel>,
@@ -58,10 +59,6 @@ impl Enclave {
 
     pub fn name(&self) -> &Name {
         &self.name
-    }
-
-    pub(super) fn channel(&self) -> &Arc<AttestedChannel> {
-        &self.channel
     }
 
     /// Why it could not be used when that was last tried, unless it could be since.
@@ -130,6 +127,9 @@ impl Enclave {
                 UpstreamFailure::Rejected,
                 Some(check),
             ),
+            NotVerified::Unavailable(Missing::ReportBusy) => {
+                (Verification::Busy, UpstreamFailure::Busy, None)
+            }
             NotVerified::Unavailable(Missing::Report) => {
                 (Verification::Unreachable, UpstreamFailure::Report, None)
             }

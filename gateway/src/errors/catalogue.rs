@@ -82,6 +82,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::AttestationBusy { .. } => ApiError::AttestationBusy { retry_after: Duration::ZERO },
         ApiError::AttestationFailed => ApiError::AttestationFailed,
         ApiError::UpstreamVerificationFailed => ApiError::UpstreamVerificationFailed,
+        ApiError::UpstreamVerificationBusy => ApiError::UpstreamVerificationBusy,
         ApiError::UpstreamUnavailable => ApiError::UpstreamUnavailable,
         ApiError::UpstreamTimeout => ApiError::UpstreamTimeout,
         ApiError::UpstreamRejected { .. } => ApiError::UpstreamRejected { status: UpstreamStatus::Failed },

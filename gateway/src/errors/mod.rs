@@ -93,6 +93,8 @@ pub enum ApiError {
     AttestationFailed,
     /// No upstream could be verified; the prompt was not forwarded.
     UpstreamVerificationFailed,
+    /// Upstreams may be fine, but had no report for us in time.
+    UpstreamVerificationBusy,
     /// No upstream could be reached, or it broke off.
     UpstreamUnavailable,
     UpstreamTimeout,
@@ -159,7 +161,9 @@ impl ApiError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+            // Rounded up: who comes back a moment early waits again.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         match self {
             ApiError::MethodNotAllowed { allow } => {
@@ -183,7 +187,9 @@ impl ApiError {
                 status: UpstreamStatus::RateLimited,
             } => Some(Duration::from_secs(1)),
             ApiError::AttestationBusy { retry_after } => Some(*retry_after),
-            ApiError::UpstreamVerificationFailed => Some(Duration::from_secs(5)),
+            ApiError::UpstreamVerificationFailed | ApiError::UpstreamVerificationBusy => {
+                Some(Duration::from_secs(5))
+            }
             _ => None,
         }
     }
@@ -390,6 +396,12 @@ impl ApiError {
                 "upstream_verification_failed",
                 None,
                 "No upstream for this model could be verified. The request was not forwarded.",
+            ),
+            ApiError::UpstreamVerificationBusy => (
+                S::SERVICE_UNAVAILABLE,
+                "server_error",
+                Some("upstream_verification_busy"),
+                "The upstreams for this model are busy making attestation reports and could not be verified in time. The request was not forwarded.",
             ),
             ApiError::UpstreamUnavailable => (
                 S::BAD_GATEWAY,

@@ -250,6 +250,8 @@ pub enum UpstreamFailure {
     Timeout,
     Tls,
     Report,
+    /// It is busy making reports.
+    Busy,
     /// Evidence was judged and not accepted; `check` names the first check that failed.
     Rejected,
 }

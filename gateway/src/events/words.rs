@@ -45,6 +45,7 @@ impl UpstreamFailure {
             UpstreamFailure::Timeout => "timeout",
             UpstreamFailure::Tls => "tls",
             UpstreamFailure::Report => "report",
+            UpstreamFailure::Busy => "busy",
             UpstreamFailure::Rejected => "rejected",
         }
     }

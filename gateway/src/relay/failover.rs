@@ -15,7 +15,7 @@ use super::rewrite::{self, Spans, Wanted};
 use super::upstream_refusal::{MAX_ERROR_BODY, UpstreamRefusal};
 use crate::admit::{AdmittedRequest, Constraints};
 use crate::channel::{
-    ConnectFailure, NotVerified, OutgoingPrompt, PlainFailure, Reached, ReceivedPrompt,
+    ConnectFailure, Missing, NotVerified, OutgoingPrompt, PlainFailure, Reached, ReceivedPrompt,
     SendFailure, UpstreamBody, VerifiedUpstream,
 };
 use crate::config::Timeouts;
@@ -313,7 +313,7 @@ impl Ask {
                 recorder.unverified(true, candidate.model(), &reason, Some(candidate.name()));
                 match self.pinned() {
                     Some(_) => ApiError::SessionNotAccepted.into(),
-                    None => ApiError::UpstreamVerificationFailed.into(),
+                    None => not_verified_error(not_verified).into(),
                 }
             }
             Unused::Connect(ConnectFailure::Timeout) => ApiError::UpstreamTimeout.into(),
@@ -323,5 +323,20 @@ impl Ask {
 
     fn timeouts(&self) -> &Timeouts {
         &self.epoch.config.timeouts
+    }
+}
+
+/// An enclave that was not reached, or that had no time, was neither accepted nor refused.
+fn not_verified_error(why: NotVerified) -> ApiError {
+    match why {
+        NotVerified::Unavailable(missing) => match missing {
+            Missing::Address | Missing::Connection | Missing::Tls => ApiError::UpstreamUnavailable,
+            Missing::ConnectTimeout => ApiError::UpstreamTimeout,
+            Missing::ReportBusy | Missing::ReportTimeout => ApiError::UpstreamVerificationBusy,
+            Missing::Report | Missing::Verdict => ApiError::UpstreamVerificationFailed,
+        },
+        NotVerified::Rejected(_) | NotVerified::NotAmongPinned => {
+            ApiError::UpstreamVerificationFailed
+        }
     }
 }

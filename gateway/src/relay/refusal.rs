@@ -48,7 +48,9 @@ impl Refusal {
         match self {
             Refusal::Own(error) => match error {
                 ApiError::UpstreamVerificationFailed => Outcome::VerificationFailed,
-                ApiError::UpstreamUnavailable => Outcome::UpstreamUnavailable,
+                ApiError::UpstreamUnavailable | ApiError::UpstreamVerificationBusy => {
+                    Outcome::UpstreamUnavailable
+                }
                 ApiError::UpstreamTimeout => Outcome::UpstreamTimeout,
                 ApiError::Internal | ApiError::RetentionFailed => Outcome::Failed,
                 _ => Outcome::Refused,

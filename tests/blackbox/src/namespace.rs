@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,8 +14,14 @@ pub fn private_mounts_are_possible() -> bool {
     tried.is_ok_and(|output| output.status.success())
 }
 
-/// A command that executes its further arguments with `directory` in the place of `/etc`.
+/// A command that executes its further arguments with `directory` in the place of `/etc`. Its files are made readable to
+/// all: the process that resolves names runs as another user.
 pub fn with_etc(directory: &Path) -> Vec<OsString> {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o644));
+        }
+    }
     let script = "mount --bind \"$0\" /etc && exec \"$@\"";
     let mut command: Vec<OsString> = ["unshare", "-m", "sh", "-c", script]
         .map(OsString::from)

@@ -4,6 +4,8 @@
 mod flood;
 #[path = "attestation/machines.rs"]
 mod machines;
+#[path = "attestation/upstreams.rs"]
+mod upstreams;
 
 use std::time::Duration;
 

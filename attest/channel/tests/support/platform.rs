@@ -29,11 +29,18 @@ pub struct Platform {
     clock: Arc<SetClock>,
 }
 
-struct SetClock(AtomicU64);
+struct SetClock {
+    now: AtomicU64,
+    uptime: AtomicU64,
+}
 
 impl Clock for SetClock {
     fn now(&self) -> UnixTime {
-        UnixTime::from_secs(self.0.load(Ordering::SeqCst))
+        UnixTime::from_secs(self.now.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(self.uptime.load(Ordering::SeqCst))
     }
 }
 
@@ -48,7 +55,10 @@ impl Platform {
         let start = UnixTime::from_secs(START);
         Platform {
             domain: SoftwarePlatform::from_seed(&SEED, start).running(TdMeasurements::named(name)),
-            clock: Arc::new(SetClock(AtomicU64::new(START))),
+            clock: Arc::new(SetClock {
+                now: AtomicU64::new(START),
+                uptime: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -66,7 +76,14 @@ impl Platform {
     }
 
     pub fn set_time(&self, now: UnixTime) {
-        self.clock.0.store(now.secs(), Ordering::SeqCst);
+        self.clock.now.store(now.secs(), Ordering::SeqCst);
+    }
+
+    /// Lets time pass that the settable clock does not show.
+    pub fn pass(&self, time: Duration) {
+        self.clock
+            .uptime
+            .fetch_add(time.as_secs(), Ordering::SeqCst);
     }
 
     /// The report of a service whose TLS key is `spki`, in answer to `nonce`.
