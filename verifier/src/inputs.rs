@@ -1,6 +1,5 @@
 //! Files, the time and nonces. Everything is bounded.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,6 +8,7 @@ use attest_core::{Nonce, UnixTime, parse_hex_vec};
 use ring::rand::SecureRandom;
 
 use crate::failure::Failure;
+use crate::files;
 
 /// Largest piece of evidence that is read.
 pub const MAX_EVIDENCE: usize = 16 << 20;
@@ -20,8 +20,14 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") {
         return bounded(std::io::stdin().lock(), path, limit);
     }
-    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
-    bounded(file, path, limit)
+    bounded(files::open(path)?, path, limit)
+}
+
+/// A whole file inside of a directory that others made; absent is `None`.
+pub fn read_inside(directory: &Path, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Failure> {
+    let file = files::open_inside(directory, name)?;
+    file.map(|file| bounded(file, &directory.join(name), limit))
+        .transpose()
 }
 
 fn bounded(source: impl Read, path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
@@ -30,7 +36,7 @@ fn bounded(source: impl Read, path: &Path, limit: usize) -> Result<Vec<u8>, Fail
     source
         .take(wanted)
         .read_to_end(&mut bytes)
-        .map_err(|e| unreadable(path, &e))?;
+        .map_err(|e| files::unreadable(path, &e))?;
     if bytes.len() > limit {
         return Err(Failure::TooLarge {
             path: path.to_owned(),
@@ -38,13 +44,6 @@ fn bounded(source: impl Read, path: &Path, limit: usize) -> Result<Vec<u8>, Fail
         });
     }
     Ok(bytes)
-}
-
-fn unreadable(path: &Path, cause: &std::io::Error) -> Failure {
-    Failure::Unreadable {
-        path: path.to_owned(),
-        cause: cause.kind().to_string(),
-    }
 }
 
 /// Written beside its place and renamed, so that there is never half a file.
@@ -57,7 +56,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let _ = std::fs::remove_file(beside);
         Failure::Unwritable {
             path: path.to_owned(),
-            cause: e.kind().to_string(),
+            cause: files::io_words(e.kind()),
         }
     })
 }
@@ -76,7 +75,7 @@ pub fn text_or_file(text: &str) -> Result<String, Failure> {
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|e| Failure::Unwritable {
         path: path.to_owned(),
-        cause: e.kind().to_string(),
+        cause: files::io_words(e.kind()),
     })
 }
 
@@ -97,6 +96,28 @@ pub fn time(at: Option<&str>) -> Result<UnixTime, Failure> {
 pub fn nonce(text: &str) -> Result<Nonce, Failure> {
     Nonce::parse(text_or_file(text)?.trim_end())
         .map_err(|e| Failure::Usage(format!("--nonce: {e}")))
+}
+
+/// The nonce that was written beside a saved report: `FILE.nonce` by `endpoint --save-report`,
+/// `NAME.nonce` beside `NAME.report.json` by `proxy --keep-receipts`. Without either, `None`.
+pub fn nonce_beside(report: &Path) -> Result<Option<Nonce>, Failure> {
+    let text = report.as_os_str().to_string_lossy();
+    let kept = text.strip_suffix(".report.json");
+    let names = [
+        Some(format!("{text}.nonce")),
+        kept.map(|it| format!("{it}.nonce")),
+    ];
+    for path in names.into_iter().flatten().map(std::path::PathBuf::from) {
+        if path.symlink_metadata().is_err() {
+            continue;
+        }
+        let name = path.display().to_string();
+        let text = String::from_utf8(read(&path, 1 << 10)?);
+        let text = text.map_err(|_| Failure::malformed(name.clone(), "not UTF-8"))?;
+        let nonce = Nonce::parse(text.trim()).map_err(|e| Failure::malformed(name, e))?;
+        return Ok(Some(nonce));
+    }
+    Ok(None)
 }
 
 pub fn fresh_nonce() -> Result<Nonce, Failure> {

@@ -11,6 +11,7 @@ pub mod collateral;
 pub mod commands;
 pub mod conclusion;
 pub mod failure;
+pub mod files;
 pub mod inputs;
 pub mod judge;
 pub mod judged;

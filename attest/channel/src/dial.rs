@@ -49,7 +49,7 @@ impl Dialer {
             .connect(origin.server_name(), Scrubbed::new(stream));
         let stream = match timeout_at(deadline, handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(ChannelError::Tls(error.to_string())),
+            Ok(Err(error)) => return Err(ChannelError::Tls(tls::words(&error))),
             Err(_) => {
                 self.tcp.note_failure(address);
                 return Err(ChannelError::Timeout { stage: Stage::Tls });

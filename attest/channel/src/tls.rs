@@ -18,8 +18,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind, PeerIncompatible,
-    SignatureScheme,
+    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
+    PeerIncompatible, SignatureScheme,
 };
 
 use crate::TlsClock;
@@ -62,6 +62,34 @@ fn spki(leaf: &CertificateDer<'_>) -> Result<SpkiDigest, ChannelError> {
     let parsed = webpki::EndEntityCert::try_from(leaf)
         .map_err(|error| ChannelError::Tls(format!("certificate: {error}")))?;
     Ok(SpkiDigest::of_spki_der(&parsed.subject_public_key_info()))
+}
+
+/// Why a handshake failed, in plain words: rustls describes it with the names of its own types.
+pub(crate) fn words(error: &std::io::Error) -> String {
+    let inner = error.get_ref().and_then(|it| it.downcast_ref::<Error>());
+    match inner {
+        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => {
+            "the peer does not speak TLS 1.3".to_owned()
+        }
+        Some(Error::AlertReceived(alert)) => {
+            format!(
+                "the peer refused the handshake (alert {})",
+                u8::from(*alert)
+            )
+        }
+        Some(Error::InvalidMessage(_)) => "the peer does not speak TLS".to_owned(),
+        Some(Error::PeerIncompatible(_)) => {
+            "the peer speaks no version or cipher of TLS that is spoken here".to_owned()
+        }
+        Some(Error::InvalidCertificate(_)) => {
+            "the peer does not show that it holds its certificate's key".to_owned()
+        }
+        Some(_) => "the peer does not keep to the protocol".to_owned(),
+        None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection during the handshake".to_owned()
+        }
+        None => error.kind().to_string(),
+    }
 }
 
 #[derive(Debug)]

@@ -24,6 +24,7 @@ pub mod event_log;
 pub mod evidence;
 pub mod json;
 pub mod log;
+mod named;
 pub mod nvidia;
 pub mod policy;
 pub mod profile;

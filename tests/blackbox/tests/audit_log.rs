@@ -153,6 +153,9 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
     ];
     let (code, audit) = verify(&world, &[&ask[..], &nonces, &judge].concat()).await?;
     assert_eq!(code, 0, "{audit:#}");
+    // The nonces that were saved beside the reports are found there.
+    let (code, audit) = verify(&world, &[&ask[..], &judge].concat()).await?;
+    assert_eq!(code, 0, "{audit:#}");
     let (code, _) = verify(
         &world,
         &[
@@ -181,6 +184,20 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
     ];
     let (code, audit) = verify(&world, &replay).await?;
     assert_eq!(code, 0, "{audit:#}");
+    // Against a saved report, whose nonce lies beside it; without that nonce it is not accepted.
+    let replay = [
+        "log",
+        "replay",
+        "--export",
+        "export",
+        "--head",
+        "first.json",
+    ];
+    let (code, audit) = verify(&world, &[&replay[..], &judge].concat()).await?;
+    assert_eq!(code, 0, "{audit:#}");
+    std::fs::remove_file(world.directory.path().join("first.json.nonce"))?;
+    let (code, _) = verify(&world, &[&replay[..], &judge].concat()).await?;
+    assert_eq!(code, 10, "the nonce is not there");
     let database = world.enclave.directory().join("state/audit.sqlite");
     let database = database.to_str().context("a path")?;
     let replay = [

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::source::{Gone, digests};
 use crate::failure::Failure;
+use crate::files;
 
 pub struct Database {
     path: PathBuf,
@@ -20,13 +21,21 @@ pub struct Database {
 impl Database {
     /// A copy without its write-ahead log is read as it stands; one with it needs both files.
     pub async fn open(path: &Path) -> Result<Self, Failure> {
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
+        drop(files::open(path)?);
+        let beside = |ending: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        for ending in ["-wal", "-shm", "-journal"] {
+            files::refuse_special(&beside(ending))?;
+        }
+        let wal = beside("-wal");
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
             .read_only(true)
-            .immutable(!Path::new(&wal).exists())
+            .immutable(!wal.exists())
             // A sort never needs a temporary file, which a confined process could not make.
             .pragma("temp_store", "MEMORY")
             // The file is somebody else's: nothing in its schema gets to run.

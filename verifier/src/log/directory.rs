@@ -1,6 +1,5 @@
 //! A log as `sealgate log export` writes it, or as it is fetched file by file from a service.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use attest_core::log::tile::Tile;
@@ -29,8 +28,12 @@ impl Directory {
 
     pub fn head(&self) -> Result<SignedHead, Failure> {
         let path = self.0.join("checkpoint");
-        SignedHead::parse(&inputs::read(&path, MAX_FILE)?)
-            .map_err(|e| Failure::malformed(path.display().to_string(), e))
+        let bytes = inputs::read_inside(&self.0, "checkpoint", MAX_FILE)?;
+        let bytes = bytes.ok_or_else(|| Failure::Unreadable {
+            path: path.clone(),
+            cause: "no such file or directory".to_owned(),
+        })?;
+        SignedHead::parse(&bytes).map_err(|e| Failure::malformed(path.display().to_string(), e))
     }
 
     pub fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, Gone> {
@@ -74,16 +77,12 @@ impl Directory {
     }
 
     fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, Gone> {
-        let full = self.0.join(path);
-        if let Err(error) = std::fs::metadata(&full)
-            && error.kind() == ErrorKind::NotFound
-        {
-            return Ok(None);
-        }
-        let bytes = inputs::read(&full, MAX_FILE).map_err(|e| Gone::Broken {
+        inputs::read_inside(&self.0, path, MAX_FILE).map_err(|e| Gone::Broken {
             what: path.to_owned(),
-            cause: e.to_string(),
-        })?;
-        Ok(Some(bytes))
+            cause: match e {
+                Failure::Unreadable { cause, .. } => cause,
+                other => other.to_string(),
+            },
+        })
     }
 }

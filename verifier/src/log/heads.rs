@@ -27,8 +27,9 @@ struct Shown {
 }
 
 impl Head {
-    /// Reads a checkpoint, or a report, which is judged.
-    pub fn read(path: &Path, judge: &Judge, freshness: Freshness) -> Result<Self, Failure> {
+    /// Reads a checkpoint, or a report, which is judged: for the nonce that is stated, or that
+    /// `endpoint --save-report` wrote beside it.
+    pub fn read(path: &Path, judge: &Judge, nonce: Option<&str>) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let bytes = inputs::read(path, inputs::MAX_EVIDENCE)?;
         if bytes.first() != Some(&b'{') {
@@ -40,6 +41,12 @@ impl Head {
             });
         }
         let report = Report::parse(&bytes).map_err(|e| Failure::malformed(&name, e))?;
+        let freshness = match nonce {
+            Some(text) => Freshness::Challenged(inputs::nonce(text)?),
+            None => {
+                inputs::nonce_beside(path)?.map_or(Freshness::Unchallenged, Freshness::Challenged)
+            }
+        };
         let document = report.evidence().documents.get("log");
         let document =
             document.ok_or_else(|| Failure::malformed(&name, "the report shows no audit log"))?;

@@ -224,3 +224,69 @@ fn what_is_no_log_is_said_in_one_line() {
     let (code, words) = refused(dir.path(), &replay(&[]));
     assert_eq!((code, words.lines().count()), (30, 1), "{words}");
 }
+
+fn fifo(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo").success());
+}
+
+#[test]
+fn a_fifo_a_link_or_a_folder_in_place_of_a_file_is_refused_and_not_opened() {
+    type Put = fn(&Path);
+    let instead: [(Put, &str); 4] = [
+        (fifo, "it is a FIFO"),
+        (
+            |path| std::os::unix::fs::symlink("/dev/zero", path).expect("a link"),
+            "it is a symbolic link",
+        ),
+        (
+            |path| std::fs::create_dir(path).expect("a folder"),
+            "it is a directory",
+        ),
+        (
+            |path| drop(std::os::unix::net::UnixListener::bind(path).expect("a socket")),
+            "it is a socket",
+        ),
+    ];
+    for (put, why) in instead {
+        let dir = scratch("log-special");
+        Made::new(300).export(dir.path());
+        for (file, check) in [
+            ("tile/entries/000", "log.entries"),
+            ("tile/0/000", "log.tiles"),
+            (&format!("receipts/{BATCH}"), "log.receipts"),
+            (&format!("openings/{ADMIN}"), "log.subjects"),
+        ] {
+            let path = dir.path().join(file);
+            let kept = std::fs::read(&path).expect(file);
+            remove(&dir, file);
+            put(&path);
+            let said = log(dir.path(), &replay(&[]));
+            assert_eq!(
+                (said.code, said.failed()),
+                (10, vec![check]),
+                "{file}: {why}"
+            );
+            if std::fs::remove_file(&path).is_err() {
+                std::fs::remove_dir(&path).expect("a folder");
+            }
+            std::fs::write(&path, kept).expect(file);
+        }
+        assert_eq!(log(dir.path(), &replay(&[])).code, 0);
+        for file in ["checkpoint", "audit.sqlite"] {
+            let path = dir.path().join(file);
+            let _ = std::fs::remove_file(&path);
+            put(&path);
+            let arguments = match file {
+                "checkpoint" => replay(&[]),
+                _ => vec!["replay", "--database", file],
+            };
+            let (code, words) = refused(dir.path(), &arguments);
+            // A link that the user names is followed: to a device, here.
+            let named = ["it is a device"].into_iter().chain([why]);
+            assert!(named.into_iter().any(|why| words.contains(why)), "{words}");
+            assert_eq!((code, words.lines().count()), (1, 1), "{words}");
+            assert!(words.contains(file), "{words}");
+        }
+    }
+}

@@ -37,8 +37,15 @@ pub enum CompareError {
     #[error("a manifest has no active value")]
     NothingActive,
     /// These values differ.
-    #[error("measurements differ at {0:?}")]
+    #[error("measurements differ at {}", places(.0))]
     Mismatch(Vec<(RimKind, u8)>),
+}
+
+/// `driver 9, vbios 14`.
+fn places(differing: &[(RimKind, u8)]) -> String {
+    let places = differing.iter();
+    let places = places.map(|(source, index)| format!("{} {index}", source.as_str()));
+    places.collect::<Vec<_>>().join(", ")
 }
 
 /// How many measurements were compared, and which were left out. All compared ones were equal.

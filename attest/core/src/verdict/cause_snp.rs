@@ -1,6 +1,7 @@
 //! Why a check of AMD SEV-SNP evidence failed.
 
 use super::CauseKind;
+use crate::named::Named;
 use crate::snp::{
     CertTableError, ChainError, Component, EndorsementError, GuestPolicyError, HclError, Product,
     ReportSignatureError, RevocationError, SnpFormatError, VekError, VekKind,
@@ -41,7 +42,7 @@ pub enum SnpCause {
     #[error("reports signed by a {} are not accepted", .0.as_str())]
     KeyNotListed(VekKind),
     /// The policy does not list the cloud whose key it is.
-    #[error("keys of {0:?} are not accepted")]
+    #[error("keys of the cloud {} are not accepted", Named(.0))]
     CloudNotListed(Option<String>),
     /// A component's certified version is below the policy's floor.
     #[error("{component} version {got} is below {floor}")]

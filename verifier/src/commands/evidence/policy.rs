@@ -147,7 +147,9 @@ mod tests {
             (Kind::Entry, "grace-days") => "INTEL-SA-00001=1",
             (Kind::Entry, _) => "snp=1",
             (Kind::Turned(_), _) => "",
-            (_, "seam-attributes" | "td-attributes" | "xfam") => "0000000000000000",
+            (_, "seam-attributes" | "td-attributes" | "xfam" | "xfam-mask" | "xfam-allowed") => {
+                "0000000000000000"
+            }
             (_, "host-data") => &ZERO_48[..64],
             (_, "compose-hash" | "os-image-hash") => &ZERO_48[..64],
             (_, "chip-id") => {
@@ -193,6 +195,10 @@ mod tests {
         let flag = format!("--{}", field.flag);
         match field.kind {
             Kind::Turned(_) => pins(&[&flag]),
+            // It says in which bits the other has to agree.
+            _ if field.flag == "xfam-mask" => {
+                pins(&[&flag, sample(field), "--xfam", sample(field)])
+            }
             _ => pins(&[&flag, sample(field)]),
         }
     }
@@ -249,6 +255,9 @@ mod tests {
                 None => section.remove(field.field),
             };
             assert!(stated.is_some(), "--{} states nothing", field.flag);
+            if field.flag == "xfam-mask" {
+                section.remove("xfam");
+            }
             let is_pin = TD_MEASUREMENTS.contains(&field.field) || field.flag == "measurement";
             if is_pin {
                 section.insert("measurements".to_owned(), "any".into());

@@ -8,7 +8,6 @@ use attest_core::log::{Checkpoint, TreeHash};
 
 use super::{ConsistencyArgs, in_words};
 use crate::audit::{Audit, Finding};
-use crate::commands::report::freshness;
 use crate::conclusion::print;
 use crate::failure::Failure;
 use crate::inputs;
@@ -21,8 +20,8 @@ const MAX_PROOF: usize = 64 * 1024;
 
 pub(super) fn run(args: &ConsistencyArgs) -> Result<u8, Failure> {
     let judge = Judge::from_args(&args.judge)?;
-    let old = Head::read(&args.old, &judge, freshness(args.old_nonce.as_deref())?)?;
-    let new = Head::read(&args.new, &judge, freshness(args.new_nonce.as_deref())?)?;
+    let old = Head::read(&args.old, &judge, args.old_nonce.as_deref())?;
+    let new = Head::read(&args.new, &judge, args.new_nonce.as_deref())?;
     let (before, after) = (old.signed.claimed(), new.signed.claimed());
     let proof = args.proof.as_deref().map(|path| read(path, before, after));
     let findings = vec![

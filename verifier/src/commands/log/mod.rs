@@ -40,7 +40,7 @@ struct ReceiptArgs {
     /// the proof must be against
     #[arg(long, value_name = "FILE")]
     head: PathBuf,
-    /// The nonce a saved report was asked for with
+    /// The nonce a saved report was asked for with; FILE.nonce beside it otherwise
     #[arg(long, value_name = "HEX|@FILE")]
     nonce: Option<String>,
     #[command(flatten)]
@@ -58,10 +58,10 @@ struct ConsistencyArgs {
     /// The proof that the service gave (/v1/aci/log/consistency); not needed for heads of one size
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
-    /// The nonce the earlier report was asked for with
+    /// The nonce the earlier report was asked for with; FILE.nonce beside it otherwise
     #[arg(long, value_name = "HEX|@FILE")]
     old_nonce: Option<String>,
-    /// The nonce the later report was asked for with
+    /// The nonce the later report was asked for with; FILE.nonce beside it otherwise
     #[arg(long, value_name = "HEX|@FILE")]
     new_nonce: Option<String>,
     #[command(flatten)]
@@ -78,7 +78,8 @@ struct ReplayArgs {
     /// Copy of the gateway's audit.sqlite
     #[arg(long, value_name = "FILE", group = "source")]
     database: Option<PathBuf>,
-    /// A head that was kept, a checkpoint or a report: the log must contain it; may be repeated
+    /// A head that was kept, a checkpoint or a report (with its nonce in FILE.nonce): the log must
+    /// contain it; may be repeated
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
     #[command(flatten)]

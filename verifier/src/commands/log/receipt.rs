@@ -5,7 +5,6 @@ use attest_core::{Receipt, Sha256Digest};
 
 use super::{ReceiptArgs, in_words};
 use crate::audit::{Audit, Finding};
-use crate::commands::report::freshness;
 use crate::conclusion::print;
 use crate::failure::Failure;
 use crate::inputs;
@@ -23,7 +22,7 @@ pub(super) fn run(args: &ReceiptArgs) -> Result<u8, Failure> {
     let proof = ReceiptProof::parse(&inputs::read(&args.proof, inputs::MAX_EVIDENCE)?)
         .map_err(|e| malformed(&args.proof, &e))?;
     let judge = Judge::from_args(&args.judge)?;
-    let head = Head::read(&args.head, &judge, freshness(args.nonce.as_deref())?)?;
+    let head = Head::read(&args.head, &judge, args.nonce.as_deref())?;
     let digest: Sha256Digest = receipt.digest();
     let claimed = proof.head().claimed();
     let findings = vec![

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use attest_core::Freshness;
 use attest_core::log::tile::{Tile, Tiler, bundles};
 use attest_core::log::{Entry, Fact, Replay, ReplayError, SignedHead, receipts_root};
 
@@ -21,7 +20,7 @@ pub(super) async fn run(args: &ReplayArgs) -> Result<u8, Failure> {
     let own = source.head().await?;
     let mut kept = Vec::new();
     for path in &args.head {
-        kept.push(Head::read(path, &judge, Freshness::Unchallenged)?);
+        kept.push(Head::read(path, &judge, None)?);
     }
     let mut run = Run::new(&source, &own, &kept);
     let ended = run.entries().await;

@@ -14,6 +14,7 @@ pub use verify::{Upstream, VerifiedReceipt};
 
 use super::{DocumentError, Keyset, KeysetError};
 use crate::digest::Sha256Digest;
+use crate::named::Named;
 
 /// A receipt may be this long.
 pub const MAX_RECEIPT_BYTES: usize = 64 * 1024;
@@ -65,7 +66,7 @@ pub enum ReceiptError {
     #[error("receipt: {0}")]
     Document(#[from] DocumentError),
     /// The first event is not `request.received` (§7.3).
-    #[error("the first event is {found:?}, not \"request.received\"")]
+    #[error("the first event is {}, not \"request.received\"", Named(found))]
     FirstEvent {
         /// Its type, if there is an event at all.
         found: Option<String>,

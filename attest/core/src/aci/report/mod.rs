@@ -17,6 +17,7 @@ mod sign;
 pub use sign::UnsignedReport;
 
 use super::{DocumentError, EvidenceBundle, Keyset, KeysetError, TeeType};
+use crate::named::Named;
 use crate::{
     collateral::CollateralError, digest::Sha256Digest, encoding::to_hex, profile::report_message,
 };
@@ -102,13 +103,13 @@ pub enum ReportError {
         found: String,
     },
     /// Evidence laid out by another profile than ours, or by none that it names.
-    #[error("evidence of the unsupported profile {found:?}")]
+    #[error("evidence of the unsupported profile {}", Named(found))]
     UnsupportedProfile {
         /// The profile it names.
         found: Option<String>,
     },
     /// `tee_type` and the CPU evidence are about different TEEs.
-    #[error("tee_type says {claimed:?}, the evidence is {found:?}")]
+    #[error("tee_type says {}, the evidence is {}", claimed.name(), found.name())]
     TeeMismatch {
         /// What `tee_type` says.
         claimed: TeeType,
