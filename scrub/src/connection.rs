@@ -19,6 +19,7 @@ use crate::control::nothing_is_wiped;
 pub struct Scrubbed<Io> {
     io: Io,
     clean: Option<Place>,
+    flushed: bool,
 }
 
 /// Where a part of a buffer lies.
@@ -41,7 +42,16 @@ impl Place {
 impl<Io> Scrubbed<Io> {
     /// Wraps a connection.
     pub const fn new(io: Io) -> Self {
-        Self { io, clean: None }
+        Self {
+            io,
+            clean: None,
+            flushed: true,
+        }
+    }
+
+    /// Whether everything that was written to it has been flushed since.
+    pub const fn is_flushed(&self) -> bool {
+        self.flushed
     }
 
     /// The connection inside.
@@ -96,6 +106,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Scrubbed<Io> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.flushed = false;
         Pin::new(&mut self.io).poll_write(context, bytes)
     }
 
@@ -104,6 +115,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Scrubbed<Io> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.flushed = false;
         Pin::new(&mut self.io).poll_write_vectored(context, slices)
     }
 
@@ -112,7 +124,9 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Scrubbed<Io> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        self.flushed = matches!(flushed, Poll::Ready(Ok(())));
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -178,6 +192,27 @@ mod tests {
         assert_eq!(storage[..6], *b"prompt");
         idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
         assert_eq!(storage, [0; 32]);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_counts_as_flushed_once_it_is() {
+        let (_there, here) = tokio::io::duplex(4);
+        let mut here = Scrubbed::new(here);
+        assert!(here.is_flushed(), "nothing was written");
+        assert_eq!(here.write(b"head").await.unwrap(), 4);
+        assert!(!here.is_flushed());
+        here.flush().await.unwrap();
+        assert!(here.is_flushed());
+        // There is no room for more.
+        let full = poll_fn(|context| {
+            Poll::Ready(
+                Pin::new(&mut here)
+                    .poll_write(context, b"more")
+                    .is_pending(),
+            )
+        });
+        assert!(full.await);
+        assert!(!here.is_flushed());
     }
 
     #[tokio::test]

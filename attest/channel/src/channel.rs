@@ -206,10 +206,11 @@ impl AttestedChannel {
     }
 
     /// Takes back a connection on which nothing is under way.
-    pub(crate) fn keep(&self, http: Http1, spki: SpkiDigest) {
+    pub(crate) fn keep(&self, mut http: Http1, spki: SpkiDigest) {
         if !http.is_open() {
             return;
         }
+        http.release();
         // Without a runtime (a value dropped at the very end) nobody would drive it again.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;

@@ -4,6 +4,7 @@
 //! whoever reads the response's body ([`super::pool::PooledBody`]) polls it while it streams. A chunk therefore reaches the
 //! client without changing tasks, and dropping the connection closes it on the spot.
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -40,14 +41,31 @@ pub enum SendFailure {
 
 impl Connection {
     pub(super) async fn open(stream: Stream) -> Result<Self, hyper::Error> {
+        Self::on(Scrubbed::new(stream)).await
+    }
+
+    async fn on(io: Scrubbed<Stream>) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(READ_BUFFER)
-            .handshake(TokioIo::new(Scrubbed::new(stream)))
+            .handshake(TokioIo::new(io))
             .await?;
         Ok(Self {
             sender,
             driver: Some(Box::pin(driver)),
         })
+    }
+
+    /// The same connection with nothing left of the exchange before: the library keeps the buffer that it writes heads
+    /// into, and keys with it. Only for one that is usable; none where something was left to write or has come unasked.
+    pub(super) fn renewed(mut self) -> Option<Self> {
+        let driver = *Pin::into_inner(self.driver.take()?);
+        let parts = driver.into_parts();
+        let io = parts.io.into_inner();
+        if !io.is_flushed() || !parts.read_buf.is_empty() {
+            return None;
+        }
+        // Nothing of it waits.
+        Self::on(io).now_or_never()?.ok()
     }
 
     /// Lets the connection notice what happened on its socket; says whether it can take a request.

@@ -184,6 +184,7 @@ impl PooledBody {
         };
         if connection.poll_usable(cx)
             && let Some(home) = self.home.upgrade()
+            && let Some(connection) = connection.renewed()
         {
             home.put_back(connection);
         }

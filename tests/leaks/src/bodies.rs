@@ -13,7 +13,7 @@ pub const ANSWER_ID: &str = "chatcmpl-leaks-engine-names-it";
 pub const EMBEDDINGS: &str = "/v1/embeddings";
 
 /// Models the engine answers for, by name. Those below that name a fault are the engine's own.
-pub const MODELS: [&str; 12] = [
+pub const MODELS: [&str; 13] = [
     "short",
     "long",
     "huge",
@@ -21,6 +21,7 @@ pub const MODELS: [&str; 12] = [
     "stream-long",
     "tools",
     "embed",
+    "odd-type",
     "fail-400",
     "fail-500",
     "hang",
@@ -140,6 +141,11 @@ pub fn teach(engine: &Engine, canary: &Canary) {
     let message = json!({"role": "assistant", "content": null, "tool_calls": [
         {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": arguments}}]});
     engine.script("tools", Script::json(200, chat_answer(message).to_string()));
+    // An engine that quotes the prompt in the head of its answer.
+    let message = json!({"role": "assistant", "content": canary.text(8 << 10)});
+    let mut odd = Script::json(200, chat_answer(message).to_string());
+    odd.content_type = format!("application/json; note={}", canary.word());
+    engine.script("odd-type", odd);
     engine.script("embed", Script::json(200, embeddings(canary).to_string()));
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio::time::sleep;
 
 use crate::keeping::Keeping;
-use crate::memory::{Found, search};
+use crate::memory::{Found, Needles, search};
 use crate::scenario::Scenario;
 use crate::stage::{Door, Hunted, Stage};
 
@@ -51,11 +51,12 @@ pub async fn look(
     scenario: &'static str,
     processes: &[Hunted],
 ) -> Result<Vec<Sighting>> {
+    let needles = stage.needles_of(door);
     let over = Instant::now();
     let mut sightings = Vec::new();
     for process in processes {
         let found = loop {
-            let found = search(process.pid, &stage.needles, |_, _| {})
+            let found = search(process.pid, &needles, |_, _| {})
                 .with_context(|| format!("searching {}", process.name))?;
             if found.all() == 0 || over.elapsed() > GRACE {
                 break found;
@@ -63,7 +64,7 @@ pub async fn look(
             sleep(PAUSE).await;
         };
         if found.all() > 0 && std::env::var_os("LEAKS_SHOW").is_some() {
-            show(stage, scenario, process)?;
+            show(&needles, scenario, process)?;
         }
         sightings.push(Sighting {
             scenario,
@@ -77,9 +78,9 @@ pub async fn look(
 }
 
 /// Where the first finds are, for whoever is after their cause.
-fn show(stage: &Stage, scenario: &str, process: &Hunted) -> Result<()> {
+fn show(needles: &Needles, scenario: &str, process: &Hunted) -> Result<()> {
     let mut shown = 0;
-    search(process.pid, &stage.needles, |place, around| {
+    search(process.pid, needles, |place, around| {
         shown += 1;
         if shown <= 8 {
             let text: String = String::from_utf8_lossy(around)

@@ -117,6 +117,7 @@ impl Scenario {
                 "short",
                 Ask::Images(600 << 10),
             ),
+            answered("a media type that quotes", "odd-type", Ask::Chat(k8)),
             answered("upstream answers 400", "fail-400", Ask::Chat(k8)).then(Then::Read(&[400])),
             answered("upstream answers 500", "fail-500", Ask::Chat(k8))
                 .then(Then::Read(&[502, 503])),
@@ -162,6 +163,7 @@ impl Scenario {
             "streamed, 200 KB",
             "chunks that split escapes",
             "images as data URLs, 600 KB",
+            "a media type that quotes",
             "upstream answers 400",
             "upstream resets mid-stream",
             "client aborts mid-upload",

@@ -12,7 +12,7 @@ use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Program, Service, free_address};
 
 use crate::bodies::{MODELS, teach, teach_short};
-use crate::canary::{Canary, Side};
+use crate::canary::{Canary, Form, Needle, Side};
 use crate::keeping::Keeping;
 use crate::memory::Needles;
 
@@ -32,6 +32,8 @@ pub struct Door {
     pub address: SocketAddr,
     pub tls: bool,
     pub key: String,
+    /// A canary that the heads of requests hold.
+    pub word: String,
     pub hunted: Vec<Hunted>,
 }
 
@@ -59,6 +61,7 @@ pub struct Manner {
 /// it is shipped runs without evidence, since this machine has none to give.
 pub struct Stage {
     pub prompts: Canary,
+    responses: Canary,
     pub needles: Needles,
     /// What the gateways keep of requests.
     pub keeping: Keeping,
@@ -98,6 +101,7 @@ impl Stage {
             address: shipped.address(),
             tls: true,
             key: shipped.create_key("leaks").await?,
+            word: stage.prompts.word().to_owned(),
             hunted: vec![hunt("sealgate", shipped.id())?],
         });
         stage.shipped = Some(shipped);
@@ -137,6 +141,7 @@ impl Stage {
             address,
             tls: false,
             key: aggregator.key.clone(),
+            word: aggregator.word.clone(),
             hunted: [vec![hunted], aggregator.hunted.clone()].concat(),
         };
         self.doors.insert(0, door);
@@ -156,6 +161,7 @@ impl Stage {
             address,
             tls: false,
             key: enclave.key,
+            word: enclave.word,
             hunted: [vec![hunted], enclave.hunted].concat(),
         };
         self.doors.insert(0, door);
@@ -212,6 +218,7 @@ impl Stage {
             address: aggregator.address(),
             tls: true,
             key: aggregator.create_key(tenant).await?,
+            word: prompts.word().to_owned(),
             hunted: vec![
                 hunt("aggregator", aggregator.id())?,
                 hunt("enclave", enclave.id())?,
@@ -219,6 +226,7 @@ impl Stage {
         };
         Ok(Self {
             prompts,
+            responses,
             needles: Needles::new(needles),
             keeping,
             doors: vec![door],
@@ -240,6 +248,18 @@ impl Stage {
         self.directory.path()
     }
 
+    /// What may not be left of requests through this door: canaries, and the API key.
+    pub fn needles_of(&self, door: &Door) -> Needles {
+        let mut needles = self.prompts.needles(Side::Prompt);
+        needles.extend(self.responses.needles(Side::Response));
+        needles.push(Needle {
+            side: Side::Prompt,
+            form: Form::Raw,
+            bytes: door.key.clone().into_bytes(),
+        });
+        Needles::new(needles)
+    }
+
     /// Straight to the enclave.
     pub fn enclave_door(&self) -> Result<Door> {
         Ok(Door {
@@ -247,6 +267,7 @@ impl Stage {
             address: self.enclave.address(),
             tls: true,
             key: self.enclave_key.clone(),
+            word: self.prompts.word().to_owned(),
             hunted: vec![hunt("enclave", self.enclave.id())?],
         })
     }

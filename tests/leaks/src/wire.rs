@@ -14,6 +14,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    /// A canary that its heads hold.
+    word: String,
     /// The ids of the receipts it was told of.
     pub receipts: Vec<String>,
     /// The bodies of the errors it was given.
@@ -47,6 +49,7 @@ impl Wire {
         Ok(Self {
             stream,
             buffer: Vec::new(),
+            word: door.word.clone(),
             receipts: Vec::new(),
             errors: Vec::new(),
         })
@@ -60,9 +63,11 @@ impl Wire {
                 format!("content-length: {length}\r\ntransfer-encoding: chunked")
             }
         };
+        let word = &self.word;
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
-             content-type: application/json\r\n{length}\r\n\r\n"
+             content-type: application/json; note={word}\r\ncookie: session={word}\r\n\
+             user-agent: hunter/{word}\r\nx-note: {word} {word}\r\n{length}\r\n\r\n"
         );
         self.write(head.as_bytes()).await
     }
