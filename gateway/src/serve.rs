@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use attest_core::TeeType;
-use attest_core::log::EpochEnd;
 use axum::Router;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -17,7 +16,7 @@ use crate::attestation::{Desk, Hardware};
 use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use crate::descriptors;
 use crate::epoch::{EpochError, Keeper, Reload};
-use crate::events::{self, Event, LedgerWork};
+use crate::events::{self, Event};
 use crate::hardening;
 use crate::http::{Front, health_router, router};
 use crate::ledger::{Ledger, LedgerError, Unwritten};
@@ -263,14 +262,7 @@ async fn run(
     if left > 0 {
         events::emit(Event::StoppedShort { connections: left });
     }
-    let now = front.back.clock.now();
-    if let Err(error) = ledger.audit().end_epoch(now, EpochEnd::Stopped).await {
-        events::emit(Event::LedgerFailed {
-            what: LedgerWork::Audit,
-            failure: error.failure(),
-        });
-    }
-    ledger.close().await
+    ledger.close_service(front.back.clock.now()).await
 }
 
 /// What reports are made with; nothing where there are to be none.

@@ -51,45 +51,44 @@ pub(super) async fn note(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::E
     Ok(())
 }
 
+/// Deletes what has expired and adds to `purged` how much that was, also where something fails before all of it is.
 pub(super) async fn purge(
     pool: &SqlitePool,
     clock: &RetentionClock,
-) -> Result<Purged, LedgerError> {
+    purged: &mut Purged,
+) -> Result<(), LedgerError> {
     // Somebody may have noted a later time than ours: an operator who accepted the system's.
     if let Some(noted) = noted(pool).await? {
         clock.advance_to(noted);
     }
     let now = clock.now();
-    let deleted = async |statement: &'static str| -> Result<u64, sqlx::Error> {
-        let mut total = 0;
-        loop {
+    for (statement, count) in [
+        (
+            "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)",
+            &mut purged.usage,
+        ),
+        (
+            "DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE expires_at <= ? LIMIT ?)",
+            &mut purged.receipts,
+        ),
+        (
+            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE keep_until <= ? LIMIT ?)",
+            &mut purged.sessions,
+        ),
+    ] {
+        let mut deleted = u64::from(AT_ONCE);
+        while deleted == u64::from(AT_ONCE) {
             let done = sqlx::query(statement)
                 .bind(signed(now))
                 .bind(AT_ONCE)
                 .execute(pool)
                 .await?;
-            total += done.rows_affected();
-            if done.rows_affected() < u64::from(AT_ONCE) {
-                return Ok(total);
-            }
+            deleted = done.rows_affected();
+            *count += deleted;
         }
-    };
-    let purged = Purged {
-        usage: deleted(
-            "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)",
-        )
-        .await?,
-        receipts: deleted(
-            "DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE expires_at <= ? LIMIT ?)",
-        )
-        .await?,
-        sessions: deleted(
-            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE keep_until <= ? LIMIT ?)",
-        )
-        .await?,
-    };
+    }
     note(pool, now).await?;
-    Ok(purged)
+    Ok(())
 }
 
 fn signed(time: UnixTime) -> i64 {

@@ -27,9 +27,9 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use attest_core::log::AdminAction;
+use attest_core::log::{AdminAction, EpochEnd};
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
 use sqlx::SqlitePool;
@@ -51,6 +51,9 @@ pub use policies::PolicyRow;
 pub use records::{FoundRecord, RecordRow, RecordState};
 pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, Unfinished, UsageRow};
 pub use usage::UsageSum;
+
+/// After the audit log refused its last entry.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// Why something could not be written down or read back.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +141,8 @@ pub struct Ledger {
     health: Arc<Health>,
     bounds: LedgerBounds,
     clock: RetentionClock,
+    /// What was deleted and not returned yet.
+    purged: tokio::sync::Mutex<Purged>,
     resumed: Resumed,
     /// Requests that have a row before they are forwarded, counted by this process.
     unfinished: AtomicI64,
@@ -189,6 +194,7 @@ impl Ledger {
             health,
             bounds,
             clock,
+            purged: tokio::sync::Mutex::default(),
             resumed,
             unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(Some(writer)),
@@ -211,6 +217,7 @@ impl Ledger {
             health: Arc::new(Health::new(LedgerWork::Commit)),
             bounds: LedgerBounds::default(),
             clock,
+            purged: tokio::sync::Mutex::default(),
             resumed,
             unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(None),
@@ -296,9 +303,12 @@ impl Ledger {
         self.pending.waiting()
     }
 
-    /// Deletes what has expired, and notes the time. Says how much it was.
+    /// Deletes what has expired, and notes the time. Returns how much it was, with what was deleted by calls before it that
+    /// failed on the way.
     pub async fn purge(&self) -> Result<Purged, LedgerError> {
-        expiry::purge(&self.pool, &self.clock).await
+        let mut purged = self.purged.lock().await;
+        expiry::purge(&self.pool, &self.clock, &mut purged).await?;
+        Ok(std::mem::take(&mut *purged))
     }
 
     /// Notes an operator's word for what time it is.
@@ -512,6 +522,15 @@ impl Ledger {
     /// Commits everything, stops the writer and leaves the state directory to others. What the databases do not accept
     /// within the operator's `stop_timeout` is dropped; returns how much that is.
     pub async fn close(&self) -> Unwritten {
+        self.close_and_end(None).await
+    }
+
+    /// The same for a service that stops: the audit log's last entry says that its epoch ended, at `at`.
+    pub async fn close_service(&self, at: UnixTime) -> Unwritten {
+        self.close_and_end(Some(at)).await
+    }
+
+    async fn close_and_end(&self, epoch_ended: Option<UnixTime>) -> Unwritten {
         self.pending.close();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
@@ -520,7 +539,20 @@ impl Ledger {
         for (kind, count) in rows.by_kind() {
             self.audit.losses().rows(kind, count);
         }
-        let log_entries = self.audit.close_within(self.bounds.stop_timeout).await;
+        let began = Instant::now();
+        let mut not_ended = epoch_ended;
+        while let Some(at) = not_ended {
+            match self.audit.end_epoch(at, EpochEnd::Stopped).await {
+                Ok(()) => not_ended = None,
+                Err(error) => self.audit.health().failed(error.failure()),
+            }
+            if not_ended.is_none() || began.elapsed() >= self.bounds.stop_timeout {
+                break;
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+        let left = self.bounds.stop_timeout.saturating_sub(began.elapsed());
+        let log_entries = self.audit.close_within(left).await + u64::from(not_ended.is_some());
         self.flushing.close().await;
         self.pool.close().await;
         // A lock that somebody panicked with is as good as any: there is only a claim in it to give up.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -21,6 +22,9 @@ const STEPS: &[&str] = &[
     include_str!("unfinished.sql"),
     include_str!("usage_sums.sql"),
 ];
+
+/// How long a request waits for a connection that flushes; then it waits for the database itself, or is refused.
+const FLUSHING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Tables with rows for requests, and not for what was configured or administered.
 const LARGE: &[&str] = &["usage", "usage_sums", "receipts", "sessions", "records"];
@@ -95,6 +99,7 @@ pub(super) async fn connect_flushing(path: &Path) -> Result<SqlitePool, LedgerEr
     let options = sqlite::options(path, Commits::Flushed);
     let pool = SqlitePoolOptions::new()
         .max_connections(2)
+        .acquire_timeout(FLUSHING_TIMEOUT)
         .connect_with(options)
         .await?;
     Ok(pool)

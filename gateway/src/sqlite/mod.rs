@@ -22,6 +22,9 @@ pub(crate) use health::Health;
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of a write-ahead log that are left when a reader who kept it from being emptied, such as a backup, is done.
+const WAL_LIMIT: &str = "67108864";
+
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Commits {
@@ -44,4 +47,5 @@ pub(crate) fn options(path: &Path, commits: Commits) -> SqliteConnectOptions {
         .synchronous(synchronous)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("temp_store", "MEMORY")
+        .pragma("journal_size_limit", WAL_LIMIT)
 }

@@ -209,6 +209,57 @@ async fn a_stop_says_what_it_could_not_write_and_ends_with_3() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audit_log_that_fails_is_seen_too_and_has_every_receipt_when_it_works_again()
+-> Result<()> {
+    let bounds = "[ledger]\nunready_after = \"1s\"\nstop_timeout = \"1s\"\n";
+    let mut place = Place::new("failing-log", bounds).await?;
+    let change_log = async |place: &Place, statements: &'static str| -> Result<()> {
+        let mut connection = place.database("audit.sqlite").await?;
+        sqlx::raw_sql(statements).execute(&mut connection).await?;
+        Ok(())
+    };
+    place.answered().await?;
+    eventually("the first receipt is entered", async || {
+        matches!(place.count("audit.sqlite", "receipts").await, Ok(1))
+    })
+    .await;
+    change_log(&place, "ALTER TABLE entries RENAME TO elsewhere").await?;
+    for _ in 0..3 {
+        place.answered().await?;
+    }
+    eventually("it is not ready any more, and names the log", async || {
+        let readiness = place.readiness().await;
+        matches!(readiness, Ok((503, said)) if said.contains("\"cause\":\"audit_log\""))
+    })
+    .await;
+    ensure!(
+        place.metric("sealgate_audit_entries_waiting ").await? >= 3.0,
+        "receipts wait"
+    );
+    place.service.process().signal("TERM")?;
+    let status = place.service.process().ended().await?;
+    let log = place.service.log();
+    assert_eq!(status.code(), Some(3), "{log}");
+    ensure!(
+        log.contains("ledger_failed what=audit cause=other sqlite_code=1"),
+        "{log}"
+    );
+    // Three receipts, and that the epoch ended.
+    ensure!(
+        log.contains("stopped_unwritten usage=0 receipts=0 sessions=0 log_entries=4"),
+        "{log}"
+    );
+
+    change_log(&place, "ALTER TABLE elsewhere RENAME TO entries").await?;
+    place.service.start_again().await?;
+    eventually("every receipt is entered", async || {
+        matches!(place.count("audit.sqlite", "receipts").await, Ok(4))
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_waits_until_another_process_lets_go_of_the_ledger() -> Result<()> {
     let mut place = Place::new("held-at-stop", "").await?;
     let mut other = place.database("ledger.sqlite").await?;

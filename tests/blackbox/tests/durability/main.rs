@@ -4,3 +4,4 @@ mod answered;
 mod damaged;
 mod failing;
 mod place;
+mod usage;
