@@ -1,6 +1,7 @@
 //! What is measured of a request: the same values for counters, log lines, spans and rows. All of it is listed here.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,92 @@ pub struct UsageRow {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub outcome: Outcome,
+    /// How the token counts are known.
+    pub token_source: TokenSource,
+    /// What the upstream did wrong.
+    pub cause: Option<Cause>,
+}
+
+impl UsageRow {
+    /// How the token counts are known, where there are any.
+    pub fn token_source(&self) -> Option<&'static str> {
+        let counted = self.prompt_tokens.is_some() || self.completion_tokens.is_some();
+        counted.then(|| self.token_source.as_str())
+    }
+}
+
+/// Where token counts come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TokenSource {
+    /// The upstream's own `usage`.
+    #[default]
+    Reported,
+    /// The upstream reported none: events that carry text or a call were counted. One is usually one token.
+    Events,
+}
+
+impl TokenSource {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TokenSource::Reported => "reported",
+            TokenSource::Events => "events",
+        }
+    }
+}
+
+/// What an upstream did wrong, in words that logs, metrics, rows and receipts use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Its name does not resolve.
+    Dns,
+    /// It is to be on this machine, and its address is not.
+    NotLoopback,
+    Refused,
+    /// No route, or another failure to connect.
+    Unreachable,
+    /// Connecting took too long.
+    ConnectTimeout,
+    /// Nothing came in time.
+    Timeout,
+    Tls,
+    /// It is an enclave and was not verified.
+    NotVerified,
+    /// The head of its response cannot be read, or is too large.
+    Head,
+    /// The connection closed before the answer was whole.
+    Closed,
+    /// It stopped in the middle of its answer.
+    Stalled,
+    /// It answered with this status.
+    Status(u16),
+    /// It reported an error inside a successful response.
+    ReportedError,
+    /// The answer is whole, the message around it was not.
+    Framing,
+    /// The message ended properly and the answer in it is not whole.
+    Unfinished,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Dns => "dns",
+            Cause::NotLoopback => "not_loopback",
+            Cause::Refused => "refused",
+            Cause::Unreachable => "unreachable",
+            Cause::ConnectTimeout => "connect_timeout",
+            Cause::Timeout => "timeout",
+            Cause::Tls => "tls",
+            Cause::NotVerified => "not_verified",
+            Cause::Head => "head",
+            Cause::Closed => "closed",
+            Cause::Stalled => "stalled",
+            Cause::Status(status) => return write!(f, "status:{status}"),
+            Cause::ReportedError => "reported_error",
+            Cause::Framing => "framing",
+            Cause::Unfinished => "unfinished",
+        })
+    }
 }
 
 /// How a request ended.
@@ -74,6 +161,8 @@ pub enum Outcome {
     UpstreamTimeout,
     /// The response broke off on the upstream's side after it had begun.
     UpstreamBrokeOff,
+    /// The response ended properly as a message, and its content says that more was to come.
+    UpstreamUnfinished,
     /// The caller went away before the end.
     ClientGone,
     /// Our own failure.
@@ -92,6 +181,7 @@ impl Outcome {
             Outcome::UpstreamUnavailable => "upstream_unavailable",
             Outcome::UpstreamTimeout => "upstream_timeout",
             Outcome::UpstreamBrokeOff => "upstream_broke_off",
+            Outcome::UpstreamUnfinished => "upstream_unfinished",
             Outcome::ClientGone => "client_gone",
             Outcome::Failed => "failed",
             Outcome::Unfinished => "unfinished",

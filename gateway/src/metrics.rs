@@ -49,6 +49,23 @@ struct TokenLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TenantLabels {
+    tenant: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TenantTokenLabels {
+    tenant: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CauseLabels {
+    upstream: String,
+    cause: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct VerificationLabels {
     upstream: String,
     result: &'static str,
@@ -103,6 +120,10 @@ pub struct Metrics {
     latency: Family<EndpointLabels, Histogram, fn() -> Histogram>,
     first_byte: Family<EndpointLabels, Histogram, fn() -> Histogram>,
     tokens: Family<TokenLabels, Counter>,
+    /// Sums of each tenant, also of requests that nothing else is kept of.
+    tenant_requests: Family<TenantLabels, Counter>,
+    tenant_tokens: Family<TenantTokenLabels, Counter>,
+    upstream_failures: Family<CauseLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     verifications: Family<VerificationLabels, Counter>,
     pub(crate) in_flight: Gauge,
@@ -166,6 +187,9 @@ impl Default for Metrics {
             latency: Family::new_with_constructor(latency_histogram),
             first_byte: Family::new_with_constructor(latency_histogram),
             tokens: Family::default(),
+            tenant_requests: Family::default(),
+            tenant_tokens: Family::default(),
+            upstream_failures: Family::default(),
             refusals: Family::default(),
             verifications: Family::default(),
             in_flight: Gauge::default(),
@@ -217,7 +241,27 @@ impl Metrics {
                         direction,
                     })
                     .inc_by(tokens);
+                self.tenant_tokens
+                    .get_or_create(&TenantTokenLabels {
+                        tenant: row.tenant.to_string(),
+                        direction,
+                    })
+                    .inc_by(tokens);
             }
+        }
+        self.tenant_requests
+            .get_or_create(&TenantLabels {
+                tenant: row.tenant.to_string(),
+            })
+            .inc();
+        if let Some(cause) = row.cause {
+            let upstream = row.upstream.as_ref().map_or("none", Name::as_str);
+            self.upstream_failures
+                .get_or_create(&CauseLabels {
+                    upstream: upstream.to_owned(),
+                    cause: cause.to_string(),
+                })
+                .inc();
         }
         let outcome = row.outcome.as_str();
         self.requests
@@ -321,8 +365,23 @@ impl Metrics {
         );
         r.register(
             "tokens",
-            "Tokens as upstreams reported them",
+            "Tokens as upstreams reported them, or as events were counted where one reported none",
             self.tokens.clone(),
+        );
+        r.register(
+            "tenant_requests",
+            "Inference requests of a tenant that ended, also those that nothing else is kept of",
+            self.tenant_requests.clone(),
+        );
+        r.register(
+            "tenant_tokens",
+            "Tokens of a tenant, also of requests that nothing else is kept of",
+            self.tenant_tokens.clone(),
+        );
+        r.register(
+            "upstream_failures",
+            "What upstreams did wrong, one for each request that met it",
+            self.upstream_failures.clone(),
         );
         r.register(
             "refusals",

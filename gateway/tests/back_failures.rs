@@ -60,25 +60,38 @@ async fn each_class_of_upstream_error_is_told_in_our_own_words() {
         (
             "401 Unauthorized",
             &opaque,
-            502,
+            424,
             "server_error",
-            "upstream_failed",
+            "upstream_credentials_refused",
+        ),
+        (
+            "402 Pay",
+            &opaque,
+            424,
+            "server_error",
+            "upstream_quota_exhausted",
         ),
         (
             "403 Forbidden",
             &opaque,
-            502,
+            424,
             "server_error",
-            "upstream_failed",
+            "upstream_credentials_refused",
         ),
         (
             "404 Not Found",
             &opaque,
-            502,
+            424,
             "server_error",
-            "upstream_failed",
+            "upstream_model_not_found",
         ),
-        ("302 Found", &opaque, 502, "server_error", "upstream_failed"),
+        (
+            "302 Found",
+            &opaque,
+            424,
+            "server_error",
+            "upstream_refused",
+        ),
         (
             "429 Too Many",
             &opaque,
@@ -115,6 +128,15 @@ async fn each_class_of_upstream_error_is_told_in_our_own_words() {
             matches!(status, 429 | 503),
             "{upstream_status}"
         );
+        let repeated = response
+            .headers()
+            .get("x-should-retry")
+            .is_none_or(|value| value != "false");
+        assert_eq!(
+            repeated,
+            matches!(status, 429 | 500..),
+            "{upstream_status}: only what may have another fate is repeated"
+        );
         let (got, error, bytes) = error_of(response).await;
         assert_eq!(
             (got, &error["type"], &error["code"]),
@@ -134,6 +156,9 @@ async fn each_class_of_upstream_error_is_told_in_our_own_words() {
             (outcome.as_str(), row_status),
             ("upstream_rejected", i64::from(status))
         );
+        let failed = own_event(&receipt, "sealgate.upstream.failed").expect("the event");
+        let given = upstream_status.split(' ').next().expect("a status");
+        assert_eq!(failed["cause"], format!("status:{given}"));
     }
 }
 
@@ -328,7 +353,7 @@ async fn each_endpoint_has_its_own_path_upstream() {
     for endpoint in Endpoint::ALL {
         engine.answer("200 OK", "content-type: application/json\r\n", "{}");
         let request = bench.request(endpoint, r#"{"model":"m","input":"x"}"#);
-        let response = serve_inference(&bench.back, request).await;
+        let response = serve_inference(&bench.back, request, Default::default()).await;
         let id = receipt_id(&response);
         assert!(whole(response.into_body()).await.1);
         assert_eq!(bench.receipt(&id).await.body().endpoint, endpoint.path());

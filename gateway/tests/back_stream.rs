@@ -26,7 +26,7 @@ async fn bench(name: &str, engine: &RawEngine) -> Bench {
 }
 
 #[tokio::test]
-async fn each_piece_reaches_the_client_before_the_next_leaves_the_engine() {
+async fn each_event_reaches_the_client_before_the_next_leaves_the_engine() {
     let engine = RawEngine::start().await;
     let bench = bench("step", &engine).await;
     engine.write(HEAD);
@@ -35,17 +35,22 @@ async fn each_piece_reaches_the_client_before_the_next_leaves_the_engine() {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let id = receipt_id(&response);
     let mut body = response.into_body();
-    // Multi-byte characters are cut wherever the engine cuts them.
     let text =
         "data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{\"content\":\"日本語 🦀\"}}]}\n\n";
     let mut expected = Vec::new();
-    for piece_out in text.as_bytes().chunks(5) {
-        engine.write(chunk(piece_out));
+    for cut in [3, 5, 7, 500] {
+        // Multi-byte characters are cut wherever the engine cuts them.
+        for piece_out in text.as_bytes().chunks(cut) {
+            engine.write(chunk(piece_out));
+        }
         let got = timeout(Duration::from_secs(5), piece(&mut body))
             .await
-            .expect("no buffering");
-        assert_eq!(got, Some(Ok(bytes::Bytes::copy_from_slice(piece_out))));
-        expected.extend_from_slice(piece_out);
+            .expect("no event waits for the next");
+        assert_eq!(
+            got,
+            Some(Ok(bytes::Bytes::copy_from_slice(text.as_bytes())))
+        );
+        expected.extend_from_slice(text.as_bytes());
     }
     let usage =
         b"data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":9}}\n\ndata: [DONE]\n\n";
@@ -117,9 +122,15 @@ async fn what_is_forwarded_is_what_was_received_but_for_the_rewrites() {
             "request.received",
             "policy.applied",
             "upstream.verified",
+            "sealgate.request.rewritten",
             "request.forwarded",
             "response.returned"
         ]
+    );
+    let rewritten = own_event(&receipt, "sealgate.request.rewritten").expect("the event");
+    assert_eq!(
+        rewritten["members"],
+        serde_json::json!(["model", "provider"])
     );
 }
 
@@ -226,7 +237,7 @@ async fn a_caller_that_hangs_up_before_the_head_leaves_a_receipt_too() {
 #[tokio::test]
 async fn a_response_that_breaks_off_upstream_breaks_off_here() {
     let cases: [(&str, &[u8], Do); 5] = [
-        ("chunked", b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n", Do::Close),
+        ("chunked", b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\na\r\ndata: {}\n\n\r\n", Do::Close),
         ("length", b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\nabc", Do::Close),
         ("reset", b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\nabc", Do::Reset),
         ("close-json", b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"a\":", Do::Close),

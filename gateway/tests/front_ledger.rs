@@ -48,6 +48,8 @@ fn usage(id: &str) -> UsageRow {
         bytes_in: 10,
         bytes_out: 20,
         outcome: Outcome::Completed,
+        token_source: sealgate::metering::TokenSource::Reported,
+        cause: None,
     }
 }
 

@@ -11,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sealgate::config::Name;
 use sealgate::ledger::{Keep, Ledger, Outcome, UsageRow, UsageSum};
+use sealgate::metering::TokenSource;
 use sealgate::request::Endpoint;
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
@@ -76,6 +77,8 @@ fn written() -> impl Strategy<Value = Written> {
                         } else {
                             Outcome::Failed
                         },
+                        token_source: TokenSource::Reported,
+                        cause: None,
                     },
                     fields: fields
                         .into_iter()
@@ -233,6 +236,8 @@ fn usage(tokens: u64) -> UsageRow {
         bytes_in: 1,
         bytes_out: 1,
         outcome: Outcome::Completed,
+        token_source: TokenSource::Reported,
+        cause: None,
     }
 }
 

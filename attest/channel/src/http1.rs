@@ -25,8 +25,13 @@ use crate::{ChannelError, Origin, SendError};
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// hyper's smallest allowed buffer.
-const SMALLEST_BUFFER: usize = 8 * 1024;
+/// Every read is into a buffer of this size: enough for a response head of 64 KiB, and scrubbed whole when the
+/// connection goes idle. One that grows by need would keep what was read before in the part that the scrubbing cannot
+/// reach.
+const READ_BUFFER: usize = 72 * 1024;
+
+/// More header fields than this in a response are refused.
+const MAX_FIELDS: usize = 200;
 
 /// How long a connection whose last response has just ended may take to be ready again.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -93,7 +98,9 @@ impl Http1 {
         buffer: usize,
     ) -> Result<Self, ChannelError> {
         let mut builder = Builder::new();
-        builder.max_buf_size(buffer.max(SMALLEST_BUFFER));
+        builder
+            .read_buf_exact_size(Some(buffer.max(READ_BUFFER)))
+            .max_headers(MAX_FIELDS);
         let (sender, connection) = builder
             .handshake(TokioIo::new(Scrubbed::new(stream)))
             .await

@@ -38,8 +38,8 @@ pub struct Limits {
     pub idle_connections: usize,
     /// Keys trusted at one time per origin; the one that expires first makes room.
     pub trusted_keys: usize,
-    /// HTTP/1 read and write buffer of one connection, at least 8 KiB. Only the smallest is scrubbed
-    /// whole when the connection goes idle.
+    /// HTTP/1 read buffer of one connection; less than 72 KiB counts as that. Each read is into a
+    /// buffer of this size, which is scrubbed whole when the connection goes idle.
     pub buffer: usize,
     /// For how long a key whose evidence was rejected is refused without asking again.
     pub refusal_memory: Duration,

@@ -220,6 +220,7 @@ impl fmt::Debug for ReportData {
 /// hasher.update(b"[DONE]\n\n");
 /// assert_eq!(hasher.finish(), Sha256Digest::of(b"data: [DONE]\n\n"));
 /// ```
+#[derive(Clone)]
 pub struct BodyHasher(ring::digest::Context);
 
 impl BodyHasher {

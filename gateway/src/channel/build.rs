@@ -102,7 +102,12 @@ impl<'a> Builder<'a> {
     }
 
     pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<LocalEngine, BuildError> {
-        Ok(LocalEngine::new(upstream, model_id, self.timeouts.connect)?)
+        Ok(LocalEngine::new(
+            upstream,
+            model_id,
+            self.timeouts.connect,
+            Arc::clone(&self.tcp),
+        )?)
     }
 
     pub fn plain(&self, upstream: &Upstream, model_id: &Name) -> Result<PlainUpstream, BuildError> {
@@ -110,6 +115,7 @@ impl<'a> Builder<'a> {
             upstream,
             model_id,
             self.timeouts.connect,
+            Arc::clone(&self.tcp),
             &self.web_pki,
         )?)
     }

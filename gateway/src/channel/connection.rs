@@ -17,8 +17,11 @@ use std::task::Context;
 use super::prompt_body::PromptBody;
 use super::stream::Stream;
 
-/// The smallest that hyper allows: enough for a response head, and scrubbed whole when the connection goes idle.
-const READ_BUFFER: usize = 8 * 1024;
+/// Every read is into a buffer of this size: enough for a head of 64 KiB, and scrubbed whole when the connection goes
+/// idle. One that grows by need would keep what was read before in the part that the scrubbing cannot reach.
+const READ_BUFFER: usize = 72 * 1024;
+/// More header fields than this in a response are refused.
+const MAX_FIELDS: usize = 200;
 
 type Driver = http1::Connection<TokioIo<Scrubbed<Stream>>, PromptBody>;
 
@@ -35,8 +38,26 @@ pub enum SendFailure {
     #[error("the connection was gone before the request was sent")]
     NotSent,
     /// The request may have been read by the other side.
-    #[error("the connection broke before a response arrived")]
-    MaybeSent,
+    #[error("no response arrived: {0}")]
+    MaybeSent(NoResponse),
+}
+
+/// What came instead of a response that can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoResponse {
+    #[error("the connection broke")]
+    Closed,
+    #[error("its head cannot be read, or is too large")]
+    Head,
+}
+
+impl NoResponse {
+    fn of(error: &hyper::Error) -> Self {
+        match error.is_parse() || error.is_parse_too_large() {
+            true => NoResponse::Head,
+            false => NoResponse::Closed,
+        }
+    }
 }
 
 impl Connection {
@@ -46,7 +67,8 @@ impl Connection {
 
     async fn on(io: Scrubbed<Stream>) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::Builder::new()
-            .max_buf_size(READ_BUFFER)
+            .read_buf_exact_size(Some(READ_BUFFER))
+            .max_headers(MAX_FIELDS)
             .handshake(TokioIo::new(io))
             .await?;
         Ok(Self {
@@ -102,7 +124,7 @@ impl Connection {
             Ok(response) => Ok((response, self)),
             Err(mut failure) => Err(match failure.take_message() {
                 Some(_unsent) => SendFailure::NotSent,
-                None => SendFailure::MaybeSent,
+                None => SendFailure::MaybeSent(NoResponse::of(failure.error())),
             }),
         }
     }

@@ -23,7 +23,7 @@ mod upstream_body;
 mod verified;
 
 pub use build::{BuildError, Builder};
-pub use connection::SendFailure;
+pub use connection::{NoResponse, SendFailure};
 pub use not_verified::{Missing, NotVerified};
 pub use plain::{LocalEngine, PlainError, PlainFailure, PlainUpstream, Reached};
 pub use pool::ConnectFailure;

@@ -3,6 +3,8 @@
 use attest_channel::{ChannelError, Stage};
 use attest_core::{Outcome, Verdict};
 
+use crate::metering::Cause;
+
 /// Why an enclave cannot be used. The prompt has not left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotVerified {
@@ -54,6 +56,32 @@ impl NotVerified {
             NotVerified::Unavailable(why) => why.reason().to_owned(),
             NotVerified::NotAmongPinned => "session_not_accepted".to_owned(),
         }
+    }
+}
+
+impl NotVerified {
+    pub const fn cause(self) -> Cause {
+        match self {
+            NotVerified::Unavailable(Missing::Address) => Cause::Dns,
+            NotVerified::Unavailable(Missing::Connection) => Cause::Unreachable,
+            NotVerified::Unavailable(Missing::ConnectTimeout) => Cause::ConnectTimeout,
+            NotVerified::Unavailable(Missing::Tls) => Cause::Tls,
+            NotVerified::Unavailable(
+                Missing::Report | Missing::ReportBusy | Missing::ReportTimeout | Missing::Verdict,
+            )
+            | NotVerified::Rejected(_)
+            | NotVerified::NotAmongPinned => Cause::NotVerified,
+        }
+    }
+
+    /// Whether there was no connection to it, so that nothing was verified or refused.
+    pub const fn is_unreachable(self) -> bool {
+        matches!(
+            self,
+            NotVerified::Unavailable(
+                Missing::Address | Missing::Connection | Missing::ConnectTimeout
+            )
+        )
     }
 }
 

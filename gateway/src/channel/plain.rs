@@ -14,6 +14,7 @@ use super::prompt_body::OutgoingPrompt;
 use super::target::{Target, TargetError};
 use crate::config::{Name, Scheme, Upstream};
 use crate::request::Endpoint;
+use attest_channel::TcpDialer;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
@@ -49,6 +50,7 @@ impl LocalEngine {
         upstream: &Upstream,
         model_id: &Name,
         connect: Duration,
+        tcp: Arc<TcpDialer>,
     ) -> Result<Self, PlainError> {
         if upstream.url.scheme != Scheme::Http || !upstream.url.is_loopback() {
             return Err(PlainError::NotLocal);
@@ -56,7 +58,7 @@ impl LocalEngine {
         let target = Target::new(upstream, model_id)?;
         Ok(Self(Reached {
             target,
-            pool: Pool::new(dial(upstream, Reach::Loopback, None, connect)),
+            pool: Pool::new(dial(upstream, Reach::Loopback, None, connect, tcp)),
         }))
     }
 
@@ -70,6 +72,7 @@ impl PlainUpstream {
         upstream: &Upstream,
         model_id: &Name,
         connect: Duration,
+        tcp: Arc<TcpDialer>,
         authorities: &WebPki,
     ) -> Result<Self, PlainError> {
         let tls = match upstream.url.scheme {
@@ -85,7 +88,7 @@ impl PlainUpstream {
         let target = Target::new(upstream, model_id)?;
         Ok(Self(Reached {
             target,
-            pool: Pool::new(dial(upstream, Reach::Anywhere, tls, connect)),
+            pool: Pool::new(dial(upstream, Reach::Anywhere, tls, connect, tcp)),
         }))
     }
 
@@ -99,6 +102,7 @@ fn dial(
     reach: Reach,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     connect_timeout: Duration,
+    tcp: Arc<TcpDialer>,
 ) -> Dial {
     Dial {
         host: upstream.url.host.clone(),
@@ -106,6 +110,7 @@ fn dial(
         reach,
         tls,
         connect_timeout,
+        tcp,
     }
 }
 

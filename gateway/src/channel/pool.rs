@@ -9,17 +9,20 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use scrub::Scrubbed;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
+use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, SendFailure};
 use super::prompt_body::PromptBody;
 use super::stream::Stream;
+use crate::metering::Cause;
+use attest_channel::{DialError, Dialed, TcpDialer};
 use rustls_pki_types::ServerName;
 
 /// Servers in use (uvicorn among them) close idle connections after five seconds; we let go a little earlier, so
@@ -43,6 +46,7 @@ pub(super) struct Dial {
     pub reach: Reach,
     pub tls: Option<(TlsConnector, ServerName<'static>)>,
     pub connect_timeout: Duration,
+    pub tcp: Arc<TcpDialer>,
 }
 
 /// Why no connection could be had. The prompt has not been touched.
@@ -54,6 +58,8 @@ pub enum ConnectFailure {
     NotLoopback,
     #[error("the upstream does not accept connections")]
     Refused,
+    #[error("the upstream cannot be reached")]
+    Unreachable,
     #[error("the TLS handshake with the upstream failed")]
     Tls,
     #[error("connecting took too long")]
@@ -66,9 +72,32 @@ impl ConnectFailure {
         match self {
             ConnectFailure::Resolve => "name_not_resolved",
             ConnectFailure::NotLoopback => "not_loopback",
-            ConnectFailure::Refused => "connect_failed",
+            ConnectFailure::Refused | ConnectFailure::Unreachable => "connect_failed",
             ConnectFailure::Tls => "tls_failed",
             ConnectFailure::Timeout => "connect_timeout",
+        }
+    }
+
+    pub const fn cause(self) -> Cause {
+        match self {
+            ConnectFailure::Resolve => Cause::Dns,
+            ConnectFailure::NotLoopback => Cause::NotLoopback,
+            ConnectFailure::Refused => Cause::Refused,
+            ConnectFailure::Unreachable => Cause::Unreachable,
+            ConnectFailure::Tls => Cause::Tls,
+            ConnectFailure::Timeout => Cause::ConnectTimeout,
+        }
+    }
+
+    fn of(error: &DialError) -> Self {
+        match error {
+            DialError::Resolve(_) | DialError::ResolveTimeout => ConnectFailure::Resolve,
+            DialError::NoneAllowed => ConnectFailure::NotLoopback,
+            DialError::Connect(io::ErrorKind::ConnectionRefused) => ConnectFailure::Refused,
+            DialError::Connect(io::ErrorKind::TimedOut) | DialError::ConnectTimeout => {
+                ConnectFailure::Timeout
+            }
+            DialError::Connect(_) => ConnectFailure::Unreachable,
         }
     }
 }
@@ -107,9 +136,7 @@ impl Pool {
 
     /// A connection that has never been idle.
     pub(super) async fn fresh(self: &Arc<Self>) -> Result<Checkout, ConnectFailure> {
-        let connection = tokio::time::timeout(self.dial.connect_timeout, self.dial.connect())
-            .await
-            .map_err(|_| ConnectFailure::Timeout)??;
+        let connection = self.dial.connect().await?;
         Ok(Checkout {
             connection,
             home: Arc::clone(self),
@@ -226,12 +253,19 @@ impl Body for PooledBody {
 }
 
 impl Dial {
+    /// TCP to one of the name's addresses and TLS, within one deadline.
     async fn connect(&self) -> Result<Connection, ConnectFailure> {
-        let tcp = self.connect_tcp().await?;
+        let deadline = Instant::now() + self.connect_timeout;
+        let Dialed { stream, address } = self.connect_tcp(deadline).await?;
         let stream = match &self.tls {
-            None => Stream::Tcp(tcp),
+            None => Stream::Tcp(stream),
             Some((connector, name)) => {
-                let tls = connector.connect(name.clone(), Scrubbed::new(tcp)).await;
+                let tls = connector.connect(name.clone(), Scrubbed::new(stream));
+                let tls = timeout_at(deadline.into(), tls).await.map_err(|_| {
+                    // It accepts connections and does not serve them: another address may.
+                    self.tcp.note_failure(address);
+                    ConnectFailure::Timeout
+                })?;
                 Stream::Tls(Box::new(tls.map_err(|_| ConnectFailure::Tls)?))
             }
         };
@@ -245,24 +279,19 @@ impl Dial {
         Ok(connection)
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, ConnectFailure> {
-        let found = resolver::lookup(&self.host, self.port).await;
-        let found = found.map_err(|_| ConnectFailure::Resolve)?;
-        let allowed: Vec<SocketAddr> = match self.reach {
-            Reach::Anywhere => found.clone(),
-            Reach::Loopback => found
-                .iter()
-                .copied()
-                .filter(|at| at.ip().is_loopback())
-                .collect(),
+    /// One of the addresses that the name has and that may be connected to.
+    async fn connect_tcp(&self, deadline: Instant) -> Result<Dialed, ConnectFailure> {
+        let allowed = |address: &SocketAddr| match self.reach {
+            Reach::Anywhere => true,
+            Reach::Loopback => address.ip().is_loopback(),
         };
-        if allowed.is_empty() && !found.is_empty() {
-            return Err(ConnectFailure::NotLoopback);
-        }
-        let tcp = TcpStream::connect(allowed.as_slice()).await;
-        let tcp = tcp.map_err(|_| ConnectFailure::Refused)?;
+        let dialed = self
+            .tcp
+            .dial(&self.host, self.port, allowed, deadline.into())
+            .await;
+        let dialed = dialed.map_err(|error| ConnectFailure::of(&error))?;
         // Without it small writes may wait for an acknowledgement; a failure costs only latency.
-        let _ = tcp.set_nodelay(true);
-        Ok(tcp)
+        let _ = dialed.stream.set_nodelay(true);
+        Ok(dialed)
     }
 }

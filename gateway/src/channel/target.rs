@@ -2,7 +2,7 @@
 //!
 //! Nothing of the client's own head is among it. Its credential in particular stays here: the upstream sees ours.
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use super::prompt_body::{OutgoingPrompt, PromptBody};
@@ -13,6 +13,8 @@ const OUR_NAME: HeaderValue =
     HeaderValue::from_static(concat!("sealgate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// A configured value that cannot be put on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,10 +70,12 @@ impl Target {
             Endpoint::Completions => self.completions.clone(),
             Endpoint::Embeddings => self.embeddings.clone(),
         };
-        let mut headers = HeaderMap::with_capacity(5);
+        let mut headers = HeaderMap::with_capacity(6);
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(ACCEPT, if stream { EVENTS } else { JSON });
+        // Without it every coding may be used (RFC 9110 §12.5.3).
+        headers.insert(ACCEPT_ENCODING, IDENTITY);
         headers.insert(USER_AGENT, OUR_NAME);
         if let Some(ours) = &self.authorization {
             headers.insert(AUTHORIZATION, ours.clone());

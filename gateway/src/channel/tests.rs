@@ -50,7 +50,8 @@ impl Server {
     fn engine(&self) -> LocalEngine {
         let upstream = upstream(&format!("http://{}", self.address));
         let model = Name::from_operator("m").expect("a name");
-        LocalEngine::new(&upstream, &model, Duration::from_secs(5)).expect("a local engine")
+        LocalEngine::new(&upstream, &model, Duration::from_secs(5), Arc::default())
+            .expect("a local engine")
     }
 }
 
@@ -86,6 +87,7 @@ fn upstream(url: &str) -> Upstream {
         model: None,
         api_key: None,
         cache_salt: false,
+        stream_usage: true,
     }
 }
 
@@ -178,7 +180,8 @@ async fn a_request_that_was_written_is_never_repeated() {
     let first = ask(&engine).await.expect("a response");
     assert_eq!(text(first).await.as_deref(), Ok("ok"));
     let second = ask(&engine).await.err();
-    assert_eq!(second, Some(PlainFailure::Send(SendFailure::MaybeSent)));
+    let closed = SendFailure::MaybeSent(NoResponse::Closed);
+    assert_eq!(second, Some(PlainFailure::Send(closed)));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(server.requests.load(Ordering::SeqCst), 2);
 }
@@ -235,6 +238,7 @@ async fn nobody_listening_is_a_refused_connection() {
         &upstream(&format!("http://{address}")),
         &model,
         Duration::from_secs(5),
+        Arc::default(),
     );
     let failure = ask(&engine.expect("an engine")).await.err();
     assert_eq!(
@@ -252,7 +256,12 @@ fn a_local_engine_is_on_this_machine_and_nowhere_else() {
         "http://engine.example",
         "http://0.0.0.0:1",
     ] {
-        let built = LocalEngine::new(&upstream(url), &model, Duration::from_secs(5));
+        let built = LocalEngine::new(
+            &upstream(url),
+            &model,
+            Duration::from_secs(5),
+            Arc::default(),
+        );
         assert_eq!(built.err(), Some(PlainError::NotLocal), "{url}");
     }
 }
@@ -338,8 +347,14 @@ async fn an_ordinary_api_is_held_to_its_certificate() {
     let ask = async |host: &str, roots: rustls::RootCertStore| {
         let upstream = upstream(&format!("https://{host}:{}", address.port()));
         let authorities = plain::WebPki::trusting(roots);
-        let api = PlainUpstream::new(&upstream, &model, Duration::from_secs(5), &authorities)
-            .expect("an API");
+        let api = PlainUpstream::new(
+            &upstream,
+            &model,
+            Duration::from_secs(5),
+            Arc::default(),
+            &authorities,
+        )
+        .expect("an API");
         api.reached()
             .send_prompt(Endpoint::Chat, false, &prompt())
             .await

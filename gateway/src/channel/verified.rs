@@ -6,7 +6,7 @@ use attest_core::{Session, SessionId, TrustedPeer};
 use http::Response;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::connection::SendFailure;
+use super::connection::{NoResponse, SendFailure};
 use super::not_verified::{Missing, NotVerified};
 use super::prompt_body::OutgoingPrompt;
 use super::session;
@@ -266,7 +266,7 @@ impl VerifiedConnection<'_> {
         let request = self.target.request(endpoint, stream, prompt);
         self.lease.send(request).await.map_err(|error| match error {
             SendError::NotSent(_) => SendFailure::NotSent,
-            SendError::Interrupted(_) => SendFailure::MaybeSent,
+            SendError::Interrupted(_) => SendFailure::MaybeSent(NoResponse::Closed),
         })
     }
 }

@@ -72,6 +72,7 @@ impl Config {
                 "report": millis(timeouts.report),
                 "first_byte": millis(timeouts.first_byte),
                 "idle": millis(timeouts.idle),
+                "stream_comment": millis(timeouts.stream_comment),
                 "client_header": millis(timeouts.client_header),
                 "client_body": millis(timeouts.client_body),
                 "client_write": millis(timeouts.client_write),
@@ -131,6 +132,7 @@ fn upstream_value(upstream: &Upstream) -> Value {
         "model": upstream.model.as_ref().map(|model| model.as_str()),
         "api_key_file": file,
         "cache_salt": upstream.cache_salt,
+        "stream_usage": upstream.stream_usage,
     })
 }
 

@@ -229,6 +229,9 @@ fn write_model(out: &mut String, model: &Model, mode: Serving) -> fmt::Result {
         if upstream.cache_salt {
             write!(out, "  cache salted for each tenant")?;
         }
+        if !upstream.stream_usage {
+            write!(out, "  usage of streams not asked for")?;
+        }
         writeln!(out)?;
     }
     Ok(())

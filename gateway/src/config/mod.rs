@@ -135,6 +135,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// Between two pieces of an upstream's response.
     pub idle: Duration,
+    /// Silence of an engine after which a stream's client gets a comment; zero for never.
+    pub stream_comment: Duration,
     /// A client's TLS handshake and each of its request heads.
     pub client_header: Duration,
     /// In which each further 8 KiB of a client's request body, or its rest, arrive.

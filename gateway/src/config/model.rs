@@ -30,6 +30,8 @@ pub struct Upstream {
     pub api_key: Option<ApiKey>,
     /// Whether it divides its prefix cache by the `cache_salt` of a request, as vLLM does.
     pub cache_salt: bool,
+    /// Whether it is asked for the usage of streams whose callers did not ask, so that they are metered.
+    pub stream_usage: bool,
 }
 
 /// An upstream's credential, read from a file and never published.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{ApiError, HeadFault, Invalid, UpstreamStatus};
+use super::{ApiError, HeadFault, Invalid};
+use crate::relay::RefusalKind;
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
 macro_rules! one_of_each {
@@ -29,6 +30,14 @@ pub struct Shown {
 /// Every combination that this service answers, sorted.
 pub fn shown_errors() -> Vec<Shown> {
     let mut shown: Vec<Shown> = errors().iter().map(shown).collect();
+    shown.extend(RefusalKind::each().map(|kind| {
+        let (status, kind, code, _) = kind.words();
+        Shown {
+            status: status.as_u16(),
+            kind,
+            code: Some(code),
+        }
+    }));
     shown.sort();
     shown.dedup();
     shown
@@ -44,9 +53,6 @@ fn shown(error: &ApiError) -> Shown {
 }
 
 fn errors() -> Vec<ApiError> {
-    let upstream = upstream()
-        .into_iter()
-        .map(|status| ApiError::UpstreamRejected { status });
     let mut all = one_of_each! { ApiError:
         ApiError::MissingKey => ApiError::MissingKey,
         ApiError::InvalidKey => ApiError::InvalidKey,
@@ -85,21 +91,10 @@ fn errors() -> Vec<ApiError> {
         ApiError::UpstreamVerificationBusy => ApiError::UpstreamVerificationBusy,
         ApiError::UpstreamUnavailable => ApiError::UpstreamUnavailable,
         ApiError::UpstreamTimeout => ApiError::UpstreamTimeout,
-        ApiError::UpstreamRejected { .. } => ApiError::UpstreamRejected { status: UpstreamStatus::Failed },
         ApiError::Internal => ApiError::Internal,
     };
-    all.extend(upstream);
     all.extend(head_faults().into_iter().map(ApiError::Head));
     all
-}
-
-fn upstream() -> Vec<UpstreamStatus> {
-    one_of_each! { UpstreamStatus:
-        UpstreamStatus::BadRequest => UpstreamStatus::BadRequest,
-        UpstreamStatus::RateLimited => UpstreamStatus::RateLimited,
-        UpstreamStatus::Misconfigured => UpstreamStatus::Misconfigured,
-        UpstreamStatus::Failed => UpstreamStatus::Failed,
-    }
 }
 
 fn head_faults() -> Vec<HeadFault> {

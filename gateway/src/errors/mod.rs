@@ -6,7 +6,6 @@
 mod catalogue;
 mod head;
 mod invalid;
-mod upstream;
 
 use std::time::Duration;
 
@@ -18,7 +17,6 @@ use http::{Response, StatusCode};
 pub use catalogue::{Shown, shown_errors};
 pub use head::HeadFault;
 pub use invalid::{Invalid, Member};
-pub use upstream::UpstreamStatus;
 
 /// Everything this service answers instead of what was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,10 +96,6 @@ pub enum ApiError {
     /// No upstream could be reached, or it broke off.
     UpstreamUnavailable,
     UpstreamTimeout,
-    /// An upstream refused the request; its own words are not passed on.
-    UpstreamRejected {
-        status: UpstreamStatus,
-    },
     Internal,
 }
 
@@ -180,12 +174,9 @@ impl ApiError {
     /// How long to wait before asking again, where that helps.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            ApiError::KeyBusy
-            | ApiError::ServiceBusy
-            | ApiError::ReceiptNotLogged
-            | ApiError::UpstreamRejected {
-                status: UpstreamStatus::RateLimited,
-            } => Some(Duration::from_secs(1)),
+            ApiError::KeyBusy | ApiError::ServiceBusy | ApiError::ReceiptNotLogged => {
+                Some(Duration::from_secs(1))
+            }
             ApiError::AttestationBusy { retry_after } => Some(*retry_after),
             ApiError::UpstreamVerificationFailed | ApiError::UpstreamVerificationBusy => {
                 Some(Duration::from_secs(5))
@@ -415,7 +406,6 @@ impl ApiError {
                 Some("upstream_timeout"),
                 "The upstream took too long to answer.",
             ),
-            ApiError::UpstreamRejected { status } => return status.shape(),
             ApiError::Internal => (
                 S::INTERNAL_SERVER_ERROR,
                 "server_error",

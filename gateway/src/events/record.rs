@@ -102,11 +102,17 @@ impl Record {
             .flag("stream", usage.stream)
             .number("status", usage.status)
             .word("outcome", usage.outcome.as_str())
+            .maybe(usage.cause.filter(|_| upstream), |r, cause| {
+                r.text("cause", cause)
+            })
             .maybe(usage.prompt_tokens.filter(|_| tokens), |r, n| {
                 r.number("prompt_tokens", n)
             })
             .maybe(usage.completion_tokens.filter(|_| tokens), |r, n| {
                 r.number("completion_tokens", n)
+            })
+            .maybe(usage.token_source().filter(|_| tokens), |r, source| {
+                r.word("token_source", source)
             })
             .maybe(timing.then_some(usage.latency), |r, took| {
                 r.micros("latency_us", took)

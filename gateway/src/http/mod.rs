@@ -6,6 +6,7 @@
 
 mod aci;
 mod finish;
+mod flushes;
 mod inference;
 mod log;
 mod models;
@@ -16,6 +17,7 @@ mod routes;
 mod state;
 
 pub(crate) use finish::finish;
+pub use flushes::{CountsFlushes, Flushes};
 pub(crate) use public::json;
 pub use router::{health_router, paths, router};
 pub(crate) use routes::{Routes, only};

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
+use super::Flushes;
 use crate::admit::Admission;
 use crate::attestation::Desk;
 use crate::epoch::{Epoch, Keeper};
@@ -33,6 +34,8 @@ pub struct Connection {
     /// The address at the other end, if the system still knew it.
     pub peer: Option<IpAddr>,
     place: Arc<Place>,
+    /// How often it has been flushed.
+    pub flushes: Flushes,
     unread: Arc<AtomicBool>,
 }
 
@@ -42,6 +45,7 @@ impl Connection {
             epoch,
             peer,
             place,
+            flushes: Flushes::counted(),
             unread: Arc::default(),
         }
     }

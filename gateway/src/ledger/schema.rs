@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("admins.sql"),
     include_str!("unfinished.sql"),
     include_str!("usage_sums.sql"),
+    include_str!("usage_cause.sql"),
 ];
 
 /// How long a request waits for a connection that flushes; then it waits for the database itself, or is refused.

@@ -225,7 +225,8 @@ fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 
 /// The columns that [`push_usage`] binds, in its order.
 pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, \
-     outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at";
+     outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at, cause, \
+     token_source";
 
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
@@ -265,7 +266,13 @@ pub(super) fn push_usage(
         .push_bind(row.first_byte.filter(|_| timing).map(micros))
         .push_bind(sizes.then(|| signed(row.bytes_in)))
         .push_bind(sizes.then(|| signed(row.bytes_out)))
-        .push_bind(signed(keep.until.secs()));
+        .push_bind(signed(keep.until.secs()))
+        .push_bind(
+            row.cause
+                .filter(|_| kept(Field::Upstream))
+                .map(|cause| cause.to_string()),
+        )
+        .push_bind(row.token_source().filter(|_| tokens));
 }
 
 async fn insert_receipts(

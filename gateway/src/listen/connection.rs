@@ -30,7 +30,7 @@ use super::timed_writes::TimedWrites;
 use crate::epoch::Epoch;
 use crate::errors::{ApiError, HeadFault};
 use crate::events::{self, Event};
-use crate::http::{Connection, Front, finish};
+use crate::http::{Connection, CountsFlushes, Front, finish};
 
 /// How long a peer that is still sending what we will not read gets to notice that it was answered.
 const LINGER: Duration = Duration::from_secs(2);
@@ -170,7 +170,13 @@ async fn http(
         .max_headers(limits.max_header_fields)
         .keep_alive(true)
         // Scrubbed above the guard, for the buffer that HTTP is read into.
-        .serve_connection(TokioIo::new(Scrubbed::new(guard)), respond);
+        .serve_connection(
+            TokioIo::new(CountsFlushes::new(
+                Scrubbed::new(guard),
+                context.flushes.clone(),
+            )),
+            respond,
+        );
 
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
@@ -196,7 +202,7 @@ async fn http(
     if ended.is_ok() || context.left_body_unread() {
         // The library's buffer, and what was read into it, is gone before the peer is waited for.
         let tls = connection.into_parts().io.into_inner();
-        let tls = tls.into_inner().into_inner();
+        let tls = tls.into_inner().into_inner().into_inner();
         close(tls, context.left_body_unread()).await;
     }
 }

@@ -1,6 +1,7 @@
 //! How a request can end.
 
 use crate::ledger::Outcome;
+use crate::metering::Cause;
 
 /// The response was handed over whole, or cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum CutShort {
     UpstreamBroke,
     /// The upstream stopped sending.
     UpstreamStalled,
+    /// The upstream reported an error in the middle of its response, which is not passed on.
+    UpstreamError,
     /// What the retention policy demands could not be kept.
     Unkept,
 }
@@ -31,7 +34,18 @@ impl CutShort {
             CutShort::ConnectionClosed => "connection_closed",
             CutShort::UpstreamBroke => "upstream_broke_off",
             CutShort::UpstreamStalled => "upstream_stalled",
+            CutShort::UpstreamError => "upstream_error",
             CutShort::Unkept => "retention_failed",
+        }
+    }
+
+    /// What the upstream did, where it was its doing.
+    pub const fn cause(self) -> Option<Cause> {
+        match self {
+            CutShort::UpstreamBroke => Some(Cause::Closed),
+            CutShort::UpstreamStalled => Some(Cause::Stalled),
+            CutShort::UpstreamError => Some(Cause::ReportedError),
+            CutShort::ConnectionClosed | CutShort::Unkept => None,
         }
     }
 }
@@ -44,6 +58,7 @@ impl Ending {
             Ending::CutShort(CutShort::ConnectionClosed) => Outcome::ClientGone,
             Ending::CutShort(CutShort::UpstreamBroke) => Outcome::UpstreamBrokeOff,
             Ending::CutShort(CutShort::UpstreamStalled) => Outcome::UpstreamTimeout,
+            Ending::CutShort(CutShort::UpstreamError) => Outcome::UpstreamRejected,
             Ending::CutShort(CutShort::Unkept) => Outcome::Failed,
         }
     }

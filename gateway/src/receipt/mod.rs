@@ -4,8 +4,9 @@
 //! of the response, on refusal, when the upstream breaks off, and when the caller hangs up and everything is dropped.
 //! The receipt is findable before the last byte of the response is handed to the connection.
 //!
-//! `response.returned` hashes the bytes handed to the connection. If the response was cut short, an event of type
-//! `sealgate.response.incomplete` says why; a receipt without it is for a whole response.
+//! `response.returned` hashes the bytes handed to the connection; of a response that was cut short, those that the
+//! connection has written. If it was cut short, an event of type `sealgate.response.incomplete` says why; a receipt
+//! without it is for a whole response.
 
 mod ending;
 mod recorder;

@@ -14,6 +14,7 @@ use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events;
 use crate::ledger::{Keep, Ledger, Outcome, Unfinished, UsageRow};
+use crate::metering::Cause;
 use crate::metrics::Metrics;
 use crate::relay::Usage;
 use crate::request::{Caller, Endpoint};
@@ -21,8 +22,14 @@ use crate::retention::{Records, Unkept};
 
 /// An upstream that was tried before the one that decided the request.
 const PASSED_OVER: &str = "sealgate.upstream.passed_over";
+/// Members of the request that were changed before it was forwarded.
+const REWRITTEN: &str = "sealgate.request.rewritten";
 /// Something that the policy demands could not be kept.
 const UNKEPT: &str = "sealgate.retention.failed";
+/// The upstream failed, or its answer had a fault; the cause is a word of a closed set.
+const UPSTREAM_FAILED: &str = "sealgate.upstream.failed";
+/// The upstream refused the usage we asked for, and was sent the request without it.
+const REPEATED: &str = "sealgate.request.repeated";
 /// The response did not go out whole.
 const INCOMPLETE: &str = "sealgate.response.incomplete";
 
@@ -76,12 +83,23 @@ struct Open {
     verification: Option<Event>,
     upstream: Option<Name>,
     forwarded: Option<Sha256Digest>,
+    rewritten: Vec<&'static str>,
     status: u16,
-    emitted: BodyHasher,
-    bytes_out: u64,
+    /// All bytes of the response that were handed to the connection.
+    emitted: Emitted,
+    /// Those of them that it has written, where it says so.
+    sent: Option<Emitted>,
+    cause: Option<Cause>,
     first_byte: Option<Duration>,
     chat_id: Option<String>,
     usage: Usage,
+}
+
+/// Bytes of a response body.
+#[derive(Clone, Default)]
+struct Emitted {
+    hash: BodyHasher,
+    count: u64,
 }
 
 impl Recorder {
@@ -111,9 +129,11 @@ impl Recorder {
             verification: None,
             upstream: None,
             forwarded: None,
+            rewritten: Vec::new(),
             status: 0,
-            emitted: BodyHasher::new(),
-            bytes_out: 0,
+            emitted: Emitted::default(),
+            sent: None,
+            cause: None,
             first_byte: None,
             chat_id: None,
             usage: Usage::default(),
@@ -177,10 +197,11 @@ impl Recorder {
     }
 
     /// These bytes are about to leave for this upstream.
-    pub fn forwarding(&mut self, upstream: &Name, body: Sha256Digest) {
+    pub fn forwarding(&mut self, upstream: &Name, body: Sha256Digest, changed: &[&'static str]) {
         self.note(|open| {
             open.upstream = Some(upstream.clone());
             open.forwarded = Some(body);
+            open.rewritten = changed.to_vec();
         });
     }
 
@@ -207,8 +228,45 @@ impl Recorder {
             if open.first_byte.is_none() {
                 open.first_byte = Some(open.begun.elapsed());
             }
-            open.bytes_out += bytes.len() as u64;
-            open.emitted.update(bytes);
+            open.emitted.count += bytes.len() as u64;
+            open.emitted.hash.update(bytes);
+        });
+    }
+
+    /// The connection says when it has written what it was handed. Of a response that is cut short only that counts.
+    pub fn confirms_sending(&mut self) {
+        self.note(|open| open.sent = Some(Emitted::default()));
+    }
+
+    /// Everything that was handed over so far has been written.
+    pub fn sent(&mut self) {
+        self.note(|open| {
+            if let Some(sent) = &mut open.sent
+                && sent.count != open.emitted.count
+            {
+                *sent = open.emitted.clone();
+            }
+        });
+    }
+
+    /// What the upstream did wrong.
+    pub fn upstream_failed(&mut self, cause: Cause) {
+        self.note(|open| open.cause = Some(cause));
+    }
+
+    /// The request is sent to the same upstream once more, because it refused what we had added.
+    pub fn repeating(&mut self, upstream: &Name) {
+        self.note(|open| {
+            let Some(forwarded) = open.forwarded else {
+                return;
+            };
+            let event = json!({
+                "type": REPEATED,
+                "upstream_name": upstream.as_str(),
+                "reason": "stream_options_refused",
+                "body_hash": forwarded.to_string(),
+            });
+            open.passed_over.extend(own_event(event));
         });
     }
 
@@ -241,7 +299,10 @@ impl Drop for Recorder {
 }
 
 impl Open {
-    fn file(self, ending: Ending) {
+    fn file(mut self, ending: Ending) {
+        if let (Ending::CutShort(_), Some(sent)) = (ending, self.sent.take()) {
+            self.emitted = sent;
+        }
         let tools = self.tools.clone();
         let key_digest = self.caller.key_digest;
         let epoch = Arc::clone(&self.epoch);
@@ -287,7 +348,9 @@ impl Open {
             latency: self.begun.elapsed(),
             first_byte: self.first_byte,
             bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
+            bytes_out: self.emitted.count,
+            token_source: self.usage.source,
+            cause: self.cause,
             outcome,
         }
     }
@@ -304,13 +367,26 @@ impl Open {
         });
         events.extend(self.passed_over);
         events.extend(self.verification);
+        if self.forwarded.is_some() && !self.rewritten.is_empty() {
+            events.extend(own_event(
+                json!({ "type": REWRITTEN, "members": self.rewritten }),
+            ));
+        }
         events.extend(
             self.forwarded
                 .map(|body_hash| Event::RequestForwarded { body_hash }),
         );
         events.push(Event::ResponseReturned {
-            body_hash: self.emitted.finish(),
+            body_hash: self.emitted.hash.finish(),
         });
+        if let Some(cause) = self.cause {
+            let upstream = self.upstream.as_ref().map(Name::as_str);
+            events.extend(own_event(json!({
+                "type": UPSTREAM_FAILED,
+                "upstream_name": upstream,
+                "cause": cause.to_string(),
+            })));
+        }
         if self.unkept.is_marked() {
             events.extend(own_event(json!({ "type": UNKEPT })));
         }

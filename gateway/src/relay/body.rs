@@ -1,20 +1,18 @@
-//! The response on its way through.
+//! The response on its way to the client.
 
-use axum::body::Body;
-use bytes::{Bytes, BytesMut};
-use http::Response;
-use http::header::CONTENT_TYPE;
-use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::head::{Framing, passed_on, text};
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use http_body::{Frame, SizeHint};
+
+use super::answer::{Answer, AnswerBody, AnswerFault, Completeness};
 use super::patience::Patience;
-use super::scan::Scanner;
-use crate::channel::UpstreamBody;
-use crate::config::Timeouts;
-use crate::ledger::Outcome;
+use crate::http::Flushes;
+use crate::metering::{Cause, Outcome};
 use crate::receipt::{CutShort, Ending, Recorder};
 use crate::retention::{Recorded, Stopped, Tape};
 
@@ -23,44 +21,34 @@ const END_GRACE: Duration = Duration::from_millis(100);
 /// No more than this is ever kept back.
 const MAX_HELD: usize = 64 * 1024;
 
-/// A successful response of an upstream.
-pub struct Answer {
-    pub response: Response<UpstreamBody>,
-    pub first_byte: Duration,
-    pub idle: Duration,
-}
-
-impl Answer {
-    pub fn new(response: Response<UpstreamBody>, timeouts: &Timeouts) -> Self {
-        Self {
-            response,
-            first_byte: timeouts.first_byte,
-            idle: timeouts.idle,
-        }
+/// The answer as the client gets it: its bytes, and of its head what is on our list.
+pub fn relay(
+    answer: Answer,
+    tape: Option<Tape>,
+    mut recorder: Recorder,
+    flushes: Flushes,
+) -> Response<Body> {
+    recorder.answering(answer.status.as_u16());
+    if flushes.are_counted() {
+        recorder.confirms_sending();
     }
-}
-
-/// The upstream's response as the client gets it: its bytes, and of its head what is on our list.
-pub fn relay(answer: Answer, tape: Option<Tape>, mut recorder: Recorder) -> Response<Body> {
-    let (head, upstream) = answer.response.into_parts();
-    recorder.answering(head.status.as_u16());
+    let left = http_body::Body::size_hint(&answer.body).exact();
     let mut relayed = Relayed {
-        scanner: Scanner::for_content_type(text(&head.headers, &CONTENT_TYPE)),
-        framing: Framing::of(&head.headers),
-        state: State::Open(Recorded::new(upstream, tape)),
+        state: State::Open(Recorded::new(answer.body, tape)),
+        left,
         recorder,
-        patience: Patience::new(answer.first_byte),
-        idle: answer.idle,
-        begun: false,
+        flushed_before: flushes.completed(),
+        flushes,
+        grace: Patience::new(END_GRACE),
         held: None,
         may_hold: true,
     };
-    if relayed.framing == Framing::Length(0) {
+    if left == Some(0) {
         relayed.complete();
     }
     let mut response = Response::new(Body::new(relayed));
-    *response.status_mut() = head.status;
-    *response.headers_mut() = passed_on(&head.headers);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
     response
 }
 
@@ -69,22 +57,22 @@ pub fn relay(answer: Answer, tape: Option<Tape>, mut recorder: Recorder) -> Resp
     reason = "there is one for each response, inside an allocation of its own"
 )]
 enum State {
-    Open(Recorded),
+    Open(Recorded<AnswerBody>),
     /// Over as it should be; nothing more to say.
     Complete,
-    /// Cut short; the client's stream is still to be broken off.
-    Broken,
+    /// Cut short. What was handed over is still to be written, and then the client's connection to be broken off.
+    Breaking(CutShort),
 }
 
 struct Relayed {
     state: State,
-    framing: Framing,
-    scanner: Scanner,
+    /// Bytes still to be handed over, where the head promises a length.
+    left: Option<u64>,
     recorder: Recorder,
-    patience: Patience,
-    idle: Duration,
-    /// Whether body bytes have come.
-    begun: bool,
+    flushes: Flushes,
+    /// How many flushes had completed when bytes, or the head, were last handed over.
+    flushed_before: u64,
+    grace: Patience,
     /// The final event, until the upstream's end is seen.
     held: Option<Bytes>,
     may_hold: bool,
@@ -102,96 +90,104 @@ enum Next {
     Cut(CutShort),
 }
 
+type Polled = Poll<Option<Result<Frame<Bytes>, Cut>>>;
+
 impl Relayed {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        let State::Open(upstream) = &mut self.state else {
+        let State::Open(answer) = &mut self.state else {
             return Poll::Ready(Next::End);
         };
-        loop {
-            match http_body::Body::poll_frame(Pin::new(&mut *upstream), cx) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) if !bytes.is_empty() => return Poll::Ready(Next::Bytes(bytes)),
-                    // Trailers are not relayed, and an empty piece is no progress.
-                    _ => continue,
-                },
-                Poll::Ready(Some(Err(Stopped::Upstream))) => {
-                    return Poll::Ready(Next::Cut(CutShort::UpstreamBroke));
-                }
-                Poll::Ready(Some(Err(Stopped::Unkept))) => {
-                    return Poll::Ready(Next::Cut(CutShort::Unkept));
-                }
-                Poll::Ready(None) => return Poll::Ready(self.at_end()),
-                Poll::Pending if self.held.is_some() => return Poll::Pending,
-                Poll::Pending => {
-                    ready!(self.patience.poll_exhausted(cx));
-                    return Poll::Ready(Next::Cut(CutShort::UpstreamStalled));
-                }
-            }
-        }
-    }
-
-    /// The upstream says that this is all. Where that is also what a broken connection looks like, the content decides.
-    fn at_end(&self) -> Next {
-        let whole = match self.framing {
-            Framing::Length(left) => left == 0,
-            Framing::Chunked => true,
-            Framing::UntilClose => self.scanner.looks_whole() != Some(false),
+        let next = match ready!(http_body::Body::poll_frame(Pin::new(answer), cx)) {
+            Some(Ok(frame)) => Next::Bytes(frame.into_data().unwrap_or_default()),
+            Some(Err(Stopped::Upstream(fault))) => Next::Cut(match fault {
+                AnswerFault::Broke => CutShort::UpstreamBroke,
+                AnswerFault::Stalled => CutShort::UpstreamStalled,
+                AnswerFault::ReportedError => CutShort::UpstreamError,
+            }),
+            Some(Err(Stopped::Unkept)) => Next::Cut(CutShort::Unkept),
+            None => Next::End,
         };
-        if whole {
-            Next::End
-        } else {
-            Next::Cut(CutShort::UpstreamBroke)
-        }
+        Poll::Ready(next)
     }
 
-    /// Looks at bytes that have just come.
-    fn take(&mut self, bytes: &Bytes) {
-        if self.begun {
-            self.patience.rewarded();
-        } else {
-            self.begun = true;
-            self.patience.rewarded_with(self.idle);
-        }
-        self.scanner.feed(bytes);
-        if let Framing::Length(left) = &mut self.framing {
-            *left = left.saturating_sub(bytes.len() as u64);
+    /// Notes when everything that was handed over so far has been written.
+    fn note_flushes(&mut self) {
+        if self.flushes.completed() > self.flushed_before {
+            self.recorder.sent();
         }
     }
 
     /// Bytes that go to the client now.
-    fn emit(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.recorder.emitting(&bytes);
-        if self.framing == Framing::Length(0) {
+    fn emit(&mut self, bytes: Bytes) -> Polled {
+        self.hand_over(&bytes);
+        if self.left == Some(0) {
             self.complete();
         }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
+    fn hand_over(&mut self, bytes: &Bytes) {
+        self.recorder.emitting(bytes);
+        self.flushed_before = self.flushes.completed();
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(bytes.len() as u64);
+        }
+    }
+
     fn complete(&mut self) {
+        let completeness = self.meter();
         self.state = State::Complete;
-        self.file(Ending::Whole(Outcome::Completed));
+        self.recorder.finish(Ending::Whole(match completeness {
+            Completeness::Whole | Completeness::WholeBadlyFramed => Outcome::Completed,
+            Completeness::Unfinished => Outcome::UpstreamUnfinished,
+            Completeness::Failed(_) => Outcome::UpstreamRejected,
+        }));
     }
 
+    /// What is known of the answer goes into the record.
+    fn meter(&mut self) -> Completeness {
+        let State::Open(answer) = &self.state else {
+            return Completeness::Whole;
+        };
+        let answer = answer.body();
+        self.recorder.metered(answer.id(), answer.usage());
+        let completeness = answer.completeness();
+        match completeness {
+            Completeness::Whole => {}
+            Completeness::WholeBadlyFramed => self.recorder.upstream_failed(Cause::Framing),
+            Completeness::Unfinished => self.recorder.upstream_failed(Cause::Unfinished),
+            Completeness::Failed(failure) => self.recorder.upstream_failed(failure.cause()),
+        }
+        completeness
+    }
+
+    /// Begins to break off.
     fn cut(&mut self, why: CutShort) {
-        self.state = State::Broken;
-        self.file(Ending::CutShort(why));
+        self.meter();
+        if let Some(cause) = why.cause() {
+            self.recorder.upstream_failed(cause);
+        }
+        self.state = State::Breaking(why);
     }
 
-    fn file(&mut self, ending: Ending) {
-        self.recorder
-            .metered(self.scanner.id(), self.scanner.usage());
-        self.recorder.finish(ending);
+    /// Breaks off once everything that was handed over has been written: an error makes the server drop what has not.
+    /// How long that may take is the connection's to bound.
+    fn poll_breaking(&mut self, why: CutShort, cx: &mut Context<'_>) -> Polled {
+        ready!(self.flushes.poll_after(self.flushed_before, cx));
+        self.recorder.sent();
+        self.recorder.finish(Ending::CutShort(why));
+        self.state = State::Complete;
+        Poll::Ready(Some(Err(Cut)))
     }
 
     /// With the final event in hand: wait briefly for the upstream's end, so that the receipt is filed before the
     /// client can ask for it. A client may stop reading at that event.
-    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Polled {
         loop {
             let next = match self.poll_upstream(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => {
-                    ready!(self.patience.poll_exhausted(cx));
-                    self.patience.rewarded_with(self.idle);
+                    ready!(self.grace.poll_exhausted(cx));
                     return self.release();
                 }
             };
@@ -200,20 +196,20 @@ impl Relayed {
             };
             match next {
                 Next::Bytes(more) => {
-                    self.take(&more);
                     let together = BytesMut::from_iter(held.iter().chain(more.iter())).freeze();
+                    let too_much = together.len() > MAX_HELD;
                     self.held = Some(together);
-                    if self.framing == Framing::Length(0) || self.held_too_much() {
+                    if too_much {
                         return self.release();
                     }
                 }
                 Next::End => {
-                    self.recorder.emitting(&held);
+                    self.hand_over(&held);
                     self.complete();
                     return Poll::Ready(Some(Ok(Frame::data(held))));
                 }
                 Next::Cut(why) => {
-                    self.recorder.emitting(&held);
+                    self.hand_over(&held);
                     self.cut(why);
                     return Poll::Ready(Some(Ok(Frame::data(held))));
                 }
@@ -221,25 +217,37 @@ impl Relayed {
         }
     }
 
-    fn held_too_much(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.len() > MAX_HELD)
-    }
-
-    fn release(&mut self) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn release(&mut self) -> Polled {
         match self.held.take() {
             Some(held) => self.emit(held),
             None => Poll::Ready(None),
         }
     }
 
-    /// Whether these bytes bring a stream's final event, and its end is still to be seen.
+    /// Whether the bytes that have just come bring a stream's final event, and its end is still to be seen.
     fn should_hold(&mut self) -> bool {
-        let hold = self.may_hold && self.scanner.said_done() && self.framing != Framing::Length(0);
-        if hold {
-            self.may_hold = false;
-            self.patience.rewarded_with(END_GRACE);
-        }
+        let done = matches!(&self.state, State::Open(answer) if answer.body().said_done());
+        let hold = self.may_hold && done;
+        self.may_hold &= !hold;
         hold
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Polled {
+        match ready!(self.poll_upstream(cx)) {
+            Next::Bytes(bytes) if self.should_hold() => {
+                self.held = Some(bytes);
+                self.poll_held(cx)
+            }
+            Next::Bytes(bytes) => self.emit(bytes),
+            Next::End => {
+                self.complete();
+                Poll::Ready(None)
+            }
+            Next::Cut(why) => {
+                self.cut(why);
+                self.poll_breaking(why, cx)
+            }
+        }
     }
 }
 
@@ -247,40 +255,14 @@ impl http_body::Body for Relayed {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
+        this.note_flushes();
         match this.state {
-            State::Open(_) => {}
-            State::Complete => return Poll::Ready(None),
-            State::Broken => {
-                this.state = State::Complete;
-                return Poll::Ready(Some(Err(Cut)));
-            }
-        }
-        if this.held.is_some() {
-            return this.poll_held(cx);
-        }
-        match ready!(this.poll_upstream(cx)) {
-            Next::Bytes(bytes) => {
-                this.take(&bytes);
-                if this.should_hold() {
-                    this.held = Some(bytes);
-                    return this.poll_held(cx);
-                }
-                this.emit(bytes)
-            }
-            Next::End => {
-                this.complete();
-                Poll::Ready(None)
-            }
-            Next::Cut(why) => {
-                this.cut(why);
-                this.state = State::Complete;
-                Poll::Ready(Some(Err(Cut)))
-            }
+            State::Complete => Poll::Ready(None),
+            State::Breaking(why) => this.poll_breaking(why, cx),
+            State::Open(_) if this.held.is_some() => this.poll_held(cx),
+            State::Open(_) => this.poll_open(cx),
         }
     }
 
@@ -289,10 +271,9 @@ impl http_body::Body for Relayed {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let held = self.held.as_ref().map_or(0, |held| held.len() as u64);
-        match self.framing {
-            Framing::Length(left) => SizeHint::with_exact(left + held),
-            Framing::Chunked | Framing::UntilClose => SizeHint::default(),
+        match self.left {
+            Some(left) => SizeHint::with_exact(left),
+            None => SizeHint::default(),
         }
     }
 }
@@ -301,13 +282,31 @@ impl http_body::Body for Relayed {
 /// so far goes into the record either way.
 impl Drop for Relayed {
     fn drop(&mut self) {
-        if !matches!(self.state, State::Open(_)) {
-            return;
+        self.note_flushes();
+        let ending = match &self.state {
+            State::Complete => return,
+            State::Breaking(why) => Ending::CutShort(*why),
+            State::Open(answer) if answer.body().said_done() && self.held.is_none() => {
+                Ending::Whole(Outcome::Completed)
+            }
+            State::Open(_) => Ending::CutShort(CutShort::ConnectionClosed),
+        };
+        match ending {
+            Ending::Whole(_) => self.complete(),
+            Ending::CutShort(_) => {
+                self.meter_so_far();
+                self.recorder.finish(ending);
+            }
         }
-        let had_it_all = self.scanner.said_done() && self.held.is_none();
-        self.file(match had_it_all {
-            true => Ending::Whole(Outcome::Completed),
-            false => Ending::CutShort(CutShort::ConnectionClosed),
-        });
+    }
+}
+
+impl Relayed {
+    /// For an answer that has not ended: its metering alone.
+    fn meter_so_far(&mut self) {
+        if let State::Open(answer) = &self.state {
+            let answer = answer.body();
+            self.recorder.metered(answer.id(), answer.usage());
+        }
     }
 }

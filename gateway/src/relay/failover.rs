@@ -4,26 +4,28 @@
 //! request belongs to that upstream, whatever becomes of it: a second copy of a prompt is a second disclosure.
 
 use attest_core::{Serving, SessionId, Sha256Digest};
-use http::{Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http::Response;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
 
-use super::body::Answer;
+use super::answer::{self, Answer, Failed};
+use super::error_body;
 use super::refusal::Refusal;
 use super::rewrite::{self, Spans, Wanted};
-use super::upstream_refusal::{MAX_ERROR_BODY, UpstreamRefusal};
+use crate::Clock;
 use crate::admit::{AdmittedRequest, Constraints};
 use crate::channel::{
-    ConnectFailure, Missing, NotVerified, OutgoingPrompt, PlainFailure, Reached, ReceivedPrompt,
-    SendFailure, UpstreamBody, VerifiedUpstream,
+    ConnectFailure, Missing, NoResponse, NotVerified, OutgoingPrompt, PlainFailure, Reached,
+    ReceivedPrompt, SendFailure, UpstreamBody, VerifiedUpstream,
 };
 use crate::config::Timeouts;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
+use crate::metering::Cause;
 use crate::receipt::Recorder;
 use crate::request::{Endpoint, Salt};
-use crate::route::{Candidate, Route};
+use crate::route::{Candidate, Notes, Route};
 
 /// What is asked of the candidates.
 pub(super) struct Ask {
@@ -31,6 +33,9 @@ pub(super) struct Ask {
     epoch: Arc<Epoch>,
     endpoint: Endpoint,
     stream: bool,
+    /// The caller asked for a stream's usage itself.
+    usage_asked_for: bool,
+    clock: Arc<dyn Clock>,
     requested_model: String,
     spans: Spans,
     salt: Salt,
@@ -64,12 +69,30 @@ impl Unused {
             Unused::Stale => "connection_closed".to_owned(),
         }
     }
+
+    fn cause(self) -> Cause {
+        match self {
+            Unused::NotVerified(why) => why.cause(),
+            Unused::Connect(why) => why.cause(),
+            Unused::Stale => Cause::Closed,
+        }
+    }
+
+    /// Whether others are to be tried first for a while.
+    fn is_unreachable(self) -> bool {
+        match self {
+            Unused::NotVerified(why) => why.is_unreachable(),
+            Unused::Connect(_) => true,
+            Unused::Stale => false,
+        }
+    }
 }
 
 impl Ask {
     /// Finds the route and checks what the caller demands of it. Nothing is sent yet.
     pub(super) fn prepare(
         request: AdmittedRequest,
+        clock: &Arc<dyn Clock>,
         recorder: &mut Recorder,
     ) -> Result<Self, Refusal> {
         let AdmittedRequest {
@@ -95,6 +118,8 @@ impl Ask {
             epoch,
             endpoint,
             stream: fields.stream,
+            usage_asked_for: fields.include_usage == Some(true),
+            clock: Arc::clone(clock),
             requested_model: fields.model,
             spans: Spans {
                 model: fields.model_span,
@@ -117,22 +142,40 @@ impl Ask {
     pub(super) async fn serve(&self, recorder: &mut Recorder) -> Result<Answer, Refusal> {
         self.check_pins(recorder)?;
         let mut before: Option<(&Candidate, Unused)> = None;
-        for candidate in self
-            .route
-            .candidates
-            .iter()
-            .filter(|candidate| self.may_use(candidate))
-        {
+        for (candidate, notes) in self.in_order() {
             if let Some((unused, why)) = before.take() {
                 recorder.passed_over(unused.name(), &why.reason());
             }
-            match self.attempt(candidate, recorder).await {
-                Ok(answer) => return Ok(answer),
-                Err(Missed::Unused(why)) => before = Some((candidate, why)),
-                Err(Missed::Spent(refusal)) => return Err(refusal),
+            match self.attempt(candidate, notes, recorder).await {
+                Ok(answer) => {
+                    notes.health.reached();
+                    return Ok(answer);
+                }
+                Err(Missed::Unused(why)) => {
+                    if why.is_unreachable() {
+                        notes.health.unreachable();
+                    }
+                    before = Some((candidate, why));
+                }
+                Err(Missed::Spent(refusal)) => {
+                    notes.health.reached();
+                    return Err(refusal);
+                }
             }
         }
         Err(self.nobody(before, recorder))
+    }
+
+    /// The candidates that may be used, in order of preference; those that could not be reached a moment ago come last.
+    fn in_order(&self) -> Vec<(&Candidate, &Notes)> {
+        let usable = self
+            .route
+            .candidates()
+            .filter(|(candidate, _)| self.may_use(candidate));
+        let (mut order, last): (Vec<_>, Vec<_>) =
+            usable.partition(|(_, notes)| notes.health.may_be_tried());
+        order.extend(last);
+        order
     }
 
     /// Whether the prompt may go only to verified upstreams.
@@ -177,18 +220,45 @@ impl Ask {
             .map_or_else(String::new, |first| first.model().to_string())
     }
 
+    /// One attempt; another on the same upstream if it refuses that we asked for the usage of a stream.
     async fn attempt(
         &self,
         candidate: &Candidate,
+        notes: &Notes,
         recorder: &mut Recorder,
     ) -> Result<Answer, Missed> {
-        match candidate {
+        let asks_usage = self.stream && !self.usage_asked_for && notes.asks_usage();
+        match self
+            .attempt_once(candidate, notes, asks_usage, recorder)
+            .await
+        {
+            Err(Attempted::UsageRefused) => {
+                notes.refuses_usage();
+                recorder.repeating(candidate.name());
+                let again = self.attempt_once(candidate, notes, false, recorder).await;
+                again.map_err(Attempted::missed)
+            }
+            other => other.map_err(Attempted::missed),
+        }
+    }
+
+    async fn attempt_once(
+        &self,
+        candidate: &Candidate,
+        notes: &Notes,
+        asks_usage: bool,
+        recorder: &mut Recorder,
+    ) -> Result<Answer, Attempted> {
+        let response = match candidate {
             Candidate::Verified(upstream) => {
-                self.attempt_verified(candidate, upstream, recorder).await
+                let prompt = self.outgoing(candidate, notes, asks_usage)?;
+                self.send_verified(candidate, upstream, prompt, recorder)
+                    .await?
             }
             Candidate::Local(engine) => {
-                self.attempt_unattested(candidate, engine.reached(), recorder)
-                    .await
+                let prompt = self.outgoing(candidate, notes, asks_usage)?;
+                self.send_unattested(candidate, engine.reached(), prompt, recorder)
+                    .await?
             }
             Candidate::Plain(upstream) => {
                 recorder.unverified(
@@ -197,104 +267,105 @@ impl Ask {
                     "not_attested",
                     Some(candidate.name()),
                 );
-                self.attempt_unattested(candidate, upstream.reached(), recorder)
-                    .await
+                let prompt = self.outgoing(candidate, notes, asks_usage)?;
+                self.send_unattested(candidate, upstream.reached(), prompt, recorder)
+                    .await?
             }
-        }
+        };
+        self.judge(response, asks_usage, recorder).await
     }
 
-    async fn attempt_verified(
+    async fn send_verified(
         &self,
         candidate: &Candidate,
         upstream: &VerifiedUpstream,
+        prompt: Forwarded,
         recorder: &mut Recorder,
-    ) -> Result<Answer, Missed> {
+    ) -> Result<Response<UpstreamBody>, Missed> {
         let opened = upstream.open(self.pinned()).await;
         let connection = opened.map_err(|why| Missed::Unused(Unused::NotVerified(why)))?;
         recorder.verified(self.required(), candidate.model(), connection.session());
-        let prompt = self.outgoing(candidate, recorder)?;
-        let sending = connection.send_prompt(self.endpoint, self.stream, &prompt);
+        recorder.forwarding(candidate.name(), prompt.digest, &prompt.changed);
+        let sending = connection.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
-        self.judge(sent.map(|sent| sent.map_err(PlainFailure::Send)), recorder)
-            .await
+        let sent = sent.map(|sent| sent.map_err(PlainFailure::Send));
+        arrived(sent, recorder)
     }
 
-    async fn attempt_unattested(
+    async fn send_unattested(
         &self,
         candidate: &Candidate,
         upstream: &Reached,
+        prompt: Forwarded,
         recorder: &mut Recorder,
-    ) -> Result<Answer, Missed> {
-        let prompt = self.outgoing(candidate, recorder)?;
-        let sending = upstream.send_prompt(self.endpoint, self.stream, &prompt);
+    ) -> Result<Response<UpstreamBody>, Missed> {
+        recorder.forwarding(candidate.name(), prompt.digest, &prompt.changed);
+        let sending = upstream.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
-        self.judge(sent, recorder).await
+        arrived(sent, recorder)
     }
 
-    /// The bytes for this candidate, and a note that they are about to leave.
+    /// The bytes for this candidate.
     fn outgoing(
         &self,
         candidate: &Candidate,
-        recorder: &mut Recorder,
-    ) -> Result<OutgoingPrompt, Missed> {
-        let body = self.prompt.bytes();
+        notes: &Notes,
+        asks_usage: bool,
+    ) -> Result<Forwarded, Missed> {
+        let received = self.prompt.bytes();
         let wanted = Wanted {
             model: (self.requested_model != candidate.model().as_str())
                 .then(|| candidate.model().as_str()),
-            cache_salt: self.route.salts(candidate).then(|| self.salt.as_str()),
+            cache_salt: notes.salts.then(|| self.salt.as_str()),
+            usage: asks_usage,
         };
-        let edits = rewrite::edits(body, &self.spans, &wanted);
+        let changed = rewrite::changed(&self.spans, &wanted);
+        let edits = rewrite::edits(received, &self.spans, &wanted);
         let as_received = edits.is_empty();
-        let prompt = self
+        let body = self
             .prompt
             .with_edits(edits)
             .map_err(|_| Missed::Spent(ApiError::Internal.into()))?;
-        let digest = if as_received {
-            self.received
-        } else {
-            prompt.digest()
+        let digest = match as_received {
+            true => self.received,
+            false => body.digest(),
         };
-        recorder.forwarding(candidate.name(), digest);
-        Ok(prompt)
+        Ok(Forwarded {
+            body,
+            digest,
+            changed,
+        })
     }
 
+    /// What the upstream's response comes to.
     async fn judge(
         &self,
-        sent: Result<Result<Response<UpstreamBody>, PlainFailure>, tokio::time::error::Elapsed>,
+        response: Response<UpstreamBody>,
+        asks_usage: bool,
         recorder: &mut Recorder,
-    ) -> Result<Answer, Missed> {
-        let response = match sent {
-            Err(_elapsed) => return Err(Missed::Spent(ApiError::UpstreamTimeout.into())),
-            Ok(Err(PlainFailure::Connect(why))) => {
-                recorder.not_forwarded();
-                return Err(Missed::Unused(Unused::Connect(why)));
+    ) -> Result<Answer, Attempted> {
+        if !response.status().is_success() {
+            let status = response.status().as_u16();
+            let now = UNIX_EPOCH + Duration::from_secs(self.clock.now().secs());
+            let (refusal, body) = error_body::read(response, self.timeouts().idle, now).await;
+            if asks_usage && error_body::is_about_stream_options(status, &body) {
+                return Err(Attempted::UsageRefused);
             }
-            Ok(Err(PlainFailure::Send(SendFailure::NotSent))) => {
-                recorder.not_forwarded();
-                return Err(Missed::Unused(Unused::Stale));
-            }
-            Ok(Err(PlainFailure::Send(SendFailure::MaybeSent))) => {
-                return Err(Missed::Spent(ApiError::UpstreamUnavailable.into()));
-            }
-            Ok(Ok(response)) => response,
-        };
-        match response.status() {
-            status if status.is_success() => Ok(Answer::new(response, self.timeouts())),
-            status => Err(Missed::Spent(self.refused(status, response).await)),
+            return Err(Missed::Spent(Refusal::Upstream(refusal)).into());
         }
-    }
-
-    /// Reads as much of an upstream's error as is needed to translate it.
-    async fn refused(&self, status: StatusCode, response: Response<UpstreamBody>) -> Refusal {
-        let (head, body) = response.into_parts();
-        let reading = Limited::new(body, MAX_ERROR_BODY).collect();
-        let body = match timeout(self.timeouts().idle, reading).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            _ => bytes::Bytes::new(),
+        let wanted = answer::Wanted {
+            strip_usage: asks_usage,
         };
-        let retry_after = head.headers.get(http::header::RETRY_AFTER);
-        let retry_after = retry_after.and_then(|value| value.to_str().ok());
-        Refusal::Upstream(UpstreamRefusal::read(status.as_u16(), retry_after, &body))
+        let begun = Answer::begin(response, wanted, self.timeouts().into()).await;
+        begun.map_err(|failed| {
+            let (cause, refusal) = match failed {
+                Failed::Refused(refusal) => (refusal.cause(), Refusal::Upstream(refusal)),
+                Failed::Silent => (Cause::Timeout, ApiError::UpstreamTimeout.into()),
+                Failed::Broke => (Cause::Closed, ApiError::UpstreamUnavailable.into()),
+            };
+            recorder.upstream_failed(cause);
+            Missed::Spent(refusal).into()
+        })
     }
 
     /// Every candidate was passed over; the last one decides how that is told.
@@ -307,6 +378,7 @@ impl Ask {
             }
             return ApiError::UpstreamVerificationFailed.into();
         };
+        recorder.upstream_failed(why.cause());
         match why {
             Unused::NotVerified(not_verified) => {
                 let reason = not_verified.reason();
@@ -339,4 +411,61 @@ fn not_verified_error(why: NotVerified) -> ApiError {
             ApiError::UpstreamVerificationFailed
         }
     }
+}
+
+/// The bytes for one candidate.
+struct Forwarded {
+    body: OutgoingPrompt,
+    digest: Sha256Digest,
+    /// Members that are not as the caller sent them.
+    changed: Vec<&'static str>,
+}
+
+/// Why one attempt gave no answer.
+enum Attempted {
+    Missed(Missed),
+    /// The upstream refused the request because it was asked for the usage of the stream.
+    UsageRefused,
+}
+
+impl From<Missed> for Attempted {
+    fn from(missed: Missed) -> Self {
+        Attempted::Missed(missed)
+    }
+}
+
+impl Attempted {
+    fn missed(self) -> Missed {
+        match self {
+            Attempted::Missed(missed) => missed,
+            // It was not asked.
+            Attempted::UsageRefused => Missed::Spent(ApiError::Internal.into()),
+        }
+    }
+}
+
+type Sent = Result<Result<Response<UpstreamBody>, PlainFailure>, tokio::time::error::Elapsed>;
+
+/// The head of a response, or why there is none.
+fn arrived(sent: Sent, recorder: &mut Recorder) -> Result<Response<UpstreamBody>, Missed> {
+    let (cause, error) = match sent {
+        Ok(Ok(response)) => return Ok(response),
+        Ok(Err(PlainFailure::Connect(why))) => {
+            recorder.not_forwarded();
+            return Err(Missed::Unused(Unused::Connect(why)));
+        }
+        Ok(Err(PlainFailure::Send(SendFailure::NotSent))) => {
+            recorder.not_forwarded();
+            return Err(Missed::Unused(Unused::Stale));
+        }
+        Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Closed)))) => {
+            (Cause::Closed, ApiError::UpstreamUnavailable)
+        }
+        Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Head)))) => {
+            (Cause::Head, ApiError::UpstreamUnavailable)
+        }
+        Err(_elapsed) => (Cause::Timeout, ApiError::UpstreamTimeout),
+    };
+    recorder.upstream_failed(cause);
+    Err(Missed::Spent(error.into()))
 }

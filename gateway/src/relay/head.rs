@@ -6,6 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// A header of OpenAI's that clients show; passed on if it is a number.
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
+const EVENTS: &str = "text/event-stream";
+const JSON: &str = "application/json";
+
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
@@ -13,15 +16,79 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
 /// The headers the client gets: those on this list and no others.
 pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
-    for name in [CONTENT_TYPE, CONTENT_ENCODING] {
-        if let Some(value) = upstream.get(&name) {
-            headers.insert(name, value.clone());
-        }
+    if let Some(value) = text(upstream, &CONTENT_TYPE).and_then(listed_type) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
+    }
+    if let Some(value) = upstream.get(&CONTENT_ENCODING) {
+        headers.insert(CONTENT_ENCODING, value.clone());
     }
     if let Some(number) = text(upstream, &PROCESSING_MS).and_then(|ms| ms.parse::<u64>().ok()) {
         headers.insert(PROCESSING_MS, HeaderValue::from(number));
     }
     headers
+}
+
+/// The media types that are passed on, without and with the one parameter they have in use.
+fn listed_type(value: &str) -> Option<&'static str> {
+    let mut parts = value.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let charset = parts.next().map(|part| part.replace(['"', ' '], ""));
+    let utf8 = charset.is_some_and(|part| part.eq_ignore_ascii_case("charset=utf-8"));
+    match (
+        essence.eq_ignore_ascii_case(EVENTS),
+        essence.eq_ignore_ascii_case(JSON),
+    ) {
+        (true, _) if utf8 => Some("text/event-stream; charset=utf-8"),
+        (true, _) => Some(EVENTS),
+        (_, true) if utf8 => Some("application/json; charset=utf-8"),
+        (_, true) => Some(JSON),
+        _ => None,
+    }
+}
+
+/// What a body is, as far as we read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MediaType {
+    Events,
+    Json,
+    /// Compressed in a way that we do not undo.
+    Encoded,
+    /// Not named, or named as something else: its beginning may tell.
+    Unknown,
+}
+
+impl MediaType {
+    /// By what the head says.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        match text(headers, &CONTENT_TYPE).and_then(listed_type) {
+            Some(listed) if listed.starts_with(EVENTS) => MediaType::Events,
+            Some(_) => MediaType::Json,
+            None => MediaType::Unknown,
+        }
+    }
+
+    /// By how it begins.
+    pub(super) fn recognise(beginning: &[u8]) -> Self {
+        const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+        const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
+        let text = beginning.strip_prefix(BYTE_ORDER_MARK).unwrap_or(beginning);
+        let text = text.trim_ascii_start();
+        if text.first() == Some(&b'{') {
+            MediaType::Json
+        } else if FIELDS.iter().any(|field| text.starts_with(field)) {
+            MediaType::Events
+        } else {
+            MediaType::Unknown
+        }
+    }
+
+    pub(super) fn value(self) -> Option<&'static str> {
+        match self {
+            MediaType::Events => Some(EVENTS),
+            MediaType::Json => Some(JSON),
+            MediaType::Encoded | MediaType::Unknown => None,
+        }
+    }
 }
 
 /// How the upstream's message says where it ends.
@@ -42,6 +109,66 @@ impl Framing {
         match text(headers, &CONTENT_LENGTH).and_then(|length| length.parse().ok()) {
             Some(length) => Framing::Length(length),
             None => Framing::UntilClose,
+        }
+    }
+
+    /// For a body whose length is not the announced one, because it is decoded. Where it ends is still clear.
+    pub(super) fn without_length(self) -> Self {
+        match self {
+            Framing::Length(0) => self,
+            Framing::Length(_) | Framing::Chunked => Framing::Chunked,
+            Framing::UntilClose => Framing::UntilClose,
+        }
+    }
+
+    /// Whether so many bytes are all of it.
+    pub(super) fn is_all(self, read: usize) -> bool {
+        matches!(self, Framing::Length(length) if read as u64 >= length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_listed_media_types_are_passed_on_and_never_their_own_spelling() {
+        for (given, passed) in [
+            ("application/json", Some("application/json")),
+            (
+                "Application/JSON; Charset=\"UTF-8\"",
+                Some("application/json; charset=utf-8"),
+            ),
+            ("application/json; note=secret", Some("application/json")),
+            (
+                "text/event-stream;charset=utf-8",
+                Some("text/event-stream; charset=utf-8"),
+            ),
+            ("text/html", None),
+            ("application/octet-stream", None),
+            ("secret", None),
+            ("", None),
+        ] {
+            assert_eq!(listed_type(given), passed, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_a_usable_type_is_recognised_by_its_beginning() {
+        for (beginning, found) in [
+            ("data: {}", MediaType::Events),
+            (": hi\n", MediaType::Events),
+            ("\r\nevent: x", MediaType::Events),
+            (" {\"id\"", MediaType::Json),
+            ("\u{feff}{", MediaType::Json),
+            ("<html>", MediaType::Unknown),
+            ("", MediaType::Unknown),
+        ] {
+            assert_eq!(
+                MediaType::recognise(beginning.as_bytes()),
+                found,
+                "{beginning}"
+            );
         }
     }
 }

@@ -1,41 +1,50 @@
 //! From an admitted request to the last byte of its response.
 //!
 //! [`serve_inference`] picks an upstream ([`failover`]), sends it the prompt as it was received but for the rewrites
-//! in [`rewrite`], and passes the response on byte for byte as it arrives ([`body`]): nothing is buffered, the client's
-//! pace is the upstream's, and a response that broke off upstream breaks off here too instead of ending politely.
-//! Whatever happens, a receipt says so.
+//! in [`rewrite`], and passes the answer on as it comes ([`answer`], [`body`]): bytes are not changed but for what we
+//! asked for ourselves and for the upstream's errors, an event of a stream goes on when its last byte is here, the
+//! client's pace is the upstream's, and a response that broke off upstream breaks off here too instead of ending
+//! politely, after everything that came of it has been written. Whatever happens, a receipt says so.
 
+mod answer;
 mod body;
+mod decode;
+mod error_body;
 mod failover;
 mod head;
 mod object_spans;
+mod overflow;
 mod patience;
 mod refusal;
+mod retry_after;
 mod rewrite;
-mod scan;
 mod upstream_refusal;
 
 pub use crate::receipt::Tools as Back;
+pub use answer::Usage;
 pub use refusal::Refusal;
-pub use scan::Usage;
-pub use upstream_refusal::{RefusalKind, UpstreamRefusal};
+pub use upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
 
 use axum::body::Body;
 use http::Response;
 
 use crate::admit::AdmittedRequest;
-use crate::http::RECEIPT_ID;
+use crate::http::{Flushes, RECEIPT_ID};
 use crate::receipt::Recorder;
 use crate::retention::{self, Tape};
-use body::Answer;
+use answer::Answer;
 use failover::Ask;
 
-/// Serves an admitted request. Errors become responses, with receipts of their own.
-pub async fn serve_inference(back: &Back, request: AdmittedRequest) -> Response<Body> {
+/// Serves an admitted request on a connection. Errors become responses, with receipts of their own.
+pub async fn serve_inference(
+    back: &Back,
+    request: AdmittedRequest,
+    flushes: Flushes,
+) -> Response<Body> {
     let mut recorder = Recorder::begin(back, &request);
     let receipt_id = http::HeaderValue::try_from(request.receipt_id.as_str());
     let mut response = match answer(back, request, &mut recorder).await {
-        Ok((answer, tape)) => body::relay(answer, tape, recorder),
+        Ok((answer, tape)) => body::relay(answer, tape, recorder, flushes),
         Err(refusal) => refusal.answer(recorder),
     };
     if let Ok(receipt_id) = receipt_id {
@@ -54,7 +63,7 @@ async fn answer(
     let caller = request.caller.clone();
     let receipt_id = request.receipt_id.clone();
     let policy = request.epoch.retention.policy().digest();
-    let ask = Ask::prepare(request, recorder)?;
+    let ask = Ask::prepare(request, &back.clock, recorder)?;
     let subject = retention::Subject {
         receipt_id: &receipt_id,
         caller: &caller,

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// One member: its decoded name and where `"name": value` lies.
+/// One member: its decoded name, where `"name": value` lies, and where the value alone does.
 pub struct MemberSpan<'a> {
     pub name: Cow<'a, str>,
     pub whole: Range<usize>,
+    pub value: Range<usize>,
 }
 
 /// An object's members in order, with the positions just inside its braces.
@@ -70,10 +71,12 @@ impl<'a> Cursor<'a> {
         self.skip_space();
         self.take(b':')?;
         self.skip_space();
+        let value = self.at;
         self.skip_value()?;
         Some(MemberSpan {
             name,
             whole: start..self.at,
+            value: value..self.at,
         })
     }
 

@@ -1,5 +1,5 @@
 //! What is forwarded instead of what was received: the upstream's name for the model, our salt for its prefix cache
-//! or none, never the caller's, and no serving constraints.
+//! or none, never the caller's, the question for a stream's usage, and no serving constraints.
 //!
 //! A rewrite is a list of edits on the received text. Everything else — order, white space, number spelling — goes
 //! out exactly as it came in, so a receipt's two request hashes differ only where we say they do (ACI §5.3, §7.4).
@@ -17,6 +17,8 @@ const CONSUMED: &str = "aci_";
 /// Engines that divide their prefix cache read this member.
 const CACHE_SALT: &str = "cache_salt";
 
+const STREAM_OPTIONS: &str = "stream_options";
+
 /// Spans of a received body that a rewrite may touch.
 pub struct Spans {
     /// The value of `model`, quotes included.
@@ -32,6 +34,22 @@ pub struct Wanted<'a> {
     pub model: Option<&'a str>,
     /// The salt of its prefix cache, if it takes one.
     pub cache_salt: Option<&'a str>,
+    /// That it is to report the usage of a stream.
+    pub usage: bool,
+}
+
+/// The members that a rewrite touches, for the receipt.
+pub fn changed(spans: &Spans, wanted: &Wanted<'_>) -> Vec<&'static str> {
+    let salt = spans.cache_salt.is_some() || wanted.cache_salt.is_some();
+    [
+        ("model", wanted.model.is_some()),
+        ("provider", spans.provider.is_some()),
+        (CACHE_SALT, salt),
+        (STREAM_OPTIONS, wanted.usage),
+    ]
+    .into_iter()
+    .filter_map(|(name, touched)| touched.then_some(name))
+    .collect()
 }
 
 /// All edits for one upstream, in order of position.
@@ -58,6 +76,9 @@ pub fn edits(body: &[u8], spans: &Spans, wanted: &Wanted<'_>) -> Vec<Edit> {
             .cache_salt
             .and_then(|salt| set_salt(body, spans, salt)),
     );
+    if wanted.usage {
+        edits.extend(ask_for_usage(body));
+    }
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     edits
 }
@@ -116,6 +137,38 @@ fn set_salt(body: &[u8], spans: &Spans, salt: &str) -> Option<Edit> {
         range: inside..inside,
         with: Bytes::from(member),
     })
+}
+
+/// Sets `stream_options.include_usage`. Admission has seen that the one is an object or null and the other a boolean
+/// or null, each given once at most.
+fn ask_for_usage(body: &[u8]) -> Option<Edit> {
+    const MEMBER: &str = r#""include_usage":true"#;
+    let object = object_spans(body, 0)?;
+    let options = object.members.iter().find(|m| m.name == STREAM_OPTIONS);
+    let insert = |at: usize, text: String| {
+        Some(Edit {
+            range: at..at,
+            with: Bytes::from(text),
+        })
+    };
+    let Some(options) = options else {
+        let member = format!("\"stream_options\":{{{MEMBER}}},");
+        return insert(object.inside.start, member);
+    };
+    let Some(inner) = object_spans(body, options.value.start) else {
+        return Some(Edit {
+            range: options.value.clone(),
+            with: Bytes::from(format!("{{{MEMBER}}}")),
+        });
+    };
+    match inner.members.iter().find(|m| m.name == "include_usage") {
+        Some(given) => Some(Edit {
+            range: given.value.clone(),
+            with: Bytes::from_static(b"true"),
+        }),
+        None if inner.members.is_empty() => insert(inner.inside.start, MEMBER.to_owned()),
+        None => insert(inner.inside.start, format!("{MEMBER},")),
+    }
 }
 
 fn drop_members(body: &[u8], names: &[&str]) -> Vec<Edit> {
@@ -183,6 +236,7 @@ mod tests {
     const NAME: Wanted<'static> = Wanted {
         model: Some("b\"c"),
         cache_salt: None,
+        usage: false,
     };
 
     fn spans(body: &[u8]) -> Spans {
@@ -212,10 +266,12 @@ mod tests {
         const OURS: Wanted<'static> = Wanted {
             model: None,
             cache_salt: Some("ours"),
+            usage: false,
         };
         const NONE: Wanted<'static> = Wanted {
             model: None,
             cache_salt: None,
+            usage: false,
         };
         let cases = [
             (
@@ -253,6 +309,53 @@ mod tests {
             assert_eq!(rewritten(before, &OURS), with);
             assert_eq!(rewritten(before, &NONE), without);
         }
+    }
+
+    #[test]
+    fn usage_is_asked_for_wherever_the_caller_has_put_its_options() {
+        const ASK: Wanted<'static> = Wanted {
+            model: None,
+            cache_salt: None,
+            usage: true,
+        };
+        for (before, after) in [
+            (
+                r#"{ "model":"a","stream":true}"#,
+                r#"{"stream_options":{"include_usage":true}, "model":"a","stream":true}"#,
+            ),
+            (
+                r#"{"model":"a","stream_options" : { } }"#,
+                r#"{"model":"a","stream_options" : {"include_usage":true } }"#,
+            ),
+            (
+                r#"{"model":"a","stream_options":null}"#,
+                r#"{"model":"a","stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"model":"a","stream_options":{"include_usage": false , "x":1}}"#,
+                r#"{"model":"a","stream_options":{"include_usage": true , "x":1}}"#,
+            ),
+            (
+                r#"{"model":"a","stream_opti\u006fns":{"x":{"include_usage":false}}}"#,
+                r#"{"model":"a","stream_opti\u006fns":{"include_usage":true,"x":{"include_usage":false}}}"#,
+            ),
+            (
+                r#"{"provider":{"aci_verified":true},"model":"a","stream_options":{"include_usage":null}}"#,
+                r#"{"model":"a","stream_options":{"include_usage":true}}"#,
+            ),
+        ] {
+            assert_eq!(rewritten(before, &ASK), after);
+        }
+        const BOTH: Wanted<'static> = Wanted {
+            model: Some("b"),
+            cache_salt: Some("s"),
+            usage: true,
+        };
+        let out = rewritten(r#"{"provider":{"aci_verified":true},"model":"a"}"#, &BOTH);
+        let read: Value = serde_json::from_str(&out).expect("JSON");
+        let wanted =
+            json!({"model": "b", "cache_salt": "s", "stream_options": {"include_usage": true}});
+        assert_eq!(read, wanted, "{out}");
     }
 
     #[test]
@@ -323,6 +426,7 @@ mod tests {
         let unchanged = Wanted {
             model: None,
             cache_salt: None,
+            usage: false,
         };
         assert!(edits(body.as_bytes(), &spans(body.as_bytes()), &unchanged).is_empty());
     }
@@ -397,7 +501,7 @@ mod tests {
                 Some(salt) => expected.insert("cache_salt".to_owned(), salt.clone().into()),
                 None => expected.remove("cache_salt"),
             };
-            let wanted = Wanted { model: Some(&upstream_model), cache_salt: our_salt.as_deref() };
+            let wanted = Wanted { model: Some(&upstream_model), cache_salt: our_salt.as_deref(), usage: false };
             let after: Value = serde_json::from_str(&rewritten(&text, &wanted)).expect("json");
             prop_assert_eq!(after, Value::from(expected));
         }

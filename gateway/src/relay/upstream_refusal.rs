@@ -1,22 +1,25 @@
-//! What a client is told when an upstream answers with an error.
+//! What an upstream's error means to the client.
 //!
 //! An upstream's words may repeat the prompt, name its machines or carry its keys, so none of them are passed on. The
 //! status is translated to what it means from the client's side of the gateway, and a reason is passed only when it
 //! is one of the words on our own list.
 
-use serde::Deserialize;
+use std::time::Duration;
 
-/// Error bodies are read up to this size; a longer one is not interpreted.
-pub const MAX_ERROR_BODY: usize = 16 * 1024;
-/// A retry hint beyond this many seconds is treated as a mistake.
-const MAX_RETRY_AFTER: u32 = 3600;
+use serde_json::Value;
+
+use super::overflow;
+use crate::metering::Cause;
+
+/// Error bodies are read up to this size.
+pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
 /// An upstream's refusal, in our own words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamRefusal {
     pub kind: RefusalKind,
-    /// The status the upstream gave, for metadata.
-    pub upstream_status: u16,
+    /// The status the upstream gave; none where it reported the error inside a successful response.
+    pub upstream_status: Option<u16>,
 }
 
 /// What the refusal means to the client.
@@ -29,12 +32,55 @@ pub enum RefusalKind {
     /// The upstream limits us, or is overloaded.
     Busy {
         overloaded: bool,
-        retry_after: Option<u32>,
+        retry_after: Option<Duration>,
     },
-    /// The upstream gave up waiting.
+    /// The upstream stopped waiting.
     TimedOut,
-    /// The upstream is broken, or refuses *us*: nothing the client can mend.
-    Unusable,
+    /// The upstream failed. It may work the next time.
+    Failed,
+    /// Only the operator can correct it: sending the request again changes nothing.
+    Operator(OperatorFault),
+}
+
+impl RefusalKind {
+    /// One for each answer that clients get, for the reference page.
+    pub(crate) fn each() -> impl Iterator<Item = Self> {
+        let busy = |overloaded| RefusalKind::Busy {
+            overloaded,
+            retry_after: None,
+        };
+        let code = Some(CONTEXT_LENGTH);
+        let operator = [
+            OperatorFault::Credentials,
+            OperatorFault::Quota,
+            OperatorFault::NotFound,
+            OperatorFault::Other,
+        ];
+        [
+            RefusalKind::InvalidRequest { code: None },
+            RefusalKind::InvalidRequest { code },
+            RefusalKind::TooLarge,
+            busy(false),
+            busy(true),
+            RefusalKind::TimedOut,
+            RefusalKind::Failed,
+        ]
+        .into_iter()
+        .chain(operator.map(RefusalKind::Operator))
+    }
+}
+
+/// Why an upstream does not serve this service at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorFault {
+    /// 401, 403: our credentials are wrong there, or may not do this.
+    Credentials,
+    /// 402, or a limit that money lifts and not time.
+    Quota,
+    /// 404: no such model or path there.
+    NotFound,
+    /// Another status that says: not like this, never.
+    Other,
 }
 
 /// Reasons worth telling a client apart: names OpenAI publishes, none of which can carry content.
@@ -57,156 +103,250 @@ const KNOWN_CODES: &[&str] = &[
     "invalid_json_schema",
 ];
 
+/// Codes and types of a limit that money lifts.
+const QUOTA_CODES: &[&str] = &[
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "insufficient_balance",
+    "credit_balance_exhausted",
+];
+
+/// Codes of a refusal that is about content, whatever its status.
+const CONTENT_CODES: &[&str] = &["content_filter", "content_policy_violation"];
+
+const CONTEXT_LENGTH: &str = "context_length_exceeded";
+
 impl UpstreamRefusal {
-    /// Translates a status, its `Retry-After` and its bounded body.
-    pub fn read(status: u16, retry_after: Option<&str>, body: &[u8]) -> Self {
-        let retry_after = retry_after
-            .and_then(|text| text.trim().parse::<u32>().ok())
-            .filter(|seconds| *seconds <= MAX_RETRY_AFTER);
-        let kind = match status {
-            400 | 422 => RefusalKind::InvalidRequest {
-                code: known_code(body),
-            },
-            413 => RefusalKind::TooLarge,
-            429 => RefusalKind::Busy {
-                overloaded: false,
-                retry_after,
-            },
-            503 | 529 => RefusalKind::Busy {
-                overloaded: true,
-                retry_after,
-            },
-            408 | 504 => RefusalKind::TimedOut,
-            _ => RefusalKind::Unusable,
-        };
+    /// Translates a status, the wait its head asks for, and as much of its body as was read.
+    pub fn read(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         Self {
-            kind,
-            upstream_status: status,
+            kind: RefusalKind::read(status, retry_after, &Reported::read(body), body),
+            upstream_status: Some(status),
+        }
+    }
+
+    /// Translates an error inside a successful response. Its own code counts as the status it might have had.
+    pub fn inside_success(body: &[u8]) -> Self {
+        let reported = Reported::read(body);
+        let status = reported.status.unwrap_or(500);
+        Self {
+            kind: RefusalKind::read(status, None, &reported, body),
+            upstream_status: None,
+        }
+    }
+
+    pub fn cause(&self) -> Cause {
+        self.upstream_status
+            .map_or(Cause::ReportedError, Cause::Status)
+    }
+}
+
+impl RefusalKind {
+    fn read(status: u16, retry_after: Option<Duration>, reported: &Reported, body: &[u8]) -> Self {
+        let code = reported.known(KNOWN_CODES);
+        let busy = |overloaded| RefusalKind::Busy {
+            overloaded,
+            retry_after,
+        };
+        let too_long = || reported.is_overflow || overflow::is_said_in(body);
+        match status {
+            400 | 413 | 422 | 500 if too_long() => RefusalKind::InvalidRequest {
+                code: Some(CONTEXT_LENGTH),
+            },
+            400 | 422 => RefusalKind::InvalidRequest { code },
+            413 => RefusalKind::TooLarge,
+            403 if reported.known(CONTENT_CODES).is_some() => RefusalKind::InvalidRequest { code },
+            402 => RefusalKind::Operator(OperatorFault::Quota),
+            403 | 429 if reported.known(QUOTA_CODES).is_some() => {
+                RefusalKind::Operator(OperatorFault::Quota)
+            }
+            401 | 403 => RefusalKind::Operator(OperatorFault::Credentials),
+            404 => RefusalKind::Operator(OperatorFault::NotFound),
+            429 => busy(false),
+            503 | 529 => busy(true),
+            408 | 504 => RefusalKind::TimedOut,
+            409 | 425 | 500.. => RefusalKind::Failed,
+            _ => RefusalKind::Operator(OperatorFault::Other),
         }
     }
 }
 
-#[derive(Default, Deserialize)]
-struct ErrorFields {
-    #[serde(default)]
-    code: serde_json::Value,
-    #[serde(default, rename = "type")]
-    kind: serde_json::Value,
-    #[serde(default)]
-    message: serde_json::Value,
+/// The words of an error body that may be on our lists.
+#[derive(Default)]
+struct Reported {
+    words: Vec<String>,
+    /// A code that is a status of an error.
+    status: Option<u16>,
+    is_overflow: bool,
 }
 
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: Option<ErrorFields>,
-    #[serde(flatten)]
-    bare: ErrorFields,
-}
-
-/// The reason, when it is on our list. Engines that have no code for a full context window are recognised by the
-/// fixed part of what they say (vLLM, llama.cpp); the sentence itself stays here.
-fn known_code(body: &[u8]) -> Option<&'static str> {
-    let parsed: ErrorBody = serde_json::from_slice(body).ok()?;
-    let fields = parsed.error.unwrap_or(parsed.bare);
-    let named = fields
-        .code
-        .as_str()
-        .and_then(|code| KNOWN_CODES.iter().find(|known| **known == code));
-    if let Some(known) = named {
-        return Some(known);
+impl Reported {
+    /// From an error object in any of the shapes in use: `{"error": {…}}`, the object alone, FastAPI's `detail`.
+    fn read(body: &[u8]) -> Self {
+        let mut reported = Self::default();
+        let Ok(whole) = serde_json::from_slice::<Value>(body) else {
+            return reported;
+        };
+        for object in [whole.get("error"), whole.get("detail"), Some(&whole)] {
+            reported.add(object.unwrap_or(&Value::Null));
+        }
+        reported.is_overflow = reported.words.iter().any(|word| overflow::is_code(word));
+        reported
     }
-    let says = |text: &serde_json::Value, part: &str| {
-        text.as_str().is_some_and(|text| text.contains(part))
-    };
-    let context_full = says(&fields.kind, "exceed_context_size_error")
-        || says(&fields.message, "maximum context length")
-        || says(&fields.message, "exceeds the available context size");
-    context_full.then_some("context_length_exceeded")
+
+    fn add(&mut self, object: &Value) {
+        for member in ["code", "type", "error_type", "status"] {
+            match object.get(member) {
+                Some(Value::String(word)) => {
+                    self.status = self.status.or_else(|| error_status(word.parse().ok()?));
+                    self.words.push(word.clone());
+                }
+                Some(Value::Number(number)) => {
+                    self.status = self.status.or_else(|| error_status(number.as_u64()?));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn known(&self, list: &[&'static str]) -> Option<&'static str> {
+        let known = |word: &String| list.iter().find(|known| *known == word).copied();
+        self.words.iter().find_map(known)
+    }
+}
+
+fn error_status(number: u64) -> Option<u16> {
+    (400..600).contains(&number).then_some(number as u16)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn kind(status: u16, retry_after: Option<&str>, body: &str) -> RefusalKind {
-        UpstreamRefusal::read(status, retry_after, body.as_bytes()).kind
+    const QUOTA: RefusalKind = RefusalKind::Operator(OperatorFault::Quota);
+
+    fn kind(status: u16, body: &str) -> RefusalKind {
+        let wait = Some(Duration::from_secs(7));
+        UpstreamRefusal::read(status, wait, body.as_bytes()).kind
     }
 
     #[test]
     fn each_class_of_status_means_something_to_the_client() {
-        let busy = |overloaded, retry_after| RefusalKind::Busy {
+        let busy = |overloaded| RefusalKind::Busy {
             overloaded,
-            retry_after,
+            retry_after: Some(Duration::from_secs(7)),
         };
+        let operator = RefusalKind::Operator;
         let cases = [
             (400, RefusalKind::InvalidRequest { code: None }),
             (422, RefusalKind::InvalidRequest { code: None }),
-            (401, RefusalKind::Unusable),
-            (403, RefusalKind::Unusable),
-            (404, RefusalKind::Unusable),
-            (302, RefusalKind::Unusable),
+            (401, operator(OperatorFault::Credentials)),
+            (403, operator(OperatorFault::Credentials)),
+            (402, QUOTA),
+            (404, operator(OperatorFault::NotFound)),
+            (302, operator(OperatorFault::Other)),
+            (405, operator(OperatorFault::Other)),
             (413, RefusalKind::TooLarge),
-            (429, busy(false, Some(7))),
-            (503, busy(true, Some(7))),
+            (429, busy(false)),
+            (503, busy(true)),
             (504, RefusalKind::TimedOut),
-            (500, RefusalKind::Unusable),
+            (409, RefusalKind::Failed),
+            (500, RefusalKind::Failed),
         ];
         for (status, expected) in cases {
-            assert_eq!(kind(status, Some("7"), "{}"), expected, "{status}");
+            assert_eq!(kind(status, "{}"), expected, "{status}");
+            let refusal = UpstreamRefusal::read(status, None, b"");
+            assert_eq!(refusal.cause(), Cause::Status(status));
         }
     }
 
     #[test]
-    fn a_retry_hint_is_passed_only_as_a_plain_small_number() {
-        for hint in [
-            "Wed, 21 Oct 2015 07:28:00 GMT",
-            "-1",
-            "999999",
-            "secret prompt",
-            "",
+    fn a_limit_that_money_lifts_is_told_from_one_that_time_lifts() {
+        for body in [
+            r#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            r#"{"error":{"code":"billing_hard_limit_reached"}}"#,
         ] {
-            let expected = RefusalKind::Busy {
-                overloaded: false,
-                retry_after: None,
-            };
-            assert_eq!(kind(429, Some(hint), ""), expected, "{hint}");
+            assert_eq!(kind(429, body), QUOTA, "{body}");
         }
+        assert!(matches!(
+            kind(429, r#"{"error":{"code":"rate_limit_exceeded"}}"#),
+            RefusalKind::Busy { .. }
+        ));
     }
 
     #[test]
     fn only_listed_codes_are_recognised() {
-        let code = |body: &str| match kind(400, None, body) {
+        let code = |status, body: &str| match kind(status, body) {
             RefusalKind::InvalidRequest { code } => code,
             other => panic!("{other:?}"),
         };
-        let context = Some("context_length_exceeded");
-        assert_eq!(
-            code(r#"{"error":{"code":"context_length_exceeded","message":"my prompt"}}"#),
-            context
-        );
-        assert_eq!(
-            code(
-                r#"{"object":"error","message":"This model's maximum context length is 2048 tokens.","code":400}"#
+        let context = Some(CONTEXT_LENGTH);
+        for (status, body) in [
+            (
+                400,
+                r#"{"error":{"code":"context_length_exceeded","message":"my prompt"}}"#,
             ),
-            context
-        );
+            (
+                400,
+                r#"{"object":"error","message":"This model's maximum context length is 2048 tokens.","code":400}"#,
+            ),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error"}}"#,
+            ),
+            (
+                422,
+                r#"{"error":"Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens and 1 `max_new_tokens`","error_type":"validation"}"#,
+            ),
+            (
+                500,
+                r#"{"detail":{"message":"Prompt length (5056) exceeds maximum input length (2048)"}}"#,
+            ),
+            (
+                413,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens. Cut he"#,
+            ),
+        ] {
+            assert_eq!(code(status, body), context, "{body}");
+        }
         assert_eq!(
-            code(r#"{"error":{"code":400,"message":"x","type":"exceed_context_size_error"}}"#),
-            context
-        );
-        assert_eq!(
-            code(r#"{"error":{"code":"unsupported_parameter"}}"#),
+            code(400, r#"{"error":{"code":"unsupported_parameter"}}"#),
             Some("unsupported_parameter")
+        );
+        assert_eq!(
+            code(403, r#"{"error":{"code":"content_policy_violation"}}"#),
+            Some("content_policy_violation")
         );
         for unlisted in [
             r#"{"error":{"code":"the prompt was: hello"}}"#,
-            r#"{"error":{"code":{"context_length_exceeded":1}}}"#,
-            r#"{"error":"context_length_exceeded"}"#,
+            r#"{"error":{"code":{"invalid_value":1}}}"#,
+            r#"{"error":{"message":"invalid_value"}}"#,
             "context_length_exceeded",
             "",
             "[]",
         ] {
-            assert_eq!(code(unlisted), None, "{unlisted}");
+            assert_eq!(code(400, unlisted), None, "{unlisted}");
         }
+    }
+
+    #[test]
+    fn an_error_inside_a_success_has_the_status_it_names() {
+        let inside = |body: &str| UpstreamRefusal::inside_success(body.as_bytes());
+        assert_eq!(
+            inside(r#"{"error":{"message":"x"}}"#).kind,
+            RefusalKind::Failed
+        );
+        assert_eq!(
+            inside(r#"{"object":"error","message":"x","code":400}"#).kind,
+            RefusalKind::InvalidRequest { code: None }
+        );
+        assert_eq!(
+            inside(r#"{"error":{"code":"429"}}"#).kind,
+            RefusalKind::Busy {
+                overloaded: false,
+                retry_after: None
+            }
+        );
+        assert_eq!(inside("nothing").cause(), Cause::ReportedError);
     }
 }

@@ -16,7 +16,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::age::SealError;
 use super::records::{Part, Record, SealedFile};
-use crate::channel::UpstreamBody;
 use crate::ledger::RecordState;
 
 /// What marks the last event of a stream in every dialect we relay.
@@ -46,9 +45,9 @@ pub struct Tape {
 
 /// Why a response went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// The upstream broke off.
-    Upstream,
+pub enum Stopped<E> {
+    /// The body itself went no further.
+    Upstream(E),
     /// What the policy demands could not be kept.
     Unkept,
 }
@@ -111,8 +110,8 @@ enum File {
 }
 
 /// The body of a response, recorded where there is a tape.
-pub struct Recorded {
-    body: UpstreamBody,
+pub struct Recorded<B> {
+    body: B,
     tape: Option<Tape>,
     file: File,
     /// Bytes still to come, where the head said.
@@ -122,8 +121,8 @@ pub struct Recorded {
     at_end: bool,
 }
 
-impl Recorded {
-    pub fn new(body: UpstreamBody, tape: Option<Tape>) -> Self {
+impl<B: Body<Data = Bytes> + Unpin> Recorded<B> {
+    pub fn new(body: B, tape: Option<Tape>) -> Self {
         Self {
             left: body.size_hint().exact(),
             body,
@@ -134,11 +133,19 @@ impl Recorded {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Stopped>>> {
+    /// The body that is recorded.
+    pub fn body(&self) -> &B {
+        &self.body
+    }
+
+    fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Stopped<B::Error>>>> {
         loop {
             return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => None,
-                Some(Err(_)) => Some(Err(Stopped::Upstream)),
+                Some(Err(error)) => Some(Err(Stopped::Upstream(error))),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => Some(Ok(bytes)),
                     _ => continue,
@@ -201,7 +208,7 @@ impl Recorded {
         &mut self,
         passing: Option<Bytes>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Stopped>>> {
+    ) -> Poll<Option<Result<Bytes, Stopped<B::Error>>>> {
         self.file = File::Over;
         let Some(mut tape) = self.tape.take() else {
             return Poll::Ready(passing.map(Ok));
@@ -225,7 +232,10 @@ impl Recorded {
         self.file = File::Busy(work, None);
     }
 
-    fn poll_recorded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Stopped>>> {
+    fn poll_recorded(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Stopped<B::Error>>>> {
         loop {
             match &mut self.file {
                 File::Unopened => self.open(),
@@ -290,14 +300,14 @@ fn ends_a_stream(bytes: &[u8]) -> bool {
             .is_some_and(|at| at > 0 && bytes.get(at - 1) == Some(&b'\n'))
 }
 
-impl Body for Recorded {
+impl<B: Body<Data = Bytes> + Unpin> Body for Recorded<B> {
     type Data = Bytes;
-    type Error = Stopped;
+    type Error = Stopped<B::Error>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Stopped>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Stopped<B::Error>>>> {
         let this = self.get_mut();
         let next = match this.tape {
             None if this.held.is_none() => this.poll_body(cx),
@@ -312,7 +322,7 @@ impl Body for Recorded {
 }
 
 /// The caller hung up, or the upstream broke off: what there was is sealed, and the record says that it is not all.
-impl Drop for Recorded {
+impl<B> Drop for Recorded<B> {
     fn drop(&mut self) {
         let Some(mut tape) = self.tape.take() else {
             return;

@@ -6,8 +6,11 @@
 //!
 //! Dropping the routes ends their upstream connections' upkeep; requests under way keep what they hold.
 
+mod health;
+
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use attest_core::{Serving, Session};
 use serde_json::{Value, json};
@@ -19,6 +22,7 @@ use crate::channel::{
 use crate::config::{Config, Model, Name, Problem, Upstream};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+pub use health::Health;
 
 /// What a model's prompt may be sent to.
 pub enum Candidate {
@@ -55,14 +59,46 @@ pub struct Route {
     pub confidential: bool,
     pub serving: Serving,
     pub candidates: Vec<Candidate>,
-    /// Names of the candidates that divide their prefix cache by salt.
-    salted: Vec<Name>,
+    /// What is known of each candidate, in the same order.
+    notes: Vec<Notes>,
+}
+
+/// What is known of a candidate besides its address.
+pub struct Notes {
+    /// It divides its prefix cache by salt.
+    pub salts: bool,
+    /// It may be asked for the usage of streams whose callers did not ask.
+    asks_usage: bool,
+    /// It refused a request because of that.
+    refused_usage: AtomicBool,
+    pub health: Health,
+}
+
+impl Notes {
+    fn of(upstream: &Upstream) -> Self {
+        Self {
+            salts: upstream.cache_salt,
+            asks_usage: upstream.stream_usage,
+            refused_usage: AtomicBool::new(false),
+            health: Health::default(),
+        }
+    }
+
+    /// Whether to ask for the usage of a stream whose caller did not.
+    pub fn asks_usage(&self) -> bool {
+        self.asks_usage && !self.refused_usage.load(Ordering::Relaxed)
+    }
+
+    /// It does not take the question. It is not asked again.
+    pub fn refuses_usage(&self) {
+        self.refused_usage.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Route {
-    /// Whether this candidate is sent a cache salt.
-    pub fn salts(&self, candidate: &Candidate) -> bool {
-        self.salted.contains(candidate.name())
+    /// The candidates with what is known of them, in order of preference.
+    pub fn candidates(&self) -> impl Iterator<Item = (&Candidate, &Notes)> {
+        self.candidates.iter().zip(&self.notes)
     }
 
     /// The current sessions of this route's enclaves.
@@ -233,11 +269,10 @@ fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<R
         confidential: model.confidential,
         serving,
         candidates,
-        salted: model
+        notes: model
             .upstreams
             .iter()
-            .filter(|upstream| upstream.cache_salt)
-            .map(|upstream| upstream.name.clone())
+            .map(|upstream| Notes::of(upstream))
             .collect(),
     })
 }
@@ -288,6 +323,7 @@ mod tests {
             model: None,
             api_key: None,
             cache_salt: false,
+            stream_usage: true,
         };
         Model {
             id: name("m"),
@@ -305,6 +341,7 @@ mod tests {
             report: second,
             first_byte: second,
             idle: second,
+            stream_comment: second,
             client_header: second,
             client_body: second,
             client_write: second,

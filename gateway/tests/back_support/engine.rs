@@ -63,12 +63,12 @@ impl RawEngine {
     }
 
     /// A response with a length, to the next request that has not been given one.
-    pub fn answer(&self, status: &str, headers: &str, body: &str) {
+    pub fn answer(&self, status: &str, headers: &str, body: impl AsRef<[u8]>) {
         self.act(Do::Await(self.answers.fetch_add(1, Ordering::SeqCst) + 1));
+        let body = body.as_ref();
         let length = body.len();
-        self.write(format!(
-            "HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}"
-        ));
+        let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n");
+        self.write([head.as_bytes(), body].concat());
     }
 
     /// Heads and bodies received, one entry per request.

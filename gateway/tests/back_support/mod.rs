@@ -18,6 +18,7 @@ use http_body::Body as _;
 use sealgate::admit::{AdmittedRequest, Fields};
 use sealgate::config::Config;
 use sealgate::epoch::Epoch;
+use sealgate::http::Flushes;
 use sealgate::ledger::Ledger;
 use sealgate::metrics::Metrics;
 use sealgate::receipt::Store;
@@ -114,7 +115,12 @@ impl Bench {
     }
 
     pub async fn chat(&self, body: &str) -> Response<Body> {
-        serve_inference(&self.back, self.request(Endpoint::Chat, body)).await
+        serve_inference(
+            &self.back,
+            self.request(Endpoint::Chat, body),
+            Flushes::default(),
+        )
+        .await
     }
 
     /// The receipt of a response that is complete or given up, verified under the epoch's keyset.

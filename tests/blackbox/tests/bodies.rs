@@ -124,11 +124,11 @@ async fn an_engines_errors_are_mapped_and_its_words_dropped() -> Result<()> {
     let mut connection = world.enclave.connect().await?;
     for (model, expected) in [
         ("fail-400", 400),
-        ("fail-401", 502),
+        ("fail-401", 424),
         ("fail-429", 429),
         ("fail-500", 502),
         ("fail-503", 503),
-        ("garbage", 502),
+        ("garbage", 424),
     ] {
         let answer = connection
             .post(&world.key, CHAT, &chat(model, "canary-in-the-error"))

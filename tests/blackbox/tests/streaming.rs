@@ -70,10 +70,10 @@ fn odd_stream() -> Vec<Bytes> {
         &b": a comment first\n\n"[..],
         b"data: {\"choices\":[{\"delta\":{\"content\":\"gr\xc3",
         b"\xbc\xc3\x9fe\"}}]}\r",
-        b"\n\r\ndata:no space after the colon\n\ndata: two\ndata: lines\n\n",
+        b"\n\r\ndata:\"no space after the colon\"\n\ndata: [\"two\",\ndata: \"lines\"]\n\n",
         b"event: named\nid: 7\nretry: 10\ndata: {\"a\" : 1.0e3,\"a\":2}\n\n",
         b"data: [DONE]\n\n",
-        b"data: after the end\n\n\n\n",
+        b"data: \"after the end\"\n\n\n\n",
     ]
     .map(Bytes::from_static)
     .to_vec()

@@ -11,6 +11,7 @@ pub mod platform;
 pub mod process;
 pub mod relay;
 pub mod scratch;
+pub mod scripted;
 pub mod service;
 
 pub use platform::SoftwarePlatform;

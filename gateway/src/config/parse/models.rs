@@ -221,6 +221,7 @@ impl Reader<'_> {
             .parsed("api_key_file", |text| read_key(self.base, text))
             .map(|at| at.value);
         let cache_salt = section.boolean("cache_salt").is_some_and(|at| at.value);
+        let stream_usage = section.boolean("stream_usage").is_none_or(|at| at.value);
         section.finish();
         Some(Upstream {
             name: name?.value,
@@ -228,6 +229,7 @@ impl Reader<'_> {
             model,
             api_key,
             cache_salt,
+            stream_usage,
         })
     }
 

@@ -135,6 +135,7 @@ pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
         report: section.duration("report", secs(30), (short, hour)),
         first_byte: section.duration("first_byte", secs(600), (short, day)),
         idle: section.duration("idle", secs(300), (short, day)),
+        stream_comment: section.duration("stream_comment", secs(15), (secs(0), hour)),
         client_header: section.duration("client_header", secs(30), (short, hour)),
         client_body: section.duration("client_body", secs(30), (short, hour)),
         client_write: section.duration("client_write", secs(60), (short, hour)),

@@ -96,6 +96,8 @@ fn finished() -> UsageRow {
         bytes_in: 100,
         bytes_out: 200,
         outcome: Outcome::Completed,
+        token_source: crate::metering::TokenSource::Reported,
+        cause: None,
     }
 }
 

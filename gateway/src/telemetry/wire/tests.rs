@@ -26,6 +26,8 @@ fn usage() -> UsageRow {
         bytes_in: 100,
         bytes_out: 200,
         outcome: Outcome::UpstreamUnavailable,
+        token_source: crate::metering::TokenSource::Reported,
+        cause: None,
     }
 }
 

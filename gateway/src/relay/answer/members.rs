@@ -1,4 +1,5 @@
-//! Reads two top-level members, `id` and `usage`, from a JSON object that is only passing by.
+//! Reads a few top-level members — `id`, `usage`, and whether it reports an error — from a JSON object that is only
+//! passing by.
 //!
 //! It sees each byte once, in whatever pieces the network makes, and holds at most the two captured values.
 //! It follows string and nesting structure exactly, so nothing a model writes *inside* a string or a nested
@@ -11,7 +12,7 @@ use memchr::memchr2;
 pub const MAX_ID: usize = 128;
 /// The longest `usage` object captured.
 pub const MAX_USAGE: usize = 4096;
-/// Both keys of interest are shorter than this; a longer key cannot be one of them.
+/// The keys of interest are shorter than this; a longer key cannot be one of them.
 const MAX_KEY: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,10 @@ enum InString {
     Name,
     /// The value of a top-level `id`.
     Id,
+    /// The value of a top-level `error`.
+    Error,
+    /// The value of a top-level `object`.
+    Object,
     /// Any other string.
     Other,
 }
@@ -35,10 +40,12 @@ enum InString {
 enum Member {
     Id,
     Usage,
+    Error,
+    Object,
     Other,
 }
 
-/// Incremental reader of one JSON value at a time; [`Members::restart`] readies it for the next.
+/// Incremental reader of one JSON value.
 pub struct Members {
     depth: u32,
     opened_with_brace: bool,
@@ -53,6 +60,7 @@ pub struct Members {
     pending: Vec<u8>,
     id: Option<String>,
     usage: Option<Vec<u8>>,
+    reports_failure: bool,
 }
 
 impl Default for Members {
@@ -71,25 +79,12 @@ impl Default for Members {
             pending: Vec::new(),
             id: None,
             usage: None,
+            reports_failure: false,
         }
     }
 }
 
 impl Members {
-    /// Forgets the position, keeps what was captured: the next byte begins a new value.
-    pub fn restart(&mut self) {
-        self.depth = 0;
-        self.opened_with_brace = false;
-        self.string = None;
-        self.escaped = false;
-        self.expect = Expect::Name;
-        self.member = Member::Other;
-        self.name_len = 0;
-        self.complete = false;
-        self.capturing_usage = false;
-        self.pending.clear();
-    }
-
     /// The first top-level `id` seen, if it looks like an identifier.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
@@ -98,6 +93,11 @@ impl Members {
     /// The exact bytes of the latest top-level `usage` object.
     pub fn usage(&self) -> Option<&[u8]> {
         self.usage.as_deref()
+    }
+
+    /// Whether there is a top-level `error` with something in it, or the object calls itself one (vLLM's older form).
+    pub fn reports_failure(&self) -> bool {
+        self.reports_failure
     }
 
     /// Whether the current value's brackets have all been closed.
@@ -148,6 +148,8 @@ impl Members {
                 self.member = match self.name.get(..self.name_len) {
                     Some(b"id") => Member::Id,
                     Some(b"usage") => Member::Usage,
+                    Some(b"error") => Member::Error,
+                    Some(b"object") => Member::Object,
                     _ => Member::Other,
                 };
             }
@@ -157,7 +159,10 @@ impl Members {
                     self.id = String::from_utf8(found).ok();
                 }
             }
-            InString::Other => {}
+            InString::Object => {
+                self.reports_failure |= std::mem::take(&mut self.pending) == b"error";
+            }
+            InString::Error | InString::Other => {}
         }
     }
 
@@ -172,7 +177,8 @@ impl Members {
                     self.name_len = self.name_len.saturating_add(1);
                 }
             }
-            InString::Id => {
+            InString::Error => self.reports_failure |= !bytes.is_empty(),
+            InString::Id | InString::Object => {
                 let room = (MAX_ID + 1).saturating_sub(self.pending.len());
                 self.pending
                     .extend_from_slice(bytes.get(..bytes.len().min(room)).unwrap_or_default());
@@ -213,24 +219,38 @@ impl Members {
         self.string = Some(if top && self.expect == Expect::Name {
             self.name_len = 0;
             InString::Name
-        } else if top && self.member == Member::Id {
-            self.pending.clear();
-            InString::Id
+        } else if top {
+            self.value_string()
         } else {
             InString::Other
         });
+    }
+
+    fn value_string(&mut self) -> InString {
+        match self.member {
+            Member::Id => {
+                self.pending.clear();
+                InString::Id
+            }
+            Member::Object => {
+                self.pending.clear();
+                InString::Object
+            }
+            Member::Error => InString::Error,
+            Member::Usage | Member::Other => InString::Other,
+        }
     }
 
     fn open_bracket(&mut self, byte: u8) {
         if self.depth == 0 {
             self.opened_with_brace = byte == b'{';
         }
-        let usage = self.depth == 1
+        let member_object = self.depth == 1
             && self.opened_with_brace
             && self.expect == Expect::Value
-            && self.member == Member::Usage
             && byte == b'{';
-        if usage {
+        self.reports_failure |= member_object && self.member == Member::Error;
+        if member_object && self.member == Member::Usage {
             self.capturing_usage = true;
             self.pending.clear();
             self.capture(b"{");
@@ -260,7 +280,7 @@ impl Members {
 }
 
 /// An id goes into receipts and rows, so only what is plainly an identifier is taken.
-fn is_identifier(bytes: &[u8]) -> bool {
+pub(super) fn is_identifier(bytes: &[u8]) -> bool {
     let plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     !bytes.is_empty() && bytes.len() <= MAX_ID && bytes.iter().all(plain)
@@ -325,6 +345,33 @@ mod tests {
             format!(r#"{{"usage":{{"x":"{}"}}}}"#, "y".repeat(MAX_USAGE)),
         ] {
             assert_eq!(read(&json), (None, None, true), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_object_itself_is_seen_and_no_other() {
+        let fails = |json: &str| {
+            let mut members = Members::default();
+            json.bytes().for_each(|byte| members.feed(&[byte]));
+            members.reports_failure()
+        };
+        for json in [
+            r#"{"error":{"message":"x"}}"#,
+            r#"{"id":"a", "error" : "no memory" }"#,
+            r#"{"object":"error","message":"x","code":400}"#,
+            r#"{"choices":[],"error":{"code":500"#,
+        ] {
+            assert!(fails(json), "{json}");
+        }
+        for json in [
+            r#"{"error":null,"choices":[]}"#,
+            r#"{"error":"","object":"chat.completion"}"#,
+            r#"{"choices":[{"error":{"x":1},"object":"error"}]}"#,
+            r#"{"text":"\"error\":{\"x\":1}","x":"error"}"#,
+            r#"{"errors":{"x":1},"object":"errors"}"#,
+            r#"["error",{"x":1}]"#,
+        ] {
+            assert!(!fails(json), "{json}");
         }
     }
 
