@@ -212,22 +212,20 @@ impl Table {
         removed
     }
 
-    /// Takes the place of one connection that has been in its stage long enough, and returns whether there was one.
+    /// Takes the place of the connection that is first in line, if it has been in its stage long enough. Returns
+    /// whether it has: otherwise it is waited for, and none that got farther pays in its stead.
     fn evict(&mut self, now: Instant, spared: impl Fn(Stage) -> Duration) -> bool {
-        let ripe = |((stage, _), waiting): &(&(Stage, u64), &Waiting)| {
-            now.duration_since(waiting.since) >= spared(*stage)
-        };
-        let first = |(peer, connections): (&Peer, &BTreeMap<(Stage, u64), Waiting>)| {
-            let ((stage, id), _) = connections.iter().find(ripe)?;
-            Some((connections.len(), *peer, *stage, *id))
-        };
-        let candidates = self.peers.iter().filter_map(first);
-        let Some((_, peer, stage, id)) = candidates.max_by_key(|(count, ..)| *count) else {
+        let most = self.peers.iter().max_by_key(|(_, all)| all.len());
+        let Some((peer, (stage, id), waiting)) = most.and_then(|(peer, connections)| {
+            let (place, waiting) = connections.first_key_value()?;
+            Some((*peer, *place, waiting))
+        }) else {
             return false;
         };
-        if let Some(waiting) = self.peers.get(&peer).and_then(|all| all.get(&(stage, id))) {
-            waiting.evicted.notify_one();
+        if now.duration_since(waiting.since) < spared(stage) {
+            return false;
         }
+        waiting.evicted.notify_one();
         self.remove(peer, id, stage)
     }
 }

@@ -59,6 +59,23 @@ async fn a_connection_that_has_just_come_is_spared_for_a_moment() {
 }
 
 #[tokio::test]
+async fn while_the_silent_are_spared_none_that_speaks_pays_in_their_stead() {
+    let all = connections(9, 2);
+    let speaking = all.enter(peer(1));
+    speaking.reached(Stage::Open);
+    let silent = all.enter(peer(1));
+    let spared = |stage| match stage {
+        Stage::Silent => LONG,
+        _ => Duration::ZERO,
+    };
+    assert!(!all.0.table().evict(Instant::now(), spared));
+    assert_eq!(lost(&[&speaking, &silent]).await, [0; 0]);
+    drop(silent);
+    assert!(all.0.table().evict(Instant::now(), spared));
+    assert_eq!(lost(&[&speaking]).await, [0]);
+}
+
+#[tokio::test]
 async fn an_authenticated_connection_keeps_its_place() {
     let all = connections(1, 1);
     let place = all.enter(peer(1));
