@@ -6,7 +6,7 @@
 //! opened under, [`attestation`] publishes the evidence for it, [`http`] maps paths to rooms, [`errors`] is
 //! where HTTP errors are born, [`request`] is what the rooms hand on, [`retention`] decides what outlives a request,
 //! [`admin`] is what administrators see and do, and [`cli`] is what an operator types. [`hardening`] is what the process
-//! gives up before it serves.
+//! gives up before it serves, and [`sqlite`] is how [`ledger`] and [`audit`] open their databases.
 //! What is told leaves as [`events`], to the log and, where a collector is configured, as [`telemetry`]; [`metering`] lists
 //! what is measured of a request.
 //!

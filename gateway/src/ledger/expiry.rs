@@ -6,7 +6,7 @@ use sqlx::SqlitePool;
 use super::{LedgerError, Resumed, RetentionClock};
 use crate::{Clock, SystemClock};
 
-/// Rows deleted in one transaction. Whoever writes waits for no more than these, also after a day without a purge.
+/// Rows deleted in one transaction. A writer waits for no more than these, also after a day without a purge.
 const AT_ONCE: u32 = 2000;
 
 /// How many rows went.

@@ -43,7 +43,23 @@ async fn receipt_ids(place: &Place, table: &'static str) -> Result<Vec<String>> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_of_many_at_once_has_its_receipt_and_its_row_after_a_restart() -> Result<()> {
-    let mut place = Place::new("many-at-once", "").await?;
+    let place = Place::new("many-at-once", "").await?;
+    has_everything_after_a_restart(place).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_unrecorded_requests_are_refused_none_of_many_at_once_is_and_all_have_their_rows()
+-> Result<()> {
+    let terms = "mode = \"metadata\"\nttl = \"90d\"\non_failure = \"refuse\"";
+    let place = Place::under_policy("many-refusing", terms).await?;
+    let mut place = has_everything_after_a_restart(place).await?;
+    place.service.end("TERM").await?;
+    assert_eq!(place.count("ledger.sqlite", "unfinished").await?, 0);
+    Ok(())
+}
+
+async fn has_everything_after_a_restart(mut place: Place) -> Result<Place> {
     let mut ids = Vec::new();
     for _ in 0..2 {
         ids.extend(ask_at_once(&place).await?);
@@ -71,5 +87,5 @@ async fn every_answer_of_many_at_once_has_its_receipt_and_its_row_after_a_restar
             "{id}"
         );
     }
-    Ok(())
+    Ok(place)
 }

@@ -24,7 +24,18 @@ pub struct Place {
 impl Place {
     /// With all hardening that is on by default, and these sections in the configuration.
     pub async fn new(name: &str, more: &str) -> Result<Self> {
+        Self::in_directory(ScratchDir::new(name)?, more).await
+    }
+
+    /// Under a retention policy of these terms.
+    pub async fn under_policy(name: &str, terms: &str) -> Result<Self> {
         let directory = ScratchDir::new(name)?;
+        let policy = format!("format = \"sealgate/retention/1\"\nepoch = 1\n[default]\n{terms}\n");
+        directory.write("retention.toml", &policy)?;
+        Self::in_directory(directory, "[retention]\npolicy = \"retention.toml\"\n").await
+    }
+
+    async fn in_directory(directory: ScratchDir, more: &str) -> Result<Self> {
         let engine = Engine::start().await?;
         let (address, metrics) = (free_address()?, free_address()?);
         let config = Config {
