@@ -78,7 +78,8 @@ fn presented(args: &SaveArgs) -> Result<Presented, Failure> {
         return Presented::of_report(name, &report);
     }
     if let Some(path) = &args.input {
-        return Ok(Document::parse(&inputs::read(path, MAX_EVIDENCE)?)?.presented);
+        let bytes = inputs::read(path, MAX_EVIDENCE)?;
+        return Ok(Document::parse(&bytes, &path.display().to_string())?.presented);
     }
     if args.presented.is_empty() {
         let why = "for which evidence? Give --quote, --snp-report, --gpu, --report or --input";

@@ -43,12 +43,17 @@ pub struct Document {
 
 struct Members(Map<String, Value>);
 
-fn wrong(cause: impl std::fmt::Display) -> Failure {
-    Failure::malformed("--input", cause)
+fn wrong(cause: impl std::fmt::Display) -> String {
+    cause.to_string()
 }
 
 impl Document {
-    pub fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+    /// Reads a document; `name` is what messages call it.
+    pub fn parse(bytes: &[u8], name: &str) -> Result<Self, Failure> {
+        Self::read(bytes).map_err(|cause| Failure::malformed(name, cause))
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, String> {
         let Value::Object(members) = json::parse(bytes, MAX_EVIDENCE).map_err(wrong)? else {
             return Err(wrong("not a JSON object"));
         };
@@ -68,7 +73,7 @@ impl Document {
 }
 
 impl Members {
-    fn presented(&self) -> Result<Presented, Failure> {
+    fn presented(&self) -> Result<Presented, String> {
         let devices = self.0.get("devices").map(devices).transpose()?;
         let presented = Presented {
             subject: "the document".to_owned(),
@@ -86,7 +91,7 @@ impl Members {
         Ok(presented)
     }
 
-    fn cpu(&self) -> Result<Option<CpuEvidence>, Failure> {
+    fn cpu(&self) -> Result<Option<CpuEvidence>, String> {
         let quote = self.bytes("quote_b64")?;
         let report = self.bytes("snp_report_b64")?;
         let certs = self.bytes("snp_certs_b64")?;
@@ -102,7 +107,7 @@ impl Members {
         }
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>, Failure> {
+    fn text(&self, name: &str) -> Result<Option<&str>, String> {
         let value = self.0.get(name);
         value
             .map(|value| {
@@ -112,20 +117,20 @@ impl Members {
             .transpose()
     }
 
-    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    fn bytes(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
         self.text(name)?
             .map(|text| parse_base64(text, MAX_EVIDENCE).map_err(|e| wrong(format!("{name}: {e}"))))
             .transpose()
     }
 
-    fn hex<const N: usize>(&self, name: &str) -> Result<Option<[u8; N]>, Failure> {
+    fn hex<const N: usize>(&self, name: &str) -> Result<Option<[u8; N]>, String> {
         self.text(name)?
             .map(|text| parse_hex::<N>(text).map_err(|e| wrong(format!("{name}: {e}"))))
             .transpose()
     }
 }
 
-fn devices(value: &Value) -> Result<Vec<UnverifiedDevice>, Failure> {
+fn devices(value: &Value) -> Result<Vec<UnverifiedDevice>, String> {
     let entries = value
         .as_array()
         .ok_or_else(|| wrong("devices is not a list"))?;

@@ -9,6 +9,7 @@ mod certificate;
 pub(crate) mod der;
 pub(crate) mod pem;
 mod signed;
+mod summary;
 mod validity;
 
 pub use certificate::X509Error;
@@ -16,4 +17,5 @@ pub(crate) use certificate::{Certificate, unix};
 pub use pem::PemError;
 pub use signed::SignedObjectError;
 pub(crate) use signed::{IssuerKey, SignedObject};
+pub use summary::{CertificateSummary, RevocationListSummary};
 pub(crate) use validity::Validities;

@@ -29,7 +29,10 @@ pub fn run(mut args: EvidenceArgs) -> Result<u8, Failure> {
     let document = args
         .input
         .as_deref()
-        .map(|path| Document::parse(&inputs::read(path, MAX_EVIDENCE)?))
+        .map(|path| {
+            let bytes = inputs::read(path, MAX_EVIDENCE)?;
+            Document::parse(&bytes, &path.display().to_string())
+        })
         .transpose()?;
     if let Some(document) = &document {
         args.judge.at = one_time(args.judge.at.take(), document.at.as_deref())?;

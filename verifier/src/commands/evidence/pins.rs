@@ -94,6 +94,16 @@ impl PinArgs {
         first.map_or(ANY_MEASUREMENT, |(field, _)| field.flag)
     }
 
+    /// What a message calls the policy: with the files that values are read from.
+    pub(super) fn described(&self) -> String {
+        let values = self.fields.iter().flat_map(|(_, values)| values);
+        let files: Vec<_> = values.filter_map(|value| value.strip_prefix('@')).collect();
+        match files.is_empty() {
+            true => "the flags' policy".to_owned(),
+            false => format!("the flags' policy, with values from {}", files.join(", ")),
+        }
+    }
+
     /// Whether the flags say which workload is wanted of evidence with these sections: they pin what
     /// its CPU measured, or what its devices run where there is no CPU; or they say that any is.
     pub(super) fn say_which_workload(&self, presented: &[&'static str]) -> bool {

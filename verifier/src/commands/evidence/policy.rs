@@ -29,19 +29,25 @@ impl Stated<'_> {
             return Ok((judge::policy(Some(path))?, PolicyOrigin::Given));
         }
         let (what, text, origin) = match (self.document, self.pins.is_empty()) {
-            (Some(Value::String(text)), _) => {
-                ("--input: policy", text.clone(), PolicyOrigin::Given)
-            }
-            (Some(value), _) => ("--input: policy", toml_of(value)?, PolicyOrigin::Given),
+            (Some(Value::String(text)), _) => (
+                "--input: policy".to_owned(),
+                text.clone(),
+                PolicyOrigin::Given,
+            ),
+            (Some(value), _) => (
+                "--input: policy".to_owned(),
+                toml_of(value)?,
+                PolicyOrigin::Given,
+            ),
             (None, false) => {
                 let policy = self.pins.policy(sections)?;
                 let origin = match self.pins.say_which_workload(sections) {
                     true => PolicyOrigin::Given,
                     false => PolicyOrigin::NoMeasurement,
                 };
-                ("the flags' policy", toml_of(&policy)?, origin)
+                (self.pins.described(), toml_of(&policy)?, origin)
             }
-            (None, true) => ("no policy", none(sections), PolicyOrigin::Absent),
+            (None, true) => ("no policy".to_owned(), none(sections), PolicyOrigin::Absent),
         };
         let policy = AttestationPolicy::parse(&text).map_err(|e| Failure::malformed(what, e))?;
         Ok((policy, origin))

@@ -1,5 +1,7 @@
 //! `inspect`: what the bytes say. Nothing is verified here, and the output says so.
 
+mod raw;
+
 use std::path::PathBuf;
 
 use attest_core::{
@@ -14,13 +16,14 @@ use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::judge;
+use crate::presented::Document;
 use crate::render;
 
 const NOTICE: &str = "NOTHING WAS VERIFIED. This is what the bytes say, not what is true.";
 
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// A report, receipt, session, keyset, quote or collateral; "-" reads standard input
+    /// Any file that a command reads: a report, receipt, session, keyset, evidence of a CPU or a device, event log, certificates, collateral or policy; "-" reads standard input
     pub file: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
@@ -75,19 +78,12 @@ fn decode(bytes: Vec<u8>, name: &str) -> Result<Decoded, Failure> {
     if start == Some(&b'{') {
         return document(&bytes, name);
     }
-    let quote = inputs::raw(bytes);
-    let facts = facts(|appraiser| appraiser.quote(&quote).to_json())?;
-    match facts.get("tdx") {
-        Some(tdx) if !tdx.is_null() => Ok(Decoded {
-            kind: "raw TDX quote",
-            derived: json!({ "bytes": quote.len() }),
-            content: tdx.clone(),
-        }),
-        _ => Err(Failure::malformed(
+    raw::decode(inputs::raw(bytes)).ok_or_else(|| {
+        Failure::malformed(
             name,
-            "neither an ACI/1 document nor a TDX quote",
-        )),
-    }
+            "no kind of evidence, collateral or policy that is known here",
+        )
+    })
 }
 
 fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
@@ -141,10 +137,27 @@ fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
             derived: json!({}),
             content,
         })
-    } else if has("tdx") {
+    } else if ["tdx", "snp", "nvidia"].iter().any(|it| has(it)) && !has("name") {
         Collateral::parse(bytes).map_err(|e| malformed(&e))?;
         Ok(Decoded {
             kind: "collateral",
+            derived: json!({}),
+            content,
+        })
+    } else if ["quote_b64", "snp_report_b64", "devices"]
+        .iter()
+        .any(|it| has(it))
+    {
+        let document = Document::parse(bytes, name)?;
+        let facts = raw::facts_of(&document.presented);
+        Ok(Decoded {
+            kind: "evidence in one document",
+            derived: json!({}),
+            content: facts.ok_or_else(|| malformed(&"its evidence cannot be taken apart"))?,
+        })
+    } else if let Some((kind, content)) = intels(&content) {
+        Ok(Decoded {
+            kind,
             derived: json!({}),
             content,
         })
@@ -154,6 +167,17 @@ fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
             "JSON, but no kind of evidence that is known here",
         ))
     }
+}
+
+/// A part of Intel's collateral as its service answers it, or the signed text inside.
+fn intels(content: &Value) -> Option<(&'static str, Value)> {
+    let inside = |name: &str| content.get(name).unwrap_or(content).clone();
+    let (tcb_info, identity) = (inside("tcbInfo"), inside("enclaveIdentity"));
+    if tcb_info.get("tcbLevels").is_some() && tcb_info.get("fmspc").is_some() {
+        return Some(("Intel's TCB info", tcb_info));
+    }
+    let is_identity = identity.get("mrsigner").is_some() && identity.get("isvprodid").is_some();
+    is_identity.then_some(("Intel's identity of an enclave", identity))
 }
 
 /// The facts of a verdict nobody reads: an appraiser is the one that takes evidence apart.
