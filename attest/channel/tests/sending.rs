@@ -278,6 +278,27 @@ async fn a_dropped_channel_closes_its_connections() {
     eventually("closed", || server.seen.open() == 0).await;
 }
 
+/// The next request on it would be read as a part of the one before.
+#[tokio::test]
+async fn a_connection_whose_request_is_not_written_to_its_end_is_not_kept() {
+    let (server, channel) = start(hello()).await;
+    for _ in 0..2 {
+        let begin = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(
+            Bytes::from_static(b"the beginning"),
+        ))]);
+        let endless = futures_util::StreamExt::chain(begin, futures_util::stream::pending());
+        let request = Request::post("/hello").body(StreamBody::new(endless));
+        let lease = channel.lease().await.expect("a lease");
+        let response = lease.send(request.expect("a request")).await;
+        assert_eq!(text(response.expect("a response")).await, "hello");
+    }
+    server.seen.expect_handshakes(2).await;
+    let lease = channel.lease().await.expect("a lease");
+    let response = lease.send(get("/hello")).await.expect("a response");
+    assert_eq!(text(response).await, "hello");
+    server.seen.expect_handshakes(3).await;
+}
+
 #[tokio::test]
 async fn a_connection_that_the_peer_wants_closed_is_not_kept() {
     let closing: Answers = Arc::new(|_, _| {
