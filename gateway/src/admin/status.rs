@@ -39,8 +39,8 @@ pub(super) async fn status(
             "subject": epoch.keyset.subject,
             "spki_sha256": epoch.spki.to_string(),
             "config_digest": epoch.config_digest.to_string(),
-            "renew_at": epoch.renew_at.to_string(),
-            "not_after": epoch.not_after.to_string(),
+            "renew_at": epoch.renew_at().to_string(),
+            "not_after": epoch.not_after().to_string(),
         },
         "retention": {
             "most": policy.most().as_str(),

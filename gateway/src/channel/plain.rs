@@ -4,6 +4,7 @@
 //! was actually connected to. [`PlainUpstream`] is an ordinary API somewhere else, for models nobody flagged
 //! confidential. Neither can stand where a verified upstream belongs.
 
+use attest_channel::TlsClock;
 use http::Response;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,7 +177,7 @@ fn system_authorities() -> Result<TlsConnector, PlainError> {
 
 fn connector_for(roots: rustls::RootCertStore) -> Result<TlsConnector, PlainError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
         .with_safe_default_protocol_versions()
         .map_err(|_| PlainError::Tls)?
         .with_root_certificates(roots)

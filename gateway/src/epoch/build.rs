@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
+use attest_channel::Moment;
 use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
 use attest_core::retention::PolicyInForce;
-use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, UnixTime, encoding};
+use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, encoding};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use super::lifetime::Lifetime;
 use super::{Epoch, certificate};
 use crate::Clock;
 use crate::attestation::EpochEvidence;
@@ -20,9 +21,6 @@ use crate::metrics::Metrics;
 use crate::request::CacheSalts;
 use crate::retention::{HistoryError, logged};
 use crate::route::{RouteError, Routes};
-
-/// The keyset outlives its epoch by the time old connections get, and this.
-const GRACE: Duration = Duration::from_secs(60);
 
 /// Where clients that trust certificates instead of evidence find the one in force. It is public.
 const CERTIFICATE_FILE: &str = "certificate.pem";
@@ -62,7 +60,7 @@ pub async fn begin(
         metrics.clone(),
         clock.clone(),
     )?);
-    create(config, retention, routes, ledger, clock.now(), reason).await
+    create(config, retention, routes, ledger, clock.moment(), reason).await
 }
 
 /// Begins an epoch with new keys, this policy, and everything else as it was; verified upstreams stay verified.
@@ -78,7 +76,7 @@ pub async fn renew(
         retention,
         previous.routes.clone(),
         ledger,
-        clock.now(),
+        clock.moment(),
         reason,
     )
     .await
@@ -89,13 +87,14 @@ async fn create(
     retention: Arc<PolicyInForce>,
     routes: Arc<Routes>,
     ledger: &Arc<Ledger>,
-    now: UnixTime,
+    began: Moment,
     reason: EpochReason,
 ) -> Result<Epoch, EpochError> {
     let server = &config.server;
-    let renew_at = now.plus(server.epoch_lifetime);
-    let not_after = renew_at.plus(server.drain_timeout).plus(GRACE);
-    let identity = certificate::create(&server.names, now, not_after)?;
+    let now = began.now;
+    let lifetime = Lifetime::begin(began, server.epoch_lifetime, server.drain_timeout);
+    let not_after = lifetime.not_after;
+    let identity = certificate::create(&server.names, &lifetime)?;
     let signing_key = Arc::new(signing_key()?);
     let config_document = config.document();
     let subject = Subject {
@@ -168,8 +167,7 @@ async fn create(
         keyset,
         keyset_digest,
         signing_key,
-        not_after,
-        renew_at,
+        lifetime,
         retention,
         config,
         config_digest: subject.config,

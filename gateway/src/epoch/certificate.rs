@@ -7,16 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::{SpkiDigest, UnixTime};
+use attest_channel::TlsClock;
+use attest_core::SpkiDigest;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
 use rustls::server::ServerSessionMemoryCache;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 
 use super::EpochError;
+use super::lifetime::Lifetime;
 
-/// Clocks of clients may be this far behind.
-const BACKDATED: Duration = Duration::from_secs(300);
 const RESUMABLE_SESSIONS: usize = 1024;
 
 pub(super) struct Identity {
@@ -25,12 +25,8 @@ pub(super) struct Identity {
     pub pem: String,
 }
 
-/// Makes a new key, its certificate for `names` until `not_after`, and the TLS configuration that uses them.
-pub(super) fn create(
-    names: &[String],
-    now: UnixTime,
-    not_after: UnixTime,
-) -> Result<Identity, EpochError> {
+/// Makes a new key, its certificate for `names` and this lifetime, and the TLS configuration that uses them.
+pub(super) fn create(names: &[String], lifetime: &Lifetime) -> Result<Identity, EpochError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|_| EpochError::Keys)?;
     let mut params = CertificateParams::new(names.to_vec()).map_err(|_| EpochError::Names)?;
     params.distinguished_name = DistinguishedName::new();
@@ -39,14 +35,14 @@ pub(super) fn create(
         names.first().map_or("sealgate", String::as_str),
     );
     let start_of_time = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = start_of_time + Duration::from_secs(now.secs()).saturating_sub(BACKDATED);
-    params.not_after = start_of_time + Duration::from_secs(not_after.secs());
+    params.not_before = start_of_time + Duration::from_secs(lifetime.not_before.secs());
+    params.not_after = start_of_time + Duration::from_secs(lifetime.not_after.secs());
     let certificate = params.self_signed(&key).map_err(|_| EpochError::Keys)?;
     let spki = SpkiDigest::of_certificate_der(certificate.der()).map_err(|_| EpochError::Keys)?;
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let private = PrivatePkcs8KeyDer::from(key.serialize_der());
-    let mut tls = ServerConfig::builder_with_provider(provider)
+    let mut tls = ServerConfig::builder_with_details(provider, Arc::new(TlsClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .and_then(|builder| {
             builder

@@ -1,8 +1,7 @@
 //! Who holds the current epoch and begins the next.
 //!
 //! A new epoch begins when the operator asks for a reload or sets another retention policy, and by itself before the
-//! current one expires. Everything
-//! is built before anything changes: if it cannot be built, the epoch in force stays in force, and the log says why.
+//! current one expires, or when the system's clock was set ([`super::lifetime`]). Everything is built before anything changes: if it cannot be built, the epoch in force stays in force, and the log says why.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use attest_core::log::EpochReason as Reason;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::lifetime::Due;
 use super::{Epoch, EpochError, begin, renew};
 use crate::Clock;
 use crate::config::Config;
@@ -72,9 +72,9 @@ impl Keeper {
         self.current.borrow().clone()
     }
 
-    /// Whether the epoch in force can be served under: its keyset has not expired.
+    /// Whether the epoch in force can be served under: the dates of its keyset and certificate contain the time.
     pub fn is_ready(&self) -> bool {
-        self.clock.now() < self.current().not_after
+        self.current().lifetime.contains(self.clock.now())
     }
 
     /// Tells of every new epoch.
@@ -90,11 +90,7 @@ impl Keeper {
             refused: None,
         };
         loop {
-            let due_in = self
-                .current()
-                .renew_at
-                .since(self.clock.now())
-                .unwrap_or(Duration::ZERO);
+            let due_in = self.current().lifetime.left(self.clock.moment());
             let asked = tokio::select! {
                 wish = reload.recv(), if listening => {
                     listening = wish.is_some();
@@ -104,8 +100,12 @@ impl Keeper {
             };
             if asked {
                 self.reload().await;
-            } else if self.clock.now() >= self.current().renew_at {
-                if !self.renew(EpochReason::Expiry).await {
+            } else if let Some(due) = self.current().lifetime.due(self.clock.moment()) {
+                let reason = match due {
+                    Due::Expired => EpochReason::Expiry,
+                    Due::ClockSet => EpochReason::Clock,
+                };
+                if !self.renew(reason).await {
                     tokio::time::sleep(RETRY).await;
                 }
             } else if looked.is_due() {

@@ -6,6 +6,7 @@
 mod build;
 mod certificate;
 mod keeper;
+mod lifetime;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::route::Routes;
 
 pub use build::{EpochError, begin, renew};
 pub use keeper::{Keeper, Reload};
+use lifetime::Lifetime;
 
 /// One contract, from its keys to its routes.
 pub struct Epoch {
@@ -28,10 +30,7 @@ pub struct Epoch {
     pub keyset_digest: Sha256Digest,
     /// Signs receipts and reports.
     pub signing_key: Arc<SigningKey>,
-    /// When the keyset expires.
-    pub not_after: UnixTime,
-    /// When the next epoch begins at the latest: before `not_after`, by the time old connections get to finish.
-    pub renew_at: UnixTime,
+    lifetime: Lifetime,
     /// What outlives requests of this epoch.
     pub retention: Arc<PolicyInForce>,
     pub config: Arc<Config>,
@@ -48,4 +47,17 @@ pub struct Epoch {
     pub(crate) evidence: EpochEvidence,
     /// The audit log's heads, as long as this epoch is in force.
     pub log: Arc<EpochLog>,
+}
+
+impl Epoch {
+    /// When the keyset expires.
+    pub fn not_after(&self) -> UnixTime {
+        self.lifetime.not_after
+    }
+
+    /// When the next epoch begins, if the clock is not set: before `not_after`, by the time old connections get to
+    /// finish.
+    pub fn renew_at(&self) -> UnixTime {
+        self.lifetime.renew_at
+    }
 }

@@ -202,6 +202,8 @@ pub enum EpochReason {
     Start,
     Reload,
     Expiry,
+    /// The system's clock was set, so that the epoch's dates were wrong.
+    Clock,
     /// Another retention policy was set.
     Retention,
 }

@@ -11,6 +11,7 @@ impl EpochReason {
             EpochReason::Start => "start",
             EpochReason::Reload => "reload",
             EpochReason::Expiry => "expiry",
+            EpochReason::Clock => "clock",
             EpochReason::Retention => "retention",
         }
     }

@@ -1,5 +1,8 @@
 //! Epochs: a new contract has a new key, and nothing crosses from one to the next.
 
+#[path = "epochs/clock.rs"]
+mod clock;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};

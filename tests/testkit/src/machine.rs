@@ -1,7 +1,7 @@
 //! `sealgate-soft` and its kin: the gateway's own command line on the software platform.
 //!
 //! `PROGRAM --platform-seed HEX --measurement NAME [--cpu tdx|snp] [--gpus N] [--event-log yes|no]
-//! [--quote-delay-ms N] [--panic-file PATH] [--fault-file PATH] COMMAND…`
+//! [--quote-delay-ms N] [--panic-file PATH] [--clock-file PATH] [--fault-file PATH] COMMAND…`
 //!
 //! Everything after the platform's arguments is what `sealgate` takes. Its evidence is worth
 //! nothing to a verifier that was not handed the platform's root.
@@ -45,6 +45,7 @@ struct Machine {
     event_log: bool,
     quote_delay: Duration,
     panic_file: Option<PathBuf>,
+    clock_file: Option<PathBuf>,
     faults: FaultFile,
 }
 
@@ -78,6 +79,7 @@ impl Machine {
             "--gpus" => self.gpus = value.parse()?,
             "--event-log" => self.event_log = one_of(&value, ["no", "yes"])?,
             "--panic-file" => self.panic_file = Some(PathBuf::from(value)),
+            "--clock-file" => self.clock_file = Some(PathBuf::from(value)),
             "--fault-file" => self.faults = FaultFile::at(PathBuf::from(value)),
             _ => self.quote_delay = Duration::from_millis(value.parse()?),
         }
@@ -95,6 +97,10 @@ impl Machine {
             (true, _) => platform.as_snp_guest(&name),
             (false, true) => platform.booting(&name),
             (false, false) => platform.running(TdMeasurements::named(&name)),
+        };
+        let platform = match self.clock_file {
+            Some(file) => platform.with_clock_off_by(file),
+            None => platform,
         };
         match self.panic_file {
             Some(file) => platform.panicking_on(file),
@@ -120,6 +126,7 @@ fn is_platforms(argument: &OsString) -> bool {
         "--event-log",
         "--quote-delay-ms",
         "--panic-file",
+        "--clock-file",
         "--fault-file",
     ]
     .iter()

@@ -51,6 +51,8 @@ pub struct Identity {
     pub quote_delay: Duration,
     /// While this file exists, the next look at the clock panics.
     pub panic_file: Option<PathBuf>,
+    /// How many seconds its clock is off.
+    pub clock_file: Option<PathBuf>,
     /// What this file names goes wrong with the evidence.
     pub fault_file: Option<PathBuf>,
     /// A command that starts the program given to it as further arguments, in its own place.
@@ -68,6 +70,7 @@ impl Identity {
             event_log: false,
             quote_delay: Duration::ZERO,
             panic_file: None,
+            clock_file: None,
             fault_file: None,
             wrapper: Vec::new(),
         }
@@ -115,6 +118,7 @@ impl Identity {
         .map(OsString::from)
         .into_iter()
         .chain(file("--panic-file", &self.panic_file))
+        .chain(file("--clock-file", &self.clock_file))
         .chain(file("--fault-file", &self.fault_file))
         .collect()
     }

@@ -70,6 +70,11 @@ impl Connection {
         self.certificate.as_deref()
     }
 
+    /// From when to when the server's certificate is valid, in seconds since 1970.
+    pub fn certificate_dates(&self) -> Option<(i64, i64)> {
+        tls::dates(self.certificate.as_deref()?)
+    }
+
     /// Whether the handshake resumed an earlier session instead of proving the key anew.
     pub fn was_resumed(&self) -> bool {
         self.resumed

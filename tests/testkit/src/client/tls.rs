@@ -148,6 +148,17 @@ pub(super) fn spki_sha256(certificate: &[u8]) -> Option<[u8; 32]> {
         .ok()
 }
 
+/// The dates in a certificate.
+pub(super) fn dates(certificate: &[u8]) -> Option<(i64, i64)> {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let validity = certificate.validity();
+    Some((
+        validity.not_before.timestamp(),
+        validity.not_after.timestamp(),
+    ))
+}
+
 /// Checks that the server holds the key of its certificate, and which key if one is pinned.
 #[derive(Debug)]
 struct AnyCertificate {

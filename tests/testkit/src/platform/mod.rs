@@ -36,6 +36,7 @@ pub struct SoftwarePlatform {
     measurements: TdMeasurements,
     quote_delay: Duration,
     panic_file: Option<PathBuf>,
+    clock_file: Option<PathBuf>,
     faults: FaultFile,
     boot_log: Option<Arc<BootLog>>,
     gpus: Option<Arc<Gpus>>,
@@ -62,6 +63,7 @@ impl SoftwarePlatform {
             measurements: TdMeasurements::named("gateway"),
             quote_delay: Duration::ZERO,
             panic_file: None,
+            clock_file: None,
             faults: FaultFile::default(),
             boot_log: None,
             gpus: None,
@@ -119,6 +121,13 @@ impl SoftwarePlatform {
         self
     }
 
+    /// Has the clock off by as many seconds as `file` says, which may change and be negative.
+    #[must_use]
+    pub fn with_clock_off_by(mut self, file: PathBuf) -> Self {
+        self.clock_file = Some(file);
+        self
+    }
+
     pub fn measurements(&self) -> &TdMeasurements {
         &self.measurements
     }
@@ -163,9 +172,10 @@ impl Platform for SoftwarePlatform {
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
-        match &self.panic_file {
-            Some(file) => Arc::new(PanickingClock(file.clone())),
-            None => Arc::new(SystemClock),
+        match (&self.panic_file, &self.clock_file) {
+            (Some(file), _) => Arc::new(PanickingClock(file.clone())),
+            (None, Some(file)) => Arc::new(WrongClock(file.clone())),
+            (None, None) => Arc::new(SystemClock),
         }
     }
 }
@@ -181,6 +191,17 @@ impl Clock for PanickingClock {
             panic!("told to by {}", self.0.display());
         }
         SystemClock.now()
+    }
+}
+
+/// The time, off by what a file says. Time before 1970 is 1970, as the system's clock is read.
+struct WrongClock(PathBuf);
+
+impl Clock for WrongClock {
+    fn now(&self) -> UnixTime {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
+        let offset: i64 = text.trim().parse().unwrap_or(0);
+        UnixTime::from_secs(SystemClock.now().secs().saturating_add_signed(offset))
     }
 }
 
