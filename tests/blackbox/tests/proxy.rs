@@ -6,6 +6,8 @@ use blackbox::asking::{CHAT, chat, error, streamed};
 use blackbox::world::{MODEL, proxy};
 use serde_json::Value;
 use testkit::client::Connection;
+use testkit::config::Model;
+use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::process::{Process, run, sibling};
 use testkit::relay::Relay;
 use testkit::service::free_address;
@@ -93,5 +95,62 @@ async fn told_to_wait_it_refuses_every_request_before_a_relay_and_sends_nothing(
         .context("not OpenAI's shape")?;
     assert_eq!(world.engine.stats().prompts, 0);
     drop(running);
+    Ok(())
+}
+
+/// A gateway with a confidential model and one that it passes on to an engine without evidence.
+async fn with_open_model(name: &str) -> Result<(World, Engine)> {
+    let open = Engine::start().await?;
+    let model = Model::plain("open", open.base_url()).known_upstream_as(CHAT_MODEL);
+    let world = World::with(name, |config| config, |config, _, _| config.serving(model)).await?;
+    Ok((world, open))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_sends_no_prompt_that_the_gateway_would_pass_on_unverified() -> Result<()> {
+    let (world, open) = with_open_model("proxy-open").await?;
+    let (_running, address) = world.proxy(&["--require-receipt"]).await?;
+    let mut connection = Connection::plain(address).await?;
+    let list: Value = connection
+        .get_as(&world.key, "/v1/models")
+        .await?
+        .json()
+        .await?;
+    let confidential = |id: &str| {
+        let models = list["data"].as_array().into_iter().flatten();
+        let mut of_id = models.filter(|model| model["id"] == id);
+        of_id.next().map(|model| model["confidential"].clone())
+    };
+    assert_eq!(confidential(MODEL), Some(Value::Bool(true)), "{list}");
+    assert_eq!(confidential("open"), Some(Value::Bool(false)), "{list}");
+
+    for request in [chat("open", "secret"), streamed("open", "secret")] {
+        let answer = connection.post(&world.key, CHAT, &request).await?;
+        assert_eq!(answer.status, 403);
+        let body: Value = answer.json().await?;
+        assert_eq!(body["error"]["code"], "upstream_not_verified", "{body}");
+    }
+    assert_eq!(open.stats().prompts, 0);
+    let answer = connection
+        .post(&world.key, CHAT, &chat(MODEL, "secret"))
+        .await?;
+    assert_eq!(answer.status, 200);
+    answer.bytes().await?;
+    assert_eq!(world.engine.stats().prompts, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_sends_such_a_prompt_where_a_flag_says_so() -> Result<()> {
+    let (world, open) = with_open_model("proxy-allowed").await?;
+    let flags = ["--require-receipt", "--allow-unverified-upstreams"];
+    let (_running, address) = world.proxy(&flags).await?;
+    let mut connection = Connection::plain(address).await?;
+    let answer = connection
+        .post(&world.key, CHAT, &chat("open", "no secret"))
+        .await?;
+    assert_eq!(answer.status, 200);
+    assert!(!answer.bytes().await?.is_empty());
+    assert_eq!(open.stats().prompts, 1);
     Ok(())
 }

@@ -2,8 +2,10 @@
 //! the only file that turns a refusal into HTTP. Nothing here repeats what a caller or a service
 //! wrote, except the ids of failed checks, which are ours.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
@@ -17,6 +19,10 @@ pub enum Refusal {
     },
     /// The service could not be asked at all.
     Unreachable(String),
+    /// The service is busy making reports; when it may be asked again, if it said so.
+    Busy {
+        retry_after: Option<Duration>,
+    },
     /// The connection broke when the request may have been under way.
     Broken,
     TimedOut,
@@ -48,9 +54,10 @@ pub enum Refusal {
 impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotAccepted { .. } | Self::KeysetChanging | Self::Distrusted => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NotAccepted { .. }
+            | Self::KeysetChanging
+            | Self::Distrusted
+            | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable(_) | Self::Broken | Self::NoReceipt => StatusCode::BAD_GATEWAY,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamNotVerified => StatusCode::FORBIDDEN,
@@ -78,7 +85,7 @@ impl Refusal {
             Self::ModelsNotShown { .. } => "upstream_unavailable",
             Self::ModelUnreadable | Self::ModelNotFound => "invalid_request_error",
             Self::Distrusted | Self::NoReceipt => "receipt_verification_failed",
-            Self::Unreachable(_) | Self::Broken => "upstream_unavailable",
+            Self::Unreachable(_) | Self::Broken | Self::Busy { .. } => "upstream_unavailable",
             Self::TimedOut => "upstream_timeout",
             Self::BodyTooLarge { .. } | Self::BodyInterrupted | Self::Method | Self::Target => {
                 "invalid_request_error"
@@ -109,6 +116,7 @@ impl Refusal {
             Self::Unreachable(stage) => {
                 format!("The service could not be verified because it could not be asked ({stage}); nothing was sent to it.")
             }
+            Self::Busy { .. } => "The service is busy making attestation reports, so that it could not be verified. Nothing was sent to it. Try again.".to_owned(),
             Self::Broken => "The connection to the service broke before it answered. The request may or may not have been served.".to_owned(),
             Self::TimedOut => "The service did not answer in time.".to_owned(),
             Self::KeysetChanging => "The service changed its keys twice while the request was waiting; nothing was served. Try again.".to_owned(),
@@ -129,7 +137,15 @@ impl Refusal {
         let body = json!({ "error": {
             "message": self.message(), "type": self.kind(), "code": self.code(), "param": null,
         }});
-        page(self.status(), "application/json", body.to_string())
+        let mut response = page(self.status(), "application/json", body.to_string());
+        if let Self::Busy {
+            retry_after: Some(pause),
+        } = self
+        {
+            let seconds = HeaderValue::from(pause.as_secs());
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        response
     }
 }
 
@@ -145,6 +161,16 @@ pub fn page(status: StatusCode, content_type: &'static str, body: String) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_is_busy_is_a_reason_to_come_back_when_it_says() {
+        let retry_after = Some(Duration::from_secs(7));
+        let response = Refusal::Busy { retry_after }.response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[RETRY_AFTER], "7");
+        let unstated = Refusal::Busy { retry_after: None }.response();
+        assert!(!unstated.headers().contains_key(RETRY_AFTER));
+    }
 
     #[test]
     fn a_refusal_is_openai_shaped_and_names_the_failed_checks() {

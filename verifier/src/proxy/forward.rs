@@ -206,6 +206,7 @@ impl From<ChannelError> for Refusal {
     fn from(error: ChannelError) -> Self {
         match error {
             ChannelError::Rejected(verdict) => Self::not_accepted(&verdict),
+            ChannelError::Busy { retry_after, .. } => Self::Busy { retry_after },
             other => Self::Unreachable(other.to_string()),
         }
     }
