@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 use super::{Decoded, facts};
 use crate::presented::Presented;
 
+/// Reads one kind.
+type Read = fn(&[u8]) -> Option<Decoded>;
+
 /// The first kind that the bytes are of.
 pub(super) fn decode(bytes: Vec<u8>) -> Option<Decoded> {
-    let read: [fn(&[u8]) -> Option<Decoded>; 11] = [
+    let read: [Read; 11] = [
         quote,
         enclave_quote,
         snp_report,
