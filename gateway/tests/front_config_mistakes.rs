@@ -328,6 +328,11 @@ fn one_address_for_two_listeners_is_refused_naming_both() {
         &with("127.0.0.1:1", "0.0.0.0:8443"),
         &["admin.listen: 0.0.0.0:8443", "server.listen"],
     );
+    let health = "[health]\nlisten = \"127.0.0.1:8443\"\n";
+    only(
+        &format!("{}{health}", good()),
+        &["health.listen: 127.0.0.1:8443 is the address of server.listen"],
+    );
     for (metrics, admin) in [
         ("127.0.0.1:0", "127.0.0.1:0"),
         ("127.0.0.2:8443", "127.0.0.3:8443"),

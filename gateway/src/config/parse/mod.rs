@@ -17,7 +17,9 @@ use super::mistakes::not_a_configuration;
 use super::problem::{Lines, Problems};
 use super::read::{At, Section};
 use super::spelling::nearest;
-use super::{AdminListener, Config, ConfigError, Hardening, MetricsListener, Server, files};
+use super::{
+    AdminListener, Config, ConfigError, Hardening, HealthListener, MetricsListener, Server, files,
+};
 use crate::hardening::{self, Fact};
 
 /// Larger than any configuration, smaller than what could hurt.
@@ -117,7 +119,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         problems,
     );
     root.finish();
-    addresses(server.as_ref(), &metrics, &admin, problems);
+    addresses(server.as_ref(), &health, &metrics, &admin, problems);
     Some(Config {
         file: file.to_owned(),
         warnings: Vec::new(),
@@ -148,12 +150,14 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
 /// No address may be listened on twice.
 fn addresses(
     server: Option<&Server>,
+    health: &HealthListener,
     metrics: &MetricsListener,
     admin: &AdminListener,
     problems: &Problems,
 ) {
     let all = [
         ("server.listen", server.map(|server| server.listen)),
+        ("health.listen", health.listen),
         ("metrics.listen", metrics.listen),
         ("admin.listen", admin.listen),
     ];
