@@ -19,13 +19,22 @@ pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
     if let Some(value) = text(upstream, &CONTENT_TYPE).and_then(listed_type) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
     }
-    if let Some(value) = upstream.get(&CONTENT_ENCODING) {
-        headers.insert(CONTENT_ENCODING, value.clone());
+    if let Some(value) = text(upstream, &CONTENT_ENCODING).and_then(listed_encoding) {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(value));
     }
     if let Some(number) = text(upstream, &PROCESSING_MS).and_then(|ms| ms.parse::<u64>().ok()) {
         headers.insert(PROCESSING_MS, HeaderValue::from(number));
     }
     headers
+}
+
+/// The encodings that are passed on. Another is none that a client could undo, and its name could be any text.
+fn listed_encoding(value: &str) -> Option<&'static str> {
+    const LISTED: [&str; 6] = ["identity", "gzip", "x-gzip", "deflate", "br", "zstd"];
+    let value = value.trim();
+    LISTED
+        .into_iter()
+        .find(|listed| listed.eq_ignore_ascii_case(value))
 }
 
 /// The media types that are passed on, without and with the one parameter they have in use.
@@ -150,6 +159,15 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(listed_type(given), passed, "{given}");
+        }
+    }
+
+    #[test]
+    fn only_listed_encodings_are_passed_on() {
+        assert_eq!(listed_encoding("GZIP "), Some("gzip"));
+        assert_eq!(listed_encoding("br"), Some("br"));
+        for other in ["", "secret", "gzip, secret", "gzip, br"] {
+            assert_eq!(listed_encoding(other), None, "{other}");
         }
     }
 

@@ -1,9 +1,11 @@
 //! The hunt, reduced to what fits into a test run. `make leaks` is the whole of it, on release builds.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use leaks::canary::{Form, Needle, Side};
 use leaks::disk;
 use leaks::hunt::hunt;
 use leaks::keeping::Keeping;
+use leaks::memory::{Needles, search};
 use leaks::scenario::Scenario;
 use leaks::stage::Stage;
 use leaks::table;
@@ -18,12 +20,31 @@ async fn no_copy_of_a_prompt_or_an_answer_is_left_in_memory() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_wiping_the_same_search_finds_thousands() -> Result<()> {
-    let found = table::total(&hunt(&Stage::leaving().await?, &Scenario::few()).await?);
+    let stage = Stage::leaving().await?;
+    let found = table::total(&hunt(&stage, &Scenario::few()).await?);
     assert!(found.all() >= table::ENOUGH, "{found:?}");
     assert!(
         found.raw > 0 && found.escaped > 0 && found.base64 > 0,
         "{found:?}"
     );
+    // What heads held is among it.
+    let door = stage.doors.first().context("a door")?;
+    for held in [
+        format!("Bearer {}", door.key),
+        format!("session={}", door.word),
+    ] {
+        let needle = Needle {
+            side: Side::Prompt,
+            form: Form::Raw,
+            bytes: held.into_bytes(),
+        };
+        let needles = Needles::new(vec![needle]);
+        let mut copies = 0;
+        for process in &door.hunted {
+            copies += search(process.pid, &needles, |_, _| {})?.all();
+        }
+        assert!(copies > 0, "heads are not found where nothing is wiped");
+    }
     Ok(())
 }
 
