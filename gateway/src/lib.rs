@@ -17,6 +17,7 @@ pub mod admit;
 pub mod attestation;
 pub mod audit;
 pub mod channel;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod descriptors;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use crate::admin::{self, Admin};
 use crate::admit::{Admission, Keyring};
 use crate::attestation::{Desk, Hardware};
+use crate::check;
 use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use crate::descriptors;
 use crate::epoch::{EpochError, Keeper, Reload};
@@ -139,6 +140,16 @@ pub async fn serve_with(
         })?,
     };
     let ledger = Arc::new(open_ledger(&config).await?);
+    let problems = check::problems(&config, &ledger.policies().await?);
+    if !problems.is_empty() {
+        ledger.close().await;
+        let file = config.file;
+        return Err(ServeError::Config(ConfigError { file, problems }));
+    }
+    for problem in check::warnings(&config) {
+        let file = config.file.clone();
+        events::emit(Event::ConfigWarning { file, problem });
+    }
     let keyring = Keyring::open(&ledger, &config.server.state_dir).await?;
     let state_dir = config.server.state_dir.clone();
     let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;

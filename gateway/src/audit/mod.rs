@@ -178,6 +178,15 @@ impl AuditLog {
         Ok(Self::start(store))
     }
 
+    /// Reads the log as [`open`](Self::open) does, and changes nothing.
+    pub async fn check(state_dir: &Path) -> Result<(), AuditError> {
+        if let Some(store) = Store::open_to_read(state_dir).await? {
+            open::check(&store).await?;
+            store.readers().close().await;
+        }
+        Ok(())
+    }
+
     /// Opens the log to append to it beside a service: without reading all of it.
     pub async fn open_beside(state_dir: &Path) -> Result<Self, AuditError> {
         Ok(Self::start(Store::open(state_dir).await?))

@@ -101,6 +101,40 @@ impl Store {
         })
     }
 
+    /// Opens what is there to read it, and changes nothing; none where no log has begun.
+    pub async fn open_to_read(state_dir: &Path) -> Result<Option<Self>, AuditError> {
+        let path = state_dir.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        if let Checked::Damaged(what) = sqlite::check_reading(&path, LARGE).await? {
+            return Err(AuditError::Damaged { path, what });
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(sqlite::reading(&path))
+            .await?;
+        let mut connection = readers.acquire().await?;
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut *connection)
+            .await?;
+        if found == 0 {
+            return Ok(None);
+        }
+        if found != SCHEMA {
+            let known = SCHEMA;
+            return Err(AuditError::Newer { path, found, known });
+        }
+        let origin = first_entry(&path, &mut connection).await?;
+        drop(connection);
+        Ok(Some(Self {
+            path,
+            origin,
+            writer: Mutex::new(Writer::Closed),
+            readers,
+        }))
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -353,8 +387,13 @@ async fn begin(path: &Path, connection: &mut SqliteConnection) -> Result<Origin,
         transaction.commit().await?;
         return Ok(origin);
     }
+    first_entry(path, &mut transaction).await
+}
+
+/// The log's name, from its first entry.
+async fn first_entry(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
     let first = sqlx::query("SELECT entry FROM entries WHERE idx = 0")
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(connection)
         .await?;
     let first = first.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()?;
     let first = first.and_then(|bytes| Entry::parse(&bytes).ok());

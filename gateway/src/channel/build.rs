@@ -27,6 +27,43 @@ pub enum BuildError {
     Origin(#[from] OriginError),
 }
 
+/// Finds out whether upstreams could be set up, and sets none up.
+pub struct Checker<'a> {
+    timeouts: &'a Timeouts,
+    web_pki: WebPki,
+}
+
+impl<'a> Checker<'a> {
+    pub fn new(timeouts: &'a Timeouts) -> Self {
+        Self {
+            timeouts,
+            web_pki: WebPki::default(),
+        }
+    }
+
+    pub fn verified(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
+        Origin::parse(&upstream.url.origin())?;
+        Target::new(upstream, model_id)?;
+        Ok(())
+    }
+
+    pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
+        LocalEngine::new(upstream, model_id, self.timeouts.connect, Arc::default())?;
+        Ok(())
+    }
+
+    pub fn plain(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
+        PlainUpstream::new(
+            upstream,
+            model_id,
+            self.timeouts.connect,
+            Arc::default(),
+            &self.web_pki,
+        )?;
+        Ok(())
+    }
+}
+
 /// Makes upstreams for one epoch.
 pub struct Builder<'a> {
     timeouts: &'a Timeouts,

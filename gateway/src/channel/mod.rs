@@ -22,7 +22,7 @@ mod tests;
 mod upstream_body;
 mod verified;
 
-pub use build::{BuildError, Builder};
+pub use build::{BuildError, Builder, Checker};
 pub use connection::{NoResponse, SendFailure};
 pub use not_verified::{Missing, NotVerified};
 pub use plain::{LocalEngine, PlainError, PlainFailure, PlainUpstream, Reached};

@@ -7,6 +7,7 @@ mod admin;
 mod check;
 mod keys;
 mod log;
+mod reload;
 mod retention;
 
 use std::ffi::OsString;
@@ -14,6 +15,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
@@ -43,8 +45,17 @@ struct Arguments {
 enum Command {
     /// Serve until SIGTERM; SIGHUP reads the configuration anew and begins a new epoch
     Serve(ConfigFile),
-    /// Say what a configuration would serve, or everything that is wrong with it
+    /// Say what a configuration would serve, or everything that is wrong with it, with the state directory and the
+    /// addresses it names
     Check(ConfigFile),
+    /// Have the running service read its configuration again, wait, and say what came of it
+    Reload {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Seconds to wait for the service's answer
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        timeout: u64,
+    },
     /// Create, list and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -119,7 +130,16 @@ where
     };
     match arguments.command {
         Command::Serve(config) => serve_command(config.path(), platform),
-        Command::Check(config) => check::run(&config.path()),
+        Command::Check(config) => {
+            let hardware = |config: &Config| platform(config).map(drop);
+            match runtime() {
+                Ok(runtime) => runtime.block_on(check::run(&config.path(), hardware)),
+                Err(error) => cannot_start(&error),
+            }
+        }
+        Command::Reload { config, timeout } => {
+            reload::run(&config.path(), Duration::from_secs(timeout))
+        }
         Command::Keys { command } => match runtime() {
             Ok(runtime) => runtime.block_on(keys::run(command)),
             Err(error) => cannot_start(&error),

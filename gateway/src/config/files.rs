@@ -20,6 +20,7 @@ pub enum Exposed {
 
 const OTHERS: u32 = 0o007;
 const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
+const OTHERS_WRITE: u32 = 0o002;
 
 /// A file with a secret: closed to other users, changed by its owner only, and the owner is this user or root. A group
 /// may read it, since a service's user is often given its secrets by a group.
@@ -32,6 +33,24 @@ pub fn secret(file: &Metadata) -> Result<(), Exposed> {
         return Err(Exposed::Writable { mode });
     }
     owned(file)
+}
+
+/// A file that decides what the service does: not to be changed by every user.
+pub fn decisive(file: &Metadata) -> Result<(), Exposed> {
+    let mode = permissions(file);
+    if mode & OTHERS_WRITE != 0 {
+        return Err(Exposed::Writable { mode });
+    }
+    Ok(())
+}
+
+/// The state directory: what lies in it is closed to others file by file; nobody else may put files there.
+pub fn state_directory(directory: &Metadata) -> Result<(), Exposed> {
+    let mode = permissions(directory);
+    if mode & GROUP_OR_OTHERS_WRITE != 0 {
+        return Err(Exposed::Writable { mode });
+    }
+    owned(directory)
 }
 
 fn permissions(file: &Metadata) -> u32 {
@@ -77,6 +96,15 @@ mod tests {
         assert_eq!(
             with_mode(0o660, secret),
             Err(Exposed::Writable { mode: 0o660 })
+        );
+    }
+
+    #[test]
+    fn what_decides_may_be_read_by_all_and_not_written() {
+        assert_eq!(with_mode(0o644, decisive), Ok(()));
+        assert_eq!(
+            with_mode(0o666, decisive),
+            Err(Exposed::Writable { mode: 0o666 })
         );
     }
 }

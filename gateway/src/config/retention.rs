@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use attest_core::retention::{Authority, PolicySignatures, RetentionPolicy};
+use attest_core::retention::{Authority, PolicySignatures, RetentionError, RetentionPolicy};
 
 /// The policy that a chain begins with when the configuration names none.
 pub const DEFAULT_POLICY: &str = include_str!("../../../policies/retention/metadata.toml");
@@ -29,6 +29,16 @@ pub struct NamedPolicy {
 /// The built-in policy.
 pub fn built_in() -> RetentionPolicy {
     RetentionPolicy::from_toml(DEFAULT_POLICY).expect("the built-in policy is tested to parse")
+}
+
+/// A policy as an operator wrote it, in TOML, or as it was published: the document that `sealgate retention show
+/// --document` prints.
+pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
+    if text.starts_with('{') {
+        RetentionPolicy::from_published(text)
+    } else {
+        RetentionPolicy::from_toml(text)
+    }
 }
 
 /// The file with a policy's signatures: beside it, and named after it.

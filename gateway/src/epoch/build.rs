@@ -126,7 +126,7 @@ async fn create(
         retention: subject.retention,
         began_at: now,
     };
-    let mut changes = logged::unlogged(ledger, &config.retention.authority).await?;
+    let mut changes = logged::unlogged(ledger, &config.retention.authority, subject.config).await?;
     let change = changes.pop();
     for earlier in changes {
         let fact = Fact::RetentionChanged(earlier);

@@ -25,6 +25,11 @@ pub(super) struct Identity {
     pub pem: String,
 }
 
+/// Whether a certificate can be made out for them.
+pub(crate) fn names_fit(names: &[String]) -> bool {
+    CertificateParams::new(names.to_vec()).is_ok()
+}
+
 /// Makes a new key, its certificate for `names` and this lifetime, and the TLS configuration that uses them.
 pub(super) fn create(names: &[String], lifetime: &Lifetime) -> Result<Identity, EpochError> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(|_| EpochError::Keys)?;

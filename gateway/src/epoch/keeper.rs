@@ -12,9 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::lifetime::Due;
-use super::{Epoch, EpochError, begin, renew};
+use super::{Epoch, EpochError, ReloadOutcome, ReloadRequests, begin, renew};
 use crate::Clock;
-use crate::config::Config;
+use crate::check;
+use crate::config::{Config, Problem};
 use crate::events::{self, EpochFailure, EpochReason, Event, Fixed};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
@@ -110,6 +111,7 @@ impl Keeper {
                 }
             } else if looked.is_due() {
                 self.look_for_policy(&mut looked).await;
+                self.answer_requests().await;
             }
         }
     }
@@ -128,29 +130,80 @@ impl Keeper {
         }
     }
 
-    /// Reads the configuration anew and begins an epoch under it.
-    pub async fn reload(&self) -> bool {
+    /// Reads the configuration again and begins an epoch under it, if [`check`] finds nothing in the way.
+    pub async fn reload(&self) -> ReloadOutcome {
         let file = self.config_file.clone();
         let loaded = tokio::task::spawn_blocking(move || Config::load(&file)).await;
         let config = match loaded {
             Ok(Ok(config)) => config,
-            Ok(Err(error)) => {
-                for problem in error.problems {
-                    events::emit(Event::ConfigProblem { problem });
-                }
-                return self.keep(EpochReason::Reload, EpochFailure::Config);
-            }
-            Err(_) => return self.keep(EpochReason::Reload, EpochFailure::Config),
+            Ok(Err(error)) => return self.refuse(EpochFailure::Config, error.problems),
+            Err(_) => return self.refuse(EpochFailure::Config, Vec::new()),
         };
-        if let Some(fixed) = changed_for_good(&self.current().config, &config) {
-            return self.keep(EpochReason::Reload, EpochFailure::RestartNeeded(fixed));
+        let changed = settings_needing_restart(&self.current().config, &config);
+        if let Some((fixed, _)) = changed.first() {
+            let problem = |(_, key): &(Fixed, &str)| {
+                let reason = "was changed; that takes effect with a restart only";
+                config.lines.problem(key, reason)
+            };
+            let problems = changed.iter().map(problem).collect();
+            return self.refuse(EpochFailure::RestartNeeded(*fixed), problems);
+        }
+        let policies = match self.ledger.policies().await {
+            Ok(policies) => policies,
+            Err(_) => return self.refuse(EpochFailure::Ledger, Vec::new()),
+        };
+        let problems = check::problems(&config, &policies);
+        if !problems.is_empty() {
+            return self.refuse(EpochFailure::Config, problems);
+        }
+        let warnings = check::warnings(&config);
+        for warning in &warnings {
+            events::emit(Event::ConfigWarning {
+                file: self.config_file.clone(),
+                problem: warning.clone(),
+            });
         }
         let log = config.log.clone();
         let outcome = self.begin_under(config).await;
         if outcome.is_ok() {
             events::tune(log.format, log.level);
         }
-        self.settle(outcome, EpochReason::Reload)
+        let failure = self.settle(outcome, EpochReason::Reload).err();
+        ReloadOutcome {
+            epoch: self.current().number,
+            began: failure.is_none(),
+            failure: failure.map(|failure| failure.word().to_owned()),
+            problems: Vec::new(),
+            warnings,
+        }
+    }
+
+    /// Stays with the epoch in force, and logs each problem with its place in the file.
+    fn refuse(&self, failure: EpochFailure, problems: Vec<Problem>) -> ReloadOutcome {
+        for problem in &problems {
+            events::emit(Event::ConfigProblem {
+                file: self.config_file.clone(),
+                problem: problem.clone(),
+            });
+        }
+        let first = problems.first();
+        self.keep(EpochReason::Reload, failure, first.cloned());
+        ReloadOutcome {
+            epoch: self.current().number,
+            began: false,
+            failure: Some(failure.word().to_owned()),
+            problems,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Reloads if `sealgate reload` asked for it, and answers.
+    async fn answer_requests(&self) {
+        let requests = ReloadRequests::of(&self.current().config.server.state_dir);
+        let Some(id) = requests.take() else { return };
+        let outcome = self.reload().await;
+        // Who asked finds no answer and says so.
+        let _ = requests.settle(id, outcome);
     }
 
     async fn begin_under(&self, config: Config) -> Result<Epoch, EpochError> {
@@ -178,44 +231,57 @@ impl Keeper {
             };
             renew(&current, retention, &self.ledger, &self.clock, logged).await
         };
-        self.settle(renewed.await, reason)
+        self.settle(renewed.await, reason).is_ok()
     }
 
-    fn settle(&self, outcome: Result<Epoch, EpochError>, reason: EpochReason) -> bool {
+    fn settle(
+        &self,
+        outcome: Result<Epoch, EpochError>,
+        reason: EpochReason,
+    ) -> Result<(), EpochFailure> {
         match outcome {
             Ok(epoch) => {
                 let epoch = Arc::new(epoch);
                 announce(&epoch, reason, &self.metrics);
                 self.current.send_replace(epoch);
-                true
+                Ok(())
             }
             Err(error) => {
-                let failure = match error {
-                    EpochError::Routes(error) => {
-                        let problem = error.as_problem();
-                        events::emit(Event::RouteProblem { problem });
-                        EpochFailure::Routes
-                    }
-                    EpochError::Ledger(_) | EpochError::Retention(HistoryError::Ledger(_)) => {
-                        EpochFailure::Ledger
-                    }
-                    EpochError::Retention(_) => EpochFailure::Retention,
-                    EpochError::Keys | EpochError::Names | EpochError::Certificate { .. } => {
-                        EpochFailure::Keys
-                    }
+                let failure = failure(&error);
+                let key = match &error {
+                    EpochError::Retention(error) => error.key(),
+                    EpochError::Routes(_) => "model",
+                    EpochError::Names => "server.names",
+                    _ => "server.state_dir",
                 };
-                self.keep(reason, failure)
+                let lines = &self.current().config.lines;
+                let problem = lines.problem(key, error.to_string());
+                self.keep(reason, failure, Some(problem));
+                Err(failure)
             }
         }
     }
 
-    fn keep(&self, reason: EpochReason, failure: EpochFailure) -> bool {
+    /// Logs that the epoch in force stays, why, and where in the configuration that is to be mended.
+    fn keep(&self, reason: EpochReason, failure: EpochFailure, problem: Option<Problem>) {
         events::emit(Event::EpochKept {
             epoch: self.current().number,
             reason,
             failure,
+            file: self.config_file.clone(),
+            problem,
         });
-        false
+    }
+}
+
+fn failure(error: &EpochError) -> EpochFailure {
+    match error {
+        EpochError::Routes(_) => EpochFailure::Routes,
+        EpochError::Ledger(_) | EpochError::Retention(HistoryError::Ledger(_)) => {
+            EpochFailure::Ledger
+        }
+        EpochError::Retention(_) => EpochFailure::Retention,
+        EpochError::Keys | EpochError::Names | EpochError::Certificate { .. } => EpochFailure::Keys,
     }
 }
 
@@ -244,29 +310,21 @@ fn announce(epoch: &Epoch, reason: EpochReason, metrics: &Metrics) {
     });
 }
 
-/// What was changed that a running service cannot take up.
-fn changed_for_good(old: &Config, new: &Config) -> Option<Fixed> {
-    if old.server.listen != new.server.listen {
-        Some(Fixed::Listen)
-    } else if old.server.state_dir != new.server.state_dir {
-        Some(Fixed::StateDir)
-    } else if old.tee != new.tee {
-        Some(Fixed::Tee)
-    } else if old.health != new.health {
-        Some(Fixed::Health)
-    } else if old.metrics != new.metrics {
-        Some(Fixed::Metrics)
-    } else if old.admin != new.admin {
-        Some(Fixed::Admin)
-    } else if old.receipts != new.receipts {
-        Some(Fixed::Receipts)
-    } else if old.ledger != new.ledger {
-        Some(Fixed::Ledger)
-    } else if old.hardening != new.hardening {
-        Some(Fixed::Hardening)
-    } else if old.telemetry != new.telemetry {
-        Some(Fixed::Telemetry)
-    } else {
-        None
-    }
+/// What was changed that a running service cannot take up, and the key that says so.
+fn settings_needing_restart(old: &Config, new: &Config) -> Vec<(Fixed, &'static str)> {
+    let server = &old.server;
+    let all = [
+        (server.listen != new.server.listen, Fixed::Listen),
+        (server.state_dir != new.server.state_dir, Fixed::StateDir),
+        (old.tee != new.tee, Fixed::Tee),
+        (old.health != new.health, Fixed::Health),
+        (old.metrics != new.metrics, Fixed::Metrics),
+        (old.admin != new.admin, Fixed::Admin),
+        (old.receipts != new.receipts, Fixed::Receipts),
+        (old.ledger != new.ledger, Fixed::Ledger),
+        (old.hardening != new.hardening, Fixed::Hardening),
+        (old.telemetry != new.telemetry, Fixed::Telemetry),
+    ];
+    let changed = all.into_iter().filter(|(changed, _)| *changed);
+    changed.map(|(_, fixed)| (fixed, fixed.key())).collect()
 }

@@ -7,6 +7,7 @@ mod build;
 mod certificate;
 mod keeper;
 mod lifetime;
+mod reload;
 
 use std::sync::Arc;
 
@@ -20,8 +21,10 @@ use crate::request::CacheSalts;
 use crate::route::Routes;
 
 pub use build::{EpochError, begin, renew};
+pub(crate) use certificate::names_fit;
 pub use keeper::{Keeper, Reload};
 use lifetime::Lifetime;
+pub use reload::{ReloadOutcome, ReloadRequests};
 
 /// One contract, from its keys to its routes.
 pub struct Epoch {

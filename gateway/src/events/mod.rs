@@ -14,6 +14,7 @@ mod record;
 mod words;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use attest_core::{SessionId, Sha256Digest};
@@ -71,13 +72,18 @@ pub enum Event {
         epoch: u64,
         reason: EpochReason,
         failure: EpochFailure,
+        file: PathBuf,
+        /// Where in the configuration it is to be mended: the first place, where there are several.
+        problem: Option<Problem>,
     },
     /// What is wrong with a new configuration, one problem a line. The words are ours and the operator's.
     ConfigProblem {
+        file: PathBuf,
         problem: Problem,
     },
-    /// A model of a new configuration that cannot be routed.
-    RouteProblem {
+    /// What is served and may not be what was meant.
+    ConfigWarning {
+        file: PathBuf,
         problem: Problem,
     },
     /// A connection of this epoch did not finish in time and was cut off.

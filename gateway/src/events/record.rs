@@ -4,11 +4,13 @@
 //! program, and the text of digests, addresses and operator-chosen names.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::time::Duration;
 
 use attest_core::retention::Field;
 
 use super::{Event, Level};
+use crate::config::Problem;
 use crate::hardening::Fact;
 use crate::metering::{Keep, UsageRow};
 
@@ -71,6 +73,14 @@ impl Record {
 
     fn text(self, key: &'static str, value: impl Display) -> Self {
         self.with(key, Value::Text(value.to_string()))
+    }
+
+    /// File, line and key, and under `name` what is wrong there.
+    fn problem(self, name: &'static str, file: &Path, problem: &Problem) -> Self {
+        self.text("file", file.display())
+            .maybe(problem.line, |r, line| r.number("line", line))
+            .text("key", &problem.key)
+            .text(name, &problem.reason)
     }
 
     fn maybe<T>(self, value: Option<T>, then: impl FnOnce(Self, T) -> Self) -> Self {
@@ -147,7 +157,7 @@ impl Event {
             Event::Panicked { .. } | Event::PanickedAt { .. } => Level::Error,
             Event::EpochKept { .. }
             | Event::ConfigProblem { .. }
-            | Event::RouteProblem { .. }
+            | Event::ConfigWarning { .. }
             | Event::DrainCut { .. }
             | Event::AcceptFailed { .. }
             | Event::ConnectionsEvicted { .. }
@@ -216,21 +226,23 @@ impl Event {
                 epoch,
                 reason,
                 failure,
-            } => Record::named("epoch_kept")
-                .number("epoch", *epoch)
-                .word("reason", reason.word())
-                .word("failure", failure.word()),
-            Event::ConfigProblem { problem } => {
-                let line = Record::named("config_problem");
-                let line = match problem.line {
-                    Some(number) => line.number("line", number),
+                file,
+                problem,
+            } => {
+                let line = Record::named("epoch_kept")
+                    .number("epoch", *epoch)
+                    .word("reason", reason.word())
+                    .word("failure", failure.word());
+                match problem {
+                    Some(problem) => line.problem("problem", file, problem),
                     None => line,
-                };
-                line.text("key", &problem.key)
-                    .text("reason", &problem.reason)
+                }
             }
-            Event::RouteProblem { problem } => {
-                Record::named("route_problem").text("reason", &problem.reason)
+            Event::ConfigProblem { file, problem } => {
+                Record::named("config_problem").problem("reason", file, problem)
+            }
+            Event::ConfigWarning { file, problem } => {
+                Record::named("config_warning").problem("reason", file, problem)
             }
             Event::DrainCut { epoch } => Record::named("drain_cut").number("epoch", *epoch),
             Event::AcceptFailed { code } => match code {

@@ -18,7 +18,7 @@ impl EpochReason {
 }
 
 impl EpochFailure {
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             EpochFailure::Config => "config",
             EpochFailure::RestartNeeded(Fixed::Listen) => "server.listen_needs_restart",
@@ -35,6 +35,24 @@ impl EpochFailure {
             EpochFailure::Keys => "keys",
             EpochFailure::Ledger => "ledger",
             EpochFailure::Retention => "retention",
+        }
+    }
+}
+
+impl Fixed {
+    /// The key or the table of the configuration.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Fixed::Listen => "server.listen",
+            Fixed::StateDir => "server.state_dir",
+            Fixed::Tee => "tee",
+            Fixed::Admin => "admin",
+            Fixed::Health => "health",
+            Fixed::Metrics => "metrics",
+            Fixed::Receipts => "receipts",
+            Fixed::Ledger => "ledger",
+            Fixed::Telemetry => "telemetry",
+            Fixed::Hardening => "hardening",
         }
     }
 }

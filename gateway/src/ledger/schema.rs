@@ -12,7 +12,7 @@ use super::LedgerError;
 use crate::events::{self, Event};
 use crate::sqlite::{self, Checked, Commits};
 
-const FILE: &str = "ledger.sqlite";
+pub(super) const FILE: &str = "ledger.sqlite";
 
 /// Each step brings the database from its index to the next schema version. Steps are only ever appended.
 const STEPS: &[&str] = &[
@@ -70,6 +70,11 @@ pub(super) async fn check(path: &Path) -> Result<(), LedgerError> {
     refuse_damage(path, checked)
 }
 
+/// The same, and nothing in the directory changes.
+pub(super) async fn check_reading(path: &Path) -> Result<(), LedgerError> {
+    refuse_damage(path, sqlite::check_reading(path, LARGE).await?)
+}
+
 /// Refuses a file whose keys, administrators or policies are damaged.
 pub(super) async fn check_keys(path: &Path) -> Result<(), LedgerError> {
     refuse_damage(path, sqlite::check_small(path, LARGE).await?)
@@ -104,6 +109,23 @@ pub(super) async fn connect_flushing(path: &Path) -> Result<SqlitePool, LedgerEr
         .connect_with(options)
         .await?;
     Ok(pool)
+}
+
+/// The first schema version that has the table of retention policies.
+pub(super) const WITH_POLICIES: i64 = 2;
+
+/// Refuses a database of a later version; otherwise its version.
+pub(super) async fn version(path: &Path, pool: &SqlitePool) -> Result<i64, LedgerError> {
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(pool)
+        .await?;
+    let known = STEPS.len() as i64;
+    if (0..=known).contains(&found) {
+        Ok(found)
+    } else {
+        let path = path.to_owned();
+        Err(LedgerError::Newer { path, found, known })
+    }
 }
 
 async fn migrate(path: &Path) -> Result<(), LedgerError> {

@@ -49,12 +49,24 @@ pub enum HistoryError {
 fn advice(error: &ChainError) -> &'static str {
     match error {
         ChainError::Head(ChangeRefused::Signature(_)) => {
-            ". Sign it with today's policy keys and `sealgate retention set` it again"
+            ". The holders of retention.keys sign it first: `sealgate retention show --document > current.json`, \
+             `sealgate retention sign --key KEY current.json`, `sealgate retention set current.json`; then reload or start"
         }
         ChainError::Head(ChangeRefused::NobodyDecides | ChangeRefused::UnsignedContent) => {
             ". Configure the policy keys that signed it"
         }
         _ => "",
+    }
+}
+
+impl HistoryError {
+    /// The key of the configuration that it is about.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::NothingSigned | Self::Chain(ChainError::Head(_)) => "retention.keys",
+            Self::First(_) | Self::Named { .. } => "retention.policy",
+            _ => "server.state_dir",
+        }
     }
 }
 
@@ -69,41 +81,78 @@ pub enum Installed {
     SignedAgain,
 }
 
-/// The policy to serve under: the end of the history, or where there is none what the configuration begins with. A
-/// configured policy that follows on the history is gone on to.
+/// What a configuration and a history come to, before anything is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The history goes on as it is.
+    Stands(PolicyInForce),
+    /// The history begins with this policy.
+    Begins(PolicyInForce),
+    /// The configured policy follows on the history.
+    GoesOn(PolicyInForce),
+    /// The configured signatures, of keys that were configured later, are added to the policy in force.
+    SignedAgain(PolicyInForce),
+}
+
+/// Decides under which policy a configuration is served. Writes nothing: a start, a reload and `sealgate check` all
+/// ask here.
+pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, HistoryError> {
+    let (named, authority) = (configured.policy.as_ref(), &configured.authority);
+    if rows.is_empty() {
+        let (policy, signatures) = match (named, authority) {
+            (Some(named), _) => (named.policy.clone(), named.signatures.clone()),
+            (None, Authority::Nobody) => (config::built_in(), PolicySignatures::default()),
+            (None, Authority::Keys(_)) => return Err(HistoryError::NothingSigned),
+        };
+        let first = PolicyInForce::first(policy, signatures, authority);
+        return first.map(Decision::Begins).map_err(HistoryError::First);
+    }
+    let head = PolicyInForce::restore_unjudged(&links(rows))?;
+    let standing = restore(rows, authority);
+    match named {
+        Some(named) if !contains(rows, named.policy.digest()) => {
+            // Signed by today's keys and naming the end of the history: its holders accept what came before. Without
+            // keys nothing follows, and the history has to stand by itself to be told apart from that.
+            if *authority == Authority::Nobody {
+                standing?;
+            }
+            let (policy, signatures) = (named.policy.clone(), named.signatures.clone());
+            let next = head.succeeded_by(policy, signatures, authority);
+            next.map(Decision::GoesOn)
+                .map_err(|reason| HistoryError::Named {
+                    file: named.file.clone(),
+                    reason,
+                })
+        }
+        Some(named) if standing.is_err() && named.policy.digest() == head.policy().digest() => {
+            match head.signed_again(&named.signatures, authority) {
+                Ok(again) => Ok(Decision::SignedAgain(again)),
+                Err(_) => Ok(Decision::Stands(standing?)),
+            }
+        }
+        _ => Ok(Decision::Stands(standing?)),
+    }
+}
+
+/// The policy to serve under, as [`decide`] says, written to the ledger where it is not there yet.
 pub async fn take_up(
     ledger: &Ledger,
     configured: &Retention,
     now: UnixTime,
 ) -> Result<PolicyInForce, HistoryError> {
     let rows = ledger.policies().await?;
-    let named = configured.policy.as_ref();
-    if rows.is_empty() {
-        let (policy, signatures) = match (named, &configured.authority) {
-            (Some(named), _) => (named.policy.clone(), named.signatures.clone()),
-            (None, Authority::Nobody) => (config::built_in(), PolicySignatures::default()),
-            (None, Authority::Keys(_)) => return Err(HistoryError::NothingSigned),
-        };
-        let first = PolicyInForce::first(policy, signatures, &configured.authority);
-        let first = first.map_err(HistoryError::First)?;
-        append(ledger, &first, now).await?;
-        return Ok(first);
+    match decide(&rows, configured)? {
+        Decision::Stands(policy) => Ok(policy),
+        Decision::Begins(policy) | Decision::GoesOn(policy) => {
+            append(ledger, &policy, now).await?;
+            Ok(policy)
+        }
+        Decision::SignedAgain(policy) => {
+            let lines = policy.signatures().to_string();
+            ledger.sign_policy(policy.policy().digest(), &lines).await?;
+            Ok(policy)
+        }
     }
-    let head = restore(&rows, &configured.authority)?;
-    let Some(named) = named.filter(|named| !contains(&rows, named.policy.digest())) else {
-        return Ok(head);
-    };
-    let next = head.succeeded_by(
-        named.policy.clone(),
-        named.signatures.clone(),
-        &configured.authority,
-    );
-    let next = next.map_err(|reason| HistoryError::Named {
-        file: named.file.clone(),
-        reason,
-    })?;
-    append(ledger, &next, now).await?;
-    Ok(next)
 }
 
 /// The end of the history as it is now, for a service that runs under an earlier one.

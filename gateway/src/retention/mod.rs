@@ -16,7 +16,7 @@ mod recording;
 mod records;
 
 pub use age::SealError;
-pub use history::{HistoryError, Installed};
+pub use history::{Decision, HistoryError, Installed, decide};
 pub use keeping::{Subject, keep};
 pub use plan::{Plan, Settable, plan};
 pub use recording::{Recorded, Stopped, Tape, Unkept};

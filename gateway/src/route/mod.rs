@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::Clock;
 use crate::channel::{
-    BuildError, Builder, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
+    BuildError, Builder, Checker, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
 };
 use crate::config::{Config, Model, Name, Problem, Upstream};
 use crate::ledger::Ledger;
@@ -182,6 +182,31 @@ impl Routes {
         })
     }
 
+    /// What would keep [`build`](Self::build) from succeeding, each with the place of its model. Sets nothing up.
+    pub fn check(config: &Config) -> Vec<(usize, RouteError)> {
+        let checker = Checker::new(&config.timeouts);
+        let serving = config.server.mode;
+        let mut found = Vec::new();
+        for (place, model) in config.models.iter().enumerate() {
+            for upstream in &model.upstreams {
+                let checked = match (serving, model.confidential, &model.attestation) {
+                    (Serving::Direct, _, _) => checker.local(upstream, &model.id),
+                    (Serving::Aggregator, _, Some(_)) => checker.verified(upstream, &model.id),
+                    (Serving::Aggregator, true, None) => {
+                        let model = model.id.clone();
+                        found.push((place, RouteError::NoAttestation { model }));
+                        continue;
+                    }
+                    (Serving::Aggregator, false, None) => checker.plain(upstream, &model.id),
+                };
+                if let Err(source) = checked {
+                    found.push((place, upstream_error(model, upstream, source)));
+                }
+            }
+        }
+        found
+    }
+
     /// Every enclave that some model may be served by.
     pub fn enclaves(&self) -> &[Arc<Enclave>] {
         &self.enclaves
@@ -297,11 +322,15 @@ fn candidate(
             builder.plain(upstream, &model.id).map(Candidate::Plain)
         }
     };
-    built.map_err(|source| RouteError::Upstream {
+    built.map_err(|source| upstream_error(model, upstream, source))
+}
+
+fn upstream_error(model: &Model, upstream: &Upstream, source: BuildError) -> RouteError {
+    RouteError::Upstream {
         model: model.id.clone(),
         upstream: upstream.name.clone(),
         source,
-    })
+    }
 }
 
 #[cfg(test)]

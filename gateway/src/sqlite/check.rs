@@ -8,9 +8,10 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Cause, Commits, StoreFailure, options};
+use super::{Cause, Commits, StoreFailure, options, reading};
 
 /// How long a start checks the structure of the whole file.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -29,20 +30,25 @@ pub(crate) enum Checked {
 
 /// Checks the database at `path`; `large` are the tables that are too large to be checked row by row.
 pub(crate) async fn check(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
-    check_within(path, large, Some(TIME_LIMIT)).await
+    check_within(options(path, Commits::Written), large, Some(TIME_LIMIT)).await
+}
+
+/// The same, and nothing in the directory changes.
+pub(crate) async fn check_reading(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
+    check_within(reading(path), large, Some(TIME_LIMIT)).await
 }
 
 /// Checks the small tables of the database at `path` alone.
 pub(crate) async fn check_small(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
-    check_within(path, large, None).await
+    check_within(options(path, Commits::Written), large, None).await
 }
 
 async fn check_within(
-    path: &Path,
+    options: SqliteConnectOptions,
     large: &[&str],
     limit: Option<Duration>,
 ) -> Result<Checked, sqlx::Error> {
-    match attempt(path, large, limit).await {
+    match attempt(&options, large, limit).await {
         Err(error) if StoreFailure::from(&error).cause == Cause::Corrupt => Ok(Checked::Damaged(
             StoreFailure::from(&error).words().to_owned(),
         )),
@@ -51,11 +57,11 @@ async fn check_within(
 }
 
 async fn attempt(
-    path: &Path,
+    options: &SqliteConnectOptions,
     large: &[&str],
     limit: Option<Duration>,
 ) -> Result<Checked, sqlx::Error> {
-    let mut connection = SqliteConnection::connect_with(&options(path, Commits::Written)).await?;
+    let mut connection = SqliteConnection::connect_with(options).await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     )
@@ -136,7 +142,12 @@ mod tests {
         let path = database(&scratch).await;
         let checked = check(&path, &["large"]).await.expect("a database");
         assert_eq!(checked, Checked::Whole);
-        let checked = check_within(&path, &["large"], Some(Duration::ZERO)).await;
+        let checked = check_within(
+            options(&path, Commits::Written),
+            &["large"],
+            Some(Duration::ZERO),
+        )
+        .await;
         assert_eq!(checked.expect("a database"), Checked::InPart);
     }
 

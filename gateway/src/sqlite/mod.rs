@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-pub(crate) use check::{Checked, check, check_small};
+pub(crate) use check::{Checked, check, check_reading, check_small};
 pub use failure::{Cause, Remedy, StoreFailure};
 pub(crate) use health::Health;
 
@@ -48,4 +48,17 @@ pub(crate) fn options(path: &Path, commits: Commits) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("temp_store", "MEMORY")
         .pragma("journal_size_limit", WAL_LIMIT)
+}
+/// Options for reading the database at `path`, which has to exist, without changing anything in its directory: not
+/// even the files that a reader beside a writer needs are made where nothing is written.
+pub(crate) fn reading(path: &Path) -> SqliteConnectOptions {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .read_only(true)
+        .immutable(!Path::new(&log).exists())
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("temp_store", "MEMORY")
 }

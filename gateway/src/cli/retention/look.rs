@@ -11,11 +11,20 @@ use crate::config::{Config, built_in};
 use crate::ledger::Ledger;
 use crate::retention::{self, Settable, history};
 
-pub(super) async fn show(config: &Path) -> Result<(), RetentionFailure> {
+pub(super) async fn show(config: &Path, document: bool) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let in_force = history::look(&ledger).await?;
     ledger.close().await;
+    if document {
+        let first = || match &config.retention.policy {
+            Some(named) => named.policy.clone(),
+            None => built_in(),
+        };
+        let policy = in_force.map_or_else(first, |in_force| in_force.policy().clone());
+        print!("{}", policy.text());
+        return Ok(());
+    }
     let Some(in_force) = in_force else {
         println!("No policy is in force yet. A service that started now would begin with:\n");
         let first = config.retention.policy.map(|named| named.policy);

@@ -30,6 +30,9 @@ pub(super) enum RetentionCommand {
     Show {
         #[command(flatten)]
         config: ConfigFile,
+        /// Print the document itself, to be signed by policy keys that are configured later
+        #[arg(long)]
+        document: bool,
     },
     /// Say exactly what another policy would change, and for whom; nothing is changed
     #[command(allow_missing_positional = true)]
@@ -80,7 +83,7 @@ pub(super) enum RetentionCommand {
 pub(super) async fn run(command: RetentionCommand) -> ExitCode {
     let outcome = match command {
         RetentionCommand::Keygen { out } => keys::generate(&out),
-        RetentionCommand::Show { config } => look::show(&config.path()).await,
+        RetentionCommand::Show { config, document } => look::show(&config.path(), document).await,
         RetentionCommand::Plan { config, policy } => look::plan(&config.path(), &policy).await,
         RetentionCommand::Sign { key, policy } => keys::sign(&key, &policy),
         RetentionCommand::Set { config, policy } => act::set(&config.path(), &policy).await,

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use attest_core::retention::{Authority, PolicyKeys, PolicySignatures, RetentionPolicy};
+use attest_core::retention::{Authority, PolicyKeys, PolicySignatures};
 
 use super::{MAX_FILE, read_text, resolve};
 use crate::config::read::Section;
-use crate::config::{NamedPolicy, Retention, signature_file};
+use crate::config::{NamedPolicy, Retention, read_policy, signature_file};
 
 /// More than there can be keys, so that a threshold is judged together with them.
 const MAX_THRESHOLD: usize = 1000;
@@ -23,8 +23,7 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> Retention {
 
 fn named(file: &Path) -> Result<NamedPolicy, String> {
     let text = read_text(file, MAX_FILE)?;
-    let policy =
-        RetentionPolicy::from_toml(&text).map_err(|e| format!("{} {e}", file.display()))?;
+    let policy = read_policy(&text).map_err(|e| format!("{} {e}", file.display()))?;
     let beside = signature_file(file);
     let signatures = match read_text(&beside, MAX_FILE) {
         Ok(text) => {
