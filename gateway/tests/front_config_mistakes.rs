@@ -287,7 +287,7 @@ fn weights_and_fallback_rules_are_told_that_order_is_what_counts() {
 #[test]
 fn a_number_without_its_unit_is_told_how_to_write_it() {
     let text = format!(
-        "[limits]\nmax_body = \"5 gigs\"\nmax_concurrent = 0\n[timeouts]\nfirst_byte = 60\nidle = \"10h\"\n{}",
+        "[limits]\nmax_body = \"5 gigs\"\nmax_concurrent = 0\n[timeouts]\nfirst_byte = 60\nconnect = \"10h\"\n{}",
         good()
     );
     let found = problems(&text);
@@ -295,7 +295,7 @@ fn a_number_without_its_unit_is_told_how_to_write_it() {
     assert!(found[0].starts_with("2: limits.max_body: ") && found[0].contains("KiB"));
     assert!(found[1].starts_with("3: limits.max_concurrent: "));
     assert!(found[2].starts_with("5: timeouts.first_byte: ") && found[2].contains("\"60s\""));
-    assert!(found[3].starts_with("6: timeouts.idle: ") && found[3].contains("1h"));
+    assert!(found[3].starts_with("6: timeouts.connect: ") && found[3].contains("1h"));
 }
 
 #[test]

@@ -189,6 +189,8 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
     // As an earlier version left it.
     sqlx::raw_sql(
         "DROP TRIGGER usage_added; DROP TRIGGER usage_removed; DROP VIEW usage_counted; DROP TABLE usage_sums; \
+         ALTER TABLE usage DROP COLUMN cause; ALTER TABLE usage DROP COLUMN token_source; \
+         ALTER TABLE unfinished DROP COLUMN cause; ALTER TABLE unfinished DROP COLUMN token_source; \
          PRAGMA user_version = 4",
     )
     .execute(&mut database(scratch.path()).await)
@@ -308,6 +310,8 @@ async fn a_day_of_a_million_requests() {
     let mut upgraded = upgraded;
     sqlx::raw_sql(
         "DROP TRIGGER usage_added; DROP TRIGGER usage_removed; DROP VIEW usage_counted; DROP TABLE usage_sums; \
+         ALTER TABLE usage DROP COLUMN cause; ALTER TABLE usage DROP COLUMN token_source; \
+         ALTER TABLE unfinished DROP COLUMN cause; ALTER TABLE unfinished DROP COLUMN token_source; \
          PRAGMA user_version = 4",
     )
     .execute(&mut upgraded)

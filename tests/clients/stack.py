@@ -26,6 +26,9 @@ MODELS = {
     # The engine misbehaves when it is asked for a model of such a name.
     "busy": ("fail-429", []),
     "broken": ("fail-500", []),
+    "unauthorized": ("fail-401", []),
+    "unpaid": ("fail-402", []),
+    "missing": ("fail-404", []),
     "slow": ("slow-stream", []),
 }
 

@@ -159,6 +159,17 @@ test("an engine that is busy is a rate limit error", async () => {
   assert.equal(error.status, 429);
 });
 
+test("an engine that refuses the service is asked once and does not blame the caller's key", async () => {
+  for (const [model, code] of [["unauthorized", "upstream_credentials_refused"],
+    ["unpaid", "upstream_quota_exhausted"], ["missing", "upstream_model_not_found"]]) {
+    const before = (await engineStats()).prompts;
+    const error = await refused(OpenAI.APIError, () =>
+      client({ maxRetries: 2 }).chat.completions.create({ model, messages: say("Hello") }));
+    assert.deepEqual([error.status, error.code], [424, code]);
+    assert.equal((await engineStats()).prompts, before + 1, "the prompt was sent again");
+  }
+});
+
 test("an engine that breaks is a server error without its text", async () => {
   const secret = "canary-91c2";
   const error = await refused(OpenAI.InternalServerError, () =>

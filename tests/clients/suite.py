@@ -235,6 +235,17 @@ def an_engine_that_is_busy_is_a_rate_limit_error():
 
 
 @test
+def an_engine_that_refuses_the_service_is_asked_once_and_does_not_blame_the_callers_key():
+    for model, code in (("unauthorized", "upstream_credentials_refused"), ("unpaid", "upstream_quota_exhausted"),
+                        ("missing", "upstream_model_not_found")):
+        before = engine_stats()["prompts"]
+        error = refused(openai.APIStatusError, lambda: client(max_retries=2).chat.completions.create(
+            model=model, messages=say("Hello")))
+        assert (error.status_code, error.code) == (424, code), (error.status_code, error.code)
+        assert engine_stats()["prompts"] == before + 1, "the prompt was sent again"
+
+
+@test
 def an_engine_that_breaks_is_a_server_error_without_its_text():
     secret = "canary-91c2"
     error = refused(openai.InternalServerError, lambda: client().chat.completions.create(

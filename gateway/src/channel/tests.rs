@@ -372,3 +372,41 @@ async fn an_ordinary_api_is_held_to_its_certificate() {
     }
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
+
+/// Gives a name these addresses.
+struct Addresses(Vec<SocketAddr>);
+
+impl attest_channel::Resolve for Addresses {
+    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> attest_channel::Resolving<'a> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+#[tokio::test]
+async fn a_dead_first_address_does_not_keep_an_api_from_being_reached_at_its_second() {
+    let server = Server::start(|_| (WHOLE, true)).await;
+    // TEST-NET-3 (RFC 5737): what is sent there is swallowed or refused, never answered.
+    let dead = SocketAddr::from(([203, 0, 113, 1], server.address.port()));
+    let tcp = Arc::new(attest_channel::TcpDialer::new(Arc::new(Addresses(vec![
+        dead,
+        server.address,
+    ]))));
+    let upstream = upstream(&format!("http://api.example:{}", server.address.port()));
+    let model = Name::from_operator("m").expect("a name");
+    let api = PlainUpstream::new(
+        &upstream,
+        &model,
+        Duration::from_secs(30),
+        tcp,
+        &plain::WebPki::default(),
+    )
+    .expect("an API");
+    for _ in 0..3 {
+        let answer = api
+            .reached()
+            .send_prompt(Endpoint::Chat, false, &prompt())
+            .await
+            .expect("a response");
+        assert_eq!(text(answer).await.as_deref(), Ok("ok"));
+    }
+}

@@ -187,7 +187,7 @@ impl RefusalKind {
 impl OperatorFault {
     /// Code and sentence. The status is 424 for all of them: not 401, 402, 403 or 404, by which a client would doubt
     /// its own key, bill or model, and not 5xx, which every client repeats, with the prompt.
-    const fn words(self) -> (&'static str, &'static str) {
+    pub(super) const fn words(self) -> (&'static str, &'static str) {
         match self {
             OperatorFault::Credentials => (
                 "upstream_credentials_refused",

@@ -50,12 +50,6 @@ impl RefusalKind {
             retry_after: None,
         };
         let code = Some(CONTEXT_LENGTH);
-        let operator = [
-            OperatorFault::Credentials,
-            OperatorFault::Quota,
-            OperatorFault::NotFound,
-            OperatorFault::Other,
-        ];
         [
             RefusalKind::InvalidRequest { code: None },
             RefusalKind::InvalidRequest { code },
@@ -66,7 +60,7 @@ impl RefusalKind {
             RefusalKind::Failed,
         ]
         .into_iter()
-        .chain(operator.map(RefusalKind::Operator))
+        .chain(OperatorFault::ALL.map(RefusalKind::Operator))
     }
 }
 
@@ -114,6 +108,19 @@ const QUOTA_CODES: &[&str] = &[
 /// Codes of a refusal that is about content, whatever its status.
 const CONTENT_CODES: &[&str] = &["content_filter", "content_policy_violation"];
 
+/// What words of an error inside a success say of the status that it might have had.
+const STATUS_WORDS: &[(&str, u16)] = &[
+    ("rate_limit_exceeded", 429),
+    ("rate_limit_error", 429),
+    ("insufficient_quota", 429),
+    ("upstream_overloaded", 503),
+    ("overloaded_error", 503),
+    ("upstream_timeout", 504),
+    ("timeout_error", 504),
+    ("invalid_request_error", 400),
+    ("BadRequestError", 400),
+];
+
 const CONTEXT_LENGTH: &str = "context_length_exceeded";
 
 impl UpstreamRefusal {
@@ -128,7 +135,13 @@ impl UpstreamRefusal {
     /// Translates an error inside a successful response. Its own code counts as the status it might have had.
     pub fn inside_success(body: &[u8]) -> Self {
         let reported = Reported::read(body);
-        let status = reported.status.unwrap_or(500);
+        let named = || {
+            let listed = STATUS_WORDS
+                .iter()
+                .find(|(word, _)| reported.words.iter().any(|said| said == word));
+            listed.map(|(_, status)| *status)
+        };
+        let status = reported.status.or_else(named).unwrap_or(500);
         Self {
             kind: RefusalKind::read(status, None, &reported, body),
             upstream_status: None,
@@ -165,9 +178,20 @@ impl RefusalKind {
             429 => busy(false),
             503 | 529 => busy(true),
             408 | 504 => RefusalKind::TimedOut,
+            // An enclave of ours says whose fault it is.
+            424 => RefusalKind::Operator(OperatorFault::from_code(reported)),
             409 | 425 | 500.. => RefusalKind::Failed,
             _ => RefusalKind::Operator(OperatorFault::Other),
         }
+    }
+}
+
+impl OperatorFault {
+    const ALL: [Self; 4] = [Self::Credentials, Self::Quota, Self::NotFound, Self::Other];
+
+    fn from_code(reported: &Reported) -> Self {
+        let is_named = |fault: &Self| reported.words.iter().any(|word| word == fault.words().0);
+        Self::ALL.into_iter().find(is_named).unwrap_or(Self::Other)
     }
 }
 
@@ -275,6 +299,15 @@ mod tests {
     }
 
     #[test]
+    fn what_an_enclave_of_ours_says_of_its_engine_is_said_again() {
+        for fault in OperatorFault::ALL {
+            let body = format!(r#"{{"error":{{"code":"{}"}}}}"#, fault.words().0);
+            assert_eq!(kind(424, &body), RefusalKind::Operator(fault));
+        }
+        assert_eq!(kind(424, "{}"), RefusalKind::Operator(OperatorFault::Other));
+    }
+
+    #[test]
     fn only_listed_codes_are_recognised() {
         let code = |status, body: &str| match kind(status, body) {
             RefusalKind::InvalidRequest { code } => code,
@@ -344,6 +377,13 @@ mod tests {
             inside(r#"{"error":{"code":"429"}}"#).kind,
             RefusalKind::Busy {
                 overloaded: false,
+                retry_after: None
+            }
+        );
+        assert_eq!(
+            inside(r#"{"error":{"type":"server_error","code":"upstream_overloaded"}}"#).kind,
+            RefusalKind::Busy {
+                overloaded: true,
                 retry_after: None
             }
         );

@@ -109,7 +109,7 @@ fn a_finished_request_is_told_in_ids_numbers_and_configured_names() {
     assert_eq!(
         line::render(&event.record(), "T", Format::Text),
         "T request_finished receipt=rcpt-1 key=key-1 tenant=acme model=demo endpoint=chat stream=true status=200 \
-         outcome=completed prompt_tokens=7 latency_us=1500 bytes_in=100 bytes_out=200"
+         outcome=completed prompt_tokens=7 token_source=reported latency_us=1500 bytes_in=100 bytes_out=200"
     );
     let json: serde_json::Value =
         serde_json::from_str(&line::render(&event.record(), "T", Format::Json)).expect("JSON");
