@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -299,7 +300,9 @@ async fn a_reload_reads_keys_and_policies_that_were_replaced_by_renaming() -> Re
     let secrets = world.directory.path().join("secrets");
     let rotated = world.enclave.create_key("gateway").await?;
     fs::create_dir(secrets.join("second"))?;
-    fs::write(secrets.join("second/enclave.key"), &rotated)?;
+    let renewed = secrets.join("second/enclave.key");
+    fs::write(&renewed, &rotated)?;
+    fs::set_permissions(&renewed, fs::Permissions::from_mode(0o600))?;
     std::os::unix::fs::symlink("second", secrets.join("next"))?;
     fs::rename(secrets.join("next"), secrets.join("now"))?;
     fs::remove_dir_all(secrets.join("first"))?;
