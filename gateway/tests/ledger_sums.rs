@@ -147,6 +147,33 @@ async fn differences(state: &Path) -> i64 {
         .expect("a count")
 }
 
+/// The same rows of usage in a ledger of the last schema without sums.
+async fn as_left_by_an_earlier_version(state: &Path) -> ScratchDir {
+    const COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, outcome, \
+        prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at";
+    let earlier = ScratchDir::new("sums-earlier").expect("a directory");
+    std::fs::write(earlier.path().join("ledger.sqlite"), "").expect("a file");
+    let steps = [
+        include_str!("../src/ledger/schema.sql"),
+        include_str!("../src/ledger/schema_retention.sql"),
+        include_str!("../src/ledger/admins.sql"),
+        include_str!("../src/ledger/unfinished.sql"),
+    ];
+    let statements = format!(
+        "{} PRAGMA user_version = 4; ATTACH '{}' AS now; \
+         INSERT INTO usage ({COLUMNS}) SELECT {COLUMNS} FROM now.usage;",
+        steps.concat(),
+        state.join("ledger.sqlite").display()
+    );
+    let mut database = database(earlier.path()).await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
+        .execute(&mut database)
+        .await
+        .expect("an earlier ledger");
+    database.close().await.expect("closed");
+    earlier
+}
+
 async fn compare(ledger: &Ledger, rows: &[&Written], spans: &[(u64, u64)]) {
     for (since, length) in spans {
         let until = since + length;
@@ -186,21 +213,12 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
     assert_eq!(differences(scratch.path()).await, 0, "after the purge");
     ledger.close().await;
 
-    // As an earlier version left it.
-    sqlx::raw_sql(
-        "DROP TRIGGER usage_added; DROP TRIGGER usage_removed; DROP VIEW usage_counted; DROP TABLE usage_sums; \
-         ALTER TABLE usage DROP COLUMN cause; ALTER TABLE usage DROP COLUMN token_source; \
-         ALTER TABLE unfinished DROP COLUMN cause; ALTER TABLE unfinished DROP COLUMN token_source; \
-         PRAGMA user_version = 4",
-    )
-    .execute(&mut database(scratch.path()).await)
-    .await
-    .expect("the schema before");
-    let ledger = Ledger::open(scratch.path(), KEEP)
+    let upgraded = as_left_by_an_earlier_version(scratch.path()).await;
+    let ledger = Ledger::open(upgraded.path(), KEEP)
         .await
         .expect("an upgrade");
     compare(&ledger, &left, &spans).await;
-    assert_eq!(differences(scratch.path()).await, 0, "after the upgrade");
+    assert_eq!(differences(upgraded.path()).await, 0, "after the upgrade");
     ledger.close().await;
 }
 
@@ -279,7 +297,8 @@ async fn a_day_of_a_million_requests() {
     let began = Instant::now();
     sqlx::query(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999999) \
-         INSERT INTO usage SELECT printf('rcpt-%032x', i), ? + i * 86400 / 1000000, '00112233', 'tenant-' || (i % 10), \
+         INSERT INTO usage (receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, outcome, prompt_tokens, \
+         completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at) SELECT printf('rcpt-%032x', i), ? + i * 86400 / 1000000, '00112233', 'tenant-' || (i % 10), \
          'model-' || (i / 7 % 5), 'upstream', 'chat', 1, 200, 'completed', i % 1000, i % 300, 1000, 100, 500, 900, ? FROM n",
     )
     .bind(BEGIN as i64)
@@ -306,32 +325,33 @@ async fn a_day_of_a_million_requests() {
         );
     }
     ledger.close().await;
-    let upgraded = database(scratch.path()).await;
-    let mut upgraded = upgraded;
-    sqlx::raw_sql(
-        "DROP TRIGGER usage_added; DROP TRIGGER usage_removed; DROP VIEW usage_counted; DROP TABLE usage_sums; \
-         ALTER TABLE usage DROP COLUMN cause; ALTER TABLE usage DROP COLUMN token_source; \
-         ALTER TABLE unfinished DROP COLUMN cause; ALTER TABLE unfinished DROP COLUMN token_source; \
-         PRAGMA user_version = 4",
-    )
-    .execute(&mut upgraded)
-    .await
-    .expect("the schema before");
-    upgraded.close().await.expect("closed");
+    let upgraded = as_left_by_an_earlier_version(scratch.path()).await;
     let began = Instant::now();
-    let ledger = Ledger::open(scratch.path(), KEEP)
+    let ledger = Ledger::open(upgraded.path(), KEEP)
         .await
         .expect("an upgrade");
     println!(
         "upgraded and opened in {:.1} s",
         began.elapsed().as_secs_f64()
     );
-    let ledger_file = scratch.path().join("ledger.sqlite");
+    let ledger_file = upgraded.path().join("ledger.sqlite");
     let len = std::fs::metadata(&ledger_file).map_or(0, |file| file.len());
     println!("{:.0} MB", len as f64 / 1e6);
     ledger.close().await;
     let began = Instant::now();
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     println!("opened again in {:.1} s", began.elapsed().as_secs_f64());
+    sqlx::raw_sql("UPDATE usage SET expires_at = 0")
+        .execute(&mut database(scratch.path()).await)
+        .await
+        .expect("expired");
+    let began = Instant::now();
+    let purged = ledger.purge().await.expect("a purge");
+    println!(
+        "{} rows purged in {:.1} s",
+        purged.usage,
+        began.elapsed().as_secs_f64()
+    );
+    assert_eq!(ledger.usage(since, until).await.expect("sums"), []);
     ledger.close().await;
 }

@@ -17,40 +17,62 @@ CREATE TABLE usage_sums (
 
 -- What a row counts for.
 CREATE VIEW usage_counted AS
-    SELECT rowid AS id, at, tenant, coalesce(model, '') AS model, outcome <> 'completed' AS failed,
+    SELECT at, tenant, coalesce(model, '') AS model, outcome <> 'completed' AS failed,
         min(coalesce(prompt_tokens, 0), 1000000000000) AS prompt_tokens,
         min(coalesce(completion_tokens, 0), 1000000000000) AS completion_tokens,
         min(coalesce(bytes_in, 0), 1000000000000) AS bytes_in,
         min(coalesce(bytes_out, 0), 1000000000000) AS bytes_out
     FROM usage;
 
+-- Each statement names one whole key: a condition over several of them would read the whole table for each row.
 CREATE TRIGGER usage_added AFTER INSERT ON usage BEGIN
-    INSERT INTO usage_sums
-        SELECT width, at / width, tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out
-        FROM usage_counted, (SELECT 60 AS width UNION ALL SELECT 3600) WHERE id = NEW.rowid
-        ON CONFLICT (width, period, tenant, model) DO UPDATE SET
-            requests = requests + 1,
-            failed = failed + excluded.failed,
-            prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-            completion_tokens = completion_tokens + excluded.completion_tokens,
-            bytes_in = bytes_in + excluded.bytes_in,
-            bytes_out = bytes_out + excluded.bytes_out;
+    INSERT INTO usage_sums VALUES (
+        60, NEW.at / 60, NEW.tenant, coalesce(NEW.model, ''), 1, NEW.outcome <> 'completed',
+        min(coalesce(NEW.prompt_tokens, 0), 1000000000000), min(coalesce(NEW.completion_tokens, 0), 1000000000000),
+        min(coalesce(NEW.bytes_in, 0), 1000000000000), min(coalesce(NEW.bytes_out, 0), 1000000000000)
+    ) ON CONFLICT (width, period, tenant, model) DO UPDATE SET
+        requests = requests + 1,
+        failed = failed + excluded.failed,
+        prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = completion_tokens + excluded.completion_tokens,
+        bytes_in = bytes_in + excluded.bytes_in,
+        bytes_out = bytes_out + excluded.bytes_out;
+    INSERT INTO usage_sums VALUES (
+        3600, NEW.at / 3600, NEW.tenant, coalesce(NEW.model, ''), 1, NEW.outcome <> 'completed',
+        min(coalesce(NEW.prompt_tokens, 0), 1000000000000), min(coalesce(NEW.completion_tokens, 0), 1000000000000),
+        min(coalesce(NEW.bytes_in, 0), 1000000000000), min(coalesce(NEW.bytes_out, 0), 1000000000000)
+    ) ON CONFLICT (width, period, tenant, model) DO UPDATE SET
+        requests = requests + 1,
+        failed = failed + excluded.failed,
+        prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = completion_tokens + excluded.completion_tokens,
+        bytes_in = bytes_in + excluded.bytes_in,
+        bytes_out = bytes_out + excluded.bytes_out;
 END;
 
-CREATE TRIGGER usage_removed BEFORE DELETE ON usage BEGIN
+CREATE TRIGGER usage_removed AFTER DELETE ON usage BEGIN
     UPDATE usage_sums SET
-        requests = usage_sums.requests - 1,
-        failed = usage_sums.failed - row.failed,
-        prompt_tokens = usage_sums.prompt_tokens - row.prompt_tokens,
-        completion_tokens = usage_sums.completion_tokens - row.completion_tokens,
-        bytes_in = usage_sums.bytes_in - row.bytes_in,
-        bytes_out = usage_sums.bytes_out - row.bytes_out
-    FROM (SELECT * FROM usage_counted WHERE id = OLD.rowid) AS row
-    WHERE (width, period) IN (VALUES (60, OLD.at / 60), (3600, OLD.at / 3600))
-        AND usage_sums.tenant = OLD.tenant AND usage_sums.model = coalesce(OLD.model, '');
+        requests = requests - 1,
+        failed = failed - (OLD.outcome <> 'completed'),
+        prompt_tokens = prompt_tokens - min(coalesce(OLD.prompt_tokens, 0), 1000000000000),
+        completion_tokens = completion_tokens - min(coalesce(OLD.completion_tokens, 0), 1000000000000),
+        bytes_in = bytes_in - min(coalesce(OLD.bytes_in, 0), 1000000000000),
+        bytes_out = bytes_out - min(coalesce(OLD.bytes_out, 0), 1000000000000)
+    WHERE width = 60 AND period = OLD.at / 60 AND tenant = OLD.tenant AND model = coalesce(OLD.model, '');
     DELETE FROM usage_sums
-    WHERE (width, period) IN (VALUES (60, OLD.at / 60), (3600, OLD.at / 3600))
-        AND tenant = OLD.tenant AND model = coalesce(OLD.model, '') AND requests = 0;
+    WHERE width = 60 AND period = OLD.at / 60 AND tenant = OLD.tenant AND model = coalesce(OLD.model, '')
+        AND requests = 0;
+    UPDATE usage_sums SET
+        requests = requests - 1,
+        failed = failed - (OLD.outcome <> 'completed'),
+        prompt_tokens = prompt_tokens - min(coalesce(OLD.prompt_tokens, 0), 1000000000000),
+        completion_tokens = completion_tokens - min(coalesce(OLD.completion_tokens, 0), 1000000000000),
+        bytes_in = bytes_in - min(coalesce(OLD.bytes_in, 0), 1000000000000),
+        bytes_out = bytes_out - min(coalesce(OLD.bytes_out, 0), 1000000000000)
+    WHERE width = 3600 AND period = OLD.at / 3600 AND tenant = OLD.tenant AND model = coalesce(OLD.model, '');
+    DELETE FROM usage_sums
+    WHERE width = 3600 AND period = OLD.at / 3600 AND tenant = OLD.tenant AND model = coalesce(OLD.model, '')
+        AND requests = 0;
 END;
 
 INSERT INTO usage_sums

@@ -24,7 +24,8 @@ async fn usage_over_many_rows_is_answered_under_all_hardening() -> Result<()> {
     let key = key.with_context(|| said.clone())?.to_owned();
     sqlx::query(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ? - 1) \
-         INSERT INTO usage SELECT 'rcpt-' || i, ? + i % 60, 'key', 'tenant-' || (i % 50), 'model-' || (i % 7), 'u', \
+         INSERT INTO usage (receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, outcome, \
+         prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at) SELECT 'rcpt-' || i, ? + i % 60, 'key', 'tenant-' || (i % 50), 'model-' || (i % 7), 'u', \
          'chat', 0, 200, 'completed', 2, 3, 1, 1, 5, 7, ? FROM n",
     )
     .bind(ROWS)
