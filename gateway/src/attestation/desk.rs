@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use attest_core::nvidia::UnverifiedDevice;
@@ -29,9 +30,11 @@ use crate::platform::{Platform, Presented};
 /// meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Refusals of callers without a key are sent this much later: a caller that asks again at once, whatever it was
-/// answered, costs one answer in this time on each connection.
+/// Refusals of callers without a key are sent this much later, and later the more of them wait to be sent: a flood of
+/// callers that ask again at once, whatever they are answered, costs some 200 answers a second and not all there is.
 const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+const DELAY_PER_REFUSAL: Duration = Duration::from_millis(5);
+const LONGEST_REFUSAL_DELAY: Duration = Duration::from_secs(5);
 
 /// Who asks for a report, as far as it matters for its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +65,27 @@ pub struct Desk {
     metrics: Arc<Metrics>,
     queue: Arc<ReportQueue>,
     known: KnownAddresses,
+    refusals_waiting: AtomicUsize,
     collateral: CollateralCache,
+}
+
+/// A refusal that waits to be sent, counted.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    at_entry: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        let at_entry = count.fetch_add(1, Ordering::Relaxed);
+        Waiting { count, at_entry }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The service's own report, once in an epoch, always has a place.
@@ -100,6 +123,7 @@ impl Desk {
             queue: ReportQueue::new(Arc::clone(&metrics)),
             metrics,
             known: KnownAddresses::default(),
+            refusals_waiting: AtomicUsize::new(0),
             collateral: CollateralCache::default(),
         }
     }
@@ -243,7 +267,7 @@ impl Desk {
             Err(busy) => {
                 drop(in_work_or_waiting);
                 if lane == Lane::Unknown {
-                    tokio::time::sleep(REFUSAL_DELAY).await;
+                    self.delay_refusal().await;
                 }
                 let retry_after = busy.retry_after;
                 return Err(ApiError::AttestationBusy { retry_after });
@@ -257,6 +281,13 @@ impl Desk {
                 events::emit(Event::AttestationFailed { failure });
                 ApiError::AttestationFailed
             })
+    }
+
+    async fn delay_refusal(&self) {
+        let waiting = Waiting::enter(&self.refusals_waiting);
+        let delay =
+            DELAY_PER_REFUSAL.saturating_mul(u32::try_from(waiting.at_entry).unwrap_or(u32::MAX));
+        tokio::time::sleep(delay.clamp(REFUSAL_DELAY, LONGEST_REFUSAL_DELAY)).await;
     }
 
     /// The turn goes with the work, which goes on when its caller does not wait for it.
