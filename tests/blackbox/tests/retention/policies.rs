@@ -158,21 +158,33 @@ async fn limits_hold_in_mode_zero_though_nothing_is_written_down() -> Result<()>
         ensure!(answer.status == 200, "{}", answer.status);
         Ok((connection, answer))
     };
-    let is_refused = async |key: &str, message: &str| -> Result<()> {
+    let is_refused = async |key: &str, status: u16, code: &str, message: &str| -> Result<()> {
         let mut connection = world.service.connect().await?;
         let refused = connection.post(key, CHAT, &chat(MODEL, "me too")).await?;
         let refused = error(refused).await?;
         assert_eq!(
             (refused.status, refused.code.as_deref()),
-            (429, Some("rate_limit_exceeded"))
+            (status, Some(code))
         );
         ensure!(refused.message.contains(message), "{}", refused.message);
         Ok(())
     };
     let first = begin(&keys[0]).await?;
-    is_refused(&keys[0], "in flight for this API key").await?;
+    is_refused(
+        &keys[0],
+        429,
+        "rate_limit_exceeded",
+        "in flight for this API key",
+    )
+    .await?;
     let second = begin(&keys[1]).await?;
-    is_refused(&keys[2], "The service has too many").await?;
+    is_refused(
+        &keys[2],
+        503,
+        "service_overloaded",
+        "The service has as many requests in flight",
+    )
+    .await?;
     drop((first, second));
     stepper.release(10_000);
     eventually("there is room again", async || {
