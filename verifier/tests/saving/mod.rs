@@ -150,7 +150,8 @@ async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
         (Fault::Silence, "no complete answer in time"),
     ] {
         let (_, amd) = snp(&dir);
-        let kds = amd.with_fault("/vcek/v1/Genoa/crl", fault).serve().await;
+        let kds = amd.with_fault("/vcek/v1/Genoa/cert_chain", fault);
+        let kds = kds.serve().await;
         let failed = run(
             &dir,
             &format!("collateral save --out none.json --snp-report guest.bin --kds {kds} --fetch-timeout 2"),
@@ -159,6 +160,21 @@ async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
         assert_eq!(failed.code, Some(1), "{said}: {}", failed.out);
         assert!(failed.err.contains(said), "{said}: {}", failed.err);
         assert_eq!(failed.err.lines().count(), 1, "{}", failed.err);
+        // A revocation list that cannot be had costs nothing but itself, and is reported.
+        let (_, amd) = snp(&dir);
+        let kds = amd.with_fault("/vcek/v1/Genoa/crl", fault).serve().await;
+        let saved = run(
+            &dir,
+            &format!("collateral save --out without-list.json --snp-report guest.bin --kds {kds} --fetch-timeout 2 --json"),
+        )
+        .await;
+        assert_eq!(saved.code, Some(0), "{said}: {}", saved.err);
+        assert!(
+            saved.err.contains("no revocation list") && saved.err.contains(said),
+            "{}",
+            saved.err
+        );
+        assert_eq!(saved.err.lines().count(), 1, "{}", saved.err);
         let gpus = nvidia().with_fault(DRIVER, fault).serve().await;
         let failed = run(
             &dir,
