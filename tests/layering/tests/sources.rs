@@ -89,7 +89,7 @@ fn all_the_ledger_knows_of_admission_is_which_endpoint_was_called() {
 #[test]
 fn each_shipped_program_opens_its_databases_in_one_place() {
     for (folder, place) in [
-        ("gateway/src", "gateway/src/sqlite.rs"),
+        ("gateway/src", "gateway/src/sqlite/mod.rs"),
         ("verifier/src", "verifier/src/log/database.rs"),
     ] {
         let found = places(
