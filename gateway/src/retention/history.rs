@@ -24,7 +24,7 @@ pub enum HistoryError {
     #[error("the retention policy in force cannot be taken up: {0}{advice}", advice = advice(.0))]
     Chain(#[from] ChainError),
     /// The policy to begin with cannot be.
-    #[error("retention.policy: {0}")]
+    #[error("{0}")]
     First(ChangeRefused),
     /// Nothing is signed, and somebody is to decide.
     #[error(

@@ -7,7 +7,9 @@ use attest_core::retention::{
     ChainError, ChangeRefused, PolicySignatures, RetentionPolicy, SignatureError,
 };
 use attest_core::{RetentionMode, Sha256Digest};
-use sealgate::retention::HistoryError;
+use sealgate::config::Config;
+use sealgate::ledger::inspect;
+use sealgate::retention::{HistoryError, decide};
 use sealgate::{ServeError, serve};
 use testkit::client::{TlsClient, post};
 use testkit::engine::{CHAT_MODEL, Engine};
@@ -157,10 +159,16 @@ async fn refusal(setup: &Setup, directory: &ScratchDir) -> HistoryError {
     let outcome = tokio::time::timeout(PATIENCE, outcome)
         .await
         .expect("it does not serve");
-    match outcome {
-        Err(ServeError::Epoch(sealgate::epoch::EpochError::Retention(error))) => error,
+    let problems = match outcome {
+        Err(ServeError::Config(error)) => error.problems,
         other => panic!("{other:?}"),
-    }
+    };
+    let config = Config::load(&file).expect("it reads");
+    let seen = inspect(&config.server.state_dir).await.expect("the state");
+    let error = decide(&seen.policies, &config.retention).expect_err("a refusal");
+    let printed = config.lines.problem(error.key(), error.to_string());
+    assert_eq!(problems, [printed], "the start prints what was decided");
+    error
 }
 
 #[tokio::test(flavor = "multi_thread")]
