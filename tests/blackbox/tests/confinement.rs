@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use blackbox::asking::{CHAT, chat, eventually};
 use blackbox::namespace::{
     children, private_mounts_are_possible, replace_by_renaming, runs, status, with_etc,
@@ -322,5 +324,54 @@ fn the_helper_runs_only_where_it_was_started_with_a_socket() -> Result<()> {
         .args([Path::new("-c"), Path::new(script), &program])
         .output()?;
     assert!(!output.status.success());
+    Ok(())
+}
+
+/// A bundle of certificate authorities that holds what the service shows now.
+async fn bundle_of(service: &Service) -> Result<String> {
+    let connection = service.connect().await?;
+    let certificate = connection.certificate_der().context("a certificate")?;
+    let lines: Vec<String> = STANDARD
+        .encode(certificate)
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    Ok(format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_reads_certificate_authorities_that_were_replaced_by_renaming() -> Result<()> {
+    // The enclave stands for any service under WebPKI whose certificate is renewed.
+    let world = World::new("authorities").await?;
+    let bundle = world.directory.path().join("authorities/bundle.pem");
+    fs::create_dir(bundle.with_file_name(""))?;
+    replace_by_renaming(&bundle, &bundle_of(&world.enclave).await?)?;
+    let mut config = Config::direct(free_address()?);
+    config.tee = "none";
+    config.mode = "aggregator";
+    let key = world.directory.path().join("enclave.key");
+    let config = config.serving(Model::plain(MODEL, world.enclave.url()).with_key_from(&key));
+    let variable = format!("SSL_CERT_FILE={}", bundle.display());
+    let identity = identity("webpki")
+        .run_as(Program::Shipped)
+        .wrapped_in(["env", &variable].map(std::ffi::OsString::from));
+    let home = world.directory.path().join("webpki");
+    let gateway = Service::start(&home, identity, config.listen, &config.text()).await?;
+    let tests = gateway.create_key("tests").await?;
+    let ask = async || {
+        let mut connection = gateway.connect().await?;
+        let answer = connection.post(&tests, CHAT, &chat(MODEL, "hi")).await?;
+        anyhow::Ok(answer.status.as_u16())
+    };
+    assert_eq!(ask().await?, 200, "{}", gateway.log());
+
+    world.enclave.reload().await?;
+    replace_by_renaming(&bundle, &bundle_of(&world.enclave).await?)?;
+    gateway.reload().await?;
+    assert_eq!(ask().await?, 200, "{}", gateway.log());
     Ok(())
 }
