@@ -167,16 +167,18 @@ fn report(cpu: CpuEvidence, devices: Vec<DeviceEvidence>, collateral: Collateral
     .to_json()
 }
 
+/// The keyset outlives every certificate here, so that trust ends with the evidence.
+const ANY_LIFETIME: &str = "[keyset]\nmax_lifetime = \"any\"\n";
 const WHOLE_NODE: &str = "[nvidia]\nrequired = true\ngpus = 8\nswitches = 4\nmodes = [\"PPCIE\"]\n";
 
 fn policy(more: &str) -> AttestationPolicy {
-    let text = pinned_policy("node", &TdMeasurements::named("node")) + more;
+    let text = pinned_policy("node", &TdMeasurements::named("node")) + ANY_LIFETIME + more;
     AttestationPolicy::parse(&text).expect("a policy")
 }
 
 fn snp_policy(more: &str) -> AttestationPolicy {
     AttestationPolicy::parse(&format!(
-        "name = \"snp\"\n[snp]\nmeasurements = \"any\"\n{more}"
+        "name = \"snp\"\n[snp]\nmeasurements = \"any\"\n{more}{ANY_LIFETIME}"
     ))
     .expect("a policy")
 }
@@ -560,7 +562,10 @@ fn an_image_is_accepted_whole_or_not_at_all() {
         )
     };
     let policy = |images: &[String]| {
-        let text = format!("name = \"images\"\n[tdx]\n{}", images.concat());
+        let text = format!(
+            "name = \"images\"\n[tdx]\n{}{ANY_LIFETIME}",
+            images.concat()
+        );
         AttestationPolicy::parse(&text).expect("a policy")
     };
     let report = report(td(), vec![], intel().collateral());

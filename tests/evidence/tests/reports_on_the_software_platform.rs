@@ -177,7 +177,9 @@ fn a_good_report_earns_a_trusted_peer() {
 fn trust_ends_with_the_collateral_if_that_is_first() {
     let mut long = made();
     long.keyset.not_after = NOW.plus(Duration::from_secs(400 * 86_400));
-    let peer = judge(&long.sign()).trusted().expect("a trusted peer");
+    let any_lifetime = policy("[keyset]\nmax_lifetime = \"any\"\n");
+    let judged = judge_under(&long.sign(), &any_lifetime, NOW);
+    let peer = judged.trusted().expect("a trusted peer");
     let collateral = peer
         .evidence()
         .tdx()

@@ -64,7 +64,8 @@ fn report(measured: &[Value], shown: Option<&[u8]>) -> String {
 
 fn policy(more: &str) -> AttestationPolicy {
     let text = format!(
-        "name = \"log\"\n[tdx]\nmeasurements = \"any\"\n[event_log]\nrequired = true\nregisters = [\"rtmr3\"]\n{more}"
+        "name = \"log\"\n[tdx]\nmeasurements = \"any\"\n[event_log]\nrequired = true\nregisters = [\"rtmr3\"]\n{more}{}",
+        super::super::ANY_LIFETIME
     );
     AttestationPolicy::parse(&text).expect("a policy")
 }
