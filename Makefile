@@ -19,11 +19,12 @@
 # image-boot  the images booted under emulation: what they serve, refuse and measure. About ten minutes, and the packages of an emulator
 # log-crashes  a thousand kills of the audit log's writer, at any moment
 # log-start  what a start pays for reading its audit log, by the log's size
+# differential  100,000 changed TDX quotes and their collateral before this verifier and dcap-qvl; some minutes. COUNT=1000 FIRST=1 for fewer or others
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz
+.PHONY: demo test check bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
 .PHONY: log-crashes log-start toggle-story
 .PHONY: image image-repro image-boot
 
@@ -88,6 +89,11 @@ flips:
 conformance:
 	@python3 tests/conformance/list.py
 	@$(CARGO) run --quiet --locked -p conformance
+
+COUNT ?= 100000
+FIRST ?= 1
+differential:
+	@$(CARGO) run --quiet --release --locked -p differential --bin tdx-bundles -- $(COUNT) $(FIRST)
 
 fuzz-smoke:
 	@$(CARGO) run --quiet --locked -p fuzz --bin fuzz-smoke

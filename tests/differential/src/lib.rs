@@ -4,6 +4,8 @@
 //! Neither decides anything here or anywhere else: where they differ from us, one of us is wrong, and a
 //! test says who. This crate is published nowhere and linked into nothing (`tests/layering`).
 
+pub mod bundles;
+pub mod dcap;
 pub mod snp;
 pub mod subjects;
 pub mod tdx;

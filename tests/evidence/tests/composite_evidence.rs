@@ -71,7 +71,7 @@ fn nonce() -> Nonce {
 fn keyset() -> Keyset {
     Keyset {
         subject: None,
-        not_after: NOW.plus(Duration::from_secs(86_400 * 3650)),
+        not_after: NOW.plus(Duration::from_secs(86_400 * 7)),
         receipt_signing_keys: vec![signing_key().public_entry()],
         e2ee_public_keys: vec![],
         tls_public_keys: vec![TlsKeyEntry {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fuzz_targets::Target;
 
+use crate::bundle::Bundles;
 use crate::mutate::{Numbers, mutant};
 
 /// What came of a target.
@@ -46,6 +47,31 @@ pub struct Effort {
     /// Truncations of each seed at most, evenly spread and with the shortest and longest among them.
     pub truncations: usize,
     pub mutants: usize,
+}
+
+/// What came of bundles.
+#[derive(Debug, Default)]
+pub struct BundleOutcome {
+    pub accepted: usize,
+    /// Numbers of the bundles at which verification panicked.
+    pub panics: Vec<u64>,
+}
+
+/// Judges the bundles of these numbers, each twice with what the first time found authentic.
+pub fn run_bundles(numbers: std::ops::Range<u64>) -> BundleOutcome {
+    let bundles = Bundles::default();
+    let mut outcome = BundleOutcome::default();
+    for number in numbers {
+        let bundle = bundles.make(number);
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            fuzz_targets::appraise_bundle(&bundle.quote, &bundle.collateral)
+        }));
+        match judged {
+            Ok(accepted) => outcome.accepted += usize::from(accepted),
+            Err(_) => outcome.panics.push(number),
+        }
+    }
+    outcome
 }
 
 /// Runs `target`. The same `number` gives the same mutants of the same seeds.

@@ -36,6 +36,16 @@ fn no_target_panics_at_seeds_their_truncations_or_mutants_of_them() {
     assert!(executions > 10_000, "{executions} executions");
 }
 
+/// Collateral JSON, certificates, lists and quotes changed by their structure and signed again.
+#[test]
+fn no_changed_bundle_of_quote_and_collateral_makes_verification_panic() {
+    let outcome = driver::run_bundles(1..401);
+    assert_eq!(outcome.panics, [0; 0]);
+    // Neither is everything refused at the door, nor nothing.
+    let verified = outcome.accepted;
+    assert!((40..360).contains(&verified), "{verified} of 400 accepted");
+}
+
 #[test]
 fn every_target_has_seeds_and_a_libfuzzer_binary() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/libfuzzer/fuzz_targets");

@@ -46,7 +46,7 @@ pub(super) fn judge(
     checks: &mut Checks,
 ) -> CpuOutcome {
     match evidence {
-        UnverifiedEvidence::Tdx { quote } => tdx(appraiser, quote, collateral, checks),
+        UnverifiedEvidence::Tdx { quote } => tdx(appraiser, quote, collateral, known, checks),
         UnverifiedEvidence::SevSnp { report, certs } => {
             snp(appraiser, report, certs, collateral, known, checks)
         }
@@ -57,6 +57,7 @@ fn tdx(
     appraiser: &Appraiser<'_>,
     quote: &[u8],
     collateral: Option<&Collateral>,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> CpuOutcome {
     let collected = tdx::Collected {
@@ -65,7 +66,7 @@ fn tdx(
     };
     let mut genuine = Checks::default();
     let (examination, verified) =
-        VerifiedEvidence::of_tdx(quote, appraiser.roots, &collected, &mut genuine);
+        VerifiedEvidence::of_tdx(quote, appraiser.roots, &collected, known, &mut genuine);
     checks.append(genuine);
     let policy = appraiser.policy.tdx.as_ref();
     wanted("Intel TDX", policy.is_some(), checks);

@@ -124,10 +124,12 @@ impl Appraiser<'_> {
     /// Judges a bare quote. What its report data stands for is not asked, nor what else the policy
     /// wants of the machine.
     pub fn quote(&self, quote: &[u8]) -> Verdict {
-        self.cpu(
-            UnverifiedEvidence::Tdx { quote },
-            &mut Endorsements::default(),
-        )
+        self.quote_knowing(quote, &mut Endorsements::default())
+    }
+
+    /// The same, with what earlier judgements found authentic, which this one adds to.
+    pub fn quote_knowing(&self, quote: &[u8], known: &mut Endorsements) -> Verdict {
+        self.cpu(UnverifiedEvidence::Tdx { quote }, known)
     }
 
     /// Judges a bare SNP report, or one in Azure's wrapping, with the certificate table that came

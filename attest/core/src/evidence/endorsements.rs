@@ -17,6 +17,7 @@ use ring::digest::{Context, SHA256};
 
 use crate::nvidia::{AuthenticDevice, VerifiedRim};
 use crate::snp::AuthenticVek;
+use crate::tdx::{AuthenticCollateral, AuthenticPlatform};
 
 /// Endorsements of each kind that are kept; the oldest goes first. Sixteen GPUs with their switches
 /// and manifests, twice over.
@@ -45,6 +46,8 @@ pub struct Endorsements {
     pub(crate) rims: Kept<VerifiedRim>,
     pub(crate) devices: Kept<AuthenticDevice>,
     pub(crate) veks: Kept<AuthenticVek>,
+    pub(crate) tdx_collateral: Kept<AuthenticCollateral>,
+    pub(crate) tdx_platforms: Kept<AuthenticPlatform>,
 }
 
 impl Endorsements {
@@ -55,7 +58,11 @@ impl Endorsements {
 
     /// How many are kept.
     pub fn len(&self) -> usize {
-        self.rims.0.len() + self.devices.0.len() + self.veks.0.len()
+        self.rims.0.len()
+            + self.devices.0.len()
+            + self.veks.0.len()
+            + self.tdx_collateral.0.len()
+            + self.tdx_platforms.0.len()
     }
 
     /// Takes over what `other` has found authentic.
@@ -63,6 +70,8 @@ impl Endorsements {
         self.rims.absorb(other.rims);
         self.devices.absorb(other.devices);
         self.veks.absorb(other.veks);
+        self.tdx_collateral.absorb(other.tdx_collateral);
+        self.tdx_platforms.absorb(other.tdx_platforms);
     }
 }
 

@@ -46,9 +46,10 @@ impl VerifiedEvidence {
         quote: &[u8],
         roots: &Roots,
         collected: &tdx::Collected<'_>,
+        known: &mut Endorsements,
         checks: &mut Checks,
     ) -> (tdx::Examination, Option<Self>) {
-        let examination = tdx::examine(quote, roots, collected, checks);
+        let examination = tdx::examine(quote, roots, collected, known, checks);
         let proof = match (&examination.standing, &examination.facts) {
             (Standing::Genuine { valid_until }, Some(facts)) => Some(Self {
                 guest: Guest::Tdx(Box::new(facts.clone())),

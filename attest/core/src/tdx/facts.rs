@@ -61,6 +61,9 @@ pub struct CollateralFacts {
     pub fmspc: String,
     /// The provisioning certification enclave it is about, lower-case hexadecimal.
     pub pce_id: String,
+    /// Members of its JSON that this verifier does not know, with the object they stand in. Intel
+    /// signed them, and nothing here depends on them.
+    pub unknown_members: Vec<String>,
 }
 
 /// What Intel says about the platform.
@@ -163,6 +166,7 @@ fn collateral(facts: &CollateralFacts) -> Value {
         "qe_evaluation_data_number": facts.qe_evaluation_data_number,
         "fmspc": facts.fmspc,
         "pce_id": facts.pce_id,
+        "unknown_members": facts.unknown_members,
     })
 }
 

@@ -1,16 +1,17 @@
-//! Which of Intel's TCB levels a platform was matched to, level by level: the verification library
-//! says only what comes of them together, and grace periods count from each level's date.
+//! Which of Intel's TCB levels a platform is at, and what comes of its parts together.
 //!
-//! Asked only after the library verified collateral and quote, so that the texts are Intel's.
-//! Matching is Intel's algorithm (PCS v4, "Get TDX TCB Info"): the highest level of which the
-//! platform falls short in nothing, the module's and the quoting enclave's by their own numbers.
-
-use dcap_qvl::{QeIdentity, TcbInfo};
+//! Intel's algorithm (PCS v4, "Get TDX TCB Info"; Intel's verification library 4.1.2.4.17): the
+//! strongest level of which the platform falls short in nothing, the module's and the quoting
+//! enclave's by their own numbers. The worst of them decides.
 
 use super::body::TdBody;
+use super::facts::TcbFacts;
+use super::json::Assessment;
 use super::platform::PlatformFacts;
 use super::status::TcbStatus;
-use crate::collateral::TdxCollateral;
+use super::tcb_info::{TcbInfo, TcbLevel};
+use super::tdx_module;
+use crate::encoding::to_hex;
 use crate::time::UnixTime;
 
 /// What a level is about.
@@ -54,106 +55,171 @@ pub struct TcbLevelFacts {
     pub advisories: Vec<String>,
 }
 
-/// Every level that was matched; none if one of them cannot be told.
-pub(super) fn matched(
-    collateral: &TdxCollateral,
-    platform: &PlatformFacts,
-    body: &TdBody,
-    qe_isvsvn: u16,
-) -> Vec<TcbLevelFacts> {
-    read(collateral, platform, body, qe_isvsvn).unwrap_or_default()
+/// Why a platform is at none of Intel's levels.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LevelError {
+    /// Below every level.
+    #[error(
+        "components {}, PCE SVN {pcesvn} and TEE TCB SVN {} are below every level",
+        to_hex(components),
+        to_hex(tee_tcb_svn)
+    )]
+    BelowEveryLevel {
+        /// Of the CPU, as certified.
+        components: [u8; 16],
+        /// Of the provisioning certification enclave, as certified.
+        pcesvn: u16,
+        /// Of TDX, in the quote.
+        tee_tcb_svn: [u8; 16],
+    },
+    /// A TDX module of a major version that Intel does not describe.
+    #[error("TDX modules of version {version} are not described")]
+    UnknownModule {
+        /// Which.
+        version: u8,
+    },
+    /// A TDX module below every level of its major version.
+    #[error("the TDX module's version {isvsvn} is below every level")]
+    ModuleTooOld {
+        /// Its security version.
+        isvsvn: u8,
+    },
 }
 
-fn read(
-    collateral: &TdxCollateral,
-    platform: &PlatformFacts,
-    body: &TdBody,
-    qe_isvsvn: u16,
-) -> Option<Vec<TcbLevelFacts>> {
-    let mut info: TcbInfo = serde_json::from_str(&collateral.tcb_info).ok()?;
-    info.tcb_levels.sort_by(|a, b| {
-        let key = |level: &dcap_qvl::TcbLevel| {
-            let tcb = &level.tcb;
-            (
-                tcb.sgx_components.clone(),
-                tcb.pce_svn,
-                tcb.tdx_components.clone(),
-            )
-        };
-        key(b).cmp(&key(a))
-    });
-    let mut levels = Vec::new();
-    levels.extend(of_svns(
-        &info,
-        platform,
-        &body.tee_tcb_svn,
-        TcbPart::Platform,
-        TcbPart::Module,
-    )?);
-    if let Some(td15) = &body.td15 {
-        levels.extend(of_svns(
-            &info,
-            platform,
-            &td15.tee_tcb_svn2,
-            TcbPart::CurrentPlatform,
-            TcbPart::CurrentModule,
-        )?);
-    }
-    let identity: QeIdentity = serde_json::from_str(&collateral.qe_identity).ok()?;
-    let of_qe = identity
-        .tcb_levels
-        .iter()
-        .find(|level| qe_isvsvn >= level.tcb.isvsvn)?;
-    levels.push(facts(
-        TcbPart::QuotingEnclave,
-        of_qe.tcb_status,
-        &of_qe.tcb_date,
-        &of_qe.advisory_ids,
-    )?);
-    Some(levels)
-}
-
-fn of_svns(
+/// Matches platform, TDX module and quoting enclave.
+pub(super) fn match_levels(
     info: &TcbInfo,
     platform: &PlatformFacts,
-    svns: &[u8; 16],
-    of_platform: TcbPart,
-    of_module: TcbPart,
-) -> Option<Vec<TcbLevelFacts>> {
-    let level = info.tcb_levels.iter().find(|level| {
-        level
-            .shortfalls(&platform.cpusvn, platform.pcesvn, Some(svns))
-            .is_ok_and(|short| short.is_empty())
-    })?;
-    let mut levels = vec![facts(
-        of_platform,
-        level.tcb_status,
-        &level.tcb_date,
-        &level.advisory_ids,
-    )?];
-    if let Some(identity) = info.tdx_module_identity(svns).ok()? {
-        let mut of_identity = identity.tcb_levels.iter();
-        let level = of_identity.find(|level| level.shortfall(svns).is_none())?;
-        levels.push(facts(
-            of_module,
-            level.tcb_status,
-            &level.tcb_date,
-            &level.advisory_ids,
-        )?);
+    body: &TdBody,
+    quoting_enclave: &Assessment,
+) -> Result<TcbFacts, LevelError> {
+    let launch = Matched::at(info, platform, &body.tee_tcb_svn)?;
+    let mut levels = launch.facts(TcbPart::Platform, TcbPart::Module);
+    let platform_status = launch.status();
+    let mut status = platform_status.with_part(quoting_enclave.status);
+    if let Some(td15) = &body.td15 {
+        // What the TD runs under now has to be at a level, too, and may not be revoked.
+        let current = Matched::at(info, platform, &td15.tee_tcb_svn2)?;
+        levels.extend(current.facts(TcbPart::CurrentPlatform, TcbPart::CurrentModule));
+        let now = current.status().with_part(quoting_enclave.status);
+        if now == TcbStatus::Revoked {
+            status = TcbStatus::Revoked;
+        } else if relaunch_cures(info, platform, &launch, &td15.tee_tcb_svn2, now) {
+            status = status.relaunch_advised(now);
+        }
     }
-    Some(levels)
+    levels.push(facts(TcbPart::QuotingEnclave, quoting_enclave));
+    let mut advisories: Vec<String> = Vec::new();
+    let module = launch.module.map(|module| &module.advisories);
+    let of_all = [
+        Some(&launch.platform.assessment.advisories),
+        module,
+        Some(&quoting_enclave.advisories),
+    ];
+    for advisory in of_all.into_iter().flatten().flatten() {
+        if !advisories.contains(advisory) {
+            advisories.push(advisory.clone());
+        }
+    }
+    Ok(TcbFacts {
+        status,
+        platform_status,
+        qe_status: quoting_enclave.status,
+        advisories,
+        levels,
+    })
 }
 
-fn facts(
-    part: TcbPart,
-    status: dcap_qvl::TcbStatus,
-    date: &str,
-    advisories: &[String],
-) -> Option<TcbLevelFacts> {
-    Some(TcbLevelFacts {
+/// The levels at which a platform is with some security versions of TDX.
+struct Matched<'i> {
+    platform: &'i TcbLevel,
+    module: Option<&'i Assessment>,
+}
+
+impl<'i> Matched<'i> {
+    fn at(
+        info: &'i TcbInfo,
+        platform: &PlatformFacts,
+        tee_tcb_svn: &[u8; 16],
+    ) -> Result<Self, LevelError> {
+        let mut levels = info.levels.iter();
+        let level =
+            levels.find(|level| sgx_is_met(level, platform) && tdx_is_met(level, tee_tcb_svn));
+        Ok(Self {
+            platform: level.ok_or(LevelError::BelowEveryLevel {
+                components: platform.components,
+                pcesvn: platform.pcesvn,
+                tee_tcb_svn: *tee_tcb_svn,
+            })?,
+            module: tdx_module::level(info, tee_tcb_svn)?,
+        })
+    }
+
+    fn status(&self) -> TcbStatus {
+        let platform = self.platform.assessment.status;
+        let module = self.module.map(|module| module.status);
+        module.map_or(platform, |module| platform.with_part(module))
+    }
+
+    fn facts(&self, platform: TcbPart, module: TcbPart) -> Vec<TcbLevelFacts> {
+        let own = self.module.map(|assessment| facts(module, assessment));
+        let mut all = vec![facts(platform, &self.platform.assessment)];
+        all.extend(own);
+        all
+    }
+}
+
+fn facts(part: TcbPart, assessment: &Assessment) -> TcbLevelFacts {
+    TcbLevelFacts {
         part,
-        status: TcbStatus::parse(&status.to_string())?,
-        date: UnixTime::parse_rfc3339(date).ok()?,
-        advisories: advisories.to_vec(),
-    })
+        status: assessment.status,
+        date: assessment.date,
+        advisories: assessment.advisories.clone(),
+    }
+}
+
+fn sgx_is_met(level: &TcbLevel, platform: &PlatformFacts) -> bool {
+    let mut components = platform.components.iter().zip(&level.sgx);
+    components.all(|(got, needed)| got >= needed) && platform.pcesvn >= level.pcesvn
+}
+
+/// The first two components are the module's, which has levels of its own unless its version is 0.
+fn tdx_is_met(level: &TcbLevel, tee_tcb_svn: &[u8; 16]) -> bool {
+    let [_, module_version, ..] = *tee_tcb_svn;
+    let of_module = if module_version > 0 { 2 } else { 0 };
+    let mut components = tee_tcb_svn.iter().zip(&level.tdx).skip(of_module);
+    components.all(|(got, needed)| got >= needed)
+}
+
+/// Whether launching the TD again would cure what is out of date (4.1.2.4.17.4.3): the module it was
+/// launched under is, nothing below the TDX module is, and what runs now is the newest there is.
+fn relaunch_cures(
+    info: &TcbInfo,
+    platform: &PlatformFacts,
+    launch: &Matched<'_>,
+    current: &[u8; 16],
+    now: TcbStatus,
+) -> bool {
+    let module_is_old = launch
+        .module
+        .is_some_and(|module| module.status == TcbStatus::OutOfDate);
+    let mut levels = info.levels.iter();
+    let below = levels.find(|level| sgx_is_met(level, platform));
+    let below_is_current = below.is_some_and(|level| !level.assessment.status.is_out_of_date());
+    let Some(newest) = info.levels.first() else {
+        return false;
+    };
+    let [module_svn, version, microcode, ..] = *current;
+    let [newest_module, _, newest_microcode, ..] = newest.tdx;
+    let newest_module = match version {
+        0 => Some(newest_module),
+        _ => tdx_module::identity(info, current)
+            .ok()
+            .flatten()
+            .and_then(|identity| identity.levels.first())
+            .map(|(svn, _)| *svn),
+    };
+    let is_newest =
+        newest_module.is_some_and(|newest| module_svn >= newest) && microcode >= newest_microcode;
+    module_is_old && below_is_current && is_newest && !now.is_out_of_date()
 }

@@ -2,29 +2,37 @@
 //!
 //! Quotes of version 4 and 5 with TD reports of TDX 1.0 and 1.5, signed with ECDSA P-256 by Intel's
 //! quoting enclave, certified by a PCK chain inside the quote. SGX quotes are recognised and
-//! refused as unsupported. Signatures, chains, revocation and TCB matching are dcap-qvl's work
-//! (Intel's quote verification library, re-implemented in Rust), at the stated time, under the
-//! stated root; formats, dates and everything about the TD itself are looked at here. What the
-//! policy wants of a genuine quote is asked elsewhere.
+//! refused as unsupported.
+//!
+//! The way of a quote: `quote` takes it apart; `collateral` reads Intel's texts, `dates` asks whether
+//! they are valid at the stated time, and their signatures are checked up to the stated root (`chain`,
+//! `crl`, `tcb_info`, `qe_identity`); `verification` goes from the platform's certificate
+//! (`platform`, `pck_extension`) to the quote's signature (`qe_report`, `signature`) and asks what Intel
+//! says of the platform (`levels`, `tdx_module`). What the policy wants of a genuine quote is asked
+//! elsewhere.
 
 mod body;
 mod chain;
-mod chains;
+mod collateral;
+mod crl;
 mod dates;
 mod facts;
+mod json;
 mod levels;
-mod library;
 mod pck_extension;
 mod platform;
+mod qe_identity;
 mod qe_report;
 mod quote;
 mod reader;
-mod refusal;
+mod signature;
 mod status;
+mod tcb_info;
+mod tdx_module;
+mod verification;
 
 use crate::collateral::TdxCollateral;
-use crate::encoding::to_hex;
-use crate::evidence::Standing;
+use crate::evidence::{Endorsements, Standing};
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, Checks, Why, id};
@@ -32,18 +40,27 @@ use crate::x509::Certificate;
 
 pub use body::{Td15, TdBody};
 pub use chain::{CertificateError, ChainError, Role};
+pub(crate) use collateral::AuthenticCollateral;
+pub use collateral::CollateralPartError;
+pub use crl::{CrlError, List};
 pub(crate) use facts::to_json as facts_to_json;
 pub use facts::{CollateralFacts, TcbFacts, TdxFacts, Trailing};
-pub use levels::{TcbLevelFacts, TcbPart};
+pub use json::SignedTextError;
+pub use levels::{LevelError, TcbLevelFacts, TcbPart};
 pub use pck_extension::PckExtensionError;
+pub(crate) use platform::AuthenticPlatform;
 pub use platform::PlatformFacts;
+pub use qe_identity::QeIdentityError;
 pub use qe_report::QeReport;
 pub use quote::{INTEL_QE_VENDOR, MAX_QUOTE_LEN, QuoteFormatError};
 pub use status::TcbStatus;
+pub use tdx_module::TdxModuleError;
+pub use verification::OtherPlatform;
 
-use chain::{Chain, UnverifiedChain};
+use chain::UnverifiedChain;
+use collateral::Found;
 use quote::{ParsedQuote, TdQuote};
-use refusal::Refusal;
+use verification::Verification;
 
 /// What a quote is verified by, besides the root.
 pub(crate) struct Collected<'a> {
@@ -76,6 +93,7 @@ pub(crate) fn examine(
     bytes: &[u8],
     roots: &Roots,
     collected: &Collected<'_>,
+    known: &mut Endorsements,
     checks: &mut Checks,
 ) -> Examination {
     let quote = match quote::parse(bytes) {
@@ -109,10 +127,10 @@ pub(crate) fn examine(
         };
     }
     checks.pass(id::TDX_QE_VENDOR);
-    let standing = match verify(bytes, &quote, roots, collected, &mut facts, checks) {
+    let standing = match verify(&quote, roots, collected, known, &mut facts, checks) {
         Ok(standing) => standing,
         Err(why) => {
-            refusal::record_none_evaluated(checks, &why);
+            verification::record_nothing(checks, &why);
             Standing::Unproven(why)
         }
     };
@@ -131,7 +149,7 @@ fn unverified(at: &'static str, checks: &mut Checks) -> Examination {
     let why = Why::Stopped { at };
     checks.missed(id::TDX_COLLATERAL_FORMAT, why.clone());
     checks.missed(id::TDX_COLLATERAL_DATES, why.clone());
-    refusal::record_none_evaluated(checks, &why);
+    verification::record_nothing(checks, &why);
     Examination {
         facts: None,
         standing: Standing::Unproven(why),
@@ -155,122 +173,78 @@ fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
     }
 }
 
-/// Collateral first, then the library. An error says why the library was not asked at all.
+/// Collateral first, then the quote. An error says why no step was made.
 fn verify(
-    bytes: &[u8],
     quote: &TdQuote<'_>,
     roots: &Roots,
     collected: &Collected<'_>,
+    known: &mut Endorsements,
     facts: &mut TdxFacts,
     checks: &mut Checks,
 ) -> Result<Standing, Why> {
-    let Some(collateral) = collected.collateral else {
+    let Some(text) = collected.collateral else {
         checks.missed(id::TDX_COLLATERAL_FORMAT, Why::NoCollateral);
         checks.missed(id::TDX_COLLATERAL_DATES, Why::NoCollateral);
         return Err(Why::NoCollateral);
     };
-    let dated = match dates::read(collateral) {
-        Ok(dated) => dated,
-        Err(cause) => {
-            let why = Why::Stopped {
-                at: id::TDX_COLLATERAL_FORMAT,
-            };
-            checks.fail(id::TDX_COLLATERAL_FORMAT, cause);
-            checks.missed(id::TDX_COLLATERAL_DATES, why.clone());
-            return Err(why);
+    let root = roots.der(RootKind::Intel);
+    let collateral = match Found::find(text, root, known) {
+        Ok(collateral) => collateral,
+        Err(error) => {
+            let at = id::TDX_COLLATERAL_FORMAT;
+            checks.fail(at, Cause::CollateralMalformed(error));
+            checks.missed(id::TDX_COLLATERAL_DATES, Why::Stopped { at });
+            return Err(Why::Stopped { at });
         }
     };
     checks.pass(id::TDX_COLLATERAL_FORMAT);
-    let in_time = dated.at(collected.now);
-    let too_early_or_late = in_time.is_err();
-    checks.judge(id::TDX_COLLATERAL_DATES, in_time);
-    let valid_until = dated.facts.not_after;
-    facts.collateral = Some(dated.facts);
-    if too_early_or_late {
-        return Err(Why::Stopped {
-            at: id::TDX_COLLATERAL_DATES,
-        });
+    let about = facts.collateral.insert(collateral.dated().facts.clone());
+    let valid_until = about.not_after;
+    if let Err(cause) = collateral.dated().at(collected.now) {
+        let at = id::TDX_COLLATERAL_DATES;
+        checks.fail(at, cause);
+        return Err(Why::Stopped { at });
     }
-    let Some(root) = roots.der(RootKind::Intel) else {
-        let cause = Cause::NoRoot(RootKind::Intel);
-        let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
-        return Ok(refused(refusal, checks));
-    };
-    let (pck_chain, platform) = match platform_of(quote, root) {
-        Ok(found) => found,
-        Err(error) => {
-            let cause = Cause::CertificateChain(error.to_string());
-            let refusal = Refusal::at(refusal::Stage::TcbInfo, id::TDX_PCK_CHAIN, cause);
-            return Ok(refused(refusal, checks));
-        }
-    };
-    let valid_until = valid_until.min(platform.not_after);
-    let question = library::Question {
-        quote: bytes,
-        pck_chain,
-        root,
-        collateral,
-        now: collected.now,
-    };
-    let about = facts.collateral.as_ref().map(|it| it.pce_id.clone());
-    let verified = library::verify(&question)
-        .and_then(|tcb| for_this_pce(&platform, about.as_deref()).map(|()| tcb));
-    Ok(match verified {
-        Ok(tcb) => {
-            refusal::record_all_passed(checks);
-            let svn = facts.quoting_enclave.isvsvn;
-            let levels = levels::matched(collateral, &platform, &facts.body, svn);
-            facts.tcb = Some(TcbFacts { levels, ..tcb });
-            facts.platform = Some(platform);
-            Standing::Genuine { valid_until }
-        }
-        Err(refusal) => refused(refusal, checks),
-    })
+    checks.pass(id::TDX_COLLATERAL_DATES);
+    let verification = Verification::of(quote, root, collateral, collected.now, known);
+    verification.record(checks);
+    Ok(standing(verification, valid_until, facts, checks))
 }
 
-/// The chain in the quote, walked to the root, and what its leaf says of the platform.
-fn platform_of<'q>(
-    quote: &'q TdQuote<'_>,
-    root: &[u8],
-) -> Result<(&'q UnverifiedChain<3>, PlatformFacts), ChainError> {
-    let unverified = quote.pck_chain.as_ref().map_err(Clone::clone)?;
-    let chain = Chain::of_platform(unverified, root)?;
-    let platform = PlatformFacts::of(chain.leaf()).map_err(|error| ChainError::Certificate {
-        role: Role::Pck,
-        error: CertificateError::PckExtension(error),
-    })?;
-    Ok((unverified, platform))
-}
-
-/// Intel's TCB info is about one FMSPC, which the library compares, and one PCE id.
-fn for_this_pce(platform: &PlatformFacts, about: Option<&str>) -> Result<(), Refusal> {
-    let certified = to_hex(&platform.pce_id);
-    if about == Some(certified.as_str()) {
-        return Ok(());
+/// How much of a quote's facts may be relied on, with what Intel says of the platform among them.
+fn standing(
+    verification: Verification,
+    collateral_until: UnixTime,
+    facts: &mut TdxFacts,
+    checks: &mut Checks,
+) -> Standing {
+    let signed = verification.quote_is_signed();
+    let genuine = match verification.result {
+        Ok(genuine) => genuine,
+        Err(failure) => {
+            let at = failure.step.check();
+            return match signed {
+                true => Standing::SignedOnly(Why::Stopped { at }),
+                false => Standing::Unproven(Why::Stopped { at }),
+            };
+        }
+    };
+    let status = genuine.tcb.status;
+    facts.platform = Some(genuine.platform);
+    facts.tcb = Some(genuine.tcb);
+    if status == TcbStatus::Revoked {
+        // The platform's keys are compromised: it is not genuine, whatever a policy accepts.
+        let at = id::TDX_TCB_STATUS;
+        checks.fail(at, Cause::TcbStatus(status));
+        return Standing::SignedOnly(Why::Stopped { at });
     }
-    let about = about.unwrap_or("none");
-    let cause = Cause::CollateralForOtherPlatform(format!(
-        "TCB info is for PCE id {about}, the platform's is {certified}"
-    ));
-    let stage = refusal::Stage::TcbLevel;
-    Err(Refusal::at(stage, id::TDX_TCB_LEVEL, cause))
+    Standing::Genuine {
+        valid_until: collateral_until.min(genuine.valid_until),
+    }
 }
 
 /// What the first certificate of a chain says of a platform, verified or not.
 fn unverified_platform(chain: &UnverifiedChain<3>) -> Option<PlatformFacts> {
     let [leaf, ..] = &chain.0;
     PlatformFacts::of(&Certificate::parse(leaf).ok()?).ok()
-}
-
-fn refused(refusal: Refusal, checks: &mut Checks) -> Standing {
-    let why = Why::Stopped {
-        at: refusal.check(),
-    };
-    let signed = refusal.quote_is_signed();
-    refusal.record(checks);
-    if signed {
-        Standing::SignedOnly(why)
-    } else {
-        Standing::Unproven(why)
-    }
 }

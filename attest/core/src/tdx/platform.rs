@@ -1,6 +1,8 @@
 //! What the platform's PCK certificate says about the machine.
 
+use super::chain::{CertificateError, Chain, ChainError, Role, TrustedRoot, UnverifiedChain};
 use super::pck_extension::{PckExtension, PckExtensionError};
+use super::signature::{self, PublicKey};
 use crate::time::UnixTime;
 use crate::x509::Certificate;
 
@@ -48,5 +50,69 @@ impl PlatformFacts {
             not_before,
             not_after,
         })
+    }
+}
+
+/// A platform whose PCK certificate leads to the root. Whether its chain is valid and not revoked is
+/// checked at every use.
+#[derive(Debug)]
+pub(crate) struct AuthenticPlatform {
+    pub(super) facts: PlatformFacts,
+    pub(super) key: PublicKey,
+    /// Name and public key of the authority that issued the certificate, DER.
+    pub(super) authority: (Vec<u8>, Vec<u8>),
+    /// Serial number of the authority's certificate.
+    pub(super) authority_serial: Vec<u8>,
+    /// Serial number of the PCK certificate.
+    pub(super) serial: Vec<u8>,
+    /// Of PCK certificate, authority and root.
+    dates: Vec<(Role, UnixTime, UnixTime)>,
+}
+
+impl AuthenticPlatform {
+    pub(super) fn authenticate(
+        chain: &UnverifiedChain<3>,
+        root: &TrustedRoot<'_>,
+    ) -> Result<Self, ChainError> {
+        let walked = Chain::of_platform(chain, root)?;
+        let leaf = walked.leaf();
+        let fault = |error| ChainError::Certificate {
+            role: Role::Pck,
+            error,
+        };
+        let facts = PlatformFacts::of(leaf).map_err(CertificateError::PckExtension);
+        let certificates = [
+            (Role::Pck, leaf),
+            (Role::PckAuthority, walked.authority()),
+            (Role::Root, root.certificate()),
+        ];
+        let dates = certificates.map(|(role, certificate)| {
+            let (not_before, not_after) = certificate.validity();
+            (role, not_before, not_after)
+        });
+        Ok(Self {
+            facts: facts.map_err(fault)?,
+            key: signature::key_of(leaf).ok_or(fault(CertificateError::Key))?,
+            authority: walked.authority().name_and_key(),
+            authority_serial: walked.authority().serial(),
+            serial: leaf.serial(),
+            dates: dates.to_vec(),
+        })
+    }
+
+    /// The last second at which every certificate of the chain is valid, if all are at `now`.
+    pub(super) fn at(&self, now: UnixTime) -> Result<UnixTime, ChainError> {
+        let mut valid_until = UnixTime::from_secs(u64::MAX);
+        for &(role, not_before, not_after) in &self.dates {
+            if now < not_before || now > not_after {
+                return Err(ChainError::Dates {
+                    role,
+                    not_before,
+                    not_after,
+                });
+            }
+            valid_until = valid_until.min(not_after);
+        }
+        Ok(valid_until)
     }
 }

@@ -12,6 +12,8 @@
 //! | 258 | 2 | ISVSVN |
 //! | 320 | 64 | report data |
 
+use ring::digest::{Context, SHA256};
+
 use super::quote::QuoteFormatError;
 use super::reader::Reader;
 
@@ -62,5 +64,15 @@ impl QeReport {
             isvsvn,
             report_data: *reader.array(AT)?,
         })
+    }
+
+    /// Whether the report vouches for an attestation key: its report data is the SHA-256 of the key and
+    /// the authentication data, which may be of any length, and then zeros.
+    pub(super) fn vouches_for(&self, attestation_key: &[u8; 64], auth_data: &[u8]) -> bool {
+        let mut context = Context::new(&SHA256);
+        context.update(attestation_key);
+        context.update(auth_data);
+        let (digest, rest) = self.report_data.split_at(32);
+        digest == context.finish().as_ref() && rest.iter().all(|byte| *byte == 0)
     }
 }

@@ -64,6 +64,14 @@ pub enum QuoteFormatError {
     StrayBytes(usize),
 }
 
+impl QuoteFormatError {
+    /// Certification data that Intel specifies and that holds no certificate chain: the quote is well
+    /// formed, and cannot be verified without asking Intel for one.
+    pub(crate) const fn is_unsupported(&self) -> bool {
+        matches!(self, Self::CertificationType(1..=7))
+    }
+}
+
 /// A quote taken apart. Nothing in it is verified.
 #[allow(
     clippy::large_enum_variant,
@@ -81,6 +89,16 @@ pub(crate) struct TdQuote<'a> {
     pub(crate) header_user_data: [u8; 20],
     pub(crate) body: TdBody,
     pub(crate) quoting_enclave: QeReport,
+    /// Header and body, with whatever stands between them.
+    pub(crate) signed: &'a [u8],
+    pub(crate) signature: &'a [u8; 64],
+    /// The key of that signature, as its two coordinates.
+    pub(crate) attestation_key: &'a [u8; 64],
+    /// The quoting enclave's report, as the platform's key signed it.
+    pub(crate) qe_report: &'a [u8],
+    pub(crate) qe_report_signature: &'a [u8; 64],
+    /// What the quoting enclave vouches for beside the key.
+    pub(crate) qe_auth_data: &'a [u8],
     /// Read here, once; whatever is said of the platform is said by these certificates.
     pub(crate) pck_chain: Result<UnverifiedChain<3>, ChainError>,
     pub(crate) trailing: &'a [u8],
@@ -110,16 +128,24 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ParsedQuote<'_>, QuoteFormatError> {
         return Err(QuoteFormatError::KeyType(key_type));
     }
     let body = body(&mut reader, version)?;
+    let signed_len = bytes.len() - reader.rest().len();
+    let signed = bytes.get(..signed_len).unwrap_or_default();
     let signature_data_len = reader.u32("signature data length")?;
     let signature_data = reader.bytes("signature data", signature_data_len as usize)?;
-    let (quoting_enclave, pck_chain_pem) = signature_data_parts(signature_data)?;
+    let parts = signature_data_parts(signature_data)?;
     Ok(ParsedQuote::Tdx(TdQuote {
         version,
         qe_vendor,
         header_user_data,
         body,
-        quoting_enclave,
-        pck_chain: UnverifiedChain::parse(pck_chain_pem),
+        quoting_enclave: parts.quoting_enclave,
+        signed,
+        signature: parts.signature,
+        attestation_key: parts.attestation_key,
+        qe_report: parts.qe_report,
+        qe_report_signature: parts.qe_report_signature,
+        qe_auth_data: parts.qe_auth_data,
+        pck_chain: UnverifiedChain::parse(parts.pck_chain),
         trailing: reader.rest(),
     }))
 }
@@ -144,12 +170,22 @@ fn body(reader: &mut Reader<'_>, version: u16) -> Result<TdBody, QuoteFormatErro
     }
 }
 
+struct SignatureData<'a> {
+    signature: &'a [u8; 64],
+    attestation_key: &'a [u8; 64],
+    quoting_enclave: QeReport,
+    qe_report: &'a [u8],
+    qe_report_signature: &'a [u8; 64],
+    qe_auth_data: &'a [u8],
+    pck_chain: &'a [u8],
+}
+
 /// Signature, attestation key, then certification data of type 6 (the quoting enclave's report and
 /// its signature) holding certification data of type 5 (the PCK certificate chain in PEM).
-fn signature_data_parts(data: &[u8]) -> Result<(QeReport, &[u8]), QuoteFormatError> {
+fn signature_data_parts(data: &[u8]) -> Result<SignatureData<'_>, QuoteFormatError> {
     let mut reader = Reader::new(data);
-    reader.bytes("quote signature", 64)?;
-    reader.bytes("attestation key", 64)?;
+    let signature = reader.array("quote signature")?;
+    let attestation_key = reader.array("attestation key")?;
     let kind = reader.u16("certification data")?;
     if kind != QE_REPORT_CERTIFICATION {
         return Err(QuoteFormatError::CertificationType(kind));
@@ -158,19 +194,27 @@ fn signature_data_parts(data: &[u8]) -> Result<(QeReport, &[u8]), QuoteFormatErr
     let mut inner = Reader::new(reader.bytes("certification data", len as usize)?);
     no_stray_bytes(&reader)?;
 
-    let mut report = Reader::new(inner.bytes("QE report", QeReport::LEN)?);
-    let quoting_enclave = QeReport::read(&mut report)?;
-    inner.bytes("QE report signature", 64)?;
+    let qe_report = inner.bytes("QE report", QeReport::LEN)?;
+    let quoting_enclave = QeReport::read(&mut Reader::new(qe_report))?;
+    let qe_report_signature = inner.array("QE report signature")?;
     let auth_len = inner.u16("QE authentication data")?;
-    inner.bytes("QE authentication data", auth_len.into())?;
+    let qe_auth_data = inner.bytes("QE authentication data", auth_len.into())?;
     let kind = inner.u16("PCK certification data")?;
     if kind != PCK_CHAIN_CERTIFICATION {
         return Err(QuoteFormatError::CertificationType(kind));
     }
     let len = inner.u32("PCK certification data")?;
-    let chain = inner.bytes("PCK certification data", len as usize)?;
+    let pck_chain = inner.bytes("PCK certification data", len as usize)?;
     no_stray_bytes(&inner)?;
-    Ok((quoting_enclave, chain))
+    Ok(SignatureData {
+        signature,
+        attestation_key,
+        quoting_enclave,
+        qe_report,
+        qe_report_signature,
+        qe_auth_data,
+        pck_chain,
+    })
 }
 
 fn no_stray_bytes(reader: &Reader<'_>) -> Result<(), QuoteFormatError> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A TCB status (Intel PCS, `tcbStatus`; the last two are the verification library's).
+/// A TCB status (Intel PCS, `tcbStatus`; those of a relaunch are Intel's verification library's).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)]
 pub enum TcbStatus {
@@ -44,6 +44,41 @@ impl TcbStatus {
             Self::TDRelaunchAdvised => "TDRelaunchAdvised",
             Self::TDRelaunchAdvisedConfigurationNeeded => "TDRelaunchAdvisedConfigurationNeeded",
             Self::Revoked => "Revoked",
+        }
+    }
+
+    /// What a part that has a status of its own makes of the platform's (Intel's verification
+    /// library, 4.1.2.4.17): revoked parts revoke it, and parts that are not up to date are out of
+    /// date.
+    pub(crate) const fn with_part(self, part: Self) -> Self {
+        match (part, self) {
+            (Self::UpToDate, _) => self,
+            (Self::Revoked, _) => Self::Revoked,
+            (_, Self::UpToDate | Self::SWHardeningNeeded) => Self::OutOfDate,
+            (_, Self::ConfigurationNeeded | Self::ConfigurationAndSWHardeningNeeded) => {
+                Self::OutOfDateConfigurationNeeded
+            }
+            _ => self,
+        }
+    }
+
+    pub(crate) const fn is_out_of_date(self) -> bool {
+        matches!(
+            self,
+            Self::OutOfDate | Self::OutOfDateConfigurationNeeded | Self::Revoked
+        )
+    }
+
+    /// The status of a TD that is out of date as it was launched, and is not as it runs now.
+    pub(crate) const fn relaunch_advised(self, now: Self) -> Self {
+        match (self, now) {
+            (
+                Self::OutOfDate,
+                Self::ConfigurationNeeded | Self::ConfigurationAndSWHardeningNeeded,
+            )
+            | (Self::OutOfDateConfigurationNeeded, _) => Self::TDRelaunchAdvisedConfigurationNeeded,
+            (Self::OutOfDate, _) => Self::TDRelaunchAdvised,
+            _ => self,
         }
     }
 

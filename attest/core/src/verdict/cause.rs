@@ -9,7 +9,10 @@ use crate::digest::Sha256Digest;
 use crate::event_log::{EventLogError, LookupError};
 use crate::log::{LogProofError, Origin};
 use crate::roots::RootKind;
-use crate::tdx::{QuoteFormatError, TcbStatus};
+use crate::tdx::{
+    ChainError, CollateralPartError, CrlError, LevelError, OtherPlatform, QeIdentityError,
+    QuoteFormatError, Role, TcbStatus, TdxModuleError,
+};
 use crate::time::UnixTime;
 
 /// Why a check failed.
@@ -112,7 +115,7 @@ pub enum Cause {
         count: usize,
     },
     /// A part of the collateral cannot be read.
-    CollateralMalformed(&'static str),
+    CollateralMalformed(CollateralPartError),
     /// A part of the collateral is from the future.
     CollateralNotYetValid {
         /// Which part.
@@ -128,23 +131,23 @@ pub enum Cause {
         not_after: UnixTime,
     },
     /// A revocation list is not usable: not signed by its authority, or not covering a certificate.
-    RevocationList(String),
+    RevocationList(CrlError),
     /// A certificate was revoked.
-    CertificateRevoked,
+    CertificateRevoked(Role),
     /// A certificate chain does not lead to the root.
-    CertificateChain(String),
+    CertificateChain(ChainError),
     /// A signature does not verify.
     Signature,
     /// The quoting enclave's report does not vouch for the attestation key.
     AttestationKey,
     /// The quoting enclave is not the one Intel describes.
-    QeIdentity(String),
+    QeIdentity(QeIdentityError),
     /// The collateral is about other hardware.
-    CollateralForOtherPlatform(String),
+    CollateralForOtherPlatform(OtherPlatform),
     /// No TCB level matches the platform.
-    NoTcbLevel(String),
+    NoTcbLevel(LevelError),
     /// The TDX module is not one Intel describes.
-    TdxModule(String),
+    TdxModule(TdxModuleError),
     /// A TCB status that is never accepted or not by this policy.
     TcbStatus(TcbStatus),
     /// An advisory that the policy denies applies to the platform.
@@ -233,10 +236,6 @@ pub enum Cause {
     Event(LookupError),
     /// The firmware did not enforce signatures.
     SecureBootOff,
-    /// The verification library refused for a reason this version cannot name.
-    Unclassified(String),
-    /// The verification library panicked.
-    LibraryPanic,
 }
 
 /// What kind of failure a cause is.
@@ -254,6 +253,7 @@ impl Cause {
             | Self::ReportMalformed(
                 ReportError::UnsupportedTee { .. } | ReportError::UnsupportedProfile { .. },
             ) => CauseKind::Unsupported,
+            Self::QuoteMalformed(error) if error.is_unsupported() => CauseKind::Unsupported,
             Self::ReportMalformed(_) | Self::QuoteMalformed(_) => CauseKind::Malformed,
             Self::Snp(cause) => cause.kind(),
             Self::Nvidia(cause) => cause.kind(),
@@ -294,7 +294,7 @@ impl Cause {
             Self::CollateralNotYetValid { .. } => "collateral_not_yet_valid",
             Self::CollateralExpired { .. } => "collateral_expired",
             Self::RevocationList(_) => "revocation_list",
-            Self::CertificateRevoked => "certificate_revoked",
+            Self::CertificateRevoked(_) => "certificate_revoked",
             Self::CertificateChain(_) => "certificate_chain",
             Self::Signature => "signature",
             Self::AttestationKey => "attestation_key",
@@ -327,8 +327,6 @@ impl Cause {
             Self::EventLog(_) => "event_log",
             Self::Event(_) => "event",
             Self::SecureBootOff => "secure_boot_off",
-            Self::Unclassified(_) => "unclassified",
-            Self::LibraryPanic => "library_panic",
         }
     }
 }

@@ -81,7 +81,7 @@ impl fmt::Display for Cause {
             }
             Self::Provenance(field) => write!(f, "the claimed {field} is not in the policy's list"),
             Self::TrailingBytes { count } => write!(f, "{count} bytes follow the quote"),
-            Self::CollateralMalformed(part) => write!(f, "the {part} cannot be read"),
+            Self::CollateralMalformed(error) => write!(f, "the collateral cannot be read: {error}"),
             Self::CollateralNotYetValid { part, not_before } => {
                 write!(f, "the {part} is valid only from {not_before}")
             }
@@ -89,7 +89,7 @@ impl fmt::Display for Cause {
                 write!(f, "the {part} was valid until {not_after}")
             }
             Self::RevocationList(detail) => write!(f, "a revocation list is not usable: {detail}"),
-            Self::CertificateRevoked => f.write_str("a certificate of the chain was revoked"),
+            Self::CertificateRevoked(role) => write!(f, "{} was revoked", role.as_str()),
             Self::CertificateChain(detail) => {
                 write!(f, "the certificates do not lead to the root: {detail}")
             }
@@ -156,8 +156,6 @@ impl fmt::Display for Cause {
             Self::EventLog(error) => error.fmt(f),
             Self::Event(error) => error.fmt(f),
             Self::SecureBootOff => f.write_str("the firmware did not enforce signatures"),
-            Self::Unclassified(detail) => write!(f, "verification refused: {detail}"),
-            Self::LibraryPanic => f.write_str("the verification library broke off"),
         }
     }
 }

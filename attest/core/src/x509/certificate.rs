@@ -8,7 +8,9 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::crl::without_leading_zeros;
 use super::signed::{IssuerKey, SignedObject, SignedObjectError};
+use super::strict;
 use crate::time::UnixTime;
 
 /// The vendors' certificates are well below this.
@@ -51,6 +53,11 @@ impl<'a> Certificate<'a> {
         }
     }
 
+    /// Whether it is written exactly as RFC 5280 has it.
+    pub(crate) fn is_strict(&self) -> bool {
+        strict::is_certificate(self.signed.tbs(), self.signed.algorithm())
+    }
+
     /// The subject's key, if it is of a kind that signs in these hierarchies.
     pub(crate) fn key(&self) -> Option<IssuerKey<'_>> {
         let key = self.x509.public_key();
@@ -74,6 +81,17 @@ impl<'a> Certificate<'a> {
         let mut names = self.x509.subject().iter_common_name();
         let name = names.next()?.as_str().ok()?;
         names.next().is_none().then_some(name)
+    }
+
+    /// The subject's name and public key, DER: what makes an authority one and the same.
+    pub(crate) fn name_and_key(&self) -> (Vec<u8>, Vec<u8>) {
+        let (name, key) = (self.x509.subject(), self.x509.public_key());
+        (name.as_raw().to_vec(), key.raw.to_vec())
+    }
+
+    /// The serial number as lists of revoked certificates are searched for it.
+    pub(crate) fn serial(&self) -> Vec<u8> {
+        without_leading_zeros(self.x509.raw_serial()).to_vec()
     }
 
     /// First and last second of validity.

@@ -6,14 +6,18 @@
 //! bytes.
 
 mod certificate;
+mod crl;
 pub(crate) mod der;
 pub(crate) mod pem;
 mod signed;
+mod strict;
 mod summary;
 mod validity;
 
 pub use certificate::X509Error;
 pub(crate) use certificate::{Certificate, unix};
+pub(crate) use crl::RevocationList;
+pub use crl::RevocationListError;
 pub use pem::PemError;
 pub use signed::SignedObjectError;
 pub(crate) use signed::{IssuerKey, SignedObject};

@@ -100,6 +100,11 @@ impl<'a> SignedObject<'a> {
         self.tbs
     }
 
+    /// The algorithm it is signed with, DER.
+    pub(crate) const fn algorithm(&self) -> &'a [u8] {
+        self.algorithm
+    }
+
     /// Checks the signature under `issuer`'s key, which decides the algorithm.
     pub(crate) fn verify(&self, issuer: IssuerKey<'_>) -> Result<(), SignedObjectError> {
         let (spellings, algorithm, key): (&[&[u8]], &'static dyn VerificationAlgorithm, _) =

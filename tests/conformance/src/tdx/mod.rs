@@ -5,6 +5,7 @@ mod bytes;
 mod chains;
 mod demands;
 mod grounds;
+mod intel;
 mod pins;
 mod platforms;
 mod statuses;
@@ -79,4 +80,5 @@ pub fn add(kit: &mut Kit) {
     bytes::add(kit);
     chains::add(kit);
     grounds::add(kit);
+    intel::add(kit);
 }

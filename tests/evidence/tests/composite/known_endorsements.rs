@@ -38,12 +38,15 @@ fn judge_both(
     warm
 }
 
-/// What a healthy node leaves behind: its devices and the manifests.
+/// Twelve devices, three manifests, Intel's collateral and the platform.
+const NODE: usize = 12 + 3 + 2;
+
+/// What a healthy node leaves behind.
 fn known_node(policy: &AttestationPolicy) -> (String, Endorsements) {
     let report = node_report(&node(&NodeKnobs::default()));
     let mut known = Endorsements::default();
     peer(judge_knowing(&report, policy, &roots(), NOW, &mut known));
-    assert_eq!(known.len(), 12 + 3);
+    assert_eq!(known.len(), NODE);
     (report, known)
 }
 
@@ -52,13 +55,13 @@ fn what_was_judged_before_is_judged_the_same() {
     let policy = policy(WHOLE_NODE);
     let (report, mut known) = known_node(&policy);
     peer(judge_both(&report, &policy, &roots(), NOW, &mut known));
-    assert_eq!(known.len(), 12 + 3);
+    assert_eq!(known.len(), NODE);
 
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let report = super::super::report(snp(&machine), vec![], Collateral::default());
     let policy = snp_policy("");
     peer(judge_knowing(&report, &policy, &roots(), NOW, &mut known));
-    assert_eq!(known.len(), 12 + 3 + 1);
+    assert_eq!(known.len(), NODE + 1);
     peer(judge_both(&report, &policy, &roots(), NOW, &mut known));
 }
 
@@ -115,7 +118,7 @@ fn what_is_known_under_one_root_is_not_under_another() {
             "{}",
             appraisal.verdict()
         );
-        assert_eq!(known.len(), 12 + 3);
+        assert_eq!(known.len(), NODE);
     }
 }
 
@@ -135,7 +138,7 @@ fn a_manifest_with_one_other_bit_is_not_the_known_one() {
     let report = super::super::report(td(), node, collateral(changed));
     let appraisal = judge_both(&report, &policy, &roots(), NOW, &mut known);
     assert_eq!(failures(&appraisal), ["nvidia.rim.driver"]);
-    assert_eq!(known.len(), 12 + 3, "what is refused is not kept");
+    assert_eq!(known.len(), NODE, "what is refused is not kept");
 }
 
 #[test]

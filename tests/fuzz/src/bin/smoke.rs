@@ -69,6 +69,22 @@ fn main() -> anyhow::Result<ExitCode> {
         executions += outcome.executions();
         panics += outcome.panics.len();
     }
+    if only.is_none() {
+        let count = u64::try_from(mutants / 4)?;
+        let started = Instant::now();
+        let outcome = driver::run_bundles(1..count + 1);
+        println!(
+            "{count} bundles of a TDX quote and its collateral, changed by their structure: {} accepted, {} panics  {:.1} s",
+            outcome.accepted,
+            outcome.panics.len(),
+            started.elapsed().as_secs_f64(),
+        );
+        for number in &outcome.panics {
+            println!("    bundle {number}");
+        }
+        executions += usize::try_from(count)?;
+        panics += outcome.panics.len();
+    }
     let vectors = match only.is_none() || recordings {
         true => evidence::vectors_or_skip("truncations of recorded evidence"),
         false => None,

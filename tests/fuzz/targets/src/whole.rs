@@ -2,8 +2,8 @@
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Channel, Check, Collateral, Decision, Freshness, Nonce, NvidiaCollateral, Outcome, SpkiDigest,
-    TdxCollateral, Verdict,
+    Channel, Check, Collateral, Decision, Endorsements, Freshness, Nonce, NvidiaCollateral,
+    Outcome, SpkiDigest, TdxCollateral, Verdict,
 };
 
 use crate::grounds::{NONCE, SPKI, appraiser};
@@ -34,6 +34,19 @@ pub fn appraise_quote(data: &[u8]) {
     let [collateral, quote] = split(data);
     let collateral = TdxCollateral::parse(collateral).ok().map(Collateral::from);
     consistent(&appraiser(collateral.as_ref()).quote(quote));
+}
+
+/// A quote with Intel's collateral, taken apart. Known endorsements change nothing. Tells whether it is
+/// accepted.
+pub fn appraise_bundle(quote: &[u8], collateral: &TdxCollateral) -> bool {
+    let collateral = Collateral::from(collateral.clone());
+    let appraiser = appraiser(Some(&collateral));
+    let mut known = Endorsements::default();
+    let cold = appraiser.quote_knowing(quote, &mut known);
+    consistent(&cold);
+    let warm = appraiser.quote_knowing(quote, &mut known);
+    assert_eq!(cold.to_json(), warm.to_json());
+    cold.decision() == Decision::Accepted
 }
 
 /// An SNP report, bare or wrapped, with its certificate table.

@@ -3,9 +3,11 @@
 
 use serde::Serialize;
 
-use super::certificates::{Hierarchy, PLATFORM_CA_NAME, PckClaims, ROOT_NAME};
+use super::certificates::{Hierarchy, Issued, PLATFORM_CA_NAME, PckClaims, ROOT_NAME};
 use super::keys::Key;
-use super::knobs::{Dates, FmspcInTcbInfo, Knobs, Levels, ModuleInTcbInfo, Revoked, Signer};
+use super::knobs::{
+    Dates, FmspcInTcbInfo, Knobs, Levels, ListForm, ModuleInTcbInfo, Revoked, Signer,
+};
 use super::quote::{QE_ISV_SVN, QE_MR_SIGNER, QE_PRODUCT, TEE_TCB_SVN};
 use super::{calendar, crl};
 
@@ -54,16 +56,26 @@ pub fn collateral(
         Revoked::PckCertificate => (&[], &[hierarchy.pck.serial]),
         Revoked::PlatformCa => (&[hierarchy.platform_ca.serial], &[]),
         Revoked::TcbSigning => (&[hierarchy.tcb_signing.serial], &[]),
+        Revoked::Root => (&[hierarchy.root.serial], &[]),
+    };
+    let root_crl = crl::crl(&hierarchy.root, ROOT_NAME, dates, by_root, knobs.lists);
+    let forger = Issued {
+        key: impostor.clone(),
+        ..hierarchy.platform_ca.clone()
+    };
+    let by = |issuer| crl::crl(issuer, PLATFORM_CA_NAME, dates, by_platform_ca, knobs.lists);
+    let pck_crl = match knobs.lists {
+        ListForm::PckListForged => by(&forger),
+        ListForm::PckListOfRoot => root_crl.clone(),
+        _ => by(&hierarchy.platform_ca),
     };
     CollateralFields {
-        pck_crl_issuer_chain: hierarchy.pck_crl_chain_pem(),
-        root_ca_crl: hex(&crl::crl(&hierarchy.root, ROOT_NAME, dates, by_root)),
-        pck_crl: hex(&crl::crl(
-            &hierarchy.platform_ca,
-            PLATFORM_CA_NAME,
-            dates,
-            by_platform_ca,
-        )),
+        pck_crl_issuer_chain: match knobs.lists {
+            ListForm::PckListChainOfSigner => hierarchy.tcb_signing_chain_pem(),
+            _ => hierarchy.pck_crl_chain_pem(),
+        },
+        root_ca_crl: hex(&root_crl),
+        pck_crl: hex(&pck_crl),
         tcb_info_issuer_chain: hierarchy.tcb_signing_chain_pem(),
         tcb_info_signature: sign(knobs.tcb_info_signer, &tcb_info),
         tcb_info,
@@ -208,17 +220,16 @@ fn levels(claims: &PckClaims, knobs: &Knobs) -> Vec<Level<Tcb>> {
         tcb_status: knobs.tcb_status.clone(),
         advisory_ids: knobs.advisories.clone(),
     };
+    let older = || Level {
+        tcb: tcb(1, 0),
+        tcb_date: OLDER_TCB_DATE,
+        tcb_status: "OutOfDate".to_owned(),
+        advisory_ids: vec!["INTEL-SA-00000".to_owned()],
+    };
     match knobs.levels {
         Levels::AllAbove => vec![current(tcb(0, 1))],
-        Levels::Met => vec![
-            current(tcb(0, 0)),
-            Level {
-                tcb: tcb(1, 0),
-                tcb_date: OLDER_TCB_DATE,
-                tcb_status: "OutOfDate".to_owned(),
-                advisory_ids: vec!["INTEL-SA-00000".to_owned()],
-            },
-        ],
+        Levels::Met => vec![current(tcb(0, 0)), older()],
+        Levels::WeakestFirst => vec![older(), current(tcb(0, 0))],
     }
 }
 

@@ -1,10 +1,17 @@
 //! Certificate revocation lists in DER, as Intel's provisioning service serves them.
 
 use super::certificates::{Issued, authority_key_id, ecdsa_with_sha256, extension, name, signed};
+use super::knobs::ListForm;
 use crate::der::{context, enumerated, integer, sequence, time};
 
 /// A CRL of `issuer` over the given dates that revokes `serials`. RFC 5280 §5.1
-pub fn crl(issuer: &Issued, issuer_name: &str, dates: (u64, u64), serials: &[[u8; 20]]) -> Vec<u8> {
+pub fn crl(
+    issuer: &Issued,
+    issuer_name: &str,
+    dates: (u64, u64),
+    serials: &[[u8; 20]],
+    form: ListForm,
+) -> Vec<u8> {
     let (this_update, next_update) = dates;
     let mut parts = vec![
         integer(&[1]),
@@ -20,11 +27,15 @@ pub fn crl(issuer: &Issued, issuer_name: &str, dates: (u64, u64), serials: &[[u8
             .collect();
         parts.push(sequence(&entries));
     }
-    let number = extension(&[2, 5, 29, 20], false, integer(&[1]));
-    parts.push(context(
-        0,
-        &sequence(&[number, authority_key_id(&issuer.key_id())]),
-    ));
+    let mut extensions = vec![authority_key_id(&issuer.key_id())];
+    if form != ListForm::WithoutNumber {
+        extensions.insert(0, extension(&[2, 5, 29, 20], false, integer(&[1])));
+    }
+    if form == ListForm::WithCriticalExtension {
+        // An issuing distribution point: the list would not be a complete one.
+        extensions.push(extension(&[2, 5, 29, 28], true, sequence(&[])));
+    }
+    parts.push(context(0, &sequence(&extensions)));
     signed(&sequence(&parts), &issuer.key)
 }
 

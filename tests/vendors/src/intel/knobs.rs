@@ -21,6 +21,7 @@ pub struct Knobs {
     pub qe_report_signer: Signer,
     pub quoting_enclave: QuotingEnclave,
     pub revoked: Revoked,
+    pub lists: ListForm,
     pub fmspc: FmspcInTcbInfo,
     pub module: ModuleInTcbInfo,
     pub form: QuoteForm,
@@ -54,6 +55,7 @@ impl Default for Knobs {
             qe_report_signer: Signer::Rightful,
             quoting_enclave: QuotingEnclave::Known,
             revoked: Revoked::Nothing,
+            lists: ListForm::Intels,
             fmspc: FmspcInTcbInfo::Ours,
             module: ModuleInTcbInfo::Ours,
             form: QuoteForm::Usual,
@@ -74,6 +76,8 @@ impl Default for Knobs {
 pub enum Levels {
     /// The platform meets the first level.
     Met,
+    /// It meets the strongest level, which stands last.
+    WeakestFirst,
     /// Every level asks for more than the platform has.
     AllAbove,
 }
@@ -114,6 +118,8 @@ pub enum QuotingEnclave {
     OtherVendor,
     /// Older than every level of the identity.
     TooOld,
+    /// Its report data does not end in zeros.
+    LongReportData,
 }
 
 /// What the CRLs revoke.
@@ -123,6 +129,22 @@ pub enum Revoked {
     PckCertificate,
     PlatformCa,
     TcbSigning,
+    Root,
+}
+
+/// One thing that is otherwise about the revocation lists, which are signed all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListForm {
+    /// As Intel's are.
+    Intels,
+    WithoutNumber,
+    WithCriticalExtension,
+    /// The PCK authority's list is signed by a key that nothing vouches for.
+    PckListForged,
+    /// In the place of the PCK authority's list stands the root's.
+    PckListOfRoot,
+    /// The chain of the PCK authority's list is the signer's.
+    PckListChainOfSigner,
 }
 
 /// Which platform family the TCB info is about.

@@ -20,9 +20,15 @@ use keys::{Key, derive_bytes};
 use knobs::Knobs;
 use quote::Quoting;
 
+use crate::der::pem;
 use crate::measurements::TdMeasurements;
 
 const CPU_SVN: [u8; 16] = [4, 4, 2, 2, 4, 1, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A certificate as chains carry it.
+pub fn pem_certificate(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
+}
 
 /// One platform of the mock hierarchy, at one time.
 #[derive(Clone)]
@@ -73,6 +79,11 @@ impl MockIntel {
 
     pub fn hierarchy(&self) -> &Hierarchy {
         &self.hierarchy
+    }
+
+    /// The key that signs this platform's quotes.
+    pub fn attestation_key(&self) -> &Key {
+        &self.attestation_key
     }
 
     pub fn claims(&self) -> &PckClaims {

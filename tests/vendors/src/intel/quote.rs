@@ -119,7 +119,7 @@ impl Quoting<'_> {
     fn qe_report(&self) -> [u8; 384] {
         const ATTRIBUTES: [u8; 16] = [0x15, 0, 0, 0, 0, 0, 0, 0, 0xe7, 0, 0, 0, 0, 0, 0, 0];
         let (mr_signer, isv_svn) = match self.knobs.quoting_enclave {
-            QuotingEnclave::Known => (QE_MR_SIGNER, QE_ISV_SVN),
+            QuotingEnclave::Known | QuotingEnclave::LongReportData => (QE_MR_SIGNER, QE_ISV_SVN),
             QuotingEnclave::OtherVendor => ([0x52; 32], QE_ISV_SVN),
             QuotingEnclave::TooOld => (QE_MR_SIGNER, QE_ISV_SVN - 1),
         };
@@ -136,6 +136,9 @@ impl Quoting<'_> {
         report[256..258].copy_from_slice(&QE_PRODUCT.to_le_bytes());
         report[258..260].copy_from_slice(&isv_svn.to_le_bytes());
         report[320..352].copy_from_slice(digest(&SHA256, &key_and_data).as_ref());
+        if self.knobs.quoting_enclave == QuotingEnclave::LongReportData {
+            report[383] = 1;
+        }
         report
     }
 }
@@ -152,6 +155,13 @@ fn header(version: u16) -> [u8; 48] {
     header[4..8].copy_from_slice(&TDX.to_le_bytes());
     header[12..28].copy_from_slice(&INTEL_QE_VENDOR);
     header
+}
+
+/// What a quoting enclave reports to vouch for a key.
+pub fn attested(key: &[u8; 64], auth_data: &[u8]) -> Vec<u8> {
+    digest(&SHA256, &[&key[..], auth_data].concat())
+        .as_ref()
+        .to_vec()
 }
 
 fn td_report(td: &TdMeasurements, svn: &[u8; 16], report_data: &[u8; 64]) -> [u8; 584] {

@@ -8,11 +8,10 @@ use anyhow::{Context, Result};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     AttestationPolicy, Channel, Collateral, CpuEvidence, DeviceEvidence, Endorsements,
-    EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, ReportData, RootKind, Serving,
-    SigningKey, SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime,
-    UnsignedReport, gpu_nonce,
+    EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, RootKind, Serving, SigningKey,
+    SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport,
+    gpu_nonce,
 };
-use dcap_qvl::verify::QuoteVerifier;
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::node::{Member, NodeKnobs};
 use vendors::nvidia::{Chip, MockNvidia, Source};
@@ -20,7 +19,9 @@ use vendors::policy::pinned_policy;
 use vendors::{TdMeasurements, Vendors};
 
 use crate::bare::Needs;
-use crate::recorded::{DEVICE_CHAIN, Grounds, checks_of_manifest, count_checks};
+use crate::recorded::{
+    DEVICE_CHAIN, Grounds, OF_A_COLD_QUOTE, OF_A_WARM_QUOTE, checks_of_manifest,
+};
 use crate::{Subject, accepted};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
@@ -35,7 +36,6 @@ pub fn subject() -> Result<Subject> {
     let nvidia = MockNvidia::new(&SEED, NOW.secs());
     let manifests = manifests(&nvidia);
     let of_manifests: usize = manifests.iter().map(|rim| checks_of_manifest(rim)).sum();
-    let of_quote = of_quote(&intel)?;
     let report = report(&intel, &nvidia, manifests)?;
     let roots = intel
         .roots()
@@ -52,8 +52,8 @@ pub fn subject() -> Result<Subject> {
     let (cold, again) = (warm.clone(), report.clone());
     let mut known = Endorsements::default();
     let devices = GPUS + SWITCHES;
-    let needs = |p384| Needs {
-        p256: of_quote,
+    let needs = |p256, p384| Needs {
+        p256,
         p384,
         ed25519: 1,
         ..Needs::default()
@@ -61,23 +61,10 @@ pub fn subject() -> Result<Subject> {
     Ok(Subject {
         name: "report: TD, 8 GPUs, 4 switches",
         cold: Box::new(move || judge(&cold, &report, &mut Endorsements::default())),
-        cold_needs: needs(devices * (DEVICE_CHAIN + 1) + of_manifests),
+        cold_needs: needs(OF_A_COLD_QUOTE, devices * (DEVICE_CHAIN + 1) + of_manifests),
         warm: Box::new(move || judge(&warm, &again, &mut known)),
-        warm_needs: needs(devices),
-        library: None,
+        warm_needs: needs(OF_A_WARM_QUOTE, devices),
     })
-}
-
-/// How many signatures are checked for a quote with its collateral.
-fn of_quote(intel: &Vendors) -> Result<usize> {
-    let quote = intel.quote(
-        &TdMeasurements::named("node"),
-        &ReportData::observed([0; 64]),
-    );
-    let collateral = serde_json::to_value(intel.intel().collateral())?;
-    let collateral: dcap_qvl::QuoteCollateralV3 = serde_json::from_value(collateral)?;
-    let verifier = QuoteVerifier::new(intel.intel().root_der().to_vec());
-    count_checks(verifier, &quote, &collateral, NOW)
 }
 
 fn judge(grounds: &Grounds, report: &str, known: &mut Endorsements) {

@@ -1,5 +1,4 @@
-//! The mock hierarchy, judged by the verifier that production links, before any of our own code
-//! stands between.
+//! The mock hierarchy, judged by a verifier that is not ours: that it is what Intel's would be.
 
 use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::verify::QuoteVerifier;

@@ -1,0 +1,262 @@
+//! Intel's collateral: read, dated, and found authentic.
+//!
+//! [`ReadCollateral`] is texts taken apart, of which nothing is believed. [`AuthenticCollateral`] is made
+//! of it once every signature is checked, and is about the very texts that were read; it is kept
+//! between verifications. Dates are checked at every use, and so is what the lists revoke.
+
+use std::sync::Arc;
+
+use super::chain::{ChainError, Role, TrustedRoot, UnverifiedChain, issued_by_root};
+use super::crl::{AuthenticCrl, CrlError, List};
+use super::dates::{Dated, Part};
+use super::facts::CollateralFacts;
+use super::json::{SignedTextError, Unknown};
+use super::qe_identity::QeIdentity;
+use super::signature;
+use super::tcb_info::TcbInfo;
+use super::verification::{Failure, Step};
+use crate::collateral::TdxCollateral;
+use crate::encoding::to_hex;
+use crate::evidence::{Endorsements, Exactly};
+use crate::verdict::Cause;
+use crate::x509::RevocationList;
+
+/// Which part of the collateral cannot be read, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CollateralPartError {
+    /// TCB info.
+    #[error("TCB info: {0}")]
+    TcbInfo(SignedTextError),
+    /// QE identity.
+    #[error("QE identity: {0}")]
+    QeIdentity(SignedTextError),
+    /// A revocation list.
+    #[error("{0}")]
+    RevocationList(CrlError),
+    /// A certificate chain.
+    #[error("{of}: {error}")]
+    Chain {
+        /// Which.
+        of: &'static str,
+        /// Why.
+        error: ChainError,
+    },
+}
+
+const TCB_INFO_SIGNER: &str = "TCB info signer's certificate";
+const QE_IDENTITY_SIGNER: &str = "QE identity signer's certificate";
+const PCK_AUTHORITY: &str = "PCK authority's certificate";
+
+/// Collateral taken apart.
+pub(super) struct ReadCollateral<'a> {
+    text: &'a TdxCollateral,
+    dated: Dated,
+    tcb_info: TcbInfo,
+    qe_identity: QeIdentity,
+    root_crl: RevocationList<'a>,
+    pck_crl: RevocationList<'a>,
+    tcb_info_chain: UnverifiedChain<2>,
+    qe_identity_chain: UnverifiedChain<2>,
+    pck_crl_chain: UnverifiedChain<2>,
+}
+
+/// Collateral whose every signature leads to the root.
+#[derive(Debug)]
+pub(crate) struct AuthenticCollateral {
+    dated: Dated,
+    pub(super) tcb_info: TcbInfo,
+    pub(super) qe_identity: QeIdentity,
+    pub(super) root_crl: AuthenticCrl,
+    pub(super) pck_crl: AuthenticCrl,
+    /// Serial numbers of every certificate that the signatures needed.
+    pub(super) serials: Vec<(Role, Vec<u8>)>,
+}
+
+/// Collateral that was read now, or that was found authentic before.
+pub(super) enum Found<'a> {
+    Read(Box<ReadCollateral<'a>>, Exactly),
+    Kept(Arc<AuthenticCollateral>),
+}
+
+impl<'a> Found<'a> {
+    pub(super) fn find(
+        text: &'a TdxCollateral,
+        root: Option<&[u8]>,
+        known: &Endorsements,
+    ) -> Result<Self, CollateralPartError> {
+        let exactly = Exactly::of(&[
+            b"tdx collateral",
+            root.unwrap_or_default(),
+            text.pck_crl_issuer_chain.as_bytes(),
+            &text.root_ca_crl,
+            &text.pck_crl,
+            text.tcb_info_issuer_chain.as_bytes(),
+            text.tcb_info.as_bytes(),
+            &text.tcb_info_signature,
+            text.qe_identity_issuer_chain.as_bytes(),
+            text.qe_identity.as_bytes(),
+            &text.qe_identity_signature,
+        ]);
+        match known.tdx_collateral.get(&exactly) {
+            Some(kept) => Ok(Self::Kept(Arc::clone(kept))),
+            None => Ok(Self::Read(Box::new(read(text)?), exactly)),
+        }
+    }
+
+    pub(super) fn dated(&self) -> &Dated {
+        match self {
+            Self::Read(read, _) => &read.dated,
+            Self::Kept(kept) => &kept.dated,
+        }
+    }
+
+    /// By its signatures: checked now, unless they were before.
+    pub(super) fn authentic(
+        self,
+        root: &TrustedRoot<'_>,
+        known: &mut Endorsements,
+        reached: &mut Vec<Step>,
+    ) -> Result<Arc<AuthenticCollateral>, Failure> {
+        match self {
+            Self::Kept(kept) => {
+                reached.extend([Step::TcbInfoSignature, Step::QeIdentitySignature]);
+                Ok(kept)
+            }
+            Self::Read(read, exactly) => {
+                let authentic = Arc::new(read.authenticate(root, reached)?);
+                known.tdx_collateral.put(exactly, Arc::clone(&authentic));
+                Ok(authentic)
+            }
+        }
+    }
+}
+
+fn read(text: &TdxCollateral) -> Result<ReadCollateral<'_>, CollateralPartError> {
+    let mut unknown = Unknown::default();
+    let tcb_info = TcbInfo::parse(&text.tcb_info, &mut unknown);
+    let tcb_info = tcb_info.map_err(CollateralPartError::TcbInfo)?;
+    let qe_identity = QeIdentity::parse(&text.qe_identity, &mut unknown);
+    let qe_identity = qe_identity.map_err(CollateralPartError::QeIdentity)?;
+    let root_crl = list(List::Root, &text.root_ca_crl)?;
+    let pck_crl = list(List::Pck, &text.pck_crl)?;
+    let tcb_info_chain = chain(TCB_INFO_SIGNER, &text.tcb_info_issuer_chain)?;
+    let qe_identity_chain = chain(QE_IDENTITY_SIGNER, &text.qe_identity_issuer_chain)?;
+    let pck_crl_chain = chain(PCK_AUTHORITY, &text.pck_crl_issuer_chain)?;
+    let mut parts = vec![
+        Part::new("TCB info", tcb_info.issue_date, tcb_info.next_update),
+        Part::new(
+            "QE identity",
+            qe_identity.issue_date,
+            qe_identity.next_update,
+        ),
+        Part::of_list(List::Root.as_str(), &root_crl),
+        Part::of_list(List::Pck.as_str(), &pck_crl),
+    ];
+    let chains = [
+        (TCB_INFO_SIGNER, &tcb_info_chain),
+        (QE_IDENTITY_SIGNER, &qe_identity_chain),
+        (PCK_AUTHORITY, &pck_crl_chain),
+    ];
+    for (of, chain) in chains {
+        let dates = chain.dates();
+        let dates = dates.map_err(|error| CollateralPartError::Chain { of, error })?;
+        parts.extend(
+            dates
+                .into_iter()
+                .map(|(from, until)| Part::new(of, from, until)),
+        );
+    }
+    let facts = CollateralFacts {
+        tcb_evaluation_data_number: tcb_info.evaluation_data_number,
+        qe_evaluation_data_number: qe_identity.evaluation_data_number,
+        fmspc: to_hex(&tcb_info.fmspc),
+        pce_id: to_hex(&tcb_info.pce_id),
+        unknown_members: unknown.into_names(),
+        ..Part::window(&parts)
+    };
+    Ok(ReadCollateral {
+        text,
+        dated: Dated { parts, facts },
+        tcb_info,
+        qe_identity,
+        root_crl,
+        pck_crl,
+        tcb_info_chain,
+        qe_identity_chain,
+        pck_crl_chain,
+    })
+}
+
+fn list(which: List, der: &[u8]) -> Result<RevocationList<'_>, CollateralPartError> {
+    RevocationList::parse(der).map_err(|error| {
+        CollateralPartError::RevocationList(CrlError::Format { list: which, error })
+    })
+}
+
+fn chain(of: &'static str, text: &str) -> Result<UnverifiedChain<2>, CollateralPartError> {
+    let chain = UnverifiedChain::parse(text.as_bytes());
+    chain.map_err(|error| CollateralPartError::Chain { of, error })
+}
+
+impl ReadCollateral<'_> {
+    /// Checks every signature of the collateral. Each failure is that of its step.
+    fn authenticate(
+        self,
+        root: &TrustedRoot<'_>,
+        reached: &mut Vec<Step>,
+    ) -> Result<AuthenticCollateral, Failure> {
+        let text = self.text;
+        let tcb_info_signer = signer_of(
+            &text.tcb_info,
+            &text.tcb_info_signature,
+            &self.tcb_info_chain,
+            root,
+        );
+        let tcb_info_signer =
+            tcb_info_signer.map_err(|cause| Failure::new(Step::TcbInfoSignature, cause))?;
+        reached.push(Step::TcbInfoSignature);
+        let qe_identity_signer = signer_of(
+            &text.qe_identity,
+            &text.qe_identity_signature,
+            &self.qe_identity_chain,
+            root,
+        );
+        let qe_identity_signer =
+            qe_identity_signer.map_err(|cause| Failure::new(Step::QeIdentitySignature, cause))?;
+        reached.push(Step::QeIdentitySignature);
+        let at_lists = |error| Failure::new(Step::RevocationLists, Cause::RevocationList(error));
+        let authority = issued_by_root(Role::PckAuthority, &self.pck_crl_chain, root);
+        let authority = authority.map_err(CrlError::IssuerChain).map_err(at_lists)?;
+        let root_crl = AuthenticCrl::authenticate(List::Root, &self.root_crl, root.certificate());
+        let pck_crl = AuthenticCrl::authenticate(List::Pck, &self.pck_crl, &authority);
+        let serials = vec![
+            (Role::Root, root.certificate().serial()),
+            (Role::Signer, tcb_info_signer),
+            (Role::Signer, qe_identity_signer),
+            (Role::PckAuthority, authority.serial()),
+        ];
+        Ok(AuthenticCollateral {
+            root_crl: root_crl.map_err(at_lists)?,
+            pck_crl: pck_crl.map_err(at_lists)?,
+            dated: self.dated,
+            tcb_info: self.tcb_info,
+            qe_identity: self.qe_identity,
+            serials,
+        })
+    }
+}
+
+/// Checks a signature over a text. Gives the serial number of its signer's certificate.
+fn signer_of(
+    text: &str,
+    signature: &[u8; 64],
+    chain: &UnverifiedChain<2>,
+    root: &TrustedRoot<'_>,
+) -> Result<Vec<u8>, Cause> {
+    let signer = issued_by_root(Role::Signer, chain, root).map_err(Cause::CertificateChain)?;
+    let key = signature::key_of(&signer);
+    match key.is_some_and(|key| signature::holds(&key, text.as_bytes(), signature)) {
+        true => Ok(signer.serial()),
+        false => Err(Cause::Signature),
+    }
+}
