@@ -148,6 +148,38 @@ fn texts(kit: &mut Kit) {
             failing.map_or_else(accepted, |failing| rejected(&[failing])),
         );
     }
+    // The older of two levels becomes the same as the newer.
+    let twice: [(&str, &[Edit]); 2] = [
+        (
+            "level-twice",
+            &[
+                (
+                    r#"[{"svn":3},{"svn":3},{"svn":1},{"svn":1},{"svn":3},{"svn":0},{"svn":0},{"svn":4}"#,
+                    r#"[{"svn":4},{"svn":4},{"svn":2},{"svn":2},{"svn":4},{"svn":1},{"svn":0},{"svn":5}"#,
+                ),
+                (r#""pcesvn":12"#, r#""pcesvn":13"#),
+                (
+                    r#"[{"svn":5},{"svn":0},{"svn":2}"#,
+                    r#"[{"svn":6},{"svn":1},{"svn":3}"#,
+                ),
+            ],
+        ),
+        (
+            "module-level-twice",
+            &[(
+                r#""tcbLevels":[{"tcb":{"isvsvn":6},"#,
+                r#""tcbLevels":[{"tcb":{"isvsvn":6},"tcbDate":"2023-08-09T00:00:00Z","tcbStatus":"OutOfDate"},{"tcb":{"isvsvn":6},"#,
+            )],
+        ),
+    ];
+    for (name, edits) in twice {
+        platform(|knobs| knobs.tcb_info_edits.extend(edits)).add(
+            kit,
+            &format!("tcb-info-{name}"),
+            "two levels that nothing tells apart, one of them out of date",
+            rejected(&[FORMAT]),
+        );
+    }
     let qe_identity: [(&str, Edit, &str); 4] = [
         ("version-3", (r#""version":2"#, r#""version":3"#), FORMAT),
         (
