@@ -36,6 +36,11 @@ pub const EXPLAINED: &[Explained] = &[
         "a complete list has a number, its authority's key id, and no critical extension",
     ),
     explained(
+        "only we refuse: tdx.collateral.dates: Collateral",
+        "a revocation list is not valid before its thisUpdate, nor outside the dates of its issuer \
+         chain; they look at neither",
+    ),
+    explained(
         "only we refuse: tdx.crl: RevocationList",
         "the PCK revocation list's own issuer chain leads to the root, and is that of the PCK \
          certificate's authority; they do not look at it",
@@ -61,12 +66,12 @@ pub const EXPLAINED: &[Explained] = &[
         "a certificate has its subject, authority flag, key usage and SGX extension as Intel specifies",
     ),
     explained(
-        "only we refuse: tdx.tcb_info.signature: CertificateChain(Certificate",
-        "so has the signer's",
+        "only we refuse: tdx.tcb_info.signature: CertificateChain(",
+        "so has the signer's, under the root itself",
     ),
     explained(
-        "only we refuse: tdx.qe_identity.signature: CertificateChain(Certificate",
-        "so has the signer's",
+        "only we refuse: tdx.qe_identity.signature: CertificateChain(",
+        "so has the signer's, under the root itself",
     ),
     explained(
         "only we refuse: tdx.qe.identity: QeIdentity(",

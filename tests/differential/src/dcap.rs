@@ -94,6 +94,14 @@ pub fn relate(ours: &Verdict, theirs: &Theirs) -> Relation {
                     report.platform_status.status.to_string(),
                     report.qe_status.status.to_string(),
                 ];
+                // They list an advisory as often as a level names it.
+                let mut advisories: Vec<&String> = Vec::new();
+                for advisory in &report.advisory_ids {
+                    if !advisories.contains(&advisory) {
+                        advisories.push(advisory);
+                    }
+                }
+                let same_advisories = tcb.advisories.iter().eq(advisories);
                 let platform = facts.and_then(|facts| facts.platform.as_ref());
                 let other_form = platform.is_some_and(|it| it.components != it.cpusvn);
                 let folded = ["UpToDate", "OutOfDate", "Revoked"].contains(&told[2]);
@@ -103,9 +111,9 @@ pub fn relate(ours: &Verdict, theirs: &Theirs) -> Relation {
                         (_, false) => "the quoting enclave's status is folded".to_owned(),
                         _ => format!("{told:?} and theirs {theirs:?}"),
                     })
-                } else if other_form && tcb.advisories != report.advisory_ids {
+                } else if other_form && !same_advisories {
                     Relation::Differ("certified components and CPU SVN are different".to_owned())
-                } else if tcb.advisories != report.advisory_ids {
+                } else if !same_advisories {
                     Relation::Differ("advisories".to_owned())
                 } else {
                     Relation::Alike
