@@ -312,7 +312,8 @@ async fn a_stream_is_metered_although_its_caller_did_not_ask_and_the_caller_sees
         usage["prompt_tokens"], usage["completion_tokens"]
     );
     eventually("the row has the counts", async || log().contains(&counted)).await;
-    let shown = Connection::plain(metrics).await?.get("/metrics").await?;
+    let mut connection = Connection::plain(metrics).await?;
+    let shown = connection.get("/metrics").await?;
     let shown = String::from_utf8(shown.bytes().await?)?;
     assert!(
         shown.contains("sealgate_tenant_tokens_total{tenant=\"tests\",direction=\"prompt\"}"),

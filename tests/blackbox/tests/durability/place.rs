@@ -93,10 +93,8 @@ impl Place {
 
     /// The value of a metric.
     pub async fn metric(&self, name: &str) -> Result<f64> {
-        let answer = Connection::plain(self.metrics)
-            .await?
-            .get("/metrics")
-            .await?;
+        let mut connection = Connection::plain(self.metrics).await?;
+        let answer = connection.get("/metrics").await?;
         let text = String::from_utf8(answer.bytes().await?)?;
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         let value = line.with_context(|| format!("no {name} in:\n{text}"))?;
