@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context, Result, ensure};
 use blackbox::asking::eventually;
+use sqlx::Connection as _;
 
 use crate::place::Place;
 
@@ -12,10 +13,12 @@ const PAGE: usize = 4096;
 
 /// Which page of a file the first rows of a table are on.
 async fn page_of(place: &Place, file: &str, table: &str) -> Result<u64> {
+    let mut connection = place.database(file).await?;
     let page: i64 = sqlx::query_scalar("SELECT rootpage FROM sqlite_schema WHERE name = ?")
         .bind(table)
-        .fetch_one(&mut place.database(file).await?)
+        .fetch_one(&mut connection)
         .await?;
+    connection.close().await?;
     Ok(u64::try_from(page)? - 1)
 }
 

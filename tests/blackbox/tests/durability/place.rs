@@ -72,9 +72,13 @@ impl Place {
 
     pub async fn count(&self, file: &str, table: &'static str) -> Result<usize> {
         let query = format!("SELECT count(*) FROM {table}");
-        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
-            .fetch_one(&mut self.database(file).await?)
-            .await?;
+        let mut connection = self.database(file).await?;
+        let count = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .fetch_one(&mut connection)
+            .await;
+        // Waited for: an open connection keeps the service's last one from writing the log back into the file.
+        connection.close().await?;
+        let count: i64 = count?;
         Ok(usize::try_from(count)?)
     }
 
