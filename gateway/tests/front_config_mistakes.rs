@@ -1,4 +1,4 @@
-//! Configurations as people write them who come from other software: what each is told to write instead.
+//! Configurations as people write them who come from other software: what `check` reports they should write instead.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -87,7 +87,7 @@ fn the_configuration_that_the_cases_are_made_from_is_good() {
 }
 
 #[test]
-fn a_listen_address_without_an_ip_address_is_told_how_to_write_it() {
+fn a_listen_address_without_an_ip_address_is_reported_with_how_to_write_it() {
     for (written, wanted) in [
         ("8443", "\"0.0.0.0:8443\" for all addresses"),
         (":8443", "\"127.0.0.1:8443\" for this machine alone"),
@@ -127,7 +127,7 @@ fn a_file_that_is_not_there_is_reported_with_the_one_that_is() {
 }
 
 #[test]
-fn an_api_key_in_the_configuration_is_told_to_go_into_a_file() {
+fn an_api_key_in_the_configuration_is_refused_in_favour_of_a_file() {
     let text = format!("{}api_key = \"sk-secret\"\n", good());
     only(
         &text,
@@ -164,7 +164,7 @@ fn environment_variables_are_reported_as_not_expanded() {
 }
 
 #[test]
-fn a_configuration_of_litellm_is_recognised_and_told_what_to_write() {
+fn a_configuration_of_litellm_is_recognised_and_reported_with_what_to_write() {
     let text =
         "model_list:\n  - model_name: gpt-4o\n    litellm_params:\n      model: azure/gpt-4o\n";
     only(
@@ -216,7 +216,7 @@ fn a_url_that_contains_the_endpoint_is_refused_with_the_right_one() {
 }
 
 #[test]
-fn a_deployment_url_of_azure_is_told_the_one_that_works() {
+fn a_deployment_url_of_azure_is_reported_with_the_one_that_works() {
     let azure = "https://my.openai.azure.com/openai/deployments/x";
     for written in [
         azure.to_owned(),
@@ -234,7 +234,7 @@ fn a_deployment_url_of_azure_is_told_the_one_that_works() {
 }
 
 #[test]
-fn sections_of_other_software_are_told_what_there_is_instead() {
+fn sections_of_other_software_are_reported_with_what_there_is_instead() {
     for (more, parts) in [
         (
             "[database]\nurl = \"postgres://x\"\n",
@@ -262,7 +262,7 @@ fn sections_of_other_software_are_told_what_there_is_instead() {
 }
 
 #[test]
-fn weights_and_fallback_rules_are_told_that_order_is_what_counts() {
+fn weights_and_fallback_rules_are_refused_since_order_is_what_counts() {
     let text = format!(
         "{}weight = 2\n[model.fallback]\non = [\"timeout\"]\n",
         good()
@@ -285,7 +285,7 @@ fn weights_and_fallback_rules_are_told_that_order_is_what_counts() {
 }
 
 #[test]
-fn a_number_without_its_unit_is_told_how_to_write_it() {
+fn a_number_without_its_unit_is_reported_with_how_to_write_it() {
     let text = format!(
         "[limits]\nmax_body = \"5 gigs\"\nmax_concurrent = 0\n[timeouts]\nfirst_byte = 60\nconnect = \"10h\"\n{}",
         good()

@@ -23,7 +23,7 @@ const ENVIRONMENT: &[&str] = &[
 ];
 
 /// The user that owns nothing, and its group.
-const NOBODY: u32 = 65_534;
+const UNPRIVILEGED_ID: u32 = 65_534;
 
 static CLIENT: OnceLock<Client> = OnceLock::new();
 
@@ -52,7 +52,7 @@ struct Unread {
 pub fn start(on_end: fn()) -> std::io::Result<u32> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
-    let helper = match spawn(theirs.try_clone()?, Some(NOBODY)) {
+    let helper = match spawn(theirs.try_clone()?, Some(UNPRIVILEGED_ID)) {
         Ok(helper) => helper,
         // Only root may change its user, and only to one that exists where it is.
         Err(_) => spawn(theirs, None)?,

@@ -29,7 +29,7 @@ pub(crate) fn fresh_nonce() -> Result<Nonce, ChannelError> {
 }
 
 /// Asks for the report with collateral inside, again where the peer says that it is busy, for as
-/// long as `limit` in all. Redirects are not followed: whoever another address speaks for, it is not
+/// long as `limit` in all. Redirects are not followed: whichever service another address speaks for, it is not
 /// this connection.
 pub(crate) async fn fetch(
     http: &mut Http1,

@@ -33,7 +33,7 @@ pub struct ActiveKey {
     pub(super) in_flight: AtomicUsize,
     /// Memory that bodies of its requests take. Survives a reload of the ring, too.
     pub(super) bodies: BodyBudget,
-    /// Whoever still holds the key after it left the ring sees it here.
+    /// A request that still holds the key after it left the ring sees it here.
     revoked: watch::Sender<bool>,
 }
 

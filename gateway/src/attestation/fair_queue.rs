@@ -2,7 +2,7 @@
 //!
 //! Requests are grouped by host (an address) and hosts by network. Networks take turns, and within a network its hosts
 //! do, so that a network that holds many addresses gets no more than one that holds a single one. Where the queue is
-//! full, a newcomer takes the place of the youngest request of whoever has most waiting, if that makes the shares more
+//! full, a newcomer takes the place of the youngest request of the host that has most waiting, if that makes the shares more
 //! equal; otherwise the newcomer is refused.
 
 use std::collections::{HashMap, VecDeque};

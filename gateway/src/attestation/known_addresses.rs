@@ -1,6 +1,6 @@
 //! Addresses from which a valid API key was used lately.
 //!
-//! Whoever is served here may verify again although strangers flood: their report requests wait in a lane of their own.
+//! Their report requests wait in a lane apart from strangers', so that they can verify again during a flood.
 //! A source address cannot be forged on an open connection, but it can be shared. Behind a balancer that hides the
 //! clients' addresses all of them are one address, and this says nothing.
 

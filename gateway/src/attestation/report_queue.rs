@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::fair_queue::{Bounds, FairQueue, Full, Host};
 use crate::metrics::{Metrics, ReportRefusal};
 
-/// A request that has waited this long is refused; whoever sent it has usually stopped waiting before.
+/// A request that has waited this long is refused; its caller has usually stopped waiting before.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 /// What a report is assumed to take before the first one was made.
 const FIRST_GUESS: Duration = Duration::from_millis(100);
@@ -177,7 +177,7 @@ impl Drop for Turn {
     }
 }
 
-/// Takes a request out of the queue when whoever sent it stops waiting.
+/// Takes a request out of the queue when its caller stops waiting.
 struct Leaving<'a> {
     queue: &'a ReportQueue,
     lane: Lane,

@@ -44,7 +44,7 @@ pub fn decisive(file: &Metadata) -> Result<(), Exposed> {
     Ok(())
 }
 
-/// The state directory: what lies in it is closed to others file by file; nobody else may put files there.
+/// The state directory: what lies in it is closed to others file by file; no other user may put files there.
 pub fn state_directory(directory: &Metadata) -> Result<(), Exposed> {
     let mode = permissions(directory);
     if mode & GROUP_OR_OTHERS_WRITE != 0 {

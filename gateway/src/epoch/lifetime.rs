@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_under_a_clock_that_nobody_sets_lasts_its_lifetime() {
+    fn an_epoch_lasts_its_lifetime_while_the_clock_is_not_set() {
         let lifetime = began_at(START);
         let after = |time: Duration| moment(time, START + time.as_secs());
         assert_eq!(lifetime.due(after(Duration::ZERO)), None);

@@ -307,7 +307,7 @@ impl State {
         self.at = At::Refused;
     }
 
-    /// What comes of the body cannot be told from what comes after it.
+    /// Where the body ends, and the next request begins, is unknown.
     fn break_off(&mut self) -> Step {
         let _ = self.findings.0.broken.set(self.heads);
         self.held.clear();

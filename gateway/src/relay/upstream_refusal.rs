@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_money_lifts_is_told_from_one_that_time_lifts() {
+    fn a_used_up_quota_is_distinguished_from_a_rate_limit() {
         for body in [
             r#"{"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}"#,
             r#"{"error":{"code":"billing_hard_limit_reached"}}"#,

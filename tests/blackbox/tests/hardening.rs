@@ -20,9 +20,9 @@ fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
         .map(str::trim)
 }
 
-/// Those of the gateway's own claims that its log says hold.
+/// Those of a program's own claims about itself that its log says hold: the gateway's, or the proxy's.
 fn held(log: &str) -> Vec<&str> {
-    let line = log.lines().find(|line| line.contains(" hardened "));
+    let line = log.lines().find(|line| line.contains(" hardened holds="));
     let holds = line.and_then(|line| line.split(" holds=").nth(1)?.split(' ').next());
     holds
         .map(|list| list.split(',').collect())
@@ -158,7 +158,7 @@ async fn the_report_carries_what_was_observed() -> Result<()> {
 async fn a_start_that_requires_what_the_machine_refuses_says_which() -> Result<()> {
     let plain = Alone::new("refused-facts", |config, _| config).await?;
     let log = plain.enclave.log();
-    let line = log.lines().find(|line| line.contains(" hardened "));
+    let line = log.lines().find(|line| line.contains(" hardened holds="));
     let lacks = line.and_then(|line| line.split(" lacks=").nth(1)?.split(' ').next());
     let lacking = lacks.unwrap_or_default();
     if lacking.is_empty() {
@@ -193,22 +193,13 @@ async fn a_fact_that_is_none_is_not_required_by_mistake() -> Result<()> {
     Ok(())
 }
 
-/// The proxy's own claims, from its line on standard error.
-fn held_by_the_proxy(log: &str) -> Vec<&str> {
-    let line = log.lines().find(|line| line.contains(" hardened holds="));
-    let holds = line.and_then(|line| line.split(" holds=").nth(1)?.split(' ').next());
-    holds
-        .map(|list| list.split(',').collect())
-        .unwrap_or_default()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proxy_gives_up_what_the_gateway_does_and_still_answers() -> Result<()> {
     let world = World::new("hardened-proxy").await?;
     let (proxy, address) = world.proxy(&["--keep-receipts", "kept"]).await?;
     let id = proxy.id().context("it runs")?;
     let log = proxy.log();
-    let held = held_by_the_proxy(&log);
+    let held = held(&log);
     for fact in ["no_dump", "no_core"] {
         assert!(held.contains(&fact), "{log}");
     }

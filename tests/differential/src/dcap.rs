@@ -88,7 +88,8 @@ pub fn relate(ours: &Verdict, theirs: &Theirs) -> Relation {
         (None, Theirs::Verified(report)) => match tcb {
             None => Relation::Differ("no TCB of ours".to_owned()),
             Some(tcb) => {
-                let told = [tcb.status, tcb.platform_status, tcb.qe_status].map(|it| it.as_str());
+                let our_statuses =
+                    [tcb.status, tcb.platform_status, tcb.qe_status].map(|it| it.as_str());
                 let theirs = [
                     report.status.clone(),
                     report.platform_status.status.to_string(),
@@ -104,12 +105,16 @@ pub fn relate(ours: &Verdict, theirs: &Theirs) -> Relation {
                 let same_advisories = tcb.advisories.iter().eq(advisories);
                 let platform = facts.and_then(|facts| facts.platform.as_ref());
                 let other_form = platform.is_some_and(|it| it.components != it.cpusvn);
-                let folded = ["UpToDate", "OutOfDate", "Revoked"].contains(&told[2]);
-                if theirs.iter().zip(told).any(|(theirs, ours)| theirs != ours) {
+                let folded = ["UpToDate", "OutOfDate", "Revoked"].contains(&our_statuses[2]);
+                if theirs
+                    .iter()
+                    .zip(our_statuses)
+                    .any(|(theirs, ours)| theirs != ours)
+                {
                     Relation::Differ(match (other_form, folded) {
                         (true, _) => "certified components and CPU SVN are different".to_owned(),
                         (_, false) => "the quoting enclave's status is folded".to_owned(),
-                        _ => format!("{told:?} and theirs {theirs:?}"),
+                        _ => format!("{our_statuses:?} and theirs {theirs:?}"),
                     })
                 } else if other_form && !same_advisories {
                     Relation::Differ("certified components and CPU SVN are different".to_owned())

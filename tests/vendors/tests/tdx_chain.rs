@@ -129,7 +129,7 @@ fn extended_features_that_no_td_has_are_refused_unless_the_policy_names_them() {
         let changed = usual ^ (1 << bit);
         let known = 0x0006_DBE7_u64 & !0b11;
         assert_eq!(accepted(changed, ""), known & (1 << bit) != 0, "bit {bit}");
-        // Whoever lists a value has it.
+        // A policy that lists a value accepts it.
         assert!(accepted(changed, &listed(changed)), "bit {bit}");
         assert!(!accepted(changed, &listed(usual)), "bit {bit}");
     }

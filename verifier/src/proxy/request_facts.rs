@@ -98,7 +98,7 @@ fn folds_to(name: &str, ours: &str) -> bool {
     name.chars().map(fold).eq(ours.chars())
 }
 
-/// Absent if it cannot be told.
+/// Absent if it is unknown.
 fn demands_verified(provider: &str) -> Option<bool> {
     #[derive(serde::Deserialize)]
     struct Provider {

@@ -1,4 +1,4 @@
-//! Epochs while somebody sets the machine's clock.
+//! Epochs while the machine's clock is set.
 
 use std::path::PathBuf;
 

@@ -139,7 +139,7 @@ pub(super) const FIELDS: &[Field] = &[
 ];
 
 /// The flags that say which workload is wanted: each pins what hardware measured of the code that
-/// runs. Values that whoever starts the machine may choose freely, and floors, say nothing of it.
+/// runs. Values that the operator who starts the machine may choose freely, and floors, say nothing of it.
 pub(super) const PINS_A_WORKLOAD: [&str; 9] = [
     "mrtd",
     "rtmr0",
