@@ -21,7 +21,7 @@ def run(command, **more):
 
 
 def pid_1():
-    """PID 1 has no loader to be started by, so it is linked statically, in a folder of its own."""
+    """PID 1 has no loader to be started by, so it is linked statically, in a separate folder."""
     folder = ROOT / "target/static"
     flags = dict(os.environ, RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static")
     run(["cargo", "build", "--locked", "--target", TARGET, "--target-dir", folder, "-p", "enclave-init", "--bin", "init"],

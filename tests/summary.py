@@ -37,7 +37,7 @@ OUTPUT_OF_PASSING = re.compile(r"^successes:$")
 class Suite:
     """One command; without one, something that cannot be done here and says why in `skips`.
 
-    A `gate` has no figures of its own: it counts as one test, passed when it exits with 0 and has not said that it is
+    A `gate` has no figures: it counts as one test, passed when it exits with 0 and has not said that it is
     skipped.
     """
 

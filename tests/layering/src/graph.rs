@@ -1,7 +1,7 @@
 //! The dependency graph of this workspace, as cargo resolved it for the machine that runs the tests.
 //!
-//! Cargo unifies features over the whole workspace here, so a crate can only reach *more* in this graph than in a
-//! build of its own: an absence shown here holds for what is shipped.
+//! Cargo unifies features over the whole workspace here, so a crate can only reach *more* in this graph than in a separate
+//! build: an absence shown here holds for what is shipped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;

@@ -2,8 +2,9 @@
 //!
 //! This crate only reads: [`graph`] turns `cargo metadata` into a dependency graph that can be asked
 //! what a crate reaches, [`source`] gives a file's code without comments, literals and test modules,
-//! and [`tree`] walks the repository. The sentences live in `tests/`.
+//! [`tree`] walks the repository, and [`words`] reads prose. The rules are in `tests/`.
 
 pub mod graph;
 pub mod source;
 pub mod tree;
+pub mod words;

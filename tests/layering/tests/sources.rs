@@ -111,7 +111,7 @@ fn each_shipped_program_opens_its_databases_in_one_place() {
 }
 
 #[test]
-fn neither_shipped_program_can_make_evidence_of_its_own() {
+fn neither_shipped_program_can_make_evidence() {
     let found = ["attest", "gateway/src", "verifier/src"]
         .iter()
         .flat_map(|folder| places(folder, &["testkit", "SoftwarePlatform"]))
@@ -169,7 +169,7 @@ const UNSAFE_FILES: [&str; 3] = [
     "enclave-image/init/src/signals.rs",
 ];
 
-/// A workspace of its own, whose binaries are what libFuzzer's macro makes of three lines.
+/// A separate workspace, whose binaries are what libFuzzer's macro makes of three lines.
 const LIBFUZZER: &str = "tests/fuzz/libfuzzer";
 
 #[test]
