@@ -444,7 +444,9 @@ async fn a_connection_is_verified_by_hand_and_sends_one_request() {
 /// Which checks a rejection failed.
 fn failures(outcome: Result<Lease, ChannelError>) -> Vec<&'static str> {
     match outcome {
-        Err(ChannelError::Rejected(verdict)) => verdict.failures().map(|(id, _)| id).collect(),
+        Err(ChannelError::Rejected(verdict)) => {
+            verdict.failures().map(|(id, _)| id.as_str()).collect()
+        }
         Err(other) => panic!("not a rejection: {other:?}"),
         Ok(_) => panic!("accepted"),
     }

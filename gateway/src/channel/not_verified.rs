@@ -1,16 +1,16 @@
 //! Why an enclave cannot be given a prompt, in words that receipts and logs may use.
 
 use attest_channel::{ChannelError, Stage};
-use attest_core::{Outcome, Verdict};
+use attest_core::CheckId;
 
 use crate::metering::Cause;
 
 /// Why an enclave cannot be used. The prompt has not left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotVerified {
-    /// A check of the verdict refused it; its stable id.
-    #[error("its evidence was not accepted: {0}")]
-    Rejected(&'static str),
+    /// A check of the verdict refused it, if one check can be named.
+    #[error("its evidence was not accepted: {}", check_name(*.0))]
+    Rejected(Option<CheckId>),
     #[error("its evidence could not be obtained: {}", .0.reason())]
     Unavailable(Missing),
     /// It is verified, but the caller asked for other sessions.
@@ -52,7 +52,7 @@ impl NotVerified {
     /// The word receipts and logs use: from a closed set, and `rejected:` with a check's id.
     pub fn reason(self) -> String {
         match self {
-            NotVerified::Rejected(check) => format!("rejected:{check}"),
+            NotVerified::Rejected(check) => format!("rejected:{}", check_name(check)),
             NotVerified::Unavailable(why) => why.reason().to_owned(),
             NotVerified::NotAmongPinned => "session_not_accepted".to_owned(),
         }
@@ -89,7 +89,7 @@ impl From<ChannelError> for NotVerified {
     fn from(error: ChannelError) -> Self {
         NotVerified::Unavailable(match error {
             ChannelError::Rejected(verdict) => {
-                return NotVerified::Rejected(first_refusal(&verdict));
+                return NotVerified::Rejected(verdict.main_obstacle().map(|(check, _)| check));
             }
             ChannelError::NoneAccepted => return NotVerified::NotAmongPinned,
             ChannelError::Resolve => Missing::Address,
@@ -108,17 +108,7 @@ impl From<ChannelError> for NotVerified {
     }
 }
 
-/// The first check that speaks against acceptance.
-fn first_refusal(verdict: &Verdict) -> &'static str {
-    let failed = verdict.failures().next().map(|(id, _)| id);
-    let missed = || {
-        let missing = |outcome: &Outcome| matches!(outcome, Outcome::NotEvaluated(_));
-        verdict
-            .checks()
-            .iter()
-            .find(|check| check.required && missing(&check.outcome))
-    };
-    failed
-        .or_else(|| missed().map(|check| check.id))
-        .unwrap_or("undecided")
+/// The check's stable name, for logs, receipts and the audit log.
+pub(super) fn check_name(rejected_by: Option<CheckId>) -> &'static str {
+    rejected_by.map_or("undecided", CheckId::as_str)
 }

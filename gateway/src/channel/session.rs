@@ -4,9 +4,8 @@
 //! is called proven by hardware, whatever the evidence looks like.
 
 use attest_core::tdx::{TcbStatus, TdxFacts};
-use attest_core::verdict::id;
 use attest_core::{
-    ChannelBinding, Claim, ClaimSource, Claims, Outcome, PROFILE_ID, RootOrigin, Session,
+    ChannelBinding, CheckId, Claim, ClaimSource, Claims, PROFILE_ID, RootOrigin, Session,
     SessionError, SessionEvidence, SessionRecord, TrustedPeer, Verdict, to_hex,
 };
 use serde_json::{Map, Value, json};
@@ -94,14 +93,14 @@ fn tcb_up_to_date(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Claim {
 /// from the measured code that asked them, not from their evidence.
 fn gpu_attested(verdict: &Verdict) -> Claim {
     let checks = [
-        id::NVIDIA_CHAIN,
-        id::NVIDIA_REPORT_SIGNATURE,
-        id::NVIDIA_NONCE,
+        CheckId::NvidiaChain,
+        CheckId::NvidiaReportSignature,
+        CheckId::NvidiaNonce,
     ];
     if !all_passed(verdict, &checks) {
         return Claim::Unknown;
     }
-    let measured = match all_passed(verdict, &[id::NVIDIA_MEASUREMENTS]) {
+    let measured = match all_passed(verdict, &[CheckId::NvidiaMeasurements]) {
         true => "measurements equal NVIDIA's manifests",
         false => "measurements not appraised",
     };
@@ -118,12 +117,13 @@ fn gpu_attested(verdict: &Verdict) -> Claim {
 /// What identifies the image was compared with references and is equal: on TDX firmware, kernel and
 /// initial file system, on SEV-SNP the launch digest.
 fn os_known_good(verdict: &Verdict) -> Claim {
-    let tdx = [id::TDX_MRTD, id::TDX_RTMR1, id::TDX_RTMR2];
+    let tdx = [CheckId::TdxMrtd, CheckId::TdxRtmr1, CheckId::TdxRtmr2];
     let compared = if all_passed(verdict, &tdx) {
         "MRTD, RTMR1 and RTMR2 equal"
-    } else if all_passed(verdict, &[id::TDX_IMAGE]) || all_passed(verdict, &[id::SNP_IMAGE]) {
+    } else if all_passed(verdict, &[CheckId::TdxImage]) || all_passed(verdict, &[CheckId::SnpImage])
+    {
         "the measurements together equal"
-    } else if all_passed(verdict, &[id::SNP_MEASUREMENT]) {
+    } else if all_passed(verdict, &[CheckId::SnpMeasurement]) {
         "the launch digest equals"
     } else {
         return Claim::Unknown;
@@ -137,12 +137,8 @@ fn os_known_good(verdict: &Verdict) -> Claim {
     }
 }
 
-fn all_passed(verdict: &Verdict, checks: &[&str]) -> bool {
-    checks.iter().all(|id| {
-        verdict
-            .check(id)
-            .is_some_and(|check| check.outcome == Outcome::Pass)
-    })
+fn all_passed(verdict: &Verdict, checks: &[CheckId]) -> bool {
+    checks.iter().all(|id| verdict.passed(*id))
 }
 
 /// Facts that are no claims. These names are a contract: add, never rename (ACI §8.3).

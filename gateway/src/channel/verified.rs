@@ -7,7 +7,7 @@ use http::Response;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::{NoResponse, SendFailure};
-use super::not_verified::{Missing, NotVerified};
+use super::not_verified::{Missing, NotVerified, check_name};
 use super::prompt_body::OutgoingPrompt;
 use super::session;
 use super::target::Target;
@@ -125,7 +125,7 @@ impl Enclave {
             NotVerified::Rejected(check) => (
                 Verification::Rejected,
                 UpstreamFailure::Rejected,
-                Some(check),
+                Some(check_name(check)),
             ),
             NotVerified::Unavailable(Missing::ReportBusy) => {
                 (Verification::Busy, UpstreamFailure::Busy, None)

@@ -36,7 +36,11 @@ async fn gateway_and_enclave_are_each_accepted_as_what_they_are_and_as_nothing_e
         let accepted = appraise(&mut connection, own, nonce).await?;
         assert_eq!(accepted.verdict().decision(), Decision::Accepted);
         let rejected = appraise(&mut connection, other, nonce).await?;
-        let failures: Vec<_> = rejected.verdict().failures().map(|(id, _)| id).collect();
+        let failures: Vec<_> = rejected
+            .verdict()
+            .failures()
+            .map(|(id, _)| id.as_str())
+            .collect();
         assert!(failures.contains(&"tdx.measurement.mrtd"), "{failures:?}");
         assert!(rejected.trusted().is_err());
     }
@@ -51,7 +55,11 @@ async fn a_report_convinces_only_whoever_chose_its_nonce_on_its_own_connection()
     let path = format!("/v1/aci/attestation?nonce={nonce}&collateral=1");
     let report = connection.get(&path).await?.bytes().await?;
     let failures = |appraisal: attest_core::Appraisal| -> Vec<&'static str> {
-        appraisal.verdict().failures().map(|(id, _)| id).collect()
+        appraisal
+            .verdict()
+            .failures()
+            .map(|(id, _)| id.as_str())
+            .collect()
     };
     let own = judge(
         &report,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Nonce, Outcome, RootKind, Roots,
+    Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Nonce, Obstacle, RootKind, Roots,
     SpkiDigest, UnixTime, Verdict, parse_base64, parse_hex,
 };
 
@@ -40,15 +40,17 @@ fn bytes(text: &str) -> Result<Vec<u8>> {
 pub fn judge(directory: &Path, case: &Case) -> Result<Option<String>> {
     let verdict = verdict(directory, case)?;
     let decision = verdict.decision().as_str();
-    let failing: Vec<_> = verdict.failures().map(|(id, _)| id.to_owned()).collect();
-    let made = |id: &String| {
-        let check = verdict.check(id);
-        !check.is_some_and(|it| it.required && matches!(it.outcome, Outcome::NotEvaluated(_)))
+    let failing: Vec<_> = verdict.failures().map(|(id, _)| id.to_string()).collect();
+    let is_missing = |id: &String| {
+        let not_evaluated = |it| matches!(it, Obstacle::NotEvaluated(_));
+        verdict
+            .obstacles()
+            .any(|(check, obstacle)| check.as_str() == id && not_evaluated(obstacle))
     };
     let expected = &case.expected;
     let as_expected = decision == expected.decision
         && failing == expected.failing
-        && !expected.missing.iter().any(made);
+        && expected.missing.iter().all(is_missing);
     Ok((!as_expected).then(|| {
         format!(
             "{}: expected {} by {:?} (missing {:?}), got {decision} by {failing:?}",

@@ -83,7 +83,7 @@ pub fn relate(ours: &Verdict, theirs: &Theirs) -> Relation {
     let tcb = facts.and_then(|facts| facts.tcb.as_ref());
     // Questions of policy about the TD are asked on top of verification, and are no part of it here.
     let mut failures = ours.failures();
-    let refused = failures.find(|(check, _)| !OF_POLICY.contains(check));
+    let refused = failures.find(|(check, _)| !OF_POLICY.contains(&check.as_str()));
     match (refused, theirs) {
         (None, Theirs::Verified(report)) => match tcb {
             None => Relation::Differ("no TCB of ours".to_owned()),

@@ -1,7 +1,7 @@
 //! TDX quotes: fields and signatures as `tdx-quote` sees them and as we do.
 
 use attest_core::tdx::decode;
-use attest_core::{Appraiser, AttestationPolicy, Outcome, Verdict};
+use attest_core::{Appraiser, AttestationPolicy, Verdict};
 use differential::subjects::{Quote, changed, quotes};
 use differential::tdx::{Theirs, differences, judge};
 
@@ -27,13 +27,11 @@ fn ours(subject: &Quote, bytes: &[u8]) -> Verdict {
 }
 
 fn passed(verdict: &Verdict, id: &str) -> bool {
-    verdict
-        .check(id)
-        .is_some_and(|check| check.outcome == Outcome::Pass)
+    verdict.passed(id.parse().expect(id))
 }
 
 fn failed(verdict: &Verdict, id: &str) -> bool {
-    verdict.failures().any(|(failed, _)| failed == id)
+    verdict.failures().any(|(failed, _)| failed.as_str() == id)
 }
 
 /// It hashes 696 bytes of every v5 quote, as if the body had no descriptor of six bytes before it

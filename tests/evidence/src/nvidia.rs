@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Context;
 use attest_core::nvidia::{CompareError, DeviceKind, RimError, RimKind, UnverifiedDevice};
 use attest_core::{
-    Appraiser, AttestationPolicy, Cause, Collateral, Decision, NvidiaCause, NvidiaCollateral,
-    Outcome, Roots, UnixTime, Verdict, parse_base64, to_hex,
+    Appraiser, AttestationPolicy, Cause, CheckId, Collateral, Decision, NvidiaCause,
+    NvidiaCollateral, Roots, UnixTime, Verdict, parse_base64, to_hex,
 };
 use serde_json::Value;
 
@@ -145,11 +145,7 @@ fn judge(vectors: &Path, vector: &Vector, case: &OtherCase) -> anyhow::Result<Ro
 }
 
 fn compare(vector: &Vector, case: &OtherCase, verdict: &Verdict, differences: &mut Differences) {
-    let passed = |id: &str| {
-        verdict
-            .check(id)
-            .is_some_and(|check| check.outcome == Outcome::Pass)
-    };
+    let passed = |id| verdict.passed(id);
     match case.expected.verdict.as_str() {
         // The recorder's own note says what its tools passed over: one switch, four times.
         "valid-signature" if vector.id == "switch-ls10-repeated" => {
@@ -158,26 +154,38 @@ fn compare(vector: &Vector, case: &OtherCase, verdict: &Verdict, differences: &m
         "valid-signature" => {
             differences.equal("failed checks", failures(verdict), vec![]);
             differences.equal("decision", verdict.decision(), Decision::Accepted);
-            differences.equal("measurements judged", passed("nvidia.measurements"), false);
+            differences.equal(
+                "measurements judged",
+                passed(CheckId::NvidiaMeasurements),
+                false,
+            );
         }
         "valid, measurements match" => {
             differences.equal("failed checks", failures(verdict), vec![]);
             differences.equal("decision", verdict.decision(), Decision::Accepted);
-            differences.equal("measurements judged", passed("nvidia.measurements"), true);
+            differences.equal(
+                "measurements judged",
+                passed(CheckId::NvidiaMeasurements),
+                true,
+            );
             compared(verdict, &case.measurement_comparison, differences);
         }
         "VBIOS measurements match; driver RIM missing" => {
             differences.equal("failed checks", failures(verdict), vec![]);
             differences.equal("decision", verdict.decision(), Decision::Rejected);
-            differences.equal("firmware manifest", passed("nvidia.rim.vbios"), true);
-            differences.equal("measurements judged", passed("nvidia.measurements"), false);
+            differences.equal("firmware manifest", passed(CheckId::NvidiaRimVbios), true);
+            differences.equal(
+                "measurements judged",
+                passed(CheckId::NvidiaMeasurements),
+                false,
+            );
             compared(verdict, &case.measurement_comparison, differences);
         }
         "reject" => {
             differences.equal("decision", verdict.decision(), Decision::Rejected);
             if !verdict
                 .failures()
-                .any(|(id, cause)| is_recorded(case, id, cause))
+                .any(|(id, cause)| is_recorded(case, id.as_str(), cause))
             {
                 differences.add(format!("it is not rejected for: {}", case.expected.reason));
             }

@@ -14,7 +14,7 @@ pub struct Row {
 
 /// The ids of the checks that failed.
 pub fn failures(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.failures().map(|(id, _)| id).collect()
+    verdict.failures().map(|(id, _)| id.as_str()).collect()
 }
 
 /// Decision and failed checks in one cell.

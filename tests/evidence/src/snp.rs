@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use attest_core::snp::{Component, SnpFacts};
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, Outcome, Roots, SnpCollateral, UnixTime,
-    Verdict, to_hex,
+    Appraiser, AttestationPolicy, CheckId, Collateral, Decision, Outcome, Roots, SnpCollateral,
+    UnixTime, Verdict, to_hex,
 };
 use serde_json::Value;
 
@@ -130,7 +130,7 @@ fn judge(vectors: &Path, vector: &Vector, case: &OtherCase) -> anyhow::Result<Ro
 
 fn signed(verdict: &Verdict) -> bool {
     verdict
-        .check("snp.report.signature")
+        .check(CheckId::SnpReportSignature)
         .is_some_and(|check| check.outcome == Outcome::Pass)
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::Context;
 use attest_core::tdx::{TcbStatus, TdxFacts};
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, Outcome, Roots, TdxCollateral, UnixTime,
-    Verdict, to_hex,
+    Appraiser, AttestationPolicy, CheckId, Collateral, Decision, Outcome, Roots, TdxCollateral,
+    UnixTime, Verdict, to_hex,
 };
 use serde_json::Value;
 
@@ -164,7 +164,7 @@ fn recorded_verdict(verdict: &Verdict, expected: &Expected, differences: &mut Di
 /// None of the recorded refusals is about a signature.
 fn signature_holds(verdict: &Verdict, differences: &mut Differences) {
     let passed = verdict
-        .check("tdx.quote.signature")
+        .check(CheckId::TdxQuoteSignature)
         .is_some_and(|check| check.outcome == Outcome::Pass);
     differences.equal("quote signature", passed, true);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Appraisal, Appraiser, AttestationPolicy, Channel, Collateral, CpuEvidence, Decision,
+    Appraisal, Appraiser, AttestationPolicy, Channel, CheckId, Collateral, CpuEvidence, Decision,
     DeviceEvidence, Endorsements, EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral,
     Outcome, ReportData, RootKind, Roots, Serving, SigningKey, SourceProvenance, SpkiDigest,
     Statement, TlsKeyEntry, TrustedPeer, UnixTime, UnsignedReport, Why, gpu_nonce,
@@ -210,7 +210,11 @@ fn judge(report: &str, policy: &AttestationPolicy) -> Appraisal {
 }
 
 fn failures(appraisal: &Appraisal) -> Vec<&'static str> {
-    appraisal.verdict().failures().map(|(id, _)| id).collect()
+    appraisal
+        .verdict()
+        .failures()
+        .map(|(id, _)| id.as_str())
+        .collect()
 }
 
 #[track_caller]
@@ -232,7 +236,10 @@ fn peer(appraisal: Appraisal) -> TrustedPeer {
 #[track_caller]
 fn refused_for_want_of(appraisal: Appraisal, check: &str) {
     assert_eq!(failures(&appraisal), Vec::<&str>::new());
-    let told = appraisal.verdict().check(check).expect(check);
+    let told = appraisal
+        .verdict()
+        .check(check.parse().expect(check))
+        .expect(check);
     assert!(told.required && matches!(told.outcome, Outcome::NotEvaluated(_)));
     assert_eq!(appraisal.verdict().decision(), Decision::Rejected);
     assert!(appraisal.trusted().is_err());
@@ -366,7 +373,7 @@ fn measurements_nobody_spoke_for_are_no_pass() {
         let appraisal = judge(&report, &policy(WHOLE_NODE));
         let measured = appraisal
             .verdict()
-            .check("nvidia.measurements")
+            .check(CheckId::NvidiaMeasurements)
             .expect("it");
         assert!(matches!(
             measured.outcome,
@@ -382,7 +389,7 @@ fn measurements_nobody_spoke_for_are_no_pass() {
     let appraisal = judge(&none, &lax);
     let told = appraisal
         .verdict()
-        .check("nvidia.measurements")
+        .check(CheckId::NvidiaMeasurements)
         .expect("it");
     assert!(matches!(told.outcome, Outcome::NotEvaluated(_)) && !told.required);
     assert!(appraisal.trusted().is_ok());
@@ -462,7 +469,7 @@ fn a_root_that_was_not_supplied_is_not_made_up_for() {
     let report = node_report(&node(&NodeKnobs::default()));
     let appraisal = judge_by(&report, &policy(WHOLE_NODE), &intel().roots());
     let (check, cause) = appraisal.verdict().failures().next().expect("a failure");
-    assert_eq!((check, cause.code()), ("nvidia.chain", "no_root"));
+    assert_eq!((check, cause.code()), (CheckId::NvidiaChain, "no_root"));
     assert!(appraisal.trusted().is_err());
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use attest_core::tdx::QuoteFormatError;
 use attest_core::{
-    Appraiser, AttestationPolicy, Cause, Collateral, Decision, Outcome, RootKind, Roots, UnixTime,
-    Verdict, Why,
+    Appraiser, AttestationPolicy, Cause, CheckId, Collateral, Decision, Outcome, RootKind, Roots,
+    UnixTime, Verdict, Why,
 };
 use evidence::index::{Index, TdxCase, Vector};
 use evidence::{tdx, vectors_or_skip};
@@ -86,7 +86,7 @@ fn a_quote_cut_short_at_any_length_is_malformed() {
             let verdict = recording.judge(cut, Some(&recording.collateral));
             assert_eq!(verdict.decision(), Decision::Malformed, "{id} cut to {len}");
             let (check, cause) = verdict.failures().next().expect("a failure");
-            assert_eq!(check, "tdx.quote.format");
+            assert_eq!(check, CheckId::TdxQuoteFormat);
             assert!(
                 matches!(
                     cause,
@@ -196,7 +196,7 @@ fn without_collateral_nothing_is_accepted_and_every_check_says_why() {
         let verdict = recording.judge(&recording.quote, collateral);
         assert_eq!(verdict.decision(), Decision::Rejected);
         assert_eq!(evidence::row::failures(&verdict), Vec::<&str>::new());
-        let signature = verdict.check("tdx.quote.signature").expect("a check");
+        let signature = verdict.check(CheckId::TdxQuoteSignature).expect("a check");
         assert!(signature.required);
         assert_eq!(signature.outcome, Outcome::NotEvaluated(Why::NoCollateral));
     }
@@ -276,7 +276,7 @@ fn collateral_of_another_platform_is_refused_as_that() {
             assert!(
                 matches!(
                     failed[..],
-                    [("tdx.tcb.level", Cause::CollateralForOtherPlatform(_))]
+                    [(CheckId::TdxTcbLevel, Cause::CollateralForOtherPlatform(_))]
                 ),
                 "{failed:?}"
             );

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use attest_core::retention::{PolicySignatures, RetentionPolicy, SignatureError};
 use attest_core::{
-    Appraisal, Appraiser, AttestationPolicy, Cause, Channel, Collateral, CpuEvidence, Decision,
-    DeviceEvidence, EvidenceBundle, Freshness, Keyset, KeysetError, Nonce, Outcome, PolicyError,
-    Serving, Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement, Subject, TeeType,
-    TlsKeyEntry, UnixTime, UnsignedReport, Why,
+    Appraisal, Appraiser, AttestationPolicy, Cause, Channel, CheckId, Collateral, CpuEvidence,
+    Decision, DeviceEvidence, EvidenceBundle, Freshness, Keyset, KeysetError, Nonce, Outcome,
+    PolicyError, Serving, Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement,
+    Subject, TeeType, TlsKeyEntry, UnixTime, UnsignedReport, Why,
 };
 use vendors::policy::pinned_policy;
 use vendors::{TdMeasurements, Vendors};
@@ -138,7 +138,11 @@ fn judge(report: &str) -> Appraisal {
 }
 
 fn failures(appraisal: &Appraisal) -> Vec<&'static str> {
-    appraisal.verdict().failures().map(|(id, _)| id).collect()
+    appraisal
+        .verdict()
+        .failures()
+        .map(|(id, _)| id.as_str())
+        .collect()
 }
 
 #[track_caller]
@@ -223,7 +227,10 @@ fn acceptance_without_our_nonce_or_without_a_channel_is_not_trust() {
         }
         .report(report.as_bytes(), freshness, channel);
         assert_eq!(appraisal.verdict().decision(), Decision::Accepted);
-        let check = appraisal.verdict().check(missing).expect("a check");
+        let check = appraisal
+            .verdict()
+            .check(missing.parse().expect(missing))
+            .expect("a check");
         assert_eq!(check.outcome, Outcome::NotEvaluated(why));
         assert!(!check.required);
         assert!(appraisal.trusted().is_err());
@@ -248,7 +255,7 @@ fn a_report_of_another_nonce_is_not_fresh() {
     let appraisal = judge(&unchallenged.sign());
     assert_eq!(
         appraisal.verdict().failures().collect::<Vec<_>>(),
-        [("freshness.nonce", &Cause::UnchallengedEvidence)]
+        [(CheckId::FreshnessNonce, &Cause::UnchallengedEvidence)]
     );
     // A challenged report is not an unchallenged one either.
     let appraisal = Appraiser {
@@ -295,7 +302,7 @@ fn a_relay_on_the_channel_shows_another_key() {
     assert_eq!(
         appraisal.verdict().failures().collect::<Vec<_>>(),
         [(
-            "channel.spki",
+            CheckId::ChannelSpki,
             &Cause::ChannelKey(KeysetError::TlsKeyNotListed { spki: other })
         )]
     );
@@ -362,7 +369,7 @@ fn a_keyset_past_its_end_or_too_long_lived_is_refused() {
     let early = UnixTime::from_secs(NOW.secs() - 8 * 86_400);
     let failing = |more: &str| {
         let verdict = judge_under(&report, &policy(more), early).into_verdict();
-        let lifetime = verdict.check("keyset.lifetime").expect("the check");
+        let lifetime = verdict.check(CheckId::KeysetLifetime).expect("the check");
         matches!(lifetime.outcome, attest_core::Outcome::Fail(_))
     };
     assert!(failing(""), "no policy field is needed to refuse it");
@@ -383,7 +390,7 @@ fn documents_must_be_the_ones_hardware_bound() {
         let appraisal = judge(&other.sign());
         assert!(matches!(
             appraisal.verdict().failures().next(),
-            Some((failed, Cause::DocumentDigest { .. })) if failed == check
+            Some((failed, Cause::DocumentDigest { .. })) if failed.as_str() == check
         ));
         refused_by(appraisal, &[check]);
 
@@ -426,7 +433,7 @@ fn the_policy_limits_the_contract() {
     assert_eq!(
         appraisal.verdict().failures().collect::<Vec<_>>(),
         [(
-            "contract.retention",
+            CheckId::ContractRetention,
             &Cause::RetentionMode {
                 got: "metadata",
                 limit: "zero"
@@ -447,7 +454,7 @@ fn a_contract_the_policy_asks_for_must_be_there() {
     assert_eq!(appraisal.verdict().decision(), Decision::Rejected);
     let check = appraisal
         .verdict()
-        .check("contract.retention")
+        .check(CheckId::ContractRetention)
         .expect("a check");
     assert_eq!(check.outcome, Outcome::NotEvaluated(Why::NoContract));
     assert!(appraisal.trusted().is_err());
@@ -476,7 +483,7 @@ fn a_retention_document_without_a_readable_mode_is_not_within_any_limit() {
     let appraisal = judge_under(&report, &limited, NOW);
     assert_eq!(
         appraisal.verdict().failures().collect::<Vec<_>>(),
-        [("contract.retention", &Cause::RetentionModeUnreadable)]
+        [(CheckId::ContractRetention, &Cause::RetentionModeUnreadable)]
     );
 }
 
@@ -516,7 +523,7 @@ fn limits_on_retention_are_held_against_whom_they_ask_about() {
         let failures: Vec<_> = appraisal.verdict().failures().collect();
         match failures[..] {
             [] => None,
-            [("contract.retention", cause)] => Some(cause.clone()),
+            [(CheckId::ContractRetention, cause)] => Some(cause.clone()),
             _ => panic!("{more}: {failures:?}"),
         }
     };
@@ -627,7 +634,10 @@ fn devices_that_the_policy_wants_are_not_passed_unseen() {
     assert!(some.trusted().is_err());
     // Where nobody asked for them, the verdict says that nobody looked.
     let unasked = judge(&report);
-    let check = unasked.verdict().check("nvidia.devices").expect("a check");
+    let check = unasked
+        .verdict()
+        .check(CheckId::NvidiaDevices)
+        .expect("a check");
     assert_eq!(check.outcome, Outcome::NotEvaluated(Why::NotInPolicy));
     assert!(unasked.trusted().is_ok());
 }
@@ -641,7 +651,7 @@ fn collateral_comes_with_the_report_or_from_the_caller_or_nothing_is_accepted() 
     assert_eq!(alone.verdict().decision(), Decision::Rejected);
     let check = alone
         .verdict()
-        .check("tdx.quote.signature")
+        .check(CheckId::TdxQuoteSignature)
         .expect("a check");
     assert_eq!(check.outcome, Outcome::NotEvaluated(Why::NoCollateral));
     assert!(alone.trusted().is_err());
@@ -726,12 +736,12 @@ fn the_json_of_a_verdict_tells_every_check_and_the_grounds() {
     once.dedup();
     assert_eq!(once.len(), ids.len());
     for id in &ids {
-        assert!(attest_core::id::ALL.contains(&id.as_str()), "{id}");
+        assert!(id.parse::<CheckId>().is_ok(), "{id}");
     }
-    for id in attest_core::id::ALL {
+    for id in CheckId::ALL.iter().map(|id| id.as_str()) {
         // Of the other TEE nothing is said, and of devices that nobody asked for one thing.
         let not_here =
-            id.starts_with("snp.") || (id.starts_with("nvidia.") && *id != "nvidia.devices");
+            id.starts_with("snp.") || (id.starts_with("nvidia.") && id != "nvidia.devices");
         assert_eq!(ids.iter().any(|told| told == id), !not_here, "{id}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use attest_core::verdict::id;
+use attest_core::CheckId;
 use clap::CommandFactory;
 use sealgate::{admin, cli, config, errors, http, listen, metrics};
 
@@ -52,7 +52,11 @@ pub fn all() -> Vec<Section> {
         section("Errors of the proxy", source::proxy_errors(), |kind| {
             format!("| `{kind}` | FILL IN meaning, and what to do |")
         }),
-        section("Checks", id::ALL.iter().map(|id| (*id).to_owned()), check),
+        section(
+            "Checks",
+            CheckId::ALL.iter().map(ToString::to_string),
+            check,
+        ),
         section(
             "Checks of receipts, sessions and the log",
             source::findings(),

@@ -1,7 +1,9 @@
 //! The certificate chain in a quote: read once, whole, and everything that is said of the platform is
 //! said by the certificate that was verified.
 
-use attest_core::{Appraiser, AttestationPolicy, Cause, Decision, ReportData, UnixTime, Verdict};
+use attest_core::{
+    Appraiser, AttestationPolicy, Cause, CheckId, Decision, ReportData, UnixTime, Verdict,
+};
 use vendors::intel::knobs::{Knobs, PckChainForm};
 use vendors::{TdMeasurements, Vendors};
 
@@ -30,7 +32,7 @@ fn chain(form: PckChainForm, more: &str) -> Verdict {
 }
 
 fn failures(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.failures().map(|(id, _)| id).collect()
+    verdict.failures().map(|(id, _)| id.as_str()).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -102,7 +104,7 @@ fn tcb_info_for_another_pce_is_refused_as_for_another_platform() {
     assert!(
         matches!(
             failed[..],
-            [("tdx.tcb.level", Cause::CollateralForOtherPlatform(_))]
+            [(CheckId::TdxTcbLevel, Cause::CollateralForOtherPlatform(_))]
         ),
         "{failed:?}"
     );

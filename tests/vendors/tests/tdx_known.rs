@@ -51,7 +51,7 @@ impl Judge {
 }
 
 fn failures(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.failures().map(|(id, _)| id).collect()
+    verdict.failures().map(|(id, _)| id.as_str()).collect()
 }
 
 #[test]

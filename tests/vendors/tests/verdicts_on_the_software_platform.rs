@@ -44,7 +44,7 @@ fn bent(bend: impl FnOnce(&mut Knobs)) -> Vendors {
 
 /// The only failures of the verdict, by id.
 fn failures(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.failures().map(|(id, _)| id).collect()
+    verdict.failures().map(|(id, _)| id.as_str()).collect()
 }
 
 #[test]

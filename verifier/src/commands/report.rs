@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use attest_core::verdict::id;
-use attest_core::{Cause, Channel, Freshness, Outcome, Verdict};
+use attest_core::{Cause, Channel, CheckId, Freshness, Outcome, Verdict};
 
 use clap::Args;
 
@@ -67,7 +66,7 @@ pub async fn run(args: ReportArgs) -> Result<u8, Failure> {
 
 fn binds_something_else(verdict: &Verdict) -> bool {
     verdict
-        .check(id::BINDING_REPORT_DATA)
+        .check(CheckId::BindingReportData)
         .is_some_and(|check| check.outcome == Outcome::Fail(Cause::ReportData))
 }
 

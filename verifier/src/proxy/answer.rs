@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use attest_core::CheckId;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
@@ -15,7 +16,7 @@ pub enum Refusal {
     /// The service was reached and its evidence not accepted.
     NotAccepted {
         decision: &'static str,
-        failed: Vec<&'static str>,
+        failed: Vec<CheckId>,
     },
     /// The service could not be asked at all.
     Unreachable(String),
@@ -111,7 +112,7 @@ impl Refusal {
             }
             Self::NotAccepted { decision, failed } => format!(
                 "The service's evidence is {decision}; nothing was sent to it. Not passed: {}.",
-                failed.join(", ")
+                failed.iter().map(|check| check.as_str()).collect::<Vec<_>>().join(", ")
             ),
             Self::Unreachable(stage) => {
                 format!("The service could not be verified because it could not be asked ({stage}); nothing was sent to it.")
@@ -176,7 +177,7 @@ mod tests {
     fn a_refusal_is_openai_shaped_and_names_the_failed_checks() {
         let refusal = Refusal::NotAccepted {
             decision: "rejected",
-            failed: vec!["channel.spki", "tdx.measurement.mrtd"],
+            failed: vec![CheckId::ChannelSpki, CheckId::TdxMrtd],
         };
         let response = refusal.response();
         assert_eq!(response.status(), 503);

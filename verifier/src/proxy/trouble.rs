@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use attest_channel::ChannelError;
-use attest_core::{Check, Outcome, Verdict};
+use attest_core::Verdict;
 use serde_json::Value;
 
 use super::Proxy;
@@ -60,20 +60,7 @@ impl Refusal {
     pub fn not_accepted(verdict: &Verdict) -> Self {
         Self::NotAccepted {
             decision: verdict.decision().as_str(),
-            failed: verdict
-                .checks()
-                .iter()
-                .filter(|c| stands_in_the_way(c))
-                .map(|c| c.id)
-                .collect(),
+            failed: verdict.obstacles().map(|(check, _)| check).collect(),
         }
-    }
-}
-
-fn stands_in_the_way(check: &Check) -> bool {
-    match check.outcome {
-        Outcome::Pass => false,
-        Outcome::Fail(_) => true,
-        Outcome::NotEvaluated(_) => check.required,
     }
 }

@@ -1,7 +1,6 @@
 //! A verdict as a short table.
 
-use attest_core::verdict::id;
-use attest_core::{Check, Outcome, RootOrigin, Verdict, Why};
+use attest_core::{Check, CheckId, Obstacle, Outcome, RootOrigin, Verdict, Why};
 
 use super::flat::{ABSENT, lines};
 use super::form::Detail;
@@ -70,10 +69,9 @@ fn every_field(judged: &Judged<'_>) -> Vec<(String, String)> {
 /// The devices are NVIDIA's, and nobody asked what runs on them.
 fn measurements_unknown(verdict: &Verdict) -> bool {
     let outcome = |id| verdict.check(id).map(|check| &check.outcome);
-    let manifests = [id::NVIDIA_RIM_DRIVER, id::NVIDIA_RIM_VBIOS];
+    let manifests = [CheckId::NvidiaRimDriver, CheckId::NvidiaRimVbios];
     let has_none = |id| matches!(outcome(id), None | Some(Outcome::NotEvaluated(_)));
-    outcome(id::NVIDIA_REPORT_SIGNATURE) == Some(&Outcome::Pass)
-        && manifests.into_iter().all(has_none)
+    verdict.passed(CheckId::NvidiaReportSignature) && manifests.into_iter().all(has_none)
 }
 
 fn grounds(verdict: &Verdict) -> Vec<(&'static str, String)> {
@@ -94,14 +92,14 @@ fn grounds(verdict: &Verdict) -> Vec<(&'static str, String)> {
 }
 
 fn row(check: &Check) -> Row {
-    let (mark, note) = match &check.outcome {
-        Outcome::Pass => (Mark::Pass, String::new()),
-        Outcome::Fail(cause) => (Mark::Fail, cause.to_string()),
-        Outcome::NotEvaluated(why) if check.required => (Mark::Missing, why.to_string()),
-        Outcome::NotEvaluated(why) => (Mark::NotApplicable, why.to_string()),
+    let (mark, note) = match (check.obstacle(), &check.outcome) {
+        (Some(Obstacle::Failed(cause)), _) => (Mark::Fail, cause.to_string()),
+        (Some(Obstacle::NotEvaluated(why)), _) => (Mark::Missing, why.to_string()),
+        (None, Outcome::NotEvaluated(why)) => (Mark::NotApplicable, why.to_string()),
+        (None, _) => (Mark::Pass, String::new()),
     };
     Row {
-        id: check.id.to_owned(),
+        id: check.id.to_string(),
         mark,
         note,
     }
@@ -110,13 +108,13 @@ fn row(check: &Check) -> Row {
 /// Every signature of hardware's that was looked for is there.
 fn vouched_for(verdict: &Verdict) -> bool {
     let signatures = [
-        id::TDX_QUOTE_SIGNATURE,
-        id::SNP_REPORT_SIGNATURE,
-        id::NVIDIA_REPORT_SIGNATURE,
+        CheckId::TdxQuoteSignature,
+        CheckId::SnpReportSignature,
+        CheckId::NvidiaReportSignature,
     ];
-    let told = signatures.into_iter().filter_map(|id| verdict.check(id));
-    let mut told = told.peekable();
-    told.peek().is_some() && told.all(|check| check.outcome == Outcome::Pass)
+    let checked = signatures.into_iter().filter_map(|id| verdict.check(id));
+    let mut checked = checked.peekable();
+    checked.peek().is_some() && checked.all(Check::passed)
 }
 
 fn not_observed(verdict: &Verdict) -> bool {

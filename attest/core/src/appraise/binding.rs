@@ -8,16 +8,16 @@ use super::{Appraiser, Channel, Freshness};
 use crate::aci::{Report, ReportError, Statement};
 use crate::digest::ReportData;
 use crate::policy::KeysetLifetime;
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// Everything between the report and its evidence that the report alone can show.
 pub(super) fn of_report(report: &Report, checks: &mut Checks) {
     checks.judge(
-        id::REPORT_SIGNATURE,
+        CheckId::ReportSignature,
         report.verify_signature().map_err(Cause::ReportSignature),
     );
     checks.judge(
-        id::BINDING_KEYSET,
+        CheckId::BindingKeyset,
         report.check_keyset_digest().map_err(|error| match error {
             ReportError::KeysetDigestMismatch { claimed, computed } => {
                 Cause::KeysetDigest { claimed, computed }
@@ -33,13 +33,13 @@ pub(super) fn of_report_data(
     report: &Report,
     slot: Option<&[u8; 64]>,
     freshness: &Freshness,
-    unreadable: &'static str,
+    unreadable: CheckId,
     checks: &mut Checks,
 ) {
     let Some(slot) = slot else {
         let why = Why::Stopped { at: unreadable };
-        checks.missed(id::BINDING_REPORT_DATA, why.clone());
-        checks.missed(id::FRESHNESS_NONCE, why);
+        checks.missed(CheckId::BindingReportData, why.clone());
+        checks.missed(CheckId::FreshnessNonce, why);
         return;
     };
     let found = ReportData::observed(*slot);
@@ -53,20 +53,20 @@ pub(super) fn of_report_data(
             } else {
                 Err(Cause::ReportData)
             };
-            checks.judge(id::BINDING_REPORT_DATA, bound);
-            checks.not_asked(id::FRESHNESS_NONCE, Why::NotChallenged);
+            checks.judge(CheckId::BindingReportData, bound);
+            checks.not_asked(CheckId::FreshnessNonce, Why::NotChallenged);
         }
         Freshness::Challenged(nonce) => {
             let expected = Statement::challenged(report.keyset_digest(), *nonce).report_data();
             if found == expected && claimed_by_report {
-                checks.pass(id::BINDING_REPORT_DATA);
-                checks.pass(id::FRESHNESS_NONCE);
+                checks.pass(CheckId::BindingReportData);
+                checks.pass(CheckId::FreshnessNonce);
             } else if found == unchallenged && claimed_by_report {
-                checks.pass(id::BINDING_REPORT_DATA);
-                checks.fail(id::FRESHNESS_NONCE, Cause::UnchallengedEvidence);
+                checks.pass(CheckId::BindingReportData);
+                checks.fail(CheckId::FreshnessNonce, Cause::UnchallengedEvidence);
             } else {
-                checks.fail(id::BINDING_REPORT_DATA, Cause::ReportData);
-                checks.fail(id::FRESHNESS_NONCE, Cause::NonceNotShown);
+                checks.fail(CheckId::BindingReportData, Cause::ReportData);
+                checks.fail(CheckId::FreshnessNonce, Cause::NonceNotShown);
             }
         }
     }
@@ -81,33 +81,33 @@ pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks
     let alive = remaining
         .map(|_| ())
         .ok_or(Cause::KeysetExpired { not_after });
-    checks.judge(id::KEYSET_EXPIRY, alive);
+    checks.judge(CheckId::KeysetExpiry, alive);
     match (appraiser.policy.max_keyset_lifetime, remaining) {
-        (KeysetLifetime::Any, _) => checks.not_asked(id::KEYSET_LIFETIME, Why::NotInPolicy),
+        (KeysetLifetime::Any, _) => checks.not_asked(CheckId::KeysetLifetime, Why::NotInPolicy),
         (KeysetLifetime::AtMost(_), None) => {
             checks.missed(
-                id::KEYSET_LIFETIME,
+                CheckId::KeysetLifetime,
                 Why::Stopped {
-                    at: id::KEYSET_EXPIRY,
+                    at: CheckId::KeysetExpiry,
                 },
             );
         }
         (KeysetLifetime::AtMost(limit), Some(remaining)) if remaining > limit => {
             checks.fail(
-                id::KEYSET_LIFETIME,
+                CheckId::KeysetLifetime,
                 Cause::KeysetLifetime { remaining, limit },
             );
         }
-        _ => checks.pass(id::KEYSET_LIFETIME),
+        _ => checks.pass(CheckId::KeysetLifetime),
     }
 }
 
 /// Whether the key that the TLS peer proved to hold is the keyset's.
 pub(super) fn of_channel(report: &Report, channel: &Channel<'_>, checks: &mut Checks) {
     match channel {
-        Channel::NotObserved => checks.not_asked(id::CHANNEL_SPKI, Why::ChannelNotObserved),
+        Channel::NotObserved => checks.not_asked(CheckId::ChannelSpki, Why::ChannelNotObserved),
         Channel::Tls { spki, host } => checks.judge(
-            id::CHANNEL_SPKI,
+            CheckId::ChannelSpki,
             report
                 .keyset()
                 .lists_tls_key(spki, host)

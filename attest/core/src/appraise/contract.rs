@@ -10,7 +10,7 @@ use crate::digest::Sha256Digest;
 use crate::policy::{AttestationPolicy, RetentionLimits};
 use crate::profile::Subject;
 use crate::retention::{PolicySignatures, RetentionMode, RetentionPolicy};
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// Configuration documents and retention policies are short texts.
 const RETENTION: &str = "retention";
@@ -33,14 +33,14 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
     let subject = match subject(report) {
         Some(Ok(subject)) => subject,
         Some(Err(cause)) => {
-            checks.fail(id::CONTRACT_CONFIG, cause.clone());
-            checks.fail(id::CONTRACT_RETENTION, cause);
+            checks.fail(CheckId::ContractConfig, cause.clone());
+            checks.fail(CheckId::ContractRetention, cause);
             return Contract::default();
         }
         None => {
             let wanted = [
-                (id::CONTRACT_CONFIG, config_wanted),
-                (id::CONTRACT_RETENTION, retention_wanted),
+                (CheckId::ContractConfig, config_wanted),
+                (CheckId::ContractRetention, retention_wanted),
             ];
             for (check, wanted) in wanted {
                 if wanted {
@@ -53,7 +53,7 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
         }
     };
     checks.judge(
-        id::CONTRACT_CONFIG,
+        CheckId::ContractConfig,
         document(report, CONFIG, subject.config)
             .and_then(|_| accepted(subject.config, policy.config.as_deref())),
     );
@@ -61,7 +61,7 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
     let shown = text.as_ref().ok().and_then(|text| Shown::read(text));
     let retention_mode = shown.as_ref().map(Shown::most);
     checks.judge(
-        id::CONTRACT_RETENTION,
+        CheckId::ContractRetention,
         text.and_then(|_| accepted(subject.retention, policy.retention.as_deref()))
             .and_then(|()| within(retention_mode, policy.max_retention))
             .and_then(|()| match &whole.retention {

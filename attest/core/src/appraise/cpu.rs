@@ -6,7 +6,7 @@ use crate::event_log::Sha384;
 use crate::evidence::{Endorsements, Standing, UnverifiedEvidence, VerifiedEvidence};
 use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 use crate::{snp, tdx};
 
 /// What came of the CPU's evidence.
@@ -120,5 +120,5 @@ fn wanted(tee: &'static str, has_section: bool, checks: &mut Checks) {
     } else {
         Err(Cause::TeeNotInPolicy(tee))
     };
-    checks.judge(id::POLICY_TEE, accepted);
+    checks.judge(CheckId::PolicyTee, accepted);
 }

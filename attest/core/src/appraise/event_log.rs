@@ -3,14 +3,14 @@
 use crate::encoding::to_hex;
 use crate::event_log::{EventLog, EventLogError, ReplayedLog, SecureBoot, Sha384, SystemEvent};
 use crate::policy::EventLogPolicy;
-use crate::verdict::{Cause, Checks, EventLogFacts, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, EventLogFacts, Why};
 
-const AFTER_FORMAT: [&str; 5] = [
-    id::EVENT_LOG_REPLAY,
-    id::EVENT_LOG_APP_ID,
-    id::EVENT_LOG_COMPOSE_HASH,
-    id::EVENT_LOG_OS_IMAGE_HASH,
-    id::EVENT_LOG_SECURE_BOOT,
+const AFTER_FORMAT: [CheckId; 5] = [
+    CheckId::EventLogReplay,
+    CheckId::EventLogAppId,
+    CheckId::EventLogComposeHash,
+    CheckId::EventLogOsImageHash,
+    CheckId::EventLogSecureBoot,
 ];
 
 /// `rtmrs` are the quote's registers, or why there are none that could be relied on.
@@ -31,18 +31,18 @@ pub(super) fn judge(
     let log = match log {
         Some(Ok(log)) => log,
         Some(Err(error)) => {
-            checks.fail(id::EVENT_LOG_FORMAT, Cause::EventLog(error));
+            checks.fail(CheckId::EventLogFormat, Cause::EventLog(error));
             stop(
                 policy,
                 Why::Stopped {
-                    at: id::EVENT_LOG_FORMAT,
+                    at: CheckId::EventLogFormat,
                 },
                 checks,
             );
             return facts;
         }
         None if policy.needs_log() => {
-            checks.missed(id::EVENT_LOG_FORMAT, Why::Absent);
+            checks.missed(CheckId::EventLogFormat, Why::Absent);
             stop(policy, Why::Absent, checks);
             return facts;
         }
@@ -51,19 +51,19 @@ pub(super) fn judge(
             return facts;
         }
     };
-    checks.pass(id::EVENT_LOG_FORMAT);
+    checks.pass(CheckId::EventLogFormat);
     let replayed = rtmrs.and_then(|rtmrs| {
         log.verify_registers(rtmrs, &policy.registers)
             .map_err(|error| {
-                checks.fail(id::EVENT_LOG_REPLAY, Cause::EventLog(error));
+                checks.fail(CheckId::EventLogReplay, Cause::EventLog(error));
                 Why::Stopped {
-                    at: id::EVENT_LOG_REPLAY,
+                    at: CheckId::EventLogReplay,
                 }
             })
     });
     match replayed {
         Ok(replayed) => {
-            checks.pass(id::EVENT_LOG_REPLAY);
+            checks.pass(CheckId::EventLogReplay);
             pins(&replayed, policy, checks);
         }
         Err(why) => stop(policy, why, checks),
@@ -72,7 +72,7 @@ pub(super) fn judge(
 }
 
 fn all_unasked(why: Why, checks: &mut Checks) {
-    checks.not_asked(id::EVENT_LOG_FORMAT, why.clone());
+    checks.not_asked(CheckId::EventLogFormat, why.clone());
     for check in AFTER_FORMAT {
         checks.not_asked(check, why.clone());
     }
@@ -81,10 +81,10 @@ fn all_unasked(why: Why, checks: &mut Checks) {
 fn stop(policy: &EventLogPolicy, why: Why, checks: &mut Checks) {
     for check in AFTER_FORMAT {
         let asked = match check {
-            id::EVENT_LOG_APP_ID => policy.app_id.is_some(),
-            id::EVENT_LOG_COMPOSE_HASH => policy.compose_hash.is_some(),
-            id::EVENT_LOG_OS_IMAGE_HASH => policy.os_image_hash.is_some(),
-            id::EVENT_LOG_SECURE_BOOT => policy.secure_boot,
+            CheckId::EventLogAppId => policy.app_id.is_some(),
+            CheckId::EventLogComposeHash => policy.compose_hash.is_some(),
+            CheckId::EventLogOsImageHash => policy.os_image_hash.is_some(),
+            CheckId::EventLogSecureBoot => policy.secure_boot,
             _ => true,
         };
         match asked {
@@ -97,14 +97,14 @@ fn stop(policy: &EventLogPolicy, why: Why, checks: &mut Checks) {
 
 fn pins(log: &ReplayedLog, policy: &EventLogPolicy, checks: &mut Checks) {
     let system = [
-        (id::EVENT_LOG_APP_ID, SystemEvent::AppId, &policy.app_id),
+        (CheckId::EventLogAppId, SystemEvent::AppId, &policy.app_id),
         (
-            id::EVENT_LOG_COMPOSE_HASH,
+            CheckId::EventLogComposeHash,
             SystemEvent::ComposeHash,
             &policy.compose_hash,
         ),
         (
-            id::EVENT_LOG_OS_IMAGE_HASH,
+            CheckId::EventLogOsImageHash,
             SystemEvent::OsImageHash,
             &policy.os_image_hash,
         ),
@@ -121,9 +121,9 @@ fn pins(log: &ReplayedLog, policy: &EventLogPolicy, checks: &mut Checks) {
             Ok(SecureBoot::Off) => Err(Cause::SecureBootOff),
             Err(error) => Err(Cause::Event(error)),
         };
-        checks.judge(id::EVENT_LOG_SECURE_BOOT, enforced);
+        checks.judge(CheckId::EventLogSecureBoot, enforced);
     } else {
-        checks.not_asked(id::EVENT_LOG_SECURE_BOOT, Why::NotInPolicy);
+        checks.not_asked(CheckId::EventLogSecureBoot, Why::NotInPolicy);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::aci::Report;
 use crate::log::{Checkpoint, EpochProof, LogProofError};
 use crate::policy::LogPolicy;
 use crate::profile::Subject;
-use crate::verdict::{Cause, Checks, LogFacts, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, LogFacts, Why};
 
 const DOCUMENT: &str = "log";
 
@@ -19,7 +19,7 @@ pub(super) fn judge(
     checks: &mut Checks,
 ) -> Option<LogFacts> {
     let Some(text) = report.evidence().documents.get(DOCUMENT) else {
-        for check in [id::LOG_CHECKPOINT, id::LOG_EPOCH] {
+        for check in [CheckId::LogCheckpoint, CheckId::LogEpoch] {
             match policy {
                 Some(_) => checks.missed(check, Why::Absent),
                 None => checks.not_asked(check, Why::Absent),
@@ -28,13 +28,13 @@ pub(super) fn judge(
         return None;
     };
     let stopped = Why::Stopped {
-        at: id::LOG_CHECKPOINT,
+        at: CheckId::LogCheckpoint,
     };
     let proof = match EpochProof::parse(text.as_bytes()) {
         Ok(proof) => proof,
         Err(error) => {
-            checks.fail(id::LOG_CHECKPOINT, Cause::Log(error));
-            checks.missed(id::LOG_EPOCH, stopped);
+            checks.fail(CheckId::LogCheckpoint, Cause::Log(error));
+            checks.missed(CheckId::LogEpoch, stopped);
             return None;
         }
     };
@@ -44,16 +44,16 @@ pub(super) fn judge(
         .map(|key_id| report.keyset().receipt_key(key_id));
     let Some(Ok(key)) = key else {
         checks.missed(
-            id::LOG_CHECKPOINT,
+            CheckId::LogCheckpoint,
             Why::Stopped {
-                at: id::REPORT_SIGNATURE,
+                at: CheckId::ReportSignature,
             },
         );
-        checks.missed(id::LOG_EPOCH, stopped);
+        checks.missed(CheckId::LogEpoch, stopped);
         return Some(facts);
     };
     checks.judge(
-        id::LOG_CHECKPOINT,
+        CheckId::LogCheckpoint,
         proof
             .verify_head(&key)
             .map_err(Cause::Log)
@@ -61,7 +61,7 @@ pub(super) fn judge(
     );
     let contract = subject.map(|subject| (subject.config, subject.retention));
     let told: Result<_, LogProofError> = proof.verify_epoch(report.keyset_digest(), contract, &key);
-    checks.judge(id::LOG_EPOCH, told.map(|_| ()).map_err(Cause::Log));
+    checks.judge(CheckId::LogEpoch, told.map(|_| ()).map_err(Cause::Log));
     Some(facts)
 }
 

@@ -6,7 +6,7 @@ use super::{Appraiser, cpu, event_log};
 use crate::event_log::EventLog;
 use crate::evidence::{Endorsements, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
-use crate::verdict::{Cause, Checks, Facts, Verdict, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Facts, Verdict, Why};
 
 /// Evidence of one machine, each part of which may be left out. What the policy requires and is left
 /// out is missed, not passed.
@@ -42,7 +42,7 @@ pub(super) fn judge(
         facts.tdx.clone_from(&cpu.tdx);
         facts.snp.clone_from(&cpu.snp);
     } else if evidence.report_data.is_some() {
-        checks.missed(id::BINDING_REPORT_DATA, Why::Absent);
+        checks.missed(CheckId::BindingReportData, Why::Absent);
     }
     let policy = appraiser.policy.event_log.as_ref();
     let log = evidence.event_log.map(EventLog::parse);
@@ -68,11 +68,11 @@ fn report_data(wanted: Option<[u8; 64]>, found: Option<&[u8; 64]>, checks: &mut 
     match (wanted, found) {
         (None, _) => {}
         (Some(_), None) => {
-            let at = checks.first_failure().unwrap_or(id::POLICY_TEE);
-            checks.missed(id::BINDING_REPORT_DATA, Why::Stopped { at });
+            let at = checks.first_failure().unwrap_or(CheckId::PolicyTee);
+            checks.missed(CheckId::BindingReportData, Why::Stopped { at });
         }
         (Some(wanted), Some(found)) => {
-            checks.require(id::BINDING_REPORT_DATA, wanted == *found, || {
+            checks.require(CheckId::BindingReportData, wanted == *found, || {
                 Cause::ReportDataOther(Box::new(*found))
             });
         }

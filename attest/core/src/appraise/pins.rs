@@ -2,11 +2,11 @@
 
 use crate::encoding::to_hex;
 use crate::policy::Accepted;
-use crate::verdict::{Cause, Checks, Why};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// Enters checks that could not be made.
-pub(super) fn nothing_of(ids: &[&'static str], why: &Why, checks: &mut Checks) {
-    for check in ids {
+pub(super) fn nothing_of(ids: &[CheckId], why: &Why, checks: &mut Checks) {
+    for check in ids.iter().copied() {
         // A check that failed already stays failed.
         if *why != (Why::Stopped { at: check }) {
             checks.missed(check, why.clone());
@@ -16,7 +16,7 @@ pub(super) fn nothing_of(ids: &[&'static str], why: &Why, checks: &mut Checks) {
 
 /// A check whose accepted values the policy may leave open.
 pub(super) fn pinned<const N: usize>(
-    check: &'static str,
+    check: CheckId,
     measured: &[u8; N],
     accepted: &Accepted<N>,
     checks: &mut Checks,

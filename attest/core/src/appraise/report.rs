@@ -15,7 +15,7 @@ use crate::evidence::{Endorsements, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::ProvenancePolicy;
 use crate::profile::gpu_nonce;
-use crate::verdict::{Cause, Checks, Facts, LogFacts, ReportFacts, Verdict, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Facts, LogFacts, ReportFacts, Verdict, Why};
 
 pub(super) fn judge(
     appraiser: &Appraiser<'_>,
@@ -28,11 +28,11 @@ pub(super) fn judge(
     let report = match Report::parse(bytes) {
         Ok(report) => report,
         Err(error) => {
-            checks.fail(id::REPORT_FORMAT, Cause::ReportMalformed(error));
+            checks.fail(CheckId::ReportFormat, Cause::ReportMalformed(error));
             return Appraisal::refused(Verdict::new(checks, Facts::default(), appraiser.grounds()));
         }
     };
-    checks.pass(id::REPORT_FORMAT);
+    checks.pass(CheckId::ReportFormat);
     binding::of_report(&report, &mut checks);
 
     // The CPU's evidence is taken apart before what it binds can be compared, and told after it.
@@ -46,7 +46,7 @@ pub(super) fn judge(
         known,
         &mut cpu_checks,
     );
-    let unreadable = cpu_checks.first_failure().unwrap_or(id::POLICY_TEE);
+    let unreadable = cpu_checks.first_failure().unwrap_or(CheckId::PolicyTee);
     binding::of_report_data(
         &report,
         cpu.report_data(),
@@ -148,7 +148,7 @@ fn provenance(report: &Report, policy: &ProvenancePolicy, checks: &mut Checks) {
         .filter(|(_, _, accepted)| accepted.is_some())
         .peekable();
     if asked.peek().is_none() {
-        checks.not_asked(id::PROVENANCE_SOURCE, Why::NotInPolicy);
+        checks.not_asked(CheckId::ProvenanceSource, Why::NotInPolicy);
         return;
     }
     let refused = asked.find(|(_, claimed, accepted)| {
@@ -161,7 +161,7 @@ fn provenance(report: &Report, policy: &ProvenancePolicy, checks: &mut Checks) {
         Some((field, ..)) => Err(Cause::Provenance(field)),
         None => Ok(()),
     };
-    checks.judge(id::PROVENANCE_SOURCE, result);
+    checks.judge(CheckId::ProvenanceSource, result);
 }
 
 fn report_facts(report: &Report, contract: &Contract, log: Option<LogFacts>) -> ReportFacts {

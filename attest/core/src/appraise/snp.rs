@@ -5,7 +5,7 @@ use crate::evidence::Standing;
 use crate::policy::{Accepted, SnpImage, SnpPolicy};
 use crate::snp::{Examination, SnpFacts, SnpReport, VekClaims};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, SnpCause, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, SnpCause, Why};
 
 /// Enters every check of policy, as far as the report's standing lets it be judged.
 pub(super) fn appraise(
@@ -36,40 +36,42 @@ pub(super) fn appraise(
     }
 }
 
-const PLATFORM_CHECKS: [&str; 4] = [
-    id::SNP_PRODUCT_ACCEPTED,
-    id::SNP_VEK_ACCEPTED,
-    id::SNP_TCB_MIN,
-    id::SNP_CHIP_ID,
+const PLATFORM_CHECKS: [CheckId; 4] = [
+    CheckId::SnpProductAccepted,
+    CheckId::SnpVekAccepted,
+    CheckId::SnpTcbMin,
+    CheckId::SnpChipId,
 ];
 
-const GUEST_CHECKS: [&str; 15] = [
-    id::SNP_PLATFORM_INFO,
-    id::SNP_POLICY_DEBUG,
-    id::SNP_POLICY_MIGRATION_AGENT,
-    id::SNP_POLICY_RESERVED,
-    id::SNP_POLICY_SMT,
-    id::SNP_POLICY_DEMANDS,
-    id::SNP_VMPL,
-    id::SNP_MEASUREMENT,
-    id::SNP_HOST_DATA,
-    id::SNP_ID_KEY,
-    id::SNP_AUTHOR_KEY,
-    id::SNP_FAMILY_ID,
-    id::SNP_IMAGE_ID,
-    id::SNP_GUEST_SVN,
-    id::SNP_IMAGE,
+const GUEST_CHECKS: [CheckId; 15] = [
+    CheckId::SnpPlatformInfo,
+    CheckId::SnpPolicyDebug,
+    CheckId::SnpPolicyMigrationAgent,
+    CheckId::SnpPolicyReserved,
+    CheckId::SnpPolicySmt,
+    CheckId::SnpPolicyDemands,
+    CheckId::SnpVmpl,
+    CheckId::SnpMeasurement,
+    CheckId::SnpHostData,
+    CheckId::SnpIdKey,
+    CheckId::SnpAuthorKey,
+    CheckId::SnpFamilyId,
+    CheckId::SnpImageId,
+    CheckId::SnpGuestSvn,
+    CheckId::SnpImage,
 ];
 
 /// A list that was there was judged with the chain.
 fn revocation(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks) {
     match &examination.standing {
-        Standing::Unproven(why) if !checks.told(id::SNP_CRL) && examination.had_revocation_list => {
-            checks.missed(id::SNP_CRL, why.clone());
+        Standing::Unproven(why)
+            if !checks.told(CheckId::SnpCrl) && examination.had_revocation_list =>
+        {
+            checks.missed(CheckId::SnpCrl, why.clone());
         }
-        _ if checks.told(id::SNP_CRL) => {}
-        _ if policy.require_crl => checks.missed(id::SNP_CRL, Why::NoCollateral),
-        _ => checks.not_asked(id::SNP_CRL, Why::NoCollateral),
+        _ if checks.told(CheckId::SnpCrl) => {}
+        _ if policy.require_crl => checks.missed(CheckId::SnpCrl, Why::NoCollateral),
+        _ => checks.not_asked(CheckId::SnpCrl, Why::NoCollateral),
     }
 }
 
@@ -78,14 +80,14 @@ fn list_age(examination: &Examination, policy: &SnpPolicy, now: UnixTime, checks
     let facts = examination.facts.as_ref();
     let issued = facts.and_then(|facts| facts.crl_issued);
     match (policy.max_crl_age, issued) {
-        (None, _) => checks.not_asked(id::SNP_CRL_AGE, Why::NotInPolicy),
+        (None, _) => checks.not_asked(CheckId::SnpCrlAge, Why::NotInPolicy),
         (Some(_), None) if examination.had_revocation_list => {
-            let at = id::SNP_CRL;
-            checks.missed(id::SNP_CRL_AGE, Why::Stopped { at });
+            let at = CheckId::SnpCrl;
+            checks.missed(CheckId::SnpCrlAge, Why::Stopped { at });
         }
-        (Some(_), None) => checks.missed(id::SNP_CRL_AGE, Why::NoCollateral),
+        (Some(_), None) => checks.missed(CheckId::SnpCrlAge, Why::NoCollateral),
         (Some(limit), Some(issued)) => {
-            checks.require(id::SNP_CRL_AGE, now <= issued.plus(limit), || {
+            checks.require(CheckId::SnpCrlAge, now <= issued.plus(limit), || {
                 Cause::CollateralAge { issued, limit }
             });
         }
@@ -97,16 +99,16 @@ fn platform(facts: &SnpFacts, policy: &SnpPolicy, checks: &mut Checks) {
         return nothing_of(&PLATFORM_CHECKS, &Why::Absent, checks);
     };
     match &policy.products {
-        None => checks.not_asked(id::SNP_PRODUCT_ACCEPTED, Why::NotInPolicy),
+        None => checks.not_asked(CheckId::SnpProductAccepted, Why::NotInPolicy),
         Some(products) => checks.require(
-            id::SNP_PRODUCT_ACCEPTED,
+            CheckId::SnpProductAccepted,
             products.contains(&vek.product),
             || SnpCause::ProductNotListed(vek.product),
         ),
     }
-    checks.judge(id::SNP_VEK_ACCEPTED, key(vek, policy));
+    checks.judge(CheckId::SnpVekAccepted, key(vek, policy));
     match &policy.min_tcb {
-        None => checks.not_asked(id::SNP_TCB_MIN, Why::NotInPolicy),
+        None => checks.not_asked(CheckId::SnpTcbMin, Why::NotInPolicy),
         Some(floors) => {
             let result = floors
                 .of(vek.product)
@@ -125,13 +127,13 @@ fn platform(facts: &SnpFacts, policy: &SnpPolicy, checks: &mut Checks) {
                         }),
                     }
                 });
-            checks.judge(id::SNP_TCB_MIN, result.map_err(Cause::Snp));
+            checks.judge(CheckId::SnpTcbMin, result.map_err(Cause::Snp));
         }
     }
     match &policy.chip_id {
-        None => checks.not_asked(id::SNP_CHIP_ID, Why::NotInPolicy),
+        None => checks.not_asked(CheckId::SnpChipId, Why::NotInPolicy),
         Some(chips) => checks.require(
-            id::SNP_CHIP_ID,
+            CheckId::SnpChipId,
             // A masked id is nobody's, and a VLEK does not vouch for the one stated.
             chips.contains(&facts.report.chip_id) && vek.hwid.is_some(),
             || SnpCause::ChipNotListed,
@@ -160,34 +162,34 @@ fn guest(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
         .iter()
         .find(|feature| !feature.is_on(report.platform_info));
     match (policy.require_platform.is_empty(), missing) {
-        (true, _) => checks.not_asked(id::SNP_PLATFORM_INFO, Why::NotInPolicy),
-        (false, None) => checks.pass(id::SNP_PLATFORM_INFO),
+        (true, _) => checks.not_asked(CheckId::SnpPlatformInfo, Why::NotInPolicy),
+        (false, None) => checks.pass(CheckId::SnpPlatformInfo),
         (false, Some(feature)) => checks.fail(
-            id::SNP_PLATFORM_INFO,
+            CheckId::SnpPlatformInfo,
             SnpCause::Platform(feature.as_str()).into(),
         ),
     }
     guest_policy(report, policy, checks);
-    checks.require(id::SNP_VMPL, report.vmpl <= policy.max_vmpl, || {
+    checks.require(CheckId::SnpVmpl, report.vmpl <= policy.max_vmpl, || {
         SnpCause::Vmpl {
             got: report.vmpl,
             max: policy.max_vmpl,
         }
     });
     pinned(
-        id::SNP_MEASUREMENT,
+        CheckId::SnpMeasurement,
         &report.measurement,
         &policy.measurement,
         checks,
     );
     pinned(
-        id::SNP_HOST_DATA,
+        CheckId::SnpHostData,
         &report.host_data,
         &policy.host_data,
         checks,
     );
     pinned(
-        id::SNP_ID_KEY,
+        CheckId::SnpIdKey,
         &report.id_key_digest,
         &policy.id_key_digest,
         checks,
@@ -195,27 +197,32 @@ fn guest(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     author_key(report, &policy.author_key_digest, checks);
     id_block(report, policy, checks);
     if policy.images.is_empty() {
-        checks.not_asked(id::SNP_IMAGE, Why::NotInPolicy);
+        checks.not_asked(CheckId::SnpImage, Why::NotInPolicy);
     } else {
         let known = policy.images.iter().any(|image| is_of(report, image));
-        checks.require(id::SNP_IMAGE, known, || Cause::NoImage);
+        checks.require(CheckId::SnpImage, known, || Cause::NoImage);
     }
 }
 
 /// What else the guest's owner signed beside the measurement.
 fn id_block(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     pinned(
-        id::SNP_FAMILY_ID,
+        CheckId::SnpFamilyId,
         &report.family_id,
         &policy.family_id,
         checks,
     );
-    pinned(id::SNP_IMAGE_ID, &report.image_id, &policy.image_id, checks);
+    pinned(
+        CheckId::SnpImageId,
+        &report.image_id,
+        &policy.image_id,
+        checks,
+    );
     match policy.min_guest_svn {
-        None => checks.not_asked(id::SNP_GUEST_SVN, Why::NotInPolicy),
+        None => checks.not_asked(CheckId::SnpGuestSvn, Why::NotInPolicy),
         Some(floor) => {
             let got = report.guest_svn;
-            checks.require(id::SNP_GUEST_SVN, got >= floor, || {
+            checks.require(CheckId::SnpGuestSvn, got >= floor, || {
                 SnpCause::GuestSvnBelowFloor { got, floor }
             });
         }
@@ -225,35 +232,35 @@ fn id_block(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
 fn guest_policy(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     let stated = report.policy;
     checks.require(
-        id::SNP_POLICY_DEBUG,
+        CheckId::SnpPolicyDebug,
         policy.allow_debug || !stated.debug_allowed(),
         || SnpCause::Debug,
     );
     checks.require(
-        id::SNP_POLICY_MIGRATION_AGENT,
+        CheckId::SnpPolicyMigrationAgent,
         policy.allow_migration_agent || !stated.migration_agent_allowed(),
         || SnpCause::MigrationAgent,
     );
     checks.judge(
-        id::SNP_POLICY_RESERVED,
+        CheckId::SnpPolicyReserved,
         stated
             .check_reserved()
             .map_err(|error| SnpCause::GuestPolicy(error).into()),
     );
     if policy.allow_smt {
-        checks.not_asked(id::SNP_POLICY_SMT, Why::NotInPolicy);
+        checks.not_asked(CheckId::SnpPolicySmt, Why::NotInPolicy);
     } else {
         let off = !stated.smt_allowed() && !report.platform_info.smt_enabled();
-        checks.require(id::SNP_POLICY_SMT, off, || SnpCause::Multithreading);
+        checks.require(CheckId::SnpPolicySmt, off, || SnpCause::Multithreading);
     }
     let mut demands = policy.require_guest_policy.iter();
     match demands.find(|demand| !demand.is_made(stated)) {
         _ if policy.require_guest_policy.is_empty() => {
-            checks.not_asked(id::SNP_POLICY_DEMANDS, Why::NotInPolicy);
+            checks.not_asked(CheckId::SnpPolicyDemands, Why::NotInPolicy);
         }
-        None => checks.pass(id::SNP_POLICY_DEMANDS),
+        None => checks.pass(CheckId::SnpPolicyDemands),
         Some(demand) => checks.fail(
-            id::SNP_POLICY_DEMANDS,
+            CheckId::SnpPolicyDemands,
             SnpCause::NotDemanded(demand.as_str()).into(),
         ),
     }
@@ -271,13 +278,13 @@ fn author_key_digest(report: &SnpReport) -> Option<&[u8; 48]> {
 
 fn author_key(report: &SnpReport, accepted: &Accepted<48>, checks: &mut Checks) {
     match (accepted, author_key_digest(report)) {
-        (None, _) => checks.not_asked(id::SNP_AUTHOR_KEY, Why::NotInPolicy),
+        (None, _) => checks.not_asked(CheckId::SnpAuthorKey, Why::NotInPolicy),
         (Some(accepted), Some(digest))
             if report.author_key_enabled || accepted.contains(&NO_AUTHOR_KEY) =>
         {
-            checks.judge(id::SNP_AUTHOR_KEY, listed(digest, accepted));
+            checks.judge(CheckId::SnpAuthorKey, listed(digest, accepted));
         }
-        (Some(_), _) => checks.missed(id::SNP_AUTHOR_KEY, Why::Absent),
+        (Some(_), _) => checks.missed(CheckId::SnpAuthorKey, Why::Absent),
     }
 }
 

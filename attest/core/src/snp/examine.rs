@@ -12,7 +12,7 @@ use crate::collateral::SnpCollateral;
 use crate::evidence::{Endorsements, Exactly, Standing};
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, SnpCause, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, SnpCause, Why};
 
 /// What a report is verified by, besides the root.
 pub(crate) struct Collected<'a> {
@@ -33,13 +33,13 @@ pub(crate) struct Examination {
 }
 
 /// The checks after the certificates were found.
-const AFTER_CERTIFICATES: [&str; 6] = [
-    id::SNP_CHAIN,
-    id::SNP_PRODUCT,
-    id::SNP_VEK_KIND,
-    id::SNP_VEK_HWID,
-    id::SNP_VEK_TCB,
-    id::SNP_REPORT_SIGNATURE,
+const AFTER_CERTIFICATES: [CheckId; 6] = [
+    CheckId::SnpChain,
+    CheckId::SnpProduct,
+    CheckId::SnpVekKind,
+    CheckId::SnpVekHwid,
+    CheckId::SnpVekTcb,
+    CheckId::SnpReportSignature,
 ];
 
 pub(crate) fn examine(
@@ -51,9 +51,9 @@ pub(crate) fn examine(
 ) -> Examination {
     let Some(mut facts) = read(bytes, checks) else {
         let why = Why::Stopped {
-            at: checks.first_failure().unwrap_or(id::SNP_REPORT_FORMAT),
+            at: checks.first_failure().unwrap_or(CheckId::SnpReportFormat),
         };
-        checks.missed(id::SNP_CERTIFICATES, why.clone());
+        checks.missed(CheckId::SnpCertificates, why.clone());
         return Examination {
             facts: None,
             standing: stopped(why, &AFTER_CERTIFICATES, checks),
@@ -77,8 +77,8 @@ pub(crate) fn examine(
     }
 }
 
-fn stopped(why: Why, missed: &[&'static str], checks: &mut Checks) -> Standing {
-    for check in missed {
+fn stopped(why: Why, missed: &[CheckId], checks: &mut Checks) -> Standing {
+    for check in missed.iter().copied() {
         checks.missed(check, why.clone());
     }
     Standing::Unproven(why)
@@ -89,29 +89,29 @@ fn read(bytes: &[u8], checks: &mut Checks) -> Option<SnpFacts> {
     let (report, hcl_claims) = if bytes.starts_with(b"HCLA") {
         match HclReport::parse(bytes) {
             Ok(wrapped) => {
-                checks.pass(id::SNP_REPORT_FORMAT);
-                checks.pass(id::SNP_HCL_CLAIMS);
+                checks.pass(CheckId::SnpReportFormat);
+                checks.pass(CheckId::SnpHclClaims);
                 (wrapped.report, Some(wrapped.claims))
             }
             Err(error @ super::HclError::Claims) => {
-                checks.pass(id::SNP_REPORT_FORMAT);
-                checks.fail(id::SNP_HCL_CLAIMS, SnpCause::Hcl(error).into());
+                checks.pass(CheckId::SnpReportFormat);
+                checks.fail(CheckId::SnpHclClaims, SnpCause::Hcl(error).into());
                 return None;
             }
             Err(error) => {
-                checks.fail(id::SNP_REPORT_FORMAT, SnpCause::Hcl(error).into());
+                checks.fail(CheckId::SnpReportFormat, SnpCause::Hcl(error).into());
                 return None;
             }
         }
     } else {
         match SnpReport::parse(bytes) {
             Ok(report) => {
-                checks.pass(id::SNP_REPORT_FORMAT);
-                checks.not_asked(id::SNP_HCL_CLAIMS, Why::Absent);
+                checks.pass(CheckId::SnpReportFormat);
+                checks.not_asked(CheckId::SnpHclClaims, Why::Absent);
                 (report, None)
             }
             Err(error) => {
-                checks.fail(id::SNP_REPORT_FORMAT, SnpCause::Format(error).into());
+                checks.fail(CheckId::SnpReportFormat, SnpCause::Format(error).into());
                 return None;
             }
         }
@@ -140,9 +140,12 @@ fn certificates(
     checks: &mut Checks,
 ) -> Result<Found, Why> {
     let table = CertTable::parse(collected.table).map_err(|error| {
-        checks.fail(id::SNP_CERTIFICATES, SnpCause::Certificates(error).into());
+        checks.fail(
+            CheckId::SnpCertificates,
+            SnpCause::Certificates(error).into(),
+        );
         Why::Stopped {
-            at: id::SNP_CERTIFICATES,
+            at: CheckId::SnpCertificates,
         }
     })?;
     let other = collected.collateral;
@@ -157,11 +160,11 @@ fn certificates(
         .or_else(|| other.and_then(|other| other.crl.clone()));
     match (vek, ask) {
         (Some(vek), Some(ask)) => {
-            checks.pass(id::SNP_CERTIFICATES);
+            checks.pass(CheckId::SnpCertificates);
             Ok(Found { vek, ask, crl })
         }
         _ => {
-            checks.missed(id::SNP_CERTIFICATES, Why::NoCollateral);
+            checks.missed(CheckId::SnpCertificates, Why::NoCollateral);
             Err(Why::NoCollateral)
         }
     }
@@ -176,9 +179,15 @@ fn verify(
     checks: &mut Checks,
 ) -> Standing {
     let at_chain = |cause: Cause, checks: &mut Checks| {
-        checks.fail(id::SNP_CHAIN, cause);
+        checks.fail(CheckId::SnpChain, cause);
         let [_, after @ ..] = AFTER_CERTIFICATES;
-        stopped(Why::Stopped { at: id::SNP_CHAIN }, &after, checks)
+        stopped(
+            Why::Stopped {
+                at: CheckId::SnpChain,
+            },
+            &after,
+            checks,
+        )
     };
     let product = match VekClaims::parse(&found.vek) {
         Ok(claims) => facts.vek.insert(claims).product,
@@ -192,30 +201,30 @@ fn verify(
         Ok(vek) => vek,
         Err(error) => return at_chain(SnpCause::Chain(error).into(), checks),
     };
-    checks.pass(id::SNP_CHAIN);
+    checks.pass(CheckId::SnpChain);
     let mut valid_until = vek.valid_until();
     if let Some(crl) = &found.crl {
         match check_revocation(crl, &found.ask, ark, now) {
             Ok(until) => {
-                checks.pass(id::SNP_CRL);
+                checks.pass(CheckId::SnpCrl);
                 valid_until = valid_until.min(until);
                 facts.crl_issued = revocation_list_issued(crl);
             }
-            Err(error) => checks.fail(id::SNP_CRL, SnpCause::Revocation(error).into()),
+            Err(error) => checks.fail(CheckId::SnpCrl, SnpCause::Revocation(error).into()),
         }
     }
     facts.tcb = endorsed(&facts.report, &vek, checks);
     facts.valid_until = Some(valid_until);
     let signed = verify_signature(&facts.report, &vek);
     checks.judge(
-        id::SNP_REPORT_SIGNATURE,
+        CheckId::SnpReportSignature,
         signed.map_err(|error| SnpCause::Signature(error).into()),
     );
     match (signed, checks.first_failure()) {
         (Ok(()), None) => Standing::Genuine { valid_until },
         (Ok(()), Some(at)) => Standing::SignedOnly(Why::Stopped { at }),
         (Err(_), _) => Standing::Unproven(Why::Stopped {
-            at: id::SNP_REPORT_SIGNATURE,
+            at: CheckId::SnpReportSignature,
         }),
     }
 }
@@ -239,10 +248,10 @@ fn authentic(
 /// What the report says of chip and firmware against what AMD certified.
 fn endorsed(report: &SnpReport, vek: &VerifiedVek, checks: &mut Checks) -> Option<Tcb> {
     let told = |result: Result<(), _>| result.map_err(|error| SnpCause::Endorsement(error).into());
-    checks.judge(id::SNP_PRODUCT, told(check_product(report, vek)));
-    checks.judge(id::SNP_VEK_KIND, told(check_key_kind(report, vek)));
-    checks.judge(id::SNP_VEK_HWID, told(check_hardware_id(report, vek)));
+    checks.judge(CheckId::SnpProduct, told(check_product(report, vek)));
+    checks.judge(CheckId::SnpVekKind, told(check_key_kind(report, vek)));
+    checks.judge(CheckId::SnpVekHwid, told(check_hardware_id(report, vek)));
     let tcb = check_tcb(report, vek);
-    checks.judge(id::SNP_VEK_TCB, told(tcb.map(|_| ())));
+    checks.judge(CheckId::SnpVekTcb, told(tcb.map(|_| ())));
     tcb.ok()
 }

@@ -35,7 +35,7 @@ use crate::collateral::TdxCollateral;
 use crate::evidence::{Endorsements, Standing};
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 use crate::x509::Certificate;
 
 pub use body::{Td15, TdBody};
@@ -98,35 +98,38 @@ pub(crate) fn examine(
 ) -> Examination {
     let quote = match quote::parse(bytes) {
         Ok(ParsedQuote::Tdx(quote)) => {
-            checks.pass(id::TDX_QUOTE_FORMAT);
-            checks.pass(id::TDX_TEE_TYPE);
+            checks.pass(CheckId::TdxQuoteFormat);
+            checks.pass(CheckId::TdxTeeType);
             quote
         }
         Ok(ParsedQuote::Sgx) => {
-            checks.pass(id::TDX_QUOTE_FORMAT);
-            checks.fail(id::TDX_TEE_TYPE, Cause::UnsupportedEvidence("SGX enclave"));
-            return unreadable(id::TDX_TEE_TYPE, checks);
+            checks.pass(CheckId::TdxQuoteFormat);
+            checks.fail(
+                CheckId::TdxTeeType,
+                Cause::UnsupportedEvidence("SGX enclave"),
+            );
+            return unreadable(CheckId::TdxTeeType, checks);
         }
         Err(error) => {
-            checks.fail(id::TDX_QUOTE_FORMAT, Cause::QuoteMalformed(error));
+            checks.fail(CheckId::TdxQuoteFormat, Cause::QuoteMalformed(error));
             checks.missed(
-                id::TDX_TEE_TYPE,
+                CheckId::TdxTeeType,
                 Why::Stopped {
-                    at: id::TDX_QUOTE_FORMAT,
+                    at: CheckId::TdxQuoteFormat,
                 },
             );
-            return unreadable(id::TDX_QUOTE_FORMAT, checks);
+            return unreadable(CheckId::TdxQuoteFormat, checks);
         }
     };
     let mut facts = facts_of(&quote);
     if quote.qe_vendor != INTEL_QE_VENDOR {
-        checks.fail(id::TDX_QE_VENDOR, Cause::QeVendor);
+        checks.fail(CheckId::TdxQeVendor, Cause::QeVendor);
         return Examination {
             facts: Some(facts),
-            ..unverified(id::TDX_QE_VENDOR, checks)
+            ..unverified(CheckId::TdxQeVendor, checks)
         };
     }
-    checks.pass(id::TDX_QE_VENDOR);
+    checks.pass(CheckId::TdxQeVendor);
     let standing = match verify(&quote, roots, collected, known, &mut facts, checks) {
         Ok(standing) => standing,
         Err(why) => {
@@ -140,15 +143,15 @@ pub(crate) fn examine(
     }
 }
 
-fn unreadable(at: &'static str, checks: &mut Checks) -> Examination {
-    checks.missed(id::TDX_QE_VENDOR, Why::Stopped { at });
+fn unreadable(at: CheckId, checks: &mut Checks) -> Examination {
+    checks.missed(CheckId::TdxQeVendor, Why::Stopped { at });
     unverified(at, checks)
 }
 
-fn unverified(at: &'static str, checks: &mut Checks) -> Examination {
+fn unverified(at: CheckId, checks: &mut Checks) -> Examination {
     let why = Why::Stopped { at };
-    checks.missed(id::TDX_COLLATERAL_FORMAT, why.clone());
-    checks.missed(id::TDX_COLLATERAL_DATES, why.clone());
+    checks.missed(CheckId::TdxCollateralFormat, why.clone());
+    checks.missed(CheckId::TdxCollateralDates, why.clone());
     verification::record_nothing(checks, &why);
     Examination {
         facts: None,
@@ -183,29 +186,29 @@ fn verify(
     checks: &mut Checks,
 ) -> Result<Standing, Why> {
     let Some(text) = collected.collateral else {
-        checks.missed(id::TDX_COLLATERAL_FORMAT, Why::NoCollateral);
-        checks.missed(id::TDX_COLLATERAL_DATES, Why::NoCollateral);
+        checks.missed(CheckId::TdxCollateralFormat, Why::NoCollateral);
+        checks.missed(CheckId::TdxCollateralDates, Why::NoCollateral);
         return Err(Why::NoCollateral);
     };
     let root = roots.der(RootKind::Intel);
     let collateral = match Found::find(text, root, known) {
         Ok(collateral) => collateral,
         Err(error) => {
-            let at = id::TDX_COLLATERAL_FORMAT;
+            let at = CheckId::TdxCollateralFormat;
             checks.fail(at, Cause::CollateralMalformed(error));
-            checks.missed(id::TDX_COLLATERAL_DATES, Why::Stopped { at });
+            checks.missed(CheckId::TdxCollateralDates, Why::Stopped { at });
             return Err(Why::Stopped { at });
         }
     };
-    checks.pass(id::TDX_COLLATERAL_FORMAT);
+    checks.pass(CheckId::TdxCollateralFormat);
     let about = facts.collateral.insert(collateral.dated().facts.clone());
     let valid_until = about.not_after;
     if let Err(cause) = collateral.dated().at(collected.now) {
-        let at = id::TDX_COLLATERAL_DATES;
+        let at = CheckId::TdxCollateralDates;
         checks.fail(at, cause);
         return Err(Why::Stopped { at });
     }
-    checks.pass(id::TDX_COLLATERAL_DATES);
+    checks.pass(CheckId::TdxCollateralDates);
     let verification = Verification::of(quote, root, collateral, collected.now, known);
     verification.record(checks);
     Ok(standing(verification, valid_until, facts, checks))
@@ -234,7 +237,7 @@ fn standing(
     facts.tcb = Some(genuine.tcb);
     if status == TcbStatus::Revoked {
         // The platform's keys are compromised: it is not genuine, whatever a policy accepts.
-        let at = id::TDX_TCB_STATUS;
+        let at = CheckId::TdxTcbStatus;
         checks.fail(at, Cause::TcbStatus(status));
         return Standing::SignedOnly(Why::Stopped { at });
     }

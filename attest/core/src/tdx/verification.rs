@@ -17,7 +17,7 @@ use crate::encoding::to_hex;
 use crate::evidence::{Endorsements, Exactly};
 use crate::roots::RootKind;
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// One step. Each needs those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,18 +49,18 @@ impl Step {
         Self::ModuleIdentity,
     ];
 
-    pub(super) const fn check(self) -> &'static str {
+    pub(super) const fn check(self) -> CheckId {
         match self {
-            Self::TcbInfoSignature => id::TDX_TCB_INFO_SIGNATURE,
-            Self::QeIdentitySignature => id::TDX_QE_IDENTITY_SIGNATURE,
-            Self::PckChain => id::TDX_PCK_CHAIN,
-            Self::RevocationLists => id::TDX_CRL,
-            Self::QeReportSignature => id::TDX_QE_REPORT_SIGNATURE,
-            Self::AttestationKey => id::TDX_QE_ATTESTATION_KEY,
-            Self::QeIdentity => id::TDX_QE_IDENTITY,
-            Self::QuoteSignature => id::TDX_QUOTE_SIGNATURE,
-            Self::TcbLevel => id::TDX_TCB_LEVEL,
-            Self::ModuleIdentity => id::TDX_MODULE_IDENTITY,
+            Self::TcbInfoSignature => CheckId::TdxTcbInfoSignature,
+            Self::QeIdentitySignature => CheckId::TdxQeIdentitySignature,
+            Self::PckChain => CheckId::TdxPckChain,
+            Self::RevocationLists => CheckId::TdxCrl,
+            Self::QeReportSignature => CheckId::TdxQeReportSignature,
+            Self::AttestationKey => CheckId::TdxQeAttestationKey,
+            Self::QeIdentity => CheckId::TdxQeIdentity,
+            Self::QuoteSignature => CheckId::TdxQuoteSignature,
+            Self::TcbLevel => CheckId::TdxTcbLevel,
+            Self::ModuleIdentity => CheckId::TdxModuleIdentity,
         }
     }
 }

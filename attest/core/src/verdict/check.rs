@@ -3,17 +3,43 @@
 use std::fmt;
 
 use super::cause::Cause;
+use super::check_id::CheckId;
 
 /// One named check of a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// A name from [`super::id`].
-    pub id: &'static str,
+    /// Which.
+    pub id: CheckId,
     /// What came of it.
     pub outcome: Outcome,
     /// Whether acceptance needs this check to pass. A failed check refuses whether required or
     /// not; `required` decides what becomes of a check that was not evaluated.
     pub required: bool,
+}
+
+impl Check {
+    /// What about this check stands against acceptance.
+    pub fn obstacle(&self) -> Option<Obstacle<'_>> {
+        match &self.outcome {
+            Outcome::Fail(cause) => Some(Obstacle::Failed(cause)),
+            Outcome::NotEvaluated(why) if self.required => Some(Obstacle::NotEvaluated(why)),
+            Outcome::Pass | Outcome::NotEvaluated(_) => None,
+        }
+    }
+
+    /// Whether it holds.
+    pub fn passed(&self) -> bool {
+        self.outcome == Outcome::Pass
+    }
+}
+
+/// Why a check stands against acceptance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle<'v> {
+    /// It does not hold.
+    Failed(&'v Cause),
+    /// Acceptance needs it, and it was not evaluated.
+    NotEvaluated(&'v Why),
 }
 
 /// What came of a check.
@@ -33,7 +59,7 @@ pub enum Why {
     /// An earlier check failed, and without it this one has no meaning.
     Stopped {
         /// The check that failed.
-        at: &'static str,
+        at: CheckId,
     },
     /// No collateral came with the evidence and none was given.
     NoCollateral,
@@ -91,15 +117,15 @@ impl fmt::Display for Why {
 pub(crate) struct Checks(Vec<Check>);
 
 impl Checks {
-    pub(crate) fn pass(&mut self, id: &'static str) {
+    pub(crate) fn pass(&mut self, id: CheckId) {
         self.push(id, Outcome::Pass, true);
     }
 
-    pub(crate) fn fail(&mut self, id: &'static str, cause: Cause) {
+    pub(crate) fn fail(&mut self, id: CheckId, cause: Cause) {
         self.push(id, Outcome::Fail(cause), true);
     }
 
-    pub(crate) fn judge(&mut self, id: &'static str, result: Result<(), Cause>) {
+    pub(crate) fn judge(&mut self, id: CheckId, result: Result<(), Cause>) {
         match result {
             Ok(()) => self.pass(id),
             Err(cause) => self.fail(id, cause),
@@ -109,7 +135,7 @@ impl Checks {
     /// A check that holds, or does not for this reason.
     pub(crate) fn require<C: Into<Cause>>(
         &mut self,
-        id: &'static str,
+        id: CheckId,
         holds: bool,
         cause: impl FnOnce() -> C,
     ) {
@@ -118,17 +144,17 @@ impl Checks {
     }
 
     /// A check that acceptance needs and that could not be made.
-    pub(crate) fn missed(&mut self, id: &'static str, why: Why) {
+    pub(crate) fn missed(&mut self, id: CheckId, why: Why) {
         self.push(id, Outcome::NotEvaluated(why), true);
     }
 
     /// A check that nobody asked for.
-    pub(crate) fn not_asked(&mut self, id: &'static str, why: Why) {
+    pub(crate) fn not_asked(&mut self, id: CheckId, why: Why) {
         self.push(id, Outcome::NotEvaluated(why), false);
     }
 
     /// Makes a check that was not evaluated a failed one.
-    pub(crate) fn replace(&mut self, id: &'static str, cause: Cause) {
+    pub(crate) fn replace(&mut self, id: CheckId, cause: Cause) {
         self.0
             .retain(|check| check.id != id || matches!(check.outcome, Outcome::Fail(_)));
         if !self.told(id) {
@@ -137,12 +163,12 @@ impl Checks {
     }
 
     /// Whether this check was entered, whatever came of it.
-    pub(crate) fn told(&self, id: &str) -> bool {
+    pub(crate) fn told(&self, id: CheckId) -> bool {
         self.0.iter().any(|check| check.id == id)
     }
 
     /// The first check that failed.
-    pub(crate) fn first_failure(&self) -> Option<&'static str> {
+    pub(crate) fn first_failure(&self) -> Option<CheckId> {
         self.0
             .iter()
             .find(|check| matches!(check.outcome, Outcome::Fail(_)))
@@ -157,7 +183,7 @@ impl Checks {
         self.0
     }
 
-    fn push(&mut self, id: &'static str, outcome: Outcome, required: bool) {
+    fn push(&mut self, id: CheckId, outcome: Outcome, required: bool) {
         self.0.push(Check {
             id,
             outcome,

@@ -23,7 +23,7 @@ pub(super) fn verdict(verdict: &Verdict) -> Value {
 }
 
 fn check(check: &Check) -> Value {
-    let mut value = json!({ "id": check.id, "required": check.required });
+    let mut value = json!({ "id": check.id.as_str(), "required": check.required });
     match &check.outcome {
         Outcome::Pass => value["outcome"] = "pass".into(),
         Outcome::Fail(cause) => {

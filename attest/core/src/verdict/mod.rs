@@ -10,9 +10,9 @@ mod cause_nvidia;
 mod cause_snp;
 mod cause_words;
 mod check;
+mod check_id;
 mod decide;
 mod facts;
-pub mod id;
 mod json;
 
 use std::fmt;
@@ -28,7 +28,8 @@ pub(crate) use cause::CauseKind;
 pub use cause_nvidia::NvidiaCause;
 pub use cause_snp::SnpCause;
 pub(crate) use check::Checks;
-pub use check::{Check, Outcome, Why};
+pub use check::{Check, Obstacle, Outcome, Why};
+pub use check_id::{CheckId, UnknownCheck};
 pub use facts::{EventLogFacts, Facts, LogFacts, ReportFacts};
 
 /// What was decided.
@@ -122,17 +123,38 @@ impl Verdict {
         &self.checks
     }
 
-    /// The check of that name, if it was part of this verdict.
-    pub fn check(&self, id: &str) -> Option<&Check> {
+    /// That check, if it was part of this verdict.
+    pub fn check(&self, id: CheckId) -> Option<&Check> {
         self.checks.iter().find(|check| check.id == id)
     }
 
+    /// Whether that check was part of this verdict and passed.
+    pub fn passed(&self, id: CheckId) -> bool {
+        self.check(id).is_some_and(Check::passed)
+    }
+
     /// The checks that failed.
-    pub fn failures(&self) -> impl Iterator<Item = (&'static str, &Cause)> {
-        self.checks.iter().filter_map(|check| match &check.outcome {
-            Outcome::Fail(cause) => Some((check.id, cause)),
-            _ => None,
-        })
+    pub fn failures(&self) -> impl Iterator<Item = (CheckId, &Cause)> {
+        self.obstacles()
+            .filter_map(|(id, obstacle)| match obstacle {
+                Obstacle::Failed(cause) => Some((id, cause)),
+                Obstacle::NotEvaluated(_) => None,
+            })
+    }
+
+    /// Every check that stands against acceptance: those that failed, and those that acceptance
+    /// needs and that were not evaluated. In the order in which they were made.
+    pub fn obstacles(&self) -> impl Iterator<Item = (CheckId, Obstacle<'_>)> {
+        decide::obstacles(&self.checks)
+    }
+
+    /// The obstacle to report where there is room for one: the first check that failed, otherwise
+    /// the first that was not evaluated.
+    pub fn main_obstacle(&self) -> Option<(CheckId, Obstacle<'_>)> {
+        let failed = |it: &(_, Obstacle<'_>)| matches!(it.1, Obstacle::Failed(_));
+        self.obstacles()
+            .find(failed)
+            .or_else(|| self.obstacles().next())
     }
 
     /// What was read from the evidence. Facts beside a failed signature check are what the bytes
@@ -178,15 +200,11 @@ impl fmt::Display for Verdict {
             self.grounds.policy_name,
             self.grounds.roots.in_words()
         )?;
-        if let Some((id, cause)) = self.failures().next() {
-            return write!(f, ": {id}: {cause}");
-        }
-        let missed = self.checks.iter().find_map(|check| match &check.outcome {
-            Outcome::NotEvaluated(why) if check.required => Some((check.id, why)),
-            _ => None,
-        });
-        match missed {
-            Some((id, why)) => write!(f, ": {id} was not evaluated: {why}"),
+        match self.main_obstacle() {
+            Some((id, Obstacle::Failed(cause))) => write!(f, ": {id}: {cause}"),
+            Some((id, Obstacle::NotEvaluated(why))) => {
+                write!(f, ": {id} was not evaluated: {why}")
+            }
             None => Ok(()),
         }
     }

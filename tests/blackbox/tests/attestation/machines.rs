@@ -320,7 +320,7 @@ fn failures(machine: &Machine, report: &[u8], freshness: Freshness) -> Result<Ve
     };
     let appraisal = appraiser.report(report, freshness, Channel::NotObserved);
     let verdict = appraisal.verdict();
-    let failed: Vec<_> = verdict.failures().map(|(id, _)| id).collect();
+    let failed: Vec<_> = verdict.failures().map(|(id, _)| id.as_str()).collect();
     assert_eq!(verdict.decision() == Decision::Accepted, failed.is_empty());
     Ok(failed)
 }

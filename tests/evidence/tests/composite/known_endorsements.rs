@@ -173,7 +173,11 @@ fn what_a_policy_asks_of_known_manifests_is_asked_again() {
     ] {
         let stricter = policy(&format!("{WHOLE_NODE}{more}"));
         let appraisal = judge_both(&report, &stricter, &roots(), NOW, &mut known);
-        let outcome = &appraisal.verdict().check(check).expect(check).outcome;
+        let outcome = &appraisal
+            .verdict()
+            .check(check.parse().expect(check))
+            .expect(check)
+            .outcome;
         assert_ne!(*outcome, Outcome::Pass, "{}", appraisal.verdict());
         assert_ne!(appraisal.verdict().decision(), Decision::Accepted);
     }

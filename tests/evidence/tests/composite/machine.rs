@@ -2,7 +2,7 @@
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Appraiser, AttestationPolicy, Cause, CpuEvidence, Decision, MachineEvidence, Outcome,
+    Appraiser, AttestationPolicy, Cause, CheckId, CpuEvidence, Decision, MachineEvidence, Outcome,
     UnverifiedEvidence, Verdict, Why,
 };
 use vendors::nvidia::Chip;
@@ -43,7 +43,7 @@ fn whole<'a>(cpu: &'a CpuEvidence, devices: &'a [UnverifiedDevice]) -> MachineEv
 }
 
 fn failures(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.failures().map(|(id, _)| id).collect()
+    verdict.failures().map(|(id, _)| id.as_str()).collect()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn cpu_and_devices_are_judged_together_and_each_for_its_own() {
     };
     assert_eq!(
         (*check, **found),
-        ("binding.report_data", *report_data().as_bytes())
+        (CheckId::BindingReportData, *report_data().as_bytes())
     );
 }
 
@@ -80,13 +80,13 @@ fn cpu_and_devices_are_judged_together_and_each_for_its_own() {
 fn what_a_policy_requires_and_a_machine_leaves_out_is_missed() {
     let cpu = td();
     let verdict = judge(&whole(&cpu, &[]), &policy(ONE_GPU));
-    let told = verdict.check("nvidia.devices").expect("it");
+    let told = verdict.check(CheckId::NvidiaDevices).expect("it");
     assert!(told.required);
     assert_eq!(told.outcome, Outcome::NotEvaluated(Why::Absent));
     assert_eq!(verdict.decision(), Decision::Rejected);
 
     let verdict = judge(&whole(&cpu, &[]), &policy("[event_log]\nrequired = true\n"));
-    let told = verdict.check("event_log.replay").expect("it");
+    let told = verdict.check(CheckId::EventLogReplay).expect("it");
     assert!(told.required && told.outcome == Outcome::NotEvaluated(Why::Absent));
     assert_eq!(verdict.decision(), Decision::Rejected);
 
@@ -97,7 +97,12 @@ fn what_a_policy_requires_and_a_machine_leaves_out_is_missed() {
         ..MachineEvidence::default()
     };
     let verdict = judge(&data_alone, &policy(""));
-    assert!(verdict.check("binding.report_data").expect("it").required);
+    assert!(
+        verdict
+            .check(CheckId::BindingReportData)
+            .expect("it")
+            .required
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a policy asks of manifests: each question fails under its own name and under no other.
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
-use attest_core::{Decision, DeviceEvidence, NvidiaCollateral, Outcome};
+use attest_core::{CheckId, Decision, DeviceEvidence, NvidiaCollateral, Outcome};
 use vendors::intel::knobs::Dates;
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::ocsp::{OcspKnobs, Status};
@@ -73,7 +73,7 @@ fn a_signer_outside_its_dates_is_refused_unless_the_policy_says_that_nobody_asks
         refused_by(judge(&report, &policy(GPU)), &["nvidia.rim.signer_dates"]);
         let ignored = policy(&format!("{GPU}rim_signer_dates = \"ignored\"\n"));
         let appraisal = judge(&report, &ignored);
-        let told = appraisal.verdict().check("nvidia.rim.signer_dates");
+        let told = appraisal.verdict().check(CheckId::NvidiaRimSignerDates);
         assert!(matches!(
             told.expect("it").outcome,
             Outcome::NotEvaluated(_)
@@ -129,13 +129,23 @@ fn without_manifests_a_device_is_authentic_and_its_measurements_are_not_appraise
     refused_for_want_of(judge(&bare, &policy(GPU)), "nvidia.rim.driver");
     let optional = policy(&format!("{GPU}rims = \"optional\"\n"));
     let appraisal = judge(&bare, &optional);
-    let check = |id: &str| appraisal.verdict().check(id).expect(id).outcome.clone();
-    assert_eq!(check("nvidia.chain"), Outcome::Pass);
-    assert_eq!(check("nvidia.report.signature"), Outcome::Pass);
+    let check = |id| {
+        appraisal
+            .verdict()
+            .check(id)
+            .expect("the check")
+            .outcome
+            .clone()
+    };
+    assert_eq!(check(CheckId::NvidiaChain), Outcome::Pass);
+    assert_eq!(check(CheckId::NvidiaReportSignature), Outcome::Pass);
     assert!(matches!(
-        check("nvidia.measurements"),
+        check(CheckId::NvidiaMeasurements),
         Outcome::NotEvaluated(_)
     ));
-    assert!(matches!(check("nvidia.rim.ocsp"), Outcome::NotEvaluated(_)));
+    assert!(matches!(
+        check(CheckId::NvidiaRimOcsp),
+        Outcome::NotEvaluated(_)
+    ));
     assert_eq!(appraisal.verdict().decision(), Decision::Accepted);
 }

@@ -43,7 +43,7 @@ fn a_report_that_shows_its_epoch_in_the_log_is_accepted_and_the_head_is_a_fact()
     for appraisal in [judge(&report), judge_for(&report, &wanted)] {
         let verdict = appraisal.verdict();
         assert_eq!(verdict.decision(), Decision::Accepted, "{verdict}");
-        for id in ["log.checkpoint", "log.epoch"] {
+        for id in [CheckId::LogCheckpoint, CheckId::LogEpoch] {
             let outcome = verdict.check(id).map(|check| &check.outcome);
             assert_eq!(outcome, Some(&Outcome::Pass), "{id}");
         }
@@ -63,7 +63,7 @@ fn a_report_without_a_log_is_refused_only_where_the_policy_wants_one() {
     assert_eq!(unasked.verdict().decision(), Decision::Accepted);
     let refused = judge_for(&report, "required = true");
     assert_eq!(refused.verdict().decision(), Decision::Rejected);
-    for id in ["log.checkpoint", "log.epoch"] {
+    for id in [CheckId::LogCheckpoint, CheckId::LogEpoch] {
         let check = refused.verdict().check(id).expect("told");
         assert_eq!(check.outcome, Outcome::NotEvaluated(Why::Absent), "{id}");
         assert!(check.required);

@@ -2,7 +2,7 @@
 //! of its own name where it does not, and by no other.
 
 use attest_core::tdx::TdxFacts;
-use attest_core::{Cause, Decision, Outcome, Verdict, Why, to_hex};
+use attest_core::{Cause, CheckId, Decision, Outcome, Verdict, Why, to_hex};
 
 use super::{appraise, bent, enclave, failures, healthy, quote};
 use vendors::Vendors;
@@ -64,7 +64,7 @@ fn each_list_accepts_its_value_and_refuses_another_by_its_own_name() {
             Decision::Accepted,
             "{field}: {accepted}"
         );
-        assert_eq!(accepted.check(check).expect(check).outcome, Outcome::Pass);
+        assert!(accepted.passed(check.parse().expect(check)), "{check}");
         let refused = asked(&format!("{field} = [\"{}\"]\n", other(value)));
         assert_eq!(failures(&refused), [check], "{field}");
     }
@@ -121,7 +121,7 @@ fn what_only_tdx_1_5_says_is_missed_where_a_policy_asks_an_older_td() {
         ),
     ] {
         let verdict = asked(&line);
-        let told = verdict.check(check).expect(check);
+        let told = verdict.check(check.parse().expect(check)).expect(check);
         assert!(told.required);
         assert_eq!(told.outcome, Outcome::NotEvaluated(Why::Absent));
         assert_eq!(verdict.decision(), Decision::Rejected);
@@ -192,7 +192,7 @@ fn grace_is_given_to_named_advisories_of_levels_that_are_out_of_date() {
 #[test]
 fn grace_that_is_not_needed_is_not_a_check_that_is_missed() {
     let verdict = asked(&grace(1));
-    let told = verdict.check("tdx.tcb.grace").expect("the check");
+    let told = verdict.check(CheckId::TdxTcbGrace).expect("the check");
     assert_eq!(told.outcome, Outcome::NotEvaluated(Why::NotNeeded));
     assert!(!told.required);
     assert_eq!(verdict.decision(), Decision::Accepted);

@@ -14,7 +14,7 @@ use crate::nvidia::{
 use crate::policy::NvidiaPolicy;
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
 /// What devices are judged by.
 pub(super) struct Bench<'a> {
@@ -39,20 +39,20 @@ pub(super) struct Judged {
 
 /// The checks that nothing can be said about unless the device signed its report. Manifests of the
 /// driver speak of GPUs alone.
-const OF_SIGNED: [&str; 13] = [
-    id::NVIDIA_ARCHITECTURE,
-    id::NVIDIA_FWID,
-    id::NVIDIA_NONCE,
-    id::NVIDIA_OCSP,
-    id::NVIDIA_VBIOS,
-    id::NVIDIA_RIM_VBIOS,
-    id::NVIDIA_RIM_PRODUCT,
-    id::NVIDIA_RIM_DIGEST,
-    id::NVIDIA_RIM_SIGNER_DATES,
-    id::NVIDIA_RIM_OCSP,
-    id::NVIDIA_MEASUREMENTS_COUNT,
-    id::NVIDIA_MEASUREMENTS,
-    id::NVIDIA_MODE,
+const OF_SIGNED: [CheckId; 13] = [
+    CheckId::NvidiaArchitecture,
+    CheckId::NvidiaFwid,
+    CheckId::NvidiaNonce,
+    CheckId::NvidiaOcsp,
+    CheckId::NvidiaVbios,
+    CheckId::NvidiaRimVbios,
+    CheckId::NvidiaRimProduct,
+    CheckId::NvidiaRimDigest,
+    CheckId::NvidiaRimSignerDates,
+    CheckId::NvidiaRimOcsp,
+    CheckId::NvidiaMeasurementsCount,
+    CheckId::NvidiaMeasurements,
+    CheckId::NvidiaMode,
 ];
 
 impl Bench<'_> {
@@ -71,7 +71,7 @@ impl Bench<'_> {
             Ok(evidence) => evidence,
             Err(error) => return unreadable(facts, NvidiaCause::Format(error), checks),
         };
-        checks.pass(id::NVIDIA_EVIDENCE_FORMAT);
+        checks.pass(CheckId::NvidiaEvidenceFormat);
         let mut authentic = None;
         let signer = self.signer(device, &evidence, &mut authentic, &mut checks);
         let mut valid_until = None;
@@ -109,7 +109,7 @@ impl Bench<'_> {
         evidence: &SpdmEvidence,
         authentic: &mut Option<(Exactly, Arc<AuthenticDevice>)>,
         checks: &mut Checks,
-    ) -> Result<VerifiedDevice, &'static str> {
+    ) -> Result<VerifiedDevice, CheckId> {
         let chain = self.authenticate(device).and_then(|found| {
             let (_, device) = authentic.insert(found);
             device
@@ -119,25 +119,25 @@ impl Bench<'_> {
         let signer = match chain {
             Ok(signer) => signer,
             Err(cause) => {
-                checks.fail(id::NVIDIA_CHAIN, cause);
+                checks.fail(CheckId::NvidiaChain, cause);
                 let why = Why::Stopped {
-                    at: id::NVIDIA_CHAIN,
+                    at: CheckId::NvidiaChain,
                 };
-                checks.missed(id::NVIDIA_REPORT_SIGNATURE, why);
-                return Err(id::NVIDIA_CHAIN);
+                checks.missed(CheckId::NvidiaReportSignature, why);
+                return Err(CheckId::NvidiaChain);
             }
         };
-        checks.pass(id::NVIDIA_CHAIN);
+        checks.pass(CheckId::NvidiaChain);
         let is_switch = device.kind == DeviceKind::Switch;
         let signed = verify_report_signature(evidence, &signer);
         checks.judge(
-            id::NVIDIA_REPORT_SIGNATURE,
+            CheckId::NvidiaReportSignature,
             signed.map_err(|error| NvidiaCause::Signature(error).into()),
         );
         if signed.is_err() {
-            return Err(id::NVIDIA_REPORT_SIGNATURE);
+            return Err(CheckId::NvidiaReportSignature);
         }
-        checks.judge(id::NVIDIA_ARCHITECTURE, self.kind(&signer, is_switch));
+        checks.judge(CheckId::NvidiaArchitecture, self.kind(&signer, is_switch));
         Ok(signer)
     }
 
@@ -185,9 +185,9 @@ impl Bench<'_> {
         match self.asked {
             Asked::Nonce(nonce) => {
                 let answers = evidence.request_nonce() == nonce;
-                checks.require(id::NVIDIA_NONCE, answers, || NvidiaCause::Nonce);
+                checks.require(CheckId::NvidiaNonce, answers, || NvidiaCause::Nonce);
             }
-            Asked::Anything => checks.not_asked(id::NVIDIA_NONCE, Why::NotChallenged),
+            Asked::Anything => checks.not_asked(CheckId::NvidiaNonce, Why::NotChallenged),
         }
         let is_gpu = !signer.architecture().is_switch();
         if is_gpu {
@@ -218,20 +218,20 @@ impl Bench<'_> {
 
     fn firmware_id(&self, evidence: &SpdmEvidence, signer: &VerifiedDevice, checks: &mut Checks) {
         match check_firmware_id(evidence, signer) {
-            Ok(()) => checks.pass(id::NVIDIA_FWID),
+            Ok(()) => checks.pass(CheckId::NvidiaFwid),
             // Switches do not report it.
             Err(FirmwareIdError::NotInReport) if signer.architecture().is_switch() => {}
             Err(FirmwareIdError::NotInReport) if self.policy.allow_missing_fwid => {
-                checks.not_asked(id::NVIDIA_FWID, Why::Absent);
+                checks.not_asked(CheckId::NvidiaFwid, Why::Absent);
             }
-            Err(error) => checks.fail(id::NVIDIA_FWID, NvidiaCause::FirmwareId(error).into()),
+            Err(error) => checks.fail(CheckId::NvidiaFwid, NvidiaCause::FirmwareId(error).into()),
         }
     }
 
     fn version(&self, kind: RimKind, version: Option<String>, checks: &mut Checks) {
         let (check, listed) = match kind {
-            RimKind::Driver => (id::NVIDIA_DRIVER, &self.policy.driver_versions),
-            RimKind::Vbios => (id::NVIDIA_VBIOS, &self.policy.vbios_versions),
+            RimKind::Driver => (CheckId::NvidiaDriver, &self.policy.driver_versions),
+            RimKind::Vbios => (CheckId::NvidiaVbios, &self.policy.vbios_versions),
         };
         let Some(listed) = listed else {
             return checks.not_asked(check, Why::NotInPolicy);
@@ -248,7 +248,7 @@ impl Bench<'_> {
 
 fn mode(evidence: &SpdmEvidence, policy: &NvidiaPolicy, checks: &mut Checks) {
     let Some(listed) = &policy.modes else {
-        return checks.not_asked(id::NVIDIA_MODE, Why::NotInPolicy);
+        return checks.not_asked(CheckId::NvidiaMode, Why::NotInPolicy);
     };
     let facts = DeviceFacts::decoded(DeviceKind::Gpu, Some(evidence.clone()));
     let accepted = match facts.mode() {
@@ -256,13 +256,13 @@ fn mode(evidence: &SpdmEvidence, policy: &NvidiaPolicy, checks: &mut Checks) {
         Some(mode) if listed.contains(&mode) => Ok(()),
         Some(mode) => Err(NvidiaCause::ModeNotListed(mode.as_str()).into()),
     };
-    checks.judge(id::NVIDIA_MODE, accepted);
+    checks.judge(CheckId::NvidiaMode, accepted);
 }
 
 fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> Judged {
-    let at = id::NVIDIA_EVIDENCE_FORMAT;
+    let at = CheckId::NvidiaEvidenceFormat;
     checks.fail(at, cause.into());
-    for check in [id::NVIDIA_CHAIN, id::NVIDIA_REPORT_SIGNATURE] {
+    for check in [CheckId::NvidiaChain, CheckId::NvidiaReportSignature] {
         checks.missed(check, Why::Stopped { at });
     }
     stop(at, &mut checks);
@@ -274,7 +274,7 @@ fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> Jud
     }
 }
 
-fn stop(at: &'static str, checks: &mut Checks) {
+fn stop(at: CheckId, checks: &mut Checks) {
     for check in OF_SIGNED {
         checks.missed(check, Why::Stopped { at });
     }

@@ -10,7 +10,7 @@ use crate::nvidia::{
     check_count, compare,
 };
 use crate::time::UnixTime;
-use crate::verdict::{Checks, NvidiaCause, Why, id};
+use crate::verdict::{CheckId, Checks, NvidiaCause, Why};
 
 /// What came of the comparison.
 #[derive(Default)]
@@ -44,31 +44,31 @@ pub(super) fn judge(
     }
     let required = sieve.policy.rims_required;
     if by_kind.is_empty() {
-        incomplete(id::NVIDIA_MEASUREMENTS_COUNT, lacking, required, checks);
-        incomplete(id::NVIDIA_MEASUREMENTS, lacking, required, checks);
+        incomplete(CheckId::NvidiaMeasurementsCount, lacking, required, checks);
+        incomplete(CheckId::NvidiaMeasurements, lacking, required, checks);
         return Appraised::default();
     }
     match compare_any(evidence, &by_kind) {
         Err(error) => {
             let check = match error {
-                CompareError::Missing(_) => id::NVIDIA_MEASUREMENTS_COUNT,
+                CompareError::Missing(_) => CheckId::NvidiaMeasurementsCount,
                 _ => {
-                    checks.pass(id::NVIDIA_MEASUREMENTS_COUNT);
-                    id::NVIDIA_MEASUREMENTS
+                    checks.pass(CheckId::NvidiaMeasurementsCount);
+                    CheckId::NvidiaMeasurements
                 }
             };
             checks.fail(check, NvidiaCause::Measurements(error).into());
-            if check == id::NVIDIA_MEASUREMENTS_COUNT {
-                checks.missed(id::NVIDIA_MEASUREMENTS, Why::Stopped { at: check });
+            if check == CheckId::NvidiaMeasurementsCount {
+                checks.missed(CheckId::NvidiaMeasurements, Why::Stopped { at: check });
             }
             Appraised::default()
         }
         Ok(appraised) => {
-            checks.pass(id::NVIDIA_MEASUREMENTS_COUNT);
+            checks.pass(CheckId::NvidiaMeasurementsCount);
             match lacking {
-                None => checks.pass(id::NVIDIA_MEASUREMENTS),
+                None => checks.pass(CheckId::NvidiaMeasurements),
                 // What was compared was equal; some measurements nobody spoke for.
-                Some(_) => incomplete(id::NVIDIA_MEASUREMENTS, lacking, required, checks),
+                Some(_) => incomplete(CheckId::NvidiaMeasurements, lacking, required, checks),
             }
             appraised
         }
@@ -86,10 +86,10 @@ fn usable(
 ) -> Result<Vec<Usable>, Stopped> {
     let (check, version) = match kind {
         RimKind::Driver => (
-            id::NVIDIA_RIM_DRIVER,
+            CheckId::NvidiaRimDriver,
             evidence.driver_version().map(str::to_owned),
         ),
-        RimKind::Vbios => (id::NVIDIA_RIM_VBIOS, evidence.vbios_version()),
+        RimKind::Vbios => (CheckId::NvidiaRimVbios, evidence.vbios_version()),
     };
     let required = sieve.policy.rims_required;
     match shelf.find(kind, version.as_deref(), required) {
@@ -127,12 +127,7 @@ fn unasked(needed: bool, why: Why, checks: &mut Checks) {
     }
 }
 
-fn incomplete(
-    check: &'static str,
-    lacking: Option<&'static str>,
-    required: bool,
-    checks: &mut Checks,
-) {
+fn incomplete(check: CheckId, lacking: Option<CheckId>, required: bool, checks: &mut Checks) {
     let why = match lacking {
         Some(at) => Why::Stopped { at },
         None => Why::NoCollateral,

@@ -1,27 +1,27 @@
 //! One check for all devices out of one per device.
 
-use crate::verdict::{Cause, Check, Checks, NvidiaCause, Outcome, Why, id};
+use crate::verdict::{Cause, Check, CheckId, Checks, NvidiaCause, Outcome, Why};
 
 /// In the order in which a verdict lists them.
-const PER_DEVICE: [&str; 18] = [
-    id::NVIDIA_EVIDENCE_FORMAT,
-    id::NVIDIA_CHAIN,
-    id::NVIDIA_REPORT_SIGNATURE,
-    id::NVIDIA_ARCHITECTURE,
-    id::NVIDIA_FWID,
-    id::NVIDIA_NONCE,
-    id::NVIDIA_OCSP,
-    id::NVIDIA_DRIVER,
-    id::NVIDIA_VBIOS,
-    id::NVIDIA_RIM_DRIVER,
-    id::NVIDIA_RIM_VBIOS,
-    id::NVIDIA_RIM_PRODUCT,
-    id::NVIDIA_RIM_DIGEST,
-    id::NVIDIA_RIM_SIGNER_DATES,
-    id::NVIDIA_RIM_OCSP,
-    id::NVIDIA_MEASUREMENTS_COUNT,
-    id::NVIDIA_MEASUREMENTS,
-    id::NVIDIA_MODE,
+const PER_DEVICE: [CheckId; 18] = [
+    CheckId::NvidiaEvidenceFormat,
+    CheckId::NvidiaChain,
+    CheckId::NvidiaReportSignature,
+    CheckId::NvidiaArchitecture,
+    CheckId::NvidiaFwid,
+    CheckId::NvidiaNonce,
+    CheckId::NvidiaOcsp,
+    CheckId::NvidiaDriver,
+    CheckId::NvidiaVbios,
+    CheckId::NvidiaRimDriver,
+    CheckId::NvidiaRimVbios,
+    CheckId::NvidiaRimProduct,
+    CheckId::NvidiaRimDigest,
+    CheckId::NvidiaRimSignerDates,
+    CheckId::NvidiaRimOcsp,
+    CheckId::NvidiaMeasurementsCount,
+    CheckId::NvidiaMeasurements,
+    CheckId::NvidiaMode,
 ];
 
 /// Enters each check once: failed for the first device it fails for; not evaluated if it was not

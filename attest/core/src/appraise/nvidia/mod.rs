@@ -23,7 +23,7 @@ use crate::evidence::Endorsements;
 use crate::nvidia::{DeviceEvidenceError, DeviceFacts, DeviceKind, SpdmEvidence, UnverifiedDevice};
 use crate::policy::NvidiaPolicy;
 use crate::time::UnixTime;
-use crate::verdict::{Checks, NvidiaCause, Why, id};
+use crate::verdict::{CheckId, Checks, NvidiaCause, Why};
 
 use shelf::Shelf;
 
@@ -57,16 +57,16 @@ pub(super) fn judge(
     checks: &mut Checks,
 ) -> Outcome {
     let Some(policy) = appraiser.policy.nvidia.as_ref() else {
-        checks.not_asked(id::NVIDIA_DEVICES, Why::NotInPolicy);
+        checks.not_asked(CheckId::NvidiaDevices, Why::NotInPolicy);
         return decoded_only(presented);
     };
     if presented.is_empty() {
         return none(policy, checks);
     }
-    checks.pass(id::NVIDIA_DEVICES);
+    checks.pass(CheckId::NvidiaDevices);
     if presented.len() > MAX_DEVICES {
         let cause = NvidiaCause::TooMany(presented.len());
-        checks.fail(id::NVIDIA_EVIDENCE_FORMAT, cause.into());
+        checks.fail(CheckId::NvidiaEvidenceFormat, cause.into());
         return Outcome {
             facts: Vec::new(),
             valid_until: None,
@@ -119,9 +119,9 @@ fn decoded_only(presented: &[Presented]) -> Outcome {
 
 fn none(policy: &NvidiaPolicy, checks: &mut Checks) -> Outcome {
     if policy.required {
-        checks.missed(id::NVIDIA_DEVICES, Why::Absent);
+        checks.missed(CheckId::NvidiaDevices, Why::Absent);
     } else {
-        checks.not_asked(id::NVIDIA_DEVICES, Why::Absent);
+        checks.not_asked(CheckId::NvidiaDevices, Why::Absent);
     }
     Outcome {
         facts: Vec::new(),

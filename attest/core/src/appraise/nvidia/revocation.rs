@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::nvidia::{OcspError, OcspFreshness, check_ocsp};
 use crate::policy::OcspPolicy;
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
 /// Some certificates of one chain, leaf first, each of which is followed by its issuer.
 #[derive(Clone)]
@@ -62,17 +62,17 @@ pub(super) fn judge(
     checks: &mut Checks,
 ) -> Option<UnixTime> {
     match settle(Revocable::of_device(chain), answers, policy, now) {
-        Revocation::Unasked => checks.not_asked(id::NVIDIA_OCSP, Why::NotInPolicy),
+        Revocation::Unasked => checks.not_asked(CheckId::NvidiaOcsp, Why::NotInPolicy),
         Revocation::Good(until) => {
-            checks.pass(id::NVIDIA_OCSP);
+            checks.pass(CheckId::NvidiaOcsp);
             return Some(until);
         }
         Revocation::Bad(cause) | Revocation::Missing(cause) => {
-            checks.fail(id::NVIDIA_OCSP, cause);
+            checks.fail(CheckId::NvidiaOcsp, cause);
         }
-        Revocation::Nothing => checks.missed(id::NVIDIA_OCSP, Why::NoCollateral),
+        Revocation::Nothing => checks.missed(CheckId::NvidiaOcsp, Why::NoCollateral),
         Revocation::Open(until) => {
-            checks.not_asked(id::NVIDIA_OCSP, Why::NoCollateral);
+            checks.not_asked(CheckId::NvidiaOcsp, Why::NoCollateral);
             return until;
         }
     }

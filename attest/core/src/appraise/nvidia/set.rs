@@ -6,7 +6,7 @@ use super::merge::of_device;
 use crate::encoding::to_hex;
 use crate::nvidia::{DeviceFacts, DeviceId, DeviceKind, FeatureFlag, SpdmEvidence};
 use crate::policy::{Count, NvidiaPolicy};
-use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
 pub(super) fn judge(
     devices: &[DeviceFacts],
@@ -15,9 +15,9 @@ pub(super) fn judge(
     checks: &mut Checks,
 ) {
     if let (Asked::Anything, Err(cause)) = (asked, one_nonce(devices)) {
-        checks.replace(id::NVIDIA_NONCE, cause);
+        checks.replace(CheckId::NvidiaNonce, cause);
     }
-    checks.judge(id::NVIDIA_COUNT, count(devices, policy));
+    checks.judge(CheckId::NvidiaCount, count(devices, policy));
     distinct(devices, checks);
     topology(devices, policy, checks);
 }
@@ -80,8 +80,8 @@ fn distinct(devices: &[DeviceFacts], checks: &mut Checks) {
         .map(|device| device.identity.as_ref().map(|identity| identity.chip))
         .collect();
     if chips.iter().any(Option::is_none) {
-        let at = id::NVIDIA_REPORT_SIGNATURE;
-        checks.missed(id::NVIDIA_DISTINCT, Why::Stopped { at });
+        let at = CheckId::NvidiaReportSignature;
+        checks.missed(CheckId::NvidiaDistinct, Why::Stopped { at });
         return;
     }
     let repeated = chips.iter().enumerate().find_map(|(index, chip)| {
@@ -89,9 +89,9 @@ fn distinct(devices: &[DeviceFacts], checks: &mut Checks) {
         Some((index, first))
     });
     match repeated {
-        None => checks.pass(id::NVIDIA_DISTINCT),
+        None => checks.pass(CheckId::NvidiaDistinct),
         Some((index, first)) => checks.fail(
-            id::NVIDIA_DISTINCT,
+            CheckId::NvidiaDistinct,
             of_device(index, NvidiaCause::Repeated { first }.into()),
         ),
     }
@@ -101,11 +101,11 @@ fn distinct(devices: &[DeviceFacts], checks: &mut Checks) {
 /// part of what is trusted and must show who they are. So must whatever else they link.
 fn topology(devices: &[DeviceFacts], policy: &NvidiaPolicy, checks: &mut Checks) {
     if !policy.topology {
-        return checks.not_asked(id::NVIDIA_TOPOLOGY, Why::NotInPolicy);
+        return checks.not_asked(CheckId::NvidiaTopology, Why::NotInPolicy);
     }
     let protected = |device: &DeviceFacts| device.mode() == Some(FeatureFlag::ProtectedPcie);
     if !devices.iter().any(protected) {
-        return checks.not_asked(id::NVIDIA_TOPOLOGY, Why::Absent);
+        return checks.not_asked(CheckId::NvidiaTopology, Why::Absent);
     }
     let [gpus, switches] = [DeviceKind::Gpu, DeviceKind::Switch].map(|kind| present(devices, kind));
     for (index, device) in devices.iter().enumerate() {
@@ -118,10 +118,10 @@ fn topology(devices: &[DeviceFacts], policy: &NvidiaPolicy, checks: &mut Checks)
             DeviceKind::Switch => links(opaque.gpu_ids(), &gpus),
         };
         if let Err(cause) = linked {
-            return checks.fail(id::NVIDIA_TOPOLOGY, of_device(index, cause.into()));
+            return checks.fail(CheckId::NvidiaTopology, of_device(index, cause.into()));
         }
     }
-    checks.pass(id::NVIDIA_TOPOLOGY);
+    checks.pass(CheckId::NvidiaTopology);
 }
 
 /// The numbers that NVIDIA certified to the devices of a kind.

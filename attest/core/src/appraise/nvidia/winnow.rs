@@ -8,14 +8,14 @@ use super::revocation::{Revocable, Revocation, settle};
 use crate::nvidia::{Architecture, VerifiedRim};
 use crate::policy::{NvidiaPolicy, SignerDates};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, NvidiaCause, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
 /// In the order of the questions.
-pub(super) const CHECKS: [&str; 4] = [
-    id::NVIDIA_RIM_PRODUCT,
-    id::NVIDIA_RIM_DIGEST,
-    id::NVIDIA_RIM_SIGNER_DATES,
-    id::NVIDIA_RIM_OCSP,
+pub(super) const CHECKS: [CheckId; 4] = [
+    CheckId::NvidiaRimProduct,
+    CheckId::NvidiaRimDigest,
+    CheckId::NvidiaRimSignerDates,
+    CheckId::NvidiaRimOcsp,
 ];
 
 /// What the questions are asked by.
@@ -34,7 +34,7 @@ pub(super) struct Usable {
 }
 
 /// The questions that were asked come to nothing at this check.
-pub(super) struct Stopped(pub(super) &'static str);
+pub(super) struct Stopped(pub(super) CheckId);
 
 impl Sieve<'_> {
     /// Enters the four checks for the manifests of one kind.
@@ -67,7 +67,7 @@ impl Sieve<'_> {
                 false => Err(NvidiaCause::RimProduct(rim.product().to_owned()).into()),
             }
         });
-        keep(id::NVIDIA_RIM_PRODUCT, judged, checks)
+        keep(CheckId::NvidiaRimProduct, judged, checks)
     }
 
     fn pinned(
@@ -76,7 +76,7 @@ impl Sieve<'_> {
         checks: &mut Checks,
     ) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
         let Some(pinned) = &self.policy.rim_digests else {
-            checks.not_asked(id::NVIDIA_RIM_DIGEST, Why::NotInPolicy);
+            checks.not_asked(CheckId::NvidiaRimDigest, Why::NotInPolicy);
             return Ok(rims);
         };
         let judged = rims
@@ -85,7 +85,7 @@ impl Sieve<'_> {
                 true => Ok(rim),
                 false => Err(NvidiaCause::RimNotPinned(rim.digest()).into()),
             });
-        keep(id::NVIDIA_RIM_DIGEST, judged, checks)
+        keep(CheckId::NvidiaRimDigest, judged, checks)
     }
 
     fn in_time(
@@ -94,7 +94,7 @@ impl Sieve<'_> {
         checks: &mut Checks,
     ) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
         if self.policy.rim_signer_dates == SignerDates::Ignored {
-            checks.not_asked(id::NVIDIA_RIM_SIGNER_DATES, Why::NotInPolicy);
+            checks.not_asked(CheckId::NvidiaRimSignerDates, Why::NotInPolicy);
             return Ok(rims);
         }
         let judged = rims
@@ -103,7 +103,7 @@ impl Sieve<'_> {
                 Ok(()) => Ok(rim),
                 Err(error) => Err(NvidiaCause::Rim(error).into()),
             });
-        keep(id::NVIDIA_RIM_SIGNER_DATES, judged, checks)
+        keep(CheckId::NvidiaRimSignerDates, judged, checks)
     }
 
     fn not_revoked(
@@ -111,7 +111,7 @@ impl Sieve<'_> {
         rims: Vec<Arc<VerifiedRim>>,
         checks: &mut Checks,
     ) -> Result<Vec<Usable>, Stopped> {
-        const CHECK: &str = id::NVIDIA_RIM_OCSP;
+        const CHECK: CheckId = CheckId::NvidiaRimOcsp;
         let mut usable = Vec::new();
         let (mut reason, mut open, mut unasked) = (None, false, false);
         for rim in rims {
@@ -156,7 +156,7 @@ impl Sieve<'_> {
 /// Passes if some are left; otherwise fails for the first one's reason, and the checks that would
 /// have followed are missed.
 fn keep(
-    check: &'static str,
+    check: CheckId,
     judged: impl Iterator<Item = Result<Arc<VerifiedRim>, Cause>>,
     checks: &mut Checks,
 ) -> Result<Vec<Arc<VerifiedRim>>, Stopped> {
@@ -174,7 +174,7 @@ fn keep(
     }
     if kept.is_empty() {
         let after = CHECKS.iter().skip_while(|it| **it != check).skip(1);
-        for later in after {
+        for later in after.copied() {
             checks.missed(later, Why::Stopped { at: check });
         }
         return Err(Stopped(check));

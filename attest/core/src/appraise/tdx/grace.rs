@@ -8,18 +8,18 @@
 use crate::policy::{Grace, TdxPolicy};
 use crate::tdx::{TcbFacts, TcbStatus};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// Enters both checks, of the status and of the grace it stands on.
 pub(super) fn judge(tcb: &TcbFacts, policy: &TdxPolicy, now: UnixTime, checks: &mut Checks) {
     let accepts = |status: TcbStatus| policy.tcb_statuses.contains(&status);
     if accepts(tcb.status) {
-        checks.pass(id::TDX_TCB_STATUS);
+        checks.pass(CheckId::TdxTcbStatus);
         let why = match policy.grace.is_empty() {
             true => Why::NotInPolicy,
             false => Why::NotNeeded,
         };
-        return checks.not_asked(id::TDX_TCB_GRACE, why);
+        return checks.not_asked(CheckId::TdxTcbGrace, why);
     }
     let excusable = otherwise(tcb.status).is_some_and(accepts);
     let ends = match excusable {
@@ -27,19 +27,19 @@ pub(super) fn judge(tcb: &TcbFacts, policy: &TdxPolicy, now: UnixTime, checks: &
         false => None,
     };
     let Some(ends) = ends else {
-        checks.fail(id::TDX_TCB_STATUS, Cause::TcbStatus(tcb.status));
+        checks.fail(CheckId::TdxTcbStatus, Cause::TcbStatus(tcb.status));
         let why = match policy.grace.is_empty() {
             true => Why::NotInPolicy,
             false => Why::Stopped {
-                at: id::TDX_TCB_STATUS,
+                at: CheckId::TdxTcbStatus,
             },
         };
-        return checks.not_asked(id::TDX_TCB_GRACE, why);
+        return checks.not_asked(CheckId::TdxTcbGrace, why);
     };
-    checks.pass(id::TDX_TCB_STATUS);
+    checks.pass(CheckId::TdxTcbStatus);
     let over = ends.into_iter().find(|(_, until)| now > *until);
     checks.judge(
-        id::TDX_TCB_GRACE,
+        CheckId::TdxTcbGrace,
         match over {
             None => Ok(()),
             Some((advisory, until)) => Err(Cause::GraceOver { advisory, until }),

@@ -6,32 +6,32 @@ use crate::encoding::to_hex;
 use crate::policy::TdxPolicy;
 use crate::tdx::{CollateralFacts, PlatformFacts, TcbFacts, TdxFacts};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
-pub(super) const CHECKS: [&str; 10] = [
-    id::TDX_TCB_STATUS,
-    id::TDX_TCB_GRACE,
-    id::TDX_TCB_ADVISORIES,
-    id::TDX_TCB_EVALUATION,
-    id::TDX_COLLATERAL_AGE,
-    id::TDX_QE_SVN,
-    id::TDX_PLATFORM_PCE_SVN,
-    id::TDX_PLATFORM_PPID,
-    id::TDX_PLATFORM_FMSPC,
-    id::TDX_PLATFORM_PCE_ID,
+pub(super) const CHECKS: [CheckId; 10] = [
+    CheckId::TdxTcbStatus,
+    CheckId::TdxTcbGrace,
+    CheckId::TdxTcbAdvisories,
+    CheckId::TdxTcbEvaluation,
+    CheckId::TdxCollateralAge,
+    CheckId::TdxQeSvn,
+    CheckId::TdxPlatformPceSvn,
+    CheckId::TdxPlatformPpid,
+    CheckId::TdxPlatformFmspc,
+    CheckId::TdxPlatformPceId,
 ];
 
 pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, now: UnixTime, checks: &mut Checks) {
     match &facts.tcb {
         Some(tcb) => {
             grace::judge(tcb, policy, now, checks);
-            checks.judge(id::TDX_TCB_ADVISORIES, advisories(tcb, policy));
+            checks.judge(CheckId::TdxTcbAdvisories, advisories(tcb, policy));
         }
         None => nothing_of(
             &[
-                id::TDX_TCB_STATUS,
-                id::TDX_TCB_GRACE,
-                id::TDX_TCB_ADVISORIES,
+                CheckId::TdxTcbStatus,
+                CheckId::TdxTcbGrace,
+                CheckId::TdxTcbAdvisories,
             ],
             &Why::Absent,
             checks,
@@ -41,9 +41,9 @@ pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, now: UnixTime, chec
     if let Some(floor) = policy.min_qe_svn {
         let got = facts.quoting_enclave.isvsvn;
         let below = Cause::SvnBelowFloor { got, floor };
-        checks.require(id::TDX_QE_SVN, got >= floor, || below);
+        checks.require(CheckId::TdxQeSvn, got >= floor, || below);
     } else {
-        checks.not_asked(id::TDX_QE_SVN, Why::NotInPolicy);
+        checks.not_asked(CheckId::TdxQeSvn, Why::NotInPolicy);
     }
     machine(facts.platform.as_ref(), policy, checks);
 }
@@ -67,23 +67,23 @@ fn collateral(
     checks: &mut Checks,
 ) {
     match (policy.min_tcb_evaluation_data_number, collateral) {
-        (None, _) => checks.not_asked(id::TDX_TCB_EVALUATION, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(id::TDX_TCB_EVALUATION, Why::Absent),
+        (None, _) => checks.not_asked(CheckId::TdxTcbEvaluation, Why::NotInPolicy),
+        (Some(_), None) => checks.missed(CheckId::TdxTcbEvaluation, Why::Absent),
         (Some(floor), Some(collateral)) => {
             let got = collateral
                 .tcb_evaluation_data_number
                 .min(collateral.qe_evaluation_data_number);
-            checks.require(id::TDX_TCB_EVALUATION, got >= floor, || {
+            checks.require(CheckId::TdxTcbEvaluation, got >= floor, || {
                 Cause::EvaluationDataNumber { got, floor }
             });
         }
     }
     match (policy.max_collateral_age, collateral) {
-        (None, _) => checks.not_asked(id::TDX_COLLATERAL_AGE, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(id::TDX_COLLATERAL_AGE, Why::Absent),
+        (None, _) => checks.not_asked(CheckId::TdxCollateralAge, Why::NotInPolicy),
+        (Some(_), None) => checks.missed(CheckId::TdxCollateralAge, Why::Absent),
         (Some(limit), Some(collateral)) => {
             let issued = collateral.issued;
-            checks.require(id::TDX_COLLATERAL_AGE, now <= issued.plus(limit), || {
+            checks.require(CheckId::TdxCollateralAge, now <= issued.plus(limit), || {
                 Cause::CollateralAge { issued, limit }
             });
         }
@@ -101,41 +101,41 @@ fn machine(platform: Option<&PlatformFacts>, policy: &TdxPolicy, checks: &mut Ch
         )
     });
     match (&policy.ppid, platform) {
-        (None, _) => checks.not_asked(id::TDX_PLATFORM_PPID, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(id::TDX_PLATFORM_PPID, Why::Absent),
+        (None, _) => checks.not_asked(CheckId::TdxPlatformPpid, Why::NotInPolicy),
+        (Some(_), None) => checks.missed(CheckId::TdxPlatformPpid, Why::Absent),
         (Some(listed), Some(_)) => {
             let is_listed = listed.iter().any(|it| it == ppid);
-            checks.require(id::TDX_PLATFORM_PPID, is_listed, || {
+            checks.require(CheckId::TdxPlatformPpid, is_listed, || {
                 Cause::PlatformNotListed
             });
         }
     }
     one_of(
-        id::TDX_PLATFORM_FMSPC,
+        CheckId::TdxPlatformFmspc,
         fmspc,
         policy.fmspc.as_deref(),
         checks,
     );
     one_of(
-        id::TDX_PLATFORM_PCE_ID,
+        CheckId::TdxPlatformPceId,
         pce_id,
         policy.pce_id.as_deref(),
         checks,
     );
     match (policy.min_pce_svn, platform) {
-        (None, _) => checks.not_asked(id::TDX_PLATFORM_PCE_SVN, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(id::TDX_PLATFORM_PCE_SVN, Why::Absent),
+        (None, _) => checks.not_asked(CheckId::TdxPlatformPceSvn, Why::NotInPolicy),
+        (Some(_), None) => checks.missed(CheckId::TdxPlatformPceSvn, Why::Absent),
         (Some(floor), Some(platform)) => {
             let got = platform.pcesvn;
             let below = Cause::SvnBelowFloor { got, floor };
-            checks.require(id::TDX_PLATFORM_PCE_SVN, got >= floor, || below);
+            checks.require(CheckId::TdxPlatformPceSvn, got >= floor, || below);
         }
     }
 }
 
 /// An empty value is one that nobody could read.
 fn one_of<const N: usize>(
-    check: &'static str,
+    check: CheckId,
     value: &[u8],
     listed: Option<&[[u8; N]]>,
     checks: &mut Checks,

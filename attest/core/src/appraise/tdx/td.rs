@@ -4,74 +4,74 @@ use super::super::pins::{listed, pinned};
 use crate::encoding::to_hex;
 use crate::policy::{Accepted, TdxImage, TdxPolicy, TrailingBytes, Xfam};
 use crate::tdx::{TdBody, TdxFacts, Trailing};
-use crate::verdict::{Cause, Checks, Why, id};
+use crate::verdict::{Cause, CheckId, Checks, Why};
 
-pub(super) const CHECKS: [&str; 21] = [
-    id::TDX_TRAILING_BYTES,
-    id::TDX_TD_DEBUG,
-    id::TDX_TD_SEPT_VE_DISABLE,
-    id::TDX_TD_ATTRIBUTES,
-    id::TDX_TD_XFAM,
-    id::TDX_TD_SERVICE_TD,
-    id::TDX_TEE_TCB_SVN,
-    id::TDX_TEE_TCB_SVN2,
-    id::TDX_SEAM_ATTRIBUTES,
-    id::TDX_MRTD,
-    id::TDX_RTMR0,
-    id::TDX_RTMR1,
-    id::TDX_RTMR2,
-    id::TDX_RTMR3,
-    id::TDX_MRSEAM,
-    id::TDX_MRSIGNERSEAM,
-    id::TDX_MRCONFIGID,
-    id::TDX_MROWNER,
-    id::TDX_MROWNERCONFIG,
-    id::TDX_MRSERVICETD,
-    id::TDX_IMAGE,
+pub(super) const CHECKS: [CheckId; 21] = [
+    CheckId::TdxTrailingBytes,
+    CheckId::TdxTdDebug,
+    CheckId::TdxTdSeptVeDisable,
+    CheckId::TdxTdAttributes,
+    CheckId::TdxTdXfam,
+    CheckId::TdxTdServiceTd,
+    CheckId::TdxTeeTcbSvn,
+    CheckId::TdxTeeTcbSvn2,
+    CheckId::TdxSeamAttributes,
+    CheckId::TdxMrtd,
+    CheckId::TdxRtmr0,
+    CheckId::TdxRtmr1,
+    CheckId::TdxRtmr2,
+    CheckId::TdxRtmr3,
+    CheckId::TdxMrseam,
+    CheckId::TdxMrsignerseam,
+    CheckId::TdxMrconfigid,
+    CheckId::TdxMrowner,
+    CheckId::TdxMrownerconfig,
+    CheckId::TdxMrservicetd,
+    CheckId::TdxImage,
 ];
 
 pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, checks: &mut Checks) {
     let body = &facts.body;
     checks.judge(
-        id::TDX_TRAILING_BYTES,
+        CheckId::TdxTrailingBytes,
         trailing(facts.trailing, policy.trailing_bytes),
     );
-    checks.judge(id::TDX_TD_DEBUG, debug(body, policy));
+    checks.judge(CheckId::TdxTdDebug, debug(body, policy));
     let sept = if body.sept_ve_disable() {
         Ok(())
     } else {
         Err(Cause::SeptVeEnabled)
     };
-    checks.judge(id::TDX_TD_SEPT_VE_DISABLE, sept);
-    checks.judge(id::TDX_TD_ATTRIBUTES, attributes(body, policy));
-    checks.judge(id::TDX_TD_XFAM, xfam(&body.xfam, &policy.xfam));
-    checks.judge(id::TDX_TD_SERVICE_TD, service_td(body, policy));
+    checks.judge(CheckId::TdxTdSeptVeDisable, sept);
+    checks.judge(CheckId::TdxTdAttributes, attributes(body, policy));
+    checks.judge(CheckId::TdxTdXfam, xfam(&body.xfam, &policy.xfam));
+    checks.judge(CheckId::TdxTdServiceTd, service_td(body, policy));
     module(body, policy, checks);
     measurements(body, policy, checks);
     if policy.images.is_empty() {
-        checks.not_asked(id::TDX_IMAGE, Why::NotInPolicy);
+        checks.not_asked(CheckId::TdxImage, Why::NotInPolicy);
     } else {
         let known = policy.images.iter().any(|image| is_of(body, image));
-        checks.require(id::TDX_IMAGE, known, || Cause::NoImage);
+        checks.require(CheckId::TdxImage, known, || Cause::NoImage);
     }
 }
 
 /// The TDX module: how recent it was at launch and is now, and whether it is one for production.
 fn module(body: &TdBody, policy: &TdxPolicy, checks: &mut Checks) {
     let svn = policy.min_tee_tcb_svn.as_ref();
-    at_least(id::TDX_TEE_TCB_SVN, Some(&body.tee_tcb_svn), svn, checks);
+    at_least(CheckId::TdxTeeTcbSvn, Some(&body.tee_tcb_svn), svn, checks);
     let svn2 = policy.min_tee_tcb_svn2.as_ref();
     let now = body.td15.as_ref().map(|td15| &td15.tee_tcb_svn2);
-    at_least(id::TDX_TEE_TCB_SVN2, now, svn2, checks);
+    at_least(CheckId::TdxTeeTcbSvn2, now, svn2, checks);
     checks.judge(
-        id::TDX_SEAM_ATTRIBUTES,
+        CheckId::TdxSeamAttributes,
         listed(&body.seam_attributes, &policy.seam_attributes),
     );
 }
 
 /// Component by component: no component makes up for another.
 fn at_least(
-    check: &'static str,
+    check: CheckId,
     svns: Option<&[u8; 16]>,
     floors: Option<&[u8; 16]>,
     checks: &mut Checks,
@@ -97,36 +97,41 @@ fn at_least(
 }
 
 fn measurements(body: &TdBody, policy: &TdxPolicy, checks: &mut Checks) {
-    pinned(id::TDX_MRTD, &body.mrtd, &policy.mrtd, checks);
-    let rtmrs = [id::TDX_RTMR0, id::TDX_RTMR1, id::TDX_RTMR2, id::TDX_RTMR3];
+    pinned(CheckId::TdxMrtd, &body.mrtd, &policy.mrtd, checks);
+    let rtmrs = [
+        CheckId::TdxRtmr0,
+        CheckId::TdxRtmr1,
+        CheckId::TdxRtmr2,
+        CheckId::TdxRtmr3,
+    ];
     for ((check, measured), accepted) in rtmrs.into_iter().zip(&body.rtmr).zip(&policy.rtmr) {
         pinned(check, measured, accepted, checks);
     }
-    pinned(id::TDX_MRSEAM, &body.mrseam, &policy.mrseam, checks);
+    pinned(CheckId::TdxMrseam, &body.mrseam, &policy.mrseam, checks);
     pinned(
-        id::TDX_MRSIGNERSEAM,
+        CheckId::TdxMrsignerseam,
         &body.mrsignerseam,
         &policy.mrsignerseam,
         checks,
     );
     pinned(
-        id::TDX_MRCONFIGID,
+        CheckId::TdxMrconfigid,
         &body.mrconfigid,
         &policy.mrconfigid,
         checks,
     );
-    pinned(id::TDX_MROWNER, &body.mrowner, &policy.mrowner, checks);
+    pinned(CheckId::TdxMrowner, &body.mrowner, &policy.mrowner, checks);
     pinned(
-        id::TDX_MROWNERCONFIG,
+        CheckId::TdxMrownerconfig,
         &body.mrownerconfig,
         &policy.mrownerconfig,
         checks,
     );
     match (&policy.mrservicetd, &body.td15) {
-        (Some(_), None) => checks.missed(id::TDX_MRSERVICETD, Why::Absent),
-        (None, None) => checks.not_asked(id::TDX_MRSERVICETD, Why::NotInPolicy),
+        (Some(_), None) => checks.missed(CheckId::TdxMrservicetd, Why::Absent),
+        (None, None) => checks.not_asked(CheckId::TdxMrservicetd, Why::NotInPolicy),
         (accepted, Some(td15)) => {
-            pinned(id::TDX_MRSERVICETD, &td15.mrservicetd, accepted, checks);
+            pinned(CheckId::TdxMrservicetd, &td15.mrservicetd, accepted, checks);
         }
     }
 }
