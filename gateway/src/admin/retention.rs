@@ -35,7 +35,7 @@ pub(super) async fn show(
     let rows = rows.map_err(|_| ApiError::Internal)?;
     let history: Vec<Value> = rows.iter().map(row).collect();
     let keys = match &connection.epoch.config.retention.authority {
-        Authority::Nobody => json!({ "threshold": null, "keys": [] }),
+        Authority::NoKeys => json!({ "threshold": null, "keys": [] }),
         Authority::Keys(keys) => json!({ "threshold": keys.threshold(), "keys": keys.to_hex() }),
     };
     let policy = connection.epoch.retention.policy();

@@ -89,7 +89,7 @@ impl Config {
 /// Who may change the retention policy. The policy itself has its own place in the subject.
 fn authority(authority: &Authority) -> Value {
     match authority {
-        Authority::Nobody => json!({ "keys": [], "threshold": 0 }),
+        Authority::NoKeys => json!({ "keys": [], "threshold": 0 }),
         Authority::Keys(keys) => json!({ "keys": keys.to_hex(), "threshold": keys.threshold() }),
     }
 }

@@ -145,7 +145,7 @@ impl Config {
             }
         };
         let changes = match &self.retention.authority {
-            Authority::Nobody => "no policy keys: it cannot be changed".to_owned(),
+            Authority::NoKeys => "no policy keys: it cannot be changed".to_owned(),
             Authority::Keys(keys) => format!(
                 "a change takes the signatures of {} of {} policy keys",
                 keys.threshold(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use attest_channel::Moment;
 use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
-use attest_core::retention::PolicyInForce;
+use attest_core::retention::ActivePolicy;
 use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, encoding};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -48,7 +48,7 @@ pub enum EpochError {
 /// Begins an epoch under a configuration that has just been read, and the policy that is to be in force.
 pub async fn begin(
     config: Arc<Config>,
-    retention: Arc<PolicyInForce>,
+    retention: Arc<ActivePolicy>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
@@ -66,7 +66,7 @@ pub async fn begin(
 /// Begins an epoch with new keys, this policy, and everything else as it was; verified upstreams stay verified.
 pub async fn renew(
     previous: &Epoch,
-    retention: Arc<PolicyInForce>,
+    retention: Arc<ActivePolicy>,
     ledger: &Arc<Ledger>,
     clock: &Arc<dyn Clock>,
     reason: EpochReason,
@@ -84,7 +84,7 @@ pub async fn renew(
 
 async fn create(
     config: Arc<Config>,
-    retention: Arc<PolicyInForce>,
+    retention: Arc<ActivePolicy>,
     routes: Arc<Routes>,
     ledger: &Arc<Ledger>,
     began: Moment,

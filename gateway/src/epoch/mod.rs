@@ -11,7 +11,7 @@ mod reload;
 
 use std::sync::Arc;
 
-use attest_core::retention::PolicyInForce;
+use attest_core::retention::ActivePolicy;
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
 use crate::attestation::EpochEvidence;
@@ -35,7 +35,7 @@ pub struct Epoch {
     pub signing_key: Arc<SigningKey>,
     lifetime: Lifetime,
     /// What outlives requests of this epoch.
-    pub retention: Arc<PolicyInForce>,
+    pub retention: Arc<ActivePolicy>,
     pub config: Arc<Config>,
     /// Digest of the published configuration; part of the keyset's subject.
     pub config_digest: Sha256Digest,

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use attest_core::retention::{
-    Authority, ChainError, ChainLink, ChangeRefused, PolicyInForce, PolicySignatures,
+    Authority, ChainError, ChainLink, ChangeRefused, ActivePolicy, PolicySignatures,
     RetentionPolicy,
 };
 use attest_core::{Sha256Digest, UnixTime};
@@ -52,7 +52,7 @@ fn advice(error: &ChainError) -> &'static str {
             ". The holders of retention.keys sign it first: `sealgate retention show --document > current.json`, \
              `sealgate retention sign --key KEY current.json`, `sealgate retention set current.json`; then reload or start"
         }
-        ChainError::Head(ChangeRefused::NobodyDecides | ChangeRefused::UnsignedContent) => {
+        ChainError::Head(ChangeRefused::NoPolicyKeys | ChangeRefused::UnsignedContent) => {
             ". Configure the policy keys that signed it"
         }
         _ => "",
@@ -85,13 +85,13 @@ pub enum Installed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The history goes on as it is.
-    Stands(PolicyInForce),
+    Stands(ActivePolicy),
     /// The history begins with this policy.
-    Begins(PolicyInForce),
+    Begins(ActivePolicy),
     /// The configured policy follows on the history.
-    GoesOn(PolicyInForce),
+    GoesOn(ActivePolicy),
     /// The configured signatures, of keys that were configured later, are added to the policy in force.
-    SignedAgain(PolicyInForce),
+    SignedAgain(ActivePolicy),
 }
 
 /// Decides under which policy a configuration is served. Writes nothing: a start, a reload and `sealgate check` all
@@ -101,19 +101,19 @@ pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, Hi
     if rows.is_empty() {
         let (policy, signatures) = match (named, authority) {
             (Some(named), _) => (named.policy.clone(), named.signatures.clone()),
-            (None, Authority::Nobody) => (config::built_in(), PolicySignatures::default()),
+            (None, Authority::NoKeys) => (config::built_in(), PolicySignatures::default()),
             (None, Authority::Keys(_)) => return Err(HistoryError::NothingSigned),
         };
-        let first = PolicyInForce::first(policy, signatures, authority);
+        let first = ActivePolicy::first(policy, signatures, authority);
         return first.map(Decision::Begins).map_err(HistoryError::First);
     }
-    let head = PolicyInForce::restore_unjudged(&links(rows))?;
+    let head = ActivePolicy::restore_unverified(&links(rows))?;
     let standing = restore(rows, authority);
     match named {
         Some(named) if !contains(rows, named.policy.digest()) => {
             // Signed by today's keys and naming the end of the history: its holders accept what came before. Without
             // keys nothing follows, and the history has to stand by itself to be told apart from that.
-            if *authority == Authority::Nobody {
+            if *authority == Authority::NoKeys {
                 standing?;
             }
             let (policy, signatures) = (named.policy.clone(), named.signatures.clone());
@@ -139,7 +139,7 @@ pub async fn take_up(
     ledger: &Ledger,
     configured: &Retention,
     now: UnixTime,
-) -> Result<PolicyInForce, HistoryError> {
+) -> Result<ActivePolicy, HistoryError> {
     let rows = ledger.policies().await?;
     match decide(&rows, configured)? {
         Decision::Stands(policy) => Ok(policy),
@@ -156,14 +156,14 @@ pub async fn take_up(
 }
 
 /// The end of the history as it is now, for a service that runs under an earlier one.
-pub async fn follow(ledger: &Ledger, authority: &Authority) -> Result<PolicyInForce, HistoryError> {
+pub async fn follow(ledger: &Ledger, authority: &Authority) -> Result<ActivePolicy, HistoryError> {
     Ok(restore(&ledger.policies().await?, authority)?)
 }
 
 /// The end of the history whether or not today's keys stand for it: for looking at.
-pub async fn look(ledger: &Ledger) -> Result<Option<PolicyInForce>, HistoryError> {
+pub async fn look(ledger: &Ledger) -> Result<Option<ActivePolicy>, HistoryError> {
     let rows = ledger.policies().await?;
-    match PolicyInForce::restore_unjudged(&links(&rows)) {
+    match ActivePolicy::restore_unverified(&links(&rows)) {
         Ok(head) => Ok(Some(head)),
         Err(ChainError::Empty) => Ok(None),
         Err(error) => Err(error.into()),
@@ -172,7 +172,7 @@ pub async fn look(ledger: &Ledger) -> Result<Option<PolicyInForce>, HistoryError
 
 /// Whether every stored policy follows from the one before.
 pub fn look_through(rows: &[PolicyRow]) -> Result<(), HistoryError> {
-    PolicyInForce::restore_unjudged(&links(rows))?;
+    ActivePolicy::restore_unverified(&links(rows))?;
     Ok(())
 }
 
@@ -186,7 +186,7 @@ pub async fn install(
 ) -> Result<Installed, HistoryError> {
     let refused = HistoryError::Refused;
     let Some(head) = look(ledger).await? else {
-        let first = PolicyInForce::first(policy, signatures, authority).map_err(refused)?;
+        let first = ActivePolicy::first(policy, signatures, authority).map_err(refused)?;
         append(ledger, &first, now).await?;
         return Ok(Installed::First);
     };
@@ -205,7 +205,7 @@ pub async fn install(
 
 async fn append(
     ledger: &Ledger,
-    policy: &PolicyInForce,
+    policy: &ActivePolicy,
     now: UnixTime,
 ) -> Result<(), HistoryError> {
     let row = PolicyRow {
@@ -222,8 +222,8 @@ async fn append(
     }
 }
 
-fn restore(rows: &[PolicyRow], authority: &Authority) -> Result<PolicyInForce, ChainError> {
-    PolicyInForce::restore(&links(rows), authority)
+fn restore(rows: &[PolicyRow], authority: &Authority) -> Result<ActivePolicy, ChainError> {
+    ActivePolicy::restore(&links(rows), authority)
 }
 
 fn links(rows: &[PolicyRow]) -> Vec<ChainLink<'_>> {

@@ -58,7 +58,7 @@ fn change(row: &PolicyRow, authority: &Authority) -> Result<RetentionChange, His
     let signatures = PolicySignatures::parse(&row.signatures).map_err(|_| corrupt())?;
     let signers = match authority {
         Authority::Keys(keys) => keys.verify(policy.digest(), &signatures),
-        Authority::Nobody => Ok(Vec::new()),
+        Authority::NoKeys => Ok(Vec::new()),
     };
     Ok(RetentionChange {
         number: policy.epoch(),

@@ -1,7 +1,7 @@
 //! What another policy would change, and whether it could be set. Changes nothing.
 
 use attest_core::retention::{
-    ChangeRefused, Difference, PolicyInForce, PolicySignatures, RetentionPolicy, compare,
+    ChangeRefused, Difference, ActivePolicy, PolicySignatures, RetentionPolicy, compare,
 };
 
 use super::{HistoryError, history};
@@ -57,7 +57,7 @@ pub async fn plan(
             (head.policy().clone(), next.map(|_| Settable::Next))
         }
         None => {
-            let first = PolicyInForce::first(proposed.clone(), signatures, authority);
+            let first = ActivePolicy::first(proposed.clone(), signatures, authority);
             let named = config.retention.policy.as_ref();
             let begun = named.map(|named| named.policy.clone());
             (

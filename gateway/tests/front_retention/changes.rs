@@ -221,7 +221,7 @@ async fn a_history_is_taken_up_where_it_ended_and_never_without_its_keys() {
     let refused = refusal(&Setup::new("", ""), &directory).await;
     assert!(matches!(
         refused,
-        HistoryError::Chain(ChainError::Head(ChangeRefused::NobodyDecides))
+        HistoryError::Chain(ChainError::Head(ChangeRefused::NoPolicyKeys))
     ));
     // What the configuration begins with is in the history; what follows it there is in force.
     let setup = beginning_with(METADATA, Setup::attested(""));

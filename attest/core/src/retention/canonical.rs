@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::policy::Body;
-use super::{Field, Kept, Recipient, Rule, Terms};
+use super::{Field, KeptMetadata, Recipient, Rule, Terms};
 use crate::json;
 
 /// Identifies the shape of the document.
@@ -37,7 +37,7 @@ fn rule(rule: &Rule) -> Value {
 fn terms(terms: &Terms) -> Map<String, Value> {
     let mut value = Map::new();
     value.insert("mode".to_owned(), terms.mode().as_str().into());
-    if let Some(Kept {
+    if let Some(KeptMetadata {
         ttl,
         fields,
         on_failure,

@@ -11,14 +11,14 @@ use crate::digest::Sha256Digest;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// Nobody: the first policy stays, and it keeps no content.
-    Nobody,
+    NoKeys,
     /// The holders of these keys.
     Keys(PolicyKeys),
 }
 
 /// A policy that may be acted on: the checked end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyInForce {
+pub struct ActivePolicy {
     policy: RetentionPolicy,
     signatures: PolicySignatures,
     signers: Vec<VerifyingKey>,
@@ -41,7 +41,7 @@ pub enum ChangeRefused {
     Signature(#[from] SignatureError),
     /// No keys are configured, so nobody can change anything.
     #[error("no policy keys are configured, so the retention policy in force cannot be changed")]
-    NobodyDecides,
+    NoPolicyKeys,
     /// Content is kept on a signed word only.
     #[error("the policy keeps content, which takes policy keys and their signatures")]
     UnsignedContent,
@@ -94,7 +94,7 @@ pub enum ChainError {
     Head(ChangeRefused),
 }
 
-impl PolicyInForce {
+impl ActivePolicy {
     /// Begins a chain.
     pub fn first(
         policy: RetentionPolicy,
@@ -104,7 +104,7 @@ impl PolicyInForce {
         if policy.epoch() != 1 {
             return Err(ChangeRefused::NotFirst(policy.epoch()));
         }
-        Self::unjudged(policy, signatures).stands_under(authority)
+        Self::unverified(policy, signatures).verified_under(authority)
     }
 
     /// Puts `policy` in this one's place.
@@ -115,7 +115,7 @@ impl PolicyInForce {
         authority: &Authority,
     ) -> Result<Self, ChangeRefused> {
         let Authority::Keys(keys) = authority else {
-            return Err(ChangeRefused::NobodyDecides);
+            return Err(ChangeRefused::NoPolicyKeys);
         };
         self.precedes(&policy)?;
         let signers = keys.verify(policy.digest(), &signatures)?;
@@ -134,22 +134,22 @@ impl PolicyInForce {
     ) -> Result<Self, ChangeRefused> {
         let mut all = signatures.clone();
         all.merge(&self.signatures);
-        Self::unjudged(self.policy.clone(), all).stands_under(authority)
+        Self::unverified(self.policy.clone(), all).verified_under(authority)
     }
 
     /// Takes up a stored chain, the first policy first. Every link is checked; signatures are of the last one, since
     /// keys of the past may be gone.
     pub fn restore(links: &[ChainLink<'_>], authority: &Authority) -> Result<Self, ChainError> {
-        let head = Self::restore_unjudged(links)?;
-        if links.len() > 1 && *authority == Authority::Nobody {
-            return Err(ChainError::Head(ChangeRefused::NobodyDecides));
+        let head = Self::restore_unverified(links)?;
+        if links.len() > 1 && *authority == Authority::NoKeys {
+            return Err(ChainError::Head(ChangeRefused::NoPolicyKeys));
         }
-        head.stands_under(authority).map_err(ChainError::Head)
+        head.verified_under(authority).map_err(ChainError::Head)
     }
 
     /// As [`restore`](Self::restore), but without asking whether today's authority stands for the last one. What comes
     /// back is for looking at and for signing anew.
-    pub fn restore_unjudged(links: &[ChainLink<'_>]) -> Result<Self, ChainError> {
+    pub fn restore_unverified(links: &[ChainLink<'_>]) -> Result<Self, ChainError> {
         let mut head: Option<Self> = None;
         for (index, link) in links.iter().enumerate() {
             let number = index + 1;
@@ -163,7 +163,7 @@ impl PolicyInForce {
                 None => Err(ChangeRefused::NotFirst(policy.epoch())),
             }
             .map_err(|error| ChainError::Broken(number, error))?;
-            head = Some(Self::unjudged(policy, signatures));
+            head = Some(Self::unverified(policy, signatures));
         }
         head.ok_or(ChainError::Empty)
     }
@@ -200,7 +200,7 @@ impl PolicyInForce {
         }
     }
 
-    fn unjudged(policy: RetentionPolicy, signatures: PolicySignatures) -> Self {
+    fn unverified(policy: RetentionPolicy, signatures: PolicySignatures) -> Self {
         Self {
             policy,
             signatures,
@@ -208,16 +208,16 @@ impl PolicyInForce {
         }
     }
 
-    fn stands_under(mut self, authority: &Authority) -> Result<Self, ChangeRefused> {
+    fn verified_under(mut self, authority: &Authority) -> Result<Self, ChangeRefused> {
         match authority {
             Authority::Keys(keys) => {
                 self.signers = keys.verify(self.policy.digest(), &self.signatures)?;
                 Ok(self)
             }
-            Authority::Nobody if self.policy.most() > RetentionMode::Metadata => {
+            Authority::NoKeys if self.policy.most() > RetentionMode::Metadata => {
                 Err(ChangeRefused::UnsignedContent)
             }
-            Authority::Nobody => Ok(self),
+            Authority::NoKeys => Ok(self),
         }
     }
 }

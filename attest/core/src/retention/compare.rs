@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::effective::NOBODY;
+use super::rules::NOBODY;
 use super::{RetentionPolicy, Terms};
 
 /// Terms that differ for some requests.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::canonical::{FORMAT, UNITS};
 use super::policy::Body;
 use super::{
-    Deletion, Field, Kept, OnFailure, Recipient, RecipientError, RetentionMode, RetentionPolicy,
+    Deletion, Field, KeptMetadata, OnFailure, Recipient, RecipientError, RetentionMode, RetentionPolicy,
     Rule, Terms,
 };
 use crate::digest::Sha256Digest;
@@ -122,7 +122,7 @@ pub enum TermsError {
     RecipientTwice(usize),
     /// Content is kept for tenants that are named, never by default or for everybody.
     #[error("is only for tenants that its rule names")]
-    ForEverybody,
+    TenantsRequired,
 }
 
 #[derive(Deserialize)]
@@ -302,7 +302,7 @@ fn read_terms(wire: WireTerms, for_named: bool) -> Result<Terms, TermsError> {
     if wire.mode == RetentionMode::Zero {
         return Ok(Terms::Zero);
     }
-    let kept = Kept {
+    let kept = KeptMetadata {
         ttl: ttl(wire.ttl.ok_or(TermsError::NoTtl)?)?,
         fields: fields(wire.fields)?,
         // Who keeps content keeps it because he must.
@@ -315,7 +315,7 @@ fn read_terms(wire: WireTerms, for_named: bool) -> Result<Terms, TermsError> {
         return Ok(Terms::Metadata(kept));
     }
     if !for_named {
-        return Err(TermsError::ForEverybody);
+        return Err(TermsError::TenantsRequired);
     }
     Ok(Terms::Content {
         kept,

@@ -1,7 +1,7 @@
 //! Retention policies: what a text means, who may change it, and what a change changes.
 
 use attest_core::retention::{
-    Authority, ChainError, ChainLink, ChangeRefused, Field, KeysError, OnFailure, PolicyInForce,
+    Authority, ChainError, ChainLink, ChangeRefused, Field, KeysError, OnFailure, ActivePolicy,
     PolicyKeys, PolicySignatures, RecipientError, RetentionError, RetentionMode, RetentionPolicy,
     SignatureError, Terms, TermsError, compare,
 };
@@ -181,7 +181,7 @@ fn a_document_that_contradicts_itself_is_refused_for_what_it_says() {
     );
     assert_eq!(
         terms(&content("models = [\"m\"]")),
-        TermsError::ForEverybody
+        TermsError::TenantsRequired
     );
     assert_eq!(
         terms(&rule(&format!(
@@ -270,7 +270,7 @@ fn a_change_takes_the_signatures_of_as_many_keys_as_are_asked_for() {
     let authority = keys(&[1, 2, 3], 2);
     let first = policy("");
     let refused = |numbers: &[u8]| {
-        PolicyInForce::first(first.clone(), signed(&first, numbers), &authority).map(|_| ())
+        ActivePolicy::first(first.clone(), signed(&first, numbers), &authority).map(|_| ())
     };
     assert_eq!(refused(&[1, 3]), Ok(()));
     assert_eq!(refused(&[]), Err(SignatureError::Unsigned.into()));
@@ -285,11 +285,11 @@ fn a_change_takes_the_signatures_of_as_many_keys_as_are_asked_for() {
     let line = signed(&first, &[2]).to_string();
     let twice = PolicySignatures::parse(&line.repeat(2)).expect("signatures");
     assert_eq!(
-        PolicyInForce::first(first.clone(), twice, &authority),
+        ActivePolicy::first(first.clone(), twice, &authority),
         Err(too_few.into())
     );
     let other = policy("on_failure = \"refuse\"\n");
-    let moved = PolicyInForce::first(first.clone(), signed(&other, &[1, 2]), &authority);
+    let moved = ActivePolicy::first(first.clone(), signed(&other, &[1, 2]), &authority);
     let Err(ChangeRefused::Signature(SignatureError::Invalid(by))) = moved else {
         panic!("{moved:?}")
     };
@@ -301,7 +301,7 @@ fn a_change_is_refused_for_its_own_reason() {
     let authority = keys(&[1], 1);
     let first = policy("");
     let in_force =
-        PolicyInForce::first(first.clone(), signed(&first, &[1]), &authority).expect("the first");
+        ActivePolicy::first(first.clone(), signed(&first, &[1]), &authority).expect("the first");
     let change = |next: &RetentionPolicy| {
         in_force
             .succeeded_by(next.clone(), signed(next, &[1]), &authority)
@@ -337,8 +337,8 @@ fn a_change_is_refused_for_its_own_reason() {
         })
     );
     assert_eq!(
-        in_force.succeeded_by(good.clone(), signed(&good, &[1]), &Authority::Nobody),
-        Err(ChangeRefused::NobodyDecides)
+        in_force.succeeded_by(good.clone(), signed(&good, &[1]), &Authority::NoKeys),
+        Err(ChangeRefused::NoPolicyKeys)
     );
     let second = in_force
         .succeeded_by(good.clone(), signed(&good, &[1]), &authority)
@@ -351,7 +351,7 @@ fn a_change_is_refused_for_its_own_reason() {
         })
     );
     assert_eq!(
-        PolicyInForce::first(good.clone(), signed(&good, &[1]), &authority),
+        ActivePolicy::first(good.clone(), signed(&good, &[1]), &authority),
         Err(ChangeRefused::NotFirst(2))
     );
 }
@@ -359,7 +359,7 @@ fn a_change_is_refused_for_its_own_reason() {
 #[test]
 fn without_keys_a_policy_may_stand_and_keeps_no_content() {
     let unsigned = |policy| {
-        PolicyInForce::first(policy, PolicySignatures::default(), &Authority::Nobody).map(|_| ())
+        ActivePolicy::first(policy, PolicySignatures::default(), &Authority::NoKeys).map(|_| ())
     };
     assert_eq!(unsigned(policy("")), Ok(()));
     assert_eq!(
@@ -385,7 +385,7 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
                 signatures: &stored[*place].1,
             })
             .collect();
-        PolicyInForce::restore(&links, authority).map(|head| head.policy().epoch())
+        ActivePolicy::restore(&links, authority).map(|head| head.policy().epoch())
     };
     assert_eq!(restore(&[0, 1, 2], &authority), Ok(3));
     assert_eq!(restore(&[], &authority), Err(ChainError::Empty));
@@ -408,8 +408,8 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
         Err(ChainError::Head(SignatureError::Unsigned.into()))
     );
     assert_eq!(
-        restore(&[0, 1], &Authority::Nobody),
-        Err(ChainError::Head(ChangeRefused::NobodyDecides))
+        restore(&[0, 1], &Authority::NoKeys),
+        Err(ChainError::Head(ChangeRefused::NoPolicyKeys))
     );
     let edited = stored[1].0.replace("\"zero\"", "\"zer0\"");
     let links = [ChainLink {
@@ -417,7 +417,7 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
         signatures: "",
     }];
     assert!(matches!(
-        PolicyInForce::restore(&links, &authority),
+        ActivePolicy::restore(&links, &authority),
         Err(ChainError::Policy(1, RetentionError::Shape(_)))
     ));
 }
@@ -426,7 +426,7 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
 fn after_a_change_of_keys_the_policy_in_force_is_signed_again() {
     let first = policy("");
     let old =
-        PolicyInForce::first(first.clone(), signed(&first, &[1]), &keys(&[1], 1)).expect("old");
+        ActivePolicy::first(first.clone(), signed(&first, &[1]), &keys(&[1], 1)).expect("old");
     let new_keys = keys(&[5], 1);
     assert_eq!(
         old.signed_again(&PolicySignatures::default(), &new_keys),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use attest_core::retention::{
-    Authority, ChangeRefused, Difference, PolicyInForce, RetentionPolicy, Rule,
+    Authority, ChangeRefused, Difference, ActivePolicy, RetentionPolicy, Rule,
 };
 
 use super::{RetentionFailure, files};
@@ -111,7 +111,7 @@ fn print_policy(policy: &RetentionPolicy) {
     }
 }
 
-fn print_standing(in_force: &PolicyInForce, authority: &Authority) {
+fn print_standing(in_force: &ActivePolicy, authority: &Authority) {
     let claimed: Vec<String> = in_force.signatures().claimed_keys().collect();
     if claimed.is_empty() {
         println!("signed by    nobody");
@@ -120,7 +120,7 @@ fn print_standing(in_force: &PolicyInForce, authority: &Authority) {
         println!("signed by    {key}");
     }
     match authority {
-        Authority::Nobody => println!("changed by   nobody: no policy keys are configured"),
+        Authority::NoKeys => println!("changed by   nobody: no policy keys are configured"),
         Authority::Keys(keys) => {
             let all = keys.to_hex().len();
             println!("changed by   {} of {all} policy keys", keys.threshold());
@@ -172,7 +172,7 @@ fn print_verdict(before: &RetentionPolicy, verdict: Result<Settable, ChangeRefus
                 ChangeRefused::Signature(_) => {
                     println!("Whoever holds a policy key signs it with `sealgate retention sign`.");
                 }
-                ChangeRefused::NobodyDecides | ChangeRefused::UnsignedContent => {}
+                ChangeRefused::NoPolicyKeys | ChangeRefused::UnsignedContent => {}
                 _ => {
                     println!("The next policy has epoch = {}", before.epoch() + 1);
                     println!("and predecessor = \"{}\"", before.digest());

@@ -49,7 +49,7 @@ fn authority(section: &mut Section<'_>) -> Authority {
             let span = section.span().clone();
             section.problem(&span, "threshold", "has no meaning without retention.keys");
         }
-        return Authority::Nobody;
+        return Authority::NoKeys;
     };
     let hex: Vec<String> = keys.iter().map(|at| at.value.clone()).collect();
     match PolicyKeys::new(&hex, threshold) {
@@ -57,7 +57,7 @@ fn authority(section: &mut Section<'_>) -> Authority {
         Err(reason) => {
             let span = keys.first().map_or(section.span(), |at| &at.span).clone();
             section.problem(&span, "keys", reason.to_string());
-            Authority::Nobody
+            Authority::NoKeys
         }
     }
 }

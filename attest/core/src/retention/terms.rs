@@ -95,7 +95,7 @@ impl Deletion {
 
 /// What is kept where anything is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptMetadata {
     /// After this it is gone.
     pub ttl: Duration,
     /// The metadata beyond what is always there.
@@ -110,11 +110,11 @@ pub enum Terms {
     /// Nothing outlives it.
     Zero,
     /// Metadata does.
-    Metadata(Kept),
+    Metadata(KeptMetadata),
     /// Metadata, and its content sealed.
     Content {
         /// The metadata, and how long both are kept.
-        kept: Kept,
+        kept: KeptMetadata,
         /// Who can open the records; at least one, and nobody of ours.
         recipients: Vec<Recipient>,
         /// Who may delete them.
@@ -133,7 +133,7 @@ impl Terms {
     }
 
     /// What is kept, if anything.
-    pub const fn kept(&self) -> Option<&Kept> {
+    pub const fn kept(&self) -> Option<&KeptMetadata> {
         match self {
             Self::Zero => None,
             Self::Metadata(kept) | Self::Content { kept, .. } => Some(kept),

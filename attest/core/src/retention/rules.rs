@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Kept, OnFailure, RetentionMode, RetentionPolicy, Terms};
+use super::{KeptMetadata, OnFailure, RetentionMode, RetentionPolicy, Terms};
 
 /// A tenant that no rule can name, and so stands for every tenant that none does.
 pub(super) const NOBODY: &str = "";
@@ -94,8 +94,8 @@ fn stricter(one: Terms, other: Terms) -> Terms {
     }
 }
 
-fn both(one: &Kept, other: &Kept) -> Kept {
-    Kept {
+fn both(one: &KeptMetadata, other: &KeptMetadata) -> KeptMetadata {
+    KeptMetadata {
         ttl: one.ttl.min(other.ttl),
         fields: one.fields.intersection(&other.fields).copied().collect(),
         on_failure: match (one.on_failure, other.on_failure) {
