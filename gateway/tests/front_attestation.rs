@@ -84,7 +84,7 @@ async fn the_documents_are_the_ones_the_subject_commits_to() {
         subject.retention
     );
     assert!(documents["config"].contains("demo-model"));
-    let policy = RetentionPolicy::from_published(&documents["retention"]).expect("a policy");
+    let policy = RetentionPolicy::from_stored(&documents["retention"]).expect("a policy");
     assert_eq!(policy, sealgate::config::built_in());
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn show(
     };
     let policy = connection.epoch.retention.policy();
     let answer = json!({
-        "in_force": { "epoch": policy.epoch(), "digest": policy.digest().to_string(), "document": policy.text() },
+        "in_force": { "epoch": policy.epoch(), "digest": policy.digest().to_string(), "document": policy.published().text() },
         "policy_keys": keys,
         "history": history,
     });
@@ -48,7 +48,7 @@ pub(super) async fn show(
 }
 
 fn row(row: &PolicyRow) -> Value {
-    let policy = RetentionPolicy::from_published(&row.policy).ok();
+    let policy = RetentionPolicy::from_stored(&row.policy).ok();
     json!({
         "epoch": row.epoch,
         "digest": row.digest.to_string(),

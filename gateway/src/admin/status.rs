@@ -47,7 +47,7 @@ pub(super) async fn status(
             "epoch": policy.epoch(),
             "digest": policy.digest().to_string(),
             "signers": epoch.retention.signers().len(),
-            "document": policy.text(),
+            "document": policy.published().text(),
         },
     });
     document(status.to_string())

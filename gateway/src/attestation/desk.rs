@@ -323,7 +323,7 @@ fn render(
         ("config".to_owned(), epoch.config_document.clone()),
         (
             "retention".to_owned(),
-            epoch.retention.policy().text().to_owned(),
+            epoch.retention.policy().published().text().to_owned(),
         ),
         ("log".to_owned(), log.to_owned()),
     ]);

@@ -35,7 +35,7 @@ pub fn built_in() -> RetentionPolicy {
 /// --document` prints.
 pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
     if text.starts_with('{') {
-        RetentionPolicy::from_published(text)
+        RetentionPolicy::from_stored(text)
     } else {
         RetentionPolicy::from_toml(text)
     }

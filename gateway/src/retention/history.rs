@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use attest_core::retention::{
-    Authority, ChainError, ChainLink, ChangeRefused, ActivePolicy, PolicySignatures,
+    ActivePolicy, Authority, ChainError, ChainLink, ChangeRefused, PolicySignatures,
     RetentionPolicy,
 };
 use attest_core::{Sha256Digest, UnixTime};
@@ -203,15 +203,11 @@ pub async fn install(
     Ok(Installed::Next)
 }
 
-async fn append(
-    ledger: &Ledger,
-    policy: &ActivePolicy,
-    now: UnixTime,
-) -> Result<(), HistoryError> {
+async fn append(ledger: &Ledger, policy: &ActivePolicy, now: UnixTime) -> Result<(), HistoryError> {
     let row = PolicyRow {
         epoch: policy.policy().epoch(),
         digest: policy.policy().digest(),
-        policy: policy.policy().text().to_owned(),
+        policy: policy.policy().stored_text(),
         signatures: policy.signatures().to_string(),
         set_at: now,
     };

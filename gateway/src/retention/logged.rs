@@ -54,7 +54,7 @@ fn change(row: &PolicyRow, authority: &Authority) -> Result<RetentionChange, His
     let corrupt = || LedgerError::Corrupt {
         what: "retention policy",
     };
-    let policy = RetentionPolicy::from_published(&row.policy).map_err(|_| corrupt())?;
+    let policy = RetentionPolicy::from_stored(&row.policy).map_err(|_| corrupt())?;
     let signatures = PolicySignatures::parse(&row.signatures).map_err(|_| corrupt())?;
     let signers = match authority {
         Authority::Keys(keys) => keys.verify(policy.digest(), &signatures),

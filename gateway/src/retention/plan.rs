@@ -1,7 +1,7 @@
 //! What another policy would change, and whether it could be set. Changes nothing.
 
 use attest_core::retention::{
-    ChangeRefused, Difference, ActivePolicy, PolicySignatures, RetentionPolicy, compare,
+    ActivePolicy, ChangeRefused, Difference, PolicySignatures, RetentionPolicy, compare,
 };
 
 use super::{HistoryError, history};

@@ -133,7 +133,7 @@ async fn a_row_that_somebody_wrote_into_the_database_changes_nothing() {
     let mut database = gateway.database().await;
     sqlx::query("INSERT INTO retention_policies VALUES (2, ?, ?, '', 0)")
         .bind(forged.digest().to_string())
-        .bind(forged.text())
+        .bind(forged.stored_text())
         .execute(&mut database)
         .await
         .expect("written");
@@ -308,7 +308,7 @@ async fn a_report_carries_the_policy_and_the_signatures_under_it() {
         "the keys are attested, too"
     );
     assert_eq!(
-        RetentionPolicy::from_published(&documents["retention"]),
+        RetentionPolicy::from_stored(&documents["retention"]),
         Ok(in_force)
     );
     assert_eq!(counting.attested.load(Ordering::SeqCst), 1);

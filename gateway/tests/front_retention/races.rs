@@ -30,7 +30,7 @@ pub async fn attested(connection: &mut Connection) -> Result<(Report, RetentionP
     let key = SpkiDigest::from_bytes(connection.spki_sha256().context("TLS")?);
     report.keyset().lists_tls_key(&key, "localhost")?;
     let subject = Subject::parse(report.keyset().subject.as_deref().context("a subject")?)?;
-    let policy = RetentionPolicy::from_published(&report.evidence().documents["retention"])?;
+    let policy = RetentionPolicy::from_stored(&report.evidence().documents["retention"])?;
     ensure!(
         policy.digest() == subject.retention,
         "another policy than the subject's"

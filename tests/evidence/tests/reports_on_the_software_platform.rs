@@ -7,7 +7,7 @@ mod log;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use attest_core::retention::{PolicySignatures, RetentionPolicy, SignatureError};
+use attest_core::retention::{PolicySignatures, RetentionPolicy, SignatureError, Unopened};
 use attest_core::{
     Appraisal, Appraiser, AttestationPolicy, Cause, Channel, CheckId, Collateral, CpuEvidence,
     Decision, DeviceEvidence, EvidenceBundle, Freshness, Keyset, KeysetError, Nonce, Outcome,
@@ -492,7 +492,7 @@ fn showing(shown: &RetentionPolicy, signatures: &str) -> String {
     let mut report = made();
     report
         .documents
-        .insert("retention".into(), shown.text().into());
+        .insert("retention".into(), shown.published().text().into());
     let name = "retention_signatures".to_owned();
     report.documents.insert(name, signatures.into());
     let subject = Subject {
@@ -578,6 +578,95 @@ fn limits_on_retention_are_held_against_whom_they_ask_about() {
 }
 
 #[test]
+fn without_a_matching_opening_a_tenants_limit_is_held_against_the_most_lenient_terms() {
+    let shown = RetentionPolicy::from_toml(&format!(
+        "format = \"sealgate/retention/2\"\nepoch = 1\nsalt = \"{}1e\"\n\
+         [default]\nmode = \"metadata\"\nttl = \"30d\"\n\
+         [[rule]]\ntenants = [\"clinic\"]\nmode = \"zero\"\n\
+         [[rule]]\ntenants = [\"bank\"]\nmode = \"content\"\nttl = \"365d\"\n\
+         recipients = [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n",
+        "0f".repeat(31)
+    ))
+    .expect("a policy");
+    let report = showing(&shown, "");
+    let limited = |limit: &str, tenant: &str, salt: Option<&str>| {
+        let salt = salt.map_or(String::new(), |name| {
+            let opening = shown.tenant_opening(name).expect("a salt").tenant;
+            format!("tenant_salt = \"{}\"\n", attest_core::to_hex(&opening.salt))
+        });
+        let more = format!("[retention]\n{limit}\ntenant = \"{tenant}\"\n{salt}");
+        let appraisal = judge_under(&report, &policy(&more), NOW);
+        let failures: Vec<_> = appraisal.verdict().failures().collect();
+        let facts = appraisal.verdict().facts().report.clone().expect("facts");
+        let of = facts.retention_tenant.expect("a tenant");
+        let cause = match failures[..] {
+            [] => None,
+            [(CheckId::ContractRetention, cause)] => Some(cause.clone()),
+            _ => panic!("{more}: {failures:?}"),
+        };
+        (cause, of.mode, of.unopened)
+    };
+    let unopened = |reason, cause| {
+        let cause = Box::new(cause);
+        Some(Cause::RetentionUnopened { reason, cause })
+    };
+    let mode = |got, limit| Cause::RetentionMode { got, limit };
+    let zero = "max = \"zero\"";
+    assert_eq!(
+        limited(zero, "clinic", Some("clinic")),
+        (None, "zero", None)
+    );
+    assert_eq!(
+        limited("max = \"metadata\"", "bank", Some("bank")),
+        (Some(mode("content", "metadata")), "content", None)
+    );
+    assert_eq!(
+        limited(zero, "clinic", None),
+        (
+            unopened(Unopened::NoOpening, mode("content", "zero")),
+            "content",
+            Some(Unopened::NoOpening)
+        )
+    );
+    for (tenant, salt) in [("clinic", "bank"), ("bank", "clinic"), ("other", "other")] {
+        assert_eq!(
+            limited("max = \"metadata\"", tenant, Some(salt)),
+            (
+                unopened(Unopened::NoMatch, mode("content", "metadata")),
+                "content",
+                Some(Unopened::NoMatch)
+            )
+        );
+    }
+    assert_eq!(
+        limited("max = \"content\"", "clinic", None),
+        (None, "content", Some(Unopened::NoOpening))
+    );
+    assert_eq!(
+        limited("max_ttl = \"90d\"", "clinic", Some("clinic")).0,
+        None
+    );
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    let ttl = Cause::RetentionTtl {
+        got: days(365),
+        limit: days(90),
+    };
+    assert_eq!(
+        limited("max_ttl = \"90d\"", "clinic", None).0,
+        unopened(Unopened::NoOpening, ttl)
+    );
+    let text = limited(zero, "clinic", None)
+        .0
+        .expect("a cause")
+        .to_string();
+    assert_eq!(
+        text,
+        "the service retains \"content\", the policy allows at most \"zero\", of some tenant; it names tenants by \
+         commitments, and there is no opening for this tenant, so that the most lenient of all terms counts"
+    );
+}
+
+#[test]
 fn limits_on_retention_that_ask_nothing_are_no_policy() {
     let error = |more: &str| {
         let text = pinned_policy("enclave", &TdMeasurements::named("enclave")) + more;
@@ -594,6 +683,18 @@ fn limits_on_retention_that_ask_nothing_are_no_policy() {
     assert_eq!(
         error("[retention]\nmax = \"zero\"\nmodel = \"m\"\n"),
         [PolicyError::Needs("retention.model", "retention.tenant")]
+    );
+    let salt = format!("tenant_salt = \"{}\"\n", "0a".repeat(32));
+    assert_eq!(
+        error(&format!("[retention]\nmax = \"zero\"\n{salt}")),
+        [PolicyError::Needs(
+            "retention.tenant_salt",
+            "retention.tenant"
+        )]
+    );
+    assert_eq!(
+        error(&format!("[retention]\ntenant = \"clinic\"\n{salt}")),
+        [PolicyError::AsksNothing("retention")]
     );
     assert_eq!(
         error("[retention]\nmax = \"zero\"\nthreshold = 1\n"),

@@ -138,6 +138,16 @@ fn of_report(out: &mut Pairs, facts: &ReportFacts) {
     if let Some(mode) = facts.retention_mode {
         out.push(("retention", mode.to_owned()));
     }
+    if let Some(of) = &facts.retention_tenant {
+        let opened = match of.unopened {
+            None => "",
+            Some(_) => " (the most of any tenant)",
+        };
+        out.push((
+            "of the tenant",
+            format!("{}: {}{opened}", of.tenant, of.mode),
+        ));
+    }
     if let Some(log) = &facts.log {
         out.push(("audit log", format!("{}, {} entries", log.origin, log.size)));
     }

@@ -9,8 +9,10 @@ use crate::aci::Report;
 use crate::digest::Sha256Digest;
 use crate::policy::{AttestationPolicy, RetentionLimits};
 use crate::profile::Subject;
-use crate::retention::{PolicySignatures, RetentionMode, RetentionPolicy};
-use crate::verdict::{Cause, CheckId, Checks, Why};
+use crate::retention::{
+    PolicySignatures, PublishedName, PublishedPolicy, RetentionMode, Terms, Unopened,
+};
+use crate::verdict::{Cause, CheckId, Checks, TenantRetention, Why};
 
 /// Configuration documents and retention policies are short texts.
 const RETENTION: &str = "retention";
@@ -23,6 +25,7 @@ const CONFIG: &str = "config";
 pub(super) struct Contract {
     pub(super) subject: Option<Subject>,
     pub(super) retention_mode: Option<RetentionMode>,
+    pub(super) retention_tenant: Option<TenantRetention>,
 }
 
 pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Checks) -> Contract {
@@ -60,11 +63,16 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
     let text = document(report, RETENTION, subject.retention);
     let shown = text.as_ref().ok().and_then(|text| Shown::read(text));
     let retention_mode = shown.as_ref().map(Shown::most);
+    let limits = whole.retention.as_ref();
+    let retention_tenant = shown
+        .as_ref()
+        .zip(limits)
+        .and_then(|(shown, limits)| shown.for_tenant(limits));
     checks.judge(
         CheckId::ContractRetention,
         text.and_then(|_| accepted(subject.retention, policy.retention.as_deref()))
             .and_then(|()| within(retention_mode, policy.max_retention))
-            .and_then(|()| match &whole.retention {
+            .and_then(|()| match limits {
                 Some(limits) => limited(report, shown.as_ref(), limits),
                 None => Ok(()),
             }),
@@ -72,6 +80,7 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
     Contract {
         subject: Some(subject),
         retention_mode,
+        retention_tenant,
     }
 }
 
@@ -126,8 +135,8 @@ fn within(mode: Option<RetentionMode>, limit: Option<RetentionMode>) -> Result<(
 
 /// A retention document that could be read.
 enum Shown {
-    Policy(Box<RetentionPolicy>),
-    /// The shape that documents had before policies were scoped, numbered and signed: one mode for everybody.
+    Policy(Box<PublishedPolicy>),
+    /// The shape that documents had before policies were scoped, numbered and signed: one mode for every tenant.
     Plain(RetentionMode),
 }
 
@@ -146,7 +155,7 @@ impl Shown {
             keeps: Option<Vec<String>>,
             never_keeps: Option<Vec<String>>,
         }
-        match RetentionPolicy::from_published(text) {
+        match PublishedPolicy::parse(text) {
             Ok(policy) => Some(Self::Policy(Box::new(policy))),
             Err(_) => {
                 let plain: Plain = toml::from_str(text).ok()?;
@@ -155,12 +164,29 @@ impl Shown {
         }
     }
 
-    /// The most that is kept of anybody's requests.
+    /// The most that is kept of any request.
     fn most(&self) -> RetentionMode {
         match self {
             Self::Policy(policy) => policy.most(),
             Self::Plain(mode) => *mode,
         }
+    }
+
+    /// The most that is kept of the requests of the tenant that is limited.
+    fn for_tenant(&self, limits: &RetentionLimits) -> Option<TenantRetention> {
+        let limited = limits.tenant.as_ref()?;
+        let (mode, unopened) = match self {
+            Self::Plain(mode) => (*mode, None),
+            Self::Policy(policy) => {
+                let (terms, unopened) = terms_of(policy, limits);
+                (terms.iter().map(Terms::mode).max()?, unopened)
+            }
+        };
+        Some(TenantRetention {
+            tenant: limited.name.clone(),
+            mode: mode.as_str(),
+            unopened,
+        })
     }
 }
 
@@ -190,12 +216,37 @@ fn limited(report: &Report, shown: Option<&Shown>, limits: &RetentionLimits) -> 
         keys.verify(policy.digest(), &signatures)
             .map_err(Cause::RetentionSignature)?;
     }
-    let terms = policy.possible(limits.tenant.as_deref(), limits.model.as_deref());
-    let mode = terms.iter().map(|terms| terms.mode()).max();
-    within(mode, limits.max)?;
+    let (terms, unopened) = terms_of(policy, limits);
+    terms_within(&terms, limits).map_err(|cause| match unopened {
+        None => cause,
+        Some(reason) => Cause::RetentionUnopened {
+            reason,
+            cause: Box::new(cause),
+        },
+    })
+}
+
+/// All terms that may hold for the requests that are limited. Where the rules for the tenant are not known, each of them
+/// may name it, and so may none: then these are the terms of all tenants, and the reason.
+fn terms_of(
+    policy: &PublishedPolicy,
+    limits: &RetentionLimits,
+) -> (Vec<Terms<PublishedName>>, Option<Unopened>) {
+    let model = limits.model.as_deref();
+    let Some(limited) = &limits.tenant else {
+        return (policy.possible(None, model), None);
+    };
+    match policy.tenant(&limited.name, limited.salt.as_ref()) {
+        Ok(tenant) => (policy.possible(Some(&tenant), model), None),
+        Err(reason) => (policy.possible(None, model), Some(reason)),
+    }
+}
+
+fn terms_within(terms: &[Terms<PublishedName>], limits: &RetentionLimits) -> Result<(), Cause> {
+    within(terms.iter().map(Terms::mode).max(), limits.max)?;
     let ttl = terms
         .iter()
-        .filter_map(|terms| terms.kept())
+        .filter_map(Terms::kept)
         .map(|kept| kept.ttl)
         .max();
     match (ttl, limits.max_ttl) {

@@ -175,6 +175,7 @@ fn report_facts(report: &Report, contract: &Contract, log: Option<LogFacts>) -> 
         repo_commit: provenance.repo_commit.clone(),
         image_digest: provenance.image_digest.clone(),
         retention_mode: contract.retention_mode.map(|mode| mode.as_str()),
+        retention_tenant: contract.retention_tenant.clone(),
         devices: report.evidence().devices.len(),
         event_log: report.evidence().event_log.is_some(),
         log,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::PolicyError;
 use super::section::Section;
-use super::values::{duration, retention_mode, text};
+use super::values::{duration, hex, retention_mode, text};
+use crate::log::Salt;
 use crate::retention::{PolicyKeys, RetentionMode};
 
 /// Limits on the retention policy that a report shows.
@@ -12,9 +13,9 @@ use crate::retention::{PolicyKeys, RetentionMode};
 pub(crate) struct RetentionLimits {
     /// The most that may be kept.
     pub(crate) max: Option<RetentionMode>,
-    /// Whose requests are asked about; those of anybody where it is none.
-    pub(crate) tenant: Option<String>,
-    /// Which model is asked about; any where it is none.
+    /// Whose requests are limited; those of every tenant where it is none.
+    pub(crate) tenant: Option<LimitedTenant>,
+    /// Requests to which model are limited; to any where it is none.
     pub(crate) model: Option<String>,
     /// The longest it may be kept.
     pub(crate) max_ttl: Option<Duration>,
@@ -24,14 +25,27 @@ pub(crate) struct RetentionLimits {
     pub(crate) keys: Option<PolicyKeys>,
 }
 
+/// A tenant, and what opens its commitment in a policy that does not publish its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LimitedTenant {
+    pub(crate) name: String,
+    pub(crate) salt: Option<Salt>,
+}
+
 impl RetentionLimits {
     pub(super) fn of(mut section: Section<'_, '_>) -> Self {
         let s = &mut section;
         let keys = s.list("keys", text);
         let threshold = s.number("threshold");
+        let salt = s.read("tenant_salt", hex::<32>);
+        let tenant = s.read("tenant", text);
+        if salt.is_some() && tenant.is_none() {
+            let error = PolicyError::Needs("retention.tenant_salt", "retention.tenant");
+            s.problem_of("tenant_salt", error);
+        }
         let limits = Self {
             max: s.read("max", retention_mode),
-            tenant: s.read("tenant", text),
+            tenant: tenant.map(|name| LimitedTenant { name, salt }),
             model: s.read("model", text),
             max_ttl: s.read("max_ttl", duration),
             min_epoch: s.number("min_epoch"),
@@ -49,7 +63,7 @@ impl RetentionLimits {
         if !section.has_unknown() && !asks.iter().any(|key| section.has(key)) {
             section.problem(PolicyError::AsksNothing("retention"));
         }
-        // An empty list has been told already.
+        // An empty list was reported already.
         let keys = keys.filter(|keys| !keys.is_empty());
         let keys = keys.map(|keys| PolicyKeys::new(&keys, threshold.unwrap_or(keys.len())));
         let keys = keys.and_then(|keys| match keys {

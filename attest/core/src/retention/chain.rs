@@ -7,16 +7,16 @@ use super::{
 use crate::aci::VerifyingKey;
 use crate::digest::Sha256Digest;
 
-/// Who decides about the policy.
+/// Whose signatures change the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// Nobody: the first policy stays, and it keeps no content.
+    /// No policy keys are configured: the first policy cannot be changed, and it keeps no content.
     NoKeys,
     /// The holders of these keys.
     Keys(PolicyKeys),
 }
 
-/// A policy that may be acted on: the checked end of a chain.
+/// The policy that a service acts on: the verified end of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivePolicy {
     policy: RetentionPolicy,
@@ -24,31 +24,31 @@ pub struct ActivePolicy {
     signers: Vec<VerifyingKey>,
 }
 
-/// One policy of a chain as it was stored: canonical form and signature lines.
+/// One policy of a chain as it was stored.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainLink<'a> {
-    /// The canonical form.
+    /// [`RetentionPolicy::stored_text`].
     pub policy: &'a str,
     /// Signatures, one a line.
     pub signatures: &'a str,
 }
 
-/// Why a policy does not take the place of the one before it.
+/// Why a policy cannot follow the one before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeRefused {
-    /// The signatures do not carry it.
+    /// It is not signed as it has to be.
     #[error("the policy {0}")]
     Signature(#[from] SignatureError),
-    /// No keys are configured, so nobody can change anything.
+    /// No keys are configured, so the policy cannot be changed.
     #[error("no policy keys are configured, so the retention policy in force cannot be changed")]
     NoPolicyKeys,
-    /// Content is kept on a signed word only.
+    /// Content is kept under a signed policy only.
     #[error("the policy keeps content, which takes policy keys and their signatures")]
     UnsignedContent,
-    /// A policy that is older than the one in force, or as old and another.
+    /// A policy that is older than the active one, or another of the same epoch.
     #[error("the policy is of epoch {proposed}, the one in force of epoch {current}; the next is {}", current + 1)]
     NotNewer {
-        /// Of the policy in force.
+        /// Of the active policy.
         current: u64,
         /// Of the other.
         proposed: u64,
@@ -56,15 +56,15 @@ pub enum ChangeRefused {
     /// Policies in between are missing.
     #[error("the policy is of epoch {proposed}, but the one in force is of epoch {current} and {} comes next", current + 1)]
     Skips {
-        /// Of the policy in force.
+        /// Of the active policy.
         current: u64,
         /// Of the other.
         proposed: u64,
     },
-    /// It was written for another policy's place.
+    /// It was written to follow another policy.
     #[error("the policy names {stated} as its predecessor, but {current} is in force")]
     Predecessor {
-        /// Digest of the policy in force.
+        /// Digest of the active policy.
         current: Sha256Digest,
         /// What the other names.
         stated: Sha256Digest,
@@ -74,7 +74,7 @@ pub enum ChangeRefused {
     NotFirst(u64),
 }
 
-/// Why a stored chain cannot be taken up again.
+/// Why a stored chain cannot be restored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// There is no policy in it.
@@ -89,7 +89,7 @@ pub enum ChainError {
     /// One does not follow from the one before.
     #[error("policy {0} of the history does not follow from the one before: {1}")]
     Broken(usize, ChangeRefused),
-    /// The last one is not what today's authority stands for.
+    /// The last one is not signed as the configured authority demands.
     #[error("{0}")]
     Head(ChangeRefused),
 }
@@ -107,7 +107,7 @@ impl ActivePolicy {
         Self::unverified(policy, signatures).verified_under(authority)
     }
 
-    /// Puts `policy` in this one's place.
+    /// Replaces this policy with `policy`.
     pub fn succeeded_by(
         &self,
         policy: RetentionPolicy,
@@ -126,7 +126,7 @@ impl ActivePolicy {
         })
     }
 
-    /// The same policy with more signatures, as after a change of the keys.
+    /// The same policy with further signatures, as after a change of the keys.
     pub fn signed_again(
         &self,
         signatures: &PolicySignatures,
@@ -137,8 +137,8 @@ impl ActivePolicy {
         Self::unverified(self.policy.clone(), all).verified_under(authority)
     }
 
-    /// Takes up a stored chain, the first policy first. Every link is checked; signatures are of the last one, since
-    /// keys of the past may be gone.
+    /// Restores a stored chain, the first policy first. Every link is checked; signatures are those of the last one,
+    /// since earlier keys may have been replaced.
     pub fn restore(links: &[ChainLink<'_>], authority: &Authority) -> Result<Self, ChainError> {
         let head = Self::restore_unverified(links)?;
         if links.len() > 1 && *authority == Authority::NoKeys {
@@ -147,13 +147,13 @@ impl ActivePolicy {
         head.verified_under(authority).map_err(ChainError::Head)
     }
 
-    /// As [`restore`](Self::restore), but without asking whether today's authority stands for the last one. What comes
-    /// back is for looking at and for signing anew.
+    /// As [`restore`](Self::restore), but without verifying the signatures of the last one. The result is for display and
+    /// for further signatures.
     pub fn restore_unverified(links: &[ChainLink<'_>]) -> Result<Self, ChainError> {
         let mut head: Option<Self> = None;
         for (index, link) in links.iter().enumerate() {
             let number = index + 1;
-            let policy = RetentionPolicy::from_published(link.policy)
+            let policy = RetentionPolicy::from_stored(link.policy)
                 .map_err(|error| ChainError::Policy(number, error))?;
             let signatures = PolicySignatures::parse(link.signatures)
                 .map_err(|error| ChainError::Signatures(number, error))?;
@@ -173,12 +173,12 @@ impl ActivePolicy {
         &self.policy
     }
 
-    /// Its signatures, one a line; empty for one that nobody signed.
+    /// Its signatures, one a line; empty for an unsigned one.
     pub fn signatures(&self) -> &PolicySignatures {
         &self.signatures
     }
 
-    /// The policy keys whose signatures were verified; none where nobody decides, or where nobody judged.
+    /// The policy keys whose signatures were verified; none without policy keys, and none where they were not verified.
     pub fn signers(&self) -> &[VerifyingKey] {
         &self.signers
     }

@@ -1,8 +1,7 @@
-//! What a change would change, and for whom.
+//! What a change would change, and for which requests.
 
 use std::collections::BTreeSet;
 
-use super::rules::NOBODY;
 use super::{RetentionPolicy, Terms};
 
 /// Terms that differ for some requests.
@@ -19,8 +18,8 @@ pub struct Difference {
 }
 
 /// Every difference for the given tenants and models and for those that either policy names. Complete: a request that
-/// no entry is for keeps its terms. Where an entry for everybody else, or for every other model, says that something
-/// changes, whoever is excepted has an entry whose terms are equal.
+/// no entry is for keeps its terms. Where the terms of every other tenant, or of every other model, change, each tenant
+/// and model that is excepted has an entry whose terms are equal.
 pub fn compare(
     before: &RetentionPolicy,
     after: &RetentionPolicy,
@@ -33,16 +32,19 @@ pub fn compare(
         all_tenants.extend(policy.named_tenants());
         all_models.extend(policy.named_models());
     }
-    let of = |tenant: Option<&str>| {
-        let whose = tenant.unwrap_or(NOBODY);
+    let entries_for = |tenant: Option<&str>| {
+        let effective = |policy: &RetentionPolicy, model: Option<&str>| match tenant {
+            Some(tenant) => policy.effective(tenant, model),
+            None => policy.effective_unnamed(model),
+        };
         let entry = |model: Option<&str>| Difference {
             tenant: tenant.map(str::to_owned),
             model: model.map(str::to_owned),
-            before: before.effective(whose, model),
-            after: after.effective(whose, model),
+            before: effective(before, model),
+            after: effective(after, model),
         };
         let rest = entry(None);
-        // What holds for every model need not be said for each.
+        // Models whose terms are those of every other model get no entry of their own.
         let own = |one: &Difference| (&one.before, &one.after) != (&rest.before, &rest.after);
         let mut entries: Vec<_> = all_models
             .iter()
@@ -52,23 +54,23 @@ pub fn compare(
         entries.push(rest);
         entries
     };
-    let everybody_else = of(None);
-    let all_may_change = everybody_else.iter().any(Difference::changes);
+    let all_others = entries_for(None);
+    let all_may_change = all_others.iter().any(Difference::changes);
     let mut differences = Vec::new();
     for tenant in all_tenants {
-        let entries = of(Some(tenant));
+        let entries = entries_for(Some(tenant));
         if all_may_change || entries.iter().any(Difference::changes) {
-            differences.extend(told(entries));
+            differences.extend(relevant(entries));
         }
     }
     if all_may_change {
-        differences.extend(told(everybody_else));
+        differences.extend(relevant(all_others));
     }
     differences
 }
 
-/// Without what stays as it is, unless it is an exception from what does not.
-fn told(entries: Vec<Difference>) -> impl Iterator<Item = Difference> {
+/// Leaves out what stays as it is, unless it is an exception from a change.
+fn relevant(entries: Vec<Difference>) -> impl Iterator<Item = Difference> {
     let rest_changes = entries.last().is_some_and(Difference::changes);
     let none_changes = !entries.iter().any(Difference::changes);
     entries.into_iter().filter(move |entry| {

@@ -1,129 +1,36 @@
 //! Reading a document, strictly: an unknown key, a value of the wrong shape or a contradiction is an error, since each
-//! would otherwise be something kept, or not kept, that nobody meant.
+//! would otherwise be something kept, or not kept, that its author did not mean.
+//!
+//! All forms are read by the same code: format 1, and format 2 with names or with commitments. What differs is how a
+//! tenant and a recipient are spelled ([`Spelling`]).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::canonical::{FORMAT, UNITS};
-use super::policy::Body;
+use super::canonical::UNITS;
+use super::document::Document;
+use super::rules::Rules;
 use super::{
-    Deletion, Field, KeptMetadata, OnFailure, Recipient, RecipientError, RetentionMode, RetentionPolicy,
-    Rule, Terms,
+    Deletion, Field, Format, KeptMetadata, OnFailure, PolicySalt, PublishedName, PublishedPolicy,
+    Recipient, RecipientError, RetentionError, RetentionMode, RetentionPolicy, Rule, Terms,
+    TermsError,
 };
 use crate::digest::Sha256Digest;
-use crate::encoding::EncodingError;
-use crate::json::{self, JsonError, MAX_INTEGER};
+use crate::json::{self, MAX_INTEGER};
+use crate::log::Commitment;
 
-const MAX_LEN: usize = 64 * 1024;
-const MAX_RULES: usize = 256;
-const MAX_NAMES: usize = 256;
-const MAX_NAME: usize = 128;
-const MAX_RECIPIENTS: usize = 16;
-const MAX_DESCRIPTION: usize = 1024;
+pub(super) const MAX_LEN: usize = 64 * 1024;
+/// A commitment is longer than most names.
+pub(super) const MAX_PUBLISHED: usize = 256 * 1024;
+pub(super) const MAX_RULES: usize = 256;
+pub(super) const MAX_NAMES: usize = 256;
+pub(super) const MAX_NAME: usize = 128;
+pub(super) const MAX_RECIPIENTS: usize = 16;
+pub(super) const MAX_DESCRIPTION: usize = 1024;
 /// A hundred years.
 const MAX_TTL: Duration = Duration::from_secs(36_525 * 86_400);
-
-/// Why a text is not a retention policy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RetentionError {
-    /// Larger than any policy.
-    #[error("is larger than {MAX_LEN} bytes")]
-    TooLarge,
-    /// Not TOML, an unknown or missing key, or a value of the wrong type.
-    #[error("line {line}: {message}")]
-    Toml {
-        /// Line of the text, from 1; 0 if the place is not known.
-        line: usize,
-        /// What is wrong, in the TOML reader's words.
-        message: String,
-    },
-    /// A published document that is not JSON.
-    #[error("is not JSON: {0}")]
-    Json(#[from] JsonError),
-    /// A published document with an unknown or missing member, or a value of the wrong type.
-    #[error("is not a retention policy: {0}")]
-    Shape(String),
-    /// A published document that is not in canonical form.
-    #[error("is not in canonical form")]
-    NotCanonical,
-    /// A format that this version does not know.
-    #[error("has the format {0:?}; this version reads \"{FORMAT}\"")]
-    Format(String),
-    /// Chains begin with 1, and every number is one that JSON can carry.
-    #[error("has the epoch {0}; epochs are counted from 1")]
-    Epoch(u64),
-    /// The first policy has no predecessor, and every other has one.
-    #[error("is the policy of epoch {epoch} and {}", if *stated { "must not name a predecessor" } else { "must name its predecessor" })]
-    PredecessorMisplaced {
-        /// The document's epoch.
-        epoch: u64,
-        /// Whether it names one.
-        stated: bool,
-    },
-    /// A predecessor that is not a digest.
-    #[error("predecessor: {0}")]
-    Predecessor(EncodingError),
-    /// The description is for people, and short.
-    #[error("has a description longer than {MAX_DESCRIPTION} bytes or with control characters")]
-    Description,
-    /// More rules than anybody could follow.
-    #[error("has more than {MAX_RULES} rules")]
-    TooManyRules,
-    /// Terms that contradict their mode.
-    #[error("{place}: mode \"{mode}\" {reason}")]
-    Terms {
-        /// `default`, or `rule N` counted from 1.
-        place: String,
-        /// Their mode.
-        mode: RetentionMode,
-        /// What does not fit.
-        reason: TermsError,
-    },
-    /// A list of tenants or models that is empty, too long, or names something twice or unnameable.
-    #[error(
-        "{place}: {list} must list 1 to {MAX_NAMES} different names of at most {MAX_NAME} printable characters"
-    )]
-    Names {
-        /// `rule N` counted from 1.
-        place: String,
-        /// `tenants` or `models`.
-        list: &'static str,
-    },
-    /// Two rules would seal the same request to different people.
-    #[error("rules {0} and {1} are both of mode \"content\" and for the same requests")]
-    ContentOverlap(usize, usize),
-}
-
-/// What does not fit a mode.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TermsError {
-    /// Nothing is kept, so there is nothing to say about it.
-    #[error("keeps nothing, so {0} has no meaning")]
-    Meaningless(&'static str),
-    /// What is kept must end some day.
-    #[error("needs a ttl")]
-    NoTtl,
-    /// Not a whole number and one of `s`, `m`, `h`, `d`, from one second to a hundred years.
-    #[error("has the ttl {0:?}, which is not a duration such as 90m, 24h or 30d")]
-    Ttl(String),
-    /// A field named twice.
-    #[error("names the field \"{}\" twice", .0.as_str())]
-    FieldTwice(Field),
-    /// Content that nobody could open.
-    #[error("needs 1 to {MAX_RECIPIENTS} recipients")]
-    Recipients,
-    /// A recipient that is not one.
-    #[error("recipient {0}: {1}")]
-    Recipient(usize, RecipientError),
-    /// A recipient listed twice.
-    #[error("lists recipient {0} twice")]
-    RecipientTwice(usize),
-    /// Content is kept for tenants that are named, never by default or for everybody.
-    #[error("is only for tenants that its rule names")]
-    TenantsRequired,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +39,7 @@ struct WirePolicy {
     epoch: u64,
     predecessor: Option<String>,
     description: Option<String>,
+    salt: Option<String>,
     default: WireTerms,
     #[serde(default)]
     rule: Vec<WireRule>,
@@ -161,6 +69,35 @@ struct WireRule {
     deletion: Option<Deletion>,
 }
 
+/// How a form of the document spells tenants and recipients.
+struct Spelling<T, R> {
+    tenant: fn(&str) -> Option<T>,
+    recipient: fn(&str) -> Result<R, RecipientError>,
+    /// What is wrong with a list of tenants that does not read, in `rule N`.
+    bad_tenants: fn(String) -> RetentionError,
+}
+
+/// By their names, in a policy that a service acts on.
+const NAMES: Spelling<String, Recipient> = Spelling {
+    tenant: name,
+    recipient: Recipient::parse,
+    bad_tenants,
+};
+
+/// By their names, published.
+const PUBLISHED_NAMES: Spelling<PublishedName, PublishedName> = Spelling {
+    tenant: |text| name(text).map(PublishedName::Plain),
+    recipient: |text| Recipient::parse(text).map(|_| PublishedName::Plain(text.to_owned())),
+    bad_tenants,
+};
+
+/// By commitments, published.
+const COMMITMENTS: Spelling<PublishedName, PublishedName> = Spelling {
+    tenant: commitment,
+    recipient: |text| commitment(text).ok_or(RecipientError::NotACommitment),
+    bad_tenants: |place| RetentionError::Commitments { place },
+};
+
 impl RetentionPolicy {
     /// Reads what an operator wrote.
     pub fn from_toml(text: &str) -> Result<Self, RetentionError> {
@@ -174,15 +111,38 @@ impl RetentionPolicy {
                 message: error.message().to_owned(),
             }
         })?;
-        policy(wire)
+        policy(wire).map_err(|error| match error {
+            RetentionError::SaltMissing { .. } => RetentionError::SaltMissing {
+                line: format_line(text),
+            },
+            error => error,
+        })
     }
 
+    /// Reads what a service keeps: [`stored_text`](Self::stored_text) and nothing else.
+    pub fn from_stored(text: &str) -> Result<Self, RetentionError> {
+        let policy = policy(wire_of_json(text, MAX_LEN)?)?;
+        if policy.stored_text() == text {
+            Ok(policy)
+        } else {
+            Err(RetentionError::NotCanonical)
+        }
+    }
+}
+
+impl PublishedPolicy {
     /// Reads what a service published: the canonical form and nothing else.
-    pub fn from_published(text: &str) -> Result<Self, RetentionError> {
-        let value = json::parse(text.as_bytes(), MAX_LEN)?;
-        let wire =
-            serde_json::from_value(value).map_err(|e| RetentionError::Shape(e.to_string()))?;
-        let policy = policy(wire)?;
+    pub fn parse(text: &str) -> Result<Self, RetentionError> {
+        let wire = wire_of_json(text, MAX_PUBLISHED)?;
+        let spelling = match Format::parse(&wire.format) {
+            Some(Format::Two) => &COMMITMENTS,
+            Some(Format::One) if text.len() > MAX_LEN => return Err(RetentionError::TooLarge),
+            _ => &PUBLISHED_NAMES,
+        };
+        if wire.salt.is_some() {
+            return Err(RetentionError::NotPublished);
+        }
+        let policy = Self::from_document(document(wire, spelling)?);
         if policy.text() == text {
             Ok(policy)
         } else {
@@ -191,10 +151,59 @@ impl RetentionPolicy {
     }
 }
 
+fn wire_of_json(text: &str, max: usize) -> Result<WirePolicy, RetentionError> {
+    let value = json::parse(text.as_bytes(), max)?;
+    serde_json::from_value(value).map_err(|error| RetentionError::Shape(error.to_string()))
+}
+
+/// The line of an operator's text that states the format, counted from 1. A salt may follow on it.
+fn format_line(text: &str) -> usize {
+    let mut lines = text.lines();
+    lines
+        .position(|line| line.trim_start().starts_with("format"))
+        .map_or(0, |place| place + 1)
+}
+
 fn policy(wire: WirePolicy) -> Result<RetentionPolicy, RetentionError> {
-    if wire.format != FORMAT {
-        return Err(RetentionError::Format(wire.format));
+    let salt = wire.salt.as_deref().map(PolicySalt::parse).transpose()?;
+    if salt.is_none() && Format::parse(&wire.format) == Some(Format::Two) {
+        needs_no_salt(&wire)?;
     }
+    let document = document(wire, &NAMES)?;
+    if salt.is_some() && document.format == Format::One {
+        return Err(RetentionError::SaltInFormatOne);
+    }
+    let policy = RetentionPolicy::from_document(document, salt);
+    if policy.published().text().len() > MAX_PUBLISHED {
+        return Err(RetentionError::PublishedTooLarge);
+    }
+    Ok(policy)
+}
+
+/// A document of format 2 without a salt has no names: it has commitments in their place, or its author forgot the salt.
+fn needs_no_salt(wire: &WirePolicy) -> Result<(), RetentionError> {
+    let of_rules = wire
+        .rule
+        .iter()
+        .flat_map(|rule| [&rule.tenants, &rule.recipients]);
+    let lists = of_rules.chain([&wire.default.recipients]).flatten();
+    let mut names = lists.flatten().peekable();
+    if names.peek().is_none() {
+        Ok(())
+    } else if names.all(|name| commitment(name).is_some()) {
+        Err(RetentionError::NamesMissing)
+    } else {
+        Err(RetentionError::SaltMissing { line: 0 })
+    }
+}
+
+fn document<T: Ord, R: PartialEq>(
+    wire: WirePolicy,
+    spelling: &Spelling<T, R>,
+) -> Result<Document<T, R>, RetentionError> {
+    let Some(format) = Format::parse(&wire.format) else {
+        return Err(RetentionError::Format(wire.format));
+    };
     if !(1..=MAX_INTEGER).contains(&wire.epoch) {
         return Err(RetentionError::Epoch(wire.epoch));
     }
@@ -215,24 +224,34 @@ fn policy(wire: WirePolicy) -> Result<RetentionPolicy, RetentionError> {
     if wire.rule.len() > MAX_RULES {
         return Err(RetentionError::TooManyRules);
     }
-    let default = terms("default", wire.default, false)?;
+    let default = terms("default", wire.default, false, spelling)?;
     let rules = wire.rule.into_iter().enumerate();
-    let rules = rules.map(|(index, wire)| rule(index + 1, wire));
-    let rules = rules.collect::<Result<Vec<_>, _>>()?;
-    no_content_overlap(&rules)?;
-    Ok(RetentionPolicy::of(Body {
+    let rules = rules.map(|(index, wire)| rule(index + 1, wire, spelling));
+    let rules = Rules {
+        default,
+        rules: rules.collect::<Result<_, _>>()?,
+    };
+    if let Some((one, other)) = rules.content_overlap() {
+        return Err(RetentionError::ContentOverlap(one, other));
+    }
+    Ok(Document {
+        format,
         epoch: wire.epoch,
         predecessor,
         description: wire.description,
-        default,
         rules,
-    }))
+    })
 }
 
-fn rule(number: usize, wire: WireRule) -> Result<Rule, RetentionError> {
+fn rule<T: Ord, R: PartialEq>(
+    number: usize,
+    wire: WireRule,
+    spelling: &Spelling<T, R>,
+) -> Result<Rule<T, R>, RetentionError> {
     let place = format!("rule {number}");
-    let tenants = names(&place, "tenants", wire.tenants)?;
-    let models = names(&place, "models", wire.models)?;
+    let tenants = list(wire.tenants, spelling.tenant)
+        .map_err(|NotAList| (spelling.bad_tenants)(place.clone()))?;
+    let models = list(wire.models, name).map_err(|NotAList| bad_names(place.clone(), "models"))?;
     let wire = WireTerms {
         mode: wire.mode,
         ttl: wire.ttl,
@@ -242,43 +261,67 @@ fn rule(number: usize, wire: WireRule) -> Result<Rule, RetentionError> {
         deletion: wire.deletion,
     };
     Ok(Rule {
-        terms: terms(&place, wire, tenants.is_some())?,
+        terms: terms(&place, wire, tenants.is_some(), spelling)?,
         tenants,
         models,
     })
 }
 
-fn names(
-    place: &str,
-    list: &'static str,
-    names: Option<Vec<String>>,
-) -> Result<Option<Vec<String>>, RetentionError> {
-    let Some(names) = names else { return Ok(None) };
-    let good = |name: &String| {
-        (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
-    };
-    let different: BTreeSet<_> = names.iter().collect();
-    let counted = (1..=MAX_NAMES).contains(&names.len()) && different.len() == names.len();
-    if counted && names.iter().all(good) {
+/// A list that is empty, too long, or has an element twice or one that does not read.
+struct NotAList;
+
+fn list<N: Ord>(
+    texts: Option<Vec<String>>,
+    read: fn(&str) -> Option<N>,
+) -> Result<Option<Vec<N>>, NotAList> {
+    let Some(texts) = texts else { return Ok(None) };
+    let names = texts.iter().map(|text| read(text));
+    let names: Vec<N> = names.collect::<Option<_>>().ok_or(NotAList)?;
+    let different: BTreeSet<&N> = names.iter().collect();
+    if (1..=MAX_NAMES).contains(&names.len()) && different.len() == names.len() {
         Ok(Some(names))
     } else {
-        Err(RetentionError::Names {
-            place: place.to_owned(),
-            list,
-        })
+        Err(NotAList)
     }
 }
 
-fn terms(place: &str, wire: WireTerms, for_named: bool) -> Result<Terms, RetentionError> {
+fn name(text: &str) -> Option<String> {
+    let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    ((1..=MAX_NAME).contains(&text.len()) && printable).then(|| text.to_owned())
+}
+
+fn commitment(text: &str) -> Option<PublishedName> {
+    let digest = Sha256Digest::parse(text).ok()?;
+    Some(PublishedName::Commitment(Commitment::from_digest(digest)))
+}
+
+fn bad_tenants(place: String) -> RetentionError {
+    bad_names(place, "tenants")
+}
+
+fn bad_names(place: String, list: &'static str) -> RetentionError {
+    RetentionError::Names { place, list }
+}
+
+fn terms<T, R: PartialEq>(
+    place: &str,
+    wire: WireTerms,
+    for_named: bool,
+    spelling: &Spelling<T, R>,
+) -> Result<Terms<R>, RetentionError> {
     let mode = wire.mode;
-    read_terms(wire, for_named).map_err(|reason| RetentionError::Terms {
+    read_terms(wire, for_named, spelling).map_err(|reason| RetentionError::Terms {
         place: place.to_owned(),
         mode,
         reason,
     })
 }
 
-fn read_terms(wire: WireTerms, for_named: bool) -> Result<Terms, TermsError> {
+fn read_terms<T, R: PartialEq>(
+    wire: WireTerms,
+    for_named: bool,
+    spelling: &Spelling<T, R>,
+) -> Result<Terms<R>, TermsError> {
     let stated = [
         ("ttl", wire.ttl.is_some(), RetentionMode::Metadata),
         ("fields", wire.fields.is_some(), RetentionMode::Metadata),
@@ -305,7 +348,7 @@ fn read_terms(wire: WireTerms, for_named: bool) -> Result<Terms, TermsError> {
     let kept = KeptMetadata {
         ttl: ttl(wire.ttl.ok_or(TermsError::NoTtl)?)?,
         fields: fields(wire.fields)?,
-        // Who keeps content keeps it because he must.
+        // Content is kept because it must be, for example by law.
         on_failure: wire.on_failure.unwrap_or(match wire.mode {
             RetentionMode::Content => OnFailure::Refuse,
             _ => OnFailure::Serve,
@@ -319,7 +362,7 @@ fn read_terms(wire: WireTerms, for_named: bool) -> Result<Terms, TermsError> {
     }
     Ok(Terms::Content {
         kept,
-        recipients: recipients(wire.recipients.unwrap_or_default())?,
+        recipients: recipients(wire.recipients.unwrap_or_default(), spelling.recipient)?,
         deletion: wire.deletion.unwrap_or(Deletion::Caller),
     })
 }
@@ -349,39 +392,20 @@ fn fields(fields: Option<Vec<Field>>) -> Result<BTreeSet<Field>, TermsError> {
     Ok(set)
 }
 
-fn recipients(texts: Vec<String>) -> Result<Vec<Recipient>, TermsError> {
+fn recipients<R: PartialEq>(
+    texts: Vec<String>,
+    read: fn(&str) -> Result<R, RecipientError>,
+) -> Result<Vec<R>, TermsError> {
     if !(1..=MAX_RECIPIENTS).contains(&texts.len()) {
         return Err(TermsError::Recipients);
     }
-    let mut recipients: Vec<Recipient> = Vec::with_capacity(texts.len());
+    let mut recipients: Vec<R> = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
-        let recipient =
-            Recipient::parse(text).map_err(|error| TermsError::Recipient(index + 1, error))?;
+        let recipient = read(text).map_err(|error| TermsError::Recipient(index + 1, error))?;
         if recipients.contains(&recipient) {
             return Err(TermsError::RecipientTwice(index + 1));
         }
         recipients.push(recipient);
     }
     Ok(recipients)
-}
-
-fn no_content_overlap(rules: &[Rule]) -> Result<(), RetentionError> {
-    let content = |rule: &Rule| rule.terms.mode() == RetentionMode::Content;
-    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| content(rule)) {
-        for (earlier, other) in rules[..index].iter().enumerate() {
-            let meet = meet(rule.tenants.as_deref(), other.tenants.as_deref())
-                && meet(rule.models.as_deref(), other.models.as_deref());
-            if content(other) && meet {
-                return Err(RetentionError::ContentOverlap(earlier + 1, index + 1));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn meet(one: Option<&[String]>, other: Option<&[String]>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.iter().any(|name| other.contains(name)),
-        _ => true,
-    }
 }

@@ -1,4 +1,4 @@
-//! Whom records are sealed to: a native recipient of the `age` format, an X25519 public key in Bech32
+//! The keys that records are sealed to: a native recipient of the `age` format, an X25519 public key in Bech32
 //! (`age1…`; age-encryption.org/v1, BIP 173).
 
 use std::fmt;
@@ -28,6 +28,9 @@ pub enum RecipientError {
     /// A typing error.
     #[error("has a wrong checksum")]
     Checksum,
+    /// In a published policy of format 2, something else than a commitment.
+    #[error("is not a commitment, sha256:…")]
+    NotACommitment,
     /// A point with which every shared secret would be zero.
     #[error("is a point of low order")]
     LowOrder,
@@ -71,6 +74,12 @@ impl Recipient {
     /// `age1…`
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

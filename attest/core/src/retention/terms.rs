@@ -53,7 +53,7 @@ impl Field {
     }
 }
 
-/// What happens to a request when what must be kept of it cannot be.
+/// What happens to a request whose metadata or content cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
@@ -73,7 +73,7 @@ impl OnFailure {
     }
 }
 
-/// Who may delete a sealed record before its time.
+/// Who may delete a sealed record before it expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Deletion {
@@ -93,10 +93,10 @@ impl Deletion {
     }
 }
 
-/// What is kept where anything is.
+/// The metadata that is kept of a request, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptMetadata {
-    /// After this it is gone.
+    /// How long: it is deleted after this time.
     pub ttl: Duration,
     /// The metadata beyond what is always there.
     pub fields: BTreeSet<Field>,
@@ -106,7 +106,7 @@ pub struct KeptMetadata {
 
 /// What holds for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Terms {
+pub enum Terms<R = Recipient> {
     /// Nothing outlives it.
     Zero,
     /// Metadata does.
@@ -115,14 +115,14 @@ pub enum Terms {
     Content {
         /// The metadata, and how long both are kept.
         kept: KeptMetadata,
-        /// Who can open the records; at least one, and nobody of ours.
-        recipients: Vec<Recipient>,
+        /// Whose keys open the records: at least one, and none of the service's.
+        recipients: Vec<R>,
         /// Who may delete them.
         deletion: Deletion,
     },
 }
 
-impl Terms {
+impl<R> Terms<R> {
     /// The mode in one word.
     pub const fn mode(&self) -> RetentionMode {
         match self {
@@ -140,14 +140,39 @@ impl Terms {
         }
     }
 
+    /// Whose keys open the records; none where no content is kept.
+    pub fn recipients(&self) -> &[R] {
+        match self {
+            Self::Content { recipients, .. } => recipients,
+            Self::Zero | Self::Metadata(_) => &[],
+        }
+    }
+
     /// Whether this piece of metadata is kept.
     pub fn keeps(&self, field: Field) -> bool {
         self.kept().is_some_and(|kept| kept.fields.contains(&field))
     }
+
+    /// The same with other recipients.
+    pub(super) fn map<S>(&self, recipient: impl Fn(&R) -> S) -> Terms<S> {
+        match self {
+            Self::Zero => Terms::Zero,
+            Self::Metadata(kept) => Terms::Metadata(kept.clone()),
+            Self::Content {
+                kept,
+                recipients,
+                deletion,
+            } => Terms::Content {
+                kept: kept.clone(),
+                recipients: recipients.iter().map(recipient).collect(),
+                deletion: *deletion,
+            },
+        }
+    }
 }
 
 /// In words, for an operator's plan.
-impl fmt::Display for Terms {
+impl<R: fmt::Display> fmt::Display for Terms<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.mode())?;
         let Some(kept) = self.kept() else {
@@ -170,8 +195,10 @@ impl fmt::Display for Terms {
             ..
         } = self
         {
-            let words: Vec<_> = recipients.iter().map(Recipient::as_str).collect();
-            write!(f, ", sealed to {}", words.join(" "))?;
+            f.write_str(", sealed to")?;
+            for recipient in recipients {
+                write!(f, " {recipient}")?;
+            }
             write!(f, ", deleted by {}", deletion.as_str())?;
         }
         Ok(())

@@ -92,6 +92,13 @@ pub enum Cause {
         /// The longest allowed.
         limit: std::time::Duration,
     },
+    /// More is retained of some tenant than the policy allows, and it is not known of which.
+    RetentionUnopened {
+        /// Why the rules for the policy's tenant are not known.
+        reason: crate::retention::Unopened,
+        /// What is not within the policy.
+        cause: Box<Cause>,
+    },
     /// The retention policy is not signed by those who must have signed it.
     RetentionSignature(crate::retention::SignatureError),
     /// The signatures that came with the retention policy cannot be read.
@@ -283,6 +290,7 @@ impl Cause {
             Self::RetentionMode { .. } => "retention_mode",
             Self::RetentionEpoch { .. } => "retention_epoch",
             Self::RetentionTtl { .. } => "retention_ttl",
+            Self::RetentionUnopened { .. } => "retention_unopened",
             Self::RetentionSignature(_) => "retention_signature",
             Self::RetentionSignatureFile(_) => "retention_signature_file",
             Self::Log(_) => "log",

@@ -67,6 +67,10 @@ impl fmt::Display for Cause {
                 got.as_secs(),
                 limit.as_secs()
             ),
+            Self::RetentionUnopened { reason, cause } => write!(
+                f,
+                "{cause}, of some tenant; {reason}, so that the most lenient of all terms counts"
+            ),
             Self::RetentionSignature(error) => write!(f, "the retention policy {error}"),
             Self::RetentionSignatureFile(error) => {
                 write!(f, "the retention policy's signatures: {error}")

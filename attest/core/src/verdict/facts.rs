@@ -5,6 +5,7 @@ use crate::digest::Sha256Digest;
 use crate::event_log::{EventLog, LogFormat, LoggedEvent, Sha384};
 use crate::log::{Checkpoint, Origin, TreeHash};
 use crate::nvidia::DeviceFacts;
+use crate::retention::Unopened;
 use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
 use crate::time::UnixTime;
@@ -43,12 +44,25 @@ pub struct ReportFacts {
     pub image_digest: Option<String>,
     /// What the retention document says is retained, where it could be read.
     pub retention_mode: Option<&'static str>,
+    /// The same for the tenant that the policy names, if it names one.
+    pub retention_tenant: Option<TenantRetention>,
     /// How many devices presented evidence.
     pub devices: usize,
     /// Whether an event log is present.
     pub event_log: bool,
     /// The audit log's head, as it stands.
     pub log: Option<LogFacts>,
+}
+
+/// What is retained of one tenant's requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantRetention {
+    /// The tenant, as the policy has it.
+    pub tenant: String,
+    /// The most that is retained.
+    pub mode: &'static str,
+    /// Why the rules for this tenant are not known, where they are not: then `mode` is the most of any tenant.
+    pub unopened: Option<Unopened>,
 }
 
 /// Facts of the audit log's head that a report shows.

@@ -49,7 +49,7 @@ fn facts(facts: &Facts) -> Value {
 }
 
 fn report(facts: &ReportFacts) -> Value {
-    json!({
+    let mut value = json!({
         "keyset_digest": facts.keyset_digest.to_string(),
         "not_after": facts.not_after.to_string(),
         "subject": facts.subject,
@@ -65,7 +65,15 @@ fn report(facts: &ReportFacts) -> Value {
             "size": log.size,
             "root": log.root.to_string(),
         })),
-    })
+    });
+    if let Some(retention) = &facts.retention_tenant {
+        value["retention_tenant"] = json!({
+            "tenant": retention.tenant,
+            "mode": retention.mode,
+            "opened": retention.unopened.is_none(),
+        });
+    }
+    value
 }
 
 fn event_log(facts: &EventLogFacts) -> Value {

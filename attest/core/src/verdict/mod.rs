@@ -30,7 +30,7 @@ pub use cause_snp::SnpCause;
 pub(crate) use check::Checks;
 pub use check::{Check, Obstacle, Outcome, Why};
 pub use check_id::{CheckId, UnknownCheck};
-pub use facts::{EventLogFacts, Facts, LogFacts, ReportFacts};
+pub use facts::{EventLogFacts, Facts, LogFacts, ReportFacts, TenantRetention};
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

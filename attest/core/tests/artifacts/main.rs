@@ -11,6 +11,7 @@ mod log;
 mod properties;
 mod recorded;
 mod retention;
+mod retention_names;
 mod second_basics;
 mod second_documents;
 mod second_script;

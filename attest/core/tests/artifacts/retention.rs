@@ -1,9 +1,9 @@
 //! Retention policies: what a text means, who may change it, and what a change changes.
 
 use attest_core::retention::{
-    Authority, ChainError, ChainLink, ChangeRefused, Field, KeysError, OnFailure, ActivePolicy,
-    PolicyKeys, PolicySignatures, RecipientError, RetentionError, RetentionMode, RetentionPolicy,
-    SignatureError, Terms, TermsError, compare,
+    ActivePolicy, Authority, ChainError, ChainLink, ChangeRefused, Field, KeysError, OnFailure,
+    PolicyKeys, PolicySignatures, PublishedPolicy, RecipientError, RetentionError, RetentionMode,
+    RetentionPolicy, SignatureError, Terms, TermsError, compare,
 };
 use attest_core::{Sha256Digest, SigningKey, to_hex};
 
@@ -63,7 +63,9 @@ fn spacing_comments_and_order_change_no_digest_and_every_word_does() {
     )
     .expect("a policy");
     assert_eq!(plain.digest(), spaced.digest());
-    assert_eq!(plain.digest(), Sha256Digest::of(plain.text().as_bytes()));
+    let published = plain.published().text();
+    assert_eq!(plain.digest(), Sha256Digest::of(published.as_bytes()));
+    assert_eq!(plain.stored_text(), published);
     for other in [
         "on_failure = \"refuse\"\n",
         "fields = [\"key\"]\n",
@@ -77,23 +79,24 @@ fn spacing_comments_and_order_change_no_digest_and_every_word_does() {
 #[test]
 fn what_is_published_reads_back_and_no_other_spelling_of_it_does() {
     let one = policy(&content("tenants = [\"bank\"]"));
-    let back = RetentionPolicy::from_published(one.text()).expect("its own text");
+    let text = one.published().text();
+    let back = RetentionPolicy::from_stored(text).expect("its own text");
     assert_eq!(back, one);
-    let spaced = one.text().replacen(':', ": ", 1);
-    assert_eq!(
-        RetentionPolicy::from_published(&spaced),
-        Err(RetentionError::NotCanonical)
-    );
-    let left_out = one.text().replacen("\"on_failure\":\"serve\",", "", 1);
-    assert_ne!(left_out, one.text());
-    assert_eq!(
-        RetentionPolicy::from_published(&left_out),
-        Err(RetentionError::NotCanonical)
-    );
-    assert!(matches!(
-        RetentionPolicy::from_published(&one.text().replacen("\"epoch\"", "\"epohc\"", 1)),
-        Err(RetentionError::Shape(_))
-    ));
+    let published = PublishedPolicy::parse(text).expect("its own text");
+    assert_eq!(&published, one.published());
+    let refusals = |text: &str| {
+        let published = PublishedPolicy::parse(text).expect_err("refused");
+        let stored = RetentionPolicy::from_stored(text).expect_err("refused");
+        assert_eq!(published, stored);
+        published
+    };
+    let spaced = text.replacen(':', ": ", 1);
+    assert_eq!(refusals(&spaced), RetentionError::NotCanonical);
+    let left_out = text.replacen("\"on_failure\":\"serve\",", "", 1);
+    assert_ne!(left_out, text);
+    assert_eq!(refusals(&left_out), RetentionError::NotCanonical);
+    let misspelt = text.replacen("\"epoch\"", "\"epohc\"", 1);
+    assert!(matches!(refusals(&misspelt), RetentionError::Shape(_)));
 }
 
 #[test]
@@ -375,7 +378,7 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
     let second = next(2, first.digest(), "mode = \"zero\"");
     let third = next(3, second.digest(), "mode = \"metadata\"\nttl = \"1d\"");
     let stored: Vec<_> = [&first, &second, &third]
-        .map(|policy| (policy.text().to_owned(), signed(policy, &[1]).to_string()))
+        .map(|policy| (policy.stored_text(), signed(policy, &[1]).to_string()))
         .into();
     let restore = |places: &[usize], authority: &Authority| {
         let links: Vec<_> = places

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use attest_core::retention::{
-    Authority, ChangeRefused, Difference, ActivePolicy, RetentionPolicy, Rule,
+    ActivePolicy, Authority, ChangeRefused, Difference, RetentionPolicy, Rule,
 };
 
 use super::{RetentionFailure, files};
@@ -22,7 +22,7 @@ pub(super) async fn show(config: &Path, document: bool) -> Result<(), RetentionF
             None => built_in(),
         };
         let policy = in_force.map_or_else(first, |in_force| in_force.policy().clone());
-        print!("{}", policy.text());
+        print!("{}", policy.stored_text());
         return Ok(());
     }
     let Some(in_force) = in_force else {
@@ -59,7 +59,7 @@ pub(super) async fn history(config: &Path) -> Result<(), RetentionFailure> {
         "EPOCH", "SET", "AT MOST", "DIGEST"
     );
     for row in &rows {
-        let policy = RetentionPolicy::from_published(&row.policy);
+        let policy = RetentionPolicy::from_stored(&row.policy);
         let most = policy.map_or("unreadable", |policy| policy.most().as_str());
         let by: Vec<&str> = row
             .signatures

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use attest_core::retention::RetentionPolicy;
+use attest_core::retention::PublishedPolicy;
 use attest_core::{Event, Receipt, Sha256Digest};
 use blackbox::asking::{CHAT, eventually, receipt, streamed};
 use blackbox::world::MODEL;
@@ -109,7 +109,7 @@ async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Dig
     };
     let report: Value = report.json().await?;
     let text = &report["attestation"]["evidence"]["documents"]["retention"];
-    let shown = RetentionPolicy::from_published(text.as_str().context("a policy")?)?;
+    let shown = PublishedPolicy::parse(text.as_str().context("a policy")?)?;
     let Ok(answer) = connection.post(key, CHAT, &streamed(MODEL, CANARY)).await else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use attest_core::retention::RetentionPolicy;
+use attest_core::retention::PublishedPolicy;
 use attest_core::{Event, Receipt, Sha256Digest};
 use blackbox::asking::eventually;
 use blackbox::world::{MODEL, engine_model, identity, start_as, trusting_directory};
@@ -92,9 +92,9 @@ impl Operated {
     pub async fn toggle(
         &self,
         epoch: u64,
-        before: &RetentionPolicy,
+        before: &PublishedPolicy,
         terms: &str,
-    ) -> Result<RetentionPolicy> {
+    ) -> Result<PublishedPolicy> {
         let key = self.service.connect().await?.spki_sha256();
         let file = self.operator().write(epoch, Some(before.digest()), terms)?;
         self.operator().sign(&file).await?;
@@ -110,13 +110,11 @@ impl Operated {
     }
 
     /// The policy that the service shows.
-    pub async fn policy(&self) -> Result<RetentionPolicy> {
+    pub async fn policy(&self) -> Result<PublishedPolicy> {
         let mut connection = self.service.connect().await?;
         let report: Value = connection.get("/v1/aci/attestation").await?.json().await?;
         let text = &report["attestation"]["evidence"]["documents"]["retention"];
-        Ok(RetentionPolicy::from_published(
-            text.as_str().context("a policy")?,
-        )?)
+        Ok(PublishedPolicy::parse(text.as_str().context("a policy")?)?)
     }
 
     pub fn state(&self) -> PathBuf {

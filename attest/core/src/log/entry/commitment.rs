@@ -1,16 +1,16 @@
-//! Naming somebody without telling who it is.
+//! Commitments: a name that can be checked by the holder of its salt, and read by no other.
 
 use crate::digest::{Sha256Digest, sha256};
 
 const PREFIX: &[u8] = b"sealgate/log-subject/v1\0";
 
-/// What keeps a commitment from being opened by guessing: 32 random bytes, one for each entry.
-/// Once it is forgotten, nobody can say or test whom the entry is about.
+/// What keeps a commitment from being opened by guessing: 32 secret bytes, others for each entry of the audit log and
+/// for each name in a retention policy. Without it the name behind the commitment can be neither read nor tested.
 pub type Salt = [u8; 32];
 
 /// A commitment to a text such as `key 3f9a… of tenant acme`:
 /// SHA-256(`"sealgate/log-subject/v1"` || 0x00 || salt || text).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Commitment(Sha256Digest);
 
 impl Commitment {
@@ -39,7 +39,7 @@ impl Commitment {
         self.0
     }
 
-    pub(super) fn from_digest(digest: Sha256Digest) -> Self {
+    pub(crate) fn from_digest(digest: Sha256Digest) -> Self {
         Self(digest)
     }
 }
