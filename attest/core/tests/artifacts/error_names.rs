@@ -1,5 +1,6 @@
 //! The names under which the vector files speak of errors, so that they need no Rust to be read.
 
+use attest_core::retention::RetentionError;
 use attest_core::{
     DocumentError, EncodingError, JsonError, KeysetError, ReceiptError, ReportError, SessionError,
     SubjectError,
@@ -109,5 +110,31 @@ pub fn subject(error: &SubjectError) -> &'static str {
         SubjectError::Shape => "subject.shape",
         SubjectError::Config(_) => "subject.config",
         SubjectError::Retention(_) => "subject.retention",
+    }
+}
+
+pub fn retention(error: &RetentionError) -> &'static str {
+    match error {
+        RetentionError::TooLarge => "retention.too_large",
+        RetentionError::PublishedTooLarge => "retention.published_too_large",
+        RetentionError::Toml { .. } => "retention.toml",
+        RetentionError::Json(error) => json(error),
+        RetentionError::Shape(_) => "retention.shape",
+        RetentionError::NotCanonical => "retention.not_canonical",
+        RetentionError::Format(_) => "retention.format",
+        RetentionError::SaltMissing { .. } => "retention.salt_missing",
+        RetentionError::SaltInFormatOne => "retention.salt_in_format_one",
+        RetentionError::Salt(_) => "retention.salt",
+        RetentionError::NamesMissing => "retention.names_missing",
+        RetentionError::NotPublished => "retention.not_published",
+        RetentionError::Epoch(_) => "retention.epoch",
+        RetentionError::PredecessorMisplaced { .. } => "retention.predecessor_misplaced",
+        RetentionError::Predecessor(error) => encoding(error),
+        RetentionError::Description => "retention.description",
+        RetentionError::TooManyRules => "retention.too_many_rules",
+        RetentionError::Terms { .. } => "retention.terms",
+        RetentionError::Names { .. } => "retention.names",
+        RetentionError::Commitments { .. } => "retention.commitments",
+        RetentionError::ContentOverlap(..) => "retention.content_overlap",
     }
 }

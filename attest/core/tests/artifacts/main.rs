@@ -14,4 +14,5 @@ mod retention;
 mod retention_names;
 mod second_basics;
 mod second_documents;
+mod second_retention;
 mod second_script;
