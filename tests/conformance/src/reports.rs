@@ -1,5 +1,7 @@
 //! Whole reports: the attack classes on binding, freshness and contract.
 
+mod retention;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -127,6 +129,7 @@ pub fn add(kit: &mut Kit) {
     );
     binding(kit);
     contract(kit);
+    retention::add(kit);
     spelling(kit);
     log(kit);
 }
