@@ -4,6 +4,7 @@
 # test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
 #         (as root it installs Debian's age; without age what needs it is skipped by name)
 # check   formatting, lints, dependency rules
+# docs    every link between documents checked, and a site of them built with mdBook (cargo install mdbook --locked)
 # bench   figures beside nginx and beside no gateway at all
 # bench-verify  what verifying evidence costs, beside the signature checks it cannot do without
 # bench-flood  a thousand connections that ask for reports without end: whether verifiers and chats get through
@@ -24,7 +25,7 @@
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
+.PHONY: demo test check docs bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
 .PHONY: log-crashes log-start toggle-story
 .PHONY: image image-repro image-boot
 
@@ -51,6 +52,10 @@ check:
 	  echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
 	$(CARGO) fetch --locked --quiet
 	$(CARGO) deny check bans licenses sources
+
+docs:
+	@$(CARGO) test --quiet --locked -p layering --test documents
+	@python3 docs/site.py
 
 bench:
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bin sealgate --bin sealgate-soft --bin bench

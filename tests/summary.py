@@ -158,6 +158,8 @@ def tests():
     yield Suite("image made twice", [sys.executable, "tests/image_twice.py"], gate=True)
     yield Suite("console installed", ["tests/console/setup.sh"], gate=True)
     yield Suite("console", [sys.executable, "tests/console/run.py"])
+    yield Suite("API validators installed", ["tests/api/setup.sh"], gate=True)
+    yield Suite("API as described", [sys.executable, "tests/api/run.py"])
 
 
 def main():

@@ -2,7 +2,9 @@
 //!
 //! A transcript is a list of commands, each with what it prints: standard output as it is, lines of
 //! standard error behind `! `, and the exit code in brackets. They run in a directory of fixtures
-//! that follow from a seed and a stated time. `SEALGATE_UPDATE_TRANSCRIPTS=1` writes them anew.
+//! that follow from a seed and a stated time. Other lines are kept as they are; by convention comments
+//! begin with `#`. `$ cat > NAME << END` writes the lines up to `END` into a file that the commands
+//! after it can read. `SEALGATE_UPDATE_TRANSCRIPTS=1` writes the transcripts again.
 
 mod fixtures;
 mod service;
@@ -89,11 +91,50 @@ fn replay(transcript: &str, dir: &Path) -> String {
             out.push_str(&said(command, dir));
             while lines.next_if(|next| !next.starts_with("[exit ")).is_some() {}
             lines.next();
+        } else if let Some(name) = inline_input(line) {
+            let content: String = lines
+                .by_ref()
+                .take_while(|next| *next != END_OF_INPUT)
+                .flat_map(|line| [line, "\n"])
+                .collect();
+            write_input(&dir.join(name), &content);
+            let _ = write!(out, "{line}\n{content}{END_OF_INPUT}\n");
         } else {
             let _ = writeln!(out, "{line}");
         }
     }
     out
+}
+
+const END_OF_INPUT: &str = "END";
+
+/// The name of the file that a line writes.
+fn inline_input(line: &str) -> Option<&str> {
+    line.strip_prefix("$ cat > ")?.strip_suffix(" << END")
+}
+
+/// Refuses to replace a fixture, on which other transcripts rely.
+fn write_input(path: &Path, content: &str) {
+    assert!(!path.exists(), "{} is there already", path.display());
+    std::fs::write(path, content).unwrap();
+}
+
+#[test]
+fn keeps_comments_and_writes_inline_inputs() {
+    let dir = ScratchDir::new("inline-inputs").unwrap();
+    let transcript =
+        "# A policy, written here.\n$ cat > p.toml << END\nname = \"p\"\n\n[tdx]\nEND\n";
+    assert_eq!(replay(transcript, dir.path()), transcript);
+    let written = std::fs::read_to_string(dir.path().join("p.toml")).unwrap();
+    assert_eq!(written, "name = \"p\"\n\n[tdx]\n");
+}
+
+#[test]
+#[should_panic(expected = "is there already")]
+fn refuses_an_inline_input_that_would_replace_a_fixture() {
+    let dir = ScratchDir::new("inline-fixture").unwrap();
+    dir.write("policy.toml", "name = \"fixture\"\n").unwrap();
+    replay("$ cat > policy.toml << END\nEND\n", dir.path());
 }
 
 fn said(command: &str, dir: &Path) -> String {

@@ -70,6 +70,26 @@ fn every_example_configuration_is_accepted() -> Result<()> {
 }
 
 #[test]
+fn the_example_with_every_key_is_accepted_by_check() -> Result<()> {
+    let scratch = ScratchDir::new("example-with-every-key")?;
+    let folder = copied(&scratch)?;
+    let text = std::fs::read_to_string(examples().join("../sealgate.example.toml"))?;
+    let file = scratch.path().join("sealgate.example.toml");
+    std::fs::write(&file, with_free_ports(&text))?;
+    ensure!(
+        folder == scratch.path().join("examples"),
+        "the policy lies beside the file"
+    );
+    let output = Command::new(sibling("sealgate")?)
+        .arg("check")
+        .arg(&file)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    Ok(())
+}
+
+#[test]
 fn every_example_policy_is_accepted() -> Result<()> {
     let (policies, _) = files()?;
     ensure!(!policies.is_empty());

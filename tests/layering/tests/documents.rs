@@ -1,6 +1,7 @@
 //! What the documents say of the code, compared with the code.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use layering::tree;
 
@@ -17,13 +18,20 @@ fn is_sentence(word: &str) -> bool {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// Metrics and configuration keys look like sentences too. Those have a page, which another test compares with the
-/// programs; of a key its section may be left out.
+/// Metrics, configuration keys, policy fields and members of documents look like sentences too. Those have pages and
+/// schemas, which other tests compare with the programs; of a key its section may be left out.
 fn documented_names() -> BTreeSet<String> {
-    let page = tree::text(&tree::root().join("docs/reference.md")).expect("the page is UTF-8");
-    quoted(&page)
-        .map(|word| word.rsplit('.').next().unwrap_or(word).to_owned())
-        .collect()
+    let root = tree::root();
+    let read = |path: &Path| tree::text(path).expect("the page is UTF-8");
+    let mut found = BTreeSet::new();
+    for page in ["docs/reference.md", "policies/attestation/README.md"] {
+        let text = read(&root.join(page));
+        found.extend(quoted(&text).map(|word| word.rsplit('.').next().unwrap_or(word).to_owned()));
+    }
+    for schema in tree::files(&root.join("docs/schemas")) {
+        found.extend(read(&schema).split('"').map(str::to_owned));
+    }
+    found
 }
 
 /// Every function in our Rust and Python files, and every test of the Node suite in the same spelling.
@@ -47,27 +55,25 @@ fn functions() -> BTreeSet<String> {
     found
 }
 
+/// Every Markdown file of the repository.
+fn documents() -> Vec<PathBuf> {
+    let mut found = tree::files(&tree::root());
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    found
+}
+
 #[test]
 fn every_test_that_a_document_names_exists() {
     let mut known = functions();
     known.extend(documented_names());
     let mut named = 0;
-    for document in [
-        "README.md",
-        "SECURITY.md",
-        "ARCHITECTURE.md",
-        "CHANGELOG.md",
-        "docs/data-path.md",
-        "docs/admin.md",
-        "docs/audit-log.md",
-        "attest/measure/README.md",
-        "enclave-image/trusted-base.md",
-    ] {
-        let text = tree::text(&tree::root().join(document)).expect("documents are UTF-8");
+    for path in documents() {
+        let text = tree::text(&path).expect("documents are UTF-8");
         for word in quoted(&text).filter(|word| is_sentence(word)) {
             assert!(
                 known.contains(word),
-                "{document} names {word}, which is not there"
+                "{} names {word}, which is not there",
+                path.display()
             );
             named += 1;
         }
@@ -78,29 +84,102 @@ fn every_test_that_a_document_names_exists() {
     );
 }
 
-#[test]
-fn every_link_between_documents_leads_somewhere() {
-    let root = tree::root();
-    for path in tree::files(&root) {
-        if path.extension().is_none_or(|extension| extension != "md") {
+/// The headings of a page, as GitHub and mdBook name them in links.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut in_code = false;
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        in_code ^= line.trim_start().starts_with("```");
+        let heading = line.trim_start_matches('#');
+        if in_code || heading.len() == line.len() || !heading.starts_with(' ') {
             continue;
         }
+        let kept = heading.trim().to_lowercase();
+        let kept = kept
+            .chars()
+            .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c));
+        found.insert(kept.collect::<String>().replace(' ', "-"));
+    }
+    found
+}
+
+/// The targets of a page's links within the repository.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    for path in documents() {
         let text = tree::text(&path).expect("documents are UTF-8");
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
-            let file = target.split('#').next().unwrap_or("");
-            if file.is_empty() || target.contains("://") || target.starts_with("mailto:") {
-                continue;
-            }
-            let folder = path.parent().expect("a file lies in a folder");
+        let folder = path.parent().expect("a file lies in a folder");
+        for target in links(&text) {
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let page = match file {
+                "" => path.clone(),
+                file => folder.join(file),
+            };
+            let from = path.display();
             assert!(
-                folder.join(file).exists(),
-                "{} links to {target}, which is not there",
-                path.display()
+                page.exists(),
+                "{from} links to {target}, which is not there"
             );
+            let is_page = page.extension().is_some_and(|extension| extension == "md");
+            if !anchor.is_empty() && is_page {
+                let text = tree::text(&page).expect("documents are UTF-8");
+                let there = anchors(&text).contains(anchor);
+                assert!(there, "{from} links to {target}, which has no such heading");
+            }
         }
     }
+}
+
+#[test]
+fn every_page_below_docs_is_in_the_summary() {
+    let folder = tree::root().join("docs");
+    let summary = tree::text(&folder.join("SUMMARY.md")).expect("documents are UTF-8");
+    let listed: BTreeSet<PathBuf> = links(&summary).map(|link| folder.join(link)).collect();
+    for path in documents() {
+        let is_ours = path.starts_with(&folder) && !path.ends_with("SUMMARY.md");
+        assert!(
+            !is_ours || listed.contains(&path),
+            "docs/SUMMARY.md does not list {}",
+            path.display()
+        );
+    }
+}
+
+/// Blocks of a page that are quoted from a transcript: the name of the transcript and the text.
+fn quotations(page: &str) -> Vec<(&str, &str)> {
+    const MARK: &str = "<!-- transcript: ";
+    page.split(MARK)
+        .skip(1)
+        .map(|rest| {
+            let (name, rest) = rest.split_once(" -->\n```\n").expect("a block follows");
+            let (block, _) = rest.split_once("\n```").expect("the block ends");
+            (name, block)
+        })
+        .collect()
+}
+
+#[test]
+fn every_quotation_of_a_transcript_is_in_it() {
+    let mut found = 0;
+    for path in documents() {
+        let text = tree::text(&path).expect("documents are UTF-8");
+        for (name, block) in quotations(&text) {
+            let transcript = tree::root().join("verifier/tests/transcripts").join(name);
+            let transcript = tree::text(&transcript).expect("transcripts are UTF-8");
+            assert!(
+                transcript.contains(&format!("{block}\n")),
+                "{} quotes what {name} does not have:\n{block}",
+                path.display()
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 0, "the tutorial quotes a transcript");
 }

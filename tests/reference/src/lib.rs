@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod inventory;
+pub mod openapi;
 pub mod page;
 pub mod source;
 
