@@ -35,8 +35,6 @@ const EXTENSIONS: [&str; 8] = ["rs", "md", "toml", "sh", "py", "mjs", "html", "j
 const STILL_EXEMPT: &[&str] = &[
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
-    "README.md",
-    "SECURITY.md",
     "attest/channel",
     "attest/collect",
     "attest/core",
