@@ -1,8 +1,8 @@
-//! System calls this process has no use for and an intruder has.
+//! The system call filter (seccomp): calls that this process does not need and an intruder would use.
 //!
-//! A list of what is refused, not of what is allowed: libraries change which calls they make, and a service that
-//! fails on a new libc would be run without a filter. What matters is on it: no other program is started, no other
-//! process is looked into, no kernel interface is opened that goes around files and sockets.
+//! The list names what is refused, not what is allowed: libraries change which calls they make, and a service that
+//! fails on a new libc would be run without a filter. The process cannot start other programs, read other
+//! processes, or open kernel interfaces that bypass files and sockets.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_process_madvise,
     libc::SYS_pidfd_getfd,
     libc::SYS_kcmp,
-    // Ways around the file system's rules.
+    // Calls that bypass Landlock's rules.
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
     libc::SYS_mount,
@@ -37,7 +37,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_swapoff,
     libc::SYS_acct,
     libc::SYS_quotactl,
-    // Kernel interfaces with a history.
+    // Kernel interfaces with a history of vulnerabilities.
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
@@ -50,7 +50,7 @@ const REFUSED: &[i64] = &[
     libc::SYS_fanotify_init,
     libc::SYS_lookup_dcookie,
     libc::SYS_memfd_create,
-    // The machine.
+    // Control of the machine.
     libc::SYS_kexec_load,
     libc::SYS_kexec_file_load,
     libc::SYS_init_module,
@@ -64,11 +64,12 @@ const REFUSED: &[i64] = &[
     libc::SYS_syslog,
     libc::SYS_vhangup,
     libc::SYS_personality,
-    // What was given up stays given up.
+    // Would undo `mlockall`.
     libc::SYS_munlockall,
 ];
 
-/// Refuses them with EPERM from now on, on this thread and those it starts. Whether that took is observed elsewhere.
+/// Refuses the calls with EPERM from now on, on this thread and those it starts. An error is ignored here:
+/// [`Facts::observe`](super::facts::Facts) reads back whether the filter is active.
 pub(super) fn confine() {
     if let Some(program) = program() {
         let _ = apply_filter(&program);
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filter_is_one_the_kernel_could_take() {
+    fn builds_a_filter_that_the_kernel_accepts() {
         let program = program().expect("a program");
         assert!(program.len() > REFUSED.len() && program.len() < 4096);
     }

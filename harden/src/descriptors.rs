@@ -1,9 +1,9 @@
-//! How many descriptors this process may have open.
+//! The limit of open file descriptors.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises the soft limit to the hard one, and returns what the limit is then. Service managers and shells leave the
-/// soft one at 1024 for programs that use `select`, which this one does not.
+/// Raises the soft limit to the hard limit and returns the new limit. Service managers and shells leave the
+/// soft limit at 1024 for programs that use `select`, which this one does not.
 pub fn raise_descriptor_limit() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -16,7 +16,7 @@ pub fn descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// How far the limit can be raised.
+/// The hard limit, up to which the limit can be raised.
 pub fn hard_descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Facts about this process, read back from the system.
+//! Facts about this process, each read back from the system after hardening.
 
 use std::fs;
 
@@ -13,21 +13,21 @@ use serde_json::{Map, Value};
 /// `CAP_IPC_LOCK` in the effective set.
 const IPC_LOCK: u32 = 14;
 
-/// One thing that can be known of this process.
+/// One property of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// Neither dumped nor traced by its own user: not dumpable.
+    /// Not dumpable: its user can neither dump nor trace it.
     NoDump,
-    /// The limit for core files is zero, and cannot be raised again.
+    /// The limit for core files is zero and cannot be raised again.
     NoCore,
-    /// A core file, were one made all the same, would hold none of the memory: what `MADV_DONTDUMP` says of one
-    /// mapping, said of all there are and will be.
+    /// A core file that is written all the same contains no memory: like `MADV_DONTDUMP` for
+    /// every mapping, present and future.
     EmptyCore,
-    /// Every page stays in memory.
+    /// Every page is locked in memory.
     MemoryLocked,
-    /// The machine had no swap when the process began.
+    /// The machine had no swap when the process started.
     NoSwap,
-    /// Either of the two: nothing of this process is ever on a disk.
+    /// Either of the two: no page of this process is ever written to a disk.
     NeverSwapped,
     NoNewPrivileges,
     Seccomp,
@@ -62,7 +62,7 @@ impl Fact {
         }
     }
 
-    /// Their names, with commas between them.
+    /// Their names, separated by commas.
     pub fn list(facts: &[Self]) -> String {
         let names: Vec<_> = facts.iter().map(|fact| fact.as_str()).collect();
         names.join(",")
@@ -85,7 +85,7 @@ impl Facts {
                 let limit = getrlimit(Resource::Core);
                 limit.current == Some(0) && limit.maximum == Some(0)
             }
-            Fact::EmptyCore => memory.in_no_core,
+            Fact::EmptyCore => memory.excluded_from_core,
             Fact::MemoryLocked => memory.locked,
             Fact::NoSwap => memory.no_swap,
             Fact::NeverSwapped => memory.locked || memory.no_swap,
@@ -102,7 +102,7 @@ impl Facts {
             .any(|(known, holds)| known == fact && holds)
     }
 
-    /// The names of those that hold, or of those that do not.
+    /// The names of the facts that hold, or of those that do not.
     pub fn names(&self, holding: bool) -> String {
         let named = Fact::ALL
             .into_iter()
@@ -119,15 +119,15 @@ impl Facts {
     }
 }
 
-/// What of memory can only be seen while `/proc` can be read.
+/// The facts about memory, which can only be read while `/proc` is accessible.
 #[derive(Clone, Copy)]
 pub(super) struct Memory {
-    in_no_core: bool,
+    excluded_from_core: bool,
     locked: bool,
     no_swap: bool,
 }
 
-/// No core file, and nobody but root looks into this process.
+/// No core file, and no other user than root can read this process.
 pub(super) fn forbid_dumps() {
     let none = Rlimit {
         current: Some(0),
@@ -137,23 +137,24 @@ pub(super) fn forbid_dumps() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
-/// Keeps pages in memory from when they are first touched, and out of core files.
-pub(super) fn keep_memory() -> Memory {
-    // With a limit, locking what is yet to come would make some later allocation fail.
+/// Locks pages in memory from when they are first touched, and keeps them out of core files.
+pub(super) fn protect_memory() -> Memory {
+    // With a limit, locking future pages would make a later allocation fail.
     let unlimited = getrlimit(Resource::Memlock).current.is_none() || may_lock();
     if unlimited {
-        let everything = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
-        let _ = mlockall(everything);
+        // Only pages that are in use: locking all that is reserved would cost far more memory.
+        let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+        let _ = mlockall(flags);
     }
     Memory {
-        in_no_core: leave_no_memory_to_cores(),
+        excluded_from_core: exclude_memory_from_cores(),
         locked: status("VmLck:").is_some_and(|line| line.split_whitespace().next() != Some("0")),
         no_swap: swap_is_absent(),
     }
 }
 
-/// Clears the mask of what goes into a core file (core(5)), and reads it back.
-fn leave_no_memory_to_cores() -> bool {
+/// Clears the mask of mappings that a core file contains (core(5)), and reads it back.
+fn exclude_memory_from_cores() -> bool {
     let mask = "/proc/self/coredump_filter";
     let _ = fs::write(mask, "0");
     let read = fs::read_to_string(mask);
@@ -165,7 +166,7 @@ fn may_lock() -> bool {
     set.is_some_and(|set| set & (1 << IPC_LOCK) != 0)
 }
 
-/// `/proc/swaps` has a line of headings, and one for each device.
+/// `/proc/swaps` has a line of headings and one line per device.
 fn swap_is_absent() -> bool {
     fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1)
 }
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_named_as_the_configuration_names_them() {
+    fn facts_have_the_names_of_the_configuration() {
         for fact in Fact::ALL {
             assert_eq!(Fact::parse(fact.as_str()), Some(fact));
         }
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_says_of_each_fact_whether_it_holds() {
+    fn the_document_lists_each_fact_and_whether_it_holds() {
         let mut facts = Facts([false; Fact::ALL.len()]);
         assert_eq!(facts.names(true), "");
         facts.0[1] = true;

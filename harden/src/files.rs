@@ -1,7 +1,7 @@
-//! The files this process may touch: those that it is configured with ([`Reach`]), and what libraries read while it
-//! runs. Everything else cannot be opened for as long as the process lives: a reload cannot name a file elsewhere.
+//! The files this process may open (Landlock): those of its configuration ([`AllowedFiles`]), and what libraries read
+//! while it runs. No other file can be opened until the process ends, so a reload cannot name a file elsewhere.
 //!
-//! Rules are bound to what lies at a path now. A file that another replaces by renaming needs a rule on its directory.
+//! Rules are bound to the file that is at a path now. A file that is replaced by renaming needs a rule on its directory.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use landlock::{
 };
 
 /// What libraries read while a service runs: certificate authorities, loadable resolver modules, and the resolver's
-/// files. The last are for the case that the process that resolves names has ended; single files among them cannot be
-/// read once they were replaced.
+/// files. The last are for the case that the resolver process has ended; single files among them cannot be
+/// read after they were replaced.
 const LIBRARIES: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -34,50 +34,50 @@ const LIBRARIES: &[&str] = &[
     "/lib64",
     "/usr/lib",
     "/usr/lib64",
-    // How many processors there are: the memory allocator asks.
+    // The number of processors, which the memory allocator reads.
     "/sys/devices/system/cpu",
     "/dev/null",
     "/dev/urandom",
 ];
 
-/// Nothing of ours is there, and everybody may look: it tells whether we can.
+/// A file outside of the list that every user may read: if it cannot be opened, the rules are active.
 const OUTSIDE: &str = "/proc/version";
 
-/// Directories that hold too much to be readable for the sake of one file in them. So are those directly below `/`.
+/// Directories that contain too much to be readable because of one file in them, like those directly below `/`.
 const BROAD: &[&str] = &["/usr/local", "/var/lib", "/var/tmp", "/var/run"];
 
-/// The files and directories that a service needs, as they are named when it begins.
+/// The files and directories that a service may open, as its configuration names them at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
-    /// Directories with all that is below them. Of a file its directory is readable, too, unless that is a broad one,
-    /// such as `/etc` or a home: it may be replaced by renaming.
+pub struct AllowedFiles {
+    /// Directories include everything below them. A file's directory becomes readable too, since the file may be
+    /// replaced by renaming, unless that directory is a broad one, such as `/etc` or a home.
     pub read: Vec<PathBuf>,
     pub written: Vec<PathBuf>,
 }
 
-/// Confines this thread and those it starts. Whether that took is observed, not reported.
-pub(super) fn confine(reach: &Reach) {
-    let _ = apply(reach);
+/// Confines this thread and those it starts. An error is ignored here: [`is_confined`] reads back whether it is.
+pub(super) fn confine(allowed: &AllowedFiles) {
+    let _ = apply(allowed);
 }
 
-fn apply(reach: &Reach) -> Result<(), RulesetError> {
+fn apply(allowed: &AllowedFiles) -> Result<(), RulesetError> {
     let abi = ABI::V5;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    let named = reach.read.iter().flat_map(|path| with_directories(path));
+    let named = allowed.read.iter().flat_map(|path| with_directories(path));
     Ruleset::default()
         .handle_access(AccessFs::from_all(abi))?
         .create()?
         .add_rules(path_beneath_rules(LIBRARIES.iter().map(Path::new), read))?
         .add_rules(path_beneath_rules(named, read))?
         .add_rules(path_beneath_rules(
-            &reach.written,
+            &allowed.written,
             AccessFs::from_all(abi) & !AccessFs::Execute,
         ))?
         .restrict_self()?;
     Ok(())
 }
 
-/// A path, and where it names a file: the directory it is named in, and the one it lies in if the name is a link.
+/// A path; for a file also the directory of the path, and the directory of the file itself if the path is a link.
 pub(super) fn with_directories(path: &Path) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     if path.is_dir() {
@@ -94,14 +94,14 @@ pub(super) fn with_directories(path: &Path) -> Vec<PathBuf> {
 }
 
 fn is_broad(directory: &Path) -> bool {
-    // Itself and its ancestors but `/`.
+    // The number of components: `ancestors` includes the path itself and `/`.
     let depth = directory.ancestors().count() - 1;
     let is_home = std::env::var_os("HOME").is_some_and(|home| directory == Path::new(&home))
         || (depth == 2 && directory.starts_with("/home"));
     depth <= 1 || is_home || BROAD.iter().any(|broad| directory == Path::new(broad))
 }
 
-/// Tries it.
+/// Whether the rules are active, found out by opening a file outside of them.
 pub(super) fn is_confined() -> bool {
     let refused = std::fs::File::open(OUTSIDE).err();
     refused.is_some_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_file_its_directory_is_readable_too_unless_that_holds_too_much() {
+    fn a_files_directory_is_readable_too_unless_it_is_a_broad_one() {
         let paths = |path| with_directories(Path::new(path));
         let named = |path: &str| PathBuf::from(path);
         let key = "/nowhere/keys/upstream.key";

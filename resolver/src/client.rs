@@ -1,4 +1,6 @@
-//! The service's side: starts the helper, and asks it.
+//! The service's side: starts the helper process and sends it names.
+//!
+//! Any task may send ([`lookup`]); one thread reads the answers and gives each to all tasks that wait for its name.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::helper::NAME;
 use crate::wire::{self, Answer};
 
-/// What the system's resolver reads of its environment. Nothing else is handed over: it may hold secrets.
+/// The environment variables of the system's resolver. No others are passed on: they may contain secrets.
 const ENVIRONMENT: &[&str] = &[
     "LOCALDOMAIN",
     "RES_OPTIONS",
@@ -22,44 +24,48 @@ const ENVIRONMENT: &[&str] = &[
     "LD_LIBRARY_PATH",
 ];
 
-/// The user that owns nothing, and its group.
+/// An unprivileged user and group, which own no files.
 const UNPRIVILEGED_ID: u32 = 65_534;
 
+/// Set once by [`start`], and never replaced: an ended helper is not restarted, since a confined process cannot start
+/// one.
 static CLIENT: OnceLock<Client> = OnceLock::new();
 
 struct Client {
     stream: UnixStream,
+    /// Held for map operations and one short write, never across an await.
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Who waits for which name. A name with an entry has been asked for and not been answered.
+    /// The tasks that wait for each name. A name with an entry was sent and has no answer yet.
     waiting: HashMap<String, Vec<oneshot::Sender<Answer>>>,
-    /// Before the first question: what the thread that reads answers will be started with.
-    unread: Option<Unread>,
+    /// Until the first lookup: the arguments of the thread that reads answers.
+    unstarted: Option<Unstarted>,
+    /// Set once, by whichever side fails first. From then on lookups are made in this process.
     ended: bool,
 }
 
-struct Unread {
+struct Unstarted {
     helper: Child,
     on_end: fn(),
 }
 
-/// Starts the helper: this program under the name that [`Helper::requested`](crate::Helper::requested) knows, as the
-/// user nobody where we are root. To be called before the process confines itself, while it has one thread.
-/// `on_end` is called should the helper end before this process does. Returns the helper's process id.
+/// Starts the helper: this program under the name that [`Helper::requested`](crate::Helper::requested) recognises, as an
+/// unprivileged user if we are root. Must be called before the process confines itself, while it has one thread.
+/// `on_end` is called if the helper ends before this process does. Returns the helper's process id.
 pub fn start(on_end: fn()) -> std::io::Result<u32> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = OwnedFd::from(theirs);
     let helper = match spawn(theirs.try_clone()?, Some(UNPRIVILEGED_ID)) {
         Ok(helper) => helper,
-        // Only root may change its user, and only to one that exists where it is.
+        // Only root may change its user, and in a user namespace only to one that is mapped there.
         Err(_) => spawn(theirs, None)?,
     };
     let id = helper.id();
     let state = State {
-        unread: Some(Unread { helper, on_end }),
+        unstarted: Some(Unstarted { helper, on_end }),
         ..State::default()
     };
     let client = Client {
@@ -75,9 +81,9 @@ fn spawn(socket: OwnedFd, user: Option<u32>) -> std::io::Result<Child> {
     command
         .arg0(NAME)
         .env_clear()
-        .envs(ENVIRONMENT.iter().filter_map(|name| kept(name)))
+        .envs(ENVIRONMENT.iter().filter_map(|name| variable(name)))
         .current_dir("/")
-        // A Ctrl-C is for the service, which may still need names while it finishes what it has begun.
+        // Ctrl-C is for the service, which may still need names while it finishes its requests.
         .process_group(0)
         .stdin(Stdio::from(socket))
         .stdout(Stdio::null())
@@ -88,29 +94,30 @@ fn spawn(socket: OwnedFd, user: Option<u32>) -> std::io::Result<Child> {
     command.spawn()
 }
 
-fn kept(name: &'static str) -> Option<(&'static str, OsString)> {
+fn variable(name: &'static str) -> Option<(&'static str, OsString)> {
     Some((name, std::env::var_os(name)?))
 }
 
-/// The helper's answer. None where there is no helper, or no longer.
-pub async fn ask(host: &str) -> Option<Answer> {
+/// The helper's answer; `None` without a helper or after it has ended.
+pub async fn lookup(host: &str) -> Option<Answer> {
     let answer = CLIENT.get()?.send(host)?;
     answer.await.ok()
 }
 
 impl Client {
     fn state(&self) -> MutexGuard<'_, State> {
+        // A panic under this lock leaves no half-changed state: each section is a few map operations.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks, or joins those who wait for the same name.
+    /// Sends the name, or joins the tasks that wait for it already.
     fn send(&'static self, host: &str) -> Option<oneshot::Receiver<Answer>> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state();
-        if let Some(unread) = state.unread.take() {
-            // Not in `start`: this thread has to be confined as the one that asks is.
+        if let Some(unstarted) = state.unstarted.take() {
+            // Not in `start`, which runs before the confinement: the reading thread must inherit it.
             let reader = std::thread::Builder::new().name("resolver".to_owned());
-            state.ended = reader.spawn(|| self.read(unread)).is_err();
+            state.ended = reader.spawn(|| self.read(unstarted)).is_err();
         }
         if state.ended {
             return None;
@@ -119,7 +126,8 @@ impl Client {
             waiting.push(sender);
             return Some(receiver);
         }
-        // Under the lock, so that lines are whole. The helper reads whatever it does besides: this cannot block for long.
+        // Written under the lock, so that lines are not interleaved. The helper always reads, even while it cannot
+        // write: this does not block for long.
         let line = format!("{host}\n");
         if (&self.stream).write_all(line.as_bytes()).is_err() {
             state.ended = true;
@@ -129,13 +137,14 @@ impl Client {
         Some(receiver)
     }
 
-    /// Hands out answers until the helper ends.
-    fn read(&self, mut unread: Unread) {
+    /// Gives answers to the waiting tasks until the helper ends.
+    fn read(&self, mut unstarted: Unstarted) {
         let mut lines = BufReader::new(&self.stream).lines();
         while let Some(Ok(line)) = lines.next() {
             let Some((host, answer)) = wire::parse_answer(&line) else {
                 break;
             };
+            // The lock is released before sending.
             let waiting = self.state().waiting.remove(host);
             for sender in waiting.into_iter().flatten() {
                 let _ = sender.send(answer.clone());
@@ -144,11 +153,11 @@ impl Client {
         {
             let mut state = self.state();
             state.ended = true;
-            // Who waits asks in this process instead.
+            // Dropping the senders wakes the waiting tasks, which then look up in this process.
             state.waiting.clear();
         }
-        let _ = unread.helper.kill();
-        let _ = unread.helper.wait();
-        (unread.on_end)();
+        let _ = unstarted.helper.kill();
+        let _ = unstarted.helper.wait();
+        (unstarted.on_end)();
     }
 }

@@ -1,4 +1,4 @@
-//! The helper's side: the process that makes the lookups.
+//! The helper's side: the process that looks names up.
 
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -12,13 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::wire;
 
-/// How the program is called when it is to be the helper: the first of its arguments.
+/// The first argument (the program's name) with which the program runs as the helper.
 pub(crate) const NAME: &str = "sealgate-resolver";
 
-/// Lookups at a time. A name server that is silent keeps each busy for some seconds.
+/// Concurrent lookups. A name server that does not answer occupies each for some seconds.
 const THREADS: usize = 32;
 
-/// What a helper reads: directories, so that a file that replaces another can be read. The resolver's files, its
+/// What a helper reads: directories, so that replaced files can be read too. The resolver's files, its
 /// modules, and what systemd-resolved, NetworkManager, resolvconf and sssd write.
 const DIRECTORIES: &[&str] = &[
     "/etc",
@@ -34,7 +34,7 @@ const DIRECTORIES: &[&str] = &[
     "/dev/urandom",
 ];
 
-/// The resolver's own files, which may be links to somewhere else.
+/// The resolver's files, which may be links to elsewhere.
 const FILES: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -43,11 +43,11 @@ const FILES: &[&str] = &[
     "/etc/host.conf",
 ];
 
-/// This process is to be the helper.
+/// Proof that this process was started as the helper.
 pub struct Helper(());
 
 impl Helper {
-    /// Whether this process was started to be the helper. Programs ask before they read their arguments.
+    /// Whether this process was started as the helper. Programs call this before they read their arguments.
     pub fn requested() -> Option<Self> {
         let name = std::env::args_os().next()?;
         (name == OsStr::new(NAME)).then_some(Self(()))
@@ -66,7 +66,7 @@ impl Helper {
             .build();
         let served = runtime.and_then(|runtime| {
             let ended = runtime.block_on(serve());
-            // Threads that still wait for a name server are not waited for.
+            // Does not wait for threads that still wait for a name server.
             runtime.shutdown_background();
             ended
         });
@@ -78,27 +78,25 @@ impl Helper {
 }
 
 async fn serve() -> std::io::Result<()> {
-    // A service manager may send these to every process of the service. While it finishes what it has begun it needs
-    // names; the helper ends when the socket does.
+    // A service manager may send these to every process of the service, which needs names while it finishes its
+    // requests. The helper ignores them and ends when the socket closes.
     let _terminate = signal(SignalKind::terminate())?;
     let _interrupt = signal(SignalKind::interrupt())?;
     let _hangup = signal(SignalKind::hangup())?;
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     socket.set_nonblocking(true)?;
-    let (questions, answers) = tokio::net::UnixStream::from_std(socket)?.into_split();
+    let (names, answers) = tokio::net::UnixStream::from_std(socket)?.into_split();
     let (sender, lines) = mpsc::unbounded_channel();
     tokio::select! {
-        // Two tasks, so that questions are read while an answer cannot be written.
-        ended = read(questions, sender) => ended,
-        ended = write(answers, lines) => ended,
-    }
+            // Concurrent, so that names are read while an answer cannot be written: otherwise the service's write, and with it
+    // its lock, could block.
+            ended = read(names, sender) => ended,
+            ended = write(answers, lines) => ended,
+        }
 }
 
-async fn read(
-    questions: OwnedReadHalf,
-    answers: mpsc::UnboundedSender<String>,
-) -> std::io::Result<()> {
-    let mut lines = BufReader::new(questions).lines();
+async fn read(names: OwnedReadHalf, answers: mpsc::UnboundedSender<String>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(names).lines();
     while let Some(host) = lines.next_line().await? {
         let answers = answers.clone();
         tokio::spawn(async move {

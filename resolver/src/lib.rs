@@ -1,12 +1,12 @@
 //! Name resolution for a process that has confined itself.
 //!
-//! The system's resolver reads `/etc/resolv.conf`, `/etc/hosts`, `nsswitch.conf` and whatever its modules want, at every
-//! lookup, and other programs replace those files by renaming. Landlock's rules are bound to the files that were there:
+//! The system's resolver reads `/etc/resolv.conf`, `/etc/hosts`, `nsswitch.conf` and files of its modules at every
+//! lookup, and other programs replace those files by renaming. Landlock's rules are bound to the files that existed:
 //! a confined process could not read the new ones. So lookups are made by another process, which is started
-//! before the confinement ([`start`]), is the same program under another name ([`Helper`]), holds nothing of the
-//! service's, and answers names with addresses over a socket pair.
+//! before the confinement ([`start`]), is the same program under another name ([`Helper`]), has none of the
+//! service's data, and answers names with addresses over a socket pair.
 //!
-//! [`lookup`] is the one function to call. Where no such process was started, or where it has ended, it asks the
+//! [`lookup`] is the function to call. If no such process was started, or if it has ended, it calls the
 //! system's resolver in this process.
 
 mod client;
@@ -21,13 +21,13 @@ pub use helper::Helper;
 /// Why a name has no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// Not a name that a resolver can be asked for.
+    /// Not a name that can be looked up.
     #[error("not a host name")]
     InvalidName,
-    /// The resolver's own words, for people. They name neither the host nor anything a peer sent.
+    /// The resolver's message, for people. It contains neither the host's name nor anything a peer sent.
     #[error("{0}")]
     Failed(String),
-    /// The resolver knows the name and no address of it.
+    /// The name exists and has no address.
     #[error("the name has no address")]
     NoAddress,
 }
@@ -41,7 +41,7 @@ pub async fn lookup(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupErro
     if !wire::is_name(host) {
         return Err(LookupError::InvalidName);
     }
-    let mut found = match client::ask(host).await {
+    let mut found = match client::lookup(host).await {
         Some(answer) => answer?,
         None => in_this_process(host).await?,
     };
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_name_is_not_asked_for() {
+    async fn an_invalid_name_is_not_looked_up() {
         for host in ["", "two words", "line\nend", "ünïcode"] {
             assert_eq!(lookup(host, 1).await, Err(LookupError::InvalidName));
         }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_helper_the_systems_resolver_is_asked_here() {
+    async fn looks_up_in_this_process_without_a_helper() {
         let found = lookup("localhost", 7).await.expect("localhost resolves");
         assert!(
             found

@@ -1,4 +1,4 @@
-//! What goes over the socket pair: a name in a line, and its answer in a line that begins with the name.
+//! The protocol on the socket pair: a line with a name, and for each a line of answer that begins with the name.
 
 use std::net::SocketAddr;
 
@@ -8,17 +8,17 @@ pub type Answer = Result<Vec<SocketAddr>, LookupError>;
 
 /// The longest name of the DNS, with a final dot.
 const MAX_NAME: usize = 254;
-/// More than any answer has; an answer is cut to it.
+/// More than answers usually have; further addresses are dropped.
 const MAX_ADDRESSES: usize = 64;
-const MAX_WORDS: usize = 200;
+const MAX_MESSAGE: usize = 200;
 
-/// Whether a resolver may be asked for it: letters, digits and signs of ASCII, so that it is one word of a line.
+/// Whether `host` may be looked up: printable ASCII without spaces, so that it is one word of a line.
 pub fn is_name(host: &str) -> bool {
     let length = 1..=MAX_NAME;
     length.contains(&host.len()) && host.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// `NAME ADDRESS…`, or `NAME ! WORDS`.
+/// `NAME ADDRESS…`, or `NAME ! MESSAGE`.
 pub fn answer_line(host: &str, answer: &Answer) -> String {
     let mut line = host.to_owned();
     match answer {
@@ -30,22 +30,27 @@ pub fn answer_line(host: &str, answer: &Answer) -> String {
         }
         Err(error) => {
             line.push_str(" ! ");
-            let words = error.to_string();
-            line.extend(words.chars().filter(|c| !c.is_control()).take(MAX_WORDS));
+            let message = error.to_string();
+            line.extend(
+                message
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(MAX_MESSAGE),
+            );
         }
     }
     line.push('\n');
     line
 }
 
-/// None for a line that no helper of ours writes.
+/// `None` for a line that the helper does not write.
 pub fn parse_answer(line: &str) -> Option<(&str, Answer)> {
     let (host, rest) = match line.split_once(' ') {
         Some((host, rest)) => (host, rest),
         None => (line, ""),
     };
-    if let Some(words) = rest.strip_prefix("! ") {
-        return Some((host, Err(LookupError::Failed(words.to_owned()))));
+    if let Some(message) = rest.strip_prefix("! ") {
+        return Some((host, Err(LookupError::Failed(message.to_owned()))));
     }
     let addresses = rest.split_whitespace().map(str::parse);
     let addresses: Result<Vec<SocketAddr>, _> = addresses.collect();
@@ -57,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_as_it_was_written() {
+    fn parses_a_written_answer() {
         let addresses = ["192.0.2.7:0", "[2001:db8::1]:0", "[fe80::1%3]:0"];
         let addresses = addresses.map(|text| text.parse().expect("an address"));
         let failed = LookupError::Failed("Name or service not known".to_owned());
@@ -70,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_stays_in_its_line() {
+    fn an_answer_is_one_line() {
         let failed = LookupError::Failed("two\nlines".to_owned());
         assert_eq!(answer_line("a", &Err(failed)), "a ! twolines\n");
     }

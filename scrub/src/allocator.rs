@@ -1,18 +1,18 @@
 //! An allocator that wipes on free.
 //!
-//! The whole of the crate's unsafe code. It adds to the allocator below it: overwriting an
-//! allocation with zeros before it is given back, and moving instead of growing in place, since
-//! a forwarded `realloc` may leave the old bytes where nobody will ever wipe them.
+//! The only unsafe code of this crate. It adds two things to the allocator below it: an
+//! allocation is overwritten with zeros before it is freed, and `realloc` moves instead of growing in place, since
+//! a forwarded `realloc` may leave the old bytes in memory that is never wiped.
 //!
-//! A plain fill followed by a free is a dead store that the optimizer may drop. An empty assembly
-//! block that is told the address makes the zeros observable. One fill costs about as much as the
-//! memory's bandwidth; wiping byte by byte with volatile writes costs sixteen times that.
+//! A plain fill followed by a free is a dead store that the optimizer may remove. An empty assembly
+//! block that takes the address makes the zeros observable. A fill is limited by the
+//! memory's bandwidth; wiping byte by byte with volatile writes takes sixteen times as long.
 
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// A global allocator that overwrites memory with zeros before giving it back.
+/// A global allocator that overwrites memory with zeros before freeing it.
 ///
 /// ```
 /// #[global_allocator]
@@ -37,39 +37,39 @@ impl<Below> Wiping<Below> {
     }
 }
 
-// SAFETY: every pointer handed out comes unchanged from `below` for the layout asked for, and every
-// pointer given back goes to `below` with the layout it was handed out with. Between the two this
-// adds only writes inside the allocation, at a time when the caller has given it up.
+// SAFETY: every returned pointer comes unchanged from `below` for the requested layout, and every
+// freed pointer goes to `below` with the layout it was allocated with. Between the two this
+// adds only writes inside the allocation, at a time when the caller no longer uses it.
 unsafe impl<Below: GlobalAlloc> GlobalAlloc for Wiping<Below> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are the ones `below` asks for.
+        // SAFETY: the caller's guarantees are the ones that `below` requires.
         unsafe { self.below.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are the ones `below` asks for.
+        // SAFETY: the caller's guarantees are the ones that `below` requires.
         unsafe { self.below.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` is a live allocation of `layout.size()` bytes that the caller gives up,
-        // so writing to all of it disturbs nobody.
+        // SAFETY: `pointer` is a live allocation of `layout.size()` bytes that the caller no longer
+        // uses, so all of it may be written.
         unsafe { wipe(pointer, layout.size()) };
-        // SAFETY: the caller's promises are the ones `below` asks for.
+        // SAFETY: the caller's guarantees are the ones that `below` requires.
         unsafe { self.below.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the caller promises that `new_size`, rounded up to the alignment, does not
-        // overflow `isize`, which is all that `Layout` asks for; and that it is not zero.
+        // SAFETY: the caller guarantees that `new_size`, rounded up to the alignment, does not
+        // overflow `isize`, which is all that `Layout` requires; and that it is not zero.
         let new = unsafe {
             let layout = Layout::from_size_align_unchecked(new_size, layout.align());
             self.below.alloc(layout)
         };
         if !new.is_null() {
-            // SAFETY: both are live allocations of at least the number of bytes copied, and a fresh
-            // one cannot overlap an old one. After that the old one is given up in the caller's
-            // stead, with the layout it was made with.
+            // SAFETY: both are live allocations of at least the number of bytes copied, and the new
+            // one cannot overlap the old one. After that the old one is freed for the
+            // caller, with the layout it was allocated with.
             unsafe {
                 std::ptr::copy_nonoverlapping(old, new, layout.size().min(new_size));
                 self.dealloc(old, layout);
@@ -85,10 +85,10 @@ unsafe impl<Below: GlobalAlloc> GlobalAlloc for Wiping<Below> {
 /// `pointer` must be valid for writes of `len` bytes.
 #[inline]
 unsafe fn wipe(pointer: *mut u8, len: usize) {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     unsafe { std::ptr::write_bytes(pointer, 0, len) };
     #[cfg(not(miri))]
-    // SAFETY: no instruction is executed. The block only claims to read memory through the address.
+    // SAFETY: no instruction is executed. The block only declares that it reads memory through the address.
     unsafe {
         std::arch::asm!("/* {0} */", in(reg) pointer, options(nostack, preserves_flags, readonly));
     }
@@ -101,22 +101,22 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
 
-    /// Hands out memory from the system and looks at what comes back before freeing it.
+    /// Allocates from the system and reads freed memory before returning it.
     #[derive(Default)]
     struct Inspector {
         given_back: RefCell<Vec<Vec<u8>>>,
         reallocated: RefCell<usize>,
     }
 
-    // SAFETY: forwards everything to the system's allocator unchanged; reading an allocation that is
-    // being given back happens before it is freed.
+    // SAFETY: forwards everything to the system's allocator unchanged; an allocation is read
+    // before it is freed.
     unsafe impl GlobalAlloc for &Inspector {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
             // SAFETY: forwarded. Zeroed, so that reading it back later is defined.
             unsafe { System.alloc_zeroed(layout) }
         }
         unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-            // SAFETY: the allocation is live, initialized since `alloc`, and `layout.size()` long.
+            // SAFETY: the allocation is live, initialized since `alloc`, and `layout.size()` bytes long.
             let bytes = unsafe { std::slice::from_raw_parts(pointer, layout.size()) }.to_vec();
             self.given_back.borrow_mut().push(bytes);
             // SAFETY: forwarded.
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_zero_when_it_is_given_back() {
+    fn memory_is_zero_when_it_is_freed() {
         for size in [1, 7, 64, 4096, 200_000] {
             let inspector = Inspector::default();
             let allocator = Wiping::over(&inspector);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn growing_and_shrinking_move_and_wipe_what_they_leave() {
+    fn realloc_moves_and_wipes_the_old_allocation() {
         for (from, to) in [(16, 64), (64, 16), (100, 100), (4096, 1 << 20)] {
             let inspector = Inspector::default();
             let allocator = Wiping::over(&inspector);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_asked_for_as_zero_is_zero() {
+    fn alloc_zeroed_returns_zeros() {
         let allocator = Wiping::new();
         let layout = Layout::from_size_align(1024, 8).unwrap();
         // SAFETY: the size is not zero; the memory is initialized by contract and freed once.

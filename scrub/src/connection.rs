@@ -1,10 +1,10 @@
-//! Connections whose reader keeps no old bytes while idle.
+//! Connections whose read buffers contain no old bytes while idle.
 //!
 //! A TLS session and an HTTP/1 connection each read into a buffer that lives as long as the
 //! connection. Bytes that were read and consumed stay in it until later ones overwrite them. The
-//! reader passes the unused part of its buffer down with every read; this wrapper, put both under
+//! reader passes the unused part of its buffer down with every read. This wrapper, used both under
 //! and over TLS, fills that part with zeros when there is nothing to read, at the end of the stream
-//! and after an error. A connection that waits for its next request has just been scrubbed.
+//! and after an error. So the buffers of a connection that waits for its next request are scrubbed.
 
 use std::io;
 use std::pin::Pin;
@@ -18,11 +18,13 @@ use crate::control::nothing_is_wiped;
 #[derive(Debug)]
 pub struct Scrubbed<Io> {
     io: Io,
+    /// The part that was scrubbed last, unless bytes were read since.
     clean: Option<Place>,
+    /// Whether all written bytes were flushed.
     flushed: bool,
 }
 
-/// Where a part of a buffer lies.
+/// The address range of a part of a buffer; compared only, never read through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     address: usize,
@@ -49,7 +51,7 @@ impl<Io> Scrubbed<Io> {
         }
     }
 
-    /// Whether everything that was written to it has been flushed since.
+    /// Whether everything that was written has been flushed since.
     pub const fn is_flushed(&self) -> bool {
         self.flushed
     }
@@ -59,7 +61,7 @@ impl<Io> Scrubbed<Io> {
         &self.io
     }
 
-    /// The connection alone.
+    /// Removes the wrapper.
     pub fn into_inner(self) -> Io {
         self.io
     }
@@ -74,6 +76,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Scrubbed<Io> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
         let got_bytes = matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() > before;
+        // Pending, end of stream or an error: what is unused now stays so until the next bytes come.
         if got_bytes {
             self.clean = None;
         } else if !nothing_is_wiped() {
@@ -85,15 +88,16 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Scrubbed<Io> {
 }
 
 impl<Io> Scrubbed<Io> {
-    /// A connection is polled many times while it is idle. What has been scrubbed is still clean when it is the same
-    /// place and nothing was read since; a buffer that was freed and made again in between was wiped by the allocator.
+    /// A connection is polled many times while it is idle. A scrubbed part is still clean if it is at the same
+    /// address and nothing was read since; a buffer that was freed and allocated again in between was wiped by the
+    /// allocator.
     fn scrub(&mut self, buffer: &mut ReadBuf<'_>) {
         let unused = Place::unused_of(buffer);
         if self.clean == Some(unused) {
             return;
         }
         let written = buffer.initialized().len() - buffer.filled().len();
-        // What nobody has written to is initialized here, which is to say with zeros.
+        // The part that was never written is initialized here, which fills it with zeros.
         let (written, _) = buffer.initialize_unfilled().split_at_mut(written);
         written.fill(0);
         self.clean = Some(unused);
@@ -146,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_idle_read_leaves_zeros_behind_what_was_read() {
+    async fn an_idle_read_overwrites_the_unused_buffer_with_zeros() {
         let (mut there, here) = tokio::io::duplex(64);
         let mut here = Scrubbed::new(here);
         let mut storage = [0xA5; 32];
@@ -163,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_clean_is_left_alone_and_what_may_not_be_is_scrubbed_again() {
+    async fn scrubs_a_buffer_again_only_if_it_may_have_changed() {
         let (mut there, here) = tokio::io::duplex(64);
         let mut here = Scrubbed::new(here);
         let mut storage = [0xA5; 32];
@@ -173,7 +177,7 @@ mod tests {
         idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
         assert_eq!(storage, [0; 32]);
 
-        // Nobody has written to it, as far as a connection can tell.
+        // The connection cannot know that it was written to.
         storage = [0x5A; 32];
         idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
         assert_eq!(storage, [0x5A; 32], "it was scrubbed for nothing");
@@ -182,11 +186,11 @@ mod tests {
         idle(&mut here, &mut ReadBuf::new(&mut storage[8..])).await;
         assert_eq!(storage[8..], [0; 24]);
 
-        // The first again: that it was clean once says nothing now.
+        // The first part again: it is scrubbed again, since other parts were used in between.
         idle(&mut here, &mut ReadBuf::new(&mut storage)).await;
         assert_eq!(storage, [0; 32]);
 
-        // Something was read into it and consumed.
+        // Bytes were read into it and consumed.
         there.write_all(b"prompt").await.unwrap();
         assert!(read_once(&mut here, &mut ReadBuf::new(&mut storage)).await);
         assert_eq!(storage[..6], *b"prompt");
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_counts_as_flushed_once_it_is() {
+    async fn is_flushed_after_a_flush_only() {
         let (_there, here) = tokio::io::duplex(4);
         let mut here = Scrubbed::new(here);
         assert!(here.is_flushed(), "nothing was written");

@@ -76,7 +76,7 @@ fn block_on(work: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failu
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .on_thread_park(scrub::unused_stack)
+        .on_thread_park(scrub::wipe_unused_stack)
         .build()
         .map_err(|e| Failure::Internal(format!("cannot start: {}", e.kind())))?
         .block_on(work)

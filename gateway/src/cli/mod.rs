@@ -165,7 +165,9 @@ fn runtime() -> std::io::Result<Runtime> {
 
 fn runtime_builder() -> Builder {
     let mut builder = Builder::new_multi_thread();
-    builder.enable_all().on_thread_park(scrub::unused_stack);
+    builder
+        .enable_all()
+        .on_thread_park(scrub::wipe_unused_stack);
     builder
 }
 

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Config, EventLogChoice, Gpus, TeeKind, signature_file};
-use crate::hardening::Reach;
+use crate::hardening::AllowedFiles;
 
 /// What the library of NVIDIA's driver reads beside its device files. Untried: no such machine has been at hand.
 const NVIDIA: &[&str] = &["/proc/driver/nvidia", "/sys/bus/pci", "/sys/devices"];
@@ -16,8 +16,8 @@ const TSM: &str = attest_collect::DEFAULT_BASE;
 
 impl Config {
     /// All of them, as they are named now.
-    pub fn reach(&self) -> Reach {
-        Reach {
+    pub fn reach(&self) -> AllowedFiles {
+        AllowedFiles {
             read: read(self),
             written: written(self),
         }

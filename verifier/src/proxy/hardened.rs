@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use harden::{Fact, Reach};
+use harden::{AllowedFiles, Fact};
 
 use super::args::ProxyArgs;
 use crate::failure::Failure;
@@ -40,7 +40,7 @@ pub(super) fn print_facts() {
     }
 }
 
-fn reach(args: &ProxyArgs) -> Reach {
+fn reach(args: &ProxyArgs) -> AllowedFiles {
     let named = [
         &args.judge.policy,
         &args.judge.roots,
@@ -48,7 +48,7 @@ fn reach(args: &ProxyArgs) -> Reach {
     ];
     let read = named.into_iter().flatten().cloned();
     let written: Vec<PathBuf> = args.keep_receipts.iter().cloned().collect();
-    Reach {
+    AllowedFiles {
         read: read.collect(),
         written,
     }

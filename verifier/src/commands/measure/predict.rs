@@ -88,7 +88,7 @@ impl Launch {
         let firmware = Firmware::parse(&profile.firmware).map_err(|e| bad(&e))?;
         let values = match profile.tee {
             Tee::Snp(snp) => {
-                let hashes = KernelHashes::of_uki(uki);
+                let hashes = KernelHashes::from_uki(uki);
                 let measurement = launch_digest(&firmware, &hashes, &snp.machine);
                 Values::Snp {
                     measurement: measurement.map_err(|e| bad(&e))?,
@@ -129,7 +129,7 @@ fn machine_of(tdx: &TdxMachine) -> Result<Machine, Failure> {
             .map_err(|e| Failure::malformed(captured.path.display().to_string(), e))?;
         machine.acpi = Some(captured_events(&log, EventType::PLATFORM_CONFIG_FLAGS));
         let boot = captured_events(&log, EventType::EFI_VARIABLE_BOOT);
-        machine.boot = Some(BootVariables::of_digests(boot));
+        machine.boot = Some(BootVariables::from_digests(boot));
     }
     Ok(machine)
 }
