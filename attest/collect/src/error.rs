@@ -1,5 +1,5 @@
-//! Why no evidence could be collected. Every variant says what was found, none says what to do:
-//! the caller decides whether a machine without evidence may serve at all.
+//! Why no evidence could be collected. Every variant states what was found and none what to do:
+//! the caller decides whether a machine without evidence may serve.
 
 use std::fmt;
 use std::io;
@@ -64,8 +64,8 @@ impl fmt::Display for OsError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CollectError {
     /// Not a confidential guest, a kernel older than 6.7, or configfs not mounted.
-    #[error("no configfs-tsm report directory at {}", looked_for.display())]
-    NoReportDirectory { looked_for: PathBuf },
+    #[error("no configfs-tsm report directory at {}", path.display())]
+    NoReportDirectory { path: PathBuf },
 
     #[error("cannot create a report entry under {}: {cause}", base.display())]
     CannotCreateEntry { base: PathBuf, cause: OsError },
@@ -73,16 +73,16 @@ pub enum CollectError {
     #[error("configfs-tsm provider {name:?} is not one of tdx_guest, sev_guest")]
     UnknownProvider { name: String },
 
-    /// The entry was served by another provider than the one found at the start.
+    /// The entry has another provider than the one found at the start.
     #[error("configfs-tsm provider changed from {expected} to {found}")]
     ProviderChanged {
         expected: &'static str,
         found: &'static str,
     },
 
-    /// Somebody else kept writing to our entry: the blob may answer their question, not ours.
+    /// Another process wrote to our entry in every attempt: the blob may be over its report data, not ours.
     #[error(
-        "report entry was written by somebody else in each of {attempts} attempts \
+        "report entry was written by another process in each of {attempts} attempts \
          (generation {found}, expected {expected})"
     )]
     GenerationRaced {
@@ -91,7 +91,7 @@ pub enum CollectError {
         found: u64,
     },
 
-    /// The kernel answered "busy" or "try again" every time.
+    /// The kernel answered EBUSY or EWOULDBLOCK in every attempt.
     #[error("{attribute} stayed busy through {attempts} attempts")]
     Busy { attempts: u32, attribute: Attribute },
 
@@ -104,20 +104,20 @@ pub enum CollectError {
     #[error("{attribute} is larger than {limit} bytes")]
     TooLarge { attribute: Attribute, limit: usize },
 
-    /// A text attribute that is not the text it should be, or an empty evidence blob.
-    #[error("{attribute} does not hold what its documentation promises")]
+    /// A text attribute that is not of its documented form, or an empty evidence blob.
+    #[error("{attribute} is not of its documented form")]
     Malformed { attribute: Attribute },
 
     /// Neither configfs-tsm nor the older device.
-    #[error("cannot open {}: {cause}", looked_for.display())]
-    NoGuestDevice { looked_for: PathBuf, cause: OsError },
+    #[error("cannot open {}: {cause}", path.display())]
+    NoGuestDevice { path: PathBuf, cause: OsError },
 
-    /// The firmware or the host declined; the words are the library's.
-    #[error("the guest request for a report failed: {said}")]
-    GuestRequest { said: String },
+    /// The firmware or the host declined; the message is the library's.
+    #[error("the guest request for a report failed: {message}")]
+    GuestRequest { message: String },
 
-    /// What the device answered is no report.
-    #[error("the guest request was answered with something that is no report")]
+    /// The device's answer is no report.
+    #[error("the answer to the guest request is no report")]
     GuestReport,
 
     #[error("no random numbers for the name of the report entry")]

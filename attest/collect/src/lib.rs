@@ -1,11 +1,11 @@
-//! Asks the guest's own firmware for evidence about itself.
+//! Collects evidence about this guest from its firmware and devices.
 //!
-//! One trait, [`Attester`], stands for "whatever this machine has that signs 64 bytes of report
-//! data": on Linux that is configfs-tsm, read by [`ConfigfsTsm`], or on older kernels the device
-//! behind [`SevGuest`]. A second, [`DeviceAttester`], stands for the devices beside the CPU:
-//! [`NvidiaDevices`]; a third, [`EventLogSource`], for what was measured while the guest came up:
-//! [`EventLogFile`]. What comes back is evidence as the hardware gave it. Nothing here looks inside it: whether it is genuine and whether it is
-//! wanted is decided by `attest_core`, by whoever receives it, never by the machine that produced it.
+//! Three traits: [`Attester`] has the hardware sign 64 bytes of report
+//! data, on Linux through configfs-tsm ([`ConfigfsTsm`]), or on older kernels through the device
+//! `/dev/sev-guest` ([`SevGuest`]). [`DeviceAttester`] collects from the devices beside the CPU
+//! ([`NvidiaDevices`]), and [`EventLogSource`] returns what was measured during boot
+//! ([`EventLogFile`]). Evidence is returned as the hardware gave it and not checked: the receiver verifies and
+//! appraises it with `attest_core`, never the machine that produced it.
 
 mod configfs;
 mod devices;
@@ -14,14 +14,14 @@ mod event_log;
 mod sev_guest;
 
 pub use configfs::{ConfigfsTsm, DEFAULT_BASE};
-pub use devices::{DeviceAttester, DeviceError, NvidiaDevices, Question};
+pub use devices::{DeviceAttester, DeviceError, DriverRequest, NvidiaDevices};
 pub use error::{Attribute, CollectError, OsError};
 pub use event_log::{ACPI_TABLES, EventLogFile, EventLogSource, LogError};
 pub use sev_guest::{SEV_GUEST, SevGuest};
 
 use attest_core::{CpuEvidence, ReportData, TeeType};
 
-/// Something that produces hardware evidence over 64 bytes of report data.
+/// Produces hardware evidence over 64 bytes of report data.
 ///
 /// Calls block (a quote takes milliseconds to seconds, and the hardware serves one at a time):
 /// asynchronous callers run them on a blocking thread, behind a bounded queue.

@@ -1,13 +1,13 @@
 //! Evidence from `/dev/sev-guest`, for kernels before 6.7, which have no configfs-tsm.
 //!
 //! The plain guest request only (`SNP_GET_REPORT`), through the `sev` crate. Its answer is copied
-//! into a buffer of fixed length. The extended request would also give the host's certificate table,
-//! but `sev` 8 follows the offsets and lengths that the host writes into it without looking at its
-//! end: a host could have memory of ours read out as a certificate. So there is no table here, and
+//! into a buffer of fixed length. The extended request would also return the host's certificate table,
+//! but `sev` 8 follows the offsets and lengths that the host writes into it without checking them against its
+//! end: a host could have our memory read out as a certificate. So there is no table here, and
 //! the endorsement key's certificate has to come from AMD's service. A guest whose report is signed
 //! with a loaded key (VLEK) needs configfs-tsm.
 //!
-//! Untried on hardware: what is tested is what becomes of answers and refusals.
+//! Not tested on hardware; tested is how answers and refusals are handled.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use crate::{Attester, CollectError};
 /// The device that the `sev` crate opens.
 pub const SEV_GUEST: &str = "/dev/sev-guest";
 
-/// Asks for a report of the most privileged level, the one a guest without a paravisor runs at.
+/// The most privileged level, which a guest without a paravisor runs at.
 const VMPL: u32 = 0;
 
 /// The one request that is made of the device.
@@ -47,7 +47,7 @@ impl SevGuest {
         match Firmware::open() {
             Ok(firmware) => Ok(Self::with(Box::new(firmware))),
             Err(error) => Err(CollectError::NoGuestDevice {
-                looked_for: PathBuf::from(SEV_GUEST),
+                path: PathBuf::from(SEV_GUEST),
                 cause: OsError::from(&error),
             }),
         }
@@ -64,20 +64,22 @@ impl Attester for SevGuest {
     }
 
     fn attest(&self, report_data: &ReportData) -> Result<CpuEvidence, CollectError> {
-        let mut guest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let data = *report_data.as_bytes();
-        // The crate translates numbers of the host's; none of them may end the process.
+        // One request at a time: the device serves no more, and the lock is held over a blocking call on purpose. A
+        // panic under it is caught below, so a poisoned lock has lost nothing.
+        let mut guest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The crate parses values of the host; a panic on one of them must not end the process.
         let answer = catch_unwind(AssertUnwindSafe(|| guest.report(data, VMPL)));
-        let said = match answer {
+        let message = match answer {
             Ok(Ok(report)) => return evidence(report),
-            Ok(Err(said)) => said,
+            Ok(Err(message)) => message,
             Err(_) => "an answer that the library could not read".to_owned(),
         };
-        Err(CollectError::GuestRequest { said })
+        Err(CollectError::GuestRequest { message })
     }
 }
 
-/// A report is told from a buffer of zeros by reading it; what it says is not looked at.
+/// Parses the report to tell it from a buffer of zeros; its content is not checked.
 fn evidence(report: Vec<u8>) -> Result<CpuEvidence, CollectError> {
     match SnpReport::parse(&report) {
         Ok(_) => Ok(CpuEvidence::SevSnp {
@@ -92,8 +94,8 @@ fn evidence(report: Vec<u8>) -> Result<CpuEvidence, CollectError> {
 mod tests {
     use super::*;
 
-    /// A device that answers as told.
-    enum Told {
+    /// A device with scripted answers.
+    enum ScriptedGuest {
         Report,
         Zeros,
         Refusal,
@@ -111,20 +113,20 @@ mod tests {
         report
     }
 
-    impl Guest for Told {
+    impl Guest for ScriptedGuest {
         fn report(&mut self, data: [u8; 64], vmpl: u32) -> Result<Vec<u8>, String> {
             assert_eq!(vmpl, 0);
             match self {
-                Told::Report => Ok(report(data)),
-                Told::Zeros => Ok(vec![0; 1184]),
-                Told::Refusal => Err("rate limit".to_owned()),
-                Told::Panic => panic!("told to"),
+                ScriptedGuest::Report => Ok(report(data)),
+                ScriptedGuest::Zeros => Ok(vec![0; 1184]),
+                ScriptedGuest::Refusal => Err("rate limit".to_owned()),
+                ScriptedGuest::Panic => panic!("scripted"),
             }
         }
     }
 
-    fn asked(told: Told) -> Result<CpuEvidence, CollectError> {
-        SevGuest::with(Box::new(told)).attest(&ReportData::observed([7; 64]))
+    fn attest(guest: ScriptedGuest) -> Result<CpuEvidence, CollectError> {
+        SevGuest::with(Box::new(guest)).attest(&ReportData::observed([7; 64]))
     }
 
     #[test]
@@ -133,19 +135,22 @@ mod tests {
             report: report([7; 64]),
             certs: vec![],
         };
-        assert_eq!(asked(Told::Report), Ok(evidence));
+        assert_eq!(attest(ScriptedGuest::Report), Ok(evidence));
     }
 
     #[test]
-    fn a_refusal_a_panic_and_an_empty_buffer_are_errors_of_their_own() {
-        let said = "rate limit".to_owned();
+    fn a_refusal_a_panic_and_an_empty_buffer_are_different_errors() {
+        let message = "rate limit".to_owned();
         assert_eq!(
-            asked(Told::Refusal),
-            Err(CollectError::GuestRequest { said })
+            attest(ScriptedGuest::Refusal),
+            Err(CollectError::GuestRequest { message })
         );
-        assert_eq!(asked(Told::Zeros), Err(CollectError::GuestReport));
-        let said = "an answer that the library could not read".to_owned();
-        assert_eq!(asked(Told::Panic), Err(CollectError::GuestRequest { said }));
+        assert_eq!(attest(ScriptedGuest::Zeros), Err(CollectError::GuestReport));
+        let message = "an answer that the library could not read".to_owned();
+        assert_eq!(
+            attest(ScriptedGuest::Panic),
+            Err(CollectError::GuestRequest { message })
+        );
     }
 
     #[test]
@@ -156,7 +161,7 @@ mod tests {
         }
     }
 
-    /// The crate's own view of the same bytes, so that neither is read by one reader alone.
+    /// Both parsers read the same bytes and must agree.
     #[test]
     fn the_sev_crate_reads_the_same_report() {
         use sev::parser::ByteParser;

@@ -20,7 +20,7 @@ pub(crate) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
     array(bytes, offset).map(u64::from_le_bytes)
 }
 
-/// A length or an offset that no slice has stands for one that is too large.
+/// A value that does not fit becomes the largest length, which no slice has.
 pub(crate) fn to_usize(value: u32) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }

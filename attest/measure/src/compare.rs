@@ -1,7 +1,7 @@
-//! Predicted events held against those of a real boot, register by register and in order.
+//! Compares predicted events with those of a real boot, register by register and in order.
 //!
-//! A TPM's boot has a separator in each PCR where a TD's has one in RTMR1. Those are listed and not
-//! counted against the prediction; whatever else a log has that was not predicted is.
+//! A boot with a TPM has a separator in each PCR, one with a TD has one in RTMR1. Those separators are listed and do
+//! not refute the prediction; any other event of the log that was not predicted does.
 
 use attest_core::event_log::Register;
 
@@ -19,11 +19,11 @@ pub enum Line<'a> {
         /// Its place in the log, from zero.
         position: usize,
     },
-    /// A predicted event that the log does not have there.
+    /// A predicted event that the log does not contain at this point.
     Missing(&'a ExpectedEvent),
-    /// An event that was left to the host: nothing to look for.
+    /// An event that the host decides: no digest to compare.
     LeftToTheHost(&'a ExpectedEvent),
-    /// An event of the log that nobody predicted.
+    /// An event of the log that was not predicted.
     Unpredicted {
         /// What the log has.
         event: &'a BootEvent,
@@ -39,24 +39,24 @@ pub struct RegisterComparison<'a> {
     pub register: Register,
     /// Line by line, in the order of boot.
     pub lines: Vec<Line<'a>>,
-    /// What it comes to.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What a register's comparison comes to.
+/// The result of a register's comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every event of both sides is the other's.
+    /// Both sides have the same events.
     Equal,
-    /// Every predicted event is there, in order; the log has more separators.
+    /// The log contains every predicted event, in order, and more separators.
     MoreSeparators,
-    /// Every predicted event is there, in order; the log has others besides.
+    /// The log contains every predicted event, in order, and others besides.
     More,
     /// A predicted event is missing, or in another place.
     Differs,
 }
 
-/// Compares the registers that are asked for.
+/// Compares these registers.
 pub fn compare<'a>(
     expected: &'a [ExpectedEvent],
     log: &'a BootLog,
@@ -74,7 +74,7 @@ pub fn confirms(comparison: &RegisterComparison<'_>, source: LogSource) -> Confi
         .any(|line| matches!(line, Line::LeftToTheHost(_)));
     match (comparison.outcome, source) {
         (Outcome::Differs, _) => Confirmation::Refuted,
-        // What was left to the host is among the events that were not predicted.
+        // The host's events are among those that were not predicted.
         _ if open => Confirmation::Open,
         (Outcome::Equal, _) | (Outcome::MoreSeparators, LogSource::Tpm) => Confirmation::Confirmed,
         (Outcome::MoreSeparators, LogSource::Td) | (Outcome::More, _) => Confirmation::Refuted,
@@ -86,7 +86,7 @@ pub fn confirms(comparison: &RegisterComparison<'_>, source: LogSource) -> Confi
 pub enum Confirmation {
     /// The boot measured what was predicted.
     Confirmed,
-    /// What was predicted is there; what was left to the host is not judged.
+    /// The boot measured what was predicted; events that the host decides were not compared.
     Open,
     /// The boot measured something else.
     Refuted,
@@ -106,6 +106,7 @@ fn compare_register<'a>(
             lines.push(Line::LeftToTheHost(expected));
             continue;
         };
+        // Looked for ahead first, so that a missing event does not use up the rest of the log.
         let mut ahead = rest.clone();
         if !ahead.any(|(_, event)| event.digest == digest) {
             lines.push(Line::Missing(expected));
@@ -121,7 +122,7 @@ fn compare_register<'a>(
         }
     }
     lines.extend(rest.map(|(position, event)| Line::Unpredicted { event, position }));
-    let outcome = match (missing, more(&lines)) {
+    let outcome = match (missing, unpredicted(&lines)) {
         (true, _) => Outcome::Differs,
         (false, outcome) => outcome,
     };
@@ -132,8 +133,8 @@ fn compare_register<'a>(
     }
 }
 
-/// What the events come to that nobody predicted.
-fn more(lines: &[Line<'_>]) -> Outcome {
+/// The result as far as it depends on events that were not predicted.
+fn unpredicted(lines: &[Line<'_>]) -> Outcome {
     let separator = sha384(&[&[0; 4]]);
     let mut outcome = Outcome::Equal;
     for line in lines {

@@ -1,10 +1,10 @@
-//! An event that a launch will make, with what it follows from.
+//! A predicted event of a launch, with the inputs that it follows from.
 
 use attest_core::event_log::{EventType, Register};
 
 use crate::hash::{Sha384, sha384};
 
-/// What a predicted value follows from, and so who can change it.
+/// The input that a predicted value follows from, and so who can change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The image: kernel, command line, initial file system.
@@ -13,10 +13,10 @@ pub enum Origin {
     Firmware,
     /// A constant of a specification.
     Fixed,
-    /// What the launch profile says of the machine, captured tables included: it holds on hosts that
-    /// launch exactly so.
+    /// The launch profile's description of the machine, captured tables included: the value is right on hosts that
+    /// launch it exactly so.
     Profile,
-    /// The host, and nothing here says what it will be: only an event log does.
+    /// The host. The value cannot be predicted; only an event log has it.
     Host,
 }
 
@@ -36,13 +36,13 @@ impl Origin {
 /// One extension of a register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpectedEvent {
-    /// Where it goes.
+    /// The register that is extended.
     pub register: Register,
-    /// The type that the log will give it. No digest covers it.
+    /// The type that the log will state. No digest covers it.
     pub event_type: EventType,
-    /// What the register is extended with; nothing where the host decides it.
+    /// The digest that the register is extended with; `None` if the host decides it.
     pub digest: Option<Sha384>,
-    /// What was hashed, in words.
+    /// A description of what was hashed.
     pub what: String,
     /// What the digest follows from.
     pub origin: Origin,
@@ -90,7 +90,7 @@ impl ExpectedEvent {
     }
 }
 
-/// What the events make of a register that began at zero. Nothing if one of them is left to the host.
+/// The value of a register that starts at zero, after these events. `None` if the host decides one of them.
 ///
 /// ```
 /// use attest_core::event_log::Register;

@@ -1,4 +1,4 @@
-//! SHA-384, of which all the registers here are made, and SHA-256, which QEMU hashes kernels with.
+//! SHA-384, which all registers use, and SHA-256, which QEMU hashes kernels with.
 
 use ring::digest::{Context, SHA256, SHA384};
 
@@ -18,7 +18,7 @@ pub fn sha384(parts: &[&[u8]]) -> Sha384 {
     hasher.finish()
 }
 
-/// SHA-384 of what comes in pieces.
+/// SHA-384 of data in pieces.
 pub(crate) struct Hasher(Context);
 
 impl Hasher {

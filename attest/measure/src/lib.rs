@@ -1,14 +1,14 @@
-//! What a launch will measure, computed before anything is launched: bytes in, values out.
+//! Predicts what a launch will measure, before anything is launched: bytes in, values out.
 //!
-//! From a firmware file, a unified kernel image (UKI) and what is known of the machine come
+//! From a firmware file, a unified kernel image (UKI) and a description of the machine it computes
 //!
 //! - [`snp`]: the launch digest of an SEV-SNP guest;
 //! - [`tdx`]: MRTD of a TD, and the events that make RTMR0 to RTMR2, one by one;
-//! - [`compare`]: those events held against the log of a real boot.
+//! - [`compare`]: a comparison of those events with the log of a real boot.
 //!
-//! [`firmware`], [`pe`] and [`uki`] read the files; they take any bytes and refuse with a reason.
-//! Everything predicted says what it follows from ([`Origin`]), so that what the host decides is
-//! never passed off as known. No prediction is evidence: only a quote says what did run.
+//! [`firmware`], [`pe`] and [`uki`] parse the files; they accept any bytes and refuse with a reason.
+//! Every predicted value states what it follows from ([`Origin`]), so that a value which the host decides is
+//! never shown as known. No prediction is evidence: only a quote proves what ran.
 //!
 //! No clock, no socket, no file.
 

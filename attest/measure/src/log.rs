@@ -1,9 +1,9 @@
 //! Logs of real boots: of a TD (CCEL, dstack) as the verifier reads them, or of a TPM, whose events
-//! are taken for those of a TD.
+//! are mapped to those of a TD.
 //!
 //! A TPM's log is the crypto-agile log (TCG PC Client Platform Firmware Profile 1.05 §10.2), as Linux
-//! hands it out in `binary_bios_measurements`. It has the form of a CCEL area, with PCR numbers where
-//! that has register numbers. It needs a SHA-384 bank.
+//! provides it in `binary_bios_measurements`. It has the form of a CCEL area, with PCR numbers in place of
+//! register numbers. It needs a SHA-384 bank.
 
 use attest_core::event_log::{
     CcelError, EventLog, EventLogError, EventType, MAX_LOG_LEN, Register,
@@ -19,7 +19,7 @@ const HEADER_LEN: usize = 28;
 const MAX_ALGORITHMS: u32 = 8;
 const MAX_PCR: u32 = 23;
 
-/// Why a log cannot be compared with.
+/// Why a log cannot be used for a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// Neither a TD's log nor a TPM's.
@@ -28,7 +28,7 @@ pub enum LogError {
     /// A TPM's log without SHA-384 digests: the bank was not active.
     #[error("the TPM's log has no SHA-384 digests: was that bank active?")]
     NoSha384,
-    /// A TPM's log that is cut or mangled.
+    /// A TPM's log that is truncated or damaged.
     #[error("event {event} of the TPM's log has a bad {field}")]
     Event {
         /// Which, from zero, the header not counted.
@@ -36,12 +36,12 @@ pub enum LogError {
         /// Which field.
         field: &'static str,
     },
-    /// A header that is none.
+    /// An invalid header.
     #[error("the TPM's log has a bad header: {0}")]
     Header(&'static str),
 }
 
-/// Where a log is from.
+/// The kind of machine that wrote a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogSource {
     /// A TD.
@@ -78,7 +78,7 @@ impl BootLog {
     /// is a TPM's.
     pub fn parse(bytes: &[u8]) -> Result<Self, LogError> {
         match EventLog::parse(bytes) {
-            Ok(log) => Ok(Self::of_td(&log)),
+            Ok(log) => Ok(Self::from_td_log(&log)),
             Err(EventLogError::Ccel(
                 CcelError::Register { .. } | CcelError::BytesAfterEnd { .. },
             )) => tpm_log(bytes),
@@ -87,7 +87,7 @@ impl BootLog {
         }
     }
 
-    fn of_td(log: &EventLog) -> Self {
+    fn from_td_log(log: &EventLog) -> Self {
         let extending = log.claimed_events().iter();
         let events = extending.filter_map(|event| {
             Some(BootEvent {

@@ -1,8 +1,8 @@
 //! Unified kernel images: systemd's stub with kernel, command line and initial file system as
 //! sections (UAPI group, "Unified Kernel Image").
 //!
-//! Only images whose measurements follow from their bytes are taken. What would make the stub
-//! build another initial file system, choose by hardware, or read a command line from elsewhere is
+//! Only images whose measurements follow from their bytes are accepted. Sections that make the stub
+//! build another initial file system, choose by hardware, or read a command line from elsewhere are
 //! refused by name.
 
 use crate::bytes::to_usize;
@@ -12,12 +12,12 @@ use crate::pe::{Pe, PeError, Section};
 #[derive(Debug, PartialEq, Eq)]
 struct Stub {
     version: u32,
-    /// What it measures, in its order, whatever theirs in the file is (systemd,
+    /// The sections it measures, in its order and not that of the file (systemd,
     /// `src/fundamental/uki.h`).
     measures: &'static [&'static str],
     /// Whether it loads the kernel with `LoadImage`, so that the firmware measures it by itself.
     loads_image: bool,
-    /// Whether it appends a console to a command line that names none.
+    /// Whether it appends a console to a command line without one.
     appends_console: bool,
 }
 
@@ -46,31 +46,31 @@ const STUBS: [Stub; 3] = [
     },
 ];
 
-/// Sections with which the initial file system that the kernel measures is no longer `.initrd`, or
-/// which the stub chooses among by hardware or command line.
+/// Sections that change the initial file system that the kernel measures, or
+/// among which the stub chooses by hardware or command line.
 const UNPREDICTED: [&str; 8] = [
     ".osrel", ".ucode", ".pcrsig", ".pcrpkey", ".profile", ".dtbauto", ".hwids", ".efifw",
 ];
 
-/// How much longer in memory than in the file a section may be: kernels have been by less than 1 MiB.
+/// How much longer in memory than in the file a section may be; kernels are longer by less than 1 MiB.
 const MAX_TAIL: u32 = 16 << 20;
 
-/// Why a file is no UKI, or none whose measurements follow from its bytes.
+/// Why a file is not a UKI, or not one whose measurements follow from its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UkiError {
     /// Not a PE image.
     #[error(transparent)]
     Pe(#[from] PeError),
-    /// The kernel inside is none.
+    /// The kernel inside is not a PE image.
     #[error("the kernel in .linux: {0}")]
     Kernel(PeError),
     /// No such section.
     #[error("the image has no {0} section: not a UKI, or not a whole one")]
     Missing(&'static str),
-    /// A section that there may be once.
+    /// A section that may exist only once.
     #[error("the image has {0} twice")]
     Repeated(&'static str),
-    /// A section that is mostly zeros that the file does not have.
+    /// A section far longer in memory than in the file; the rest would be zeros.
     #[error(
         "section {index} of the image is {len} bytes long in memory, far more than in the file"
     )]
@@ -81,18 +81,16 @@ pub enum UkiError {
         len: u32,
     },
     /// A section that makes the measurements depend on more than the image.
-    #[error(
-        "the image has a {0} section: what the stub makes of it is not predicted; leave it out"
-    )]
+    #[error("the image has a {0} section, whose measurements are not predicted; leave it out")]
     Unpredicted(&'static str),
-    /// No stub that says which version of systemd it is.
-    #[error("the stub does not say which version of systemd it is from (section .sdmagic)")]
+    /// The stub does not state its version of systemd.
+    #[error("the stub does not state its version of systemd (section .sdmagic)")]
     Stub,
-    /// A stub whose measurements nobody here has compared with a real boot's.
+    /// A stub whose measurements were not compared with a real boot's.
     #[error(
-        "the stub is from systemd {0}; what is predicted was compared with boots of those from 252, 257 and 262 only"
+        "the stub is from systemd {0}; predictions were compared with real boots for 252, 257 and 262 only"
     )]
-    UntriedStub(u32),
+    UntestedStub(u32),
     /// A command line that is not printable ASCII without spaces at its ends.
     #[error("the command line in .cmdline is not printable ASCII, or begins or ends with a space")]
     CommandLine,
@@ -132,7 +130,7 @@ impl<'a> Uki<'a> {
         }
         let version = stub_version(&pe).ok_or(UkiError::Stub)?;
         let stub = STUBS.iter().find(|stub| stub.version == version);
-        let stub = stub.ok_or(UkiError::UntriedStub(version))?;
+        let stub = stub.ok_or(UkiError::UntestedStub(version))?;
         for name in stub.measures.iter().copied() {
             let with_name = pe.sections().iter().filter(|s| s.name() == Some(name));
             if with_name.count() > 1 {
@@ -175,7 +173,7 @@ impl<'a> Uki<'a> {
         &self.command_line
     }
 
-    /// What a section holds in memory: what the file has of it and zeros up to its length.
+    /// A section's contents in memory: those in the file, and zeros up to its length.
     pub fn section(&self, name: &str) -> Option<Vec<u8>> {
         find(&self.pe, name).map(|section| in_memory(&self.pe, section))
     }
@@ -190,7 +188,7 @@ impl<'a> Uki<'a> {
         self.required(".initrd")
     }
 
-    /// The sections that the stub measures, in its order, with what they hold.
+    /// The sections that the stub measures, in its order, with their contents.
     pub fn measured_sections(&self) -> Vec<(&'static str, Vec<u8>)> {
         let sections = self.stub.measures.iter().copied();
         let with_bytes = sections.filter_map(|name| Some((name, self.section(name)?)));
@@ -210,7 +208,7 @@ fn find<'s>(pe: &'s Pe<'_>, name: &str) -> Option<&'s Section> {
 fn in_memory(pe: &Pe<'_>, section: &Section) -> Vec<u8> {
     let raw = pe.raw(section);
     let len = to_usize(section.virtual_len);
-    // A section is at most so long in the file as rounding makes it, and may be longer in memory.
+    // In the file a section is padded to the alignment; in memory it may be longer than that.
     let kept = raw.get(..len).unwrap_or(raw);
     let mut bytes = kept.to_vec();
     bytes.resize(len, 0);
@@ -226,7 +224,7 @@ fn stub_version(pe: &Pe<'_>) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// As the stub hands it on: control characters and spaces at its ends would be changed by it.
+/// As the stub passes it on. Refused are control characters and spaces at the ends, which the stub would change.
 fn command_line(bytes: &[u8]) -> Result<String, UkiError> {
     let text = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     let printable = text.iter().all(|byte| (b' '..=b'~').contains(byte));

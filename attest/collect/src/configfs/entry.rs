@@ -1,5 +1,5 @@
-//! One report entry: a directory that lives for one question and is removed with the value, or one that somebody with
-//! the rights to made for us and that stays.
+//! One report entry: a directory that exists for one request and is removed with the value, or one that a
+//! privileged process created for this one and that stays.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,28 +12,32 @@ use super::files::{Files, ReadError};
 use crate::error::OsError;
 use crate::{Attribute, CollectError};
 
-/// The kernel's own bound on text attributes is one page.
+/// The kernel's limit for text attributes is one page.
 const TEXT_LIMIT: usize = 4096;
 
-/// Far above any quote or certificate table seen, far below what would hurt.
+/// Far larger than any known quote or certificate table, and small enough to hold in memory.
 const BLOB_LIMIT: usize = 1024 * 1024;
 
-/// How often another name is tried when the drawn one is taken.
+/// How many random names are tried if one is taken.
 const NAME_ATTEMPTS: u32 = 4;
 
-/// An entry of this name was made for us: whoever made it gave us its files, which an unprivileged process that makes
-/// its own would not get (the kernel's attributes belong to root). Our enclave image's PID 1 does so.
-const LENT: &str = "sealgate";
+/// An entry of this name was created for this process, which may write its files. An unprivileged process that
+/// creates an entry may not (the kernel's attributes belong to root). PID 1 of the enclave image creates it.
+const PROVIDED: &str = "sealgate";
 
-/// What one attempt gave.
+/// The result of one attempt.
 pub(super) enum Attempt {
     Done(CpuEvidence),
     Disturbed(Disturbed),
 }
 
-/// Somebody else was there at the same time. Worth another attempt.
+/// Another process used the entry at the same time. Another attempt may succeed.
 pub(super) enum Disturbed {
-    Generation { expected: u64, found: u64 },
+    /// The entry was written by another process between our write and our read.
+    Generation {
+        expected: u64,
+        found: u64,
+    },
     Busy(Attribute),
 }
 
@@ -62,27 +66,37 @@ enum Stop {
 pub(super) struct Entry<'a> {
     files: &'a dyn Files,
     path: PathBuf,
-    lent: bool,
+    provided: bool,
 }
 
 impl<'a> Entry<'a> {
-    /// The entry that was made for us, or a fresh one.
+    /// The provided entry, or a new one.
     pub(super) fn open(files: &'a dyn Files, base: &Path) -> Result<Self, CollectError> {
-        let path = base.join(LENT);
+        let path = base.join(PROVIDED);
         if files.is_directory(&path) {
-            let lent = true;
-            return Ok(Entry { files, path, lent });
+            let provided = true;
+            return Ok(Entry {
+                files,
+                path,
+                provided,
+            });
         }
         Self::create(files, base)
     }
 
     fn create(files: &'a dyn Files, base: &Path) -> Result<Self, CollectError> {
-        let lent = false;
+        let provided = false;
         let mut attempts = 1;
         loop {
             let path = base.join(fresh_name()?);
             match files.create_directory(&path) {
-                Ok(()) => return Ok(Entry { files, path, lent }),
+                Ok(()) => {
+                    return Ok(Entry {
+                        files,
+                        path,
+                        provided,
+                    });
+                }
                 Err(error)
                     if error.kind() == io::ErrorKind::AlreadyExists && attempts < NAME_ATTEMPTS =>
                 {
@@ -105,26 +119,28 @@ impl<'a> Entry<'a> {
         Provider::named(&text)
     }
 
-    /// Writes the question, reads the answer, and makes sure that nobody else wrote in between.
+    /// Writes the report data, reads the evidence, and checks that no other process wrote in between.
     pub(super) fn evidence(
         &self,
         provider: Provider,
         report_data: &ReportData,
         privilege_level: Option<u8>,
     ) -> Result<Attempt, CollectError> {
-        match self.ask(provider, report_data, privilege_level) {
+        match self.request(provider, report_data, privilege_level) {
             Ok(evidence) => Ok(Attempt::Done(evidence)),
             Err(Stop::Disturbed(disturbed)) => Ok(Attempt::Disturbed(disturbed)),
             Err(Stop::Failed(error)) => Err(error),
         }
     }
 
-    fn ask(
+    fn request(
         &self,
         provider: Provider,
         report_data: &ReportData,
         privilege_level: Option<u8>,
     ) -> Result<CpuEvidence, Stop> {
+        // Each of our writes raises `generation` by one. Any other difference means that another process wrote, and
+        // that the blob may be over its report data.
         let before = self.generation()?;
         let mut writes = 0;
         if let Some(level) = privilege_level {
@@ -140,7 +156,7 @@ impl<'a> Entry<'a> {
             },
             Provider::SevSnp => CpuEvidence::SevSnp {
                 report: self.blob(Attribute::Outblob)?,
-                // Empty where the host provides no certificates.
+                // Empty if the host provides no certificates.
                 certs: self.read(Attribute::Auxblob, BLOB_LIMIT)?,
             },
         };
@@ -194,8 +210,8 @@ impl<'a> Entry<'a> {
 }
 
 impl Stop {
-    /// EBUSY and EWOULDBLOCK say that somebody else is at it (the entry was written between
-    /// generating and reading, or a quote is still under way); everything else is an error.
+    /// EBUSY and EWOULDBLOCK mean that another process uses the entry (it was written between
+    /// generating and reading, or a quote is still being made); everything else is an error.
     fn io(attribute: Attribute, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ResourceBusy | io::ErrorKind::WouldBlock => {
@@ -218,11 +234,11 @@ impl Stop {
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        if self.lent {
+        if self.provided {
             return;
         }
-        // An entry that cannot be removed costs the kernel one small directory; the evidence that
-        // was read from it is not worse for it.
+        // If the entry cannot be removed, a small directory stays in the kernel. The evidence that was read from it is
+        // valid all the same.
         let _ = self.files.remove_directory(&self.path);
     }
 }

@@ -1,5 +1,5 @@
-//! The five file operations the collector needs, behind a trait so that tests can stand where the
-//! kernel stands. The only implementation outside tests is [`OsFiles`].
+//! The five file operations the collector needs, behind a trait so that tests can emulate the
+//! kernel. The only implementation outside tests is [`OsFiles`].
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -38,8 +38,8 @@ impl Files for OsFiles {
     }
 
     fn remove_directory(&self, path: &Path) -> io::Result<()> {
-        // Not remove_dir_all: configfs takes the attribute files away with their directory, and
-        // refuses to have them unlinked.
+        // Not remove_dir_all: configfs removes the attribute files with their directory, and
+        // refuses to unlink them.
         fs::remove_dir(path)
     }
 
@@ -54,9 +54,9 @@ impl Files for OsFiles {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        // Neither created nor truncated: the attribute exists or the write has no meaning.
-        // configfs hands a binary attribute to its owner when the file is closed, which is why the
-        // file must not outlive this function. Its verdict is lost there; `generation` tells.
+        // Neither created nor truncated: the kernel creates the attributes.
+        // configfs processes a binary attribute when the file is closed, so the file must be closed before this
+        // function returns. An error of that step is not reported by close; `generation` shows it.
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.write_all(bytes)
     }

@@ -4,13 +4,12 @@
 //! `mkdir` an entry, write 64 bytes to `inblob`, read the signed evidence from `outblob` and, on
 //! AMD, the host's certificate table from `auxblob`. Every write raises the entry's `generation`
 //! by one. Since the entry is a public directory, the collector compares `generation` before
-//! and after: any difference but its own writes means that the blob may answer somebody else's
-//! question, and then it is thrown away. The entry is removed whatever happens, unless it was made for us: an entry
-//! `sealgate` that is there already is used, one question after the other, and stays.
+//! and after: any difference but its own writes means that the blob may be over another process's
+//! report data, and then it is discarded. The entry is always removed, unless it was provided: an existing
+//! entry `sealgate` is used for one request after the other, and stays.
 //!
 //! Refused: providers other than `tdx_guest` and `sev_guest`, blobs over a fixed size, blobs that
-//! raced. Not looked at: the blob. Exercised against an emulated kernel only; on real hardware
-//! this is untried.
+//! raced. Not checked: the blob. Tested against an emulated kernel only, not on real hardware.
 
 mod entry;
 mod files;
@@ -31,13 +30,13 @@ use files::{Files, OsFiles};
 /// Where Linux mounts the interface.
 pub const DEFAULT_BASE: &str = "/sys/kernel/config/tsm/report";
 
-/// How often one request is tried when others use the interface at the same time.
+/// How often one request is attempted while other processes use the interface.
 const ATTEMPTS: u32 = 6;
 
 /// The pause before the second attempt; it doubles from there, to about a third of a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// Who stands behind the interface on this machine.
+/// Which hardware is behind the interface on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Provider {
     Tdx,
@@ -73,7 +72,7 @@ pub struct ConfigfsTsm {
 }
 
 impl ConfigfsTsm {
-    /// Looks at `base` (normally [`DEFAULT_BASE`]) and finds out which provider serves it.
+    /// Checks that `base` (normally [`DEFAULT_BASE`]) exists, and reads which provider serves it.
     pub fn probe(base: &Path) -> Result<Self, CollectError> {
         Self::probe_with(base, Arc::new(OsFiles), FIRST_PAUSE)
     }
@@ -85,7 +84,7 @@ impl ConfigfsTsm {
     ) -> Result<Self, CollectError> {
         if !files.is_directory(base) {
             return Err(CollectError::NoReportDirectory {
-                looked_for: base.to_owned(),
+                path: base.to_owned(),
             });
         }
         let provider = Entry::open(&*files, base)?.provider()?;
@@ -98,7 +97,7 @@ impl ConfigfsTsm {
         })
     }
 
-    /// Asks for reports of another privilege level (SEV-SNP: VMPL) than the kernel's default.
+    /// Requests reports for another privilege level (SEV-SNP: VMPL) than the kernel's default.
     #[must_use]
     pub fn with_privilege_level(mut self, level: u8) -> Self {
         self.privilege_level = Some(level);
@@ -137,6 +136,7 @@ impl Attester for ConfigfsTsm {
             if attempts == ATTEMPTS {
                 return Err(disturbed.after(attempts));
             }
+            // The pause doubles, so that two processes that disturb each other do not stay in step.
             thread::sleep(pause);
             pause *= 2;
             attempts += 1;

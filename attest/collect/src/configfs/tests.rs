@@ -1,9 +1,9 @@
 //! The collector against an emulated kernel.
 //!
 //! The entry is a real directory with real files, read and written by the same code as on a real
-//! guest; the emulation stands in only where a plain directory has no kernel behind it. It creates
+//! guest; the emulation adds only what a plain directory lacks. It creates
 //! the attributes with the entry, answers a write with a new `generation` and a new `outblob`,
-//! plays the other process that writes at the wrong moment, and takes the attributes away with
+//! acts as another process that writes at the wrong moment, and removes the attributes with
 //! the entry.
 
 use std::fs;
@@ -21,7 +21,7 @@ use crate::{Attester, Attribute, CollectError, OsError};
 
 /// What goes wrong, and at which of the attempts (counted from the first one after the probe).
 #[derive(Clone, Copy)]
-enum Trouble {
+enum Fault {
     None,
     /// Another process writes `inblob` between our write and our read.
     RaceOn(fn(u32) -> bool),
@@ -36,7 +36,7 @@ struct Kernel {
     provider: Mutex<&'static str>,
     outblob: Option<Vec<u8>>,
     auxblob: Vec<u8>,
-    trouble: Trouble,
+    fault: Fault,
     entries: AtomicU32,
     removed: AtomicU32,
     first_generation: u64,
@@ -49,7 +49,7 @@ impl Kernel {
             provider: Mutex::new(provider),
             outblob: None,
             auxblob: Vec::new(),
-            trouble: Trouble::None,
+            fault: Fault::None,
             entries: AtomicU32::new(0),
             removed: AtomicU32::new(0),
             first_generation: 0,
@@ -64,7 +64,7 @@ impl Kernel {
         self.entries.load(Ordering::SeqCst) - self.removed.load(Ordering::SeqCst)
     }
 
-    /// A write has ended: one generation further, and another answer.
+    /// After a write: the next generation, and another answer.
     fn written(&self, entry: &Path) -> io::Result<()> {
         let generation = entry.join("generation");
         let number: u64 = fs::read_to_string(&generation)?
@@ -118,8 +118,8 @@ impl Files for Kernel {
     }
 
     fn read(&self, path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
-        match self.trouble {
-            Trouble::FailOn(at, attribute, kind)
+        match self.fault {
+            Fault::FailOn(at, attribute, kind)
                 if attribute_at(path) == Some(attribute.file_name()) && at(self.attempt()) =>
             {
                 return Err(ReadError::Io(kind.into()));
@@ -130,7 +130,7 @@ impl Files for Kernel {
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        if let Trouble::RefuseWrite(attribute, kind) = self.trouble
+        if let Fault::RefuseWrite(attribute, kind) = self.fault
             && attribute_at(path) == Some(attribute.file_name())
         {
             return Err(kind.into());
@@ -138,7 +138,7 @@ impl Files for Kernel {
         self.os.write(path, bytes)?;
         let entry = path.parent().ok_or(io::ErrorKind::NotFound)?;
         self.written(entry)?;
-        if let Trouble::RaceOn(at) = self.trouble
+        if let Fault::RaceOn(at) = self.fault
             && attribute_at(path) == Some("inblob")
             && at(self.attempt())
         {
@@ -149,7 +149,7 @@ impl Files for Kernel {
     }
 }
 
-/// A directory of its own for one test.
+/// A separate directory for one test.
 struct Base(PathBuf);
 
 impl Base {
@@ -190,7 +190,7 @@ fn probe(base: &Base, kernel: &Arc<Kernel>) -> Result<ConfigfsTsm, CollectError>
     ConfigfsTsm::probe_with(&base.0, files, Duration::ZERO)
 }
 
-/// Probes, asks once, and checks that no entry is left, whatever came of it.
+/// Probes, requests evidence once, and checks that no entry is left, whatever the result.
 fn ask(kernel: Kernel) -> Result<CpuEvidence, CollectError> {
     ask_of(Arc::new(kernel), |collector| collector)
 }
@@ -208,7 +208,7 @@ fn ask_of(
 }
 
 #[test]
-fn a_tdx_guest_gives_the_quote_over_exactly_our_report_data() {
+fn returns_a_tdx_quote_over_the_report_data() {
     let answer = ask(Kernel::new("tdx_guest")).expect("evidence");
     assert_eq!(
         answer,
@@ -219,7 +219,7 @@ fn a_tdx_guest_gives_the_quote_over_exactly_our_report_data() {
 }
 
 #[test]
-fn an_snp_guest_gives_the_report_and_the_hosts_certificates() {
+fn returns_an_snp_report_with_the_hosts_certificates() {
     let kernel = Kernel {
         auxblob: b"certificate table".to_vec(),
         ..Kernel::new("sev_guest")
@@ -249,13 +249,13 @@ fn the_tee_type_follows_the_provider() {
 }
 
 #[test]
-fn a_privilege_level_is_written_and_counted_as_a_write_of_ours() {
+fn writes_the_privilege_level_and_counts_the_write() {
     let kernel = Arc::new(Kernel::new("sev_guest"));
     let answer = ask_of(Arc::clone(&kernel), |collector| {
         collector.with_privilege_level(2)
     });
     assert!(answer.is_ok());
-    // TDX has no such attribute: asking for a level there fails, it isn't passed over.
+    // TDX has no such attribute: requesting a level there is an error and not ignored.
     let refused = ask_of(Arc::new(Kernel::new("tdx_guest")), |collector| {
         collector.with_privilege_level(2)
     });
@@ -312,18 +312,15 @@ fn a_provider_that_changes_after_the_probe_is_refused() {
 
 #[test]
 fn a_missing_directory_is_named() {
-    let looked_for = PathBuf::from("/nonexistent/tsm/report");
-    let refused = ConfigfsTsm::probe(&looked_for).err();
-    assert_eq!(
-        refused,
-        Some(CollectError::NoReportDirectory { looked_for })
-    );
+    let path = PathBuf::from("/nonexistent/tsm/report");
+    let refused = ConfigfsTsm::probe(&path).err();
+    assert_eq!(refused, Some(CollectError::NoReportDirectory { path }));
 }
 
 #[test]
-fn a_raced_answer_is_thrown_away_and_asked_for_again() {
+fn discards_a_raced_answer_and_retries() {
     let kernel = Arc::new(Kernel {
-        trouble: Trouble::RaceOn(|attempt| attempt <= 2),
+        fault: Fault::RaceOn(|attempt| attempt <= 2),
         ..Kernel::new("tdx_guest")
     });
     let answer = ask_of(Arc::clone(&kernel), |collector| collector).expect("evidence");
@@ -337,9 +334,9 @@ fn a_raced_answer_is_thrown_away_and_asked_for_again() {
 }
 
 #[test]
-fn a_race_without_end_is_given_up_with_both_generations() {
+fn reports_both_generations_if_every_attempt_is_raced() {
     let kernel = Kernel {
-        trouble: Trouble::RaceOn(|_| true),
+        fault: Fault::RaceOn(|_| true),
         ..Kernel::new("sev_guest")
     };
     assert_eq!(
@@ -353,15 +350,15 @@ fn a_race_without_end_is_given_up_with_both_generations() {
 }
 
 #[test]
-fn busy_and_would_block_are_tried_again_and_end_in_busy() {
+fn retries_busy_and_would_block_and_then_reports_busy() {
     for kind in [io::ErrorKind::ResourceBusy, io::ErrorKind::WouldBlock] {
         let passing = Kernel {
-            trouble: Trouble::FailOn(|attempt| attempt == 1, Attribute::Outblob, kind),
+            fault: Fault::FailOn(|attempt| attempt == 1, Attribute::Outblob, kind),
             ..Kernel::new("tdx_guest")
         };
         assert!(ask(passing).is_ok());
         let lasting = Kernel {
-            trouble: Trouble::FailOn(|_| true, Attribute::Outblob, kind),
+            fault: Fault::FailOn(|_| true, Attribute::Outblob, kind),
             ..Kernel::new("tdx_guest")
         };
         assert_eq!(
@@ -375,16 +372,16 @@ fn busy_and_would_block_are_tried_again_and_end_in_busy() {
 }
 
 #[test]
-fn any_other_error_ends_it_at_once_and_names_the_attribute() {
+fn reports_any_other_error_at_once_with_its_attribute() {
     let cases = [
-        Trouble::FailOn(|_| true, Attribute::Auxblob, io::ErrorKind::TimedOut),
-        Trouble::FailOn(|_| true, Attribute::Outblob, io::ErrorKind::TimedOut),
-        Trouble::RefuseWrite(Attribute::Inblob, io::ErrorKind::TimedOut),
+        Fault::FailOn(|_| true, Attribute::Auxblob, io::ErrorKind::TimedOut),
+        Fault::FailOn(|_| true, Attribute::Outblob, io::ErrorKind::TimedOut),
+        Fault::RefuseWrite(Attribute::Inblob, io::ErrorKind::TimedOut),
     ];
     let attributes = [Attribute::Auxblob, Attribute::Outblob, Attribute::Inblob];
-    for (trouble, attribute) in cases.into_iter().zip(attributes) {
+    for (fault, attribute) in cases.into_iter().zip(attributes) {
         let kernel = Arc::new(Kernel {
-            trouble,
+            fault,
             ..Kernel::new("sev_guest")
         });
         assert_eq!(
@@ -433,7 +430,7 @@ fn an_empty_blob_is_no_evidence() {
 }
 
 #[test]
-fn an_entry_that_was_made_for_us_is_used_again_and_again_and_stays() {
+fn reuses_and_keeps_a_provided_entry() {
     let base = Base::new();
     let kernel = Arc::new(Kernel::new("tdx_guest"));
     let lent = base.0.join("sealgate");

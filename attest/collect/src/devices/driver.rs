@@ -1,13 +1,13 @@
-//! What is asked of a driver, and how its answers become evidence.
+//! The requests to a driver, and how its answers become evidence.
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 
-use super::error::{DeviceError, Question};
+use super::error::{DeviceError, DriverRequest};
 
-/// The driver's own buffers.
+/// The sizes of the driver's buffers.
 pub(super) const MAX_REPORT: usize = 8192;
 pub(super) const MAX_CHAIN: usize = 5120;
-/// As many as a verifier looks at.
+/// As many as a verifier accepts.
 pub(super) const MAX_DEVICES: u32 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub(super) trait Driver: Send + Sync {
     fn certificates(&self, index: u32) -> Result<Vec<u8>, DeviceError>;
 }
 
-/// Every device's index, if all that are wanted are there and in a mode worth attesting.
+/// Every device's index, if as many as expected are present and all of them are in a confidential mode.
 pub(super) fn ready(
     driver: &dyn Driver,
-    wanted: Option<u32>,
+    expected: Option<u32>,
 ) -> Result<std::ops::Range<u32>, DeviceError> {
     let count = driver.count()?;
     match count {
@@ -40,8 +40,8 @@ pub(super) fn ready(
             });
         }
         found => {
-            if let Some(wanted) = wanted.filter(|wanted| *wanted != found) {
-                return Err(DeviceError::OtherCount { found, wanted });
+            if let Some(expected) = expected.filter(|expected| *expected != found) {
+                return Err(DeviceError::OtherCount { found, expected });
             }
         }
     }
@@ -58,17 +58,17 @@ pub(super) fn ready(
 /// Evidence of all devices or of none.
 pub(super) fn collect(
     driver: &dyn Driver,
-    wanted: Option<u32>,
+    expected: Option<u32>,
     nonce: &[u8; 32],
 ) -> Result<Vec<UnverifiedDevice>, DeviceError> {
-    ready(driver, wanted)?
+    ready(driver, expected)?
         .map(|device| {
             let report = driver.report(device, nonce)?;
             let chain = driver.certificates(device)?;
             Ok(UnverifiedDevice {
                 kind: DeviceKind::Gpu,
-                evidence: within(device, Question::Report, report, MAX_REPORT)?,
-                certificate_chain: within(device, Question::Certificates, chain, MAX_CHAIN)?,
+                evidence: within(device, DriverRequest::Report, report, MAX_REPORT)?,
+                certificate_chain: within(device, DriverRequest::Certificates, chain, MAX_CHAIN)?,
             })
         })
         .collect()
@@ -76,15 +76,15 @@ pub(super) fn collect(
 
 fn within(
     device: u32,
-    asked: Question,
+    request: DriverRequest,
     bytes: Vec<u8>,
     limit: usize,
 ) -> Result<Vec<u8>, DeviceError> {
     match bytes.len() {
-        0 => Err(DeviceError::Empty { device, asked }),
+        0 => Err(DeviceError::Empty { device, request }),
         length if length > limit => Err(DeviceError::TooLong {
             device,
-            asked,
+            request,
             limit,
         }),
         _ => Ok(bytes),

@@ -1,10 +1,10 @@
-//! Why the devices of this machine gave no evidence.
+//! Why there is no evidence of this machine's devices.
 
 use std::fmt;
 
-/// What was asked of the driver.
+/// A request to the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Question {
+pub enum DriverRequest {
     Start,
     Count,
     Handle,
@@ -13,15 +13,15 @@ pub enum Question {
     Certificates,
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for DriverRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Question::Start => "starting",
-            Question::Count => "the number of devices",
-            Question::Handle => "a device",
-            Question::Mode => "the confidential computing mode",
-            Question::Report => "an attestation report",
-            Question::Certificates => "the attestation certificates",
+            DriverRequest::Start => "starting",
+            DriverRequest::Count => "the number of devices",
+            DriverRequest::Handle => "a device",
+            DriverRequest::Mode => "the confidential computing mode",
+            DriverRequest::Report => "an attestation report",
+            DriverRequest::Certificates => "the attestation certificates",
         })
     }
 }
@@ -33,7 +33,7 @@ pub enum DeviceError {
     )]
     NoDriverLibrary,
 
-    #[error("NVIDIA's management library is here, but no driver is loaded")]
+    #[error("NVIDIA's management library is installed, but no driver is loaded")]
     DriverNotLoaded,
 
     #[error("the driver finds no NVIDIA device")]
@@ -42,34 +42,37 @@ pub enum DeviceError {
     #[error("the driver finds {found} devices, more than the {limit} that a report may carry")]
     TooManyDevices { found: u32, limit: u32 },
 
-    #[error("the driver finds {found} devices, but {wanted} are expected")]
-    OtherCount { found: u32, wanted: u32 },
+    #[error("the driver finds {found} devices, but {expected} are expected")]
+    OtherCount { found: u32, expected: u32 },
 
     #[error("confidential computing is off on device {device}")]
     ConfidentialComputingOff { device: u32 },
 
-    /// The device can be looked into: what it signs protects nobody.
+    /// The device can be debugged: its evidence protects no data.
     #[error("device {device} is in DevTools mode")]
     DevTools { device: u32 },
 
     /// The driver or the device is too old.
-    #[error("the driver cannot answer for {asked}")]
-    NotSupported { asked: Question },
+    #[error("the driver cannot answer for {request}")]
+    NotSupported { request: DriverRequest },
 
-    #[error("{asked} of device {device} is longer than {limit} bytes")]
+    #[error("{request} of device {device} is longer than {limit} bytes")]
     TooLong {
         device: u32,
-        asked: Question,
+        request: DriverRequest,
         limit: usize,
     },
 
-    #[error("{asked} of device {device} is empty")]
-    Empty { device: u32, asked: Question },
+    #[error("{request} of device {device} is empty")]
+    Empty { device: u32, request: DriverRequest },
 
     /// An attester other than NVIDIA's driver could not answer.
     #[error("no evidence of devices: {why}")]
     Unavailable { why: String },
 
-    #[error("asked for {asked}, the driver said: {said}")]
-    Driver { asked: Question, said: String },
+    #[error("asked for {request}, the driver answered: {message}")]
+    Driver {
+        request: DriverRequest,
+        message: String,
+    },
 }

@@ -1,19 +1,19 @@
 use attest_core::nvidia::DeviceKind;
 
 use super::driver::{Driver, MAX_CHAIN, MAX_DEVICES, MAX_REPORT, Mode};
-use super::{DeviceAttester, DeviceError, NvidiaDevices, Question};
+use super::{DeviceAttester, DeviceError, DriverRequest, NvidiaDevices};
 
-/// A driver that answers as told.
+/// A driver with scripted answers.
 #[derive(Clone)]
-struct Told {
+struct ScriptedDriver {
     modes: Vec<Mode>,
     report: usize,
     chain: usize,
     count: Option<u32>,
 }
 
-fn healthy(devices: usize) -> Told {
-    Told {
+fn healthy(devices: usize) -> ScriptedDriver {
+    ScriptedDriver {
         modes: vec![Mode::On; devices],
         report: MAX_REPORT,
         chain: MAX_CHAIN,
@@ -21,7 +21,7 @@ fn healthy(devices: usize) -> Told {
     }
 }
 
-impl Driver for Told {
+impl Driver for ScriptedDriver {
     fn count(&self) -> Result<u32, DeviceError> {
         let there = u32::try_from(self.modes.len()).expect("few");
         Ok(self.count.unwrap_or(there))
@@ -34,8 +34,8 @@ impl Driver for Told {
     fn report(&self, index: u32, nonce: &[u8; 32]) -> Result<Vec<u8>, DeviceError> {
         if index == 9 {
             return Err(DeviceError::Driver {
-                asked: Question::Report,
-                said: "lost".to_owned(),
+                request: DriverRequest::Report,
+                message: "lost".to_owned(),
             });
         }
         let mut report = nonce.to_vec();
@@ -49,7 +49,7 @@ impl Driver for Told {
     }
 }
 
-fn asked(driver: Told) -> Result<usize, DeviceError> {
+fn request(driver: ScriptedDriver) -> Result<usize, DeviceError> {
     let devices = NvidiaDevices::with(Box::new(driver), None)?;
     Ok(devices.attest_devices(&[7; 32])?.len())
 }
@@ -68,8 +68,8 @@ fn every_device_is_asked_for_the_same_nonce() {
 }
 
 #[test]
-fn a_machine_without_devices_is_no_machine_with_devices() {
-    assert_eq!(asked(healthy(0)), Err(DeviceError::NoDevice));
+fn refuses_a_machine_without_devices() {
+    assert_eq!(request(healthy(0)), Err(DeviceError::NoDevice));
 }
 
 #[test]
@@ -80,15 +80,15 @@ fn more_devices_than_a_report_carries_are_refused() {
         found: MAX_DEVICES + 1,
         limit: MAX_DEVICES,
     };
-    assert_eq!(asked(driver), Err(error));
+    assert_eq!(request(driver), Err(error));
 }
 
 #[test]
-fn a_device_more_or_less_than_expected_is_told_apart_from_none() {
-    for (found, wanted) in [(2, 3), (3, 2)] {
-        let devices = NvidiaDevices::with(Box::new(healthy(found)), Some(wanted));
+fn reports_another_number_of_devices_than_expected() {
+    for (found, expected) in [(2, 3), (3, 2)] {
+        let devices = NvidiaDevices::with(Box::new(healthy(found)), Some(expected));
         let found = u32::try_from(found).expect("few");
-        let error = DeviceError::OtherCount { found, wanted };
+        let error = DeviceError::OtherCount { found, expected };
         assert_eq!(devices.err(), Some(error));
     }
     let none = NvidiaDevices::with(Box::new(healthy(0)), Some(1));
@@ -96,54 +96,57 @@ fn a_device_more_or_less_than_expected_is_told_apart_from_none() {
 }
 
 #[test]
-fn one_device_out_of_its_mode_stops_all() {
+fn refuses_all_devices_if_one_is_not_in_confidential_mode() {
     let mut driver = healthy(3);
     driver.modes[2] = Mode::Off;
     let off = DeviceError::ConfidentialComputingOff { device: 2 };
-    assert_eq!(asked(driver.clone()), Err(off));
+    assert_eq!(request(driver.clone()), Err(off));
     driver.modes[1] = Mode::DevTools;
-    assert_eq!(asked(driver), Err(DeviceError::DevTools { device: 1 }));
+    assert_eq!(request(driver), Err(DeviceError::DevTools { device: 1 }));
 }
 
 #[test]
-fn answers_of_no_or_too_great_length_are_refused() {
-    let long = |asked, limit| DeviceError::TooLong {
+fn refuses_empty_and_too_long_answers() {
+    let long = |request, limit| DeviceError::TooLong {
         device: 0,
-        asked,
+        request,
         limit,
     };
-    let empty = |asked| DeviceError::Empty { device: 0, asked };
-    let with = |report, chain| Told {
+    let empty = |request| DeviceError::Empty { device: 0, request };
+    let with = |report, chain| ScriptedDriver {
         report,
         chain,
         ..healthy(1)
     };
     assert_eq!(
-        asked(with(MAX_REPORT + 1, 10)),
-        Err(long(Question::Report, MAX_REPORT))
+        request(with(MAX_REPORT + 1, 10)),
+        Err(long(DriverRequest::Report, MAX_REPORT))
     );
     assert_eq!(
-        asked(with(100, MAX_CHAIN + 1)),
-        Err(long(Question::Certificates, MAX_CHAIN))
+        request(with(100, MAX_CHAIN + 1)),
+        Err(long(DriverRequest::Certificates, MAX_CHAIN))
     );
-    assert_eq!(asked(with(100, 0)), Err(empty(Question::Certificates)));
+    assert_eq!(
+        request(with(100, 0)),
+        Err(empty(DriverRequest::Certificates))
+    );
 }
 
 #[test]
-fn one_device_that_does_not_answer_stops_all() {
-    let error = asked(healthy(10));
+fn refuses_all_devices_if_one_does_not_answer() {
+    let error = request(healthy(10));
     assert_eq!(
         error,
         Err(DeviceError::Driver {
-            asked: Question::Report,
-            said: "lost".to_owned()
+            request: DriverRequest::Report,
+            message: "lost".to_owned()
         })
     );
 }
 
 #[test]
-fn this_machine_gives_evidence_or_says_why_not() {
-    // What it says depends on the machine; that it returns is what counts.
+fn this_machine_returns_evidence_or_an_error() {
+    // The result depends on the machine; the test is that the call returns.
     if let Err(error) = NvidiaDevices::probe(None) {
         assert!(!error.to_string().is_empty());
         println!("skipped: no NVIDIA evidence on this machine: {error}");

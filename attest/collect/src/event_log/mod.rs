@@ -1,11 +1,11 @@
-//! The boot event log, as the kernel or the guest's own software keeps it.
+//! The boot event log, as the kernel or the guest's software keeps it.
 //!
-//! Firmware tells of its log in the ACPI table `CCEL` (ACPI 6.5 §5.2.34: 36 bytes of header, then
-//! type, subtype, two reserved bytes, length and address of the area); Linux shows the table and the
+//! Firmware describes its log in the ACPI table `CCEL` (ACPI 6.5 §5.2.34: 36 bytes of header, then
+//! type, subtype, two reserved bytes, length and address of the area); Linux provides the table and the
 //! area as two files. What is read is bounded and must be a log of a known form; the padding after
-//! the last event is cut off. Whether the log is true is decided by whoever replays it.
+//! the last event is removed. Whether the log is true is verified by replaying it, elsewhere.
 //!
-//! The file is read anew for every report: a log may grow while the guest runs.
+//! The file is read again for every report: a log may grow while the guest runs.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,7 +15,7 @@ use attest_core::event_log::{EventLog, EventLogError, LogFormat, MAX_LOG_LEN, tr
 
 use crate::OsError;
 
-/// Where Linux shows ACPI's tables.
+/// Where Linux provides ACPI's tables.
 pub const ACPI_TABLES: &str = "/sys/firmware/acpi/tables";
 
 const TABLE_LEN: usize = 56;
@@ -23,7 +23,7 @@ const TYPE_AT: usize = 36;
 /// Confidential computing type 2 is Intel TDX.
 const TDX: u8 = 2;
 
-/// Something that hands out this machine's event log. Calls block.
+/// Returns this machine's event log. Calls block.
 pub trait EventLogSource: Send + Sync {
     /// The log: a CCEL area without its padding, or dstack's JSON.
     fn event_log(&self) -> Result<Vec<u8>, LogError>;
@@ -38,12 +38,12 @@ pub enum LogError {
     #[error("{} is larger than {limit} bytes", path.display())]
     TooLarge { path: PathBuf, limit: usize },
 
-    /// Not the table that its name promises.
+    /// The file is not the table that its name says.
     #[error("{} is not an ACPI table CCEL", path.display())]
     Table { path: PathBuf },
 
     /// The log is of another technology than TDX.
-    #[error("the event log that {} tells of is of technology {technology}, not of Intel TDX (2)", path.display())]
+    #[error("the event log that {} describes is of technology {technology}, not of Intel TDX (2)", path.display())]
     Technology { path: PathBuf, technology: u8 },
 
     #[error("{}: {error}", path.display())]
@@ -62,7 +62,7 @@ impl LogError {
 pub struct EventLogFile(PathBuf);
 
 impl EventLogFile {
-    /// The log that firmware tells of in the table `CCEL` under `tables`, normally [`ACPI_TABLES`].
+    /// The log that firmware describes in the table `CCEL` under `tables`, normally [`ACPI_TABLES`].
     pub fn ccel(tables: &Path) -> Result<Self, LogError> {
         let path = tables.join("CCEL");
         let table = bounded(&path, TABLE_LEN)?;
@@ -82,7 +82,7 @@ impl EventLogFile {
         }
     }
 
-    /// A CCEL area or dstack's JSON at `path`, if one is there now.
+    /// A CCEL area or dstack's JSON at `path`, if one exists now.
     pub fn at(path: &Path) -> Result<Self, LogError> {
         let file = Self(path.to_owned());
         file.event_log()?;

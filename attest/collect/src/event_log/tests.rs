@@ -4,7 +4,7 @@ use attest_core::event_log::{CcelError, EventLog};
 
 use super::*;
 
-/// A folder that lives for one test.
+/// A folder that exists for one test.
 struct Tables(PathBuf);
 
 impl Tables {
@@ -61,7 +61,7 @@ fn log() -> Vec<u8> {
 }
 
 #[test]
-fn the_firmwares_log_is_found_by_its_table_and_comes_without_padding() {
+fn finds_the_firmwares_log_by_its_table_and_removes_the_padding() {
     let padded = [log(), vec![0xFF; 4096]].concat();
     let tables = Tables::new("ccel")
         .with("CCEL", &table(TDX))
@@ -78,14 +78,14 @@ fn the_firmwares_log_is_found_by_its_table_and_comes_without_padding() {
 }
 
 #[test]
-fn a_log_that_grows_is_read_as_it_is_now() {
+fn reads_a_growing_log_again_each_time() {
     let tables = Tables::new("growing").with("log.json", b"[]");
     let file = EventLogFile::at(&tables.0.join("log.json")).expect("dstack's JSON");
     assert_eq!(file.event_log(), Ok(b"[]".to_vec()));
     let tables = tables.with("log.json", b" []");
     assert_eq!(file.event_log(), Ok(b" []".to_vec()));
     drop(tables);
-    assert!(file.event_log().expect_err("it is gone").is_absent());
+    assert!(file.event_log().expect_err("it was removed").is_absent());
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_table_of_another_name_length_or_technology_is_refused() {
 }
 
 #[test]
-fn what_is_no_log_is_refused_with_its_reason() {
+fn refuses_what_is_no_log_with_the_reason() {
     let tables = Tables::new("malformed").with("log", &log()[..log().len() - 1]);
     let path = tables.0.join("log");
     let error = EventLogFile::at(&path).expect_err("cut");

@@ -1,7 +1,7 @@
 //! OVMF images: the table of GUIDed structures at their end, and what it points to.
 //!
-//! The image ends with a 32-byte reset vector. Before it stands the table's footer, and entries go
-//! backwards from there: data, length of the entry (`u16`, the 18 bytes of length and GUID included),
+//! The image ends with a 32-byte reset vector. The table's footer is before it, and entries follow
+//! backwards from there: data, length of the entry (`u16`, including the 18 bytes of length and GUID),
 //! GUID (EDK II, `OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm`).
 
 mod sev;
@@ -116,17 +116,17 @@ impl<'a> Firmware<'a> {
         self.image
     }
 
-    /// Where the image lies in guest memory: it ends at 4 GiB.
+    /// The image's address in guest memory: it ends at 4 GiB.
     pub const fn base(&self) -> u64 {
         FOUR_GIB - self.image.len() as u64
     }
 
-    /// What TDX hosts are told about the image.
+    /// The image's metadata for TDX hosts.
     pub fn tdvf(&self) -> Result<Tdvf<'a>, FirmwareError> {
         Tdvf::read(self)
     }
 
-    /// What SNP hosts are told about the image.
+    /// The image's metadata for SNP hosts.
     pub fn sev(&self) -> Result<SevMetadata, FirmwareError> {
         SevMetadata::read(self)
     }

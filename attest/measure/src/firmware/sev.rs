@@ -78,8 +78,8 @@ impl SevMetadata {
         &self.sections
     }
 
-    /// Whether the firmware takes hashes of what is booted, without which the launch digest says
-    /// nothing of kernel and command line.
+    /// Whether the firmware has a page for hashes of what is booted, without which the launch digest does not
+    /// cover kernel and command line.
     pub fn takes_kernel_hashes(&self) -> bool {
         let mut kinds = self.sections.iter().map(|section| section.kind);
         kinds.any(|kind| kind == SevSectionKind::KernelHashes)

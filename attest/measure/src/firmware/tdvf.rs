@@ -1,4 +1,4 @@
-//! TDVF metadata: which parts of an image lie where in a TD, and what of them is measured.
+//! TDVF metadata: where the parts of an image are placed in a TD, and which of them are measured.
 //!
 //! Descriptor `TDVF`, length, version 1, number of sections (each `u32`); sections of 32 bytes: data
 //! offset, data length (`u32`), memory address, memory length (`u64`), type, attributes (`u32`)
@@ -11,7 +11,7 @@ const STRUCTURE: &str = "TDX metadata";
 const HEADER_LEN: usize = 16;
 const SECTION_LEN: usize = 32;
 const MAX_SECTIONS: usize = 64;
-/// Far more than a firmware has; keeps a hostile file from being measured for hours.
+/// Far more than a firmware has; limits how long a hostile file can be measured.
 const MAX_SECTION_MEMORY: u64 = 256 << 20;
 
 const MR_EXTEND: u32 = 1;
@@ -49,13 +49,13 @@ impl SectionKind {
 pub struct TdvfSection<'a> {
     /// The part of the image it begins with. The rest is zero.
     pub data: &'a [u8],
-    /// Where it lies in the TD's memory, on a page.
+    /// Its address in the TD's memory, at the start of a page.
     pub address: u64,
-    /// How long it is there, in whole pages.
+    /// Its length in memory, in whole pages.
     pub len: u64,
     /// What it is for.
     pub kind: SectionKind,
-    /// Whether its contents go into MRTD. Where it lies does in any case.
+    /// Whether MRTD covers its contents. MRTD covers its address in any case.
     pub measured: bool,
     /// Whether it is added to the running TD instead, and so not measured at all.
     pub added_later: bool,

@@ -1,4 +1,4 @@
-//! The UEFI variables that an image brings along, in its configuration volume: volume header,
+//! The UEFI variables in the configuration volume of an image: volume header,
 //! store header, authenticated variables of 60 bytes before name and value (EDK II,
 //! `MdeModulePkg/Include/Guid/VariableFormat.h`).
 
@@ -12,10 +12,10 @@ const VOLUME_HEADER_LEN_AT: usize = 48;
 const STORE_HEADER_LEN: usize = 28;
 const VARIABLE_HEADER_LEN: usize = 60;
 const START: u16 = 0x55AA;
-/// The state of a variable that is in force.
+/// The state of a valid variable.
 const ADDED: u8 = 0x3F;
 
-/// The variables in force, in their order.
+/// The valid variables, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VariableStore<'a> {
     variables: Vec<(Guid, Vec<u8>, &'a [u8])>,

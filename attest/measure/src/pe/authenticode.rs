@@ -2,9 +2,9 @@
 //! checksum, the certificate table's directory entry and the certificates (Microsoft, "Windows
 //! Authenticode Portable Executable Signature Format"; PE/COFF 8.0 appendix A).
 //!
-//! Where texts and firmware leave room, this does as EDK II does, which is who measures:
-//! sections by their place in the file, and what the file has beyond headers and sections counted
-//! from the *sum* of their lengths.
+//! Where the texts are ambiguous, this follows EDK II, which is the firmware that measures:
+//! sections are hashed in the order of the file, and data beyond headers and sections begins at
+//! the *sum* of their lengths.
 
 use super::{Pe, PeError};
 use crate::bytes::{slice, to_usize, u32_at};

@@ -1,8 +1,8 @@
 //! PE images: headers and section table, as much as measuring and building a UKI needs (Microsoft,
 //! "PE Format"). 64-bit images only.
 //!
-//! Nothing is trusted: every offset is checked against the file's end, and a file that a firmware
-//! would not load may still be read, since nothing is executed here.
+//! Nothing is trusted: every offset is checked against the file's end. A file that a firmware
+//! would not load may still be parsed, since nothing is executed here.
 
 mod authenticode;
 
@@ -149,7 +149,7 @@ impl<'a> Pe<'a> {
         &self.sections
     }
 
-    /// What a section holds in the file.
+    /// A section's contents in the file.
     pub fn raw(&self, section: &Section) -> &'a [u8] {
         let len = to_usize(section.raw_len);
         slice(self.file, to_usize(section.raw_offset), len).unwrap_or_default()
@@ -160,13 +160,13 @@ impl<'a> Pe<'a> {
         self.section_table
     }
 
-    /// How many more sections the headers have room for, if nothing else lies there.
+    /// How many more sections the headers have room for, if nothing else is stored there.
     pub fn room_for_sections(&self) -> usize {
         let used = self.section_table + self.sections.len() * SECTION_HEADER_LEN;
         self.headers_len.saturating_sub(used) / SECTION_HEADER_LEN
     }
 
-    /// What sections are aligned to: in memory and in the file.
+    /// The alignment of sections in memory and in the file.
     pub fn alignments(&self) -> (u32, u32) {
         let field = |offset| u32_at(self.file, self.optional_header + offset).unwrap_or_default();
         (field(32), field(36))

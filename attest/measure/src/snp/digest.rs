@@ -3,7 +3,7 @@
 use crate::firmware::PAGE;
 use crate::hash::{Sha384, sha384};
 
-/// Save areas are measured at the highest page there is.
+/// Save areas are measured at the highest page address.
 const SAVE_AREA_ADDRESS: u64 = 0xFFFF_FFFF_F000;
 const PAGE_INFO_LEN: u16 = 0x70;
 
@@ -31,7 +31,7 @@ impl Digest {
         }
     }
 
-    /// Pages of which only kind and place are measured.
+    /// Pages of which only kind and address are measured.
     pub(super) fn unmeasured(&mut self, kind: PageKind, address: u64, len: u32) {
         for at in (address..address + u64::from(len)).step_by(PAGE) {
             self.extend(kind, at, &[0; 48]);
@@ -48,8 +48,8 @@ impl Digest {
         self.0
     }
 
-    /// `PAGE_INFO`: digest so far, contents, length, kind, whether it is for a migration agent, what
-    /// VMPL 3, 2 and 1 may do (nothing), a reserved byte, address.
+    /// `PAGE_INFO`: digest so far, contents, length, kind, whether it is for a migration agent, the permissions of
+    /// VMPL 3, 2 and 1 (none), a reserved byte, address.
     fn extend(&mut self, kind: PageKind, address: u64, contents: &[u8; 48]) {
         self.0 = sha384(&[
             &self.0,

@@ -1,4 +1,4 @@
-//! The page of hashes: which kernel, initial file system and command line the firmware will accept
+//! The page of hashes: those of the kernel, initial file system and command line that the firmware accepts
 //! from the host.
 //!
 //! QEMU writes a table of GUIDed entries (`target/i386/sev.c`): GUID, length (`u16`, its 18 bytes
@@ -19,7 +19,7 @@ const ENTRY_LEN: usize = 50;
 const TABLE_LEN: usize = 18 + 3 * ENTRY_LEN;
 const PADDED_LEN: usize = TABLE_LEN.next_multiple_of(16);
 
-/// What `-kernel`, `-initrd` and `-append` are given.
+/// The hashes of the values of `-kernel`, `-initrd` and `-append`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelHashes {
     kernel: [u8; 32],
@@ -28,14 +28,14 @@ pub struct KernelHashes {
 }
 
 impl KernelHashes {
-    /// `-kernel uki.efi` and nothing else: the image brings its own initial file system and command
-    /// line, and the firmware refuses any that the host gives beside it.
-    pub fn of_uki(uki: &[u8]) -> Self {
-        Self::of_parts(uki, &[], "")
+    /// `-kernel uki.efi` and nothing else: the image contains initial file system and command
+    /// line, and the firmware refuses others from the host.
+    pub fn from_uki(uki: &[u8]) -> Self {
+        Self::from_parts(uki, &[], "")
     }
 
     /// `-kernel`, `-initrd` and `-append`, each empty if it is not given.
-    pub fn of_parts(kernel: &[u8], initrd: &[u8], command_line: &str) -> Self {
+    pub fn from_parts(kernel: &[u8], initrd: &[u8], command_line: &str) -> Self {
         let terminated = [command_line.as_bytes(), b"\0"].concat();
         Self {
             kernel: sha256(kernel),
@@ -44,7 +44,7 @@ impl KernelHashes {
         }
     }
 
-    /// A page of zeros with the table at an offset; nothing if the table does not fit there.
+    /// A page of zeros with the table at an offset; `None` if the table does not fit there.
     pub(super) fn page(&self, offset: u32) -> Option<[u8; PAGE]> {
         let mut page = [0; PAGE];
         let place = page.get_mut(to_usize(offset)..)?.get_mut(..PADDED_LEN)?;

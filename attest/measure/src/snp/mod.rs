@@ -1,12 +1,12 @@
-//! The launch digest of an SEV-SNP guest: what `MEASUREMENT` in its reports will be.
+//! The launch digest of an SEV-SNP guest: the `MEASUREMENT` that its reports will have.
 //!
-//! The host adds the firmware's pages, then the pages that its metadata asks for, then the initial
+//! The host adds the firmware's pages, then the pages that its metadata requests, then the initial
 //! state of each processor; each page extends the digest by a `PAGE_INFO` structure (AMD publication
 //! 56860, "SEV-SNP Firmware ABI", §8.17.2, tables 67 and following). The order is QEMU's.
 //!
-//! Kernel, initial file system and command line are in it only by their hashes, which QEMU puts into
+//! The digest covers kernel, initial file system and command line only by their hashes, which QEMU puts into
 //! a page that only some builds of OVMF have (`-machine …,kernel-hashes=on`). A launch without them is
-//! not offered here: its digest would say nothing of what is booted.
+//! not supported here: its digest would not cover what is booted.
 
 mod digest;
 mod hashes;
@@ -27,7 +27,7 @@ pub const MAX_PROCESSORS: u32 = 1024;
 /// The first processor starts at the reset vector.
 const FIRST_PROCESSOR: u32 = 0xFFFF_FFF0;
 
-/// What enters the digest beside firmware and image, and so has to be the same at launch.
+/// The machine's part of the digest, which must be the same at launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// How many virtual processors.
@@ -52,7 +52,7 @@ pub enum SnpError {
     NotSnp(u64),
     /// The firmware has no page for the hashes of what is booted.
     #[error(
-        "the firmware has no page for kernel hashes, so its launch digest says nothing of the image: take an OVMF build for AMD SEV"
+        "the firmware has no page for kernel hashes, so its launch digest does not cover the image: use an OVMF build for AMD SEV"
     )]
     NoKernelHashes,
     /// The firmware's place for the hashes is not in the page that it sets aside.

@@ -1,5 +1,5 @@
-//! QEMU's models of AMD processors: of them the digest holds family, model and stepping, which the
-//! first save areas carry in `RDX` as CPUID 1 returns them in `EAX` (AMD publication 25481).
+//! QEMU's models of AMD processors: the digest covers family, model and stepping, which the
+//! first save areas contain in `RDX` as CPUID 1 returns them in `EAX` (AMD publication 25481).
 
 /// A processor model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Processor {
     stepping: u32,
 }
 
-/// Names as QEMU writes them, without the version: `EPYC-Milan-v2` measures as `EPYC-Milan` does.
+/// QEMU's names without the version: `EPYC-Milan-v2` measures like `EPYC-Milan`.
 const MODELS: [(&str, Processor); 5] = [
     ("EPYC", Processor::new(23, 1, 2)),
     ("EPYC-Rome", Processor::new(23, 49, 0)),

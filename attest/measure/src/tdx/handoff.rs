@@ -1,4 +1,4 @@
-//! The hand-off block with which the host tells the firmware what memory there is.
+//! The hand-off block, in which the host describes the memory to the firmware.
 //!
 //! A list of HOBs (UEFI PI 1.8, volume 3): hand-off information, then a resource descriptor for each
 //! range: memory that the firmware's sections put there from the start, and memory that is still to be
@@ -8,10 +8,10 @@ use super::TdxError;
 use crate::firmware::{SectionKind, Tdvf};
 
 const FOUR_GIB: u64 = 1 << 32;
-/// QEMU's machine `q35`: up to here all memory lies below 4 GiB, from here 2 GiB do.
+/// QEMU's machine `q35`: up to this size all memory is below 4 GiB, from here only 2 GiB are.
 const SPLIT_FROM: u64 = 0xB000_0000;
 const LOW_WHEN_SPLIT: u64 = 0x8000_0000;
-/// As much as 52 bits of physical address reach.
+/// The range of 52 bits of physical address.
 const MAX_MEMORY: u64 = 1 << 52;
 
 const HANDOFF_LEN: u16 = 56;
@@ -21,7 +21,7 @@ const UNACCEPTED: u32 = 7;
 /// Present, initialized, tested.
 const ATTRIBUTES: u32 = 7;
 
-/// Where a machine's memory lies: ranges of address and length, ascending.
+/// A machine's memory: ranges of address and length, ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryMap(Vec<(u64, u64)>);
 
@@ -78,7 +78,7 @@ struct Range {
     end: u64,
 }
 
-/// The machine's memory, cut where the firmware's sections lie; nothing if they do not lie in it.
+/// The machine's memory, split at the firmware's sections; `None` if a section is outside of it.
 fn ranges(tdvf: &Tdvf<'_>, memory: &MemoryMap) -> Option<Vec<Range>> {
     let mut taken: Vec<(u64, u64)> = tdvf
         .sections()

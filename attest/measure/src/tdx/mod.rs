@@ -7,11 +7,11 @@
 //! | RTMR1 | the image, the kernel inside it, leaving the firmware ([`rtmr1`]) | image |
 //! | RTMR2 | the image's sections, command line, initial file system ([`rtmr2`]) | image |
 //!
-//! For a UKI that QEMU is given as `-kernel`, with nothing beside it, on OVMF. The events are those of
+//! For a UKI that is QEMU's `-kernel`, without `-initrd` and `-append`, on OVMF. The events are those of
 //! the same boot with a TPM, mapped PCR 1 and 7 → RTMR0, 2 to 6 → RTMR1, 8 to 15 → RTMR2 (UEFI 2.10
 //! §38.4.1), but one: a TPM gets a separator in each of PCR 0 to 6, a TD one in RTMR1.
 //!
-//! MRTD and RTMR0 have not been confirmed on hardware. See the crate's README for what has been.
+//! MRTD and RTMR0 have not been confirmed on hardware. The crate's README lists what has been.
 
 mod handoff;
 mod mrtd;
@@ -38,7 +38,7 @@ pub enum TdxError {
     /// The image.
     #[error(transparent)]
     Uki(#[from] UkiError),
-    /// Less memory than the firmware's own sections take, or more than a TD can have.
+    /// Less memory than the firmware's sections need, or more than a TD can have.
     #[error("a TD with this firmware cannot have {0} bytes of memory")]
     Memory(u64),
 }

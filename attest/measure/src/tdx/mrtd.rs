@@ -20,7 +20,7 @@ pub enum PageOrder {
     PerSection,
 }
 
-/// MRTD of a TD with this firmware, on a host that adds pages so.
+/// MRTD of a TD with this firmware, on a host that adds pages in this order.
 pub fn mrtd(tdvf: &Tdvf<'_>, order: PageOrder) -> Sha384 {
     let mut hasher = Hasher::new();
     for section in tdvf.sections() {

@@ -1,9 +1,9 @@
-//! RTMR0: what the firmware was told of the machine, and how it is configured.
+//! RTMR0: the host's description of the machine, and the firmware's configuration.
 //!
 //! In order: the hand-off block and the configuration volume (EDK II, `OvmfPkg/…/IntelTdx.c`), the
 //! Secure Boot variables and a separator (`TdTcg2Dxe.c`, `MeasureSecureBootPolicy`), the files with
-//! which QEMU hands over ACPI tables, as the firmware reads them (`etc/table-loader`, `etc/acpi/rsdp`,
-//! `etc/acpi/tables`), and when something is booted, the boot options.
+//! which QEMU passes ACPI tables, as the firmware reads them (`etc/table-loader`, `etc/acpi/rsdp`,
+//! `etc/acpi/tables`), and at boot, the boot options.
 
 use attest_core::event_log::{EventType, Register};
 
@@ -19,11 +19,11 @@ const IMAGE_SECURITY: Guid = Guid::new(0xd719_b2cb, 0x3d3a, 0x4596, 0xa3bc_dad0_
 const SECURE_BOOT_ENABLE: Guid = Guid::new(0xf0a3_0bc7, 0xaf08, 0x4556, 0x99c4_0010_09c9_3a44);
 const SEPARATOR: [u8; 4] = [0; 4];
 
-/// What is known of the machine beside its firmware. What is not known is left to the host, and RTMR0
+/// The machine beside its firmware. A field that is `None` is decided by the host, and RTMR0
 /// then has no predicted value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Where memory is.
+    /// The memory ranges.
     pub memory: Option<MemoryMap>,
     /// SHA-384 of the files with ACPI tables, in the order in which the firmware reads them.
     pub acpi: Option<Vec<Sha384>>,
@@ -36,8 +36,8 @@ pub struct Machine {
 /// The variable `SecureBoot`, which the firmware makes at each boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecureBoot {
-    /// As the firmware's variables say: on or off where a platform key is enrolled, and without one a
-    /// firmware that knows no Secure Boot.
+    /// From the firmware's variables: on or off if a platform key is enrolled; without one, like a
+    /// firmware without Secure Boot.
     #[default]
     AsConfigured,
     /// There is no such variable: a firmware built without Secure Boot.
@@ -54,19 +54,19 @@ pub struct BootVariables(Vec<Sha384>);
 
 impl BootVariables {
     /// From the values.
-    pub fn of_values(order: &[u8], options: &[&[u8]]) -> Self {
+    pub fn from_values(order: &[u8], options: &[&[u8]]) -> Self {
         let values = std::iter::once(order).chain(options.iter().copied());
         Self(values.map(|value| sha384(&[value])).collect())
     }
 
     /// From their digests, as an event log of such a machine has them.
-    pub const fn of_digests(digests: Vec<Sha384>) -> Self {
+    pub const fn from_digests(digests: Vec<Sha384>) -> Self {
         Self(digests)
     }
 
-    /// What OVMF has before its release of 2025-05 when QEMU gives it a kernel: its own menu alone.
+    /// The boot options of OVMF before its release of 2025-05 with QEMU's `-kernel`: only OVMF's menu.
     pub fn ui_app_alone() -> Self {
-        Self::of_values(&[0, 0], &[&ui_app_boot_option()])
+        Self::from_values(&[0, 0], &[&ui_app_boot_option()])
     }
 }
 

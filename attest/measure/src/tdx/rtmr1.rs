@@ -1,8 +1,8 @@
-//! RTMR1: what the firmware boots, and that it is left.
+//! RTMR1: what the firmware boots, and that the firmware has been left.
 //!
 //! The image, which the firmware loads from QEMU's `-kernel` (`OvmfPkg/…/QemuLoadImageLib`), the
 //! announcement that it will run and a separator (`TdTcg2Dxe.c`, `OnReadyToBoot`), the kernel inside
-//! it where the stub has the firmware load it, and the two events of `ExitBootServices`.
+//! it if the stub has the firmware load it, and the two events of `ExitBootServices`.
 
 use attest_core::event_log::{EventType, Register};
 

@@ -1,7 +1,7 @@
-//! RTMR2: what the stub and the kernel measure of the image before it runs.
+//! RTMR2: the parts of the image that the stub and the kernel measure.
 //!
 //! The stub: for each section its name with an end mark, then its contents (systemd-stub(7), PCR 11).
-//! The kernel's own EFI stub: its command line as UTF-16 with an end mark, and the initial file system
+//! The kernel's EFI stub: its command line as UTF-16 with an end mark, and the initial file system
 //! (Linux, `drivers/firmware/efi/libstub`, PCR 9).
 
 use attest_core::event_log::{EventType, Register};

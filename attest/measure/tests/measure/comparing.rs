@@ -33,7 +33,7 @@ fn digests() -> Vec<Sha384> {
     expected().iter().filter_map(|event| event.digest).collect()
 }
 
-fn judged(source: LogSource, digests: &[Sha384]) -> (Outcome, Confirmation) {
+fn comparison(source: LogSource, digests: &[Sha384]) -> (Outcome, Confirmation) {
     let expected = expected();
     let boot = boot(source, digests);
     let comparison = compare(&expected, &boot, &[Register::Rtmr1]).remove(0);
@@ -43,28 +43,28 @@ fn judged(source: LogSource, digests: &[Sha384]) -> (Outcome, Confirmation) {
 #[test]
 fn the_same_events_confirm_a_prediction() {
     for source in [LogSource::Td, LogSource::Tpm] {
-        let found = judged(source, &digests());
+        let found = comparison(source, &digests());
         assert_eq!(found, (Outcome::Equal, Confirmation::Confirmed));
     }
 }
 
 #[test]
-fn more_separators_are_a_tpms_nature_and_refute_what_was_predicted_of_a_td() {
+fn more_separators_confirm_a_tpms_boot_and_refute_a_tds() {
     let mut more = digests();
     more.insert(3, sha384(&[&[0; 4]]));
-    let tpm = judged(LogSource::Tpm, &more);
+    let tpm = comparison(LogSource::Tpm, &more);
     assert_eq!(tpm, (Outcome::MoreSeparators, Confirmation::Confirmed));
-    let td = judged(LogSource::Td, &more);
+    let td = comparison(LogSource::Td, &more);
     assert_eq!(td, (Outcome::MoreSeparators, Confirmation::Refuted));
 }
 
 #[test]
-fn an_event_that_nobody_predicted_refutes_a_prediction() {
+fn an_event_that_was_not_predicted_refutes_a_prediction() {
     for place in 0..=digests().len() {
         let mut more = digests();
         more.insert(place, [0xEE; 48]);
         for source in [LogSource::Td, LogSource::Tpm] {
-            let found = judged(source, &more);
+            let found = comparison(source, &more);
             assert_eq!(found, (Outcome::More, Confirmation::Refuted), "{place}");
         }
     }
@@ -78,14 +78,14 @@ fn a_missing_or_misplaced_event_refutes_a_prediction() {
     swapped.swap(0, 1);
     for source in [LogSource::Td, LogSource::Tpm] {
         for digests in [&missing, &swapped] {
-            let found = judged(source, digests);
+            let found = comparison(source, digests);
             assert_eq!(found, (Outcome::Differs, Confirmation::Refuted));
         }
     }
 }
 
 #[test]
-fn an_event_that_was_left_to_the_host_is_not_counted_as_confirmed() {
+fn an_event_that_the_host_decides_does_not_confirm() {
     let mut expected = expected();
     expected[3].digest = None;
     let boot = boot(LogSource::Tpm, &digests());

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::support::{FirmwareImage, PAGE};
 
 #[test]
-fn sections_are_read_as_they_are_described() {
+fn reads_the_described_sections() {
     let built = FirmwareImage::default().build();
     let firmware = Firmware::parse(&built).unwrap();
     assert_eq!(firmware.base(), 0xFFFF_0000);
@@ -89,7 +89,7 @@ fn broken_tdx_metadata_is_refused_by_section_and_field() {
 }
 
 #[test]
-fn metadata_that_is_not_there_or_not_itself_is_refused() {
+fn refuses_missing_or_foreign_metadata() {
     let built = FirmwareImage::default().build();
     let at = built.len() - 0x800;
     for (offset, byte, field) in [
@@ -135,7 +135,7 @@ proptest! {
                 processor: Processor::new(25, 1, 1),
                 guest_features: 1,
             };
-            let _ = launch_digest(&firmware, &KernelHashes::of_uki(b""), &machine);
+            let _ = launch_digest(&firmware, &KernelHashes::from_uki(b""), &machine);
         }
     }
 }

@@ -14,7 +14,7 @@ fn image() -> Vec<u8> {
 }
 
 #[test]
-fn the_authenticode_hash_is_that_of_another_implementation() {
+fn the_authenticode_hash_equals_another_implementations() {
     let answer = "b3142ea44338785eb67ebc2c16264f50183815ed7fb13e60392ebefd8b5c7f42100fcf8c64aac2481644939759306b72";
     let image = image();
     let pe = Pe::parse(&image).unwrap();
@@ -48,7 +48,7 @@ fn checksum_and_certificates_are_not_hashed_and_everything_else_is() {
 }
 
 #[test]
-fn what_is_hashed_is_the_whole_file_but_twelve_bytes() {
+fn hashes_the_whole_file_but_twelve_bytes() {
     let image = image();
     let parts = authenticode_parts(&Pe::parse(&image).unwrap()).unwrap();
     let len: usize = parts.iter().map(|part| part.len()).sum();
@@ -97,7 +97,7 @@ fn certificates_longer_than_the_file_are_refused() {
 }
 
 #[test]
-fn the_section_table_is_there_for_whoever_builds_images() {
+fn the_section_table_can_be_extended_by_image_builders() {
     let image = pe(&[(".text", b"code", 4), (".data", b"more", 0x20)]);
     let read = Pe::parse(&image).unwrap();
     let names: Vec<_> = read.sections().iter().filter_map(|s| s.name()).collect();
@@ -112,7 +112,7 @@ fn the_section_table_is_there_for_whoever_builds_images() {
 }
 
 #[test]
-fn a_uki_says_what_it_holds() {
+fn parses_the_parts_of_a_uki() {
     let image = image();
     let read = Uki::parse(&image).unwrap();
     assert_eq!(read.command_line(), COMMAND_LINE);
@@ -174,7 +174,7 @@ fn an_image_that_is_not_a_whole_uki_is_refused() {
         let number = version.split('.').next().unwrap().parse().unwrap();
         assert_eq!(
             Uki::parse(&untried).unwrap_err(),
-            UkiError::UntriedStub(number)
+            UkiError::UntestedStub(number)
         );
     }
     let mut renamed = image();
@@ -203,7 +203,7 @@ fn a_command_line_that_the_stub_would_change_is_refused() {
 }
 
 #[test]
-fn the_images_of_these_tests_are_the_ones_the_answers_are_for() {
+fn the_test_images_are_those_that_the_answers_were_computed_for() {
     let digest = Sha256Digest::of(&image()).to_hex();
     assert_eq!(
         digest,

@@ -21,7 +21,7 @@ fn tpm() -> Vec<u8> {
 }
 
 #[test]
-fn a_tpms_events_are_taken_for_those_of_a_td() {
+fn maps_a_tpms_events_to_a_tds_registers() {
     let read = BootLog::parse(&tpm()).unwrap();
     assert_eq!(read.source, LogSource::Tpm);
     let registers: Vec<_> = read.events.iter().map(|e| (e.pcr, e.register)).collect();
@@ -40,7 +40,7 @@ fn a_tpms_events_are_taken_for_those_of_a_td() {
 }
 
 #[test]
-fn every_pcr_has_the_register_that_uefi_gives_it() {
+fn maps_each_pcr_to_the_register_of_the_uefi_specification() {
     let of = |range: std::ops::RangeInclusive<u32>| range.map(register_of_pcr).collect::<Vec<_>>();
     assert_eq!(register_of_pcr(0), None);
     assert_eq!(register_of_pcr(1), Some(Register::Rtmr0));
@@ -51,7 +51,7 @@ fn every_pcr_has_the_register_that_uefi_gives_it() {
 }
 
 #[test]
-fn a_log_that_extends_only_registers_of_a_td_is_a_tds() {
+fn a_log_that_extends_only_td_registers_is_a_tds() {
     let read = BootLog::parse(&log(&[(2, 0x10, [7; 48], b"x")])).unwrap();
     assert_eq!(read.source, LogSource::Td);
     assert_eq!(read.events[0].register, Some(Register::Rtmr1));
@@ -69,7 +69,7 @@ fn a_log_without_sha_384_is_refused() {
 }
 
 #[test]
-fn a_tpms_log_that_is_cut_is_refused_where_it_is_cut() {
+fn refuses_a_truncated_tpm_log_with_the_event() {
     let bytes = tpm();
     let refused = BootLog::parse(&bytes[..bytes.len() - 1]).unwrap_err();
     assert_eq!(

@@ -20,7 +20,7 @@ fn file(variable: &str) -> Option<Vec<u8>> {
 /// `tests/fixtures/*/expected.json` of virtee/tdx-measure (Apache-2.0), for `OVMF.fd` of Ubuntu's
 /// package `ovmf` 2025.02-3ubuntu2; the authors compare it with real TDs.
 #[test]
-fn mrtd_of_ubuntus_firmware_is_the_published_one() {
+fn mrtd_of_ubuntus_firmware_equals_the_published_value() {
     let Some(image) = file("SEALGATE_OVMF_UBUNTU") else {
         return;
     };
@@ -39,7 +39,7 @@ fn mrtd_of_ubuntus_firmware_is_the_published_one() {
 
 /// `tests/measurement.rs` of the crate `sev` 8.0.0 (Apache-2.0), for `ovmf_AmdSev_suffix.bin` there.
 #[test]
-fn launch_digests_of_the_sev_crates_firmware_are_the_published_ones() {
+fn launch_digests_of_the_sev_crates_firmware_equal_the_published_values() {
     let Some(image) = file("SEALGATE_OVMF_SEV_CRATE") else {
         return;
     };
@@ -76,7 +76,7 @@ fn launch_digests_of_the_sev_crates_firmware_are_the_published_ones() {
             processor: Processor::named("EPYC-v4").unwrap(),
             guest_features,
         };
-        let booted = KernelHashes::of_parts(b"", b"", command_line);
+        let booted = KernelHashes::from_parts(b"", b"", command_line);
         let found = launch_digest(&firmware, &booted, &machine);
         assert_eq!(
             found,

@@ -49,7 +49,7 @@ fn digests_of(log: &EventLog, register: Register, event_type: EventType) -> Vec<
 }
 
 #[test]
-fn rtmr0_of_a_real_td_is_predicted_event_by_event() {
+fn predicts_each_event_of_rtmr0_of_a_real_td() {
     let Some((log, memory)) = dstack() else {
         return;
     };
@@ -87,7 +87,7 @@ fn rtmr0_of_a_real_td_is_predicted_event_by_event() {
 }
 
 #[test]
-fn the_constants_of_rtmr1_are_what_real_tds_measured() {
+fn the_constants_of_rtmr1_equal_those_of_real_tds() {
     let Some((dstack, _)) = dstack() else { return };
     let Some(google) = recorded("gcp-cos113-ccel_data.bin") else {
         return;

@@ -51,13 +51,13 @@ fn milan() -> Machine {
 }
 
 #[test]
-fn the_digests_are_those_of_another_implementation() {
+fn launch_digests_equal_another_implementations() {
     let firmware = FirmwareImage::default().build();
     let image = uki("257.13-1", crate::support::COMMAND_LINE, &[]);
     assert_eq!(Sha256Digest::of(&firmware).to_hex(), FIRMWARE);
     assert_eq!(Sha256Digest::of(&image).to_hex(), IMAGE);
     let firmware = Firmware::parse(&firmware).unwrap();
-    let hashes = KernelHashes::of_uki(&image);
+    let hashes = KernelHashes::from_uki(&image);
     for (name, processors, features, answer) in ANSWERS {
         let found = launch_digest(&firmware, &hashes, &machine(name, processors, features));
         assert_eq!(found, Ok(digest(answer)), "{name}");
@@ -68,7 +68,7 @@ fn the_digests_are_those_of_another_implementation() {
 fn every_input_changes_the_digest() {
     let built = FirmwareImage::default().build();
     let firmware = Firmware::parse(&built).unwrap();
-    let hashes = KernelHashes::of_parts(b"kernel", b"initrd", "quiet");
+    let hashes = KernelHashes::from_parts(b"kernel", b"initrd", "quiet");
     let base = launch_digest(&firmware, &hashes, &milan()).unwrap();
     let mut seen = vec![base];
     for (kernel, initrd, command_line) in [
@@ -76,7 +76,7 @@ fn every_input_changes_the_digest() {
         (b"kernel", b"Initrd", "quiet"),
         (b"kernel", b"initrd", "quiet debug"),
     ] {
-        let hashes = KernelHashes::of_parts(kernel, initrd, command_line);
+        let hashes = KernelHashes::from_parts(kernel, initrd, command_line);
         seen.push(launch_digest(&firmware, &hashes, &milan()).unwrap());
     }
     for other in [
@@ -98,7 +98,7 @@ fn every_input_changes_the_digest() {
 
 #[test]
 fn a_firmware_without_a_page_for_kernel_hashes_is_refused() {
-    let hashes = KernelHashes::of_uki(b"image");
+    let hashes = KernelHashes::from_uki(b"image");
     let mut no_section = FirmwareImage::default();
     no_section.sev.retain(|(_, _, kind)| *kind != 0x10);
     let no_place = FirmwareImage {
@@ -114,8 +114,8 @@ fn a_firmware_without_a_page_for_kernel_hashes_is_refused() {
 }
 
 #[test]
-fn hashes_that_do_not_lie_in_their_page_are_refused() {
-    let hashes = KernelHashes::of_uki(b"image");
+fn refuses_hashes_outside_of_their_page() {
+    let hashes = KernelHashes::from_uki(b"image");
     for hashes_at in [0x81_0FF0, 0x81_1000, 0x80_FFFF] {
         let built = FirmwareImage {
             hashes_at,
@@ -132,7 +132,7 @@ fn hashes_that_do_not_lie_in_their_page_are_refused() {
 fn impossible_machines_are_refused() {
     let built = FirmwareImage::default().build();
     let firmware = Firmware::parse(&built).unwrap();
-    let hashes = KernelHashes::of_uki(b"image");
+    let hashes = KernelHashes::from_uki(b"image");
     let of = |machine: Machine| launch_digest(&firmware, &hashes, &machine);
     let none = machine("EPYC-Milan", 0, 1);
     assert_eq!(of(none), Err(SnpError::Processors(0)));
@@ -144,7 +144,7 @@ fn impossible_machines_are_refused() {
 }
 
 #[test]
-fn a_save_area_has_its_registers_where_the_manual_has_them() {
+fn a_save_area_has_its_registers_at_the_offsets_of_the_manual() {
     let page = vmsa_page(0xFFFF_FFF0, &machine("EPYC-Milan", 1, 0x21));
     let at = |offset: usize| u64::from_le_bytes(page[offset..offset + 8].try_into().unwrap());
     assert_eq!(at(0x178), 0xFFF0, "RIP");

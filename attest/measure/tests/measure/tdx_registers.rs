@@ -53,7 +53,7 @@ fn mrtd_depends_on_the_order_in_which_the_host_adds_pages() {
 }
 
 #[test]
-fn the_variables_are_not_in_mrtd_and_the_code_is() {
+fn mrtd_covers_the_code_and_not_the_variables() {
     let value = |image: &[u8]| {
         let tdvf = Firmware::parse(image).unwrap().tdvf().unwrap();
         mrtd(&tdvf, PageOrder::PerPage)
@@ -68,7 +68,7 @@ fn the_variables_are_not_in_mrtd_and_the_code_is() {
 }
 
 #[test]
-fn the_handoff_block_tells_where_memory_is() {
+fn the_handoff_block_describes_the_memory() {
     let built = FirmwareImage::default().build();
     let tdvf = Firmware::parse(&built).unwrap().tdvf().unwrap();
     let answers = [
@@ -88,7 +88,7 @@ fn the_handoff_block_tells_where_memory_is() {
 }
 
 #[test]
-fn memory_that_does_not_hold_the_firmwares_sections_is_refused() {
+fn refuses_memory_without_the_firmwares_sections() {
     let built = FirmwareImage::default().build();
     let tdvf = Firmware::parse(&built).unwrap().tdvf().unwrap();
     let little = MemoryMap::q35(1 << 20).unwrap();
@@ -101,7 +101,7 @@ fn memory_that_does_not_hold_the_firmwares_sections_is_refused() {
 }
 
 #[test]
-fn rtmr0_is_predicted_where_the_profile_says_everything() {
+fn predicts_rtmr0_if_the_profile_is_complete() {
     let events = rtmr0_of(&FirmwareImage::default(), &machine()).unwrap();
     let answer = "24989d99fd4f48624bffaa3dc28789d2869519d19550100e52b5a428cbfb48455a7586fa3efb4018add2370bcc8c958d";
     assert_eq!(
@@ -111,7 +111,7 @@ fn rtmr0_is_predicted_where_the_profile_says_everything() {
 }
 
 #[test]
-fn whatever_the_profile_does_not_say_leaves_rtmr0_without_a_value() {
+fn predicts_no_rtmr0_if_a_field_of_the_profile_is_missing() {
     let forgetful = [
         Machine {
             memory: None,
@@ -167,7 +167,7 @@ fn secure_boot_variables_are_read_from_the_firmwares_volume() {
 }
 
 #[test]
-fn a_volume_that_is_none_is_refused() {
+fn refuses_an_invalid_volume() {
     let image = FirmwareImage {
         volume: vec![0; 0x2000],
         ..FirmwareImage::default()
