@@ -1,4 +1,4 @@
-//! A response body that knows where its connection belongs.
+//! A response body that returns its connection to the channel once it has been read.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,21 +9,22 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::AttestedChannel;
 use crate::error::describe;
 use crate::http1::Http1;
+use crate::owner::ConnectionOwner;
 
-/// The connection under a response, until the response has ended.
-pub(crate) struct Held {
+/// The connection that a response is read from, until the response has ended.
+pub(crate) struct LeasedConnection {
     pub(crate) http: Http1,
     pub(crate) spki: SpkiDigest,
-    pub(crate) home: Option<Arc<AttestedChannel>>,
+    /// `None`: the connection is used once and then closed.
+    pub(crate) owner: Option<Arc<dyn ConnectionOwner>>,
 }
 
-impl Held {
-    fn give_back(self) {
-        if let Some(home) = self.home {
-            home.keep(self.http, self.spki);
+impl LeasedConnection {
+    fn put_back(self) {
+        if let Some(owner) = self.owner {
+            owner.put_back(self.http, self.spki);
         }
     }
 }
@@ -35,20 +36,21 @@ pub struct BodyError {
     pub cause: String,
 }
 
-/// The body of a response. Read to its end, it gives the connection back to the channel; dropped
-/// before that, it closes the connection, so that the peer stops working for nobody.
+/// The body of a response. Read to its end, it puts the connection back into the channel's pool; dropped
+/// before that, it closes the connection, so that the peer stops generating an answer that no client reads.
 pub struct LeasedBody {
     body: Incoming,
-    held: Option<Held>,
+    connection: Option<LeasedConnection>,
 }
 
 impl LeasedBody {
-    pub(crate) fn new(body: Incoming, held: Held) -> Self {
+    pub(crate) fn new(body: Incoming, connection: LeasedConnection) -> Self {
         let mut leased = LeasedBody {
             body,
-            held: Some(held),
+            // Taken exactly once: at the end of the body, or dropped (and so closed) with it.
+            connection: Some(connection),
         };
-        // Nobody reads a body that is known to be empty.
+        // An empty body is never polled, so its connection is put back here.
         leased.release_at_end();
         leased
     }
@@ -60,8 +62,8 @@ impl LeasedBody {
     }
 
     fn release(&mut self) {
-        if let Some(held) = self.held.take() {
-            held.give_back();
+        if let Some(connection) = self.connection.take() {
+            connection.put_back();
         }
     }
 }
@@ -80,7 +82,8 @@ impl Body for LeasedBody {
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                self.held = None;
+                // The framing is lost: closing is the only safe use of this connection.
+                self.connection = None;
                 Poll::Ready(Some(Err(BodyError {
                     cause: describe(&error),
                 })))

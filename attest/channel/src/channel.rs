@@ -1,19 +1,29 @@
-//! Everything known about one origin: the keys trusted behind it and the connections to them.
+//! One origin: the keys that are trusted behind it, and the pool of connections to them.
+//!
+//! Both are in one [`State`] behind one mutex. The lock is held for map and vector operations only, never
+//! across an await: dialing, fetching and appraising happen outside it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
 use tokio::sync::watch;
 
-use crate::connection::{AttestedConnection, Known, ObservedConnection, appraise};
-use crate::http1::{Http1, OwnedTask};
-use crate::peers::{Found, Outcome, Peers};
+use crate::clock::Clock;
+use crate::connection::{AttestedConnection, EndorsementCache, ObservedConnection, appraise};
+use crate::dial::Dialer;
+use crate::error::ChannelError;
+use crate::http1::Http1;
+use crate::lease::Lease;
+use crate::origin::Origin;
+use crate::owner::{ConnectionOwner, Reconnecting};
+use crate::peers::{Lookup, Outcome, Peers};
 use crate::pool::{Choice, Pool};
-use crate::{
-    ChannelError, Clock, Dialer, Lease, Limits, Origin, TcpDialer, Timeouts, Trust, report,
-};
+use crate::report;
+use crate::settings::{Limits, Timeouts, Trust};
+use crate::task::OwnedTask;
+use crate::tcp::TcpDialer;
 
-/// A caller's word on a trusted peer: whether this request may go there.
+/// Whether the caller lets this request go to a trusted peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accept {
     Yes,
@@ -21,11 +31,12 @@ pub enum Accept {
 }
 
 pub struct AttestedChannel {
+    /// Leases and bodies need an `Arc` of the channel to put their connection back.
     this: Weak<Self>,
     origin: Origin,
     trust: Arc<Trust>,
-    /// Spares renewals the endorsements that come again with every report.
-    known: Known,
+    /// Endorsements that were verified already: the same ones come again with every report.
+    endorsements: EndorsementCache,
     dialer: Dialer,
     timeouts: Timeouts,
     limits: Limits,
@@ -36,7 +47,7 @@ pub struct AttestedChannel {
 struct State {
     peers: Peers,
     pool: Pool,
-    /// Closes overdue connections while there are any.
+    /// Closes connections after their idle timeout. Runs only while the pool holds any.
     reaper: Option<OwnedTask>,
 }
 
@@ -60,7 +71,7 @@ impl AttestedChannel {
         Self::with_tcp(origin, trust, timeouts, limits, clock, Arc::default())
     }
 
-    /// Opens its connections through `tcp`, which others may share.
+    /// Opens its connections through `tcp`, which several channels may share.
     pub fn with_tcp(
         origin: Origin,
         trust: Arc<Trust>,
@@ -73,7 +84,7 @@ impl AttestedChannel {
             this: Weak::clone(this),
             origin,
             trust,
-            known: Known::default(),
+            endorsements: EndorsementCache::default(),
             dialer: Dialer::with_tcp(timeouts, limits, tcp),
             timeouts,
             limits,
@@ -90,14 +101,14 @@ impl AttestedChannel {
         &self.origin
     }
 
-    /// The peers trusted right now.
+    /// The peers that are trusted now.
     pub fn peers(&self) -> Vec<Arc<TrustedPeer>> {
         let moment = self.clock.moment();
         self.state().peers.all_trusted(moment)
     }
 
     /// A connection to a trusted peer, for one request. An unknown key is verified first, on the
-    /// connection that showed it.
+    /// connection that presented it.
     pub async fn lease(&self) -> Result<Lease, ChannelError> {
         if let Some(lease) = self.pooled(|_| Choice::Take).await {
             return Ok(lease);
@@ -106,17 +117,17 @@ impl AttestedChannel {
         Ok(self.leased(connection))
     }
 
-    /// A connection to a trusted peer that the caller also `wanted`. Behind one address there may be
-    /// several peers; a bounded number of connections is opened in search of the right one.
-    pub async fn lease_for<W>(&self, wanted: &W) -> Result<Lease, ChannelError>
+    /// A connection to a trusted peer for which `accept` returns [`Accept::Yes`]. Behind one address there may be
+    /// several peers; a bounded number of connections is opened in search of such a one.
+    pub async fn lease_for<W>(&self, accept: &W) -> Result<Lease, ChannelError>
     where
         W: Fn(&TrustedPeer) -> Accept + Sync + ?Sized,
     {
-        // Asked outside the lock: what a caller does in there is its own business.
+        // The caller's function runs outside the lock: it may block, or call this channel again.
         let accepted: Vec<SpkiDigest> = self
             .peers()
             .iter()
-            .filter(|peer| wanted(peer) == Accept::Yes)
+            .filter(|peer| accept(peer) == Accept::Yes)
             .map(|peer| peer.spki())
             .collect();
         let choose = |spki: &SpkiDigest| match accepted.contains(spki) {
@@ -127,20 +138,21 @@ impl AttestedChannel {
             return Ok(lease);
         }
         let mut dials = 0;
-        while dials < self.search(&accepted) {
+        // Re-read on each turn: a dial may have found peers that were unknown before.
+        while dials < self.dial_limit(&accepted) {
             dials += 1;
             let connection = self.connect().await?;
-            match wanted(&connection.peer) {
+            match accept(&connection.peer) {
                 Accept::Yes => return Ok(self.leased(connection)),
-                Accept::No => self.keep(connection.http, connection.peer.spki()),
+                Accept::No => self.put_back(connection.http, connection.peer.spki()),
             }
         }
         Err(ChannelError::NoneAccepted)
     }
 
-    /// How many connections to open at most. A peer that is known to be there is worth a search; one
-    /// that may not exist (a caller can ask for anything) gets one try more than there are others.
-    fn search(&self, accepted: &[SpkiDigest]) -> usize {
+    /// How many connections to open at most. A peer that is known to exist is worth a search. One
+    /// that may not exist (a caller can ask for anything) gets one attempt more than there are known peers.
+    fn dial_limit(&self, accepted: &[SpkiDigest]) -> usize {
         match accepted.is_empty() {
             false => self.limits.dials_per_lease,
             true => self.limits.dials_per_lease.min(self.peers().len() + 1),
@@ -157,20 +169,20 @@ impl AttestedChannel {
             return Ok(peer);
         }
         let connection = self.connect().await?;
-        self.keep(connection.http, connection.peer.spki());
+        self.put_back(connection.http, connection.peer.spki());
         Ok(connection.peer)
     }
 
-    /// Verifies anew the key that expires first: on an unused connection to it where there is one,
-    /// else on a new connection, whoever answers there. Until that has succeeded the old result
-    /// stands; evidence that is rejected ends it at once.
+    /// Verifies again the key that expires first: on an idle connection to it where there is one,
+    /// else on a new connection, with the key that its peer presents. The earlier result stays valid until
+    /// this succeeds; rejected evidence replaces it at once.
     pub async fn renew(&self) -> Result<Arc<TrustedPeer>, ChannelError> {
         let next = self
             .peers()
             .into_iter()
             .min_by_key(|peer| peer.expires_at());
         let pooled = match next {
-            Some(peer) => self.pooled_of(peer.spki()).await,
+            Some(peer) => self.pooled_to(peer.spki()).await,
             None => None,
         };
         let (mut http, spki) = match pooled {
@@ -182,41 +194,38 @@ impl AttestedChannel {
             }
         };
         let outcome = self.verify(&mut http, spki).await;
+        // Only a verdict is recorded. A peer that could not be reached keeps the trust it has until that expires.
         if outcome.is_ok() || matches!(outcome, Err(ChannelError::Rejected(_))) {
             let moment = self.clock.moment();
             self.state().peers.record(spki, &outcome, moment);
         }
         let peer = outcome?;
-        self.keep(http, spki);
+        self.put_back(http, spki);
         Ok(peer)
     }
 
-    /// Another connection to exactly this peer, for a request whose connection turned out to be
-    /// closed. `None`: somebody else answers now.
-    pub(crate) async fn connect_again(
-        &self,
-        peer: &Arc<TrustedPeer>,
-    ) -> Result<Option<Http1>, ChannelError> {
+    async fn connect_to(&self, peer: &Arc<TrustedPeer>) -> Result<Option<Http1>, ChannelError> {
         let connection = self.connect().await?;
         if Arc::ptr_eq(peer, &connection.peer) {
             return Ok(Some(connection.http));
         }
-        self.keep(connection.http, connection.peer.spki());
+        self.put_back(connection.http, connection.peer.spki());
         Ok(None)
     }
 
-    /// Takes back a connection on which nothing is under way.
-    pub(crate) fn keep(&self, mut http: Http1, spki: SpkiDigest) {
+    /// Puts a connection into the pool on which no request is under way.
+    fn put_back(&self, mut http: Http1, spki: SpkiDigest) {
         if !http.is_open() {
             return;
         }
         http.release();
-        // Without a runtime (a value dropped at the very end) nobody would drive it again.
+        // A value that is dropped after the runtime has ended: no task could drive the connection.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         let mut state = self.state();
         state.pool.put(http, spki);
+        // Started under the same lock under which the reaper ends itself, so there is never a pool without one.
         if state.reaper.is_none() {
             let task = reap(Weak::clone(&self.this), self.timeouts.idle_pool);
             state.reaper = Some(OwnedTask::spawn_on(&runtime, task));
@@ -226,25 +235,30 @@ impl AttestedChannel {
     async fn pooled(&self, mut choose: impl FnMut(&SpkiDigest) -> Choice) -> Option<Lease> {
         loop {
             let (mut http, peer) = self.take(&mut choose)?;
-            if http.settles().await {
-                return Some(Lease::pooled(http, peer, self.this.upgrade()?));
+            if http.becomes_ready().await {
+                return Some(Lease::pooled(
+                    http,
+                    peer,
+                    self.origin.clone(),
+                    self.this.upgrade()?,
+                ));
             }
         }
     }
 
-    async fn pooled_of(&self, wanted: SpkiDigest) -> Option<(Http1, SpkiDigest)> {
+    async fn pooled_to(&self, key: SpkiDigest) -> Option<(Http1, SpkiDigest)> {
         loop {
-            let (mut http, peer) = self.take(&mut |spki| match *spki == wanted {
+            let (mut http, peer) = self.take(&mut |spki| match *spki == key {
                 true => Choice::Take,
                 false => Choice::Skip,
             })?;
-            if http.settles().await {
+            if http.becomes_ready().await {
                 return Some((http, peer.spki()));
             }
         }
     }
 
-    /// An unused connection whose key is trusted at this moment.
+    /// An idle connection whose key is trusted now.
     fn take(
         &self,
         choose: &mut impl FnMut(&SpkiDigest) -> Choice,
@@ -254,52 +268,54 @@ impl AttestedChannel {
         let State { peers, pool, .. } = &mut *state;
         let (http, spki) = pool.take(|spki| match peers.trusted(spki, moment) {
             Some(_) => choose(spki),
+            // The trust has expired while the connection was idle.
             None => Choice::Close,
         })?;
         let peer = Arc::clone(peers.trusted(&spki, moment)?);
         Some((http, peer))
     }
 
-    /// Opens a connection and sees to it that its key is trusted.
+    /// Opens a connection and verifies its key unless that key is trusted already.
     async fn connect(&self) -> Result<AttestedConnection, ChannelError> {
         let observed = self.dialer.dial(&self.origin).await?;
         let spki = observed.spki();
         loop {
-            let found = self.state().peers.find(spki, self.clock.moment());
+            // The lock is released before the match: every arm but the first two awaits.
+            let found = self.state().peers.find_or_claim(spki, self.clock.moment());
             match found {
-                Found::Trusted(peer) => return Ok(observed.trusting(peer)),
-                Found::Refused(error) => return Err(error),
-                Found::UnderWay(mut outcome) => match outcome.wait_for(Option::is_some).await {
-                    Ok(told) => {
-                        let told: Option<Outcome> = told.clone();
-                        return told
+                Lookup::Trusted(peer) => return Ok(observed.trusting(peer)),
+                Lookup::Refused(error) => return Err(error),
+                Lookup::UnderWay(mut outcome) => match outcome.wait_for(Option::is_some).await {
+                    Ok(published) => {
+                        let published: Option<Outcome> = published.clone();
+                        return published
                             .unwrap_or(Err(ChannelError::VerificationFailed))
                             .map(|peer| observed.trusting(peer));
                     }
-                    // Whoever verified was cancelled: look again.
+                    // The request that verified was cancelled: look the key up again.
                     Err(_) => continue,
                 },
-                Found::Unknown(teller) => {
-                    let flight = Flight {
+                Lookup::Claimed(publisher) => {
+                    let verification = PendingVerification {
                         channel: self,
                         spki,
-                        teller: Some(teller),
+                        publisher: Some(publisher),
                     };
-                    return flight.verify(observed).await;
+                    return verification.verify(observed).await;
                 }
             }
         }
     }
 
-    /// Fetches a report on this very connection and judges it for this very key.
+    /// Fetches a report on this connection and appraises it for the key of this connection.
     async fn verify(&self, http: &mut Http1, spki: SpkiDigest) -> Outcome {
         let nonce = report::fresh_nonce()?;
         let bytes = report::fetch(http, &self.origin, &nonce, self.timeouts.report).await?;
-        // The time after fetching: a slow peer does not get to be judged by an earlier clock.
+        // The time is read after fetching: a slow peer must not be appraised at an earlier time.
         let now: UnixTime = self.clock.now();
         appraise(
             &self.trust,
-            &self.known,
+            &self.endorsements,
             bytes,
             nonce,
             spki,
@@ -312,26 +328,27 @@ impl AttestedChannel {
 
     fn leased(&self, connection: AttestedConnection) -> Lease {
         match self.this.upgrade() {
-            Some(home) => Lease::fresh(connection, home),
+            Some(channel) => connection.into_lease_of(channel),
             None => connection.into_lease(),
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in the short sections under this lock leaves the state half changed.
+        // A panic under this lock leaves no half-changed state: every section is a few map operations.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The verification of one key, under way. Dropped before its end, it clears the way for the next.
-struct Flight<'a> {
+/// The verification of one key, which this request has claimed. Dropped before its end (the request was
+/// cancelled), it releases the claim, and one of the requests that wait takes it over.
+struct PendingVerification<'a> {
     channel: &'a AttestedChannel,
     spki: SpkiDigest,
-    /// There until the result is told.
-    teller: Option<watch::Sender<Option<Outcome>>>,
+    /// `None` once the result is published.
+    publisher: Option<watch::Sender<Option<Outcome>>>,
 }
 
-impl Flight<'_> {
+impl PendingVerification<'_> {
     async fn verify(
         mut self,
         observed: ObservedConnection,
@@ -344,27 +361,39 @@ impl Flight<'_> {
             .state()
             .peers
             .record(self.spki, &outcome, moment);
-        if let Some(teller) = self.teller.take() {
-            teller.send_replace(Some(outcome.clone()));
+        // Recorded before it is published: a request that comes in between finds the result, not an unknown key.
+        if let Some(publisher) = self.publisher.take() {
+            publisher.send_replace(Some(outcome.clone()));
         }
         let peer = outcome?;
         Ok(AttestedConnection { http, origin, peer })
     }
 }
 
-impl Drop for Flight<'_> {
+impl Drop for PendingVerification<'_> {
     fn drop(&mut self) {
-        // Once the result is told, the key may already be somebody else's flight.
-        if self.teller.is_some() {
-            self.channel.state().peers.give_up(&self.spki);
+        // Once the result is published, another request may have claimed the key.
+        if self.publisher.is_some() {
+            self.channel.state().peers.release_claim(&self.spki);
         }
     }
 }
 
-/// Closes overdue connections until there are none left.
-async fn reap(channel: Weak<AttestedChannel>, patience: std::time::Duration) {
+impl ConnectionOwner for AttestedChannel {
+    fn put_back(&self, http: Http1, spki: SpkiDigest) {
+        AttestedChannel::put_back(self, http, spki);
+    }
+
+    fn reconnect<'a>(&'a self, peer: &'a Arc<TrustedPeer>) -> Reconnecting<'a> {
+        Box::pin(self.connect_to(peer))
+    }
+}
+
+/// Closes connections whose idle timeout has passed, until the pool is empty. Holds the channel weakly, so
+/// that a dropped channel ends it.
+async fn reap(channel: Weak<AttestedChannel>, idle_timeout: std::time::Duration) {
     loop {
-        tokio::time::sleep(patience).await;
+        tokio::time::sleep(idle_timeout).await;
         let Some(channel) = channel.upgrade() else {
             return;
         };

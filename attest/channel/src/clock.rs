@@ -1,17 +1,16 @@
-//! What time it is, as an argument.
+//! The time, as an argument.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
-use rustls::time_provider::TimeProvider;
 
-/// Tells the time to whatever judges dates. Tests pass a fixed one.
+/// The time by which dates are checked. Tests pass a fixed one.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> UnixTime;
 
-    /// What has passed since the machine was started, asleep or not. Setting the clock does not
-    /// change it: lifetimes are measured by it.
+    /// The time since the machine was started, suspended or not. Setting the clock does not
+    /// change it, so lifetimes are measured by it.
     fn uptime(&self) -> Duration {
         let time = clock_gettime(ClockId::Boottime);
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -28,14 +27,14 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
-/// A moment by the clock on the wall, which can be set, and by the one that cannot.
+/// One moment by the wall clock, which can be set, and by the boot clock, which cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub now: UnixTime,
     pub uptime: Duration,
 }
 
-/// The machine's own clock.
+/// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -46,16 +45,5 @@ impl Clock for SystemClock {
             // A clock set before 1970 counts as 1970: nothing is valid then.
             .unwrap_or_default();
         UnixTime::from_secs(since_epoch.as_secs())
-    }
-}
-
-/// The machine's own clock for rustls, whose own provider panics before 1970.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TlsClock;
-
-impl TimeProvider for TlsClock {
-    fn current_time(&self) -> Option<rustls_pki_types::UnixTime> {
-        let now = Duration::from_secs(SystemClock.now().secs());
-        Some(rustls_pki_types::UnixTime::since_unix_epoch(now))
     }
 }

@@ -1,4 +1,4 @@
-//! A connection before and after its peer is trusted.
+//! A connection before and after its peer is trusted: two types, so that no request can be sent on the first.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +10,14 @@ use rustls_pki_types::CertificateDer;
 
 use crate::error::ChannelError;
 use crate::http1::Http1;
-use crate::{Lease, Origin, Trust, report};
+use crate::lease::Lease;
+use crate::origin::Origin;
+use crate::owner::ConnectionOwner;
+use crate::report;
+use crate::settings::Trust;
 
-/// An open connection to whoever holds the key [`spki`](Self::spki). Good for fetching a report
-/// and for nothing else.
+/// An open connection to the holder of the key [`spki`](Self::spki). It can fetch a report
+/// and nothing else.
 pub struct ObservedConnection {
     http: Http1,
     spki: SpkiDigest,
@@ -44,7 +48,7 @@ impl ObservedConnection {
         self.spki
     }
 
-    /// The leaf certificate that was shown. Only its key means anything.
+    /// The leaf certificate that the peer presented. Only its key is meaningful.
     pub fn certificate_der(&self) -> &[u8] {
         &self.certificate
     }
@@ -58,7 +62,7 @@ impl ObservedConnection {
         report::fetch(&mut self.http, &self.origin, nonce, self.report_timeout).await
     }
 
-    /// Fetches a report for `nonce` and judges it, for this connection's key, at `now`. Rejection is
+    /// Fetches a report for `nonce` and appraises it, for this connection's key, at `now`. Rejected evidence is
     /// [`ChannelError::Rejected`] with the verdict, and closes the connection.
     pub async fn verify(
         mut self,
@@ -67,8 +71,8 @@ impl ObservedConnection {
         now: UnixTime,
     ) -> Result<AttestedConnection, ChannelError> {
         let report = self.fetch_report(&nonce).await?;
-        let known = Known::default();
-        let peer = appraise(trust, &known, report, nonce, self.spki, &self.origin, now).await?;
+        let cache = EndorsementCache::default();
+        let peer = appraise(trust, &cache, report, nonce, self.spki, &self.origin, now).await?;
         Ok(self.trusting(Arc::new(peer)))
     }
 
@@ -100,27 +104,33 @@ impl AttestedConnection {
 
     /// For a single request; the connection closes after it.
     pub fn into_lease(self) -> Lease {
-        Lease::alone(self)
+        Lease::single_use(self.http, self.peer, self.origin)
+    }
+
+    /// For a single request; `owner` takes the connection back after it.
+    pub(crate) fn into_lease_of(self, owner: Arc<dyn ConnectionOwner>) -> Lease {
+        Lease::fresh(self.http, self.peer, self.origin, owner)
     }
 }
 
-/// What an origin's reports were found to be endorsed by, for the next of them.
-pub(crate) type Known = Arc<Mutex<Endorsements>>;
+/// The endorsements that an origin's earlier reports were verified with. Shared by all verifications of one
+/// channel; locked only to copy it and to merge into it.
+pub(crate) type EndorsementCache = Arc<Mutex<Endorsements>>;
 
 /// The appraisal is milliseconds of signature checks over bytes from outside: it runs off the
-/// asynchronous threads, and should it ever panic, that is no acceptance and takes nobody along.
+/// asynchronous threads. Should it panic, the key is not accepted and no other task ends.
 pub(crate) async fn appraise(
     trust: &Arc<Trust>,
-    known: &Known,
+    cache: &EndorsementCache,
     report: Vec<u8>,
     nonce: Nonce,
     spki: SpkiDigest,
     origin: &Origin,
     now: UnixTime,
 ) -> Result<TrustedPeer, ChannelError> {
-    let (trust, known) = (Arc::clone(trust), Arc::clone(known));
+    let (trust, cache) = (Arc::clone(trust), Arc::clone(cache));
     let origin = origin.clone();
-    let judged = tokio::task::spawn_blocking(move || {
+    let appraised = tokio::task::spawn_blocking(move || {
         let appraiser = Appraiser {
             roots: &trust.roots,
             policy: &trust.policy,
@@ -132,20 +142,21 @@ pub(crate) async fn appraise(
             host: origin.host(),
         };
         let freshness = Freshness::Challenged(nonce);
-        // Judged on a copy: nobody waits for another's judgement.
-        let mut endorsements = lock(&known).clone();
+        // Appraised with a copy: the lock is not held during the signature checks, so verifications of several
+        // keys do not wait for each other.
+        let mut endorsements = lock(&cache).clone();
         let appraisal = appraiser.report_knowing(&report, freshness, channel, &mut endorsements);
-        lock(&known).absorb(endorsements);
+        lock(&cache).absorb(endorsements);
         appraisal.trusted()
     });
-    match judged.await {
+    match appraised.await {
         Ok(Ok(peer)) => Ok(peer),
         Ok(Err(verdict)) => Err(ChannelError::Rejected(Arc::from(verdict))),
         Err(_) => Err(ChannelError::VerificationFailed),
     }
 }
 
-fn lock(known: &Known) -> MutexGuard<'_, Endorsements> {
-    // What is in there is whole between any two statements.
-    known.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(cache: &EndorsementCache) -> MutexGuard<'_, Endorsements> {
+    // A panic under this lock leaves no half-merged entry: each one is inserted whole.
+    cache.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Opening connections: TCP ([`tcp`](crate::tcp)), TLS, and the peer's key.
+//! Opens connections: TCP ([`tcp`](crate::tcp)), then TLS, then the peer's key is read from the handshake.
 
 use std::sync::Arc;
 
@@ -7,10 +7,13 @@ use scrub::Scrubbed;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use crate::connection::ObservedConnection;
 use crate::error::{ChannelError, Stage};
 use crate::http1::Http1;
+use crate::origin::Origin;
+use crate::settings::{Limits, Timeouts};
 use crate::tcp::{DialError, Dialed, TcpDialer};
-use crate::{Limits, ObservedConnection, Origin, Timeouts, tls};
+use crate::tls;
 
 #[derive(Clone)]
 pub struct Dialer {
@@ -25,7 +28,7 @@ impl Dialer {
         Self::with_tcp(timeouts, Limits::default(), Arc::default())
     }
 
-    /// Opens its connections through `tcp`, which others may share.
+    /// Opens its connections through `tcp`, which several dialers may share.
     pub fn with_tcp(timeouts: Timeouts, limits: Limits, tcp: Arc<TcpDialer>) -> Self {
         Dialer {
             timeouts,
@@ -35,21 +38,21 @@ impl Dialer {
         }
     }
 
-    /// Opens a connection and finds out whose it is. Nothing is sent on it.
+    /// Opens a connection and reads which key the peer holds. No request is sent on it.
     pub async fn dial(&self, origin: &Origin) -> Result<ObservedConnection, ChannelError> {
         let deadline = Instant::now() + self.timeouts.connect;
         let dialed = self
             .tcp
             .dial(origin.host(), origin.port(), |_| true, deadline);
         let Dialed { stream, address } = dialed.await?;
-        // Latency matters more here than a few small packets; failing to set it is no reason
-        // to fail.
+        // Latency matters more here than a few small packets. The connection works without it too.
         let _ = stream.set_nodelay(true);
         let handshake = TlsConnector::from(Arc::clone(&self.tls))
             .connect(origin.server_name(), Scrubbed::new(stream));
         let stream = match timeout_at(deadline, handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(ChannelError::Tls(tls::words(&error))),
+            Ok(Err(error)) => return Err(ChannelError::Tls(tls::handshake_failure(&error))),
+            // The address accepts connections and does not serve them: later dials try it last.
             Err(_) => {
                 self.tcp.note_failure(address);
                 return Err(ChannelError::Timeout { stage: Stage::Tls });
@@ -74,7 +77,7 @@ impl From<DialError> for ChannelError {
             DialError::ResolveTimeout => ChannelError::Timeout {
                 stage: Stage::Resolve,
             },
-            // Every address is allowed here.
+            // Cannot happen here: `dial` above allows every address.
             DialError::NoneAllowed => ChannelError::Connect(std::io::ErrorKind::AddrNotAvailable),
             DialError::Connect(kind) => ChannelError::Connect(kind),
             DialError::ConnectTimeout => ChannelError::Timeout {

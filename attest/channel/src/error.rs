@@ -1,4 +1,4 @@
-//! Why there is no trusted connection, and what became of a request that failed on one.
+//! Why there is no trusted connection, and why a request on one has no response.
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use attest_core::Verdict;
 
-/// What was under way when the time ran out.
+/// The step that was under way when a timeout passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     Resolve,
@@ -27,7 +27,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why no trusted connection could be had. In every case nothing but a report request was sent.
+/// Why there is no trusted connection. In every case nothing but a report request was sent.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ChannelError {
     #[error("the host name does not resolve")]
@@ -36,33 +36,33 @@ pub enum ChannelError {
     Connect(io::ErrorKind),
     #[error("TLS: {0}")]
     Tls(String),
-    #[error("time ran out while {stage}")]
+    #[error("timeout while {stage}")]
     Timeout { stage: Stage },
     /// The connection broke, or did not speak HTTP/1.1, while the report was fetched.
     #[error("HTTP: {0}")]
     Http(String),
     #[error("the report request was answered with status {0}")]
     ReportStatus(u16),
-    /// The peer said "not now" until there was no time left to ask again. Nothing was verified, and
-    /// nothing was refused.
+    /// The peer answered 429 or 503 until the timeout left no room for another attempt. Nothing was verified,
+    /// and nothing was rejected.
     #[error("the service is busy making attestation reports (status {status}){}", again(*retry_after))]
     Busy {
         status: u16,
-        /// What the peer named in its last answer.
+        /// The value of the peer's last `Retry-After`.
         retry_after: Option<Duration>,
     },
     #[error("the attestation report is larger than 4 MiB")]
     ReportTooLarge,
-    /// The evidence was looked at and is not accepted for this key.
+    /// The evidence was appraised and is not accepted for this key.
     #[error("the peer's evidence was not accepted")]
     Rejected(Arc<Verdict>),
-    /// Every peer met is trusted, but none is what the caller asked for.
-    #[error("none of the peers met was accepted by the request")]
+    /// Every peer that answered is trusted, but the caller accepts none of them.
+    #[error("the request accepts none of the peers that answered")]
     NoneAccepted,
     #[error("no random numbers for a nonce")]
     NoRandomness,
-    /// The verification itself died. Never read as acceptance.
-    #[error("the verification did not come to an end")]
+    /// The verification panicked or was cancelled. Never read as acceptance.
+    #[error("the verification did not finish")]
     VerificationFailed,
 }
 
@@ -73,16 +73,16 @@ fn again(retry_after: Option<Duration>) -> String {
     }
 }
 
-/// What kept a request from leaving.
+/// Why no byte of a request was sent.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NotSent {
-    /// The connection had been closed by the peer while it was unused.
+    /// The peer had closed the connection while it was idle.
     #[error("the connection was closed before the request")]
     Stale,
     /// The request names another origin than the one the lease is for.
     #[error("the request is for another origin")]
     WrongOrigin,
-    /// The connection was stale and another one could not be had.
+    /// The connection was stale and no other one could be opened.
     #[error("{0}")]
     Channel(ChannelError),
 }
@@ -105,7 +105,7 @@ impl SendError {
     }
 }
 
-/// hyper's own words and those of the error below it, which may be TLS or the socket.
+/// hyper's description, with that of the error below it, which may be from TLS or the socket.
 pub(crate) fn describe(error: &hyper::Error) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

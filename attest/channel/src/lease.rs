@@ -7,56 +7,64 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 
-use crate::body::{Held, LeasedBody};
-use crate::connection::AttestedConnection;
+use crate::body::{LeasedBody, LeasedConnection};
 use crate::error::{NotSent, SendError};
 use crate::http1::{BoxError, Http1, Sent, address, boxed};
-use crate::{AttestedChannel, Origin};
+use crate::origin::Origin;
+use crate::owner::ConnectionOwner;
 
-/// The right to send one request to [`peer`](Self::peer). Dropped unused, the connection goes back;
-/// dropped while sending, it is closed.
+/// The right to send one request to [`peer`](Self::peer). If it is dropped unused, its connection returns to the
+/// pool; if it is dropped while sending, the connection is closed.
 pub struct Lease {
+    /// `None` while a request is under way on it.
     http: Option<Http1>,
     peer: Arc<TrustedPeer>,
     origin: Origin,
-    home: Option<Arc<AttestedChannel>>,
+    /// `None`: the connection is used once and then closed.
+    owner: Option<Arc<dyn ConnectionOwner>>,
     history: History,
 }
 
 enum History {
     New,
-    /// It may have been closed by the peer in the meantime.
+    /// It was idle, and the peer may have closed it in the meantime.
     Pooled,
 }
 
 impl Lease {
-    pub(crate) fn pooled(http: Http1, peer: Arc<TrustedPeer>, home: Arc<AttestedChannel>) -> Self {
-        Lease {
-            http: Some(http),
-            peer,
-            origin: home.origin().clone(),
-            home: Some(home),
-            history: History::Pooled,
-        }
-    }
-
-    pub(crate) fn fresh(connection: AttestedConnection, home: Arc<AttestedChannel>) -> Self {
-        let mut lease = Self::alone(connection);
-        lease.home = Some(home);
+    pub(crate) fn pooled(
+        http: Http1,
+        peer: Arc<TrustedPeer>,
+        origin: Origin,
+        owner: Arc<dyn ConnectionOwner>,
+    ) -> Self {
+        let mut lease = Self::fresh(http, peer, origin, owner);
+        lease.history = History::Pooled;
         lease
     }
 
-    pub(crate) fn alone(connection: AttestedConnection) -> Self {
+    pub(crate) fn fresh(
+        http: Http1,
+        peer: Arc<TrustedPeer>,
+        origin: Origin,
+        owner: Arc<dyn ConnectionOwner>,
+    ) -> Self {
+        let mut lease = Self::single_use(http, peer, origin);
+        lease.owner = Some(owner);
+        lease
+    }
+
+    pub(crate) fn single_use(http: Http1, peer: Arc<TrustedPeer>, origin: Origin) -> Self {
         Lease {
-            http: Some(connection.http),
-            peer: connection.peer,
-            origin: connection.origin,
-            home: None,
+            http: Some(http),
+            peer,
+            origin,
+            owner: None,
             history: History::New,
         }
     }
 
-    /// Who will see the request.
+    /// The peer that will see the request.
     pub fn peer(&self) -> &Arc<TrustedPeer> {
         &self.peer
     }
@@ -64,7 +72,7 @@ impl Lease {
     /// Sends `request` and waits for the head of the response. `Host` is set here.
     ///
     /// A pooled connection that turns out to be closed before anything was written is replaced once,
-    /// by another to the very same peer. Dropping the future closes the connection.
+    /// by another one to the same peer. Dropping the future closes the connection.
     pub async fn send<B>(mut self, request: Request<B>) -> Result<Response<LeasedBody>, SendError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -74,15 +82,17 @@ impl Lease {
         address(&mut request, &self.origin)
             .map_err(|_| SendError::NotSent(NotSent::WrongOrigin))?;
         loop {
+            // Taken out of the lease: if this future is dropped, `Drop` finds no connection to put back, and the
+            // local variable closes it.
             let mut http = self.http.take().ok_or(SendError::NotSent(NotSent::Stale))?;
             match http.send(request).await {
                 Sent::Answered(response) => {
-                    let held = Held {
+                    let connection = LeasedConnection {
                         http,
                         spki: self.peer.spki(),
-                        home: self.home.take(),
+                        owner: self.owner.take(),
                     };
-                    return Ok(response.map(|body| LeasedBody::new(body, held)));
+                    return Ok(response.map(|body| LeasedBody::new(body, connection)));
                 }
                 Sent::Failed(error) => return Err(error),
                 Sent::Unsent(unsent) => request = unsent,
@@ -93,12 +103,11 @@ impl Lease {
     }
 
     async fn replacement(&mut self) -> Result<Option<Http1>, NotSent> {
-        match (&self.history, &self.home) {
-            (History::Pooled, Some(home)) => {
+        match (&self.history, &self.owner) {
+            (History::Pooled, Some(owner)) => {
+                // One replacement only: a peer that closes fresh connections is not dialed in a loop.
                 self.history = History::New;
-                home.connect_again(&self.peer)
-                    .await
-                    .map_err(NotSent::Channel)
+                owner.reconnect(&self.peer).await.map_err(NotSent::Channel)
             }
             _ => Ok(None),
         }
@@ -107,8 +116,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let (Some(http), Some(home)) = (self.http.take(), self.home.take()) {
-            home.keep(http, self.peer.spki());
+        if let (Some(http), Some(owner)) = (self.http.take(), self.owner.take()) {
+            owner.put_back(http, self.peer.spki());
         }
     }
 }

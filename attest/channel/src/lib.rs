@@ -1,17 +1,17 @@
-//! The client side of an attested connection: HTTP/1.1 over TLS 1.3 to a peer whose key the
-//! hardware vouches for.
+//! The client side of an attested connection: HTTP/1.1 over TLS 1.3 to a peer whose key is in
+//! hardware evidence.
 //!
-//! The peer's certificate is accepted on *proof of possession* alone ([`tls`]): no name, no chain,
-//! no date in it means anything here. What counts is the key, and a key counts only when an
+//! The peer's certificate is accepted on *proof of possession* alone ([`tls`]): its name, chain and
+//! dates are not checked. Only the key matters, and a key is trusted only if an
 //! attestation report lists it (ACI/1 §1.1, §3.1). So a connection passes through types:
-//! [`ObservedConnection`] knows which key it speaks to and can do nothing but fetch a report;
-//! [`AttestedConnection`] has had that report accepted for exactly this key; a [`Lease`] on it sends
-//! a request. Nothing leaves this process towards a peer, save the report request itself, before
+//! [`ObservedConnection`] has read the peer's key and can do nothing but fetch a report;
+//! for an [`AttestedConnection`] that report was accepted for exactly this key; a [`Lease`] on it sends
+//! a request. Nothing is sent to a peer, except the report request itself, before
 //! its key is trusted.
 //!
-//! [`AttestedChannel`] is all of that for one origin: a bounded pool of connections, and the set of
-//! keys found trustworthy behind it (several replicas may answer at one address, each with a key of
-//! its own). Refused: TLS 1.2, resumed sessions, early data, redirects, reports over 4 MiB.
+//! [`AttestedChannel`] does all of that for one origin: a bounded pool of connections, and the set of
+//! keys that are trusted behind it (several replicas may answer at one address, each with its own
+//! key). Refused: TLS 1.2, resumed sessions, early data, redirects, reports over 4 MiB.
 
 mod body;
 mod channel;
@@ -22,16 +22,18 @@ mod error;
 mod http1;
 mod lease;
 mod origin;
+mod owner;
 mod peers;
 mod pool;
 mod report;
 mod settings;
+mod task;
 mod tcp;
 mod tls;
 
 pub use body::{BodyError, LeasedBody};
 pub use channel::{Accept, AttestedChannel};
-pub use clock::{Clock, Moment, SystemClock, TlsClock};
+pub use clock::{Clock, Moment, SystemClock};
 pub use connection::{AttestedConnection, ObservedConnection};
 pub use dial::Dialer;
 pub use error::{ChannelError, NotSent, SendError, Stage};
@@ -39,4 +41,6 @@ pub use lease::Lease;
 pub use origin::{Origin, OriginError};
 pub use report::MAX_REPORT;
 pub use settings::{Limits, Timeouts, Trust};
+pub use task::OwnedTask;
 pub use tcp::{DialError, Dialed, Resolve, Resolving, SystemResolver, TcpDialer};
+pub use tls_client::TlsClock;

@@ -1,4 +1,4 @@
-//! An `https` origin: host and port, and nothing that a URL may carry beside them.
+//! An `https` origin: host and port, and no other part of a URL.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ const DEFAULT_PORT: u16 = 443;
 pub enum OriginError {
     #[error("not a URL")]
     NotAUrl,
-    #[error("scheme is {found:?}, only https is spoken here")]
+    #[error("scheme is {found:?}, only https is supported")]
     Scheme { found: String },
     #[error("no host")]
     NoHost,
@@ -21,7 +21,7 @@ pub enum OriginError {
     Host { host: String },
     #[error("not a port number")]
     Port,
-    /// User names, paths and queries would silently mean nothing.
+    /// User names, paths and queries would be ignored silently.
     #[error("an origin has no user name, path or query")]
     MoreThanAnOrigin,
 }
@@ -96,7 +96,7 @@ impl Origin {
         self.0.port
     }
 
-    /// What belongs into the `Host` header.
+    /// The value of the `Host` header.
     pub fn authority(&self) -> &HeaderValue {
         &self.0.authority
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn host_port_and_authority_are_taken_apart() {
+    fn parses_host_port_and_authority() {
         let cases = [
             (
                 "https://localhost:9443",
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_prints_as_it_would_be_written() {
+    fn displays_an_origin_as_a_url() {
         for text in [
             "https://localhost:9443",
             "https://a.example",
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_origin_is_refused_for_its_own_reason() {
+    fn refuses_what_is_not_an_origin_with_the_reason() {
         let scheme = |found: &str| OriginError::Scheme {
             found: found.to_owned(),
         };

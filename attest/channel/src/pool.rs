@@ -1,4 +1,4 @@
-//! Unused connections of one origin, most recently used last.
+//! Idle connections of one origin, most recently used last. Not synchronised: the channel owns it under its lock.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ struct Idle {
 pub(crate) struct Pool {
     idle: Vec<Idle>,
     capacity: usize,
-    patience: Duration,
+    idle_timeout: Duration,
 }
 
-/// What to do with an unused connection on the way to a usable one.
+/// What to do with an idle connection during the search for a usable one.
 pub(crate) enum Choice {
     Take,
     Skip,
@@ -27,15 +27,15 @@ pub(crate) enum Choice {
 }
 
 impl Pool {
-    pub(crate) fn new(capacity: usize, patience: Duration) -> Self {
+    pub(crate) fn new(capacity: usize, idle_timeout: Duration) -> Self {
         Pool {
             idle: Vec::new(),
             capacity,
-            patience,
+            idle_timeout,
         }
     }
 
-    /// Keeps a connection for later, at the price of the oldest one where there are too many.
+    /// Adds a connection; if the pool is full, the one that was idle longest is closed.
     pub(crate) fn put(&mut self, http: Http1, spki: SpkiDigest) {
         if self.capacity == 0 {
             return;
@@ -50,18 +50,19 @@ impl Pool {
         });
     }
 
-    /// The most recently used open connection that `choose` takes. Closed, overdue and unwanted
-    /// ones met on the way are closed.
+    /// The most recently used open connection for which `choose` returns [`Choice::Take`]. On the way, connections
+    /// that are closed, past their idle timeout or refused by `choose` are removed.
     pub(crate) fn take(
         &mut self,
         mut choose: impl FnMut(&SpkiDigest) -> Choice,
     ) -> Option<(Http1, SpkiDigest)> {
         let now = Instant::now();
+        // From the back, and by index: entries are removed during the walk.
         let mut index = self.idle.len();
         while let Some(before) = index.checked_sub(1) {
             index = before;
             let idle = self.idle.get(index)?;
-            let fresh = now.duration_since(idle.since) < self.patience;
+            let fresh = now.duration_since(idle.since) < self.idle_timeout;
             let choice = match fresh && idle.http.is_open() {
                 true => choose(&idle.spki),
                 false => Choice::Close,
@@ -78,12 +79,12 @@ impl Pool {
         None
     }
 
-    /// Closes what is overdue or closed already, and says how much is left.
+    /// Removes connections past their idle timeout, or closed by the peer, and returns how many are left.
     pub(crate) fn reap(&mut self) -> usize {
         let now = Instant::now();
-        let patience = self.patience;
+        let idle_timeout = self.idle_timeout;
         self.idle
-            .retain(|idle| now.duration_since(idle.since) < patience && idle.http.is_open());
+            .retain(|idle| now.duration_since(idle.since) < idle_timeout && idle.http.is_open());
         self.idle.len()
     }
 }

@@ -1,4 +1,4 @@
-//! Fetching an attestation report on a connection whose key is not trusted yet (ACI/1 §4).
+//! Fetches an attestation report on a connection whose key is not trusted yet (ACI/1 §4).
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use hyper::body::Incoming;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::error::{Stage, describe};
+use crate::error::{ChannelError, Stage, describe};
 use crate::http1::{Http1, Sent, address, boxed};
-use crate::{ChannelError, Origin};
+use crate::origin::Origin;
 
 /// Larger reports are refused unread. A report with event log and collateral stays below 1 MiB.
 pub const MAX_REPORT: usize = 4 * 1024 * 1024;
 
-/// A challenge that nobody can have seen before.
+/// A challenge that no peer can have predicted.
 pub(crate) fn fresh_nonce() -> Result<Nonce, ChannelError> {
     let mut bytes = [0u8; 32];
     SystemRandom::new()
@@ -28,9 +28,9 @@ pub(crate) fn fresh_nonce() -> Result<Nonce, ChannelError> {
     Ok(Nonce::from_bytes(bytes))
 }
 
-/// Asks for the report with collateral inside, again where the peer says that it is busy, for as
-/// long as `limit` in all. Redirects are not followed: whichever service another address speaks for, it is not
-/// this connection.
+/// Requests the report, with collateral inside, and retries while the peer answers that it is busy, for
+/// at most `limit` in total. Redirects are not followed: another address is another connection, whose key
+/// this one says nothing about.
 pub(crate) async fn fetch(
     http: &mut Http1,
     origin: &Origin,
@@ -50,14 +50,15 @@ pub(crate) async fn fetch(
         let busy = match (answer, refused) {
             (Ok(Answer::Report(report)), _) => return Ok(report),
             (Ok(Answer::Busy(busy)), _) => busy,
-            // It said that it is busy, and then closed the connection or was silent.
+            // The peer answered "busy", and then closed the connection or sent nothing: it is busy, not broken.
             (Err(ChannelError::Http(_) | ChannelError::Timeout { .. }), Some(busy)) => {
                 return Err(busy.into());
             }
             (Err(error), _) => return Err(error),
         };
-        let pause = jittered(busy.retry_after.unwrap_or(default_pause).max(FIRST_PAUSE))?;
+        let pause = with_jitter(busy.retry_after.unwrap_or(default_pause).max(FIRST_PAUSE))?;
         default_pause = (default_pause * 2).min(LAST_PAUSE);
+        // A pause that would end after the deadline is not begun: the caller learns at once when to come back.
         if Instant::now() + pause >= deadline || !http.is_open() {
             return Err(busy.into());
         }
@@ -66,14 +67,14 @@ pub(crate) async fn fetch(
     }
 }
 
-/// The pause where a busy peer names none: doubling from the first to the last.
+/// The pauses if a busy peer sends no `Retry-After`: doubled from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(8);
 
-/// More than anybody waits; it keeps the arithmetic within bounds.
+/// Longer than any deadline; it keeps the arithmetic within bounds.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(86_400);
 
-/// No more than this is read of an answer that is no report.
+/// How much is read of an answer that is no report.
 const MAX_REFUSAL: usize = 64 * 1024;
 
 enum Answer {
@@ -81,7 +82,7 @@ enum Answer {
     Busy(Busy),
 }
 
-/// 429 or 503: not now.
+/// The peer answered 429 or 503.
 #[derive(Clone, Copy)]
 struct Busy {
     status: u16,
@@ -97,9 +98,8 @@ impl From<Busy> for ChannelError {
     }
 }
 
-/// The pause and up to half as much again, so that those who were refused together do not come back
-/// together.
-pub(crate) fn jittered(pause: Duration) -> Result<Duration, ChannelError> {
+/// The pause plus up to a half of it, so that clients that were refused together do not retry together.
+fn with_jitter(pause: Duration) -> Result<Duration, ChannelError> {
     let mut random = [0; 2];
     SystemRandom::new()
         .fill(&mut random)
@@ -144,7 +144,7 @@ async fn exchange(
     }
 }
 
-/// Whole seconds; a date would need a clock that agrees with the peer's.
+/// Whole seconds. A date is ignored: it would need a clock that agrees with the peer's.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
     let seconds: u64 = value.trim().parse().ok()?;
@@ -190,15 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_never_shorter_than_asked_for_and_differs_between_callers() {
+    fn jitter_never_shortens_a_pause_and_differs_between_calls() {
         let asked = Duration::from_secs(4);
-        let pauses: Vec<_> = (0..50).map(|_| jittered(asked).expect("random")).collect();
+        let pauses: Vec<_> = (0..50)
+            .map(|_| with_jitter(asked).expect("random"))
+            .collect();
         assert!(
             pauses
                 .iter()
                 .all(|pause| (asked..=asked * 3 / 2).contains(pause))
         );
         assert!(pauses.iter().any(|pause| pause != &pauses[0]));
-        assert!(jittered(LONGEST_RETRY_AFTER).expect("random") >= LONGEST_RETRY_AFTER);
+        assert!(with_jitter(LONGEST_RETRY_AFTER).expect("random") >= LONGEST_RETRY_AFTER);
     }
 }

@@ -1,14 +1,14 @@
-//! What a channel is told at its birth: whom to trust, how long to wait, how much to hold.
+//! The settings of a channel: how peers are verified, timeouts, and limits.
 
 use std::time::Duration;
 
 use attest_core::{AttestationPolicy, Collateral, Roots};
 
-/// How peers are judged. Shared by every channel of one attestation policy.
+/// How peers are verified and appraised. Shared by every channel of one attestation policy.
 pub struct Trust {
     pub roots: Roots,
     pub policy: AttestationPolicy,
-    /// Used for reports that carry no collateral of their own.
+    /// Used for reports that carry no collateral.
     pub collateral: Option<Collateral>,
 }
 
@@ -16,9 +16,9 @@ pub struct Trust {
 pub struct Timeouts {
     /// For name resolution, TCP and TLS together.
     pub connect: Duration,
-    /// For one attestation report, from asking to its last byte. Hardware quotes are slow.
+    /// For one attestation report, from the request to its last byte. Hardware quotes are slow.
     pub report: Duration,
-    /// How long an unused connection is kept.
+    /// How long an idle connection is kept.
     pub idle_pool: Duration,
 }
 
@@ -34,14 +34,14 @@ impl Default for Timeouts {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Unused connections kept per origin; further ones are closed when their response ends.
+    /// Idle connections kept per origin; beyond that, the one that was idle longest is closed.
     pub idle_connections: usize,
-    /// Keys trusted at one time per origin; the one that expires first makes room.
+    /// Keys trusted at one time per origin; beyond that, the one that expires first is removed.
     pub trusted_keys: usize,
-    /// HTTP/1 read buffer of one connection; less than 72 KiB counts as that. Each read is into a
+    /// HTTP/1 read buffer of one connection; 72 KiB at least. Each read is into a
     /// buffer of this size, which is scrubbed whole when the connection goes idle.
     pub buffer: usize,
-    /// For how long a key whose evidence was rejected is refused without asking again.
+    /// How long a key whose evidence was rejected is refused without verifying it again.
     pub refusal_memory: Duration,
     /// How many connections one lease may open in search of a peer that its caller accepts.
     pub dials_per_lease: usize,

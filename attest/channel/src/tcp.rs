@@ -6,7 +6,7 @@
 //! more than that pause, is remembered for a minute and tried last, so that a dead address costs
 //! one request its pause and not every request.
 //!
-//! How names are resolved is an argument ([`Resolve`]): a confined process may need its own way.
+//! How names are resolved is an argument ([`Resolve`]): a confined process cannot use the system's resolver.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,10 +24,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 /// Pause between the starts of two attempts (RFC 8305 §5: 250 ms is recommended).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// For how long a failed address is tried last.
+/// How long a failed address is tried last.
 const FAILURE_MEMORY: Duration = Duration::from_secs(60);
 
-/// Failed addresses remembered at one time; the one that is forgotten first makes room.
+/// Failed addresses remembered at one time; beyond that, the one that expires first is removed.
 const MAX_FAILED: usize = 1024;
 
 /// Addresses of one name that are tried; further ones are ignored.
@@ -41,7 +41,7 @@ pub trait Resolve: Send + Sync + 'static {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Resolving<'a>;
 }
 
-/// The one resolver of this workspace's programs.
+/// The resolver of this workspace's programs: the separate process that [`resolver`] starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemResolver;
 
@@ -75,8 +75,8 @@ pub struct Dialed {
     pub address: SocketAddr,
 }
 
-/// Opens TCP connections. One of these is shared by every upstream of a process, so that what it
-/// remembers of dead addresses serves all of them.
+/// Opens TCP connections. Every upstream of a process shares one, so that each learns from the dead addresses
+/// that another found.
 pub struct TcpDialer {
     resolver: Arc<dyn Resolve>,
     /// Held for map operations only, never across an await.
@@ -117,11 +117,11 @@ impl TcpDialer {
         }
         candidates = interleaved(candidates);
         candidates.truncate(MAX_ADDRESSES);
-        self.failed_last(&mut candidates, Instant::now());
+        self.move_failed_last(&mut candidates, Instant::now());
         self.race(candidates, deadline).await
     }
 
-    /// Lets later calls try `address` last: it accepted a connection and did not serve it.
+    /// Makes later calls try `address` last: it accepted a connection and did not serve it.
     pub fn note_failure(&self, address: SocketAddr) {
         self.remember(address, Instant::now());
     }
@@ -147,6 +147,7 @@ impl TcpDialer {
     ) -> Result<Dialed, DialError> {
         let mut candidates = candidates.into_iter();
         let mut race = Race::default();
+        // When the next attempt starts. An attempt that fails moves it to now.
         let mut next_start = Instant::now();
         let mut failure: Option<io::ErrorKind> = None;
         loop {
@@ -162,35 +163,37 @@ impl TcpDialer {
                 next_start = Instant::now() + ATTEMPT_DELAY;
             }
             tokio::select! {
-                biased;
-                ended = race.next() => match ended {
-                    Some((address, Ok(stream))) => {
-                        self.failed().remove(&address);
-                        for slow in race.slower_than(ATTEMPT_DELAY) {
-                            self.note_failure(slow);
+                            // Biased: an attempt that has just succeeded wins over starting another, and over the deadline.
+            biased;
+                            ended = race.next() => match ended {
+                                Some((address, Ok(stream))) => {
+                                    // `race` is dropped on return, which closes the sockets of all other attempts.
+                                    self.failed().remove(&address);
+                                    for slow in race.slower_than(ATTEMPT_DELAY) {
+                                        self.note_failure(slow);
+                                    }
+                                    return Ok(Dialed { stream, address });
+                                }
+                                Some((address, Err(kind))) => {
+                                    self.note_failure(address);
+                                    failure = Some(more_specific(failure, kind));
+                                    next_start = Instant::now();
+                                }
+                                None => {}
+                            },
+                            () = sleep_until(next_start) => {}
+                            () = sleep_until(deadline) => {
+                                for slow in race.slower_than(Duration::ZERO) {
+                                    self.note_failure(slow);
+                                }
+                                return Err(DialError::ConnectTimeout);
+                            }
                         }
-                        return Ok(Dialed { stream, address });
-                    }
-                    Some((address, Err(kind))) => {
-                        self.note_failure(address);
-                        failure = Some(more_telling(failure, kind));
-                        next_start = Instant::now();
-                    }
-                    None => {}
-                },
-                () = sleep_until(next_start) => {}
-                () = sleep_until(deadline) => {
-                    for slow in race.slower_than(Duration::ZERO) {
-                        self.note_failure(slow);
-                    }
-                    return Err(DialError::ConnectTimeout);
-                }
-            }
         }
     }
 
-    /// Moves the addresses that failed lately behind the others; the order is kept otherwise.
-    fn failed_last(&self, candidates: &mut [SocketAddr], now: Instant) {
+    /// Moves the addresses that failed recently behind the others; the sort is stable, so the order is kept otherwise.
+    fn move_failed_last(&self, candidates: &mut [SocketAddr], now: Instant) {
         let mut failed = self.failed();
         candidates.sort_by_key(|address| match failed.entry(*address) {
             Entry::Occupied(entry) if *entry.get() > now => true,
@@ -203,21 +206,21 @@ impl TcpDialer {
     }
 
     fn failed(&self) -> MutexGuard<'_, HashMap<SocketAddr, Instant>> {
-        // Each operation on the map is complete in itself.
+        // A panic under this lock leaves no half-changed map: each section is one operation on it.
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The attempts under way. Dropping them closes their sockets.
+/// The attempts under way. Dropping the value aborts them, which closes their sockets.
 #[derive(Default)]
 struct Race {
     attempts: JoinSet<(SocketAddr, io::Result<TcpStream>)>,
-    began: HashMap<SocketAddr, Instant>,
+    started_at: HashMap<SocketAddr, Instant>,
 }
 
 impl Race {
     fn start(&mut self, address: SocketAddr) {
-        self.began.insert(address, Instant::now());
+        self.started_at.insert(address, Instant::now());
         self.attempts
             .spawn(async move { (address, TcpStream::connect(address).await) });
     }
@@ -226,14 +229,14 @@ impl Race {
         self.attempts.is_empty()
     }
 
-    /// The attempt that ends next; waits for ever where there is none.
+    /// The attempt that ends next; pending forever if there is none, so that `select!` waits for the other branches.
     async fn next(&mut self) -> Option<(SocketAddr, Result<TcpStream, io::ErrorKind>)> {
         match self.attempts.join_next().await {
             Some(Ok((address, outcome))) => {
-                self.began.remove(&address);
+                self.started_at.remove(&address);
                 Some((address, outcome.map_err(|error| error.kind())))
             }
-            // A task of ours that panicked or was aborted: the others go on.
+            // An attempt that panicked: the others continue.
             Some(Err(_)) => None,
             None => std::future::pending().await,
         }
@@ -241,14 +244,14 @@ impl Race {
 
     fn slower_than(&self, pause: Duration) -> Vec<SocketAddr> {
         let now = Instant::now();
-        let slow = self.began.iter();
-        slow.filter(|(_, began)| now.duration_since(**began) >= pause)
+        let slow = self.started_at.iter();
+        slow.filter(|(_, started_at)| now.duration_since(**started_at) >= pause)
             .map(|(address, _)| *address)
             .collect()
     }
 }
 
-/// Alternates between the families, beginning with the one the resolver put first (RFC 8305 §4).
+/// Alternates between the address families, beginning with the one that the resolver put first (RFC 8305 §4).
 fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let mut unique: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
@@ -270,8 +273,8 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     mixed
 }
 
-/// A machine without a route for one family reports that first; the other family's failure says more.
-fn more_telling(before: Option<io::ErrorKind>, now: io::ErrorKind) -> io::ErrorKind {
+/// A machine without a route for one family reports that at once; the other family's failure is the useful one.
+fn more_specific(before: Option<io::ErrorKind>, now: io::ErrorKind) -> io::ErrorKind {
     match before {
         None | Some(io::ErrorKind::NetworkUnreachable) => now,
         Some(kind) => kind,
@@ -307,7 +310,7 @@ mod tests {
         }
     }
 
-    /// A listener whose queue is full: the kernel drops further SYNs, as a dead machine would.
+    /// A listener whose queue is full: the kernel drops further SYNs, like a machine that is off.
     struct Blackhole {
         address: SocketAddr,
         _listener: TcpListener,
@@ -368,40 +371,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_first_address_that_swallows_packets_does_not_hide_the_second() {
+    async fn uses_the_second_address_when_the_first_drops_packets() {
         let (dead, (_listener, alive)) = (Blackhole::open().await, server().await);
         let dialer = dialer(vec![dead.address, alive]);
         assert_eq!(dial(&dialer).await, Ok(alive));
-        // Remembered: the dead one now comes last.
+        // The dead address is remembered and tried last.
         let mut order = vec![dead.address, alive];
-        dialer.failed_last(&mut order, Instant::now());
+        dialer.move_failed_last(&mut order, Instant::now());
         assert_eq!(order, vec![alive, dead.address]);
     }
 
     #[tokio::test]
-    async fn a_refused_address_is_followed_by_the_next_and_tried_last_from_then_on() {
+    async fn tries_the_next_address_after_a_refused_one_and_remembers_the_refused_one() {
         let (refused, (_listener, alive)) = (closed().await, server().await);
         let dialer = dialer(vec![refused, alive]);
         assert_eq!(dial(&dialer).await, Ok(alive));
         let mut order = vec![refused, alive];
-        dialer.failed_last(&mut order, Instant::now());
+        dialer.move_failed_last(&mut order, Instant::now());
         assert_eq!(order, vec![alive, refused]);
     }
 
     #[tokio::test]
-    async fn an_address_that_serves_again_is_no_longer_last() {
+    async fn an_address_that_connects_again_is_no_longer_tried_last() {
         let (_first, first) = server().await;
         let (_second, second) = server().await;
         let dialer = dialer(vec![first]);
         dialer.note_failure(first);
         assert_eq!(dial(&dialer).await, Ok(first), "the only one is still used");
         let mut order = vec![first, second];
-        dialer.failed_last(&mut order, Instant::now());
+        dialer.move_failed_last(&mut order, Instant::now());
         assert_eq!(order, vec![first, second]);
     }
 
     #[test]
-    fn a_failure_is_forgotten_after_a_minute_and_memory_is_bounded() {
+    fn failures_expire_after_a_minute_and_their_number_is_bounded() {
         let dialer = dialer(Vec::new());
         let [first, second] = addresses(&["192.0.2.1:1", "192.0.2.2:1"])[..] else {
             unreachable!("two addresses");
@@ -409,10 +412,10 @@ mod tests {
         let now = Instant::now();
         dialer.remember(first, now);
         let mut order = vec![first, second];
-        dialer.failed_last(&mut order, now);
+        dialer.move_failed_last(&mut order, now);
         assert_eq!(order, vec![second, first]);
         let mut order = vec![first, second];
-        dialer.failed_last(&mut order, now + FAILURE_MEMORY);
+        dialer.move_failed_last(&mut order, now + FAILURE_MEMORY);
         assert_eq!(order, vec![first, second]);
         for port in 1..=2 * MAX_FAILED {
             let port = u16::try_from(port).expect("a port");
@@ -422,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_failure_has_its_own_error() {
+    async fn each_kind_of_failure_has_its_error() {
         let refused = dialer(vec![closed().await, closed().await]);
         assert_eq!(
             dial(&refused).await,
@@ -463,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_and_the_resolvers_first_comes_first() {
+    fn address_families_alternate_beginning_with_the_resolvers_first() {
         let found = addresses(&[
             "[2001:db8::1]:1",
             "[2001:db8::2]:1",
@@ -484,15 +487,15 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_route_does_not_hide_what_the_other_family_reported() {
+    fn reports_the_other_familys_failure_instead_of_a_missing_route() {
         use io::ErrorKind::{ConnectionRefused, NetworkUnreachable, TimedOut};
-        assert_eq!(more_telling(None, NetworkUnreachable), NetworkUnreachable);
+        assert_eq!(more_specific(None, NetworkUnreachable), NetworkUnreachable);
         assert_eq!(
-            more_telling(Some(NetworkUnreachable), ConnectionRefused),
+            more_specific(Some(NetworkUnreachable), ConnectionRefused),
             ConnectionRefused
         );
         assert_eq!(
-            more_telling(Some(ConnectionRefused), TimedOut),
+            more_specific(Some(ConnectionRefused), TimedOut),
             ConnectionRefused
         );
     }

@@ -1,37 +1,34 @@
 //! TLS towards a peer whose identity is its key, not its certificate.
 //!
 //! An attested service makes its TLS key inside the enclave and lists the key's SPKI digest in the
-//! keyset that the hardware signs (ACI/1 §3.1). A certificate authority knows nothing of that, so
-//! its signature proves nothing here, and asking for it would only add a party that can lie: chain,
-//! name and dates are not looked at. What must hold is that the peer *has* the private key: the
-//! TLS 1.3 `CertificateVerify` signature over this very handshake, checked with ring. The key is
+//! keyset that the hardware signs (ACI/1 §3.1). A certificate authority cannot attest that, so
+//! its signature proves nothing here and would only add a party that can lie: chain,
+//! name and dates are not checked. The peer must *have* the private key: the
+//! TLS 1.3 `CertificateVerify` signature over this handshake is checked with ring. The key is
 //! then compared with the attested keyset before anything is sent.
 //!
-//! Sessions are never resumed and no early data is sent: a resumed handshake shows no certificate
-//! and signs nothing, so there would be no key to compare.
+//! Sessions are never resumed and no early data is sent: a resumed handshake has no certificate
+//! and no signature, so there would be no key to compare.
 
 use std::sync::Arc;
 
 use attest_core::SpkiDigest;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
     PeerIncompatible, SignatureScheme,
 };
 
-use crate::TlsClock;
 use crate::error::ChannelError;
 
-/// The one client configuration of this crate.
+/// TLS 1.3 to a peer that proves possession of its key.
 pub(crate) fn client_config() -> Arc<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = ProofOfPossession::new(&provider);
-    let mut config = ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("the ring provider has TLS 1.3 cipher suites")
+    let builder = tls_client::client_builder(&[&rustls::version::TLS13]);
+    let verifier = ProofOfPossession::new(builder.crypto_provider());
+    let mut config = builder
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
@@ -41,35 +38,36 @@ pub(crate) fn client_config() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-/// Which key the peer of a finished handshake has proved to hold.
+/// The key that the peer of a finished handshake has proved to hold.
 pub(crate) fn observed_key(
     connection: &ClientConnection,
 ) -> Result<(SpkiDigest, CertificateDer<'static>), ChannelError> {
     match connection.handshake_kind() {
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
+        // Resumption is disabled, so this is a defect here or in rustls; never a key that was proved.
         _ => return Err(ChannelError::Tls("handshake was not a full one".to_owned())),
     }
     let leaf = connection
         .peer_certificates()
         .and_then(|chain| chain.first())
-        .ok_or_else(|| ChannelError::Tls("peer showed no certificate".to_owned()))?;
+        .ok_or_else(|| ChannelError::Tls("the peer sent no certificate".to_owned()))?;
     Ok((spki(leaf)?, leaf.clone().into_owned()))
 }
 
-/// The digest of the key that the handshake signature was checked with. It is read by the same
-/// parser: with two, a crafted certificate could show each of them another key.
+/// The digest of the key that the handshake signature was checked with. It is read by the parser that rustls
+/// uses for that check: with two parsers, a crafted certificate could show each of them another key.
 fn spki(leaf: &CertificateDer<'_>) -> Result<SpkiDigest, ChannelError> {
     let parsed = webpki::EndEntityCert::try_from(leaf)
         .map_err(|error| ChannelError::Tls(format!("certificate: {error}")))?;
     Ok(SpkiDigest::of_spki_der(&parsed.subject_public_key_info()))
 }
 
-/// Why a handshake failed, in plain words: rustls describes it with the names of its own types.
-pub(crate) fn words(error: &std::io::Error) -> String {
+/// Why a handshake failed, as a sentence: rustls prints the names of its types.
+pub(crate) fn handshake_failure(error: &std::io::Error) -> String {
     let inner = error.get_ref().and_then(|it| it.downcast_ref::<Error>());
     match inner {
         Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) => {
-            "the peer does not speak TLS 1.3".to_owned()
+            "the peer does not support TLS 1.3".to_owned()
         }
         Some(Error::AlertReceived(alert)) => {
             format!(
@@ -77,14 +75,14 @@ pub(crate) fn words(error: &std::io::Error) -> String {
                 u8::from(*alert)
             )
         }
-        Some(Error::InvalidMessage(_)) => "the peer does not speak TLS".to_owned(),
+        Some(Error::InvalidMessage(_)) => "the peer's answer is not TLS".to_owned(),
         Some(Error::PeerIncompatible(_)) => {
-            "the peer speaks no version or cipher of TLS that is spoken here".to_owned()
+            "no TLS version or cipher suite in common with the peer".to_owned()
         }
         Some(Error::InvalidCertificate(_)) => {
-            "the peer does not show that it holds its certificate's key".to_owned()
+            "the peer did not prove that it holds its certificate's key".to_owned()
         }
-        Some(_) => "the peer does not keep to the protocol".to_owned(),
+        Some(_) => "the peer violated the TLS protocol".to_owned(),
         None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             "the peer closed the connection during the handshake".to_owned()
         }
@@ -106,7 +104,7 @@ impl ProofOfPossession {
 }
 
 impl ServerCertVerifier for ProofOfPossession {
-    /// Any certificate, deliberately: see the module's first paragraph.
+    /// Accepts any certificate, deliberately: see the module's first paragraph.
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

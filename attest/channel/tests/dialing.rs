@@ -1,4 +1,4 @@
-//! Opening a connection: whose key is seen, and what is refused before anything is sent.
+//! Opening a connection: which key is observed, and which peers are refused before a request is sent.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::server::{Identity, Server, always, respond};
 use support::timeouts;
 use tokio::net::{TcpListener, TcpSocket};
 
-fn impatient() -> Timeouts {
+fn short_timeouts() -> Timeouts {
     Timeouts {
         connect: Duration::from_millis(200),
         ..timeouts()
@@ -21,7 +21,7 @@ fn origin(port: u16) -> Origin {
 }
 
 #[tokio::test]
-async fn the_key_seen_is_the_key_of_the_certificate_whatever_names_it_carries() {
+async fn observes_the_certificates_key_whatever_names_it_carries() {
     let identity = Identity::generate();
     let server = Server::start(vec![identity.clone()], always(|| respond(200, ""))).await;
     let connection = Dialer::new(timeouts())
@@ -34,7 +34,7 @@ async fn the_key_seen_is_the_key_of_the_certificate_whatever_names_it_carries() 
 }
 
 #[tokio::test]
-async fn every_connection_shows_its_key_though_the_server_offers_resumption() {
+async fn every_connection_presents_its_key_although_the_server_offers_resumption() {
     let identities = vec![Identity::generate(), Identity::generate()];
     let server = Server::start(identities.clone(), always(|| respond(200, ""))).await;
     let dialer = Dialer::new(timeouts());
@@ -49,14 +49,14 @@ async fn a_server_with_tls_1_2_only_is_refused() {
     let server = Server::start(vec![Identity::tls12_only()], always(|| respond(200, ""))).await;
     let refused = Dialer::new(timeouts()).dial(&server.origin()).await.err();
     assert!(
-        matches!(&refused, Some(ChannelError::Tls(why)) if why == "the peer does not speak TLS 1.3"),
+        matches!(&refused, Some(ChannelError::Tls(why)) if why == "the peer does not support TLS 1.3"),
         "{refused:?}"
     );
     server.seen.expect_handshakes(0).await;
 }
 
 #[tokio::test]
-async fn a_closed_port_is_named_as_such() {
+async fn reports_a_closed_port_as_a_connect_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
@@ -67,10 +67,10 @@ async fn a_closed_port_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_named_as_such() {
+async fn reports_a_name_that_does_not_resolve_as_a_resolve_error() {
     let nowhere = Origin::parse("https://nowhere.invalid").expect("an origin");
     let refused = Dialer::new(timeouts()).dial(&nowhere).await.err();
-    // A machine without a resolver may need all the time it is given to say so.
+    // On a machine without a resolver the lookup may take until the timeout.
     assert!(
         matches!(
             refused,
@@ -86,21 +86,21 @@ async fn a_name_that_does_not_resolve_is_named_as_such() {
 }
 
 #[tokio::test]
-async fn a_listener_that_takes_no_connection_runs_into_the_connect_timeout() {
+async fn times_out_when_the_listener_accepts_no_connection() {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
         .bind("127.0.0.1:0".parse().expect("an address"))
         .expect("a port");
     let listener = socket.listen(1).expect("a listener");
     let address = listener.local_addr().expect("an address");
-    // Fill the queue of connections that nobody accepts.
+    // Fills the queue of connections that are not accepted.
     let mut queued = Vec::new();
     for _ in 0..4 {
         queued.push(tokio::spawn(tokio::net::TcpStream::connect(address)));
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
-        Dialer::new(impatient())
+        Dialer::new(short_timeouts())
             .dial(&origin(address.port()))
             .await
             .err(),
@@ -111,19 +111,22 @@ async fn a_listener_that_takes_no_connection_runs_into_the_connect_timeout() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_silent_in_the_handshake_runs_into_the_timeout() {
+async fn times_out_when_the_peer_is_silent_during_the_handshake() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let silent = tokio::spawn(async move { listener.accept().await });
     assert_eq!(
-        Dialer::new(impatient()).dial(&origin(port)).await.err(),
+        Dialer::new(short_timeouts())
+            .dial(&origin(port))
+            .await
+            .err(),
         Some(ChannelError::Timeout { stage: Stage::Tls })
     );
     assert!(silent.await.expect("no panic").is_ok());
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_speak_tls_is_refused() {
+async fn refuses_a_peer_that_does_not_answer_with_tls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(async move {

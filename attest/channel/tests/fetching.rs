@@ -47,7 +47,7 @@ fn chunked(total: usize) -> Body {
 }
 
 #[tokio::test]
-async fn the_nonce_is_asked_for_with_collateral_and_the_right_host() {
+async fn requests_the_report_with_nonce_collateral_and_the_origins_host() {
     let answers: Answers = Arc::new(|request, _| {
         let query = request.uri().to_string();
         Box::pin(async move { respond(200, query) })
@@ -66,7 +66,7 @@ async fn the_nonce_is_asked_for_with_collateral_and_the_right_host() {
 }
 
 #[tokio::test]
-async fn a_status_other_than_200_is_told_and_a_redirect_not_followed() {
+async fn reports_a_status_other_than_200_and_does_not_follow_a_redirect() {
     for status in [301, 307, 403, 404, 500, 204] {
         let (server, mut connection) = start(always(move || {
             let mut response = respond(status, "");
@@ -107,7 +107,7 @@ fn busy(times: usize, status: u16, retry_after: Option<&'static str>) -> Answers
 }
 
 #[tokio::test]
-async fn a_busy_peer_is_asked_again_on_the_same_connection_not_before_it_said() {
+async fn retries_a_busy_peer_on_the_same_connection_after_its_retry_after() {
     for (status, retry_after) in [(429, Some("1")), (503, None), (429, Some("soon"))] {
         let (server, mut connection) = start(busy(2, status, retry_after)).await;
         let began = Instant::now();
@@ -120,8 +120,8 @@ async fn a_busy_peer_is_asked_again_on_the_same_connection_not_before_it_said() 
 }
 
 #[tokio::test]
-async fn a_peer_that_stays_busy_is_reported_as_busy_and_within_the_time_for_a_report() {
-    let impatient = Timeouts {
+async fn reports_a_peer_that_stays_busy_as_busy_before_the_report_timeout() {
+    let short_timeouts = Timeouts {
         report: Duration::from_secs(3),
         ..timeouts()
     };
@@ -131,20 +131,22 @@ async fn a_peer_that_stays_busy_is_reported_as_busy_and_within_the_time_for_a_re
             retry_after: Some(Duration::from_secs(seconds)),
         })
     };
-    let (server, mut connection) = start_with(busy(usize::MAX, 429, Some("1")), impatient).await;
+    let (server, mut connection) =
+        start_with(busy(usize::MAX, 429, Some("1")), short_timeouts).await;
     let fetched = connection.fetch_report(&Nonce::from_bytes(NONCE)).await;
     assert_eq!(fetched, expected(429, 1));
     assert!((2..=4).contains(&server.seen.requests().len()));
     // Where it asks for more time than there is, waiting would be for nothing.
-    let (server, mut connection) = start_with(busy(usize::MAX, 503, Some("3600")), impatient).await;
+    let (server, mut connection) =
+        start_with(busy(usize::MAX, 503, Some("3600")), short_timeouts).await;
     let fetched = connection.fetch_report(&Nonce::from_bytes(NONCE)).await;
     assert_eq!(fetched, expected(503, 3600));
     assert_eq!(server.seen.requests().len(), 1);
 }
 
 #[tokio::test]
-async fn a_peer_that_says_busy_and_then_nothing_is_reported_as_busy() {
-    let impatient = Timeouts {
+async fn reports_a_peer_that_answers_busy_and_then_nothing_as_busy() {
+    let short_timeouts = Timeouts {
         report: Duration::from_secs(3),
         ..timeouts()
     };
@@ -153,7 +155,7 @@ async fn a_peer_that_says_busy_and_then_nothing_is_reported_as_busy() {
         0 => Box::pin(async { respond(503, "") }),
         _ => Box::pin(std::future::pending()),
     });
-    let (_server, mut connection) = start_with(answers, impatient).await;
+    let (_server, mut connection) = start_with(answers, short_timeouts).await;
     assert_eq!(
         connection.fetch_report(&Nonce::from_bytes(NONCE)).await,
         Err(ChannelError::Busy {
@@ -164,7 +166,7 @@ async fn a_peer_that_says_busy_and_then_nothing_is_reported_as_busy() {
 }
 
 #[tokio::test]
-async fn a_report_over_the_limit_is_refused_announced_or_not() {
+async fn refuses_a_report_over_the_limit_with_and_without_content_length() {
     let announced = always(|| respond(200, vec![b'x'; MAX_REPORT + 1]));
     assert_eq!(fetch(announced).await, Err(ChannelError::ReportTooLarge));
     let growing = always(|| Response::new(chunked(MAX_REPORT + 1)));
@@ -172,7 +174,7 @@ async fn a_report_over_the_limit_is_refused_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_report_at_the_limit_is_taken_announced_or_not() {
+async fn accepts_a_report_at_the_limit_with_and_without_content_length() {
     let announced = always(|| respond(200, vec![b'x'; MAX_REPORT]));
     assert_eq!(
         fetch(announced).await.map(|report| report.len()),
@@ -186,8 +188,8 @@ async fn a_report_at_the_limit_is_taken_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_report_that_does_not_come_runs_into_the_timeout() {
-    let impatient = Timeouts {
+async fn times_out_when_no_report_comes() {
+    let short_timeouts = Timeouts {
         report: Duration::from_millis(200),
         ..timeouts()
     };
@@ -200,7 +202,7 @@ async fn a_report_that_does_not_come_runs_into_the_timeout() {
         Response::new(StreamBody::new(silence).boxed_unsync())
     });
     for answers in [headless, endless] {
-        let (_server, mut connection) = start_with(answers, impatient).await;
+        let (_server, mut connection) = start_with(answers, short_timeouts).await;
         assert_eq!(
             connection.fetch_report(&Nonce::from_bytes(NONCE)).await,
             Err(ChannelError::Timeout {

@@ -1,4 +1,4 @@
-//! What becomes of a request, its response and its connection.
+//! Requests over leased connections: what is sent, what is returned, and when the connection is reused.
 
 mod support;
 
@@ -40,7 +40,7 @@ fn hello() -> Answers {
     Arc::new(|_, _| Box::pin(async { respond(200, "hello") }))
 }
 
-/// One piece, then silence for ever.
+/// One chunk, then nothing more.
 fn endless() -> Answers {
     Arc::new(|_, _| {
         let first = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(
@@ -53,7 +53,7 @@ fn endless() -> Answers {
 }
 
 #[tokio::test]
-async fn host_and_path_are_what_the_origin_needs() {
+async fn sends_the_origins_host_and_the_path_in_origin_form() {
     let answers: Answers = Arc::new(|request, _| {
         let uri = request.uri().to_string();
         Box::pin(async move { respond(200, uri) })
@@ -64,7 +64,7 @@ async fn host_and_path_are_what_the_origin_needs() {
         let mut request = get(uri);
         request.headers_mut().insert(
             http::header::HOST,
-            http::HeaderValue::from_static("somebody.else"),
+            http::HeaderValue::from_static("other.test"),
         );
         let lease = channel.lease().await.expect("a lease");
         let response = lease.send(request).await.expect("a response");
@@ -116,7 +116,7 @@ async fn a_request_body_arrives_as_it_was_and_the_answer_streams_back() {
 }
 
 #[tokio::test]
-async fn an_unused_lease_gives_its_connection_back() {
+async fn an_unused_lease_returns_its_connection_to_the_pool() {
     let (server, channel) = start(hello()).await;
     for _ in 0..3 {
         drop(channel.lease().await.expect("a lease"));
@@ -125,7 +125,7 @@ async fn an_unused_lease_gives_its_connection_back() {
 }
 
 #[tokio::test]
-async fn an_empty_response_gives_the_connection_back_without_being_read() {
+async fn an_empty_response_returns_the_connection_without_being_read() {
     let empty: Answers = Arc::new(|_, _| Box::pin(async { respond(204, "") }));
     let (server, channel) = start(empty).await;
     for _ in 0..3 {
@@ -138,7 +138,7 @@ async fn an_empty_response_gives_the_connection_back_without_being_read() {
 }
 
 #[tokio::test]
-async fn hanging_up_in_the_middle_of_a_response_closes_the_connection() {
+async fn dropping_a_response_before_its_end_closes_the_connection() {
     let (server, channel) = start(endless()).await;
     let lease = channel.lease().await.expect("a lease");
     let mut body = lease
@@ -149,13 +149,13 @@ async fn hanging_up_in_the_middle_of_a_response_closes_the_connection() {
     assert!(body.frame().await.is_some());
     server.seen.expect_handshakes(1).await;
     drop(body);
-    eventually("the peer sees the hang-up", || server.seen.open() == 0).await;
+    eventually("the peer sees the close", || server.seen.open() == 0).await;
     drop(channel.lease().await.expect("a lease"));
     server.seen.expect_handshakes(2).await;
 }
 
 #[tokio::test]
-async fn hanging_up_before_the_response_closes_the_connection() {
+async fn dropping_a_request_before_its_response_closes_the_connection() {
     let silent: Answers = Arc::new(|_, _| Box::pin(std::future::pending()));
     let (server, channel) = start(silent).await;
     let lease = channel.lease().await.expect("a lease");
@@ -163,11 +163,11 @@ async fn hanging_up_before_the_response_closes_the_connection() {
     eventually("the request arrives", || server.seen.others() == 1).await;
     sending.abort();
     assert!(sending.await.is_err(), "there was no response");
-    eventually("the peer sees the hang-up", || server.seen.open() == 0).await;
+    eventually("the peer sees the close", || server.seen.open() == 0).await;
 }
 
 #[tokio::test]
-async fn a_connection_closed_while_unused_is_replaced_before_anybody_notices() {
+async fn replaces_a_connection_that_was_closed_while_idle() {
     let (server, channel) = start(hello()).await;
     for _ in 0..3 {
         let lease = channel.lease().await.expect("a lease");
@@ -181,13 +181,13 @@ async fn a_connection_closed_while_unused_is_replaced_before_anybody_notices() {
 }
 
 #[tokio::test]
-async fn a_lease_whose_connection_dies_in_the_hand_is_sent_over_another_one() {
+async fn a_lease_whose_connection_closes_is_sent_over_another_one() {
     let (server, channel) = start(hello()).await;
     drop(channel.lease().await.expect("a lease"));
     let lease = channel.lease().await.expect("a pooled lease");
     server.cut().await;
     eventually("the end of the connection", || server.seen.open() == 0).await;
-    // Let the closing arrive here too.
+    // Waits until the close has arrived on this side.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let response = lease.send(get("/hello")).await.expect("a response");
     assert_eq!(text(response).await, "hello");
@@ -196,11 +196,11 @@ async fn a_lease_whose_connection_dies_in_the_hand_is_sent_over_another_one() {
 }
 
 #[tokio::test]
-async fn a_dead_lease_is_not_sent_to_a_peer_with_another_key() {
+async fn a_lease_whose_connection_closed_is_not_sent_to_a_peer_with_another_key() {
     let (server, channel) = start(hello()).await;
     drop(channel.lease().await.expect("a lease"));
     let lease = channel.lease().await.expect("a pooled lease");
-    server.now_shows(vec![Identity::generate()]);
+    server.present(vec![Identity::generate()]);
     server.cut().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(
@@ -231,7 +231,7 @@ async fn a_request_that_may_have_left_is_reported_as_such_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_response_cut_short_is_an_error_and_its_connection_gone() {
+async fn a_truncated_response_is_an_error_and_closes_its_connection() {
     let (server, channel) = start(endless()).await;
     let lease = channel.lease().await.expect("a lease");
     let mut body = lease
@@ -248,8 +248,8 @@ async fn a_response_cut_short_is_an_error_and_its_connection_gone() {
 }
 
 #[tokio::test]
-async fn unused_connections_are_bounded_in_number_and_time() {
-    let patience = Timeouts {
+async fn idle_connections_are_bounded_in_number_and_time() {
+    let timeouts = Timeouts {
         idle_pool: Duration::from_millis(300),
         ..timeouts()
     };
@@ -257,7 +257,7 @@ async fn unused_connections_are_bounded_in_number_and_time() {
         idle_connections: 2,
         ..Limits::default()
     };
-    let (server, channel) = start_with(hello(), patience, limits).await;
+    let (server, channel) = start_with(hello(), timeouts, limits).await;
     let mut leases = Vec::new();
     for _ in 0..5 {
         leases.push(channel.lease().await.expect("a lease"));
@@ -280,7 +280,7 @@ async fn a_dropped_channel_closes_its_connections() {
 
 /// The next request on it would be read as a part of the one before.
 #[tokio::test]
-async fn a_connection_whose_request_is_not_written_to_its_end_is_not_kept() {
+async fn a_connection_with_an_unfinished_request_is_not_reused() {
     let (server, channel) = start(hello()).await;
     for _ in 0..2 {
         let begin = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(
@@ -300,7 +300,7 @@ async fn a_connection_whose_request_is_not_written_to_its_end_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_peer_wants_closed_is_not_kept() {
+async fn a_connection_that_the_peer_asks_to_close_is_not_reused() {
     let closing: Answers = Arc::new(|_, _| {
         let mut response = respond(200, "hello");
         response.headers_mut().insert(

@@ -1,4 +1,4 @@
-//! Who is trusted, who is not, and what each of them gets to see.
+//! Which peers are trusted, which are not, and what is sent to each of them.
 
 mod support;
 
@@ -84,7 +84,7 @@ async fn many_leases_of_an_unknown_key_make_one_verification() {
 }
 
 #[tokio::test]
-async fn a_flood_of_leases_asks_a_rejected_key_once_until_it_is_forgotten() {
+async fn a_rejected_key_is_verified_once_until_the_rejection_expires() {
     let platform = Platform::new();
     let answers: Answers = Arc::new(|_, _| {
         Box::pin(async {
@@ -119,7 +119,7 @@ async fn a_flood_of_leases_asks_a_rejected_key_once_until_it_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_failure_to_ask_is_not_remembered() {
+async fn a_failure_to_fetch_the_report_is_not_remembered() {
     let platform = Platform::new();
     let count = Arc::new(AtomicUsize::new(0));
     let inner = platform.service();
@@ -140,7 +140,7 @@ async fn a_failure_to_ask_is_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_verification_that_is_cancelled_is_taken_over_by_a_waiter() {
+async fn a_waiting_request_takes_over_a_cancelled_verification() {
     let platform = Platform::new();
     let count = Arc::new(AtomicUsize::new(0));
     let inner = platform.service();
@@ -170,7 +170,7 @@ async fn a_verification_that_is_cancelled_is_taken_over_by_a_waiter() {
 }
 
 #[tokio::test]
-async fn replicas_behind_one_address_are_each_verified_when_first_met() {
+async fn each_replica_behind_an_address_is_verified_when_it_first_answers() {
     let platform = Platform::new();
     let replicas = vec![
         Identity::generate(),
@@ -179,7 +179,7 @@ async fn replicas_behind_one_address_are_each_verified_when_first_met() {
     ];
     let server = Server::start(replicas.clone(), platform.service()).await;
     let channel = channel(&server, &platform);
-    // Held at the same time, so that each needs a connection of its own.
+    // Held at the same time, so that each needs a separate connection.
     let mut leases = Vec::new();
     for _ in 0..9 {
         leases.push(channel.lease().await.expect("a lease"));
@@ -197,7 +197,7 @@ async fn replicas_behind_one_address_are_each_verified_when_first_met() {
 }
 
 #[tokio::test]
-async fn a_wanted_replica_is_found_or_the_search_ends() {
+async fn lease_for_finds_an_accepted_replica_or_ends_the_search() {
     let platform = Platform::new();
     let replicas = vec![Identity::generate(), Identity::generate()];
     let server = Server::start(replicas.clone(), platform.service()).await;
@@ -215,13 +215,13 @@ async fn a_wanted_replica_is_found_or_the_search_ends() {
         channel.lease_for(&|_: &TrustedPeer| Accept::No).await.err(),
         Some(ChannelError::NoneAccepted)
     );
-    // One try more than there are peers known, however many there may be elsewhere.
+    // One attempt more than there are known peers.
     server.seen.expect_handshakes(before + 3).await;
     assert_eq!(server.seen.others(), 0);
 }
 
 #[tokio::test]
-async fn a_peer_past_its_expiry_is_verified_anew() {
+async fn an_expired_peer_is_verified_again() {
     let platform = Platform::new();
     let server = Server::start(vec![Identity::generate()], platform.service()).await;
     let channel = channel(&server, &platform);
@@ -230,7 +230,7 @@ async fn a_peer_past_its_expiry_is_verified_anew() {
     let expiry = channel.peers()[0].expires_at();
     platform.set_time(expiry);
     assert!(channel.peers().is_empty());
-    // The same key under evidence that is judged at the new time.
+    // The same key, whose evidence is appraised at the new time.
     let lease = channel.lease().await.expect("a lease");
     assert!(lease.peer().expires_at() > expiry);
     assert_eq!(server.seen.reports(), 2);
@@ -239,7 +239,7 @@ async fn a_peer_past_its_expiry_is_verified_anew() {
 }
 
 #[tokio::test]
-async fn trust_ends_in_its_time_although_the_clock_was_set_back() {
+async fn trust_expires_although_the_clock_was_set_back() {
     let platform = Platform::new();
     let server = Server::start(vec![Identity::generate()], platform.service()).await;
     let channel = channel(&server, &platform);
@@ -254,7 +254,7 @@ async fn trust_ends_in_its_time_although_the_clock_was_set_back() {
 }
 
 #[tokio::test]
-async fn renewal_asks_again_on_a_pooled_connection_and_replaces_the_peer() {
+async fn renewal_fetches_a_report_on_a_pooled_connection_and_replaces_the_peer() {
     let platform = Platform::new();
     let server = Server::start(vec![Identity::generate()], platform.service()).await;
     let channel = channel(&server, &platform);
@@ -271,7 +271,7 @@ async fn renewal_asks_again_on_a_pooled_connection_and_replaces_the_peer() {
 }
 
 #[tokio::test]
-async fn renewal_that_is_rejected_ends_the_trust_and_one_that_cannot_ask_does_not() {
+async fn a_rejected_renewal_ends_the_trust_and_an_unreachable_peer_does_not() {
     let platform = Platform::new();
     let count = Arc::new(AtomicUsize::new(0));
     let inner = platform.service();
@@ -304,17 +304,17 @@ async fn renewal_that_is_rejected_ends_the_trust_and_one_that_cannot_ask_does_no
 }
 
 #[tokio::test]
-async fn a_key_change_is_met_with_a_new_verification_before_anything_is_sent() {
+async fn a_new_key_is_verified_before_anything_is_sent_to_it() {
     let platform = Platform::new();
     let server = Server::start(vec![Identity::generate()], platform.service()).await;
     let channel = channel(&server, &platform);
     let lease = channel.lease().await.expect("a lease");
     text(lease.send(get("/hello")).await.expect("a response")).await;
     let next = Identity::generate();
-    server.now_shows(vec![next.clone()]);
+    server.present(vec![next.clone()]);
     server.cut().await;
     eventually("the end of the old connection", || server.seen.open() == 0).await;
-    // Immediately after the cut the pool may still believe in its connection: that is safe to retry.
+    // Right after the cut the pool may not have noticed that its connection is closed: that is safe to retry.
     let lease = match channel.lease().await {
         Ok(lease) => lease,
         Err(error) => panic!("{error:?}"),
@@ -341,18 +341,18 @@ async fn a_key_change_is_met_with_a_new_verification_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_report_timeout_reaches_everybody_who_waited_for_it() {
+async fn a_report_timeout_reaches_every_waiting_request() {
     let platform = Platform::new();
     let answers: Answers = Arc::new(|_, _| Box::pin(std::future::pending()));
     let server = Server::start(vec![Identity::generate()], answers).await;
-    let impatient = Timeouts {
+    let short_timeouts = Timeouts {
         report: Duration::from_millis(300),
         ..timeouts()
     };
     let channel = AttestedChannel::new(
         server.origin(),
         platform.trust(),
-        impatient,
+        short_timeouts,
         platform.clock(),
     );
     let leases = (0..5).map(|_| {
@@ -370,7 +370,7 @@ async fn a_report_timeout_reaches_everybody_who_waited_for_it() {
 }
 
 #[tokio::test]
-async fn a_relay_that_shows_its_own_key_is_rejected_for_the_channels_key() {
+async fn rejects_a_relay_that_presents_its_own_key() {
     let platform = Platform::new();
     let genuine = Server::start(vec![Identity::generate()], platform.service()).await;
     let relay = Server::start(vec![Identity::generate()], relay_to(&genuine)).await;
@@ -381,10 +381,14 @@ async fn a_relay_that_shows_its_own_key_is_rejected_for_the_channels_key() {
 }
 
 #[tokio::test]
-async fn a_relay_that_shows_the_genuine_certificate_fails_the_handshake() {
+async fn refuses_a_relay_that_presents_the_genuine_certificate_without_its_key() {
     let platform = Platform::new();
     let genuine = Identity::generate();
-    let thief = Server::start(vec![genuine.shown_without_its_key()], platform.service()).await;
+    let thief = Server::start(
+        vec![genuine.presented_without_its_key()],
+        platform.service(),
+    )
+    .await;
     let refused = channel(&thief, &platform).lease().await.err();
     assert!(
         matches!(&refused, Some(ChannelError::Tls(why)) if why.contains("holds its certificate's key")),
@@ -394,7 +398,7 @@ async fn a_relay_that_shows_the_genuine_certificate_fails_the_handshake() {
 }
 
 #[tokio::test]
-async fn a_report_made_for_an_earlier_nonce_is_rejected() {
+async fn rejects_a_report_for_an_earlier_nonce() {
     let platform = Platform::new();
     let replaying: Answers = {
         let platform = platform.clone();
@@ -411,7 +415,7 @@ async fn a_report_made_for_an_earlier_nonce_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_peer_that_runs_something_else_is_rejected_for_its_measurements() {
+async fn rejects_a_peer_with_other_measurements() {
     let wanted = Platform::new();
     let other = Platform::running("impostor");
     let server = Server::start(vec![Identity::generate()], other.service()).await;
@@ -422,7 +426,7 @@ async fn a_peer_that_runs_something_else_is_rejected_for_its_measurements() {
 }
 
 #[tokio::test]
-async fn a_connection_is_verified_by_hand_and_sends_one_request() {
+async fn a_connection_verified_without_a_channel_sends_one_request() {
     let platform = Platform::new();
     let server = Server::start(vec![Identity::generate()], platform.service()).await;
     let observed = Dialer::new(timeouts())
@@ -452,7 +456,7 @@ fn failures(outcome: Result<Lease, ChannelError>) -> Vec<&'static str> {
     }
 }
 
-/// Hands every request on to `genuine`, over a connection of its own, and the answer back.
+/// Forwards every request to `genuine` over a separate connection, and returns the answer.
 fn relay_to(genuine: &Server) -> Answers {
     let origin = genuine.origin();
     Arc::new(move |request, _| {

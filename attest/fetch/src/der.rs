@@ -1,4 +1,4 @@
-//! As much DER as asking needs (ITU-T X.690): writing small structures, and telling whether an
+//! The part of DER (ITU-T X.690) that fetching needs: writing small structures, and checking that an
 //! answer is one whole SEQUENCE.
 
 pub(crate) const INTEGER: u8 = 0x02;
@@ -25,7 +25,7 @@ pub(crate) fn element(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// The content of `der` if it is one SEQUENCE and nothing after it: not cut, not padded.
+/// The content of `der` if it is one SEQUENCE, neither truncated nor followed by other bytes.
 pub(crate) fn whole_sequence(der: &[u8]) -> Option<&[u8]> {
     let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_whatever_its_length() {
+    fn reads_written_elements_of_every_length() {
         for length in [0, 1, 127, 128, 255, 256, 65_535, 65_536] {
             let content = vec![7; length];
             let der = element(SEQUENCE, &[&content]);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sequence_that_is_cut_or_followed_is_not_whole() {
+    fn refuses_a_sequence_that_is_truncated_or_followed_by_bytes() {
         let der = element(SEQUENCE, &[&[7; 300]]);
         for length in 0..der.len() {
             assert_eq!(whole_sequence(&der[..length]), None, "{length}");

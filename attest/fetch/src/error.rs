@@ -6,7 +6,7 @@ use attest_core::nvidia::SpdmFormatError;
 use attest_core::snp::{CertTableError, HclError, SnpFormatError};
 use attest_core::tdx::QuoteFormatError;
 
-/// Why collateral could not be fetched. `what` names the part that was asked for.
+/// Why collateral could not be fetched. `what` names the requested part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The base URL is not an http or https URL.
@@ -18,7 +18,7 @@ pub enum FetchError {
     /// The quote cannot be read.
     #[error("the quote cannot be read: {0}")]
     Quote(#[from] QuoteFormatError),
-    /// The quote does not say which platform it is from.
+    /// The quote does not name its platform.
     #[error("the quote carries no PCK certificate of a known authority")]
     Platform,
     /// No connection.
@@ -35,8 +35,8 @@ pub enum FetchError {
         /// What is wrong with it.
         problem: CertificateProblem,
     },
-    /// No complete answer in time.
-    #[error("{what}: no complete answer in time")]
+    /// No complete answer before the timeout.
+    #[error("{what}: no complete answer before the timeout")]
     Timeout {
         /// Which part.
         what: &'static str,
@@ -76,15 +76,15 @@ pub enum FetchError {
     /// This source has nothing for this kind of evidence.
     #[error("this source has no collateral for {0}")]
     NotServed(&'static str),
-    /// The service asks for patience and was given as much as there is.
-    #[error("{what}: the collateral service asks to come back later")]
+    /// The service answered 429, and waiting did not help or would take too long.
+    #[error("{what}: the collateral service limits requests (status 429)")]
     RateLimited {
         /// Which part.
         what: &'static str,
-        /// How long it wants to be left alone, if it said so in seconds.
+        /// Its `Retry-After`, if that was in seconds.
         retry_after: Option<Duration>,
     },
-    /// A page for people came instead.
+    /// The answer is a web page.
     #[error("{what}: the answer is a web page")]
     Page {
         /// Which part.
@@ -99,13 +99,13 @@ pub enum FetchError {
     /// The certificate table cannot be read.
     #[error("the certificate table cannot be read: {0}")]
     CertTable(#[from] CertTableError),
-    /// A processor that is not known here.
+    /// The processor is not one of the known ones.
     #[error("the report is of an unknown processor")]
     Processor,
     /// The host hides the id that the certificate is published under.
-    #[error("the report hides its chip id, so its certificate cannot be asked for")]
+    #[error("the report hides its chip id, so its certificate cannot be requested")]
     ChipIdMasked,
-    /// A loaded key's certificate is not published; the host hands it out with the report.
+    /// A loaded key's certificate is not published; the host provides it with the report.
     #[error(
         "the report is signed with a loaded key (VLEK), whose certificate is not published: the certificate table is needed"
     )]
@@ -116,11 +116,11 @@ pub enum FetchError {
     /// A device's certificates cannot be read.
     #[error("the device's certificates are not those of a known device")]
     DeviceChain,
-    /// The device does not say enough of itself to name a manifest.
-    #[error("the device does not say which {0} is its")]
+    /// The device's report lacks a field that the manifest's name contains.
+    #[error("the device's report does not name its {0}")]
     Unnamed(&'static str),
-    /// The manifest is not the one that the service says it sends.
-    #[error("{what}: the answer is not what its own digest says")]
+    /// The manifest does not have the digest that the service states.
+    #[error("{what}: the answer does not have the digest that it states")]
     Digest {
         /// Which part.
         what: &'static str,
@@ -138,10 +138,10 @@ pub enum FetchError {
     Randomness,
 }
 
-/// What keeps a service's TLS certificate from being accepted.
+/// Why a service's TLS certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateProblem {
-    /// Self-signed, or of an authority that is not trusted here.
+    /// Self-signed, or of an authority that this machine does not trust.
     #[error(
         "is not trusted: it is self-signed or of an unknown authority (name a file of trusted certificates in SSL_CERT_FILE)"
     )]
@@ -158,24 +158,24 @@ pub enum CertificateProblem {
 }
 
 impl CertificateProblem {
-    /// The problem with a certificate among the causes of `error`, if that is what it is about.
-    pub(crate) fn among(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        use rustls::CertificateError as Of;
+    /// The problem with a certificate, if one is among the causes of `error`.
+    pub(crate) fn in_causes_of(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        use rustls::CertificateError as Tls;
         let mut next = Some(error);
         while let Some(cause) = next {
             let tls = cause.downcast_ref::<rustls::Error>();
-            if let Some(rustls::Error::InvalidCertificate(of)) = tls {
-                return Some(match of {
-                    Of::UnknownIssuer => Self::NotTrusted,
-                    Of::Expired
-                    | Of::ExpiredContext { .. }
-                    | Of::NotValidYet
-                    | Of::NotValidYetContext { .. } => Self::Dates,
-                    Of::NotValidForName | Of::NotValidForNameContext { .. } => Self::Name,
+            if let Some(rustls::Error::InvalidCertificate(problem)) = tls {
+                return Some(match problem {
+                    Tls::UnknownIssuer => Self::NotTrusted,
+                    Tls::Expired
+                    | Tls::ExpiredContext { .. }
+                    | Tls::NotValidYet
+                    | Tls::NotValidYetContext { .. } => Self::Dates,
+                    Tls::NotValidForName | Tls::NotValidForNameContext { .. } => Self::Name,
                     _ => Self::Invalid,
                 });
             }
-            // An I/O error shows what it wraps only when asked, not as its source.
+            // `std::io::Error` returns the error that it wraps from `get_ref`, not from `source`.
             let io = cause.downcast_ref::<std::io::Error>();
             next = match io.and_then(std::io::Error::get_ref) {
                 Some(wrapped) => Some(wrapped),

@@ -1,6 +1,6 @@
-//! One bounded exchange, repeated a few times where another attempt may help: where the service asks
-//! for patience, is not there, breaks off, or fails by its own account. An answer that is complete
-//! and wrong stays wrong, and one that is late has had its time.
+//! One bounded exchange, retried a few times if another attempt may help: after status 429, 500, 502, 503 or 504,
+//! a failed connection, or an interrupted answer. A complete answer that is wrong is not retried,
+//! nor is one that did not arrive before the timeout.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use crate::{CertificateProblem, FetchError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a service is asked for one thing.
+/// How often one request is sent at most.
 const ATTEMPTS: u32 = 3;
 /// Before the second attempt at a service that failed; twice as long before the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// How long to wait where it does not say.
-const USUAL_WAIT: Duration = Duration::from_secs(2);
-/// A service that wants more than this is not waited for.
+/// How long to wait after status 429 without `Retry-After`.
+const DEFAULT_WAIT: Duration = Duration::from_secs(2);
+/// A longer `Retry-After` than this is reported, not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
-/// An answer with status 200 that came whole and within its bound.
+/// A complete answer with status 200, within its limit.
 pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
 }
 
-/// What is asked for, by name, and how large it can be.
+/// A requested part: its name in errors, and how large it can be.
 #[derive(Clone, Copy)]
 pub(crate) struct Part {
     pub(crate) what: &'static str,
     pub(crate) limit: usize,
 }
 
-/// A client that follows no redirects, uses no proxy of the environment, and trusts the system's
+/// A client that follows no redirects, ignores the environment's proxy settings, and trusts the machine's
 /// certificate authorities.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
@@ -50,7 +50,8 @@ impl Http {
     }
 
     pub(crate) async fn get(&self, url: Url, part: Part) -> Result<Answer, FetchError> {
-        self.patiently(|| self.client.get(url.clone()), part).await
+        self.with_retries(|| self.client.get(url.clone()), part)
+            .await
     }
 
     pub(crate) async fn post(
@@ -66,10 +67,10 @@ impl Http {
                 .header(CONTENT_TYPE, content_type)
                 .body(body.clone())
         };
-        self.patiently(request, part).await
+        self.with_retries(request, part).await
     }
 
-    async fn patiently(
+    async fn with_retries(
         &self,
         request: impl Fn() -> RequestBuilder,
         part: Part,
@@ -91,10 +92,10 @@ impl Http {
     }
 }
 
-/// How long to wait before the same is asked again, if that may help.
+/// How long to wait before the request is sent again; `None` if that cannot help.
 fn pause(error: &FetchError, attempt: u32) -> Option<Duration> {
     match error {
-        FetchError::RateLimited { retry_after, .. } => Some(retry_after.unwrap_or(USUAL_WAIT)),
+        FetchError::RateLimited { retry_after, .. } => Some(retry_after.unwrap_or(DEFAULT_WAIT)),
         FetchError::Connect { .. }
         | FetchError::BrokenOff { .. }
         | FetchError::Status {
@@ -107,14 +108,7 @@ fn pause(error: &FetchError, attempt: u32) -> Option<Duration> {
 
 fn client(timeout: Duration) -> Result<Client, FetchError> {
     let failed = |error: &dyn std::fmt::Display| FetchError::Client(error.to_string());
-    let mut authorities = rustls::RootCertStore::empty();
-    authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = rustls::crypto::ring::default_provider();
-    let tls = rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(&error))?
-        .with_root_certificates(authorities)
-        .with_no_client_auth();
+    let tls = tls_client::client_config(tls_client::system_authorities());
     Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
@@ -132,7 +126,7 @@ async fn exchange(request: RequestBuilder, part: Part) -> Result<Answer, FetchEr
         request
             .send()
             .await
-            .map_err(|error| match CertificateProblem::among(&error) {
+            .map_err(|error| match CertificateProblem::in_causes_of(&error) {
                 Some(problem) => FetchError::Certificate { what, problem },
                 None if error.is_timeout() => FetchError::Timeout { what },
                 None => FetchError::Connect { what },
@@ -149,7 +143,7 @@ async fn exchange(request: RequestBuilder, part: Part) -> Result<Answer, FetchEr
         }
     }
     let headers = std::mem::take(response.headers_mut());
-    if is_a_page(&headers) {
+    if is_web_page(&headers) {
         return Err(FetchError::Page { what });
     }
     let mut body = Vec::new();
@@ -166,14 +160,14 @@ async fn exchange(request: RequestBuilder, part: Part) -> Result<Answer, FetchEr
     }
 }
 
-/// Seconds, as the services state them; a date is taken for nothing said.
+/// In seconds, as the services state it; a date is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse();
     seconds.ok().map(Duration::from_secs)
 }
 
-/// A page for people, such as a portal's or a proxy's, whatever it was asked for.
-fn is_a_page(headers: &HeaderMap) -> bool {
+/// A web page, such as that of a captive portal or a proxy.
+fn is_web_page(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -185,7 +179,7 @@ fn is_a_page(headers: &HeaderMap) -> bool {
         })
 }
 
-/// An address that can be asked.
+/// An http or https URL with a host.
 pub(crate) fn http_url(text: &str) -> Result<Url, FetchError> {
     Url::parse(text)
         .ok()

@@ -1,9 +1,9 @@
 //! AMD's Key Distribution Service (AMD publication 57230, chapter 4).
 //!
-//! A chip's certificate (VCEK) is published per chip and TCB, so the report names the address. The
-//! certificate of a loaded key (VLEK) is published to nobody: it comes in the certificate table that
-//! the host hands out with the report. The signing key's certificate and the root's revocation list
-//! are the product's. The service limits how often it may be asked; it is waited for briefly.
+//! A chip's certificate (VCEK) is published per chip and TCB, so its address follows from the report. The
+//! certificate of a loaded key (VLEK) is not published: it comes in the certificate table that
+//! the host provides with the report. The signing key's certificate and the root's revocation list
+//! are published per product. The service limits requests (429); short waits are accepted.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use reqwest::Url;
 use crate::http::{Http, Part, http_url};
 use crate::{CollateralSource, FetchError, der};
 
-/// AMD's own service.
+/// AMD's service.
 pub const AMD_KDS: &str = "https://kdsintf.amd.com";
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -35,22 +35,22 @@ const CRL: Part = Part {
     limit: 256 << 10,
 };
 
-/// A key distribution service at some address.
+/// A key distribution service at one address.
 #[derive(Clone, Debug)]
 pub struct AmdKds {
     base: Url,
     http: Http,
 }
 
-/// What a report says of itself that its certificates are found by.
-pub(crate) struct Asked {
+/// A report, from which the addresses of its certificates follow.
+pub(crate) struct KdsRequest {
     report: SnpReport,
     table: CertTable,
 }
 
-impl Asked {
-    /// Reads a bare report, or one in Azure's wrapping, and the table beside it.
-    pub(crate) fn of(report: &[u8], certs: &[u8]) -> Result<Self, FetchError> {
+impl KdsRequest {
+    /// Reads a bare report, or one wrapped by Azure, and the certificate table beside it.
+    pub(crate) fn read(report: &[u8], certs: &[u8]) -> Result<Self, FetchError> {
         let report = if report.starts_with(b"HCLA") {
             HclReport::parse(report)?.report
         } else {
@@ -60,8 +60,8 @@ impl Asked {
         Ok(Self { report, table })
     }
 
-    /// Everything that decides what is fetched.
-    pub(crate) fn question(&self) -> Vec<u8> {
+    /// Every field that decides which collateral is fetched.
+    pub(crate) fn cache_key(&self) -> Vec<u8> {
         [
             self.report.signing_key.as_str().as_bytes(),
             &self.report.cpuid.unwrap_or_default(),
@@ -72,7 +72,7 @@ impl Asked {
         .concat()
     }
 
-    /// Reports of version 2 don't name their processor and are of one of the two older families.
+    /// Reports of version 2 do not name their processor, which is of one of the two older families.
     fn products(&self) -> Result<Vec<Product>, FetchError> {
         match self.report.product() {
             Some(Ok(product)) => Ok(vec![product]),
@@ -114,7 +114,7 @@ impl Asked {
 }
 
 impl AmdKds {
-    /// The service at `base_url`: [`AMD_KDS`], or a cache that speaks the same paths.
+    /// The service at `base_url`: [`AMD_KDS`], or a cache with the same paths.
     pub fn new(base_url: &str) -> Result<Self, FetchError> {
         Ok(Self {
             base: http_url(&format!("{}/", base_url.trim_end_matches('/')))?,
@@ -122,7 +122,7 @@ impl AmdKds {
         })
     }
 
-    /// The same with another time for each whole answer.
+    /// The same with another timeout for each answer.
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
         Ok(Self {
             http: Http::new(timeout)?,
@@ -143,18 +143,19 @@ impl AmdKds {
         }
     }
 
-    async fn vek(&self, asked: &Asked) -> Result<(Product, Vec<u8>), FetchError> {
-        let products = asked.products()?;
-        if asked.report.signing_key == VekKind::Vlek {
-            let vlek = asked.table.vlek.clone().ok_or(FetchError::NoVlek)?;
+    async fn vek(&self, request: &KdsRequest) -> Result<(Product, Vec<u8>), FetchError> {
+        let products = request.products()?;
+        if request.report.signing_key == VekKind::Vlek {
+            let vlek = request.table.vlek.clone().ok_or(FetchError::NoVlek)?;
             let [product] = products[..] else {
                 return Err(FetchError::Processor);
             };
             return Ok((product, vlek));
         }
+        // A report of version 2 fits two products: 404 for one of them means that the chip is of the other.
         let mut unknown = FetchError::Processor;
         for product in products {
-            match self.get_der(&asked.vcek_path(product)?, VCEK).await {
+            match self.get_der(&request.vcek_path(product)?, VCEK).await {
                 Ok(vcek) => return Ok((product, vcek)),
                 Err(FetchError::Status { what, status: 404 }) => {
                     unknown = FetchError::Status { what, status: 404 };
@@ -165,23 +166,22 @@ impl AmdKds {
         Err(unknown)
     }
 
-    /// Everything that the service has for a report, and why the revocation list is not among it,
-    /// if it is not. A list that cannot be had costs nothing else: whether one is needed is the
-    /// policy's to say.
+    /// Everything that the service has for a report, and the error for the revocation list if that could
+    /// not be fetched. A missing list is not an error of the whole: the policy decides whether one is needed.
     pub async fn fetch_available(
         &self,
         report: &[u8],
         certs: &[u8],
     ) -> Result<(SnpCollateral, Option<FetchError>), FetchError> {
-        self.fetch(&Asked::of(report, certs)?).await
+        self.fetch(&KdsRequest::read(report, certs)?).await
     }
 
     async fn fetch(
         &self,
-        asked: &Asked,
+        request: &KdsRequest,
     ) -> Result<(SnpCollateral, Option<FetchError>), FetchError> {
-        let (product, vek) = self.vek(asked).await?;
-        let key = asked.report.signing_key.as_str().to_ascii_lowercase();
+        let (product, vek) = self.vek(request).await?;
+        let key = request.report.signing_key.as_str().to_ascii_lowercase();
         let product = product.as_str();
         let chain = self
             .get(&format!("{key}/v1/{product}/cert_chain"), CHAIN)

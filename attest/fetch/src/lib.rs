@@ -1,15 +1,15 @@
-//! Fetching collateral: what vendors sign about their platforms, from where they publish it.
+//! Fetches collateral, which vendors sign about their platforms, from the services that publish it.
 //!
-//! What is fetched proves nothing here and is believed by nobody: verification checks every part
+//! Fetched collateral proves nothing by itself: verification checks every part
 //! of it against a root. So a wrong or hostile server can withhold collateral and no more.
-//! This crate refuses what is late, too large or not of the documented shape. A service that asks
-//! for patience (429) is asked again a few times, after the time it states if that is short; one
-//! that cannot be reached, breaks off or says that the fault is its own (500, 502, 503, 504), after
-//! pauses of our own.
+//! This crate refuses answers that are late, too large or not of the documented shape. After status
+//! 429 it retries a few times, after the stated `Retry-After` if that is short; after a failed
+//! connection, an interrupted answer or a server error (500, 502, 503, 504) it retries after
+//! fixed pauses.
 //!
-//! Every service here is tested against local ones that replay answers. The vendors' own could not
-//! be reached where this was written, so what they answer beyond their documentation is untried:
-//! content types, how KDS spells its limits, and what NVIDIA's responder makes of a nonce.
+//! Each service is tested against local ones that replay answers. The vendors' services could not
+//! be reached where this was written, so their behaviour beyond their documentation is untested:
+//! content types, how KDS states its limits, and how NVIDIA's responder treats a nonce.
 
 mod cache;
 mod der;
@@ -37,10 +37,10 @@ pub use nvidia::{
 pub use pcs::{INTEL_PCS, INTEL_ROOT_CRL, IntelPcs};
 pub use vendors::Vendors;
 
-/// Where collateral comes from. A vendor's service has it for that vendor's evidence and answers
+/// A source of collateral. A vendor's service has it for that vendor's evidence and returns
 /// [`FetchError::NotServed`] for the others'.
 pub trait CollateralSource: Send + Sync {
-    /// What is needed to verify this quote, as published now.
+    /// The collateral to verify this quote with, as published now.
     fn tdx<'a>(
         &'a self,
         _quote: &'a [u8],
@@ -48,7 +48,7 @@ pub trait CollateralSource: Send + Sync {
         async { Err(FetchError::NotServed("Intel TDX")) }
     }
 
-    /// What is needed to verify this SEV-SNP report, beside the certificate table that came with
+    /// The collateral to verify this SEV-SNP report with, beside the certificate table that came with
     /// it, which may be empty.
     fn snp<'a>(
         &'a self,
@@ -58,7 +58,7 @@ pub trait CollateralSource: Send + Sync {
         async { Err(FetchError::NotServed("AMD SEV-SNP")) }
     }
 
-    /// Manifests for what the devices of one machine say they run, and nothing else.
+    /// Only the manifests for what the devices of one machine claim to run.
     fn manifests<'a>(
         &'a self,
         _devices: &'a [UnverifiedDevice],
@@ -66,7 +66,7 @@ pub trait CollateralSource: Send + Sync {
         async { Err(FetchError::NotServed("NVIDIA devices")) }
     }
 
-    /// Revocation answers about the devices of one machine, and nothing else.
+    /// Only the OCSP responses about the devices of one machine.
     fn revocation<'a>(
         &'a self,
         _devices: &'a [UnverifiedDevice],
@@ -74,7 +74,7 @@ pub trait CollateralSource: Send + Sync {
         async { Err(FetchError::NotServed("NVIDIA devices")) }
     }
 
-    /// What is needed to verify the devices of one machine: all of it or an error.
+    /// The collateral to verify the devices of one machine with: all of it or an error.
     fn nvidia<'a>(
         &'a self,
         devices: &'a [UnverifiedDevice],

@@ -1,4 +1,4 @@
-//! Name resolution of HTTP clients, by [`resolver`].
+//! Resolves the names of HTTP clients through [`resolver`].
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
@@ -9,7 +9,7 @@ pub struct NameResolver;
 impl Resolve for NameResolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            // The client puts the URL's port in place of 0.
+            // The client replaces port 0 with the URL's port.
             let found = resolver::lookup(name.as_str(), 0).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })

@@ -1,9 +1,9 @@
 //! Intel's Provisioning Certification Service, version 4, and the caching services (PCCS) that
-//! speak the same paths.
+//! have the same paths.
 //!
 //! Four parts make a bundle: the PCK revocation list, TCB info, QE identity, each with its issuer
 //! chain percent-encoded in a header, and the root's revocation list. TCB info and QE identity are
-//! signed as the exact text inside the answer, so they are cut out, never re-serialised.
+//! signed as the exact text inside the answer, so that text is kept and never re-serialised.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use serde_json::value::RawValue;
 use crate::http::{Answer, Http, Part, http_url};
 use crate::{CollateralSource, FetchError, der, percent};
 
-/// Intel's own service.
+/// Intel's service.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
 /// Where Intel publishes the root's revocation list.
 pub const INTEL_ROOT_CRL: &str =
     "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
 
-/// How Intel's own configuration files end the address of a service.
+/// How addresses of a service end in Intel's configuration files.
 const API_PATHS: [&str; 4] = [
     "/sgx/certification/v4",
     "/tdx/certification/v4",
@@ -44,7 +44,7 @@ const ROOT_CRL: &str = "root revocation list";
 const TCB_INFO: &str = "TCB info";
 const QE_IDENTITY: &str = "QE identity";
 
-/// A PCS or PCCS at some address.
+/// A PCS or PCCS at one address.
 #[derive(Clone, Debug)]
 pub struct IntelPcs {
     base: Url,
@@ -54,10 +54,10 @@ pub struct IntelPcs {
 
 impl IntelPcs {
     /// The service at `base_url`, for instance [`INTEL_PCS`] or `http://localhost:8081` for a PCCS.
-    /// The root's revocation list comes from Intel if that is Intel's own service, and from the
+    /// The root's revocation list comes from Intel if that is Intel's service, and from the
     /// PCCS otherwise.
-    /// An address that already ends in a path of the interface, as Intel's `sgx_default_qcnl.conf`
-    /// has it (`https://localhost:8081/sgx/certification/v4/`), is the same service.
+    /// An address that already ends in a path of the interface, as in Intel's `sgx_default_qcnl.conf`
+    /// (`https://localhost:8081/sgx/certification/v4/`), is accepted too.
     pub fn new(base_url: &str) -> Result<Self, FetchError> {
         let base = service_address(base_url);
         let root_crl = if base == INTEL_PCS {
@@ -80,7 +80,7 @@ impl IntelPcs {
         })
     }
 
-    /// The same with another time for each whole answer.
+    /// The same with another timeout for each answer.
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
         Ok(Self {
             http: Http::new(timeout)?,
@@ -104,7 +104,7 @@ impl IntelPcs {
         let crl_path = format!("sgx/certification/v4/pckcrl?ca={authority}&encoding=der");
         let tcb_path = format!("tdx/certification/v4/tcb?fmspc={fmspc}");
         let (crl, tcb, qe, root) = tokio::try_join!(
-            // Some services send text, twice as long at most.
+            // Some services send hexadecimal text, which is twice as long.
             self.part(&crl_path, PCK_CRL, 2 * MAX_CRL),
             self.part(&tcb_path, TCB_INFO, MAX_JSON),
             self.part("tdx/certification/v4/qe/identity", QE_IDENTITY, MAX_JSON),
@@ -147,7 +147,7 @@ impl CollateralSource for IntelPcs {
     }
 }
 
-/// Intel runs two authorities that certify platforms, told apart by their names.
+/// Intel has two authorities that certify platforms, distinguished by their names.
 pub(crate) fn authority(platform: &PlatformFacts) -> Result<&'static str, FetchError> {
     if platform.issuer.contains("Platform CA") {
         Ok("platform")

@@ -1,6 +1,6 @@
-//! Percent-decoding (RFC 3986 §2.1) of the certificates that travel in headers.
+//! Percent-decoding (RFC 3986 §2.1) of certificates in headers.
 
-/// Decodes; nothing if an escape is incomplete or the result is not UTF-8.
+/// Decodes; `None` if an escape is incomplete or the result is not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
@@ -24,13 +24,13 @@ mod tests {
     use super::decode;
 
     #[test]
-    fn escapes_are_decoded_in_either_case_and_plus_is_a_plus() {
+    fn decodes_escapes_in_either_case_and_keeps_plus() {
         assert_eq!(decode("a%20b%0Ac%0ad+%2B").as_deref(), Some("a b\nc\nd++"));
         assert_eq!(decode("").as_deref(), Some(""));
     }
 
     #[test]
-    fn broken_escapes_and_what_is_not_text_are_refused() {
+    fn refuses_broken_escapes_and_invalid_utf8() {
         for broken in ["%", "%2", "%zz", "a%", "%ff", "%+1"] {
             assert_eq!(decode(broken), None, "{broken}");
         }

@@ -5,7 +5,7 @@ use attest_core::{NvidiaCollateral, SnpCollateral, TdxCollateral};
 
 use crate::{AmdKds, CollateralSource, FetchError, IntelPcs, Nvidia};
 
-/// Each vendor's service where there is one to be asked; the others' evidence is
+/// Each vendor's service, if it is configured; without it that vendor's evidence is
 /// [`FetchError::NotServed`].
 #[derive(Clone, Debug, Default)]
 pub struct Vendors {
@@ -17,23 +17,23 @@ pub struct Vendors {
     pub nvidia: Option<Nvidia>,
 }
 
-/// Answers nothing.
-struct Nobody;
+/// Returns [`FetchError::NotServed`] for everything, by the trait's default methods.
+struct NoSource;
 
-impl CollateralSource for Nobody {}
+impl CollateralSource for NoSource {}
 
 impl CollateralSource for Vendors {
     async fn tdx(&self, quote: &[u8]) -> Result<TdxCollateral, FetchError> {
         match &self.intel {
             Some(intel) => intel.tdx(quote).await,
-            None => Nobody.tdx(quote).await,
+            None => NoSource.tdx(quote).await,
         }
     }
 
     async fn snp(&self, report: &[u8], certs: &[u8]) -> Result<SnpCollateral, FetchError> {
         match &self.amd {
             Some(amd) => amd.snp(report, certs).await,
-            None => Nobody.snp(report, certs).await,
+            None => NoSource.snp(report, certs).await,
         }
     }
 
@@ -43,7 +43,7 @@ impl CollateralSource for Vendors {
     ) -> Result<NvidiaCollateral, FetchError> {
         match &self.nvidia {
             Some(nvidia) => nvidia.manifests(devices).await,
-            None => Nobody.manifests(devices).await,
+            None => NoSource.manifests(devices).await,
         }
     }
 
@@ -53,7 +53,7 @@ impl CollateralSource for Vendors {
     ) -> Result<NvidiaCollateral, FetchError> {
         match &self.nvidia {
             Some(nvidia) => nvidia.revocation(devices).await,
-            None => Nobody.revocation(devices).await,
+            None => NoSource.revocation(devices).await,
         }
     }
 }

@@ -86,7 +86,7 @@ fn machine(processor: Processor) -> (MockAmd, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_chips_certificates_are_fetched_by_what_its_report_says_and_verify() {
+async fn fetches_a_chips_certificates_and_they_verify_its_report() {
     for (processor, product, root) in [
         (Processor::Milan, "Milan", RootKind::AmdMilan),
         (Processor::Genoa, "Genoa", RootKind::AmdGenoa),
@@ -113,7 +113,7 @@ async fn a_chips_certificates_are_fetched_by_what_its_report_says_and_verify() {
 }
 
 #[tokio::test]
-async fn each_fault_of_each_part_is_told_with_the_parts_name() {
+async fn reports_each_fault_with_the_name_of_the_part() {
     let (amd, report) = machine(Processor::Genoa);
     for (place, what) in ["chip certificate", "certificate chain", "revocation list"]
         .into_iter()
@@ -158,7 +158,7 @@ async fn each_fault_of_each_part_is_told_with_the_parts_name() {
 }
 
 #[tokio::test]
-async fn a_service_that_asks_for_patience_gets_a_little() {
+async fn retries_after_429_if_retry_after_is_short() {
     let (amd, report) = machine(Processor::Genoa);
     let what = "chip certificate";
     let whole = Reply::Ok(amd.vek().to_vec());
@@ -183,7 +183,7 @@ async fn a_service_that_asks_for_patience_gets_a_little() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_by_its_own_account_is_asked_three_times_and_no_more() {
+async fn retries_server_errors_twice() {
     let (amd, report) = machine(Processor::Genoa);
     let whole = Reply::Ok(amd.vek().to_vec());
     for (reply, attempts) in [
@@ -206,7 +206,7 @@ async fn a_service_that_fails_by_its_own_account_is_asked_three_times_and_no_mor
 }
 
 #[tokio::test]
-async fn a_loaded_keys_certificate_comes_from_the_host_and_the_rest_from_its_own_paths() {
+async fn takes_a_vlek_from_the_certificate_table_and_its_issuer_from_the_service() {
     let amd = MockAmd::healthy(&[5; 32], Processor::Milan, EndorsementKey::Vlek, NOW);
     let report = amd.report("guest", &[1; 64]);
     let (base, asked) = serve(vec![
@@ -224,21 +224,21 @@ async fn a_loaded_keys_certificate_comes_from_the_host_and_the_rest_from_its_own
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_about_asks_nobody_anything() {
+async fn sends_no_request_for_a_report_without_an_address() {
     // Nothing listens there; an attempt to connect would be another error.
-    let nobody = kds("http://127.0.0.1:9");
+    let unreachable = kds("http://127.0.0.1:9");
     assert_eq!(
-        nobody.snp(b"", &[]).await,
+        unreachable.snp(b"", &[]).await,
         Err(FetchError::Report(SnpFormatError::Length(0)))
     );
     let (_, mut report) = machine(Processor::Genoa);
     report[0x1A0..0x1E0].fill(0);
     assert_eq!(
-        nobody.snp(&report, &[]).await,
+        unreachable.snp(&report, &[]).await,
         Err(FetchError::ChipIdMasked)
     );
     assert_eq!(
-        nobody.tdx(b"").await,
+        unreachable.tdx(b"").await,
         Err(FetchError::NotServed("Intel TDX"))
     );
 }

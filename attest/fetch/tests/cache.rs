@@ -60,7 +60,7 @@ fn only_file(dir: &ScratchDir) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_question_is_fetched_once_until_its_time_is_over() {
+async fn fetches_an_entry_once_until_it_expires() {
     let (source, dir) = (
         Counting::default(),
         ScratchDir::new("cache").expect("a folder"),
@@ -78,7 +78,7 @@ async fn a_question_is_fetched_once_until_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn intels_own_dates_decide_how_long_its_collateral_is_kept() {
+async fn keeps_intels_collateral_until_its_earliest_next_update() {
     let (source, dir) = (
         Counting::default(),
         ScratchDir::new("cache").expect("a folder"),
@@ -99,7 +99,7 @@ async fn intels_own_dates_decide_how_long_its_collateral_is_kept() {
     }
 }
 
-/// What is published, until the service is gone.
+/// A service that becomes unreachable.
 struct Failing(Arc<AtomicU64>);
 
 impl CollateralSource for Failing {
@@ -112,7 +112,7 @@ impl CollateralSource for Failing {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_gone_is_stood_in_for_until_its_own_date() {
+async fn serves_from_the_cache_until_next_update_while_the_vendor_is_unreachable() {
     let (asked, dir) = (
         Arc::new(AtomicU64::new(0)),
         ScratchDir::new("cache").expect("a folder"),
@@ -140,7 +140,7 @@ async fn a_vendor_that_is_gone_is_stood_in_for_until_its_own_date() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_as_it_was_written_is_fetched_again() {
+async fn fetches_again_if_the_cached_file_was_changed() {
     let (source, dir) = (
         Counting::default(),
         ScratchDir::new("cache").expect("a folder"),
@@ -167,7 +167,7 @@ async fn a_file_that_is_not_as_it_was_written_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_writers_leave_one_whole_file() {
+async fn concurrent_writers_leave_one_whole_file() {
     let (source, dir) = (
         Counting::default(),
         ScratchDir::new("cache").expect("a folder"),
@@ -211,7 +211,7 @@ impl CollateralSource for LosesList {
 }
 
 #[tokio::test]
-async fn a_revocation_list_that_is_known_outlives_its_loss_at_the_service() {
+async fn keeps_a_cached_revocation_list_when_the_service_no_longer_has_it() {
     let (asked, dir) = (
         Arc::new(AtomicU64::new(0)),
         ScratchDir::new("cache").expect("a folder"),

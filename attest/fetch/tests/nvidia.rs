@@ -24,7 +24,7 @@ use testkit::nvidia::{Chip, Device, MockNvidia, Source};
 const NOW: u64 = 1_790_000_000;
 const NONCE: [u8; 32] = [9; 32];
 const DRIVER: &str = "driver manifest";
-const ANSWER: &str = "revocation answer";
+const ANSWER: &str = "OCSP response";
 
 fn answer_of(id: &str, manifest: &[u8]) -> Vec<u8> {
     let (rim, digest) = (to_base64(manifest), Sha256Digest::of(manifest).to_hex());
@@ -45,13 +45,13 @@ fn presented(device: &Device) -> UnverifiedDevice {
 }
 
 fn services(base: &str) -> Nvidia {
-    let patience = Duration::from_millis(500);
+    let timeout = Duration::from_millis(500);
     Nvidia::new(
         NvidiaRim::new(base)
-            .and_then(|rim| rim.with_timeout(patience))
+            .and_then(|rim| rim.with_timeout(timeout))
             .expect("a client"),
         NvidiaOcsp::new(&format!("{base}/ocsp"))
-            .and_then(|ocsp| ocsp.with_timeout(patience))
+            .and_then(|ocsp| ocsp.with_timeout(timeout))
             .expect("a client"),
     )
 }
@@ -125,7 +125,7 @@ impl Published {
 }
 
 #[tokio::test]
-async fn a_devices_manifests_and_answers_are_fetched_once_however_many_like_it_there_are() {
+async fn fetches_manifests_and_ocsp_responses_once_for_equal_devices() {
     let published = published();
     let (base, asked) = serve(published.replies()).await;
     let twice = [presented(&published.gpu), presented(&published.gpu)];
@@ -143,7 +143,7 @@ async fn a_devices_manifests_and_answers_are_fetched_once_however_many_like_it_t
 }
 
 #[tokio::test]
-async fn a_request_names_the_certificate_as_the_answer_does_and_carries_the_nonce() {
+async fn an_ocsp_request_names_the_certificate_like_the_response_and_carries_the_nonce() {
     let published = published();
     let chain = ders(&published.gpu);
     let request = ocsp_request(&chain[1], &chain[2], &NONCE).expect("a request");
@@ -173,7 +173,7 @@ async fn a_request_names_the_certificate_as_the_answer_does_and_carries_the_nonc
 }
 
 #[tokio::test]
-async fn each_fault_is_told_with_the_name_of_what_was_asked_for() {
+async fn reports_each_fault_with_the_name_of_the_request() {
     let published = published();
     let manifest = answer_of(&published.paths[0], &published.manifests[0]);
     let other = String::from_utf8(answer_of(&published.paths[0], &published.manifests[1]));
@@ -247,20 +247,20 @@ async fn each_fault_is_told_with_the_name_of_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_device_that_says_nothing_sensible_is_asked_about_nowhere() {
-    let nobody = services("http://127.0.0.1:9");
+async fn sends_no_request_for_an_unreadable_device() {
+    let unreachable = services("http://127.0.0.1:9");
     let mock = MockNvidia::new(&[6; 32], NOW);
     let gpu = mock.healthy(Chip::Hopper, "gpu");
     let chain = gpu.chain_pem();
     let cut = unverified(DeviceKind::Gpu, vec![], chain.clone());
-    let error = nobody.nvidia(&[cut]).await.expect_err("no evidence");
+    let error = unreachable.nvidia(&[cut]).await.expect_err("no evidence");
     assert!(
         matches!(error, FetchError::Device(SpdmFormatError::Truncated(_))),
         "{error:?}"
     );
     let unknown = unverified(DeviceKind::Gpu, gpu.report(&NONCE), b"no chain".to_vec());
     assert_eq!(
-        nobody.nvidia(&[unknown]).await,
+        unreachable.nvidia(&[unknown]).await,
         Err(FetchError::DeviceChain)
     );
     for version in [&b"../../ids"[..], b"550?x=1", b""] {
@@ -268,7 +268,7 @@ async fn a_device_that_says_nothing_sensible_is_asked_about_nowhere() {
         evidence.set(3, version);
         let climbing = unverified(DeviceKind::Gpu, gpu.sign(&evidence), chain.clone());
         assert_eq!(
-            nobody.nvidia(&[climbing]).await,
+            unreachable.nvidia(&[climbing]).await,
             Err(FetchError::Unnamed(DRIVER))
         );
     }
@@ -281,7 +281,7 @@ fn vectors() -> Option<PathBuf> {
 }
 
 #[tokio::test]
-async fn recorded_devices_ask_for_the_manifests_recorded_for_them() {
+async fn requests_the_recorded_manifests_for_recorded_devices() {
     let Some(vectors) = vectors() else {
         println!("skipped: recorded NVIDIA: recorded vectors not found (set SEALGATE_VECTORS)");
         return;
@@ -330,7 +330,7 @@ async fn recorded_devices_ask_for_the_manifests_recorded_for_them() {
 }
 
 #[tokio::test]
-async fn manifests_and_answers_are_had_one_without_the_other() {
+async fn fetches_manifests_and_ocsp_responses_separately() {
     let Published {
         gpu,
         manifests,
@@ -355,7 +355,7 @@ async fn manifests_and_answers_are_had_one_without_the_other() {
 }
 
 #[tokio::test]
-async fn each_vendor_is_asked_for_its_own_evidence_and_a_missing_one_for_nothing() {
+async fn each_vendor_serves_its_evidence_and_a_missing_one_is_not_served() {
     let none = Vendors::default();
     let not_served = |what| Some(FetchError::NotServed(what));
     assert_eq!(none.tdx(&[]).await.err(), not_served("Intel TDX"));
@@ -375,7 +375,7 @@ async fn each_vendor_is_asked_for_its_own_evidence_and_a_missing_one_for_nothing
 }
 
 #[test]
-fn a_folder_of_manifests_is_read_whole_or_refused_for_its_reason() {
+fn reads_a_folder_of_manifests_or_refuses_it_with_the_reason() {
     let scratch = testkit::scratch::ScratchDir::new("rims").expect("a folder");
     let folder = scratch.path().join("rims");
     let kind = std::io::ErrorKind::NotFound;
@@ -411,14 +411,14 @@ fn a_folder_of_manifests_is_read_whole_or_refused_for_its_reason() {
 }
 
 #[tokio::test]
-async fn signers_of_manifests_are_asked_about_once_where_that_is_wanted() {
+async fn requests_ocsp_for_each_manifest_signer_once_if_enabled() {
     let published = published();
     let fetched = asking_about_signers(&published).await;
     assert_eq!(fetched, [published.answers.clone(), of_signers()].concat());
 }
 
 #[tokio::test]
-async fn a_manifest_that_leaves_its_root_out_is_asked_about_no_less() {
+async fn requests_ocsp_for_signers_of_a_manifest_without_its_root() {
     let mut published = published();
     let mock = MockNvidia::new(&[6; 32], NOW);
     let knobs = ManifestKnobs {

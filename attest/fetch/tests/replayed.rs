@@ -1,5 +1,5 @@
-//! Collateral replayed by a local service: the software platform's always, recorded ones where
-//! they are. Whatever goes wrong with one part is told with the part's name.
+//! Collateral replayed by a local service: the software platform's, and recorded ones if
+//! the vectors are installed. Each fault of a part is reported with the name of that part.
 
 mod served;
 
@@ -63,7 +63,7 @@ async fn fetch(service: Service, quote: &[u8]) -> Result<TdxCollateral, FetchErr
 }
 
 #[tokio::test]
-async fn what_is_published_is_fetched_byte_for_byte_and_verifies() {
+async fn fetches_collateral_byte_for_byte_and_it_verifies() {
     let recorded = software();
     let service = Service::of(&recorded.collateral, &recorded.fmspc);
     let fetched = fetch(service, &recorded.quote).await;
@@ -80,7 +80,7 @@ async fn what_is_published_is_fetched_byte_for_byte_and_verifies() {
 }
 
 #[tokio::test]
-async fn a_root_revocation_list_may_be_served_as_der_too() {
+async fn accepts_a_root_revocation_list_in_der() {
     let recorded = software();
     let service = Service::of(&recorded.collateral, &recorded.fmspc)
         .with_body(ROOT_CRL, &recorded.collateral.root_ca_crl);
@@ -91,7 +91,7 @@ async fn a_root_revocation_list_may_be_served_as_der_too() {
 }
 
 #[tokio::test]
-async fn revocation_lists_are_read_in_each_form_that_services_send() {
+async fn reads_revocation_lists_in_der_pem_and_hexadecimal() {
     let recorded = software();
     type Write = fn(&[u8]) -> Vec<u8>;
     let forms: [Write; 5] = [
@@ -131,7 +131,7 @@ fn pem_list(der: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_address_as_intels_configuration_has_it_is_the_same_service() {
+async fn accepts_the_addresses_of_intels_configuration_files() {
     let recorded = software();
     for ending in [
         "",
@@ -150,7 +150,7 @@ async fn an_address_as_intels_configuration_has_it_is_the_same_service() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_reported_as_that() {
+async fn reports_an_untrusted_tls_certificate() {
     let address = self_signed().await;
     let pcs = IntelPcs::new(&format!("https://localhost:{}", address.port())).expect("a URL");
     let refused = pcs.tdx(&software().quote).await.expect_err("not trusted");
@@ -189,7 +189,7 @@ async fn self_signed() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn each_fault_of_each_part_is_told_with_the_parts_name() {
+async fn reports_each_fault_with_the_name_of_the_part() {
     let parts = [
         (PCK_CRL.to_owned(), "PCK revocation list", true),
         (tcb_info(), "TCB info", true),
@@ -220,16 +220,16 @@ async fn each_fault_of_each_part_is_told_with_the_parts_name() {
 }
 
 #[tokio::test]
-async fn what_is_not_a_quote_asks_nobody_anything() {
+async fn sends_no_request_for_bytes_that_are_not_a_quote() {
     // Nothing listens there; an attempt to connect would be another error.
-    let nobody = IntelPcs::new("http://127.0.0.1:9").expect("a base URL");
+    let unreachable = IntelPcs::new("http://127.0.0.1:9").expect("a base URL");
     assert_eq!(
-        nobody.tdx(b"").await,
+        unreachable.tdx(b"").await,
         Err(FetchError::Quote(QuoteFormatError::TooShort {
             field: "header"
         }))
     );
-    let fetched = nobody.tdx(&software().quote).await;
+    let fetched = unreachable.tdx(&software().quote).await;
     assert!(
         matches!(fetched, Err(FetchError::Connect { .. })),
         "{fetched:?}"
@@ -266,7 +266,7 @@ fn vectors() -> Option<PathBuf> {
 }
 
 #[tokio::test]
-async fn recorded_collateral_of_intels_is_fetched_byte_for_byte() {
+async fn fetches_intels_recorded_collateral_byte_for_byte() {
     let Some(vectors) = vectors() else {
         println!("skipped: recorded collateral: recorded vectors not found (set SEALGATE_VECTORS)");
         return;

@@ -155,7 +155,7 @@ fn of_the_td(words: &str) -> bool {
         "SERVTD_EXT",
     ]
     .iter()
-    .any(|of_td| words.contains(of_td))
+    .any(|from_td_log| words.contains(from_td_log))
 }
 
 /// A cause without what is particular to one bundle.

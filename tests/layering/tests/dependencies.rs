@@ -10,12 +10,16 @@ const SHIPPED: [&str; 2] = ["sealgate", "sealgate-verify"];
 const ARROWS: &[(&str, &[&str])] = &[
     ("scrub", &[]),
     ("resolver", &[]),
+    ("tls-client", &[]),
     ("harden", &["resolver"]),
     ("attest-core", &[]),
-    ("attest-fetch", &["attest-core", "resolver"]),
+    ("attest-fetch", &["attest-core", "resolver", "tls-client"]),
     ("attest-collect", &["attest-core"]),
     ("attest-measure", &["attest-core"]),
-    ("attest-channel", &["attest-core", "resolver", "scrub"]),
+    (
+        "attest-channel",
+        &["attest-core", "resolver", "scrub", "tls-client"],
+    ),
     (
         "sealgate",
         &[
@@ -26,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "harden",
             "resolver",
             "scrub",
+            "tls-client",
         ],
     ),
     (

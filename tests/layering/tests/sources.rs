@@ -211,6 +211,7 @@ fn all_unsafe_code_is_in_three_files() {
     let found: Vec<String> = [
         "scrub",
         "resolver",
+        "tls-client",
         "harden",
         "attest",
         "gateway",
@@ -228,7 +229,13 @@ fn all_unsafe_code_is_in_three_files() {
 fn nothing_that_ships_can_stop_the_wiping() {
     let word = "testonly_wipe_nothing";
     let found: Vec<String> = [
-        "scrub", "resolver", "harden", "attest", "gateway", "verifier",
+        "scrub",
+        "resolver",
+        "tls-client",
+        "harden",
+        "attest",
+        "gateway",
+        "verifier",
     ]
     .iter()
     .flat_map(|folder| places(folder, &[word]))

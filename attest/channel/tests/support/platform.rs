@@ -1,4 +1,4 @@
-//! Attested services on the software platform, and the clock that everybody here goes by.
+//! Attested services on the software platform, and the clock of these tests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Clock for SetClock {
 }
 
 impl Platform {
-    /// Runs what [`trust`](Self::trust) wants.
+    /// With the measurements that [`trust`](Self::trust) accepts.
     pub fn new() -> Self {
         Self::running("gateway")
     }
@@ -79,7 +79,7 @@ impl Platform {
         self.clock.now.store(now.secs(), Ordering::SeqCst);
     }
 
-    /// Lets time pass that the settable clock does not show.
+    /// Advances the boot clock only.
     pub fn pass(&self, time: Duration) {
         self.clock
             .uptime

@@ -36,14 +36,14 @@ pub struct Identity {
 
 impl Identity {
     pub fn generate() -> Self {
-        Self::speaking(&[&rustls::version::TLS13])
+        Self::with_versions(&[&rustls::version::TLS13])
     }
 
     pub fn tls12_only() -> Self {
-        Self::speaking(&[&rustls::version::TLS12])
+        Self::with_versions(&[&rustls::version::TLS12])
     }
 
-    fn speaking(versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
+    fn with_versions(versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["not-the-host.example".to_owned()])
             .expect("a certificate");
         let certificate = made.cert.der().clone();
@@ -65,8 +65,8 @@ impl Identity {
 }
 
 impl Identity {
-    /// What a thief of the public certificate can do: show it, and sign with another key.
-    pub fn shown_without_its_key(&self) -> Self {
+    /// Presents this certificate and signs with another key, as anyone who copied the certificate could.
+    pub fn presented_without_its_key(&self) -> Self {
         let other = rcgen::KeyPair::generate().expect("a key");
         let other = PrivateKeyDer::try_from(other.serialize_der()).expect("a key");
         let other = rustls::crypto::ring::sign::any_supported_type(&other).expect("a signer");
@@ -118,7 +118,7 @@ impl Seen {
         self.handshakes.load(Ordering::SeqCst)
     }
 
-    /// The client is through with a TLS 1.3 handshake before the server is, so this waits for them.
+    /// Waits for the handshakes: the client finishes a TLS 1.3 handshake before the server does.
     pub async fn expect_handshakes(&self, expected: usize) {
         super::eventually("handshakes", || self.handshakes() >= expected).await;
         assert_eq!(self.handshakes(), expected, "handshakes");
@@ -146,7 +146,7 @@ impl Seen {
 
 pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
-/// Told each request and the identity that the connection showed.
+/// Called with each request and the identity that its connection presented.
 pub type Answers = Arc<dyn Fn(Request<Incoming>, &Identity) -> Answer + Send + Sync>;
 
 pub struct Server {
@@ -158,7 +158,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connection N shows identity N modulo their number.
+    /// Connection N presents identity N modulo their number.
     pub async fn start(identities: Vec<Identity>, answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self::start_on(listener, identities, answers)
@@ -189,8 +189,8 @@ impl Server {
         Origin::parse(&format!("https://{}", self.address)).expect("an origin")
     }
 
-    /// New connections show these identities from now on.
-    pub fn now_shows(&self, identities: Vec<Identity>) {
+    /// New connections present these identities from now on.
+    pub fn present(&self, identities: Vec<Identity>) {
         *self.identities.lock().expect("not poisoned") = identities;
     }
 
@@ -261,7 +261,7 @@ pub fn respond(status: u16, bytes: impl Into<Bytes>) -> Response<Body> {
         .expect("a response")
 }
 
-/// Always the same answer, made anew for each request.
+/// The same answer to each request.
 pub fn always(make: impl Fn() -> Response<Body> + Send + Sync + 'static) -> Answers {
     Arc::new(move |_, _| {
         let response = make();

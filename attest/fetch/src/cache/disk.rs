@@ -1,8 +1,8 @@
-//! Files that are believed as little as a network: what is read is bounded, compared with the digest
-//! it was written with, for the very question, inside its time, and parsed. Anything else is absent.
+//! Cache files, trusted as little as the network: a file is bounded, must have the digest that its header
+//! states, the key that was looked up, and a time that has not expired, and must parse. Otherwise it counts as absent.
 //!
-//! A file is one line of JSON that describes it, then the collateral. It is written beside its place
-//! and renamed, so readers see one whole file or another, whoever writes at the same time.
+//! A file is one line of JSON that describes it, then the collateral. It is written under a temporary name
+//! and renamed, so readers see one whole file or the other, even with several writers.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,19 +14,20 @@ use attest_core::{Collateral, MAX_COLLATERAL_LEN, Sha256Digest, UnixTime};
 use serde::{Deserialize, Serialize};
 
 const MAX_HEADER: usize = 1 << 10;
-/// Of the oldest, those beyond this are removed.
+/// With more files than this, the oldest are removed.
 const MAX_FILES: usize = 128;
 const SUFFIX: &str = ".collateral";
 
+/// Makes temporary names unique among the threads of this process; the process id does so among processes.
 static TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
-/// What a file is the answer to.
+/// Which request a file answers.
 #[derive(Clone, Debug)]
 pub(super) struct Key(String);
 
 impl Key {
-    pub(super) fn new(kind: &str, question: &[u8]) -> Self {
-        Self(format!("{kind}-{}", Sha256Digest::of(question).to_hex()))
+    pub(super) fn new(kind: &str, request: &[u8]) -> Self {
+        Self(format!("{kind}-{}", Sha256Digest::of(request).to_hex()))
     }
 }
 
@@ -50,15 +51,15 @@ impl Disk {
         Ok(Self { dir })
     }
 
-    fn place(&self, key: &Key) -> PathBuf {
+    fn path(&self, key: &Key) -> PathBuf {
         self.dir.join(format!("{}{SUFFIX}", key.0))
     }
 
-    /// What is known, and since when.
+    /// The collateral and when it was fetched.
     pub(super) fn read(&self, key: &Key, now: UnixTime) -> Option<(Collateral, UnixTime)> {
         let limit = MAX_HEADER + MAX_COLLATERAL_LEN;
         let mut bytes = Vec::new();
-        fs::File::open(self.place(key))
+        fs::File::open(self.path(key))
             .ok()?
             .take(u64::try_from(limit).ok()? + 1)
             .read_to_end(&mut bytes)
@@ -94,6 +95,7 @@ impl Disk {
             good_until: good_until.secs(),
             sha256: Sha256Digest::of(body.as_bytes()).to_hex(),
         })?;
+        // Relaxed: only the uniqueness of the number matters, not its order with other memory.
         let number = TEMPORARY.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}.{}.{number}.new", key.0, std::process::id());
         let temporary = self.dir.join(name);
@@ -102,11 +104,12 @@ impl Disk {
             .create_new(true)
             .mode(0o600)
             .open(&temporary)
+            // Synced before the rename: after a power failure there is the old file or the whole new one.
             .and_then(|mut file| {
                 file.write_all(format!("{header}\n{body}").as_bytes())?;
                 file.sync_all()
             })
-            .and_then(|()| fs::rename(&temporary, self.place(key)));
+            .and_then(|()| fs::rename(&temporary, self.path(key)));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }

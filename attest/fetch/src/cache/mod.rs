@@ -1,22 +1,22 @@
-//! A source with a memory on disk.
+//! A source with a cache on disk.
 //!
-//! What is remembered is as unproven as what is fetched: it is verified by whoever judges with it,
-//! every time. Reading it checks that it is whole, in its time, and the answer to this question.
+//! Cached collateral is as unproven as fetched collateral: the verifier that uses it verifies it, every time.
+//! Reading it checks that it is whole, not expired, and the answer to this request.
 //!
-//! For a while (*fresh*) the cache answers alone. From then until the vendor's own date (*due*) the
-//! source is asked, and the cache answers where the source cannot:
+//! While an entry is *fresh* the source is not asked. From then until the vendor's date (*expires*) the
+//! source is asked first, and the entry is used if the source fails:
 //!
-//! | | fresh for | due |
+//! | | fresh for | expires |
 //! |---|---|---|
 //! | Intel | a day | the earliest `nextUpdate` |
 //! | AMD | a day; an hour without a revocation list | `nextUpdate` of the revocation list; an hour without one |
 //! | NVIDIA's manifests | a day | after 30 days |
-//! | NVIDIA's revocation answers | an hour | after a day |
+//! | NVIDIA's OCSP responses | an hour | after a day |
 //!
-//! A cache that cannot be written costs fetches and nothing else.
+//! If the cache cannot be written, every request is fetched; nothing fails.
 
 mod disk;
-mod due;
+mod expiry;
 
 use std::future::Future;
 use std::io;
@@ -28,8 +28,8 @@ use attest_core::nvidia::UnverifiedDevice;
 use attest_core::tdx;
 use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, UnixTime};
 
-use crate::kds::Asked;
-use crate::nvidia::{manifests_question, revocation_question};
+use crate::kds::KdsRequest;
+use crate::nvidia::{manifests_cache_key, revocation_cache_key};
 use crate::{CollateralSource, FetchError};
 use disk::{Disk, Key};
 
@@ -39,7 +39,7 @@ const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
 
 type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
 
-/// Another source, asked only for what is not at hand.
+/// Another source, asked only for what is not in the cache or no longer fresh.
 #[derive(Clone)]
 pub struct Cached<S> {
     source: S,
@@ -48,7 +48,7 @@ pub struct Cached<S> {
 }
 
 impl<S: CollateralSource> Cached<S> {
-    /// Remembers in `dir`, which is made if it is not there, readable to its owner alone.
+    /// Caches in `dir`, which is created if it does not exist, readable by its owner only.
     pub fn new(
         source: S,
         dir: PathBuf,
@@ -67,31 +67,32 @@ impl<S: CollateralSource> Cached<S> {
         reading.await.ok().flatten()
     }
 
-    async fn write(&self, key: Key, collateral: Collateral, due: UnixTime) {
+    async fn write(&self, key: Key, collateral: Collateral, expires: UnixTime) {
         let (disk, now) = (self.disk.clone(), (self.clock)());
-        if due <= now {
+        if expires <= now {
             return;
         }
-        let writing = tokio::task::spawn_blocking(move || disk.write(&key, &collateral, now, due));
-        // Not remembered, then.
+        let writing =
+            tokio::task::spawn_blocking(move || disk.write(&key, &collateral, now, expires));
+        // A failed write means that the next request is fetched again.
         let _ = writing.await;
     }
 
-    /// The part that `of` takes out of what is known, or what `fetch` brings.
-    async fn remembered<T>(
+    /// The part that `part_of` takes from the cached collateral, or what `fetch` returns.
+    async fn cached_or_fetched<T>(
         &self,
         key: Key,
         fresh: Duration,
-        of: impl Fn(Collateral) -> Option<T>,
+        part_of: impl Fn(Collateral) -> Option<T>,
         fetch: impl Future<Output = Result<T, FetchError>>,
-        due: impl Fn(&T) -> Option<UnixTime>,
+        expires: impl Fn(&T) -> Option<UnixTime>,
         lacks_part: impl Fn(&T, &T) -> bool,
     ) -> Result<T, FetchError>
     where
         T: Clone + Into<Collateral>,
     {
         let known = self.read(&key).await;
-        let known = known.and_then(|(known, since)| Some((of(known)?, since)));
+        let known = known.and_then(|(known, since)| Some((part_of(known)?, since)));
         if let Some((known, since)) = &known
             && (self.clock)() < since.plus(fresh)
         {
@@ -99,17 +100,18 @@ impl<S: CollateralSource> Cached<S> {
         }
         match fetch.await {
             Ok(fetched) => {
-                // A service that has lost a part does not cost the one that is known and not due.
+                // The cached entry has a part that the service no longer returns, and has not expired: it stays.
                 if let Some((known, _)) = known
                     && lacks_part(&fetched, &known)
                 {
                     return Ok(known);
                 }
-                if let Some(due) = due(&fetched) {
-                    self.write(key, fetched.clone().into(), due).await;
+                if let Some(expires) = expires(&fetched) {
+                    self.write(key, fetched.clone().into(), expires).await;
                 }
                 Ok(fetched)
             }
+            // The source failed: an entry that has not expired is good enough.
             Err(error) => known.map(|(known, _)| known).ok_or(error),
         }
     }
@@ -123,29 +125,32 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
     async fn tdx(&self, quote: &[u8]) -> Result<TdxCollateral, FetchError> {
         let platform = tdx::decode(quote)?.and_then(|facts| facts.platform);
         let platform = platform.ok_or(FetchError::Platform)?;
-        let question = [&platform.fmspc, platform.issuer.as_bytes()].concat();
-        let key = Key::new("tdx", &question);
+        let key = Key::new(
+            "tdx",
+            &[&platform.fmspc, platform.issuer.as_bytes()].concat(),
+        );
         let fetch = self.source.tdx(quote);
-        self.remembered(
+        self.cached_or_fetched(
             key,
             DAY,
             |known| known.tdx,
             fetch,
-            due::of_tdx,
+            expiry::of_tdx,
             |_, _| false,
         )
         .await
     }
 
     async fn snp(&self, report: &[u8], certs: &[u8]) -> Result<SnpCollateral, FetchError> {
-        let key = Key::new("snp", &Asked::of(report, certs)?.question());
+        let key = Key::new("snp", &KdsRequest::read(report, certs)?.cache_key());
         let fetch = self.source.snp(report, certs);
-        // Without a list it is asked for again soon.
-        let due = |fetched: &SnpCollateral| due::of_snp(fetched).or_else(|| self.after(HOUR));
+        // Collateral without a revocation list is fetched again soon, since it may be complete then.
+        let expires =
+            |fetched: &SnpCollateral| expiry::of_snp(fetched).or_else(|| self.after(HOUR));
         let lacks_list = |fetched: &SnpCollateral, known: &SnpCollateral| {
             fetched.crl.is_none() && known.crl.is_some()
         };
-        self.remembered(key, DAY, |known| known.snp, fetch, due, lacks_list)
+        self.cached_or_fetched(key, DAY, |known| known.snp, fetch, expires, lacks_list)
             .await
     }
 
@@ -153,10 +158,10 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
         &self,
         devices: &[UnverifiedDevice],
     ) -> Result<NvidiaCollateral, FetchError> {
-        let key = Key::new("rims", &manifests_question(devices)?);
+        let key = Key::new("rims", &manifests_cache_key(devices)?);
         let fetch = self.source.manifests(devices);
-        let due = |_: &NvidiaCollateral| self.after(MONTH);
-        self.remembered(key, DAY, |known| known.nvidia, fetch, due, |_, _| false)
+        let expires = |_: &NvidiaCollateral| self.after(MONTH);
+        self.cached_or_fetched(key, DAY, |known| known.nvidia, fetch, expires, |_, _| false)
             .await
     }
 
@@ -164,10 +169,17 @@ impl<S: CollateralSource> CollateralSource for Cached<S> {
         &self,
         devices: &[UnverifiedDevice],
     ) -> Result<NvidiaCollateral, FetchError> {
-        let key = Key::new("ocsp", &revocation_question(devices)?);
+        let key = Key::new("ocsp", &revocation_cache_key(devices)?);
         let fetch = self.source.revocation(devices);
-        let due = |_: &NvidiaCollateral| self.after(DAY);
-        self.remembered(key, HOUR, |known| known.nvidia, fetch, due, |_, _| false)
-            .await
+        let expires = |_: &NvidiaCollateral| self.after(DAY);
+        self.cached_or_fetched(
+            key,
+            HOUR,
+            |known| known.nvidia,
+            fetch,
+            expires,
+            |_, _| false,
+        )
+        .await
     }
 }

@@ -1,4 +1,4 @@
-//! What a device says that decides what is asked about it. Nothing is verified.
+//! The fields of a device's evidence that decide which collateral is requested. Nothing is verified.
 
 use attest_core::nvidia::{MAX_CHAIN_PEM_LEN, SpdmEvidence, UnverifiedDevice};
 use rustls::pki_types::CertificateDer;

@@ -1,7 +1,7 @@
-//! Manifests from a folder of one's own, where NVIDIA's service cannot or shall not be asked.
+//! Manifests from a local folder, for machines that cannot or must not use NVIDIA's service.
 //!
-//! Every file of the folder is taken for a manifest, whatever it is called. Which of them speaks for
-//! which device the manifests say themselves, and whoever judges with them verifies their signatures.
+//! Every file of the folder is read as a manifest, whatever its name. The manifests themselves say which
+//! device they are for, and the verifier that uses them verifies their signatures.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use attest_core::nvidia::MAX_RIM_LEN;
 
-/// As many as collateral may hold.
+/// As many manifests as collateral may contain.
 const MAX_FILES: usize = 32;
 
 /// A folder of reference integrity manifests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RimFolder(PathBuf);
 
-/// Why a folder gives no manifests.
+/// Why a folder has no usable manifests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RimFolderError {
     /// The folder or a file in it cannot be read.
@@ -34,15 +34,15 @@ pub enum RimFolderError {
     #[error("{} is not an XML document", .0.display())]
     NotXml(PathBuf),
     /// Nothing in it.
-    #[error("{} holds no manifest", .0.display())]
+    #[error("{} contains no manifest", .0.display())]
     Empty(PathBuf),
-    /// More files than collateral may hold.
-    #[error("{} holds more than {MAX_FILES} files", .0.display())]
+    /// More files than collateral may contain.
+    #[error("{} contains more than {MAX_FILES} files", .0.display())]
     TooMany(PathBuf),
 }
 
 impl RimFolder {
-    /// The folder at `path`, if it holds manifests now.
+    /// The folder at `path`, if it contains manifests now.
     pub fn open(path: &Path) -> Result<Self, RimFolderError> {
         let folder = Self(path.to_owned());
         folder.read()?;
@@ -54,7 +54,7 @@ impl RimFolder {
         &self.0
     }
 
-    /// All manifests as they are now, by the order of their names. Blocks.
+    /// All manifests as they are now, ordered by file name. Blocks.
     pub fn read(&self) -> Result<Vec<Vec<u8>>, RimFolderError> {
         let unreadable = |error: std::io::Error| RimFolderError::Unreadable {
             path: self.0.clone(),

@@ -1,8 +1,8 @@
-//! NVIDIA's two services: manifests of what drivers and firmware measure, and revocation.
+//! NVIDIA's two services: reference integrity manifests (RIM) of drivers and firmware, and revocation (OCSP).
 //!
-//! Manifests are found by names that the device's own signed report spells. Of a device's five
-//! certificates the three between leaf and root are asked about: the leaf the device makes itself,
-//! the root is pinned.
+//! A manifest's name follows from the device's signed report. Of a device's five
+//! certificates the OCSP responder is done about the three between leaf and root: the device makes the leaf
+//! itself, and the root is pinned.
 
 mod device;
 mod folder;
@@ -31,12 +31,12 @@ const REVOCABLE: std::ops::RangeInclusive<usize> = 1..=3;
 pub struct Nvidia {
     rim: NvidiaRim,
     ocsp: NvidiaOcsp,
-    /// The root of manifests' signers, DER, if those are asked about too.
+    /// The root of the manifests' signers, DER, if the OCSP responder is done about them too.
     signers_root: Option<Vec<u8>>,
 }
 
 impl Nvidia {
-    /// Manifests from one, revocation from the other.
+    /// Manifests from `rim`, revocation from `ocsp`.
     pub fn new(rim: NvidiaRim, ocsp: NvidiaOcsp) -> Self {
         Self {
             rim,
@@ -45,8 +45,8 @@ impl Nvidia {
         }
     }
 
-    /// The same, asking about the certificates of manifests' signers too. `root` (DER) is the pinned
-    /// one that they lead to: a manifest may leave it out, and it issued one of those asked about.
+    /// The same, with OCSP responses about the certificates of manifests' signers too. `root` (DER) is the pinned
+    /// one that they lead to: a manifest may leave it out, and it issued one of those certificates.
     pub fn with_manifest_signers(self, root: &[u8]) -> Self {
         Self {
             signers_root: Some(root.to_vec()),
@@ -54,38 +54,38 @@ impl Nvidia {
         }
     }
 
-    async fn named(&self, devices: &[Device]) -> Result<Vec<Vec<u8>>, FetchError> {
+    async fn fetch_manifests(&self, devices: &[Device]) -> Result<Vec<Vec<u8>>, FetchError> {
         let names = distinct_names(devices)?;
         let mut manifests = Vec::with_capacity(names.len());
         for name in names {
-            manifests.push(self.rim.named(&name).await?);
+            manifests.push(self.rim.fetch(&name).await?);
         }
         Ok(manifests)
     }
 
-    /// Each certificate once, however many devices it stands above.
-    async fn answers(
+    /// One response per certificate, even if several devices share it.
+    async fn ocsp_responses(
         &self,
         devices: &[Device],
         manifests: &[Vec<u8>],
     ) -> Result<Vec<Vec<u8>>, FetchError> {
-        let mut asked: Vec<&[u8]> = Vec::new();
-        let mut answers = Vec::new();
+        let mut done: Vec<&[u8]> = Vec::new();
+        let mut responses = Vec::new();
         let signers = match &self.signers_root {
-            Some(root) => signers::of(manifests, root),
+            Some(root) => signers::revocable(manifests, root),
             None => Vec::new(),
         };
         let of_signers = signers.iter().map(|(it, issuer)| (&it[..], &issuer[..]));
         let of_devices = devices.iter().flat_map(Device::revocable);
         for (certificate, issuer) in of_devices.chain(of_signers) {
-            if asked.contains(&certificate) {
+            if done.contains(&certificate) {
                 continue;
             }
-            asked.push(certificate);
+            done.push(certificate);
             let nonce = fresh_nonce()?;
-            answers.push(self.ocsp.ask(certificate, issuer, &nonce).await?);
+            responses.push(self.ocsp.fetch(certificate, issuer, &nonce).await?);
         }
-        Ok(answers)
+        Ok(responses)
     }
 }
 
@@ -105,15 +105,15 @@ fn distinct_names(devices: &[Device]) -> Result<Vec<ManifestName>, FetchError> {
     Ok(names)
 }
 
-/// Everything that decides which manifests are fetched for these devices.
-pub(crate) fn manifests_question(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
+/// Every field that decides which manifests are fetched for these devices.
+pub(crate) fn manifests_cache_key(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
     let names = distinct_names(&read(devices)?)?;
     let lines = names.iter().flat_map(|name| [name.id.as_bytes(), b"\n"]);
     Ok(lines.collect::<Vec<_>>().concat())
 }
 
-/// Everything that decides which revocation answers are fetched for these devices.
-pub(crate) fn revocation_question(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
+/// Every field that decides which OCSP responses are fetched for these devices.
+pub(crate) fn revocation_cache_key(devices: &[UnverifiedDevice]) -> Result<Vec<u8>, FetchError> {
     let devices = read(devices)?;
     let pairs = devices.iter().flat_map(Device::revocable);
     Ok(pairs
@@ -136,27 +136,27 @@ impl CollateralSource for Nvidia {
         devices: &[UnverifiedDevice],
     ) -> Result<NvidiaCollateral, FetchError> {
         Ok(NvidiaCollateral {
-            rims: self.named(&read(devices)?).await?,
+            rims: self.fetch_manifests(&read(devices)?).await?,
             ocsp: Vec::new(),
         })
     }
 
-    /// The nonces of the OCSP requests are not kept: who judges the answers judges their age.
+    /// The nonces of the OCSP requests are not kept: verifiers of the responses check their age.
     async fn revocation(
         &self,
         devices: &[UnverifiedDevice],
     ) -> Result<NvidiaCollateral, FetchError> {
         Ok(NvidiaCollateral {
             rims: Vec::new(),
-            ocsp: self.answers(&read(devices)?, &[]).await?,
+            ocsp: self.ocsp_responses(&read(devices)?, &[]).await?,
         })
     }
 
-    /// Both, the signers' answers too where those are wanted.
+    /// Both, with the responses about signers if those are enabled.
     async fn nvidia(&self, devices: &[UnverifiedDevice]) -> Result<NvidiaCollateral, FetchError> {
         let devices = read(devices)?;
-        let rims = self.named(&devices).await?;
-        let ocsp = self.answers(&devices, &rims).await?;
+        let rims = self.fetch_manifests(&devices).await?;
+        let ocsp = self.ocsp_responses(&devices, &rims).await?;
         Ok(NvidiaCollateral { rims, ocsp })
     }
 }

@@ -1,9 +1,9 @@
-//! The names under which NVIDIA publishes manifests, spelt from a device's report.
+//! The names under which NVIDIA publishes manifests, built from a device's report.
 //!
 //! | for | name |
 //! |---|---|
 //! | Hopper driver | `NV_GPU_DRIVER_GH100_` version |
-//! | Blackwell driver | `NV_GPU_CC_DRIVER_` chip `_` version; the chip is GB100 where the report names none |
+//! | Blackwell driver | `NV_GPU_CC_DRIVER_` chip `_` version; the chip is GB100 if the report names none |
 //! | GPU firmware | `NV_GPU_VBIOS_` project `_` project SKU `_` chip SKU `_` version without dots |
 //! | LS10 firmware | `NV_SWITCH_BIOS_5612_0002_890_` version without dots |
 
@@ -15,7 +15,7 @@ const DRIVER: &str = "driver manifest";
 const FIRMWARE: &str = "firmware manifest";
 const MAX_NAME: usize = 128;
 
-/// Project, project SKU and chip SKU of the one switch there is, which its report does not say.
+/// Project, project SKU and chip SKU of the only switch, whose report does not contain them.
 const LS10: &str = "NV_SWITCH_BIOS_5612_0002_890";
 
 /// A manifest's name that is safe inside an address.
@@ -26,7 +26,7 @@ pub(super) struct ManifestName {
 }
 
 impl ManifestName {
-    /// What a device says goes into an address, so nothing but plain characters may.
+    /// Fields of a device's report become part of a URL, so only plain characters are allowed.
     fn new(what: &'static str, id: String) -> Result<Self, FetchError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         match id.len() <= MAX_NAME && id.bytes().all(plain) {
@@ -36,14 +36,14 @@ impl ManifestName {
     }
 }
 
-/// The manifests for what `evidence` says is running on `chip`.
+/// The names of the manifests for what `evidence` claims to run on `chip`.
 pub(super) fn names(evidence: &SpdmEvidence, chip: &str) -> Result<Vec<ManifestName>, FetchError> {
     let firmware = evidence
         .vbios_version()
         .ok_or(FetchError::Unnamed(FIRMWARE))?
         .replace('.', "")
         .to_ascii_uppercase();
-    let said = |field, what| {
+    let claimed = |field, what| {
         let text = evidence.opaque().text(field);
         text.ok_or(FetchError::Unnamed(what))
     };
@@ -59,16 +59,16 @@ pub(super) fn names(evidence: &SpdmEvidence, chip: &str) -> Result<Vec<ManifestN
     let driver = if chip.starts_with("GH") {
         format!("NV_GPU_DRIVER_GH100_{version}")
     } else if chip.starts_with("GB") {
-        let chip = said(OpaqueField::ChipInfo, DRIVER).unwrap_or("GB100");
+        let chip = claimed(OpaqueField::ChipInfo, DRIVER).unwrap_or("GB100");
         format!("NV_GPU_CC_DRIVER_{chip}_{version}")
     } else {
         return Err(FetchError::DeviceChain);
     };
     let vbios = format!(
         "NV_GPU_VBIOS_{}_{}_{}_{firmware}",
-        said(OpaqueField::Project, FIRMWARE)?,
-        said(OpaqueField::ProjectSku, FIRMWARE)?,
-        said(OpaqueField::ChipSku, FIRMWARE)?,
+        claimed(OpaqueField::Project, FIRMWARE)?,
+        claimed(OpaqueField::ProjectSku, FIRMWARE)?,
+        claimed(OpaqueField::ChipSku, FIRMWARE)?,
     );
     Ok(vec![
         ManifestName::new(DRIVER, driver)?,

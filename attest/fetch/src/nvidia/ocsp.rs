@@ -1,5 +1,5 @@
 //! NVIDIA's OCSP responder (RFC 6960, over HTTP by its appendix A). Certificates are named with
-//! SHA-384, as NVIDIA's own verifier names them; the nonce is RFC 8954's.
+//! SHA-384, as NVIDIA's verifier names them; the nonce is RFC 8954's.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::der::{
 };
 use crate::http::{Http, Part, http_url};
 
-/// NVIDIA's own responder.
+/// NVIDIA's responder.
 pub const NVIDIA_OCSP: &str = "https://ocsp.ndis.nvidia.com";
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const REQUEST_TYPE: &str = "application/ocsp-request";
 const ANSWER: Part = Part {
-    what: "revocation answer",
+    what: "OCSP response",
     limit: MAX_OCSP_LEN,
 };
 /// 2.16.840.1.101.3.4.2.2
@@ -30,7 +30,7 @@ const NONCE: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02];
 /// `[2] EXPLICIT`, the extensions of a request.
 const EXTENSIONS: u8 = 0xA2;
 
-/// A responder at some address.
+/// A responder at one address.
 #[derive(Clone, Debug)]
 pub struct NvidiaOcsp {
     url: Url,
@@ -46,7 +46,7 @@ impl NvidiaOcsp {
         })
     }
 
-    /// The same with another time for each whole answer.
+    /// The same with another timeout for each answer.
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
         Ok(Self {
             http: Http::new(timeout)?,
@@ -54,9 +54,9 @@ impl NvidiaOcsp {
         })
     }
 
-    /// The responder's answer about `certificate` (DER), issued by `issuer` (DER). Whether it says
-    /// good, and to this nonce, is for [`attest_core::nvidia::check_ocsp`] to find out.
-    pub async fn ask(
+    /// The response about `certificate` (DER), issued by `issuer` (DER). Whether it says
+    /// good, and to this nonce, is checked by [`attest_core::nvidia::check_ocsp`].
+    pub async fn fetch(
         &self,
         certificate: &[u8],
         issuer: &[u8],

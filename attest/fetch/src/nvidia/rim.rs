@@ -1,8 +1,8 @@
-//! NVIDIA's service of reference integrity manifests: `GET /v1/rim/{id}` answers a JSON object with
+//! NVIDIA's service of reference integrity manifests: `GET /v1/rim/{id}` returns a JSON object with
 //! the signed XML in base64 (`rim`) and a digest (`sha256`).
 //!
-//! The digest guards against a damaged answer and proves nothing. NVIDIA does not say whether it is
-//! of the manifest or of its base64 form, so either will do.
+//! The digest detects a damaged answer and proves nothing. NVIDIA does not document whether it is
+//! of the manifest or of its base64 form, so either is accepted.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use super::names::ManifestName;
 use crate::FetchError;
 use crate::http::{Http, Part, http_url};
 
-/// NVIDIA's own service.
+/// NVIDIA's service.
 pub const NVIDIA_RIM: &str = "https://rim.attestation.nvidia.com";
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_ANSWER: usize = 2 * MAX_RIM_LEN;
 
-/// A RIM service at some address.
+/// A RIM service at one address.
 #[derive(Clone, Debug)]
 pub struct NvidiaRim {
     base: Url,
@@ -44,7 +44,7 @@ impl NvidiaRim {
         })
     }
 
-    /// The same with another time for each whole answer.
+    /// The same with another timeout for each answer.
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
         Ok(Self {
             http: Http::new(timeout)?,
@@ -52,7 +52,7 @@ impl NvidiaRim {
         })
     }
 
-    pub(super) async fn named(&self, name: &ManifestName) -> Result<Vec<u8>, FetchError> {
+    pub(super) async fn fetch(&self, name: &ManifestName) -> Result<Vec<u8>, FetchError> {
         let what = name.what;
         let url = self
             .base

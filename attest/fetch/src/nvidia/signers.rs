@@ -1,11 +1,11 @@
-//! The signers of manifests, as the manifests claim them: whom to ask the OCSP responder about.
+//! The signers that manifests claim, for the OCSP responder to be asked about.
 
 use attest_core::nvidia::Rim;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// Certificates and their issuers, DER. A root is its own issuer and nobody is asked about it, nor
-/// about a certificate whose issuer is neither beside it nor the pinned `root`.
-pub(super) fn of(manifests: &[Vec<u8>], root: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+/// Certificates and their issuers, DER. Left out are roots, which issue themselves,
+/// and certificates whose issuer is neither in the same manifest nor the pinned `root`.
+pub(super) fn revocable(manifests: &[Vec<u8>], root: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut pairs = Vec::new();
     for manifest in manifests {
         let signers = Rim::from_bytes(manifest).map(|rim| rim.claimed_signers());
@@ -28,7 +28,7 @@ fn issuer_of<'a>(certificate: &[u8], signers: &'a [Vec<u8>], root: &'a [u8]) -> 
         let other = X509Certificate::from_der(der);
         other.is_ok_and(|(_, other)| other.subject().as_raw() == read.issuer().as_raw())
     };
-    // The pinned one first: another of its name would be answered about under the wrong key.
+    // The pinned root first: with another certificate of its name the request would state the wrong issuer key.
     let mut issuers = std::iter::once(root).chain(signers.iter().map(Vec::as_slice));
     issuers.find(named)
 }

@@ -1,0 +1,29 @@
+//! Background tasks with an owner.
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// A task that is aborted when this value is dropped, so that no task outlives what it works for.
+pub struct OwnedTask(JoinHandle<()>);
+
+impl OwnedTask {
+    /// Spawns on the runtime of the caller.
+    pub fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self::spawn_on(&Handle::current(), task)
+    }
+
+    /// Spawns on `runtime`, for callers that may run outside of one.
+    pub fn spawn_on(runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) -> Self {
+        OwnedTask(runtime.spawn(task))
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for OwnedTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
