@@ -140,14 +140,14 @@ async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
         ),
         (
             Fault::Status("429 Too Many Requests\r\nretry-after: 900"),
-            "asks to come back later",
+            "limits requests (status 429)",
         ),
         (Fault::BrokenOff, "the answer broke off"),
         (
             Fault::OtherBody,
             "the answer is not of the documented shape",
         ),
-        (Fault::Silence, "no complete answer in time"),
+        (Fault::Silence, "no complete answer before the timeout"),
     ] {
         let (_, amd) = snp(&dir);
         let kds = amd.with_fault("/vcek/v1/Genoa/cert_chain", fault);
