@@ -16,7 +16,7 @@ pub use audit::audit_text;
 pub use draft::policy_draft;
 pub use flat::lines as flat_lines;
 pub use form::{Detail, Form};
-pub use json::pretty;
+pub use json::{pretty, sorted};
 pub use paint::{Paint, printable, shorten};
 pub use policy::policy_in_words;
 pub use verdict::verdict_text;

@@ -10,6 +10,7 @@ use super::pins::PinArgs;
 use crate::failure::Failure;
 use crate::judge;
 use crate::judged::PolicyOrigin;
+use crate::render::sorted;
 
 /// Everything that may state a policy.
 pub(super) struct Stated<'a> {
@@ -82,16 +83,17 @@ fn none(sections: &[&'static str]) -> String {
     text
 }
 
-/// A policy's JSON form as TOML: inline tables all the way down.
+/// A policy's JSON form as TOML, with inline tables. Keys are sorted, so that the policy's digest does not depend on the
+/// order in which this build keeps the members of a JSON object.
 fn toml_of(policy: &Value) -> Result<String, Failure> {
-    let Value::Object(members) = policy else {
+    let Value::Object(members) = sorted(policy) else {
         return Err(Failure::malformed(
             "--input: policy",
             "neither TOML text nor an object",
         ));
     };
     let mut text = String::new();
-    for (key, value) in members {
+    for (key, value) in &members {
         text.push_str(&format!(
             "{} = {}\n",
             Value::from(key.as_str()),
