@@ -114,7 +114,7 @@ fn libraries_unsafe_files_and_switches_are_those_of_the_crate() {
         unsafe_files.to_string()
     );
     assert_eq!(
-        counted("kernel switches set for good"),
+        counted("kernel switches set permanently"),
         hardening::switches().to_string()
     );
 }
