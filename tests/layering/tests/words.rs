@@ -37,7 +37,6 @@ const STILL_EXEMPT: &[&str] = &[
     "docs",
     "enclave-image",
     "gateway",
-    "policies",
     "tests/bench",
     "tests/blackbox",
     "tests/clients",
