@@ -1,6 +1,22 @@
 //! A Rust file reduced to the code that ships: comments, string and character literals and `#[cfg(test)]`
 //! items are blanked, so that a search finds what the code *does*, not what it talks about.
 
+use std::path::Path;
+
+use crate::tree;
+
+/// Whether a file of a shipped crate is only built for its tests: `tests.rs`, `…_tests.rs`, anything below `tests/`.
+pub fn is_test_file(path: &Path) -> bool {
+    let inside = path.strip_prefix(tree::root()).unwrap_or(path);
+    let stem = path
+        .file_stem()
+        .map(|stem| stem.to_string_lossy())
+        .unwrap_or_default();
+    stem == "tests"
+        || stem.ends_with("_tests")
+        || inside.components().any(|part| part.as_os_str() == "tests")
+}
+
 /// The code of `source`, byte positions and line numbers kept.
 pub fn shipped_code(source: &str) -> String {
     without_test_items(&without_comments_and_literals(source))

@@ -1,9 +1,8 @@
 //! What the source itself may not say.
 
 use std::fs;
-use std::path::Path;
 
-use layering::source::lines_naming;
+use layering::source::{is_test_file, lines_naming};
 use layering::tree;
 
 /// Every place in shipped code below `folder` that names one of `words`, as `path:line: word`.
@@ -23,18 +22,6 @@ fn places(folder: &str, words: &[&str]) -> Vec<String> {
         }
     }
     found
-}
-
-/// Whether a file of a shipped crate is only built for its tests: `tests.rs`, `…_tests.rs`, anything below `tests/`.
-fn is_test_file(path: &Path) -> bool {
-    let inside = path.strip_prefix(tree::root()).unwrap_or(path);
-    let stem = path
-        .file_stem()
-        .map(|stem| stem.to_string_lossy())
-        .unwrap_or_default();
-    stem == "tests"
-        || stem.ends_with("_tests")
-        || inside.components().any(|part| part.as_os_str() == "tests")
 }
 
 #[test]

@@ -1,0 +1,61 @@
+//! The order of modules inside a crate: a module names only modules that stand below it.
+
+use layering::modules::Modules;
+
+/// A crate's sources and its modules, lowest first. Add a crate with one entry.
+const ORDERS: &[(&str, &[&str])] = &[(
+    "attest/core/src",
+    &[
+        "named",
+        "encoding",
+        "digest",
+        "time",
+        "json",
+        "x509",
+        "event_log",
+        "roots",
+        "log",
+        "retention",
+        "aci",
+        "profile",
+        "nvidia",
+        "snp",
+        "tdx",
+        "collateral",
+        "evidence",
+        "policy",
+        "verdict",
+        "appraise",
+    ],
+)];
+
+#[test]
+fn no_module_names_one_that_stands_above_it() {
+    let mut wrong = String::new();
+    for (folder, order) in ORDERS {
+        let modules = Modules::read(folder, order);
+        assert!(
+            modules.unlisted.is_empty(),
+            "{folder}: put in the order: {:?}",
+            modules.unlisted
+        );
+        assert!(
+            modules.unknown.is_empty(),
+            "{folder}: there is no module {:?}",
+            modules.unknown
+        );
+        let circles = modules.circles();
+        println!(
+            "{folder}: {} modules, {} circles",
+            order.len(),
+            circles.len()
+        );
+        for circle in circles {
+            wrong.push_str(&circle.to_string());
+        }
+        for import in modules.against(order) {
+            wrong.push_str(&format!("{import}, which stands above\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
