@@ -9,7 +9,7 @@ use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::connection::{AttestedConnection, EndorsementCache, ObservedConnection, appraise};
+use crate::connection::{AttestedConnection, ObservedConnection, SharedCache, appraise};
 use crate::dial::Dialer;
 use crate::error::ChannelError;
 use crate::http1::Http1;
@@ -36,7 +36,7 @@ pub struct AttestedChannel {
     origin: Origin,
     trust: Arc<Trust>,
     /// Endorsements that were verified already: the same ones come again with every report.
-    endorsements: EndorsementCache,
+    endorsements: SharedCache,
     dialer: Dialer,
     timeouts: Timeouts,
     limits: Limits,
@@ -84,7 +84,7 @@ impl AttestedChannel {
             this: Weak::clone(this),
             origin,
             trust,
-            endorsements: EndorsementCache::default(),
+            endorsements: SharedCache::default(),
             dialer: Dialer::with_tcp(timeouts, limits, tcp),
             timeouts,
             limits,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use attest_core::{
-    Appraiser, Channel, Endorsements, Freshness, Nonce, SpkiDigest, TrustedPeer, UnixTime,
+    Appraiser, Channel, EndorsementCache, Freshness, Nonce, SpkiDigest, TrustedPeer, UnixTime,
 };
 use rustls_pki_types::CertificateDer;
 
@@ -71,7 +71,7 @@ impl ObservedConnection {
         now: UnixTime,
     ) -> Result<AttestedConnection, ChannelError> {
         let report = self.fetch_report(&nonce).await?;
-        let cache = EndorsementCache::default();
+        let cache = SharedCache::default();
         let peer = appraise(trust, &cache, report, nonce, self.spki, &self.origin, now).await?;
         Ok(self.trusting(Arc::new(peer)))
     }
@@ -115,13 +115,13 @@ impl AttestedConnection {
 
 /// The endorsements that an origin's earlier reports were verified with. Shared by all verifications of one
 /// channel; locked only to copy it and to merge into it.
-pub(crate) type EndorsementCache = Arc<Mutex<Endorsements>>;
+pub(crate) type SharedCache = Arc<Mutex<EndorsementCache>>;
 
 /// The appraisal is milliseconds of signature checks over bytes from outside: it runs off the
 /// asynchronous threads. Should it panic, the key is not accepted and no other task ends.
 pub(crate) async fn appraise(
     trust: &Arc<Trust>,
-    cache: &EndorsementCache,
+    cache: &SharedCache,
     report: Vec<u8>,
     nonce: Nonce,
     spki: SpkiDigest,
@@ -145,8 +145,8 @@ pub(crate) async fn appraise(
         // Appraised with a copy: the lock is not held during the signature checks, so verifications of several
         // keys do not wait for each other.
         let mut endorsements = lock(&cache).clone();
-        let appraisal = appraiser.report_knowing(&report, freshness, channel, &mut endorsements);
-        lock(&cache).absorb(endorsements);
+        let appraisal = appraiser.report_with_cache(&report, freshness, channel, &mut endorsements);
+        lock(&cache).merge(endorsements);
         appraisal.trusted()
     });
     match appraised.await {
@@ -156,7 +156,7 @@ pub(crate) async fn appraise(
     }
 }
 
-fn lock(cache: &EndorsementCache) -> MutexGuard<'_, Endorsements> {
+fn lock(cache: &SharedCache) -> MutexGuard<'_, EndorsementCache> {
     // A panic under this lock leaves no half-merged entry: each one is inserted whole.
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,6 +17,7 @@
 
 pub mod aci;
 pub mod appraise;
+mod cache;
 pub mod collateral;
 pub mod digest;
 pub mod encoding;

@@ -402,7 +402,7 @@ fn reads_a_folder_of_manifests_or_refuses_it_with_the_reason() {
     );
     let notes = write("notes", b"what these are");
     assert_eq!(opened.read(), Err(RimFolderError::NotXml(notes.clone())));
-    write("notes", &vec![b'<'; attest_core::nvidia::MAX_RIM_LEN + 1]);
+    write("notes", &vec![b'<'; attest_core::MAX_RIM_LEN + 1]);
     assert_eq!(opened.read(), Err(RimFolderError::TooLarge(notes)));
     for number in 0..32 {
         write(&format!("{number}"), b"<n/>");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     Appraisal, Appraiser, AttestationPolicy, Channel, CheckId, Collateral, CpuEvidence, Decision,
-    DeviceEvidence, Endorsements, EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral,
+    DeviceEvidence, EndorsementCache, EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral,
     Outcome, ReportData, RootKind, Roots, Serving, SigningKey, SourceProvenance, SpkiDigest,
     Statement, TlsKeyEntry, TrustedPeer, UnixTime, UnsignedReport, Why, gpu_nonce,
 };
@@ -194,10 +194,10 @@ fn judge_by(report: &str, policy: &AttestationPolicy, roots: &Roots) -> Appraisa
         collateral: None,
         now: NOW,
     };
-    let mut known = Endorsements::default();
+    let mut known = EndorsementCache::default();
     let mut judge = || {
         let freshness = Freshness::Challenged(nonce());
-        appraiser.report_knowing(report.as_bytes(), freshness, channel, &mut known)
+        appraiser.report_with_cache(report.as_bytes(), freshness, channel, &mut known)
     };
     // Whatever is judged here is judged the same by one who has seen its endorsements before.
     let (cold, warm) = (judge(), judge());

@@ -2,8 +2,8 @@
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, Endorsements, NvidiaCollateral, RootKind,
-    Roots, UnixTime, Verdict,
+    Appraiser, AttestationPolicy, Collateral, Decision, EndorsementCache, NvidiaCollateral,
+    RootKind, Roots, UnixTime, Verdict,
 };
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::ocsp::OcspKnobs;
@@ -26,23 +26,23 @@ pub struct Case {
 impl Case {
     /// With what was found authentic before it was changed: what these flips leave alone is taken
     /// apart once, and what they change is nothing that is known.
-    fn accepted(&self, known: &Endorsements) -> bool {
+    fn accepted(&self, known: &EndorsementCache) -> bool {
         self.judged(&mut known.clone()).decision() == Decision::Accepted
     }
 
-    fn judged(&self, known: &mut Endorsements) -> Verdict {
+    fn judged(&self, known: &mut EndorsementCache) -> Verdict {
         Appraiser {
             roots: &self.roots,
             policy: &self.policy,
             collateral: Some(&self.collateral),
             now: self.now,
         }
-        .devices_knowing(std::slice::from_ref(&self.device), None, known)
+        .devices_with_cache(std::slice::from_ref(&self.device), None, known)
     }
 
     /// What appraising it unchanged finds authentic.
-    fn known(&self) -> Endorsements {
-        let mut known = Endorsements::default();
+    fn known(&self) -> EndorsementCache {
+        let mut known = EndorsementCache::default();
         self.judged(&mut known);
         known
     }

@@ -1,7 +1,7 @@
 //! SNP reports, and the certificates of the keys under AMD's root.
 
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, Endorsements, RootKind, Roots,
+    Appraiser, AttestationPolicy, Collateral, Decision, EndorsementCache, RootKind, Roots,
     SnpCollateral, UnixTime, Verdict,
 };
 use vendors::amd::MockAmd;
@@ -28,7 +28,7 @@ pub struct Case {
 }
 
 impl Case {
-    fn judged(&self, policy: &AttestationPolicy, known: &mut Endorsements) -> Verdict {
+    fn judged(&self, policy: &AttestationPolicy, known: &mut EndorsementCache) -> Verdict {
         let collateral = Collateral::from(self.collateral.clone());
         Appraiser {
             roots: &self.roots,
@@ -36,7 +36,7 @@ impl Case {
             collateral: Some(&collateral),
             now: self.now,
         }
-        .snp_report_knowing(&self.report, &[], known)
+        .snp_report_with_cache(&self.report, &[], known)
     }
 
     pub fn subjects(self, kind: &'static str, name: &str) -> Vec<Subject> {
@@ -58,7 +58,7 @@ impl Case {
                 let bytes = place(&mut original).clone();
                 let policy = lenient();
                 // What appraising it unchanged finds authentic: nothing that a flip changes.
-                let mut known = Endorsements::default();
+                let mut known = EndorsementCache::default();
                 original.judged(&policy, &mut known);
                 Subject::new(kind, format!("{name}{part}"), bytes, move |bytes| {
                     let mut changed = original.clone();

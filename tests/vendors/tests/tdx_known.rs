@@ -2,8 +2,8 @@
 //! a time, a list or a policy decides.
 
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Decision, Endorsements, ReportData, Roots, UnixTime,
-    Verdict,
+    Appraiser, AttestationPolicy, Collateral, Decision, EndorsementCache, ReportData, Roots,
+    UnixTime, Verdict,
 };
 use vendors::intel::knobs::{CertificateForm, Dates, Knobs, ListForm, Revoked, Signer};
 use vendors::{TdMeasurements, Vendors};
@@ -24,7 +24,7 @@ fn quote(platform: &Vendors) -> Vec<u8> {
 struct Judge {
     roots: Roots,
     policy: AttestationPolicy,
-    known: Endorsements,
+    known: EndorsementCache,
 }
 
 impl Judge {
@@ -33,7 +33,7 @@ impl Judge {
             roots: platform.roots(),
             policy: AttestationPolicy::parse("name = \"any\"\n[tdx]\nmeasurements = \"any\"\n")
                 .expect("a policy"),
-            known: Endorsements::default(),
+            known: EndorsementCache::default(),
         }
     }
 
@@ -44,7 +44,7 @@ impl Judge {
             collateral: Some(collateral),
             now,
         };
-        let warm = appraiser.quote_knowing(quote, &mut self.known);
+        let warm = appraiser.quote_with_cache(quote, &mut self.known);
         assert_eq!(warm.to_json(), appraiser.quote(quote).to_json());
         warm
     }

@@ -1,9 +1,10 @@
 //! CPU evidence of any kind: verified, then appraised.
 
+use super::status::VerificationStatus;
 use super::{Appraiser, snp as appraise_snp, tdx as appraise_tdx};
 use crate::collateral::Collateral;
 use crate::event_log::Sha384;
-use crate::evidence::{Endorsements, Standing, UnverifiedEvidence, VerifiedEvidence};
+use crate::evidence::{EndorsementCache, UnverifiedEvidence, VerifiedEvidence};
 use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
 use crate::verdict::{Cause, CheckId, Checks, Why};
@@ -14,7 +15,7 @@ pub(super) struct CpuOutcome {
     pub(super) tdx: Option<TdxFacts>,
     pub(super) snp: Option<SnpFacts>,
     /// How much of them may be relied on.
-    pub(super) standing: Standing,
+    pub(super) status: VerificationStatus,
     /// Present if the evidence is genuine, wanted or not.
     pub(super) verified: Option<VerifiedEvidence>,
 }
@@ -28,11 +29,12 @@ impl CpuOutcome {
 
     /// The runtime registers, if hardware signed them; otherwise why there are none.
     pub(super) fn rtmrs(&self) -> Result<&[Sha384; 4], Why> {
-        match (&self.tdx, &self.standing) {
-            (Some(facts), Standing::Genuine { .. } | Standing::SignedOnly(_)) => {
-                Ok(&facts.body.rtmr)
-            }
-            (_, Standing::Unproven(why)) => Err(why.clone()),
+        match (&self.tdx, &self.status) {
+            (
+                Some(facts),
+                VerificationStatus::Genuine { .. } | VerificationStatus::SignedOnly(_),
+            ) => Ok(&facts.body.rtmr),
+            (_, VerificationStatus::Unproven(why)) => Err(why.clone()),
             (None, _) => Err(Why::Absent),
         }
     }
@@ -42,13 +44,13 @@ pub(super) fn judge(
     appraiser: &Appraiser<'_>,
     evidence: UnverifiedEvidence<'_>,
     collateral: Option<&Collateral>,
-    known: &mut Endorsements,
+    cache: &mut EndorsementCache,
     checks: &mut Checks,
 ) -> CpuOutcome {
     match evidence {
-        UnverifiedEvidence::Tdx { quote } => tdx(appraiser, quote, collateral, known, checks),
+        UnverifiedEvidence::Tdx { quote } => tdx(appraiser, quote, collateral, cache, checks),
         UnverifiedEvidence::SevSnp { report, certs } => {
-            snp(appraiser, report, certs, collateral, known, checks)
+            snp(appraiser, report, certs, collateral, cache, checks)
         }
     }
 }
@@ -57,28 +59,26 @@ fn tdx(
     appraiser: &Appraiser<'_>,
     quote: &[u8],
     collateral: Option<&Collateral>,
-    known: &mut Endorsements,
+    cache: &mut EndorsementCache,
     checks: &mut Checks,
 ) -> CpuOutcome {
-    let collected = tdx::Collected {
+    let inputs = tdx::Inputs {
+        roots: appraiser.roots,
         collateral: collateral.and_then(|collateral| collateral.tdx.as_ref()),
         now: appraiser.now,
     };
-    let mut genuine = Checks::default();
-    let (examination, verified) =
-        VerifiedEvidence::of_tdx(quote, appraiser.roots, &collected, known, &mut genuine);
-    checks.append(genuine);
+    let (verification, verified) = VerifiedEvidence::from_tdx(quote, &inputs, cache);
+    let status = appraise_tdx::enter_genuine(&verification, checks);
     let policy = appraiser.policy.tdx.as_ref();
     wanted("Intel TDX", policy.is_some(), checks);
     if let Some(policy) = policy {
-        let facts = examination.facts.as_ref();
-        let now = appraiser.now;
-        appraise_tdx::appraise(facts, &examination.standing, policy, now, checks);
+        let facts = verification.facts.as_ref();
+        appraise_tdx::appraise(facts, &status, policy, appraiser.now, checks);
     }
     CpuOutcome {
-        tdx: examination.facts,
+        tdx: verification.facts,
         snp: None,
-        standing: examination.standing,
+        status,
         verified,
     }
 }
@@ -88,27 +88,26 @@ fn snp(
     report: &[u8],
     table: &[u8],
     collateral: Option<&Collateral>,
-    known: &mut Endorsements,
+    cache: &mut EndorsementCache,
     checks: &mut Checks,
 ) -> CpuOutcome {
-    let collected = snp::Collected {
+    let inputs = snp::Inputs {
+        roots: appraiser.roots,
         table,
         collateral: collateral.and_then(|collateral| collateral.snp.as_ref()),
         now: appraiser.now,
     };
-    let mut genuine = Checks::default();
-    let (examination, verified) =
-        VerifiedEvidence::of_snp(report, appraiser.roots, &collected, known, &mut genuine);
-    checks.append(genuine);
+    let (verification, verified) = VerifiedEvidence::from_snp(report, &inputs, cache);
+    let status = appraise_snp::enter_genuine(&verification, checks);
     let policy = appraiser.policy.snp.as_ref();
     wanted("AMD SEV-SNP", policy.is_some(), checks);
     if let Some(policy) = policy {
-        appraise_snp::appraise(&examination, policy, appraiser.now, checks);
+        appraise_snp::appraise(&verification, &status, policy, appraiser.now, checks);
     }
     CpuOutcome {
         tdx: None,
-        snp: examination.facts,
-        standing: examination.standing,
+        snp: verification.facts,
+        status,
         verified,
     }
 }

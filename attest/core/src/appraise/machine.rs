@@ -4,7 +4,7 @@
 use super::nvidia::{self, Asked};
 use super::{Appraiser, cpu, event_log};
 use crate::event_log::EventLog;
-use crate::evidence::{Endorsements, UnverifiedEvidence};
+use crate::evidence::{EndorsementCache, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
 use crate::verdict::{Cause, CheckId, Checks, Facts, Verdict, Why};
 
@@ -24,16 +24,16 @@ pub struct MachineEvidence<'a> {
     pub device_nonce: Option<[u8; 32]>,
 }
 
-pub(super) fn judge(
+pub(super) fn appraise(
     appraiser: &Appraiser<'_>,
     evidence: &MachineEvidence<'_>,
-    known: &mut Endorsements,
+    cache: &mut EndorsementCache,
 ) -> Verdict {
     let mut checks = Checks::default();
     let mut facts = Facts::default();
     let mut rtmrs = Err(Why::Absent);
     let cpu = evidence.cpu.map(|cpu| {
-        let outcome = cpu::judge(appraiser, cpu, appraiser.collateral, known, &mut checks);
+        let outcome = cpu::judge(appraiser, cpu, appraiser.collateral, cache, &mut checks);
         report_data(evidence.report_data, outcome.report_data(), &mut checks);
         outcome
     });
@@ -57,7 +57,7 @@ pub(super) fn judge(
         let collateral = collateral.and_then(|collateral| collateral.nvidia.as_ref());
         let nonce = evidence.device_nonce.as_ref();
         let asked = nonce.map_or(Asked::Anything, Asked::Nonce);
-        let outcome = nvidia::judge(appraiser, &presented, collateral, asked, known, &mut checks);
+        let outcome = nvidia::judge(appraiser, &presented, collateral, asked, cache, &mut checks);
         facts.devices = outcome.facts;
     }
     Verdict::new(checks, facts, appraiser.grounds())

@@ -14,12 +14,13 @@ mod nvidia;
 mod pins;
 mod report;
 mod snp;
+mod status;
 mod tdx;
 mod trusted;
 
 use crate::collateral::Collateral;
 use crate::digest::{Nonce, SpkiDigest};
-use crate::evidence::{Endorsements, UnverifiedEvidence};
+use crate::evidence::{EndorsementCache, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::AttestationPolicy;
 use crate::roots::Roots;
@@ -93,86 +94,77 @@ pub struct Appraiser<'a> {
 impl Appraiser<'_> {
     /// Judges a report (ACI/1 with our profile's evidence).
     pub fn report(&self, report: &[u8], freshness: Freshness, channel: Channel<'_>) -> Appraisal {
-        self.report_knowing(report, freshness, channel, &mut Endorsements::default())
+        self.report_with_cache(report, freshness, channel, &mut EndorsementCache::default())
     }
 
     /// The same, with what earlier judgements found authentic, which this one adds to.
-    pub fn report_knowing(
+    pub fn report_with_cache(
         &self,
         report: &[u8],
         freshness: Freshness,
         channel: Channel<'_>,
-        known: &mut Endorsements,
+        cache: &mut EndorsementCache,
     ) -> Appraisal {
-        report::judge(self, report, freshness, channel, known)
+        report::judge(self, report, freshness, channel, cache)
     }
 
-    /// Judges what one machine presents without a report around it.
+    /// Appraises what one machine presents without a report around it.
     pub fn machine(&self, evidence: &MachineEvidence<'_>) -> Verdict {
-        self.machine_knowing(evidence, &mut Endorsements::default())
-    }
-
-    /// The same, with what earlier judgements found authentic, which this one adds to.
-    pub fn machine_knowing(
-        &self,
-        evidence: &MachineEvidence<'_>,
-        known: &mut Endorsements,
-    ) -> Verdict {
-        machine::judge(self, evidence, known)
+        machine::appraise(self, evidence, &mut EndorsementCache::default())
     }
 
     /// Judges a bare quote. What its report data stands for is not asked, nor what else the policy
     /// wants of the machine.
     pub fn quote(&self, quote: &[u8]) -> Verdict {
-        self.quote_knowing(quote, &mut Endorsements::default())
+        self.quote_with_cache(quote, &mut EndorsementCache::default())
     }
 
     /// The same, with what earlier judgements found authentic, which this one adds to.
-    pub fn quote_knowing(&self, quote: &[u8], known: &mut Endorsements) -> Verdict {
-        self.cpu(UnverifiedEvidence::Tdx { quote }, known)
+    pub fn quote_with_cache(&self, quote: &[u8], cache: &mut EndorsementCache) -> Verdict {
+        self.cpu(UnverifiedEvidence::Tdx { quote }, cache)
     }
 
     /// Judges a bare SNP report, or one in Azure's wrapping, with the certificate table that came
     /// with it, which may be empty. What its report data stands for is not asked, nor what else the
     /// policy wants of the machine.
     pub fn snp_report(&self, report: &[u8], certs: &[u8]) -> Verdict {
-        self.snp_report_knowing(report, certs, &mut Endorsements::default())
+        self.snp_report_with_cache(report, certs, &mut EndorsementCache::default())
     }
 
     /// The same, with what earlier judgements found authentic, which this one adds to.
-    pub fn snp_report_knowing(
+    pub fn snp_report_with_cache(
         &self,
         report: &[u8],
         certs: &[u8],
-        known: &mut Endorsements,
+        cache: &mut EndorsementCache,
     ) -> Verdict {
-        self.cpu(UnverifiedEvidence::SevSnp { report, certs }, known)
+        self.cpu(UnverifiedEvidence::SevSnp { report, certs }, cache)
     }
 
     /// Judges the devices of one machine by themselves. Without a nonce to hold them against they
     /// must at least agree on one.
     pub fn devices(&self, devices: &[UnverifiedDevice], nonce: Option<&[u8; 32]>) -> Verdict {
-        self.devices_knowing(devices, nonce, &mut Endorsements::default())
+        self.devices_with_cache(devices, nonce, &mut EndorsementCache::default())
     }
 
     /// The same, with what earlier judgements found authentic, which this one adds to.
-    pub fn devices_knowing(
+    pub fn devices_with_cache(
         &self,
         devices: &[UnverifiedDevice],
         nonce: Option<&[u8; 32]>,
-        known: &mut Endorsements,
+        cache: &mut EndorsementCache,
     ) -> Verdict {
         let evidence = MachineEvidence {
             devices,
             device_nonce: nonce.copied(),
             ..MachineEvidence::default()
         };
-        self.machine_knowing(&evidence, known)
+        machine::appraise(self, &evidence, cache)
     }
 
-    fn cpu(&self, evidence: UnverifiedEvidence<'_>, known: &mut Endorsements) -> Verdict {
+    fn cpu(&self, evidence: UnverifiedEvidence<'_>, cache: &mut EndorsementCache) -> Verdict {
         let mut checks = Checks::default();
-        let outcome = cpu::judge(self, evidence, self.collateral, known, &mut checks);
+        let outcome = cpu::judge(self, evidence, self.collateral, cache, &mut checks);
         let facts = Facts {
             tdx: outcome.tdx,
             snp: outcome.snp,

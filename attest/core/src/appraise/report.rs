@@ -11,7 +11,7 @@ use crate::aci::Report;
 use crate::collateral::Collateral;
 use crate::digest::Nonce;
 use crate::event_log::EventLog;
-use crate::evidence::{Endorsements, UnverifiedEvidence};
+use crate::evidence::{EndorsementCache, UnverifiedEvidence};
 use crate::nvidia::UnverifiedDevice;
 use crate::policy::ProvenancePolicy;
 use crate::profile::gpu_nonce;
@@ -22,7 +22,7 @@ pub(super) fn judge(
     bytes: &[u8],
     freshness: Freshness,
     channel: Channel<'_>,
-    known: &mut Endorsements,
+    cache: &mut EndorsementCache,
 ) -> Appraisal {
     let mut checks = Checks::default();
     let report = match Report::parse(bytes) {
@@ -43,7 +43,7 @@ pub(super) fn judge(
         appraiser,
         UnverifiedEvidence::from(&evidence.cpu),
         Some(&collateral),
-        known,
+        cache,
         &mut cpu_checks,
     );
     let unreadable = cpu_checks.first_failure().unwrap_or(CheckId::PolicyTee);
@@ -81,7 +81,7 @@ pub(super) fn judge(
         &presented,
         collateral.nvidia.as_ref(),
         Asked::Nonce(&device_nonce(&report, &freshness)),
-        known,
+        cache,
         &mut checks,
     );
 

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::encoding::EncodingError;
 use crate::json::{self, JsonError};
 
-pub use nvidia::NvidiaCollateral;
+pub use nvidia::{MAX_OCSP_LEN, MAX_RIM_LEN, NvidiaCollateral};
 pub use snp::SnpCollateral;
 pub use tdx::TdxCollateral;
 

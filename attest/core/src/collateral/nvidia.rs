@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::CollateralError;
 use super::read::{base64_list, object, refuse_unknown};
 use crate::encoding::to_base64;
-use crate::nvidia::{MAX_OCSP_LEN, MAX_RIM_LEN};
+
+/// The most a manifest may weigh; real ones are near 21 KiB.
+pub const MAX_RIM_LEN: usize = 256 << 10;
+/// The most a response may weigh.
+pub const MAX_OCSP_LEN: usize = 16 << 10;
 
 /// One manifest of a driver and a few of firmware are what a machine has.
 const MAX_RIMS: usize = 32;

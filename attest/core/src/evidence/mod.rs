@@ -5,13 +5,10 @@
 //! that what was vouched for is wanted: that is the policy's to say, and a
 //! [`TrustedPeer`](crate::TrustedPeer) is what comes of it.
 
-mod endorsements;
-mod standing;
+mod cache;
 mod unverified;
 mod verified;
 
-pub use endorsements::Endorsements;
-pub(crate) use endorsements::Exactly;
-pub(crate) use standing::Standing;
+pub use cache::EndorsementCache;
 pub use unverified::UnverifiedEvidence;
 pub use verified::VerifiedEvidence;

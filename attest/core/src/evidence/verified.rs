@@ -1,11 +1,10 @@
 //! Evidence that hardware vouched for. The type lives here alone with the steps that make it.
 
-use super::{Endorsements, Standing};
-use crate::roots::{RootOrigin, Roots};
+use super::EndorsementCache;
+use crate::roots::RootOrigin;
 use crate::snp::{self, SnpFacts};
 use crate::tdx::{self, TdxFacts};
 use crate::time::UnixTime;
-use crate::verdict::Checks;
 
 /// Evidence of a CPU whose signatures lead to a root, by collateral valid at the time of
 /// verification.
@@ -40,45 +39,41 @@ enum Guest {
 }
 
 impl VerifiedEvidence {
-    /// Verifies a TDX quote, entering every check it makes. The facts and the standing come back
-    /// in any case, the proof only if every check of genuineness passed.
-    pub(crate) fn of_tdx(
+    /// Verifies a TDX quote. What came of it is returned in any case, the proof only if every step
+    /// holds.
+    pub(crate) fn from_tdx(
         quote: &[u8],
-        roots: &Roots,
-        collected: &tdx::Collected<'_>,
-        known: &mut Endorsements,
-        checks: &mut Checks,
-    ) -> (tdx::Examination, Option<Self>) {
-        let examination = tdx::examine(quote, roots, collected, known, checks);
-        let proof = match (&examination.standing, &examination.facts) {
-            (Standing::Genuine { valid_until }, Some(facts)) => Some(Self {
+        inputs: &tdx::Inputs<'_>,
+        cache: &mut EndorsementCache,
+    ) -> (tdx::Verification, Option<Self>) {
+        let verification = tdx::verify(quote, inputs, &mut cache.tdx);
+        let proof = match (&verification.result, &verification.facts) {
+            (Ok(verified), Some(facts)) => Some(Self {
                 guest: Guest::Tdx(Box::new(facts.clone())),
-                valid_until: *valid_until,
-                roots: roots.origin(),
+                valid_until: verified.valid_until,
+                roots: inputs.roots.origin(),
             }),
             _ => None,
         };
-        (examination, proof)
+        (verification, proof)
     }
 
-    /// The same for an SNP report.
-    pub(crate) fn of_snp(
+    /// Verifies an SNP report in the same way.
+    pub(crate) fn from_snp(
         report: &[u8],
-        roots: &Roots,
-        collected: &snp::Collected<'_>,
-        known: &mut Endorsements,
-        checks: &mut Checks,
-    ) -> (snp::Examination, Option<Self>) {
-        let examination = snp::examine(report, roots, collected, known, checks);
-        let proof = match (&examination.standing, &examination.facts) {
-            (Standing::Genuine { valid_until }, Some(facts)) => Some(Self {
+        inputs: &snp::Inputs<'_>,
+        cache: &mut EndorsementCache,
+    ) -> (snp::Verification, Option<Self>) {
+        let verification = snp::verify(report, inputs, &mut cache.veks);
+        let proof = match (&verification.result, &verification.facts) {
+            (Ok(comparisons), Some(facts)) if comparisons.all_hold() => Some(Self {
                 guest: Guest::Snp(Box::new(facts.clone())),
-                valid_until: *valid_until,
-                roots: roots.origin(),
+                valid_until: comparisons.valid_until,
+                roots: inputs.roots.origin(),
             }),
             _ => None,
         };
-        (examination, proof)
+        (verification, proof)
     }
 
     /// The same, true no longer than `limit`: until what else was relied on ends.

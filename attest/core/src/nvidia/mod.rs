@@ -28,7 +28,7 @@ pub use device::{
 pub use evidence::{DeviceEvidenceError, DeviceKind, UnverifiedDevice};
 pub(crate) use facts::to_json as facts_to_json;
 pub use facts::{DeviceFacts, DeviceIdentity, ManifestFacts};
-pub use ocsp::{MAX_OCSP_LEN, OcspError, OcspFreshness, OcspGood, check_ocsp};
+pub use ocsp::{OcspError, OcspFreshness, OcspGood, check_ocsp};
 pub use opaque::{DeviceId, FeatureFlag, Opaque, OpaqueField};
-pub use rim::{MAX_RIM_LEN, Rim, RimError, RimKind, VerifiedRim};
+pub use rim::{Rim, RimError, RimKind, VerifiedRim};
 pub use spdm::{Architecture, Measurement, SpdmEvidence, SpdmFormatError, Trailing};

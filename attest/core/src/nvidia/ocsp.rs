@@ -13,15 +13,13 @@ use std::time::Duration;
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, digest};
 use ring::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
 
+use crate::collateral::MAX_OCSP_LEN;
 use crate::time::UnixTime;
 use crate::x509::der::{
     BIT_STRING, ENUMERATED, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE,
     only, take,
 };
 use crate::x509::{Certificate, IssuerKey, SignedObjectError};
-
-/// The most a response may weigh.
-pub const MAX_OCSP_LEN: usize = 16 << 10;
 
 const BASIC_RESPONSE: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
 const NONCE: &[u8] = &[0x2B, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02];

@@ -1,7 +1,5 @@
 //! Which root is for what.
 
-use crate::snp::Product;
-
 /// A kind of evidence, by the root it must lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RootKind {
@@ -73,14 +71,6 @@ impl RootKind {
             Self::AmdTurin => include_bytes!("amd-ark-turin.der"),
             Self::NvidiaDevice => include_bytes!("nvidia-device-identity-ca.der"),
             Self::NvidiaRim => include_bytes!("nvidia-corim-root-ca.der"),
-        }
-    }
-
-    pub(crate) const fn of_product(product: Product) -> Self {
-        match product {
-            Product::Milan => Self::AmdMilan,
-            Product::Genoa => Self::AmdGenoa,
-            Product::Turin => Self::AmdTurin,
         }
     }
 

@@ -26,7 +26,6 @@ use std::fmt;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::digest::Sha256Digest;
-use crate::snp::Product;
 use crate::x509::pem;
 
 pub use kind::RootKind;
@@ -159,10 +158,6 @@ impl Roots {
     /// The root of this kind, DER.
     pub fn der(&self, kind: RootKind) -> Option<&[u8]> {
         self.ders.get(kind.place())?.as_deref()
-    }
-
-    pub(crate) fn ark(&self, product: Product) -> Option<&[u8]> {
-        self.der(RootKind::of_product(product))
     }
 }
 

@@ -11,7 +11,6 @@ mod bits;
 mod cert_table;
 mod chain;
 mod endorse;
-mod examine;
 mod facts;
 mod hcl;
 mod product;
@@ -19,6 +18,7 @@ mod report;
 mod signature;
 mod tcb;
 mod vek;
+mod verification;
 
 pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
 pub use cert_table::{
@@ -31,7 +31,6 @@ pub use chain::{
     check_revocation, verify_chain,
 };
 pub use endorse::{EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb};
-pub(crate) use examine::{Collected, Examination, examine};
 pub use facts::SnpFacts;
 pub(crate) use facts::to_json as facts_to_json;
 pub use hcl::{HclError, HclReport};
@@ -40,3 +39,4 @@ pub use report::{FirmwareVersion, REPORT_LEN, SIGNED_LEN, SnpFormatError, SnpRep
 pub use signature::{ReportSignatureError, verify_signature};
 pub use tcb::{Component, ReservedTcbBytes, Tcb};
 pub use vek::{P384_POINT_LEN, VekClaims, VekError};
+pub(crate) use verification::{Comparisons, Inputs, SnpError, Verification, verify};

@@ -2,6 +2,8 @@
 //!
 //! Bergamo and Siena (CPUID family 19h, models A0h-AFh) are endorsed under Genoa's root.
 
+use crate::roots::RootKind;
+
 /// A product line: it decides the root, the TCB layout and the length of a hardware id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Product {
@@ -33,6 +35,15 @@ impl Product {
             Self::Milan => "Milan",
             Self::Genoa => "Genoa",
             Self::Turin => "Turin",
+        }
+    }
+
+    /// Which of AMD's roots its endorsement keys lead to.
+    pub const fn root_kind(self) -> RootKind {
+        match self {
+            Self::Milan => RootKind::AmdMilan,
+            Self::Genoa => RootKind::AmdGenoa,
+            Self::Turin => RootKind::AmdTurin,
         }
     }
 

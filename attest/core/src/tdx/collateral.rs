@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
+use super::TdxCache;
 use super::chain::{ChainError, Role, TrustedRoot, UnverifiedChain, issued_by_root};
 use super::crl::{AuthenticCrl, CrlError, List};
 use super::dates::{Dated, Part};
+use super::error::{Failure, Step, TdxError};
 use super::facts::CollateralFacts;
 use super::json::{SignedTextError, Unknown};
 use super::qe_identity::QeIdentity;
 use super::signature;
 use super::tcb_info::TcbInfo;
-use super::verification::{Failure, Step};
+use crate::cache::InputDigest;
 use crate::collateral::TdxCollateral;
 use crate::encoding::to_hex;
-use crate::evidence::{Endorsements, Exactly};
-use crate::verdict::Cause;
 use crate::x509::RevocationList;
 
 /// Which part of the collateral cannot be read, and why.
@@ -73,18 +73,18 @@ pub(crate) struct AuthenticCollateral {
 }
 
 /// Collateral that was read now, or that was found authentic before.
-pub(super) enum Found<'a> {
-    Read(Box<ReadCollateral<'a>>, Exactly),
-    Kept(Arc<AuthenticCollateral>),
+pub(super) enum FoundCollateral<'a> {
+    Read(Box<ReadCollateral<'a>>, InputDigest),
+    Cached(Arc<AuthenticCollateral>),
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundCollateral<'a> {
     pub(super) fn find(
         text: &'a TdxCollateral,
         root: Option<&[u8]>,
-        known: &Endorsements,
+        cache: &TdxCache,
     ) -> Result<Self, CollateralPartError> {
-        let exactly = Exactly::of(&[
+        let inputs = InputDigest::from_parts(&[
             b"tdx collateral",
             root.unwrap_or_default(),
             text.pck_crl_issuer_chain.as_bytes(),
@@ -97,16 +97,16 @@ impl<'a> Found<'a> {
             text.qe_identity.as_bytes(),
             &text.qe_identity_signature,
         ]);
-        match known.tdx_collateral.get(&exactly) {
-            Some(kept) => Ok(Self::Kept(Arc::clone(kept))),
-            None => Ok(Self::Read(Box::new(read(text)?), exactly)),
+        match cache.collateral.get(&inputs) {
+            Some(cached) => Ok(Self::Cached(Arc::clone(cached))),
+            None => Ok(Self::Read(Box::new(read(text)?), inputs)),
         }
     }
 
     pub(super) fn dated(&self) -> &Dated {
         match self {
             Self::Read(read, _) => &read.dated,
-            Self::Kept(kept) => &kept.dated,
+            Self::Cached(cached) => &cached.dated,
         }
     }
 
@@ -114,17 +114,17 @@ impl<'a> Found<'a> {
     pub(super) fn authentic(
         self,
         root: &TrustedRoot<'_>,
-        known: &mut Endorsements,
+        cache: &mut TdxCache,
         reached: &mut Vec<Step>,
     ) -> Result<Arc<AuthenticCollateral>, Failure> {
         match self {
-            Self::Kept(kept) => {
+            Self::Cached(cached) => {
                 reached.extend([Step::TcbInfoSignature, Step::QeIdentitySignature]);
-                Ok(kept)
+                Ok(cached)
             }
-            Self::Read(read, exactly) => {
+            Self::Read(read, inputs) => {
                 let authentic = Arc::new(read.authenticate(root, reached)?);
-                known.tdx_collateral.put(exactly, Arc::clone(&authentic));
+                cache.collateral.put(inputs, Arc::clone(&authentic));
                 Ok(authentic)
             }
         }
@@ -213,7 +213,7 @@ impl ReadCollateral<'_> {
             root,
         );
         let tcb_info_signer =
-            tcb_info_signer.map_err(|cause| Failure::new(Step::TcbInfoSignature, cause))?;
+            tcb_info_signer.map_err(|error| Failure::new(Step::TcbInfoSignature, error))?;
         reached.push(Step::TcbInfoSignature);
         let qe_identity_signer = signer_of(
             &text.qe_identity,
@@ -222,9 +222,9 @@ impl ReadCollateral<'_> {
             root,
         );
         let qe_identity_signer =
-            qe_identity_signer.map_err(|cause| Failure::new(Step::QeIdentitySignature, cause))?;
+            qe_identity_signer.map_err(|error| Failure::new(Step::QeIdentitySignature, error))?;
         reached.push(Step::QeIdentitySignature);
-        let at_lists = |error| Failure::new(Step::RevocationLists, Cause::RevocationList(error));
+        let at_lists = |error| Failure::new(Step::RevocationLists, TdxError::RevocationList(error));
         let authority = issued_by_root(Role::PckAuthority, &self.pck_crl_chain, root);
         let authority = authority.map_err(CrlError::IssuerChain).map_err(at_lists)?;
         let root_crl = AuthenticCrl::authenticate(List::Root, &self.root_crl, root.certificate());
@@ -252,11 +252,11 @@ fn signer_of(
     signature: &[u8; 64],
     chain: &UnverifiedChain<2>,
     root: &TrustedRoot<'_>,
-) -> Result<Vec<u8>, Cause> {
-    let signer = issued_by_root(Role::Signer, chain, root).map_err(Cause::CertificateChain)?;
+) -> Result<Vec<u8>, TdxError> {
+    let signer = issued_by_root(Role::Signer, chain, root).map_err(TdxError::CertificateChain)?;
     let key = signature::key_of(&signer);
     match key.is_some_and(|key| signature::holds(&key, text.as_bytes(), signature)) {
         true => Ok(signer.serial()),
-        false => Err(Cause::Signature),
+        false => Err(TdxError::Signature),
     }
 }

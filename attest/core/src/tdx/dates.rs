@@ -3,9 +3,9 @@
 //! Asked of what was read before anything is verified, so that "expired" and "not yet valid" are not
 //! reported as forged, with the part's name.
 
+use super::error::TdxError;
 use super::facts::CollateralFacts;
 use crate::time::UnixTime;
-use crate::verdict::Cause;
 use crate::x509::RevocationList;
 
 /// What Intel renews monthly.
@@ -28,16 +28,16 @@ pub(super) struct Dated {
 
 impl Dated {
     /// Whether every part is valid at `now`, bounds included.
-    pub(super) fn at(&self, now: UnixTime) -> Result<(), Cause> {
+    pub(super) fn at(&self, now: UnixTime) -> Result<(), TdxError> {
         for part in &self.parts {
             if now < part.not_before {
-                return Err(Cause::CollateralNotYetValid {
+                return Err(TdxError::CollateralNotYetValid {
                     part: part.name,
                     not_before: part.not_before,
                 });
             }
             if now > part.not_after {
-                return Err(Cause::CollateralExpired {
+                return Err(TdxError::CollateralExpired {
                     part: part.name,
                     not_after: part.not_after,
                 });

@@ -16,6 +16,7 @@ mod chain;
 mod collateral;
 mod crl;
 mod dates;
+mod error;
 mod facts;
 mod json;
 mod levels;
@@ -31,48 +32,83 @@ mod tcb_info;
 mod tdx_module;
 mod verification;
 
+use crate::cache::Cache;
 use crate::collateral::TdxCollateral;
-use crate::evidence::{Endorsements, Standing};
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
-use crate::verdict::{Cause, CheckId, Checks, Why};
 use crate::x509::Certificate;
 
 pub use body::{Td15, TdBody};
 pub use chain::{CertificateError, ChainError, Role};
-pub(crate) use collateral::AuthenticCollateral;
 pub use collateral::CollateralPartError;
 pub use crl::{CrlError, List};
+pub use error::OtherPlatform;
+pub(crate) use error::{Failure, Step, TdxError};
 pub(crate) use facts::to_json as facts_to_json;
 pub use facts::{CollateralFacts, TcbFacts, TdxFacts, Trailing};
 pub use json::SignedTextError;
 pub use levels::{LevelError, TcbLevelFacts, TcbPart};
 pub use pck_extension::PckExtensionError;
-pub(crate) use platform::AuthenticPlatform;
 pub use platform::PlatformFacts;
 pub use qe_identity::QeIdentityError;
 pub use qe_report::QeReport;
 pub use quote::{INTEL_QE_VENDOR, MAX_QUOTE_LEN, QuoteFormatError};
 pub use status::TcbStatus;
 pub use tdx_module::TdxModuleError;
-pub use verification::OtherPlatform;
 
 use chain::UnverifiedChain;
-use collateral::Found;
+use collateral::{AuthenticCollateral, FoundCollateral};
+use platform::AuthenticPlatform;
 use quote::{ParsedQuote, TdQuote};
-use verification::Verification;
 
-/// What a quote is verified by, besides the root.
-pub(crate) struct Collected<'a> {
+/// What a quote is verified by.
+pub(crate) struct Inputs<'a> {
+    pub(crate) roots: &'a Roots,
     pub(crate) collateral: Option<&'a TdxCollateral>,
     pub(crate) now: UnixTime,
 }
 
-/// What came of looking at a quote.
-pub(crate) struct Examination {
-    /// Nothing if the quote could not be taken apart.
+/// Collateral and platforms that earlier verifications found authentic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TdxCache {
+    collateral: Cache<AuthenticCollateral>,
+    platforms: Cache<AuthenticPlatform>,
+}
+
+impl TdxCache {
+    pub(crate) fn len(&self) -> usize {
+        self.collateral.len() + self.platforms.len()
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.collateral.merge(other.collateral);
+        self.platforms.merge(other.platforms);
+    }
+}
+
+/// How far the verification of a quote came.
+#[derive(Debug)]
+pub(crate) struct Verification {
+    /// What the bytes say, and as far as verification came, what Intel says of the platform.
+    /// Nothing if the quote could not be read.
     pub(crate) facts: Option<TdxFacts>,
-    pub(crate) standing: Standing,
+    /// The steps that hold.
+    pub(crate) reached: Vec<Step>,
+    pub(crate) result: Result<Verified, Failure>,
+}
+
+/// A genuine quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// The last second at which everything it was verified by is valid.
+    pub(crate) valid_until: UnixTime,
+}
+
+impl Verification {
+    /// Whether hardware's signature over the TD's description holds.
+    pub(crate) fn quote_is_signed(&self) -> bool {
+        self.reached.contains(&Step::QuoteSignature)
+    }
 }
 
 /// Takes a quote apart without judging it: what the bytes say, which hardware may never have said.
@@ -89,74 +125,71 @@ pub fn decode(quote: &[u8]) -> Result<Option<TdxFacts>, QuoteFormatError> {
     })
 }
 
-pub(crate) fn examine(
+/// Verifies a quote: that it is genuine, not that it is wanted.
+pub(crate) fn verify(bytes: &[u8], inputs: &Inputs<'_>, cache: &mut TdxCache) -> Verification {
+    let mut facts = None;
+    let mut reached = Vec::new();
+    let result = steps(bytes, inputs, cache, &mut facts, &mut reached);
+    Verification {
+        facts,
+        reached,
+        result,
+    }
+}
+
+fn steps(
     bytes: &[u8],
-    roots: &Roots,
-    collected: &Collected<'_>,
-    known: &mut Endorsements,
-    checks: &mut Checks,
-) -> Examination {
-    let quote = match quote::parse(bytes) {
-        Ok(ParsedQuote::Tdx(quote)) => {
-            checks.pass(CheckId::TdxQuoteFormat);
-            checks.pass(CheckId::TdxTeeType);
-            quote
-        }
-        Ok(ParsedQuote::Sgx) => {
-            checks.pass(CheckId::TdxQuoteFormat);
-            checks.fail(
-                CheckId::TdxTeeType,
-                Cause::UnsupportedEvidence("SGX enclave"),
-            );
-            return unreadable(CheckId::TdxTeeType, checks);
-        }
-        Err(error) => {
-            checks.fail(CheckId::TdxQuoteFormat, Cause::QuoteMalformed(error));
-            checks.missed(
-                CheckId::TdxTeeType,
-                Why::Stopped {
-                    at: CheckId::TdxQuoteFormat,
-                },
-            );
-            return unreadable(CheckId::TdxQuoteFormat, checks);
-        }
+    inputs: &Inputs<'_>,
+    cache: &mut TdxCache,
+    facts: &mut Option<TdxFacts>,
+    reached: &mut Vec<Step>,
+) -> Result<Verified, Failure> {
+    let parsed = quote::parse(bytes).map_err(TdxError::Quote);
+    let parsed = parsed.map_err(|error| Failure::new(Step::QuoteFormat, error))?;
+    reached.push(Step::QuoteFormat);
+    let ParsedQuote::Tdx(quote) = parsed else {
+        return Err(Failure::new(Step::TeeType, TdxError::SgxQuote));
     };
-    let mut facts = facts_of(&quote);
+    reached.push(Step::TeeType);
+    let facts = facts.insert(facts_of(&quote));
     if quote.qe_vendor != INTEL_QE_VENDOR {
-        checks.fail(CheckId::TdxQeVendor, Cause::QeVendor);
-        return Examination {
-            facts: Some(facts),
-            ..unverified(CheckId::TdxQeVendor, checks)
-        };
+        return Err(Failure::new(Step::QeVendor, TdxError::QeVendor));
     }
-    checks.pass(CheckId::TdxQeVendor);
-    let standing = match verify(&quote, roots, collected, known, &mut facts, checks) {
-        Ok(standing) => standing,
-        Err(why) => {
-            verification::record_nothing(checks, &why);
-            Standing::Unproven(why)
-        }
-    };
-    Examination {
-        facts: Some(facts),
-        standing,
+    reached.push(Step::QeVendor);
+    let root = inputs.roots.der(RootKind::Intel);
+    let collateral = valid_collateral(inputs, root, cache, facts, reached)?;
+    let collateral_until = collateral.dated().facts.not_after;
+    let genuine = verification::run(&quote, root, collateral, inputs.now, cache, reached)?;
+    let status = genuine.tcb.status;
+    facts.platform = Some(genuine.platform);
+    facts.tcb = Some(genuine.tcb);
+    if status == TcbStatus::Revoked {
+        return Err(Failure::new(Step::NotRevoked, TdxError::PlatformRevoked));
     }
+    Ok(Verified {
+        valid_until: collateral_until.min(genuine.valid_until),
+    })
 }
 
-fn unreadable(at: CheckId, checks: &mut Checks) -> Examination {
-    checks.missed(CheckId::TdxQeVendor, Why::Stopped { at });
-    unverified(at, checks)
-}
-
-fn unverified(at: CheckId, checks: &mut Checks) -> Examination {
-    let why = Why::Stopped { at };
-    checks.missed(CheckId::TdxCollateralFormat, why.clone());
-    checks.missed(CheckId::TdxCollateralDates, why.clone());
-    verification::record_nothing(checks, &why);
-    Examination {
-        facts: None,
-        standing: Standing::Unproven(why),
-    }
+/// The collateral, read and inside its dates. Whether it is authentic is checked later, so that what
+/// has expired is reported as expired and not as forged.
+fn valid_collateral<'a>(
+    inputs: &Inputs<'a>,
+    root: Option<&[u8]>,
+    cache: &TdxCache,
+    facts: &mut TdxFacts,
+    reached: &mut Vec<Step>,
+) -> Result<FoundCollateral<'a>, Failure> {
+    let at_format = |error| Failure::new(Step::CollateralFormat, error);
+    let text = inputs.collateral.ok_or(TdxError::NoCollateral);
+    let found = FoundCollateral::find(text.map_err(at_format)?, root, cache);
+    let found = found.map_err(TdxError::Collateral).map_err(at_format)?;
+    reached.push(Step::CollateralFormat);
+    facts.collateral = Some(found.dated().facts.clone());
+    let dates = found.dated().at(inputs.now);
+    dates.map_err(|error| Failure::new(Step::CollateralDates, error))?;
+    reached.push(Step::CollateralDates);
+    Ok(found)
 }
 
 fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
@@ -173,76 +206,6 @@ fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
         platform: quote.pck_chain.as_ref().ok().and_then(unverified_platform),
         collateral: None,
         tcb: None,
-    }
-}
-
-/// Collateral first, then the quote. An error says why no step was made.
-fn verify(
-    quote: &TdQuote<'_>,
-    roots: &Roots,
-    collected: &Collected<'_>,
-    known: &mut Endorsements,
-    facts: &mut TdxFacts,
-    checks: &mut Checks,
-) -> Result<Standing, Why> {
-    let Some(text) = collected.collateral else {
-        checks.missed(CheckId::TdxCollateralFormat, Why::NoCollateral);
-        checks.missed(CheckId::TdxCollateralDates, Why::NoCollateral);
-        return Err(Why::NoCollateral);
-    };
-    let root = roots.der(RootKind::Intel);
-    let collateral = match Found::find(text, root, known) {
-        Ok(collateral) => collateral,
-        Err(error) => {
-            let at = CheckId::TdxCollateralFormat;
-            checks.fail(at, Cause::CollateralMalformed(error));
-            checks.missed(CheckId::TdxCollateralDates, Why::Stopped { at });
-            return Err(Why::Stopped { at });
-        }
-    };
-    checks.pass(CheckId::TdxCollateralFormat);
-    let about = facts.collateral.insert(collateral.dated().facts.clone());
-    let valid_until = about.not_after;
-    if let Err(cause) = collateral.dated().at(collected.now) {
-        let at = CheckId::TdxCollateralDates;
-        checks.fail(at, cause);
-        return Err(Why::Stopped { at });
-    }
-    checks.pass(CheckId::TdxCollateralDates);
-    let verification = Verification::of(quote, root, collateral, collected.now, known);
-    verification.record(checks);
-    Ok(standing(verification, valid_until, facts, checks))
-}
-
-/// How much of a quote's facts may be relied on, with what Intel says of the platform among them.
-fn standing(
-    verification: Verification,
-    collateral_until: UnixTime,
-    facts: &mut TdxFacts,
-    checks: &mut Checks,
-) -> Standing {
-    let signed = verification.quote_is_signed();
-    let genuine = match verification.result {
-        Ok(genuine) => genuine,
-        Err(failure) => {
-            let at = failure.step.check();
-            return match signed {
-                true => Standing::SignedOnly(Why::Stopped { at }),
-                false => Standing::Unproven(Why::Stopped { at }),
-            };
-        }
-    };
-    let status = genuine.tcb.status;
-    facts.platform = Some(genuine.platform);
-    facts.tcb = Some(genuine.tcb);
-    if status == TcbStatus::Revoked {
-        // The platform's keys are compromised: it is not genuine, whatever a policy accepts.
-        let at = CheckId::TdxTcbStatus;
-        checks.fail(at, Cause::TcbStatus(status));
-        return Standing::SignedOnly(Why::Stopped { at });
-    }
-    Standing::Genuine {
-        valid_until: collateral_until.min(genuine.valid_until),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use attest_core::nvidia::MAX_RIM_LEN;
+use attest_core::MAX_RIM_LEN;
 
 /// As many manifests as collateral may contain.
 const MAX_FILES: usize = 32;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use attest_core::nvidia::MAX_OCSP_LEN;
+use attest_core::MAX_OCSP_LEN;
 use reqwest::Url;
 use ring::digest::{SHA384, digest};
 use x509_parser::prelude::{FromDer, X509Certificate};

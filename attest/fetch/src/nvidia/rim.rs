@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use attest_core::nvidia::MAX_RIM_LEN;
+use attest_core::MAX_RIM_LEN;
 use attest_core::{Sha256Digest, parse_base64};
 use reqwest::Url;
 use serde::Deserialize;

@@ -1,13 +1,13 @@
-//! Endorsements kept from one judgement to the next: they save work and change no verdict.
+//! EndorsementCache kept from one judgement to the next: they save work and change no verdict.
 
 use super::super::*;
 
-fn judge_knowing(
+fn judge_with_cache(
     report: &str,
     policy: &AttestationPolicy,
     roots: &Roots,
     now: UnixTime,
-    known: &mut Endorsements,
+    known: &mut EndorsementCache,
 ) -> Appraisal {
     let channel = Channel::Tls {
         spki: spki(),
@@ -20,7 +20,7 @@ fn judge_knowing(
         now,
     };
     let freshness = Freshness::Challenged(nonce());
-    appraiser.report_knowing(report.as_bytes(), freshness, channel, known)
+    appraiser.report_with_cache(report.as_bytes(), freshness, channel, known)
 }
 
 /// The verdict with all there is to know, and with nothing, which must be the same.
@@ -30,10 +30,10 @@ fn judge_both(
     policy: &AttestationPolicy,
     roots: &Roots,
     now: UnixTime,
-    known: &mut Endorsements,
+    known: &mut EndorsementCache,
 ) -> Appraisal {
-    let cold = judge_knowing(report, policy, roots, now, &mut Endorsements::default());
-    let warm = judge_knowing(report, policy, roots, now, known);
+    let cold = judge_with_cache(report, policy, roots, now, &mut EndorsementCache::default());
+    let warm = judge_with_cache(report, policy, roots, now, known);
     assert_eq!(warm.verdict().to_json(), cold.verdict().to_json());
     warm
 }
@@ -42,10 +42,10 @@ fn judge_both(
 const NODE: usize = 12 + 3 + 2;
 
 /// What a healthy node leaves behind.
-fn known_node(policy: &AttestationPolicy) -> (String, Endorsements) {
+fn known_node(policy: &AttestationPolicy) -> (String, EndorsementCache) {
     let report = node_report(&node(&NodeKnobs::default()));
-    let mut known = Endorsements::default();
-    peer(judge_knowing(&report, policy, &roots(), NOW, &mut known));
+    let mut known = EndorsementCache::default();
+    peer(judge_with_cache(&report, policy, &roots(), NOW, &mut known));
     assert_eq!(known.len(), NODE);
     (report, known)
 }
@@ -60,7 +60,13 @@ fn what_was_judged_before_is_judged_the_same() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let report = super::super::report(snp(&machine), vec![], Collateral::default());
     let policy = snp_policy("");
-    peer(judge_knowing(&report, &policy, &roots(), NOW, &mut known));
+    peer(judge_with_cache(
+        &report,
+        &policy,
+        &roots(),
+        NOW,
+        &mut known,
+    ));
     assert_eq!(known.len(), NODE + 1);
     peer(judge_both(&report, &policy, &roots(), NOW, &mut known));
 }
@@ -72,7 +78,7 @@ fn what_is_known_does_not_outlive_its_dates() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let of_machine = super::super::report(snp(&machine), vec![], Collateral::default());
     let machines = snp_policy("");
-    peer(judge_knowing(
+    peer(judge_with_cache(
         &of_machine,
         &machines,
         &roots(),

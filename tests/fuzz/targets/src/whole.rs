@@ -2,8 +2,8 @@
 
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    Channel, Collateral, Decision, Endorsements, Freshness, Nonce, NvidiaCollateral, SpkiDigest,
-    TdxCollateral, Verdict,
+    Channel, Collateral, Decision, EndorsementCache, Freshness, Nonce, NvidiaCollateral,
+    SpkiDigest, TdxCollateral, Verdict,
 };
 
 use crate::grounds::{NONCE, SPKI, appraiser};
@@ -36,10 +36,10 @@ pub fn appraise_quote(data: &[u8]) {
 pub fn appraise_bundle(quote: &[u8], collateral: &TdxCollateral) -> bool {
     let collateral = Collateral::from(collateral.clone());
     let appraiser = appraiser(Some(&collateral));
-    let mut known = Endorsements::default();
-    let cold = appraiser.quote_knowing(quote, &mut known);
+    let mut known = EndorsementCache::default();
+    let cold = appraiser.quote_with_cache(quote, &mut known);
     consistent(&cold);
-    let warm = appraiser.quote_knowing(quote, &mut known);
+    let warm = appraiser.quote_with_cache(quote, &mut known);
     assert_eq!(cold.to_json(), warm.to_json());
     cold.decision() == Decision::Accepted
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::shelf::Shelf;
 use super::winnow::Sieve;
 use super::{Asked, Presented, manifests, revocation};
-use crate::evidence::{Endorsements, Exactly};
+use crate::cache::InputDigest;
+use crate::evidence::EndorsementCache;
 use crate::nvidia::{
     AuthenticDevice, DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind,
     SpdmEvidence, SpdmFormatError, UnverifiedDevice, VerifiedDevice, authenticate_device_chain,
@@ -22,7 +23,7 @@ pub(super) struct Bench<'a> {
     pub(super) now: UnixTime,
     pub(super) policy: &'a NvidiaPolicy,
     pub(super) shelf: &'a Shelf<'a>,
-    pub(super) known: &'a Endorsements,
+    pub(super) cache: &'a EndorsementCache,
     /// OCSP responses.
     pub(super) answers: &'a [Vec<u8>],
     pub(super) asked: Asked<'a>,
@@ -34,7 +35,7 @@ pub(super) struct Judged {
     pub(super) checks: Checks,
     pub(super) valid_until: Option<UnixTime>,
     /// Its certificates, if they are authentic, valid or not.
-    pub(super) authentic: Option<(Exactly, Arc<AuthenticDevice>)>,
+    pub(super) authentic: Option<(InputDigest, Arc<AuthenticDevice>)>,
 }
 
 /// The checks that nothing can be said about unless the device signed its report. Manifests of the
@@ -107,7 +108,7 @@ impl Bench<'_> {
         &self,
         device: &UnverifiedDevice,
         evidence: &SpdmEvidence,
-        authentic: &mut Option<(Exactly, Arc<AuthenticDevice>)>,
+        authentic: &mut Option<(InputDigest, Arc<AuthenticDevice>)>,
         checks: &mut Checks,
     ) -> Result<VerifiedDevice, CheckId> {
         let chain = self.authenticate(device).and_then(|found| {
@@ -145,18 +146,18 @@ impl Bench<'_> {
     fn authenticate(
         &self,
         device: &UnverifiedDevice,
-    ) -> Result<(Exactly, Arc<AuthenticDevice>), Cause> {
+    ) -> Result<(InputDigest, Arc<AuthenticDevice>), Cause> {
         let root = self.roots.der(RootKind::NvidiaDevice);
         let root = root.ok_or(Cause::NoRoot(RootKind::NvidiaDevice))?;
-        let exactly = Exactly::of(&[root, &device.certificate_chain]);
-        let device = match self.known.devices.get(&exactly) {
+        let inputs = InputDigest::from_parts(&[root, &device.certificate_chain]);
+        let device = match self.cache.devices.get(&inputs) {
             Some(device) => Arc::clone(device),
             None => Arc::new(
                 authenticate_device_chain(&device.certificate_chain, root)
                     .map_err(NvidiaCause::Chain)?,
             ),
         };
-        Ok((exactly, device))
+        Ok((inputs, device))
     }
 
     fn kind(&self, signer: &VerifiedDevice, is_switch: bool) -> Result<(), Cause> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::Appraiser;
 use crate::collateral::NvidiaCollateral;
-use crate::evidence::Endorsements;
+use crate::evidence::EndorsementCache;
 use crate::nvidia::{DeviceEvidenceError, DeviceFacts, DeviceKind, SpdmEvidence, UnverifiedDevice};
 use crate::policy::NvidiaPolicy;
 use crate::time::UnixTime;
@@ -53,7 +53,7 @@ pub(super) fn judge(
     presented: &[Presented],
     collateral: Option<&NvidiaCollateral>,
     asked: Asked<'_>,
-    known: &mut Endorsements,
+    cache: &mut EndorsementCache,
     checks: &mut Checks,
 ) -> Outcome {
     let Some(policy) = appraiser.policy.nvidia.as_ref() else {
@@ -72,22 +72,22 @@ pub(super) fn judge(
             valid_until: None,
         };
     }
-    let shelf = Shelf::new(collateral, appraiser.roots, known);
+    let shelf = Shelf::new(collateral, appraiser.roots, cache);
     let bench = device::Bench {
         roots: appraiser.roots,
         now: appraiser.now,
         policy,
         shelf: &shelf,
-        known,
+        cache,
         answers: collateral.map_or(&[], |collateral| &collateral.ocsp),
         asked,
     };
     let judged: Vec<_> = presented.iter().map(|it| bench.judge(it)).collect();
-    for (exactly, device) in judged.iter().filter_map(|device| device.authentic.as_ref()) {
-        known.devices.put(*exactly, Arc::clone(device));
+    for (inputs, device) in judged.iter().filter_map(|device| device.authentic.as_ref()) {
+        cache.devices.put(*inputs, Arc::clone(device));
     }
-    for (exactly, rim) in shelf.newly_authentic() {
-        known.rims.put(exactly, rim);
+    for (inputs, rim) in shelf.newly_authentic() {
+        cache.rims.put(inputs, rim);
     }
     let valid_until = judged.iter().filter_map(|device| device.valid_until).min();
     let (facts, by_device): (Vec<_>, Vec<_>) = judged

@@ -4,8 +4,9 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use crate::cache::InputDigest;
 use crate::collateral::NvidiaCollateral;
-use crate::evidence::{Endorsements, Exactly};
+use crate::evidence::EndorsementCache;
 use crate::nvidia::{Rim, RimError, RimKind, VerifiedRim};
 use crate::roots::{RootKind, Roots};
 use crate::verdict::{Cause, NvidiaCause};
@@ -17,7 +18,7 @@ pub(super) struct Shelf<'a> {
 }
 
 struct Manifest {
-    exactly: Exactly,
+    inputs: InputDigest,
     claimed_version: Option<String>,
     state: State,
 }
@@ -31,9 +32,9 @@ enum State {
 
 impl Manifest {
     /// Read now, unless it was found authentic before.
-    fn of(bytes: &[u8], root: Option<&[u8]>, known: &Endorsements) -> Self {
-        let exactly = Exactly::of(&[root.unwrap_or_default(), bytes]);
-        let (claimed_version, state) = match known.rims.get(&exactly) {
+    fn of(bytes: &[u8], root: Option<&[u8]>, cache: &EndorsementCache) -> Self {
+        let inputs = InputDigest::from_parts(&[root.unwrap_or_default(), bytes]);
+        let (claimed_version, state) = match cache.rims.get(&inputs) {
             Some(rim) => {
                 let version = rim.version().to_owned();
                 (Some(version), State::Known(Arc::clone(rim)))
@@ -44,7 +45,7 @@ impl Manifest {
             },
         };
         Self {
-            exactly,
+            inputs,
             claimed_version,
             state,
         }
@@ -84,11 +85,11 @@ impl<'a> Shelf<'a> {
     pub(super) fn new(
         collateral: Option<&NvidiaCollateral>,
         roots: &'a Roots,
-        known: &Endorsements,
+        cache: &EndorsementCache,
     ) -> Self {
         let rims = collateral.map_or(&[][..], |collateral| &collateral.rims);
         let root = roots.der(RootKind::NvidiaRim);
-        let manifests = rims.iter().map(|bytes| Manifest::of(bytes, root, known));
+        let manifests = rims.iter().map(|bytes| Manifest::of(bytes, root, cache));
         Self {
             manifests: manifests.collect(),
             root,
@@ -96,10 +97,12 @@ impl<'a> Shelf<'a> {
     }
 
     /// Those that this judgement found authentic, whatever else was found of them.
-    pub(super) fn newly_authentic(&self) -> impl Iterator<Item = (Exactly, Arc<VerifiedRim>)> + '_ {
+    pub(super) fn newly_authentic(
+        &self,
+    ) -> impl Iterator<Item = (InputDigest, Arc<VerifiedRim>)> + '_ {
         self.manifests.iter().filter_map(|manifest| {
             let rim = manifest.newly_authentic()?;
-            Some((manifest.exactly, Arc::clone(rim)))
+            Some((manifest.inputs, Arc::clone(rim)))
         })
     }
 

@@ -1,38 +1,41 @@
 //! What the policy wants of a genuine TDX quote.
 
+mod genuine;
 mod grace;
 mod platform;
 mod td;
 
 use super::pins::nothing_of;
-use crate::evidence::Standing;
+use super::status::VerificationStatus;
 use crate::policy::TdxPolicy;
 use crate::tdx::TdxFacts;
 use crate::time::UnixTime;
 use crate::verdict::{Checks, Why};
 
-/// Enters every check of policy, as far as the quote's standing lets it be judged.
+pub(super) use genuine::enter as enter_genuine;
+
+/// Enters every check of policy, as far as the quote's status allows.
 pub(super) fn appraise(
     facts: Option<&TdxFacts>,
-    standing: &Standing,
+    status: &VerificationStatus,
     policy: &TdxPolicy,
     now: UnixTime,
     checks: &mut Checks,
 ) {
-    match (facts, standing) {
-        (Some(facts), Standing::Genuine { .. }) => {
+    match (facts, status) {
+        (Some(facts), VerificationStatus::Genuine { .. }) => {
             platform::appraise(facts, policy, now, checks);
             td::appraise(facts, policy, checks);
         }
-        (Some(facts), Standing::SignedOnly(why)) => {
+        (Some(facts), VerificationStatus::SignedOnly(why)) => {
             nothing_of(&platform::CHECKS, why, checks);
             td::appraise(facts, policy, checks);
         }
-        (_, Standing::Unproven(why)) => {
+        (_, VerificationStatus::Unproven(why)) => {
             nothing_of(&platform::CHECKS, why, checks);
             nothing_of(&td::CHECKS, why, checks);
         }
-        (None, Standing::Genuine { .. } | Standing::SignedOnly(_)) => {
+        (None, VerificationStatus::Genuine { .. } | VerificationStatus::SignedOnly(_)) => {
             let why = Why::Absent;
             nothing_of(&platform::CHECKS, &why, checks);
             nothing_of(&td::CHECKS, &why, checks);

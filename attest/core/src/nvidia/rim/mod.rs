@@ -15,14 +15,12 @@ mod canonical;
 mod document;
 mod signature;
 
+use crate::collateral::MAX_RIM_LEN;
 use crate::digest::Sha256Digest;
 use crate::time::UnixTime;
 use crate::x509::{SignedObjectError, X509Error};
 
 pub(super) use document::ReferenceValue;
-
-/// The most a manifest may weigh; real ones are near 21 KiB.
-pub const MAX_RIM_LEN: usize = 256 << 10;
 
 /// What a manifest is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    AttestationPolicy, Channel, Collateral, CpuEvidence, DeviceEvidence, Endorsements,
+    AttestationPolicy, Channel, Collateral, CpuEvidence, DeviceEvidence, EndorsementCache,
     EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, RootKind, Serving, SigningKey,
     SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport,
     gpu_nonce,
@@ -50,7 +50,7 @@ pub fn subject() -> Result<Subject> {
         now: NOW,
     };
     let (cold, again) = (warm.clone(), report.clone());
-    let mut known = Endorsements::default();
+    let mut known = EndorsementCache::default();
     let devices = GPUS + SWITCHES;
     let needs = |p256, p384| Needs {
         p256,
@@ -60,21 +60,21 @@ pub fn subject() -> Result<Subject> {
     };
     Ok(Subject {
         name: "report: TD, 8 GPUs, 4 switches",
-        cold: Box::new(move || judge(&cold, &report, &mut Endorsements::default())),
+        cold: Box::new(move || judge(&cold, &report, &mut EndorsementCache::default())),
         cold_needs: needs(OF_A_COLD_QUOTE, devices * (DEVICE_CHAIN + 1) + of_manifests),
         warm: Box::new(move || judge(&warm, &again, &mut known)),
         warm_needs: needs(OF_A_WARM_QUOTE, devices),
     })
 }
 
-fn judge(grounds: &Grounds, report: &str, known: &mut Endorsements) {
+fn judge(grounds: &Grounds, report: &str, known: &mut EndorsementCache) {
     let channel = Channel::Tls {
         spki: SPKI,
         host: "localhost",
     };
     let freshness = Freshness::Challenged(NONCE);
     let appraiser = grounds.appraiser();
-    let appraisal = appraiser.report_knowing(report.as_bytes(), freshness, channel, known);
+    let appraisal = appraiser.report_with_cache(report.as_bytes(), freshness, channel, known);
     accepted(appraisal.verdict());
 }
 

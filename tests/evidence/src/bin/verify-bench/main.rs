@@ -2,7 +2,7 @@
 //! checks that its judgement cannot do without, by themselves.
 //!
 //! *Cold* is everything, collateral read from its wire form; *warm* is what a verifier pays that has
-//! seen the same endorsements before and keeps them ([`attest_core::Endorsements`]). CPU time of this
+//! seen the same endorsements before and keeps them ([`attest_core::EndorsementCache`]). CPU time of this
 //! thread, medians over rounds in which everything is measured in turns, so that what the machine
 //! does besides falls on both sides of a ratio. Fails if a warm judgement costs more than twice its
 //! signature checks. Build it with `--release`.

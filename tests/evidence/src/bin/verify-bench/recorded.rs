@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use attest_core::{
-    Appraiser, AttestationPolicy, Collateral, Endorsements, NvidiaCollateral, Roots, SnpCollateral,
-    TdxCollateral, UnixTime,
+    Appraiser, AttestationPolicy, Collateral, EndorsementCache, NvidiaCollateral, Roots,
+    SnpCollateral, TdxCollateral, UnixTime,
 };
 use evidence::index::{Index, RimFile, Vector};
 use evidence::nvidia;
@@ -74,7 +74,7 @@ fn quote(vectors: &Path, index: &Index) -> Result<Subject> {
         ..Needs::default()
     };
     let (cold, again) = (warm.clone(), quote.clone());
-    let mut known = Endorsements::default();
+    let mut known = EndorsementCache::default();
     Ok(Subject {
         name: "TDX quote",
         cold: Box::new(move || {
@@ -88,7 +88,7 @@ fn quote(vectors: &Path, index: &Index) -> Result<Subject> {
         cold_needs: p256(OF_A_COLD_QUOTE),
         warm: Box::new(move || {
             let appraiser = warm.appraiser();
-            accepted(&appraiser.quote_knowing(&again, &mut known));
+            accepted(&appraiser.quote_with_cache(&again, &mut known));
         }),
         warm_needs: p256(OF_A_WARM_QUOTE),
     })
@@ -106,7 +106,7 @@ fn snp_report(vectors: &Path, index: &Index) -> Result<Subject> {
     let at = vector.other_cases()?.remove(0).at.context("a time")?;
     let warm = grounds("[snp]\nmeasurements = \"any\"\n", collateral, &at)?;
     let (cold, again) = (warm.clone(), report.clone());
-    let mut known = Endorsements::default();
+    let mut known = EndorsementCache::default();
     Ok(Subject {
         name: "SNP report",
         cold: Box::new(move || accepted(&cold.appraiser().snp_report(&report, &[]))),
@@ -118,7 +118,7 @@ fn snp_report(vectors: &Path, index: &Index) -> Result<Subject> {
         },
         warm: Box::new(move || {
             let appraiser = warm.appraiser();
-            accepted(&appraiser.snp_report_knowing(&again, &[], &mut known));
+            accepted(&appraiser.snp_report_with_cache(&again, &[], &mut known));
         }),
         warm_needs: Needs {
             p384: 1,
@@ -148,7 +148,7 @@ fn gpu(vectors: &Path, index: &Index) -> Result<Subject> {
     let at = case.at.context("a time")?;
     let warm = grounds("[nvidia]\nallow_missing_fwid = true\n", collateral, &at)?;
     let (cold, again, count) = (warm.clone(), devices.clone(), devices.len());
-    let mut known = Endorsements::default();
+    let mut known = EndorsementCache::default();
     Ok(Subject {
         name: "GPU with two manifests",
         cold: Box::new(move || accepted(&cold.appraiser().devices(&devices, None))),
@@ -158,7 +158,7 @@ fn gpu(vectors: &Path, index: &Index) -> Result<Subject> {
         },
         warm: Box::new(move || {
             let appraiser = warm.appraiser();
-            accepted(&appraiser.devices_knowing(&again, None, &mut known));
+            accepted(&appraiser.devices_with_cache(&again, None, &mut known));
         }),
         warm_needs: Needs {
             p384: count,

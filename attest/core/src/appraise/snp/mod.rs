@@ -1,35 +1,40 @@
 //! What the policy wants of a genuine SNP report.
 
+mod genuine;
+
 use super::pins::{listed, nothing_of, pinned};
-use crate::evidence::Standing;
+use super::status::VerificationStatus;
 use crate::policy::{Accepted, SnpImage, SnpPolicy};
-use crate::snp::{Examination, SnpFacts, SnpReport, VekClaims};
+use crate::snp::{SnpFacts, SnpReport, VekClaims, Verification};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, CheckId, Checks, SnpCause, Why};
 
-/// Enters every check of policy, as far as the report's standing lets it be judged.
+pub(super) use genuine::enter as enter_genuine;
+
+/// Enters every check of policy, as far as the report's status allows.
 pub(super) fn appraise(
-    examination: &Examination,
+    verification: &Verification,
+    status: &VerificationStatus,
     policy: &SnpPolicy,
     now: UnixTime,
     checks: &mut Checks,
 ) {
-    revocation(examination, policy, checks);
-    list_age(examination, policy, now, checks);
-    match (&examination.facts, &examination.standing) {
-        (Some(facts), Standing::Genuine { .. }) => {
+    revocation(verification, status, policy, checks);
+    list_age(verification, policy, now, checks);
+    match (&verification.facts, status) {
+        (Some(facts), VerificationStatus::Genuine { .. }) => {
             platform(facts, policy, checks);
             guest(&facts.report, policy, checks);
         }
-        (Some(facts), Standing::SignedOnly(why)) => {
+        (Some(facts), VerificationStatus::SignedOnly(why)) => {
             nothing_of(&PLATFORM_CHECKS, why, checks);
             guest(&facts.report, policy, checks);
         }
-        (_, Standing::Unproven(why)) => {
+        (_, VerificationStatus::Unproven(why)) => {
             nothing_of(&PLATFORM_CHECKS, why, checks);
             nothing_of(&GUEST_CHECKS, why, checks);
         }
-        (None, Standing::Genuine { .. } | Standing::SignedOnly(_)) => {
+        (None, VerificationStatus::Genuine { .. } | VerificationStatus::SignedOnly(_)) => {
             nothing_of(&PLATFORM_CHECKS, &Why::Absent, checks);
             nothing_of(&GUEST_CHECKS, &Why::Absent, checks);
         }
@@ -62,10 +67,15 @@ const GUEST_CHECKS: [CheckId; 15] = [
 ];
 
 /// A list that was there was judged with the chain.
-fn revocation(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks) {
-    match &examination.standing {
-        Standing::Unproven(why)
-            if !checks.told(CheckId::SnpCrl) && examination.had_revocation_list =>
+fn revocation(
+    verification: &Verification,
+    status: &VerificationStatus,
+    policy: &SnpPolicy,
+    checks: &mut Checks,
+) {
+    match status {
+        VerificationStatus::Unproven(why)
+            if !checks.told(CheckId::SnpCrl) && verification.had_revocation_list =>
         {
             checks.missed(CheckId::SnpCrl, why.clone());
         }
@@ -76,12 +86,12 @@ fn revocation(examination: &Examination, policy: &SnpPolicy, checks: &mut Checks
 }
 
 /// A list may be inside its dates and keep silent about what was revoked since.
-fn list_age(examination: &Examination, policy: &SnpPolicy, now: UnixTime, checks: &mut Checks) {
-    let facts = examination.facts.as_ref();
+fn list_age(verification: &Verification, policy: &SnpPolicy, now: UnixTime, checks: &mut Checks) {
+    let facts = verification.facts.as_ref();
     let issued = facts.and_then(|facts| facts.crl_issued);
     match (policy.max_crl_age, issued) {
         (None, _) => checks.not_asked(CheckId::SnpCrlAge, Why::NotInPolicy),
-        (Some(_), None) if examination.had_revocation_list => {
+        (Some(_), None) if verification.had_revocation_list => {
             let at = CheckId::SnpCrl;
             checks.missed(CheckId::SnpCrlAge, Why::Stopped { at });
         }
