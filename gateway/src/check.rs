@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::config::{Config, Problem, files, signature_file};
 use crate::epoch::names_fit;
 use crate::ledger::{self, PolicyRow};
-use crate::retention;
+use crate::retention::{self, Notice};
 use crate::route::Routes;
 
 /// What was found out about a configuration.
@@ -64,6 +64,14 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         decisive.push((key(), named.file.clone()));
         decisive.push((key(), signature_file(&named.file)));
     }
+    if let Some(named) = &config.retention.policy
+        && named.policy.salt().is_some()
+        && let Ok(metadata) = std::fs::metadata(&named.file)
+        && let Err(exposed) = files::secret(&metadata)
+    {
+        let reason = format!("{} has a salt and {exposed}", named.file.display());
+        found.push(config.lines.problem("retention.policy", reason));
+    }
     for (key, file) in decisive {
         let Ok(metadata) = std::fs::metadata(&file) else {
             continue;
@@ -89,6 +97,9 @@ pub async fn examine(config: &Config) -> Findings {
         Ok(seen) => {
             findings.running = seen.running;
             findings.problems = problems(config, &seen.policies);
+            findings
+                .warnings
+                .extend(policy_notices(config, &seen.policies));
         }
         // Without the history nothing can be found out of the policy: what is in the way comes first.
         Err(error) => findings.problems.push(at_state_dir(error.to_string())),
@@ -103,6 +114,16 @@ pub async fn examine(config: &Config) -> Findings {
         .problems
         .sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
     findings
+}
+
+/// What its operator has to know about the retention policy that would be served.
+fn policy_notices(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
+    let Ok(decision) = retention::decide(policies, &config.retention) else {
+        return Vec::new();
+    };
+    let notices = Notice::about(decision.policy().policy());
+    let problem = |notice: &Notice| config.lines.problem("retention.policy", notice.to_string());
+    notices.iter().map(problem).collect()
 }
 
 /// Whether the service's user can make files in the directory, or make the directory.

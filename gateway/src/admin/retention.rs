@@ -16,11 +16,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, Auditing, By, Operating, body};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::errors::ApiError;
 use crate::http::{Connection, json as document};
 use crate::ledger::PolicyRow;
-use crate::retention::{self, HistoryError, Installed, Plan, history};
+use crate::retention::{self, HistoryError, Installed, Notice, Plan, history};
 
 /// As large as a policy file may be, twice.
 const MAX_BODY: usize = 2 << 20;
@@ -40,7 +40,7 @@ pub(super) async fn show(
     };
     let policy = connection.epoch.retention.policy();
     let answer = json!({
-        "in_force": { "epoch": policy.epoch(), "digest": policy.digest().to_string(), "document": policy.published().text() },
+        "in_force": { "epoch": policy.epoch(), "digest": policy.digest().to_string(), "document": policy.published().text(), "opened": policy.stored_text() },
         "policy_keys": keys,
         "history": history,
     });
@@ -71,8 +71,10 @@ struct Proposed {
 impl Proposed {
     fn read(&self) -> Result<(RetentionPolicy, PolicySignatures), ApiError> {
         let unreadable = |reason: String| ApiError::PolicyUnreadable { reason };
-        let policy = RetentionPolicy::from_toml(&self.policy)
-            .map_err(|error| unreadable(format!("The policy cannot be read: {error}")))?;
+        let policy = RetentionPolicy::from_toml(&self.policy).map_err(|error| {
+            let reason = config::policy_problem(&error);
+            unreadable(format!("The policy cannot be read: {reason}"))
+        })?;
         let signatures = PolicySignatures::parse(&self.signatures)
             .map_err(|error| unreadable(format!("The signatures cannot be read: {error}")))?;
         Ok((policy, signatures))
@@ -100,6 +102,7 @@ fn told(plan: &Plan) -> Value {
         "from": named(&plan.before),
         "to": named(&plan.proposed),
         "changes": plan.differences.iter().map(difference).collect::<Vec<_>>(),
+        "notices": plan.notices.iter().map(Notice::to_string).collect::<Vec<_>>(),
         "can_be_set": plan.verdict.is_ok(),
         "why": plan.verdict.as_ref().map_or_else(
             |reason: &ChangeRefused| format!("cannot be set: {reason}"),

@@ -16,7 +16,7 @@ use super::{AdmittedRequest, Fields, KeyId, Keyring, body, preconditions, salt};
 use crate::config::Limits;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
-use crate::request::{BodyBudget, Endpoint};
+use crate::request::{BodyBudget, Caller, Endpoint};
 use crate::{Clock, descriptors, hardening};
 
 /// Where clients that do not speak OpenAI's dialect put their key.
@@ -67,6 +67,12 @@ impl Admission {
     /// Whether a request without a body comes from somebody we know.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         self.keyring.authenticate(headers).map(|_| ())
+    }
+
+    /// The caller whose valid API key came with a request.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        let key = self.keyring.authenticate(headers)?;
+        Ok(key.caller.clone())
     }
 
     /// Whose valid API key came with a request that needs none, as a bearer token or in `x-api-key`.

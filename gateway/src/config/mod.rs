@@ -41,7 +41,9 @@ pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use name::{Name, NameError};
 pub use parse::known_keys;
 pub use problem::{ConfigError, InFile, Lines, Problem};
-pub use retention::{NamedPolicy, Retention, built_in, read_policy, signature_file};
+pub use retention::{
+    NamedPolicy, Retention, built_in, policy_problem, read_policy, signature_file,
+};
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
 pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};

@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 
 use attest_core::retention::{Authority, PolicySignatures, RetentionError, RetentionPolicy};
+use attest_core::to_hex;
+use ring::rand::{SecureRandom, SystemRandom};
 
 /// The policy that a chain begins with when the configuration names none.
 pub const DEFAULT_POLICY: &str = include_str!("../../../policies/retention/metadata.toml");
@@ -31,13 +33,24 @@ pub fn built_in() -> RetentionPolicy {
     RetentionPolicy::from_toml(DEFAULT_POLICY).expect("the built-in policy is tested to parse")
 }
 
-/// A policy as an operator wrote it, in TOML, or as it was published: the document that `sealgate retention show
+/// A policy as an operator wrote it, in TOML, or as the ledger keeps it: the document that `sealgate retention show
 /// --document` prints.
 pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
     if text.starts_with('{') {
         RetentionPolicy::from_stored(text)
     } else {
         RetentionPolicy::from_toml(text)
+    }
+}
+
+/// What is wrong with a policy, and for one without a salt the line that its author may paste.
+pub fn policy_problem(error: &RetentionError) -> String {
+    let mut salt = [0; 32];
+    let missing = matches!(error, RetentionError::SaltMissing { .. });
+    if missing && SystemRandom::new().fill(&mut salt).is_ok() {
+        format!("{error}. A new one: salt = \"{}\"", to_hex(&salt))
+    } else {
+        error.to_string()
     }
 }
 
@@ -60,6 +73,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_with_names_is_refused_until_it_has_a_salt() {
+        let text = include_str!("../../../policies/retention/content.toml");
+        let error = RetentionPolicy::from_toml(text).expect_err("no salt");
+        let line = text.lines().position(|line| line.starts_with("format"));
+        let line = line.expect("a format") + 1;
+        assert_eq!(error, RetentionError::SaltMissing { line });
+        let problem = policy_problem(&error);
+        let (_, fresh) = problem.split_once("salt = ").expect("a line to paste");
+        let salted = text.replace("# salt = \"<64 hex>\"", &format!("salt = {fresh}"));
+        assert!(RetentionPolicy::from_toml(&salted).is_ok(), "{problem}");
+        assert_ne!(policy_problem(&error), problem, "another one each time");
+    }
+
+    #[test]
     fn the_policies_to_copy_are_what_their_names_say() {
         for (text, mode) in [
             (
@@ -72,8 +99,13 @@ mod tests {
                 RetentionMode::Content,
             ),
         ] {
-            let policy = RetentionPolicy::from_toml(text).expect("a policy");
+            let salted = text.replace(
+                "# salt = \"<64 hex>\"",
+                &format!("salt = \"{}1e\"", "0f".repeat(31)),
+            );
+            let policy = RetentionPolicy::from_toml(&salted).expect("a policy");
             assert_eq!(policy.most(), mode);
+            assert!(!policy.publishes_names());
         }
     }
 }

@@ -12,6 +12,7 @@ mod log;
 mod models;
 mod public;
 mod records;
+mod retention;
 mod router;
 mod routes;
 mod state;

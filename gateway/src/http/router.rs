@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::routes::{Methods, Routes, only};
-use super::{Front, aci, inference, log, models, public, records};
+use super::{Front, aci, inference, log, models, public, records, retention};
 use crate::request::Endpoint;
 
 /// Every path there is. Other paths, and other methods on these, get an error in OpenAI's shape.
@@ -50,6 +50,10 @@ fn routes() -> Routes<Front> {
         .route(
             "/v1/sealgate/records/{id}/{part}",
             only_get(get(records::fetch)),
+        )
+        .route(
+            "/v1/sealgate/retention/opening",
+            only_get(get(retention::opening)),
         )
         .route("/healthz", only_get(get(public::healthz)))
         .route("/readyz", only_get(get(public::readyz)))

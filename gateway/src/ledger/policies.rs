@@ -12,7 +12,7 @@ use super::LedgerError;
 pub struct PolicyRow {
     pub epoch: u64,
     pub digest: Sha256Digest,
-    /// The canonical form.
+    /// The form with the names and the salt (`RetentionPolicy::stored_text`); `digest` is of the published form.
     pub policy: String,
     /// Signatures, one a line.
     pub signatures: String,

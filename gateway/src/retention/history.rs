@@ -94,6 +94,18 @@ pub enum Decision {
     SignedAgain(ActivePolicy),
 }
 
+impl Decision {
+    /// The policy to serve under.
+    pub fn policy(&self) -> &ActivePolicy {
+        match self {
+            Self::Stands(policy)
+            | Self::Begins(policy)
+            | Self::GoesOn(policy)
+            | Self::SignedAgain(policy) => policy,
+        }
+    }
+}
+
 /// Decides under which policy a configuration is served. Writes nothing: a start, a reload and `sealgate check` all
 /// ask here.
 pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, HistoryError> {

@@ -1,7 +1,8 @@
 //! What outlives a request, and who may change that.
 //!
-//! The policy in force is the checked end of a chain in the ledger ([`history`]). It holds for an epoch; a change
-//! begins the next one. What holds for one request is decided when it is admitted and goes with it to its end.
+//! The active policy is the verified end of a chain in the ledger ([`history`]). It holds for an epoch; a change begins
+//! the next one. What holds for one request is decided when it is admitted and goes with it to its end. The ledger keeps
+//! the form with the names of tenants and the salt; reports show the published form.
 //!
 //! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`Recorded`]), to keys
 //! that are not ours, in files that nothing here can open ([`Records`]).
@@ -10,6 +11,7 @@ mod age;
 pub mod history;
 mod keeping;
 pub mod logged;
+mod notice;
 pub mod plan;
 pub mod purge;
 mod recording;
@@ -18,6 +20,7 @@ mod records;
 pub use age::SealError;
 pub use history::{Decision, HistoryError, Installed, decide};
 pub use keeping::{Subject, keep};
+pub use notice::Notice;
 pub use plan::{Plan, Settable, plan};
 pub use recording::{Recorded, Stopped, Tape, Unkept};
 pub use records::{Deleted, Part, RecordError, Records};

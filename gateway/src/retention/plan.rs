@@ -4,17 +4,19 @@ use attest_core::retention::{
     ActivePolicy, ChangeRefused, Difference, PolicySignatures, RetentionPolicy, compare,
 };
 
-use super::{HistoryError, history};
+use super::{HistoryError, Notice, history};
 use crate::config::{Config, built_in};
 use crate::ledger::Ledger;
 
 /// A change, before it is made.
 pub struct Plan {
-    /// What holds now; where nothing is in force yet, what a service would begin with.
+    /// The active policy; where there is none yet, the one that a service would begin with.
     pub before: RetentionPolicy,
     pub proposed: RetentionPolicy,
     /// For whom what changes, complete.
     pub differences: Vec<Difference>,
+    /// What is no reason to refuse it.
+    pub notices: Vec<Notice>,
     pub verdict: Result<Settable, ChangeRefused>,
 }
 
@@ -23,7 +25,7 @@ pub struct Plan {
 pub enum Settable {
     First,
     Next,
-    /// It is in force already; only its signatures would be new.
+    /// It is active already; only its signatures would be new.
     Again,
 }
 
@@ -37,7 +39,7 @@ impl Settable {
     }
 }
 
-/// Compares `proposed` with what is in force, for the tenants that hold keys and the models that are configured.
+/// Compares `proposed` with the active policy, for the tenants that hold keys and the models that are configured.
 pub async fn plan(
     ledger: &Ledger,
     config: &Config,
@@ -73,6 +75,7 @@ pub async fn plan(
     let models = config.models.iter().map(|model| model.id.to_string());
     let models: Vec<String> = models.collect();
     Ok(Plan {
+        notices: Notice::about_change(&before, &proposed),
         differences: compare(&before, &proposed, &tenants, &models),
         before,
         proposed,

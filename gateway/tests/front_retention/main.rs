@@ -4,4 +4,5 @@
 mod front_support;
 
 mod changes;
+mod names;
 mod races;

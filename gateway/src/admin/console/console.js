@@ -277,6 +277,7 @@ async function planRetention(event) {
     at("plan-verdict").textContent =
       `From policy ${plan.from.epoch} (at most ${plan.from.most}) to ${plan.to.epoch} (at most ${plan.to.most}): it ${plan.why}.`;
     at("plan-verdict").className = plan.can_be_set ? "good" : "bad";
+    at("plan-notices").textContent = plan.notices.map((notice) => `Warning: ${notice}.`).join(" ");
     const divided = new Set(plan.changes.filter((row) => row.model).map((row) => row.tenant));
     table(
       "plan-table",

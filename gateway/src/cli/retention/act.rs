@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{RetentionFailure, files};
 use crate::config::Config;
 use crate::ledger::{Ledger, Resumed};
-use crate::retention::{Deleted, Installed, Records, history};
+use crate::retention::{Deleted, Installed, Notice, Records, history};
 use crate::{Clock, SystemClock};
 
 pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailure> {
@@ -17,6 +17,11 @@ pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailu
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let authority = &config.retention.authority;
     let now = SystemClock.now();
+    let before = history::look(&ledger).await?;
+    let notices = match &before {
+        Some(before) => Notice::about_change(before.policy(), &policy),
+        None => Notice::about(&policy),
+    };
     let installed = history::install(&ledger, authority, policy, signatures, now).await;
     ledger.close().await;
     let words = match installed? {
@@ -25,6 +30,9 @@ pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailu
         Installed::SignedAgain => "was in force already and is signed anew",
     };
     println!("{digest}");
+    for notice in notices {
+        eprintln!("warning: {notice}");
+    }
     eprintln!("Epoch {epoch} {words}. A running service is under it within a second.");
     Ok(())
 }

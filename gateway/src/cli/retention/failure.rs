@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use attest_core::retention::{RetentionError, SignatureFileError};
 
 use crate::cli::{UNUSABLE, unusable};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, policy_problem};
 use crate::ledger::LedgerError;
 use crate::retention::{HistoryError, RecordError};
 
@@ -19,7 +19,7 @@ pub(super) enum RetentionFailure {
     Ledger(#[from] LedgerError),
     #[error("{0}")]
     History(#[from] HistoryError),
-    #[error("{} {error}", file.display())]
+    #[error("{} {}", file.display(), policy_problem(error))]
     Policy {
         file: PathBuf,
         error: RetentionError,

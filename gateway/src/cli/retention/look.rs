@@ -11,18 +11,31 @@ use crate::config::{Config, built_in};
 use crate::ledger::Ledger;
 use crate::retention::{self, Settable, history};
 
-pub(super) async fn show(config: &Path, document: bool) -> Result<(), RetentionFailure> {
+/// As what a policy is shown.
+pub(super) enum Shown {
+    /// In words.
+    Words,
+    /// With names and salt, as the ledger keeps it.
+    Document,
+    /// As reports show it.
+    Published,
+}
+
+pub(super) async fn show(config: &Path, shown: Shown) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let in_force = history::look(&ledger).await?;
     ledger.close().await;
-    if document {
+    if !matches!(shown, Shown::Words) {
         let first = || match &config.retention.policy {
             Some(named) => named.policy.clone(),
             None => built_in(),
         };
         let policy = in_force.map_or_else(first, |in_force| in_force.policy().clone());
-        print!("{}", policy.stored_text());
+        match shown {
+            Shown::Published => print!("{}", policy.published().text()),
+            _ => print!("{}", policy.stored_text()),
+        }
         return Ok(());
     }
     let Some(in_force) = in_force else {
@@ -45,6 +58,9 @@ pub(super) async fn plan(config: &Path, file: &Path) -> Result<(), RetentionFail
     ledger.close().await;
     let plan = plan?;
     print_change(&plan.before, &plan.proposed, &plan.differences);
+    for notice in &plan.notices {
+        println!("Warning: {notice}.");
+    }
     print_verdict(&plan.before, plan.verdict);
     Ok(())
 }

@@ -17,6 +17,7 @@ use clap::Subcommand;
 
 use super::ConfigFile;
 use failure::RetentionFailure;
+use look::Shown;
 
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
@@ -30,9 +31,12 @@ pub(super) enum RetentionCommand {
     Show {
         #[command(flatten)]
         config: ConfigFile,
-        /// Print the document itself, to be signed by policy keys that are configured later
+        /// Print the document itself, with names and salt, to be signed by policy keys that are configured later
         #[arg(long)]
         document: bool,
+        /// Print the document as reports show it, with commitments in place of names
+        #[arg(long, conflicts_with = "document")]
+        published: bool,
     },
     /// Say exactly what another policy would change, and for whom; nothing is changed
     #[command(allow_missing_positional = true)]
@@ -83,7 +87,18 @@ pub(super) enum RetentionCommand {
 pub(super) async fn run(command: RetentionCommand) -> ExitCode {
     let outcome = match command {
         RetentionCommand::Keygen { out } => keys::generate(&out),
-        RetentionCommand::Show { config, document } => look::show(&config.path(), document).await,
+        RetentionCommand::Show {
+            config,
+            document,
+            published,
+        } => {
+            let shown = match (document, published) {
+                (true, _) => Shown::Document,
+                (_, true) => Shown::Published,
+                _ => Shown::Words,
+            };
+            look::show(&config.path(), shown).await
+        }
         RetentionCommand::Plan { config, policy } => look::plan(&config.path(), &policy).await,
         RetentionCommand::Sign { key, policy } => keys::sign(&key, &policy),
         RetentionCommand::Set { config, policy } => act::set(&config.path(), &policy).await,

@@ -6,7 +6,7 @@ use attest_core::retention::{Authority, PolicyKeys, PolicySignatures};
 
 use super::{MAX_FILE, read_text, resolve};
 use crate::config::read::Section;
-use crate::config::{NamedPolicy, Retention, read_policy, signature_file};
+use crate::config::{NamedPolicy, Retention, policy_problem, read_policy, signature_file};
 
 /// More than there can be keys, so that a threshold is judged together with them.
 const MAX_THRESHOLD: usize = 1000;
@@ -23,7 +23,8 @@ pub(super) fn read(mut section: Section<'_>, base: &Path) -> Retention {
 
 fn named(file: &Path) -> Result<NamedPolicy, String> {
     let text = read_text(file, MAX_FILE)?;
-    let policy = read_policy(&text).map_err(|e| format!("{} {e}", file.display()))?;
+    let policy = read_policy(&text)
+        .map_err(|error| format!("{} {}", file.display(), policy_problem(&error)))?;
     let beside = signature_file(file);
     let signatures = match read_text(&beside, MAX_FILE) {
         Ok(text) => {
