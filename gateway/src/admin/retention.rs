@@ -61,7 +61,7 @@ fn row(row: &PolicyRow) -> Value {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Proposed {
-    /// The policy's TOML.
+    /// The policy's TOML, or the document that `sealgate retention show --document` prints.
     policy: String,
     /// The lines of its signature file; none to see what would change before it is signed.
     #[serde(default)]
@@ -71,7 +71,7 @@ struct Proposed {
 impl Proposed {
     fn read(&self) -> Result<(RetentionPolicy, PolicySignatures), ApiError> {
         let unreadable = |reason: String| ApiError::PolicyUnreadable { reason };
-        let policy = RetentionPolicy::from_toml(&self.policy).map_err(|error| {
+        let policy = config::read_policy(&self.policy).map_err(|error| {
             let reason = config::policy_problem(&error);
             unreadable(format!("The policy cannot be read: {reason}"))
         })?;
