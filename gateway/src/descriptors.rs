@@ -4,7 +4,6 @@
 //! a time: a request that is refused with 503 needs a descriptor for its connection too.
 
 use crate::config::Limits;
-use crate::listen::PlaceLimits;
 
 /// For everything but requests: the databases, listeners and the runtime, administrators, verification of upstreams.
 const RESERVED: u64 = 128;
@@ -13,6 +12,13 @@ const RESERVED: u64 = 128;
 const OF_A_REQUEST: u64 = 4;
 /// Of a connection: its own, and one to an upstream.
 const OF_A_CONNECTION: u64 = 2;
+
+/// How many connections of a listener may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlaceLimits {
+    pub authenticated: usize,
+    pub unauthenticated: usize,
+}
 
 /// How many descriptors these limits need to be reached.
 pub fn needed(limits: &Limits) -> u64 {

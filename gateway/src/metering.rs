@@ -8,8 +8,26 @@ use std::time::Duration;
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 
-use crate::config::Name;
 use crate::request::Endpoint;
+use crate::request::Name;
+
+/// What the ledger and the audit log count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    pub rows_lost: u64,
+    pub rows_waiting: usize,
+    pub oldest_row_age: Duration,
+    pub log_entries_waiting: u64,
+    pub log_entries_lost: u64,
+}
+
+/// Token counts of one answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub prompt_tokens: Option<u64>,
+    pub completion_tokens: Option<u64>,
+    pub source: TokenSource,
+}
 
 /// What of a row is kept, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! Labels are endpoints, outcomes, error types and configured names: bounded sets, none of them chosen by a caller.
 
+use crate::metering::StoreCounts;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -14,10 +15,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::config::Name;
 use crate::events::{self, Event};
-use crate::ledger::Ledger;
 use crate::metering::UsageRow;
+use crate::request::Name;
 
 /// Upper bounds of latencies, in seconds.
 pub(crate) const LATENCY: [f64; 13] = [
@@ -307,14 +307,13 @@ impl Metrics {
         self.attestation_time.observe(took.as_secs_f64());
     }
 
-    /// Takes over what the ledger counts.
-    pub(crate) fn observe_ledger(&self, ledger: &Ledger) {
-        let (waiting, oldest) = ledger.rows_waiting();
-        self.rows_lost.set(ledger.rows_lost());
-        self.rows_waiting.set(waiting as u64);
-        self.oldest_row_age.set(oldest.as_secs_f64());
-        self.log_entries_waiting.set(ledger.audit().waiting());
-        self.log_entries_lost.set(ledger.audit().given_up());
+    /// Sets the gauges to what the ledger and the audit log count.
+    pub(crate) fn observe_store(&self, store: &StoreCounts) {
+        self.rows_lost.set(store.rows_lost);
+        self.rows_waiting.set(store.rows_waiting as u64);
+        self.oldest_row_age.set(store.oldest_row_age.as_secs_f64());
+        self.log_entries_waiting.set(store.log_entries_waiting);
+        self.log_entries_lost.set(store.log_entries_lost);
     }
 
     /// Counts a request for a report that was refused because the hardware is busy.

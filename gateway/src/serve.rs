@@ -12,23 +12,24 @@ use tokio::sync::mpsc;
 
 use crate::admin::{self, Admin};
 use crate::admit::{Admission, Keyring};
-use crate::attestation::{Desk, Hardware};
+use crate::attestation::Desk;
 use crate::check;
 use crate::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use crate::descriptors;
-use crate::epoch::{EpochError, Keeper, Reload};
+use crate::descriptors::PlaceLimits;
+use crate::epoch::EpochError;
 use crate::events::{self, Event};
+use crate::evidence::Hardware;
 use crate::hardening;
 use crate::http::{Front, health_router, router};
 use crate::ledger::{Ledger, LedgerError, Unwritten};
-use crate::listen::{
-    Authentication, Listener, PlaceLimits, accept, bind_plain, serve_health, serve_metrics,
-};
+use crate::listen::{Authentication, Listener, accept, bind_plain, serve_health, serve_metrics};
 use crate::metrics::Metrics;
 use crate::platform::Platform;
+use crate::receipt::RequestServices;
 use crate::receipt::Store;
-use crate::relay::Back;
 use crate::retention::{self, Records};
+use crate::rotation::{Keeper, Reload};
 use crate::telemetry::Exporter;
 
 /// Why the service did not start, or did not go on.
@@ -157,7 +158,7 @@ pub async fn serve_with(
     let records = Records::new(&state_dir, ledger.clone());
     let front = Arc::new(Front {
         admission: Admission::new(keyring.clone(), clock.clone()),
-        back: Back {
+        services: RequestServices {
             receipts: Arc::new(Store::new(ledger.clone())),
             records: records.clone(),
             ledger: ledger.clone(),
@@ -224,7 +225,12 @@ async fn run(
             None => std::future::pending().await,
         }
     };
-    let purging = retention::purge::run(front.back.clone());
+    let receipts = Arc::clone(&front.services.receipts);
+    let purging = retention::purge::run(
+        front.services.records.clone(),
+        Arc::clone(&front.ledger),
+        move || receipts.sweep(),
+    );
     let epoch = keeper.current();
     events::emit(Event::Listening {
         address,
@@ -273,7 +279,7 @@ async fn run(
     if left > 0 {
         events::emit(Event::StoppedShort { connections: left });
     }
-    ledger.close_service(front.back.clock.now()).await
+    ledger.close_service(front.services.clock.now()).await
 }
 
 /// What reports are made with; nothing where there are to be none.

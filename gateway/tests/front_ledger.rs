@@ -8,11 +8,10 @@ use std::time::Duration;
 use attest_core::retention::Field;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
-use sealgate::config::Name;
-use sealgate::ledger::{
-    EpochRow, Keep, Ledger, LedgerError, Outcome, ReceiptRow, SessionRow, UsageRow,
-};
+use sealgate::ledger::{EpochRow, Ledger, LedgerError, ReceiptRow, SessionRow};
+use sealgate::metering::{Keep, Outcome, UsageRow};
 use sealgate::request::Endpoint;
+use sealgate::request::Name;
 use sealgate::{Clock, SystemClock};
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;

@@ -9,10 +9,11 @@ use attest_core::UnixTime;
 use attest_core::retention::Field;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sealgate::config::Name;
-use sealgate::ledger::{Keep, Ledger, Outcome, UsageRow, UsageSum};
+use sealgate::ledger::{Ledger, UsageSum};
 use sealgate::metering::TokenSource;
+use sealgate::metering::{Keep, Outcome, UsageRow};
 use sealgate::request::Endpoint;
+use sealgate::request::Name;
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{Admin, Auditing, By, Operating, body};
 use crate::admit::ApiToken;
-use crate::config::Name;
 use crate::errors::{ApiError, Invalid};
 use crate::http::json as document;
 use crate::ledger::{KeyRow, NewKey};
+use crate::request::Name;
 
 /// Larger than two names can be.
 const MAX_BODY: usize = 4 << 10;

@@ -10,10 +10,10 @@ use http::Response;
 use serde_json::{Value, json};
 
 use super::{Admin, Auditing, By, Operating};
-use crate::config::Name;
 use crate::errors::ApiError;
 use crate::http::{Connection, json as document};
 use crate::ledger::KeyRow;
+use crate::request::Name;
 
 /// What the keys of one tenant come to.
 struct Tenant {

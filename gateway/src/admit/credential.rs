@@ -3,9 +3,9 @@
 //! The id, 12 hex characters, is public and finds the key; the secret is 256 random bits. What is stored and compared
 //! is the SHA-256 of the whole, which needs no salt: there is nothing to guess.
 
-use std::fmt;
+use crate::request::KeyId;
 
-use attest_core::{Sha256Digest, encoding};
+use attest_core::Sha256Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
@@ -21,10 +21,6 @@ const ID_LEN: usize = 12;
 const SECRET_LEN: usize = 43;
 const TOKEN_LEN: usize = PREFIX.len() + ID_LEN + 1 + SECRET_LEN;
 
-/// The public part of an API key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct KeyId([u8; 6]);
-
 /// A whole API key, as its owner gets it: once.
 pub struct ApiToken(Sensitive<String>);
 
@@ -33,22 +29,6 @@ pub struct ApiToken(Sensitive<String>);
 pub enum TokenError {
     #[error("the system gave no randomness")]
     Randomness,
-}
-
-impl KeyId {
-    pub fn parse(text: &str) -> Option<Self> {
-        encoding::parse_hex(text).ok().map(Self)
-    }
-
-    pub const fn to_bytes(self) -> [u8; 6] {
-        self.0
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encoding::to_hex(&self.0))
-    }
 }
 
 impl ApiToken {
@@ -61,7 +41,7 @@ impl ApiToken {
         random
             .fill(&mut secret[..])
             .map_err(|_| TokenError::Randomness)?;
-        let id = KeyId(id);
+        let id = KeyId::from_bytes(id);
         let mut encoded = URL_SAFE_NO_PAD.encode(&secret[..]);
         let token = Self(Sensitive::new(format!("{PREFIX}{id}-{encoded}")));
         encoded.zeroize();

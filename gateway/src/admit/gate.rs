@@ -12,11 +12,11 @@ use tokio::sync::watch;
 
 use super::body::BodyTerms;
 use super::keyring::ActiveKey;
-use super::{AdmittedRequest, Fields, KeyId, Keyring, body, preconditions, salt};
+use super::{AdmittedRequest, Fields, Keyring, body, preconditions, salt};
 use crate::config::Limits;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
-use crate::request::{BodyBudget, Caller, Endpoint};
+use crate::request::{BodyBudget, Caller, Endpoint, KeyId};
 use crate::{Clock, descriptors, hardening};
 
 /// Where clients that do not speak OpenAI's dialect put their key.

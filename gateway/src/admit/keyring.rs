@@ -18,11 +18,12 @@ use subtle::ConstantTimeEq;
 
 use super::Caller;
 use super::applied::Applied;
-use super::credential::{KeyId, bearer, claimed_id, digest};
+use super::credential::{bearer, claimed_id, digest};
 use crate::errors::ApiError;
 use crate::events::{self, Event, LedgerWork};
 use crate::ledger::{ChangedKeys, KeyRow, Ledger, LedgerError};
 use crate::request::BodyBudget;
+use crate::request::KeyId;
 
 const POLL: Duration = Duration::from_millis(250);
 
@@ -196,7 +197,7 @@ fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
 mod tests {
     use super::*;
     use crate::admit::ApiToken;
-    use crate::config::Name;
+    use crate::request::Name;
     use attest_core::UnixTime;
     use http::HeaderValue;
     use http::header::AUTHORIZATION;

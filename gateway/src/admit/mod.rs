@@ -25,7 +25,7 @@ use crate::request::{Caller, Endpoint, Prompt, Salt};
 
 pub use applied::Applied;
 pub use constraints::Constraints;
-pub use credential::{ApiToken, KeyId, TokenError};
+pub use credential::{ApiToken, TokenError};
 pub(crate) use credential::{bearer, digest};
 pub use fields::{CacheSalt, Fields};
 pub use gate::{Admission, Admitted, Refused, Slot};

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::errors::ApiError;
 use crate::errors::Invalid;
-use crate::http::{KEYSET_DIGEST, MODEL, RETENTION};
+use crate::request::{KEYSET_DIGEST, MODEL, RETENTION};
 
 /// Is the keyset of this connection the one the caller pinned?
 pub(super) fn check_keyset(headers: &HeaderMap, keyset: &Sha256Digest) -> Result<(), ApiError> {

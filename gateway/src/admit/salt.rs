@@ -1,7 +1,8 @@
 //! A caller's own cache salt: taken out, refused, or allowed to divide its tenant's part of the cache further.
 
-use crate::config::{ClientCacheSalt, Name};
+use crate::config::ClientCacheSalt;
 use crate::errors::Invalid;
+use crate::request::Name;
 use crate::request::{CacheSalts, Salt};
 
 use super::CacheSalt;

@@ -10,21 +10,20 @@ use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{Collateral, EvidenceBundle, Nonce, UnsignedReport, to_base64};
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{Mutex, OnceCell};
 
 use super::Question;
 use super::collateral::CollateralCache;
 use super::fair_queue::{Bounds, Host};
-use super::hardware::{Challenge, Collected, Hardware};
 use super::known_addresses::KnownAddresses;
 use super::report_queue::{Lane, ReportQueue, Turn};
-use crate::admit::KeyId;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events::{self, AttestationFailure, Event};
+use crate::evidence::{Challenge, Collected, Hardware};
 use crate::hardening;
 use crate::metrics::Metrics;
 use crate::platform::{Platform, Presented};
+use crate::request::KeyId;
 
 /// For one report, not counting the wait for a turn. Hardware that takes longer goes on by itself, and is not asked
 /// meanwhile.
@@ -44,20 +43,6 @@ pub struct Requester {
     /// The id of the valid API key that came with the request, if one did.
     pub key: Option<KeyId>,
 }
-
-/// What is known of an epoch's evidence without asking the hardware again.
-#[derive(Default)]
-pub struct EpochEvidence {
-    /// What hardware showed for the unchallenged statement.
-    unchallenged: OnceCell<Collected>,
-    /// The report around it, and with which head of the audit log.
-    report: Mutex<Option<(Arc<str>, Bytes)>>,
-    /// The same with collateral, and with which.
-    with_collateral: Mutex<Option<WithCollateral>>,
-}
-
-/// A report, the collateral in it, and the audit log's head in it.
-type WithCollateral = (Arc<Collateral>, Arc<str>, Bytes);
 
 pub struct Desk {
     hardware: Option<Hardware>,

@@ -8,11 +8,9 @@
 mod collateral;
 mod desk;
 mod fair_queue;
-mod hardware;
 mod known_addresses;
 mod question;
 mod report_queue;
 
-pub use desk::{Desk, EpochEvidence, Requester};
-pub use hardware::Hardware;
+pub use desk::{Desk, Requester};
 pub use question::Question;

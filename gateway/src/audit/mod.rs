@@ -31,6 +31,7 @@ mod proofs;
 mod store;
 mod writer;
 
+use crate::sqlite::store_failure;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +47,8 @@ pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
 
 use crate::events::LedgerWork;
-use crate::sqlite::{Cause, Health, StoreFailure};
+use crate::sqlite::Health;
+use crate::store_failure::{Cause, StoreFailure};
 use pending::{Pending, Task};
 use store::{Opening, Store};
 
@@ -113,7 +115,7 @@ impl AuditError {
     /// What failed, in SQLite's terms as far as it was SQLite.
     pub fn failure(&self) -> StoreFailure {
         match self {
-            AuditError::Database(error) => error.into(),
+            AuditError::Database(error) => store_failure(error),
             AuditError::NotEntered(error) => error.failure(),
             AuditError::Altered { .. } | AuditError::Damaged { .. } => {
                 StoreFailure::without_code(Cause::Corrupt)

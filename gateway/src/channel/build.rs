@@ -12,9 +12,10 @@ use super::target::Target;
 use super::verified::Enclave;
 use super::{LocalEngine, PlainError, PlainUpstream, TargetError, VerifiedUpstream};
 use crate::Clock;
-use crate::config::{Name, NamedTrust, Timeouts, Upstream};
+use crate::config::{NamedTrust, Timeouts, Upstream};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::request::Name;
 
 /// Why an upstream cannot be set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

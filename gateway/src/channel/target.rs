@@ -6,8 +6,9 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, U
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use super::prompt_body::{OutgoingPrompt, PromptBody};
-use crate::config::{Name, Upstream};
+use crate::config::Upstream;
 use crate::request::Endpoint;
+use crate::request::Name;
 
 const OUR_NAME: HeaderValue =
     HeaderValue::from_static(concat!("sealgate/", env!("CARGO_PKG_VERSION")));

@@ -1,7 +1,8 @@
 //! Unattested upstreams against a server that misbehaves on cue.
 
 use super::*;
-use crate::config::{BaseUrl, Name, Upstream};
+use crate::config::{BaseUrl, Upstream};
+use crate::request::Name;
 use crate::request::Prompt;
 use http_body_util::BodyExt;
 use std::net::SocketAddr;

@@ -12,11 +12,11 @@ use super::prompt_body::OutgoingPrompt;
 use super::session;
 use super::target::Target;
 use crate::Clock;
-use crate::config::Name;
 use crate::events::{self, Event, UpstreamFailure};
 use crate::ledger::{Ledger, SessionRow};
 use crate::metrics::{Metrics, Verification};
 use crate::request::Endpoint;
+use crate::request::Name;
 
 /// One origin under one trust: its channel, and the session of every peer met there.
 ///

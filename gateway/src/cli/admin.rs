@@ -11,8 +11,9 @@ use clap::Subcommand;
 use super::keys::name;
 use super::{ConfigFile, UNUSABLE, unusable};
 use crate::admin::{AdminToken, AdminTokenError};
-use crate::config::{Config, ConfigError, Name};
+use crate::config::{Config, ConfigError};
 use crate::ledger::{AdminRow, Ledger, LedgerError, Role};
+use crate::request::Name;
 use crate::{Clock, SystemClock};
 
 #[derive(Subcommand)]

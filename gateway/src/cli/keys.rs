@@ -11,8 +11,9 @@ use clap::Subcommand;
 
 use super::{ConfigFile, UNUSABLE, unusable};
 use crate::admit::{ApiToken, Applied, TokenError};
-use crate::config::{Config, ConfigError, Name, show_duration};
+use crate::config::{Config, ConfigError, show_duration};
 use crate::ledger::{KeyRow, Ledger, LedgerError, NewKey};
+use crate::request::Name;
 use crate::{Clock, SystemClock};
 
 /// How long a running service may take to apply a change. It looks four times a second.

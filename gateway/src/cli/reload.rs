@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{UNUSABLE, unusable};
 use crate::config::{Config, ConfigError, InFile};
-use crate::epoch::{ReloadOutcome, ReloadRequests};
+use crate::rotation::{ReloadOutcome, ReloadRequests};
 
 /// From one look for the answer to the next.
 const LOOK: Duration = Duration::from_millis(50);

@@ -13,7 +13,6 @@ pub(crate) mod files;
 mod log;
 mod mistakes;
 mod model;
-mod name;
 mod parse;
 mod problem;
 mod reach;
@@ -25,6 +24,7 @@ mod spelling;
 mod tee;
 mod units;
 
+use crate::request::Name;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -38,7 +38,6 @@ use crate::hardening::Fact;
 
 pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
-pub use name::{Name, NameError};
 pub use parse::known_keys;
 pub use problem::{ConfigError, InFile, Lines, Problem};
 pub use retention::{

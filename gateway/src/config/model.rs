@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Name, NamedTrust, Sensitive};
+use super::{NamedTrust, Sensitive};
 use crate::request::Endpoint;
+use crate::request::Name;
 
 /// `[[model]]`
 #[derive(Debug)]

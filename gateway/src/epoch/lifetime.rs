@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// Why a new epoch is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub enum Due {
     /// The epoch has lasted as long as it may.
     Expired,
     /// The system's clock was set, and the epoch's dates are wrong by it.
@@ -26,7 +26,7 @@ pub(super) enum Due {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lifetime {
+pub struct Lifetime {
     pub not_before: UnixTime,
     pub renew_at: UnixTime,
     pub not_after: UnixTime,

@@ -5,26 +5,22 @@
 
 mod build;
 mod certificate;
-mod keeper;
 mod lifetime;
-mod reload;
 
 use std::sync::Arc;
 
 use attest_core::retention::ActivePolicy;
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
-use crate::attestation::EpochEvidence;
 use crate::audit::EpochLog;
 use crate::config::Config;
+use crate::evidence::EpochEvidence;
 use crate::request::CacheSalts;
 use crate::route::Routes;
 
 pub use build::{EpochError, begin, renew};
 pub(crate) use certificate::names_fit;
-pub use keeper::{Keeper, Reload};
-use lifetime::Lifetime;
-pub use reload::{ReloadOutcome, ReloadRequests};
+pub use lifetime::{Due, Lifetime};
 
 /// One contract, from its keys to its routes.
 pub struct Epoch {
@@ -53,6 +49,11 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// From when to when its keyset is valid, by a clock that cannot be set.
+    pub fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
+    }
+
     /// When the keyset expires.
     pub fn not_after(&self) -> UnixTime {
         self.lifetime.not_after

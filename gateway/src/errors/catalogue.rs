@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{ApiError, HeadFault, Invalid};
-use crate::relay::RefusalKind;
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
 macro_rules! one_of_each {
@@ -27,17 +26,9 @@ pub struct Shown {
     pub code: Option<&'static str>,
 }
 
-/// Every combination that this service answers, sorted.
+/// Every combination of an [`ApiError`], sorted. Refusals of upstreams are in `relay`.
 pub fn shown_errors() -> Vec<Shown> {
     let mut shown: Vec<Shown> = errors().iter().map(shown).collect();
-    shown.extend(RefusalKind::each().map(|kind| {
-        let (status, kind, code, _) = kind.words();
-        Shown {
-            status: status.as_u16(),
-            kind,
-            code: Some(code),
-        }
-    }));
     shown.sort();
     shown.dedup();
     shown

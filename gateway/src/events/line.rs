@@ -46,8 +46,8 @@ fn json(line: &mut String, record: &Record, at: &dyn Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Name;
     use crate::events::{Event, UpstreamFailure};
+    use crate::request::Name;
     use attest_core::Sha256Digest;
 
     #[test]

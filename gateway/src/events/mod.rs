@@ -19,12 +19,13 @@ use std::time::Duration;
 
 use attest_core::{SessionId, Sha256Digest};
 
-use crate::config::{Name, Problem};
+use crate::config::Problem;
 use crate::errors::HeadFault;
 use crate::hardening::{Fact, Facts};
 use crate::metering::{Keep, UsageRow};
 use crate::request::Endpoint;
-use crate::sqlite::StoreFailure;
+use crate::request::Name;
+use crate::store_failure::StoreFailure;
 
 pub use crate::config::{Format, Level};
 pub use outlet::{Lines, Listener, Outlet, open, tune};

@@ -57,7 +57,7 @@ pub(super) async fn own_receipt(
     if id.is_empty() || id.len() > MAX_ID {
         return Err(ApiError::ReceiptNotFound);
     }
-    match front.back.receipts.get(id, &digest(token)).await {
+    match front.services.receipts.get(id, &digest(token)).await {
         Ok(Some(receipt)) => Ok(receipt),
         Ok(None) => Err(ApiError::ReceiptNotFound),
         Err(_) => Err(ApiError::Internal),

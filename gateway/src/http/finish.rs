@@ -4,8 +4,8 @@ use axum::body::Body;
 use http::Response;
 use http::header::{HeaderValue, SERVER};
 
-use super::{ACI_VERSION, KEYSET_DIGEST};
 use crate::epoch::Epoch;
+use crate::request::{ACI_VERSION, KEYSET_DIGEST};
 
 /// Adds the ACI headers of the epoch the connection was opened under (ACI/1 §5.2).
 pub(crate) fn finish(mut response: Response<Body>, epoch: &Epoch) -> Response<Body> {

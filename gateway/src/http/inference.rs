@@ -80,7 +80,7 @@ async fn serve(
         OnRevoke::Cut => Some(admitted.slot.revocation()),
     };
     let in_flight = InFlight::enter(&front.metrics.in_flight, admitted.slot);
-    let serving = relay::serve_inference(&front.back, admitted.request, connection.flushes);
+    let serving = relay::serve_inference(&front.services, admitted.request, connection.flushes);
     let response = match cut.clone() {
         None => serving.await,
         Some(revocation) => tokio::select! {

@@ -20,7 +20,7 @@ pub(super) async fn fetch(
 ) -> Result<Response<Body>, ApiError> {
     let key = credential(&headers)?;
     let part = Part::parse(&part).ok_or(ApiError::RecordNotFound)?;
-    let found = state.back.records.find(&id, &key, part).await;
+    let found = state.services.records.find(&id, &key, part).await;
     let sealed = found
         .map_err(|_| ApiError::Internal)?
         .ok_or(ApiError::RecordNotFound)?;
@@ -42,7 +42,7 @@ pub(super) async fn delete(
 ) -> Result<Response<Body>, ApiError> {
     state.admission.authenticate(&headers)?;
     let key = credential(&headers)?;
-    let deleted = state.back.records.delete_for(&id, &key).await;
+    let deleted = state.services.records.delete_for(&id, &key).await;
     match deleted.map_err(|_| ApiError::Internal)? {
         Deleted::Gone => {
             let mut response = Response::new(Body::empty());

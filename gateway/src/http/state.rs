@@ -7,20 +7,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::Flushes;
 use crate::admit::Admission;
 use crate::attestation::Desk;
-use crate::epoch::{Epoch, Keeper};
+use crate::epoch::Epoch;
 use crate::errors::ApiError;
+use crate::flushes::Flushes;
 use crate::ledger::Ledger;
-use crate::listen::{NoPlace, Place};
 use crate::metrics::Metrics;
-use crate::relay::Back;
+use crate::places::{NoPlace, Place};
+use crate::receipt::RequestServices;
+use crate::rotation::Keeper;
 
 /// The rooms behind the door.
 pub struct Front {
     pub admission: Admission,
-    pub back: Back,
+    pub services: RequestServices,
     pub desk: Arc<Desk>,
     pub keeper: Arc<Keeper>,
     pub ledger: Arc<Ledger>,

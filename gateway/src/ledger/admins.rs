@@ -5,7 +5,7 @@ use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
 use super::LedgerError;
 use super::keys::time;
-use crate::config::Name;
+use crate::request::Name;
 
 /// What an administrator is trusted with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,7 +6,7 @@ use attest_core::UnixTime;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
 use super::{LedgerError, schema};
-use crate::config::Name;
+use crate::request::Name;
 
 /// A key about to be registered.
 pub struct NewKey {

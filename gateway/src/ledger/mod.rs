@@ -25,6 +25,11 @@ mod unlogged;
 mod usage;
 mod writer;
 
+use crate::metering::Keep;
+use crate::metering::StoreCounts;
+use crate::metering::Unfinished;
+use crate::metering::UsageRow;
+use crate::sqlite::store_failure;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,9 +41,11 @@ use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
-use crate::config::{LedgerBounds, Name};
+use crate::config::LedgerBounds;
 use crate::events::LedgerWork;
-use crate::sqlite::{Cause, Health, StoreFailure};
+use crate::request::Name;
+use crate::sqlite::Health;
+use crate::store_failure::{Cause, StoreFailure};
 use alone::Alone;
 
 pub use admins::{AdminRow, Role};
@@ -51,7 +58,7 @@ pub use keys::{KeyRow, NewKey};
 pub use pending::RowCounts;
 pub use policies::PolicyRow;
 pub use records::{FoundRecord, RecordRow, RecordState};
-pub use rows::{Keep, Outcome, ReceiptRow, SessionRow, Unfinished, UsageRow};
+pub use rows::{ReceiptRow, SessionRow};
 pub use usage::UsageSum;
 
 /// After the audit log refused its last entry.
@@ -93,7 +100,7 @@ impl LedgerError {
     /// What failed, in SQLite's terms as far as it was SQLite.
     pub fn failure(&self) -> StoreFailure {
         match self {
-            LedgerError::Database(error) => error.into(),
+            LedgerError::Database(error) => store_failure(error),
             LedgerError::Audit(error) => error.failure(),
             LedgerError::Corrupt { .. } | LedgerError::Damaged { .. } => {
                 StoreFailure::without_code(Cause::Corrupt)
@@ -321,6 +328,18 @@ impl Ledger {
     /// Hands over a session document. It can be fetched as soon as this returns; storing it again changes nothing.
     pub fn store_session(&self, row: SessionRow) {
         self.count_loss(self.pending.push_session(row));
+    }
+
+    /// What metrics show of the ledger and the audit log.
+    pub fn counts(&self) -> StoreCounts {
+        let (rows_waiting, oldest_row_age) = self.rows_waiting();
+        StoreCounts {
+            rows_lost: self.rows_lost(),
+            rows_waiting,
+            oldest_row_age,
+            log_entries_waiting: self.audit().waiting(),
+            log_entries_lost: self.audit().given_up(),
+        }
     }
 
     /// Rows that were dropped: because too many waited, because the database refused them alone, or at the end.

@@ -13,7 +13,8 @@ use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use super::{Keep, ReceiptRow, SessionRow, UsageRow};
+use super::{ReceiptRow, SessionRow};
+use crate::metering::{Keep, UsageRow};
 
 /// One row that waits.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use attest_core::{Sha256Digest, UnixTime};
 use sqlx::{Row, SqlitePool};
 
 use super::LedgerError;
-use crate::config::Name;
+use crate::request::Name;
 
 /// A record about to be sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,9 +1,7 @@
-//! What a row says. All of it is listed here, and in [`metering`](crate::metering).
+//! What a row says, beside [`UsageRow`](crate::metering::UsageRow).
 
 use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
-
-pub use crate::metering::{Keep, Outcome, Unfinished, UsageRow};
 
 /// A signed receipt and what is needed to find it.
 #[derive(Clone, PartialEq)]

@@ -6,8 +6,9 @@
 
 use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
 
+use super::LedgerError;
 use super::writer::{USAGE_COLUMNS, push_usage};
-use super::{Keep, LedgerError, Unfinished, UsageRow};
+use crate::metering::{Keep, Unfinished, UsageRow};
 
 /// Commits a row, of a request that is about to be forwarded.
 pub(super) async fn add(

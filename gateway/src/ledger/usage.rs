@@ -6,7 +6,7 @@ use attest_core::UnixTime;
 use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
 
 use super::LedgerError;
-use crate::config::Name;
+use crate::request::Name;
 
 /// What one tenant used of one model.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! The one task that writes rows: everything that arrived within a moment, in one transaction.
 
+use crate::sqlite::store_failure;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use sqlx::query_builder::Separated;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::pending::{Pending, Row};
-use super::{Keep, ReceiptRow, SessionRow, UsageRow, unfinished};
+use super::{ReceiptRow, SessionRow, unfinished};
 use crate::audit::Losses;
 use crate::events::{self, Event};
-use crate::sqlite::{Health, Remedy, StoreFailure};
+use crate::metering::{Keep, UsageRow};
+use crate::sqlite::Health;
+use crate::store_failure::{Remedy, StoreFailure};
 use crate::{Clock, SystemClock};
 
 /// Rows wait this long for company before they are committed.
@@ -67,7 +70,7 @@ impl Writer {
                     size.accepted();
                 }
                 Err(error) => {
-                    let failure = StoreFailure::from(&error);
+                    let failure = store_failure(&error);
                     match size.refused(rows.len(), failure.remedy()) {
                         Next::Fewer => {}
                         Next::LoseFirst => {

@@ -8,12 +8,13 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::connection::{self, Authentication};
-use super::peer::Peer;
-use super::places::{Connections, Place, PlaceLimits};
+use crate::descriptors::PlaceLimits;
 use crate::descriptors::connections_within;
 use crate::events::{self, Event, Room};
 use crate::hardening;
 use crate::http::Front;
+use crate::places::Peer;
+use crate::places::{Connections, Place};
 
 /// The system may allow less.
 const BACKLOG: u32 = 4096;

@@ -25,12 +25,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::framing::{Findings, FramingGuard, HeadLimits, MOST_AT_ONCE};
-use super::places::{Place, Stage};
 use super::timed_writes::TimedWrites;
 use crate::epoch::Epoch;
 use crate::errors::{ApiError, HeadFault};
 use crate::events::{self, Event};
-use crate::http::{Connection, CountsFlushes, Front, finish};
+use crate::flushes::CountsFlushes;
+use crate::http::{Connection, Front, finish};
+use crate::places::{Place, Stage};
 
 /// How long a peer that is still sending what we will not read gets to notice that it was answered.
 const LINGER: Duration = Duration::from_secs(2);

@@ -7,12 +7,10 @@
 mod accept;
 mod connection;
 mod framing;
-mod peer;
-mod places;
 mod plain;
 mod timed_writes;
 
 pub use accept::{Listener, accept};
 pub use connection::Authentication;
-pub use places::{NoPlace, Place, PlaceLimits};
+
 pub use plain::{METRICS_PATHS, bind_plain, serve_health, serve_metrics};

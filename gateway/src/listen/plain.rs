@@ -19,9 +19,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 
 use super::accept::{AcceptLog, Listener};
-use super::places::{Place, PlaceLimits};
+use crate::descriptors::PlaceLimits;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::places::Place;
 
 const TEXT: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -93,7 +94,7 @@ fn metrics_answer(
     } else if request.method() != Method::GET {
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     } else {
-        metrics.observe_ledger(ledger);
+        metrics.observe_store(&ledger.counts());
         response.headers_mut().insert(CONTENT_TYPE, TEXT);
         *response.body_mut() = Full::from(metrics.render());
     }

@@ -1,7 +1,7 @@
 //! How a request can end.
 
-use crate::ledger::Outcome;
 use crate::metering::Cause;
+use crate::metering::Outcome;
 
 /// The response was handed over whole, or cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

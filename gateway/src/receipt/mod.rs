@@ -14,6 +14,6 @@ mod shelf;
 mod store;
 
 pub use ending::{CutShort, Ending};
-pub use recorder::{Recorder, Tools};
+pub use recorder::{Recorder, RequestServices};
 pub use shelf::SHELF_LIFE;
 pub use store::Store;

@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 use super::{CutShort, Ending, Store};
 use crate::Clock;
 use crate::admit::AdmittedRequest;
-use crate::config::Name;
 use crate::epoch::Epoch;
 use crate::errors::ApiError;
 use crate::events;
-use crate::ledger::{Keep, Ledger, Outcome, Unfinished, UsageRow};
+use crate::ledger::Ledger;
 use crate::metering::Cause;
+use crate::metering::Unfinished;
+use crate::metering::Usage;
+use crate::metering::{Keep, Outcome, UsageRow};
 use crate::metrics::Metrics;
-use crate::relay::Usage;
+use crate::request::Name;
 use crate::request::{Caller, Endpoint};
 use crate::retention::{Records, Unkept};
 
@@ -35,7 +37,7 @@ const INCOMPLETE: &str = "sealgate.response.incomplete";
 
 /// Where a finished record goes.
 #[derive(Clone)]
-pub struct Tools {
+pub struct RequestServices {
     pub receipts: Arc<Store>,
     pub records: Records,
     pub ledger: Arc<Ledger>,
@@ -43,7 +45,7 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
 }
 
-impl Tools {
+impl RequestServices {
     /// One set of values makes the counters, the log line, the span and the row of a request. Of one that nothing is
     /// kept of there are the counters alone.
     fn meter(&self, row: UsageRow, keep: Option<Keep>) {
@@ -62,7 +64,7 @@ impl Tools {
 pub struct Recorder(Option<Box<Open>>);
 
 struct Open {
-    tools: Tools,
+    services: RequestServices,
     epoch: Arc<Epoch>,
     retention: Terms,
     unkept: Unkept,
@@ -104,9 +106,9 @@ struct Emitted {
 
 impl Recorder {
     /// Begins the record of an admitted request.
-    pub fn begin(tools: &Tools, request: &AdmittedRequest) -> Self {
+    pub fn begin(services: &RequestServices, request: &AdmittedRequest) -> Self {
         Self(Some(Box::new(Open {
-            tools: tools.clone(),
+            services: services.clone(),
             epoch: Arc::clone(&request.epoch),
             retention: request.retention.clone(),
             unkept: Unkept::default(),
@@ -114,7 +116,7 @@ impl Recorder {
                 .retention
                 .kept()
                 .filter(|kept| kept.on_failure == OnFailure::Refuse)
-                .map(|_| tools.ledger.unfinished()),
+                .map(|_| services.ledger.unfinished()),
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
             endpoint: request.endpoint,
@@ -213,7 +215,7 @@ impl Recorder {
     /// There is no inference, for this reason.
     pub fn refused(&mut self, error: &ApiError) {
         if let (Some(open), Some(code)) = (&self.0, error.refused_by_policy()) {
-            open.tools.ledger.audit().refused(code);
+            open.services.ledger.audit().refused(code);
         }
     }
 
@@ -303,22 +305,22 @@ impl Open {
         if let (Ending::CutShort(_), Some(sent)) = (ending, self.sent.take()) {
             self.emitted = sent;
         }
-        let tools = self.tools.clone();
+        let services = self.services.clone();
         let key_digest = self.caller.key_digest;
         let epoch = Arc::clone(&self.epoch);
         let row = self.usage_row(ending.outcome());
         let keep = self.keep();
         let until = self.keep_receipt_until();
         let receipt = self.receipt(ending).sign(&epoch.signing_key);
-        tools.receipts.put(&receipt, key_digest, until);
-        tools.meter(row, keep);
+        services.receipts.put(&receipt, key_digest, until);
+        services.meter(row, keep);
     }
 
     /// What of the row outlives the request; none where nothing does.
     fn keep(&self) -> Option<Keep> {
         let kept = self.retention.kept()?;
         Some(Keep {
-            until: self.tools.ledger.clock().now().plus(kept.ttl),
+            until: self.services.ledger.clock().now().plus(kept.ttl),
             fields: kept.fields.clone(),
             instead_of: self.unfinished,
         })
@@ -329,7 +331,7 @@ impl Open {
         let longest = self.epoch.config.receipts.keep;
         let ttl = kept.ttl.min(longest);
         let keeps = self.retention.keeps(Field::Receipt);
-        keeps.then(|| self.tools.ledger.clock().now().plus(ttl))
+        keeps.then(|| self.services.ledger.clock().now().plus(ttl))
     }
 
     fn usage_row(&self, outcome: Outcome) -> UsageRow {
@@ -402,7 +404,7 @@ impl Open {
             keyset_digest: self.epoch.keyset_digest,
             endpoint: self.endpoint.path().to_owned(),
             method: "POST".to_owned(),
-            served_at: self.tools.clock.now(),
+            served_at: self.services.clock.now(),
             events,
         }
     }

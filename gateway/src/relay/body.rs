@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use super::answer::{Answer, AnswerBody, AnswerFault, Completeness};
 use super::patience::Patience;
-use crate::http::Flushes;
+use crate::flushes::Flushes;
 use crate::metering::{Cause, Outcome};
 use crate::receipt::{CutShort, Ending, Recorder};
 use crate::retention::{Recorded, Stopped, Tape};

@@ -20,30 +20,30 @@ mod retry_after;
 mod rewrite;
 mod upstream_refusal;
 
-pub use crate::receipt::Tools as Back;
-pub use answer::Usage;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, shown_refusals};
 pub use upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
 
+use crate::receipt::RequestServices;
 use axum::body::Body;
 use http::Response;
 
 use crate::admit::AdmittedRequest;
-use crate::http::{Flushes, RECEIPT_ID};
+use crate::flushes::Flushes;
 use crate::receipt::Recorder;
+use crate::request::RECEIPT_ID;
 use crate::retention::{self, Tape};
 use answer::Answer;
 use failover::Ask;
 
 /// Serves an admitted request on a connection. Errors become responses, with receipts of their own.
 pub async fn serve_inference(
-    back: &Back,
+    services: &RequestServices,
     request: AdmittedRequest,
     flushes: Flushes,
 ) -> Response<Body> {
-    let mut recorder = Recorder::begin(back, &request);
+    let mut recorder = Recorder::begin(services, &request);
     let receipt_id = http::HeaderValue::try_from(request.receipt_id.as_str());
-    let mut response = match answer(back, request, &mut recorder).await {
+    let mut response = match answer(services, request, &mut recorder).await {
         Ok((answer, tape)) => body::relay(answer, tape, recorder, flushes),
         Err(refusal) => refusal.answer(recorder),
     };
@@ -55,7 +55,7 @@ pub async fn serve_inference(
 
 /// An upstream's answer, and what records it where the policy wants that.
 async fn answer(
-    back: &Back,
+    services: &RequestServices,
     request: AdmittedRequest,
     recorder: &mut Recorder,
 ) -> Result<(Answer, Option<Tape>), Refusal> {
@@ -63,7 +63,7 @@ async fn answer(
     let caller = request.caller.clone();
     let receipt_id = request.receipt_id.clone();
     let policy = request.epoch.retention.policy().digest();
-    let ask = Ask::prepare(request, &back.clock, recorder)?;
+    let ask = Ask::prepare(request, &services.clock, recorder)?;
     let subject = retention::Subject {
         receipt_id: &receipt_id,
         caller: &caller,
@@ -72,7 +72,13 @@ async fn answer(
         row_before: recorder.row_before(),
     };
     let unkept = recorder.unkept();
-    let tape =
-        retention::keep(&back.records, &back.ledger, subject, || ask.body(), &unkept).await?;
+    let tape = retention::keep(
+        &services.records,
+        &services.ledger,
+        subject,
+        || ask.body(),
+        &unkept,
+    )
+    .await?;
     Ok((ask.serve(recorder).await?, tape))
 }

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::retry_after::RETRY_AFTER_MS;
 use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
-use crate::errors::ApiError;
-use crate::ledger::Outcome;
+use crate::errors::{ApiError, Shown};
+use crate::metering::Outcome;
 use crate::receipt::{Ending, Recorder};
 
 /// Why there is no inference.
@@ -109,6 +109,19 @@ impl UpstreamRefusal {
     }
 }
 
+/// What clients see of each refusal of an upstream, for the reference page.
+pub fn shown_refusals() -> Vec<Shown> {
+    let shown = RefusalKind::each().map(|kind| {
+        let (status, kind, code, _) = kind.words();
+        Shown {
+            status: status.as_u16(),
+            kind,
+            code: Some(code),
+        }
+    });
+    shown.collect()
+}
+
 impl RefusalKind {
     /// Whether the same request may have another fate a moment later.
     fn may_be_repeated(self) -> bool {
@@ -124,7 +137,7 @@ impl RefusalKind {
     }
 
     /// Status, `type`, `code` and sentence, as OpenAI's clients expect them.
-    pub(crate) fn words(self) -> (StatusCode, &'static str, &'static str, &'static str) {
+    fn words(self) -> (StatusCode, &'static str, &'static str, &'static str) {
         const INVALID: &str = "invalid_request_error";
         const SERVER: &str = "server_error";
         match self {

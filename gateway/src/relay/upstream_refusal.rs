@@ -44,7 +44,7 @@ pub enum RefusalKind {
 
 impl RefusalKind {
     /// One for each answer that clients get, for the reference page.
-    pub(crate) fn each() -> impl Iterator<Item = Self> {
+    pub(super) fn each() -> impl Iterator<Item = Self> {
         let busy = |overloaded| RefusalKind::Busy {
             overloaded,
             retry_after: None,

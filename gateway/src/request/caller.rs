@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::Name;
+use crate::request::Name;
 
 /// Whose request it is.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,11 +6,17 @@
 mod body_budget;
 mod caller;
 mod endpoint;
+mod headers;
+mod key_id;
+mod name;
 mod prompt;
 mod salt;
 
 pub use body_budget::{BodyBudget, Reserved};
 pub use caller::Caller;
 pub use endpoint::Endpoint;
+pub use headers::{ACI_VERSION, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};
+pub use key_id::KeyId;
+pub use name::{Name, NameError};
 pub use prompt::Prompt;
 pub use salt::{CacheSalts, Salt};

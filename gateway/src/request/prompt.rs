@@ -33,7 +33,7 @@ use super::Reserved;
 /// fn trace(prompt: sealgate::request::Prompt) { tracing::info!(?prompt); }
 /// ```
 /// ```compile_fail
-/// use sealgate::ledger::UsageRow;
+/// use sealgate::metering::UsageRow;
 /// fn row(prompt: sealgate::request::Prompt, row: UsageRow) -> UsageRow {
 ///     UsageRow { tenant: prompt.into(), ..row }
 /// }
@@ -43,8 +43,8 @@ use super::Reserved;
 /// fn fail(error: sealgate::errors::Invalid) -> sealgate::errors::ApiError { error.into() }
 /// fn log(event: sealgate::events::Event) { sealgate::events::emit(event.into()) }
 /// fn trace(length: usize) { tracing::info!(?length); }
-/// use sealgate::ledger::UsageRow;
-/// fn row(name: sealgate::config::Name, row: UsageRow) -> UsageRow {
+/// use sealgate::metering::UsageRow;
+/// fn row(name: sealgate::request::Name, row: UsageRow) -> UsageRow {
 ///     UsageRow { tenant: name.into(), ..row }
 /// }
 /// fn read(prompt: &sealgate::request::Prompt) -> usize { prompt.bytes().len() }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use ring::rand::SecureRandom;
 
-use crate::config::Name;
+use crate::request::Name;
 
 /// The secret of one epoch.
 pub struct CacheSalts(hmac::Key);

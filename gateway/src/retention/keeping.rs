@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::{RecordError, Records, Tape, Unkept};
 use crate::errors::ApiError;
-use crate::ledger::{Keep, Ledger, UsageRow};
+use crate::ledger::Ledger;
+use crate::metering::{Keep, UsageRow};
 use crate::request::Caller;
 
 /// Whose request it is, and under which policy.

@@ -1,31 +1,26 @@
-//! Making what has had its time go away, for as long as the service runs.
+//! Deletion of what has expired, for as long as the service runs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::log::{Entry, Fact, PurgeReason, Purged, Word};
 
-use super::RecordError;
+use super::{RecordError, Records};
 use crate::events::{self, Event, LedgerWork};
 use crate::ledger::{Ledger, Resumed};
-use crate::relay::Back;
 use crate::{Clock, SystemClock};
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Purges at once and then every minute, until dropped. What went is logged.
-pub async fn run(back: Back) {
-    let Back {
-        receipts,
-        records,
-        ledger,
-        ..
-    } = back;
+/// Deletes at once and then every minute, until dropped, and logs how much. `sweep_receipts` removes receipts that
+/// are kept in memory alone.
+pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn() + Send) {
     if let Resumed::Behind(by) | Resumed::Doubted(by) = ledger.clock_resumed() {
         let ahead = matches!(ledger.clock_resumed(), Resumed::Doubted(_));
         events::emit(Event::ClockDoubted { ahead, by });
     }
     loop {
-        receipts.sweep();
+        sweep_receipts();
         let gone = async {
             let purged = ledger.purge().await?;
             let records = records.purge(ledger.clock().now()).await?;

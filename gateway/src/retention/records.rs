@@ -17,7 +17,7 @@ use super::age::{SealError, Sealer};
 use super::purge;
 use crate::ledger::{Ledger, LedgerError, RecordRow, RecordState};
 use crate::request::Caller;
-use crate::sqlite::{Cause, StoreFailure};
+use crate::store_failure::{Cause, StoreFailure};
 
 const FOLDER: &str = "records";
 

@@ -19,9 +19,10 @@ use crate::Clock;
 use crate::channel::{
     BuildError, Builder, Checker, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
 };
-use crate::config::{Config, Model, Name, Problem, Upstream};
+use crate::config::{Config, Model, Problem, Upstream};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::request::Name;
 pub use health::Health;
 
 /// What a model's prompt may be sent to.

@@ -5,13 +5,15 @@
 //! structure, for a limited time. What this cannot find: a page that was replaced by another that fits, and changed values
 //! inside a row. The audit log has hashes over its entries for that.
 
+use super::store_failure;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Cause, Commits, StoreFailure, options, reading};
+use super::{Commits, options, reading};
+use crate::store_failure::Cause;
 
 /// How long a start checks the structure of the whole file.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -49,9 +51,9 @@ async fn check_within(
     limit: Option<Duration>,
 ) -> Result<Checked, sqlx::Error> {
     match attempt(&options, large, limit).await {
-        Err(error) if StoreFailure::from(&error).cause == Cause::Corrupt => Ok(Checked::Damaged(
-            StoreFailure::from(&error).words().to_owned(),
-        )),
+        Err(error) if store_failure(&error).cause == Cause::Corrupt => {
+            Ok(Checked::Damaged(store_failure(&error).words().to_owned()))
+        }
         checked => checked,
     }
 }
@@ -91,7 +93,7 @@ async fn attempt(
     let checked = match checked {
         Ok(Some(damage)) => Checked::Damaged(damage),
         Ok(None) => Checked::Whole,
-        Err(error) if StoreFailure::from(&error).is_interrupted() => Checked::InPart,
+        Err(error) if store_failure(&error).is_interrupted() => Checked::InPart,
         Err(error) => return Err(error),
     };
     connection.close().await?;

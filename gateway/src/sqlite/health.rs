@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::StoreFailure;
 use crate::events::{self, Event, LedgerWork};
+use crate::store_failure::StoreFailure;
 
 /// A failure that goes on is logged again after this long.
 const LOG_AGAIN: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 pub(crate) use check::{Checked, check, check_reading, check_small};
-pub use failure::{Cause, Remedy, StoreFailure};
+pub(crate) use failure::store_failure;
 pub(crate) use health::Health;
 
 /// How long a statement waits for a lock that another process holds.

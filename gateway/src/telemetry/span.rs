@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use attest_core::Sha256Digest;
 
 use crate::events::Record;
-use crate::ledger::{Keep, UsageRow};
+use crate::metering::{Keep, UsageRow};
 
 /// Keeps trace ids apart from other digests of a receipt's id.
 const TRACE: &[u8] = b"sealgate/trace/v1\0";

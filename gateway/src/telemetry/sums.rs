@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::Name;
 use crate::events::Event;
-use crate::ledger::UsageRow;
+use crate::metering::UsageRow;
 use crate::metrics::LATENCY;
+use crate::request::Name;
 
 /// Endpoint, configured model, outcome.
 pub(super) type Request = (&'static str, Option<Name>, &'static str);

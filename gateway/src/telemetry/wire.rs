@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::span::Span;
 use super::sums::{Histogram, Sums};
-use crate::config::Name;
 use crate::events;
 use crate::metrics::LATENCY;
+use crate::request::Name;
 
 /// `SPAN_KIND_SERVER`
 const SERVER: u8 = 2;

@@ -18,11 +18,12 @@ use http_body::Body as _;
 use sealgate::admit::{AdmittedRequest, Fields};
 use sealgate::config::Config;
 use sealgate::epoch::Epoch;
-use sealgate::http::Flushes;
+use sealgate::flushes::Flushes;
 use sealgate::ledger::Ledger;
 use sealgate::metrics::Metrics;
+use sealgate::receipt::RequestServices;
 use sealgate::receipt::Store;
-use sealgate::relay::{Back, serve_inference};
+use sealgate::relay::serve_inference;
 use sealgate::request::{Caller, Endpoint, Prompt};
 use sealgate::retention::Records;
 use sealgate::{Clock, SystemClock};
@@ -36,7 +37,7 @@ pub const KEY: [u8; 32] = [7; 32];
 /// The back half under one configuration.
 pub struct Bench {
     pub directory: ScratchDir,
-    pub back: Back,
+    pub back: RequestServices,
     pub epoch: Arc<Epoch>,
     next: AtomicU64,
 }
@@ -72,7 +73,7 @@ impl Bench {
             .expect("an epoch");
         let receipts = Arc::new(Store::new(ledger.clone()));
         let records = Records::new(&epoch.config.server.state_dir, ledger.clone());
-        let back = Back {
+        let back = RequestServices {
             receipts,
             records,
             ledger,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use attest_core::UnixTime;
 use sealgate::admit::ApiToken;
-use sealgate::epoch::Reload;
 use sealgate::ledger::{Ledger, NewKey};
+use sealgate::rotation::Reload;
 use sealgate::{Controls, Platform, ServeError, serve_with};
 use serde_json::{Value, json};
 use testkit::client::{Answer, Connection, TlsClient};
@@ -222,7 +222,7 @@ async fn create_key(directory: &ScratchDir, tenant: &str) -> String {
     let (id, token) = ApiToken::generate().expect("a key");
     let key = NewKey {
         id: id.to_string(),
-        tenant: sealgate::config::Name::from_operator(tenant).expect("a name"),
+        tenant: sealgate::request::Name::from_operator(tenant).expect("a name"),
         name: None,
         digest: token.digest(),
         created_at: UnixTime::from_secs(1),

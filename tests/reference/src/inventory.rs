@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use attest_core::CheckId;
 use clap::CommandFactory;
-use sealgate::{admin, cli, config, errors, http, listen, metrics};
+use sealgate::{admin, cli, config, errors, http, listen, metrics, relay};
 
 use crate::{Section, commands, source};
 
@@ -105,5 +105,10 @@ fn errors() -> BTreeMap<String, String> {
         );
         (name, row)
     };
-    errors::shown_errors().into_iter().map(one).collect()
+    let refusals = relay::shown_refusals();
+    let mut shown: Vec<_> = errors::shown_errors();
+    shown.extend(refusals);
+    shown.sort();
+    shown.dedup();
+    shown.into_iter().map(one).collect()
 }

@@ -13,7 +13,8 @@ use super::{read_secret, resolve};
 use crate::config::model::{ApiKey, BaseUrl, Model, Scheme, Upstream};
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
-use crate::config::{Name, NamedTrust, Sensitive, Server, Tee, TeeKind};
+use crate::config::{NamedTrust, Sensitive, Server, Tee, TeeKind};
+use crate::request::Name;
 
 const MAX_KEY_FILE: u64 = 16 * 1024;
 

@@ -8,8 +8,9 @@ use attest_channel::Trust;
 use attest_core::{AttestationPolicy, Collateral, RootKind, Roots};
 
 use super::{MAX_FILE, read_bytes, read_text, resolve};
+use crate::config::NamedTrust;
 use crate::config::read::Section;
-use crate::config::{Name, NamedTrust};
+use crate::request::Name;
 
 /// The trusts that can be used by name; none under the name of one that has a problem of its own.
 pub(super) type Trusts = BTreeMap<Name, Option<Arc<NamedTrust>>>;

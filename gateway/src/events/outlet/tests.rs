@@ -3,10 +3,10 @@ use std::sync::Arc;
 use tracing::subscriber::with_default;
 
 use super::*;
-use crate::config::Name;
 use crate::events::emit;
-use crate::ledger::{Keep, Outcome, UsageRow};
+use crate::metering::{Keep, Outcome, UsageRow};
 use crate::request::Endpoint;
+use crate::request::Name;
 
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);

@@ -1,5 +1,6 @@
 //! What one event of a stream says.
 
+use super::usage::read_usage;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -7,7 +8,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::usage::Usage;
+use crate::metering::Usage;
 use crate::relay::object_spans::{MemberSpan, ObjectSpans, object_spans};
 
 /// What an event is to a client and to the metering.
@@ -141,7 +142,7 @@ fn read_chunk(text: &[u8], object: &ObjectSpans<'_>, offset: Option<usize>) -> C
             "usage" if found == b"null" => {
                 chunk.null_usage = offset.map(|offset| shifted(cut(object, index), offset));
             }
-            "usage" => chunk.usage = Usage::read(found),
+            "usage" => chunk.usage = read_usage(found),
             "choices" => read_choices(found, &mut chunk),
             _ => {}
         }

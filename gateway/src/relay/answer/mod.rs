@@ -12,10 +12,12 @@ mod peek;
 mod stream;
 mod usage;
 
+use crate::metering::Usage;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use usage::read_usage;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -29,7 +31,6 @@ use members::Members;
 use stream::EventStream;
 
 pub(super) use peek::{Answer, Failed, Wanted};
-pub use usage::Usage;
 
 /// What clients get while an engine is silent: a comment, which readers of event streams skip.
 const COMMENT: &[u8] = b": keep-alive\n\n";
@@ -146,7 +147,7 @@ impl AnswerBody {
     pub(super) fn usage(&self) -> Usage {
         match &self.content {
             Content::Events(events) => events.usage(),
-            Content::Json(members) => members.usage().and_then(Usage::read).unwrap_or_default(),
+            Content::Json(members) => members.usage().and_then(read_usage).unwrap_or_default(),
             Content::Opaque => Usage::default(),
         }
     }

@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::boundary::Boundary;
 use super::event::{self, Chunk, Said};
-use super::usage::Usage;
 use crate::metering::TokenSource;
+use crate::metering::Usage;
 use crate::relay::UpstreamRefusal;
 
 /// A longer event is not passed on. Images come as single events of some megabytes.

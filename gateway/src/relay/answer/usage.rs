@@ -3,26 +3,29 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::metering::TokenSource;
+use crate::metering::{TokenSource, Usage};
 
-/// Token counts of one answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Usage {
+/// The members of a `usage` object that are read.
+#[derive(Deserialize)]
+struct UsageMembers {
     #[serde(default, deserialize_with = "count")]
-    pub prompt_tokens: Option<u64>,
+    prompt_tokens: Option<u64>,
     #[serde(default, deserialize_with = "count")]
-    pub completion_tokens: Option<u64>,
-    #[serde(skip)]
-    pub source: TokenSource,
+    completion_tokens: Option<u64>,
 }
 
-impl Usage {
-    /// From the text of a `usage` object. `None` where it is none or says nothing we read.
-    pub(super) fn read(text: &[u8]) -> Option<Self> {
-        let usage: Self = serde_json::from_slice(text).ok()?;
-        let says_something = usage.prompt_tokens.is_some() || usage.completion_tokens.is_some();
-        says_something.then_some(usage)
-    }
+/// Reads the text of a `usage` object. `None` where it is none or has neither count.
+pub(super) fn read_usage(text: &[u8]) -> Option<Usage> {
+    let UsageMembers {
+        prompt_tokens,
+        completion_tokens,
+    } = serde_json::from_slice(text).ok()?;
+    prompt_tokens.or(completion_tokens)?;
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        source: TokenSource::default(),
+    })
 }
 
 /// A whole number, written with or without a fraction of zero. Anything else is left out.
@@ -47,7 +50,7 @@ mod tests {
     #[test]
     fn whole_numbers_are_read_however_they_are_written() {
         let read = |text: &str| {
-            Usage::read(text.as_bytes()).map(|usage| (usage.prompt_tokens, usage.completion_tokens))
+            read_usage(text.as_bytes()).map(|usage| (usage.prompt_tokens, usage.completion_tokens))
         };
         assert_eq!(
             read(r#"{"prompt_tokens":9.0,"completion_tokens":4e0,"total_tokens":13.0}"#),

@@ -4,7 +4,7 @@ use attest_core::UnixTime;
 
 use super::*;
 use crate::events::Event;
-use crate::ledger::{Keep, Outcome, UsageRow};
+use crate::metering::{Keep, Outcome, UsageRow};
 use crate::request::Endpoint;
 
 fn usage() -> UsageRow {

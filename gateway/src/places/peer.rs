@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// A client's network as far as its address tells: one IPv4 address, or the /64 that an IPv6 address is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Peer(IpAddr);
+pub struct Peer(IpAddr);
 
 impl Peer {
     pub fn from_address(address: IpAddr) -> Self {

@@ -1,7 +1,9 @@
 //! Who holds the current epoch and begins the next.
 //!
 //! A new epoch begins when the operator asks for a reload or sets another retention policy, and by itself before the
-//! current one expires, or when the system's clock was set ([`super::lifetime`]). Everything is built before anything changes: if it cannot be built, the epoch in force stays in force, and the log says why.
+//! current one expires, or when the system's clock was set ([`Due`]). Everything is built before anything changes: if it cannot be built, the epoch in force stays in force, and the log says why.
+
+mod reload;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,15 +13,16 @@ use attest_core::log::EpochReason as Reason;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::lifetime::Due;
-use super::{Epoch, EpochError, ReloadOutcome, ReloadRequests, begin, renew};
 use crate::Clock;
 use crate::check;
 use crate::config::{Config, Problem};
+use crate::epoch::{Due, Epoch, EpochError, begin, renew};
 use crate::events::{self, EpochFailure, EpochReason, Event, Fixed};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::retention::{HistoryError, history};
+
+pub use reload::{ReloadOutcome, ReloadRequests};
 
 /// A policy that an operator set counts within this time.
 const POLICY_LOOK: Duration = Duration::from_millis(250);
@@ -75,7 +78,7 @@ impl Keeper {
 
     /// Whether the epoch in force can be served under: the dates of its keyset and certificate contain the time.
     pub fn is_ready(&self) -> bool {
-        self.current().lifetime.contains(self.clock.now())
+        self.current().lifetime().contains(self.clock.now())
     }
 
     /// Tells of every new epoch.
@@ -91,7 +94,7 @@ impl Keeper {
             refused: None,
         };
         loop {
-            let due_in = self.current().lifetime.left(self.clock.moment());
+            let due_in = self.current().lifetime().left(self.clock.moment());
             let asked = tokio::select! {
                 wish = reload.recv(), if listening => {
                     listening = wish.is_some();
@@ -101,7 +104,7 @@ impl Keeper {
             };
             if asked {
                 self.reload().await;
-            } else if let Some(due) = self.current().lifetime.due(self.clock.moment()) {
+            } else if let Some(due) = self.current().lifetime().due(self.clock.moment()) {
                 let reason = match due {
                     Due::Expired => EpochReason::Expiry,
                     Due::ClockSet => EpochReason::Clock,

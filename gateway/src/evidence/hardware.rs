@@ -19,7 +19,7 @@ pub struct Hardware {
 /// What hardware is asked to sign: report data for the CPU, a nonce for devices. Both follow from the caller's
 /// challenge and the epoch's keyset.
 #[derive(Clone, Copy)]
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     pub report_data: ReportData,
     pub gpu_nonce: [u8; 32],
 }
@@ -40,7 +40,7 @@ impl Challenge {
 
 /// What hardware showed for one challenge.
 #[derive(Clone)]
-pub(super) struct Collected {
+pub(crate) struct Collected {
     pub cpu: CpuEvidence,
     pub devices: Vec<UnverifiedDevice>,
     pub event_log: Option<Vec<u8>>,
@@ -48,7 +48,7 @@ pub(super) struct Collected {
 
 impl Hardware {
     /// All of it or nothing. Blocks.
-    pub(super) fn show(&self, challenge: &Challenge) -> Result<Collected, AttestationFailure> {
+    pub(crate) fn show(&self, challenge: &Challenge) -> Result<Collected, AttestationFailure> {
         let cpu = self.cpu.attest(&challenge.report_data);
         let devices = self
             .devices

@@ -9,6 +9,8 @@
 //! A connection that authenticates a request moves to places of its own, which are limited, too, and which no other
 //! connection takes away. Where there are none left the request is refused; the connection is not.
 
+mod peer;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,11 +18,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::peer::Peer;
+use crate::descriptors::PlaceLimits;
+pub use peer::Peer;
 
 /// How far a connection got that has not authenticated a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// Not a byte has come.
     Silent,
     Handshake,
@@ -36,13 +39,6 @@ impl Stage {
             Self::Handshake | Self::Open => Duration::from_secs(1),
         }
     }
-}
-
-/// How many places there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlaceLimits {
-    pub authenticated: usize,
-    pub unauthenticated: usize,
 }
 
 /// All connections of a listener, and whether they are to end.
@@ -110,14 +106,14 @@ impl Connections {
         }))
     }
 
-    pub(super) fn set_limits(&self, limits: PlaceLimits) {
+    pub(crate) fn set_limits(&self, limits: PlaceLimits) {
         self.0.table().limits = limits;
         self.0.changed.notify_waiters();
     }
 
     /// Waits until there is room for one more connection, taking it from another if there is none. Returns whether
     /// another lost its place.
-    pub(super) async fn room(&self) -> bool {
+    pub(crate) async fn room(&self) -> bool {
         loop {
             // Before the look, so that a change after it is not missed.
             let changed = self.0.changed.notified();
@@ -136,12 +132,12 @@ impl Connections {
     }
 
     /// Takes the place of the connection that is first in line, however young it is: the system has no descriptor left.
-    pub(super) fn evict_one(&self) -> bool {
+    pub(crate) fn evict_one(&self) -> bool {
         self.0.table().evict(Instant::now(), |_| Duration::ZERO)
     }
 
     /// A place for a connection that has been accepted.
-    pub(super) fn enter(&self, peer: Peer) -> Place {
+    pub(crate) fn enter(&self, peer: Peer) -> Place {
         let evicted = Arc::new(Notify::new());
         let mut table = self.0.table();
         table.next += 1;
@@ -232,12 +228,12 @@ impl Table {
 
 impl Place {
     /// Ready when the place went to another connection.
-    pub(super) async fn evicted(&self) {
+    pub(crate) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
     /// Notes how far the connection got.
-    pub(super) fn reached(&self, stage: Stage) {
+    pub(crate) fn reached(&self, stage: Stage) {
         let mut at = self.at();
         let mut table = self.shared.table();
         if let At::Unauthenticated(before) = *at

@@ -1,0 +1,8 @@
+//! What the hardware shows: one quote, every device and the event log, for one challenge.
+
+mod epoch;
+mod hardware;
+
+pub use epoch::EpochEvidence;
+pub use hardware::Hardware;
+pub(crate) use hardware::{Challenge, Collected};
