@@ -26,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_LIMIT_SECONDS = 60 * 60
 
+CARGO_FAILED = re.compile(r"^test (.+) \.\.\. FAILED$")
 CARGO_RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
 PLAIN_RESULT = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$")
 SKIPPED = re.compile(r"^(?:test .* \.\.\. )?skipped: (.*)$")
@@ -48,6 +49,7 @@ class Suite:
     failed: int = 0
     skipped: int = 0
     skips: list = field(default_factory=list)
+    failures: list = field(default_factory=list)
     figures: int = 0
     status: int = 0
 
@@ -59,6 +61,8 @@ class Suite:
             self.add(*(int(figure or 0) for figure in plain.groups()))
         elif skip := SKIPPED.match(line):
             self.skips.append(skip.group(1))
+        elif failed := CARGO_FAILED.match(line):
+            self.failures.append(failed.group(1))
 
     def add(self, passed, failed, skipped):
         self.figures += 1
@@ -178,6 +182,8 @@ def main():
     broken = [suite.name for suite in suites if suite.failed or suite.status]
     if broken:
         print(f"\nfailed: {', '.join(broken)}")
+        for name in [name for suite in suites for name in suite.failures]:
+            print(f"  {name}")
     print(f"\nin {time.monotonic() - started:.0f} s")
     figures = [sum(getattr(suite, what) for suite in suites) for what in ("passed", "failed", "skipped")]
     print("{} passed, {} failed, {} skipped".format(*figures), flush=True)

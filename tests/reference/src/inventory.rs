@@ -4,7 +4,14 @@ use std::collections::BTreeMap;
 
 use attest_core::CheckId;
 use clap::CommandFactory;
-use sealgate::{admin, cli, config, errors, http, listen, metrics, relay};
+use gateway_admin as admin;
+use gateway_base::config;
+use gateway_base::errors;
+use gateway_base::metrics;
+use gateway_path::http;
+use gateway_path::listen;
+use gateway_path::relay;
+use sealgate::cli;
 
 use crate::{Section, commands, source};
 

@@ -16,7 +16,7 @@ pub fn text(path: &str) -> String {
 /// The names that records of events are made with.
 pub fn events() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for file in rust_files(&root().join("gateway/src/events")) {
+    for file in rust_files(&root().join("gateway/base/src/events")) {
         let text = production(&file);
         let calls = text.split("named(\"").skip(1);
         found.extend(

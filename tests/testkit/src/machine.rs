@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use attest_channel::Clock;
+use attest_channel::SystemClock;
 use attest_core::parse_hex;
-use sealgate::{Clock, Platform, SystemClock};
+use gateway_contract::platform::Platform;
 
 use crate::platform::FaultFile;
 use crate::{SoftwarePlatform, TdMeasurements};
 
 /// Runs the program with this process's arguments.
 pub fn run() -> ExitCode {
-    if let Some(ended) = sealgate::hardening::run_resolver() {
+    if let Some(ended) = harden::run_resolver() {
         return ended;
     }
     match Machine::from_arguments(std::env::args_os()) {

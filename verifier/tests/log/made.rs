@@ -152,7 +152,7 @@ impl Made {
         let mut db = SqliteConnection::connect_with(&options)
             .await
             .expect("a database");
-        let schema = include_str!("../../../gateway/src/audit/schema.sql");
+        let schema = include_str!("../../../gateway/store/src/audit/schema.sql");
         sqlx::raw_sql(schema)
             .execute(&mut db)
             .await

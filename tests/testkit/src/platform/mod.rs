@@ -9,14 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use attest_channel::Clock;
+use attest_channel::SystemClock;
 pub use attest_collect::DeviceAttester;
 use attest_collect::{Attester, CollectError, DeviceError, EventLogSource, LogError};
 use attest_core::event_log::trim_ccel;
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{Collateral, CpuEvidence, ReportData, SnpCollateral, TeeType, UnixTime};
 use futures_util::future::{BoxFuture, ready};
-use sealgate::platform::Presented;
-use sealgate::{Clock, Platform, SystemClock};
+use gateway_contract::platform::Platform;
+use gateway_contract::platform::Presented;
 use vendors::Vendors;
 
 use crate::event_log::BootLog;

@@ -1,0 +1,29 @@
+//! Sealed records, for an operator whom somebody entitled to it has asked to delete one.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::{Response, StatusCode};
+
+use super::{Admin, By, Operating};
+use gateway_base::errors::ApiError;
+use gateway_retention::Deleted;
+
+/// `DELETE /admin/v1/records/{receipt id}`: 204, whoever made the request and whatever the policy leaves to callers. The
+/// receipt stays.
+pub(super) async fn delete(
+    admin: State<Arc<Admin>>,
+    _by: By<Operating>,
+    receipt_id: Path<String>,
+) -> Result<Response<Body>, ApiError> {
+    let deleted = admin.records.delete_asked(&receipt_id).await;
+    match deleted.map_err(|_| ApiError::Internal)? {
+        Deleted::Gone => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
+        Deleted::NotFound | Deleted::NotAllowed => Err(ApiError::RecordNotFound),
+    }
+}

@@ -1,0 +1,34 @@
+//! The enclaves behind this service, and what was last decided of each.
+
+use axum::body::Body;
+use http::Response;
+use serde_json::{Value, json};
+
+use super::{By, Viewing};
+use gateway_path::http::{Connection, json as document};
+use gateway_upstream::channel::Enclave;
+
+/// `GET /admin/v1/upstreams`
+pub(super) async fn upstreams(_by: By<Viewing>, connection: Connection) -> Response<Body> {
+    let routes = &connection.epoch.routes;
+    let upstreams: Vec<Value> = routes
+        .enclaves()
+        .iter()
+        .map(|enclave| told(enclave))
+        .collect();
+    document(json!({ "upstreams": upstreams }).to_string())
+}
+
+fn told(enclave: &Enclave) -> Value {
+    let sessions: Vec<Value> = enclave
+        .sessions()
+        .iter()
+        .map(|session| session.abbreviated_json())
+        .collect();
+    json!({
+        "name": enclave.name().as_str(),
+        "verified": !sessions.is_empty(),
+        "sessions": sessions,
+        "last_failure": enclave.last_failure().map(|why| why.reason()),
+    })
+}

@@ -1,0 +1,115 @@
+//! How much was used, by tenant and model.
+
+use std::sync::Arc;
+
+use attest_core::UnixTime;
+use axum::body::Body;
+use axum::extract::State;
+use http::{Response, Uri};
+use serde_json::{Value, json};
+
+use super::{Admin, By, Viewing};
+use gateway_base::errors::{ApiError, Invalid};
+use gateway_path::http::json as document;
+use gateway_store::ledger::UsageSum;
+
+const DAY: u64 = 86_400;
+
+/// `GET /admin/v1/usage?since=SECONDS&until=SECONDS`: requests and tokens, the last day unless said otherwise.
+pub(super) async fn usage(
+    admin: State<Arc<Admin>>,
+    _by: By<Viewing>,
+    uri: Uri,
+) -> Result<Response<Body>, ApiError> {
+    let Span { since, until } = Span::parse(uri.query(), admin.clock.now())?;
+    let sums = admin.ledger.usage(since, until).await;
+    let sums = sums.map_err(|_| ApiError::Internal)?;
+    let rows: Vec<Value> = sums.iter().map(row).collect();
+    let answer = json!({ "since": since.to_string(), "until": until.to_string(), "usage": rows });
+    Ok(document(answer.to_string()))
+}
+
+fn row(sum: &UsageSum) -> Value {
+    json!({
+        "tenant": sum.tenant.as_str(),
+        "model": sum.model.as_ref().map(|model| model.as_str()),
+        "requests": sum.requests,
+        "failed": sum.failed,
+        "prompt_tokens": sum.prompt_tokens,
+        "completion_tokens": sum.completion_tokens,
+        "bytes_in": sum.bytes_in,
+        "bytes_out": sum.bytes_out,
+    })
+}
+
+/// From `since` on, before `until`.
+#[derive(Debug, PartialEq)]
+struct Span {
+    since: UnixTime,
+    until: UnixTime,
+}
+
+impl Span {
+    fn parse(query: Option<&str>, now: UnixTime) -> Result<Self, Invalid> {
+        let (mut since, mut until) = (None, None);
+        for pair in query
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+        {
+            let (name, value) = pair.split_once('=').ok_or(Invalid::Query)?;
+            let place = match name {
+                "since" => &mut since,
+                "until" => &mut until,
+                _ => return Err(Invalid::Query),
+            };
+            let digits = value.len() <= 12 && value.bytes().all(|b| b.is_ascii_digit());
+            let secs: Option<u64> = digits.then(|| value.parse().ok()).flatten();
+            if place.replace(secs.ok_or(Invalid::Query)?).is_some() {
+                return Err(Invalid::Query);
+            }
+        }
+        // What happens in this very second counts.
+        let until = until.unwrap_or_else(|| now.secs().saturating_add(1));
+        let since = since.unwrap_or_else(|| until.saturating_sub(DAY));
+        if since > until {
+            return Err(Invalid::Query);
+        }
+        let (since, until) = (UnixTime::from_secs(since), UnixTime::from_secs(until));
+        Ok(Self { since, until })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(query: Option<&str>) -> Result<(u64, u64), Invalid> {
+        let span = Span::parse(query, UnixTime::from_secs(100_000))?;
+        Ok((span.since.secs(), span.until.secs()))
+    }
+
+    #[test]
+    fn without_a_span_it_is_the_last_day() {
+        assert_eq!(span(None), Ok((13_601, 100_001)));
+        assert_eq!(span(Some("until=90000")), Ok((3_600, 90_000)));
+        assert_eq!(span(Some("since=5&until=7")), Ok((5, 7)));
+        assert_eq!(span(Some("since=5")), Ok((5, 100_001)));
+    }
+
+    #[test]
+    fn a_span_that_is_none_is_refused() {
+        for bad in [
+            "since",
+            "since=",
+            "since=-1",
+            "since=1e3",
+            "since=7&until=5",
+            "since=1&since=1",
+            "since=1234567890123",
+            "from=1",
+        ] {
+            assert_eq!(span(Some(bad)), Err(Invalid::Query), "{bad}");
+        }
+    }
+}

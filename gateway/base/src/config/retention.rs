@@ -1,0 +1,111 @@
+//! `[retention]`: the policy a service begins with, and who may change it.
+//!
+//! The policy in force is not configuration: it is the end of a chain in the ledger (see [`retention`](gateway_retention)).
+//! What is configured is where the chain begins and whose signatures it takes to go on.
+
+use std::path::PathBuf;
+
+use attest_core::retention::{Authority, PolicySignatures, RetentionError, RetentionPolicy};
+use attest_core::to_hex;
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The policy that a chain begins with when the configuration names none.
+pub const DEFAULT_POLICY: &str = include_str!("../../../../policies/retention/metadata.toml");
+
+/// `[retention]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// A policy to begin with, or to go on to.
+    pub policy: Option<NamedPolicy>,
+    pub authority: Authority,
+}
+
+/// A policy that the configuration names, and the signatures beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPolicy {
+    pub file: PathBuf,
+    pub policy: RetentionPolicy,
+    pub signatures: PolicySignatures,
+}
+
+/// The built-in policy.
+pub fn built_in() -> RetentionPolicy {
+    RetentionPolicy::from_toml(DEFAULT_POLICY).expect("the built-in policy is tested to parse")
+}
+
+/// A policy as an operator wrote it, in TOML, or as the ledger keeps it: the document that `sealgate retention show
+/// --document` prints.
+pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
+    if text.starts_with('{') {
+        RetentionPolicy::from_stored(text)
+    } else {
+        RetentionPolicy::from_toml(text)
+    }
+}
+
+/// What is wrong with a policy, and for one without a salt the line that its author may paste.
+pub fn policy_problem(error: &RetentionError) -> String {
+    let mut salt = [0; 32];
+    let missing = matches!(error, RetentionError::SaltMissing { .. });
+    if missing && SystemRandom::new().fill(&mut salt).is_ok() {
+        format!("{error}. A new one: salt = \"{}\"", to_hex(&salt))
+    } else {
+        error.to_string()
+    }
+}
+
+/// The file with a policy's signatures: beside it, and named after it.
+pub fn signature_file(policy: &std::path::Path) -> PathBuf {
+    let mut name = policy.as_os_str().to_owned();
+    name.push(".sig");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use attest_core::RetentionMode;
+
+    #[test]
+    fn the_built_in_policy_keeps_metadata_of_everybody() {
+        assert_eq!(built_in().most(), RetentionMode::Metadata);
+        assert_eq!(built_in().epoch(), 1);
+    }
+
+    #[test]
+    fn the_example_with_names_is_refused_until_it_has_a_salt() {
+        let text = include_str!("../../../policies/retention/content.toml");
+        let error = RetentionPolicy::from_toml(text).expect_err("no salt");
+        let line = text.lines().position(|line| line.starts_with("format"));
+        let line = line.expect("a format") + 1;
+        assert_eq!(error, RetentionError::SaltMissing { line });
+        let problem = policy_problem(&error);
+        let (_, fresh) = problem.split_once("salt = ").expect("a line to paste");
+        let salted = text.replace("# salt = \"<64 hex>\"", &format!("salt = {fresh}"));
+        assert!(RetentionPolicy::from_toml(&salted).is_ok(), "{problem}");
+        assert_ne!(policy_problem(&error), problem, "another one each time");
+    }
+
+    #[test]
+    fn the_policies_to_copy_are_what_their_names_say() {
+        for (text, mode) in [
+            (
+                include_str!("../../../../policies/retention/zero.toml"),
+                RetentionMode::Zero,
+            ),
+            (DEFAULT_POLICY, RetentionMode::Metadata),
+            (
+                include_str!("../../../../policies/retention/content.toml"),
+                RetentionMode::Content,
+            ),
+        ] {
+            let salted = text.replace(
+                "# salt = \"<64 hex>\"",
+                &format!("salt = \"{}1e\"", "0f".repeat(31)),
+            );
+            let policy = RetentionPolicy::from_toml(&salted).expect("a policy");
+            assert_eq!(policy.most(), mode);
+            assert!(!policy.publishes_names());
+        }
+    }
+}

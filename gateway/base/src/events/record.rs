@@ -1,0 +1,353 @@
+//! What each event says: its name and its fields.
+//!
+//! A [`Record`] is all that ever leaves: log lines and spans are made of it. Its fields are numbers, words of this
+//! program, and the text of digests, addresses and operator-chosen names.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+
+use attest_core::retention::Field;
+
+use super::{Event, Level};
+use crate::config::Problem;
+use crate::metering::{Keep, UsageRow};
+use harden::Fact;
+
+/// One field's value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Number(i64),
+    Flag(bool),
+    /// One of ours.
+    Word(&'static str),
+    Text(String),
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Number(number) => number.fmt(f),
+            Value::Flag(flag) => flag.fmt(f),
+            Value::Word(word) => f.write_str(word),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// An event put into words.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Record {
+    name: &'static str,
+    fields: Vec<(&'static str, Value)>,
+}
+
+impl Record {
+    fn named(name: &'static str) -> Self {
+        Self {
+            name,
+            fields: Vec::new(),
+        }
+    }
+
+    fn with(mut self, key: &'static str, value: Value) -> Self {
+        self.fields.push((key, value));
+        self
+    }
+
+    fn number(self, key: &'static str, value: impl TryInto<i64>) -> Self {
+        self.with(key, Value::Number(value.try_into().unwrap_or(i64::MAX)))
+    }
+
+    fn micros(self, key: &'static str, value: Duration) -> Self {
+        self.number(key, value.as_micros())
+    }
+
+    fn flag(self, key: &'static str, value: bool) -> Self {
+        self.with(key, Value::Flag(value))
+    }
+
+    fn word(self, key: &'static str, value: &'static str) -> Self {
+        self.with(key, Value::Word(value))
+    }
+
+    fn text(self, key: &'static str, value: impl Display) -> Self {
+        self.with(key, Value::Text(value.to_string()))
+    }
+
+    /// File, line and key, and under `name` what is wrong there.
+    fn problem(self, name: &'static str, file: &Path, problem: &Problem) -> Self {
+        self.text("file", file.display())
+            .maybe(problem.line, |r, line| r.number("line", line))
+            .text("key", &problem.key)
+            .text(name, &problem.reason)
+    }
+
+    fn maybe<T>(self, value: Option<T>, then: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            Some(value) => then(self, value),
+            None => self,
+        }
+    }
+
+    /// One finished request, as far as it is kept. The same for the log, and for the attributes of its span.
+    pub(crate) fn of_request(usage: &UsageRow, keep: &Keep) -> Self {
+        let kept = |field| keep.fields.contains(&field);
+        let (model, upstream) = (kept(Field::Model), kept(Field::Upstream));
+        let (timing, tokens) = (kept(Field::Timing), kept(Field::Tokens));
+        let receipt = kept(Field::Receipt).then_some(&usage.receipt_id);
+        let key = kept(Field::Key).then_some(&usage.key_id);
+        let sizes = kept(Field::Sizes).then_some((usage.bytes_in, usage.bytes_out));
+        Self::named("request_finished")
+            .maybe(receipt, |r, id| r.text("receipt", id))
+            .maybe(key, |r, id| r.text("key", id))
+            .text("tenant", &usage.tenant)
+            .maybe(usage.model.as_ref().filter(|_| model), |r, name| {
+                r.text("model", name)
+            })
+            .maybe(usage.upstream.as_ref().filter(|_| upstream), |r, name| {
+                r.text("upstream", name)
+            })
+            .word("endpoint", usage.endpoint.label())
+            .flag("stream", usage.stream)
+            .number("status", usage.status)
+            .word("outcome", usage.outcome.as_str())
+            .maybe(usage.cause.filter(|_| upstream), |r, cause| {
+                r.text("cause", cause)
+            })
+            .maybe(usage.prompt_tokens.filter(|_| tokens), |r, n| {
+                r.number("prompt_tokens", n)
+            })
+            .maybe(usage.completion_tokens.filter(|_| tokens), |r, n| {
+                r.number("completion_tokens", n)
+            })
+            .maybe(usage.token_source().filter(|_| tokens), |r, source| {
+                r.word("token_source", source)
+            })
+            .maybe(timing.then_some(usage.latency), |r, took| {
+                r.micros("latency_us", took)
+            })
+            .maybe(usage.first_byte.filter(|_| timing), |r, took| {
+                r.micros("first_byte_us", took)
+            })
+            .maybe(sizes, |r, (bytes_in, bytes_out)| {
+                r.number("bytes_in", bytes_in)
+                    .number("bytes_out", bytes_out)
+            })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn fields(&self) -> &[(&'static str, Value)] {
+        &self.fields
+    }
+}
+
+impl Event {
+    /// Whether it may be told one by one. What it says of a request that nothing is kept of is for counting.
+    pub(crate) fn is_to_be_told(&self) -> bool {
+        !matches!(self, Event::RequestFinished { keep: None, .. })
+    }
+
+    /// How loud it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::Panicked { .. } | Event::PanickedAt { .. } => Level::Error,
+            Event::EpochKept { .. }
+            | Event::ConfigProblem { .. }
+            | Event::ConfigWarning { .. }
+            | Event::DrainCut { .. }
+            | Event::AcceptFailed { .. }
+            | Event::ConnectionsEvicted { .. }
+            | Event::UpstreamRefused { .. }
+            | Event::AttestationFailed { .. }
+            | Event::CollateralMissing
+            | Event::ResolverEnded
+            | Event::DescriptorsShort { .. }
+            | Event::LedgerFailed { .. }
+            | Event::RowsLost { .. }
+            | Event::DatabaseNotChecked { .. }
+            | Event::StoppedUnwritten { .. }
+            | Event::ClockDoubted { .. }
+            | Event::TelemetryFailed { .. }
+            | Event::StoppedShort { .. } => Level::Warn,
+            Event::RequestRefused { .. } | Event::HeadRefused { .. } => Level::Debug,
+            Event::ConnectionOpened { .. }
+            | Event::HandshakeFailed { .. }
+            | Event::ConnectionClosed { .. } => Level::Trace,
+            _ => Level::Info,
+        }
+    }
+
+    /// In words.
+    pub(super) fn record(&self) -> Record {
+        match self {
+            Event::Listening {
+                address,
+                epoch,
+                keyset,
+            } => Record::named("listening")
+                .text("address", address)
+                .number("epoch", *epoch)
+                .text("keyset", keyset),
+            Event::Hardened { facts, required } => Record::named("hardened")
+                .text("holds", facts.names(true))
+                .text("lacks", facts.names(false))
+                .text("required", Fact::list(required)),
+            Event::DescriptorsShort {
+                limit,
+                needed,
+                requests,
+            } => Record::named("descriptors_short")
+                .number("limit", *limit)
+                .number("needed", *needed)
+                .number("requests", *requests),
+            Event::ResolverEnded => Record::named("resolver_ended"),
+            Event::AdminListening { address } => Record::named("admin").text("address", address),
+            Event::HealthListening { address } => Record::named("health").text("address", address),
+            Event::MetricsListening { address } => {
+                Record::named("metrics").text("address", address)
+            }
+            Event::EpochBegan {
+                epoch,
+                keyset,
+                config,
+                retention,
+                reason,
+            } => Record::named("epoch_began")
+                .number("epoch", *epoch)
+                .text("keyset", keyset)
+                .text("config", config)
+                .text("retention", retention)
+                .word("reason", reason.word()),
+            Event::EpochKept {
+                epoch,
+                reason,
+                failure,
+                file,
+                problem,
+            } => {
+                let line = Record::named("epoch_kept")
+                    .number("epoch", *epoch)
+                    .word("reason", reason.word())
+                    .word("failure", failure.word());
+                match problem {
+                    Some(problem) => line.problem("problem", file, problem),
+                    None => line,
+                }
+            }
+            Event::ConfigProblem { file, problem } => {
+                Record::named("config_problem").problem("reason", file, problem)
+            }
+            Event::ConfigWarning { file, problem } => {
+                Record::named("config_warning").problem("reason", file, problem)
+            }
+            Event::DrainCut { epoch } => Record::named("drain_cut").number("epoch", *epoch),
+            Event::AcceptFailed { code } => match code {
+                Some(code) => Record::named("accept_failed").number("errno", *code),
+                None => Record::named("accept_failed"),
+            },
+            Event::ConnectionsEvicted { connections } => {
+                Record::named("connections_evicted").number("connections", *connections)
+            }
+            Event::UpstreamVerified { upstream, session } => Record::named("upstream_verified")
+                .text("upstream", upstream)
+                .text("session", session),
+            Event::UpstreamRefused {
+                upstream,
+                failure,
+                check,
+            } => Record::named("upstream_refused")
+                .text("upstream", upstream)
+                .word("failure", failure.word())
+                .maybe(*check, |r, check| r.word("check", check)),
+            Event::AttestationFailed { failure } => {
+                Record::named("attestation_failed").word("failure", failure.word())
+            }
+            Event::CollateralMissing => Record::named("collateral_missing"),
+            Event::LedgerFailed { what, failure } => Record::named("ledger_failed")
+                .word("what", what.word())
+                .word("cause", failure.cause.as_str())
+                .maybe(failure.code, |r, code| r.number("sqlite_code", code))
+                .word("reason", failure.words()),
+            Event::LedgerRecovered { what, after } => Record::named("ledger_recovered")
+                .word("what", what.word())
+                .number("after_ms", after.as_millis()),
+            Event::RowsLost {
+                usage,
+                receipts,
+                sessions,
+            } => Record::named("rows_lost")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions),
+            Event::DatabaseNotChecked { database } => {
+                Record::named("database_not_checked").word("database", database)
+            }
+            Event::StoppedUnwritten {
+                usage,
+                receipts,
+                sessions,
+                log_entries,
+            } => Record::named("stopped_unwritten")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions)
+                .number("log_entries", *log_entries),
+            Event::Purged {
+                usage,
+                receipts,
+                sessions,
+                records,
+            } => Record::named("purged")
+                .number("usage", *usage)
+                .number("receipts", *receipts)
+                .number("sessions", *sessions)
+                .number("records", *records),
+            Event::ClockDoubted { ahead, by } => Record::named("clock_doubted")
+                .word("is", if *ahead { "ahead" } else { "behind" })
+                .number("by_s", by.as_secs()),
+            Event::KeysReloaded { active } => {
+                Record::named("keys_reloaded").number("active", *active)
+            }
+            Event::Panicked { room } => Record::named("panicked").word("room", room.word()),
+            Event::PanickedAt { file, line } => Record::named("panicked_at")
+                .text("file", file)
+                .number("line", *line),
+            Event::Stopping => Record::named("stopping"),
+            Event::StoppedShort { connections } => {
+                Record::named("stopped_short").number("connections", *connections)
+            }
+            Event::Stopped => Record::named("stopped"),
+            Event::RequestFinished { usage, keep } => match keep {
+                Some(keep) => Record::of_request(usage, keep),
+                None => Record::named("request_finished"),
+            },
+            Event::RequestRefused {
+                endpoint,
+                status,
+                kind,
+            } => Record::named("request_refused")
+                .word("endpoint", endpoint.label())
+                .number("status", *status)
+                .word("type", kind),
+            Event::HeadRefused { epoch, fault } => Record::named("head_refused")
+                .number("epoch", *epoch)
+                .word("fault", fault.word()),
+            Event::ConnectionOpened { epoch } => {
+                Record::named("connection_opened").number("epoch", *epoch)
+            }
+            Event::HandshakeFailed { epoch } => {
+                Record::named("handshake_failed").number("epoch", *epoch)
+            }
+            Event::ConnectionClosed { epoch } => {
+                Record::named("connection_closed").number("epoch", *epoch)
+            }
+            Event::TelemetryFailed { failure, lost } => Record::named("telemetry_failed")
+                .word("failure", failure.word())
+                .number("lost", *lost),
+        }
+    }
+}

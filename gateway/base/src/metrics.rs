@@ -1,0 +1,449 @@
+//! Counters for Prometheus.
+//!
+//! Labels are endpoints, outcomes, error types and configured names: bounded sets, none of them chosen by a caller.
+
+use crate::metering::StoreCounts;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use crate::events::{self, Event};
+use crate::metering::UsageRow;
+use crate::request::Name;
+
+/// Upper bounds of latencies, in seconds.
+pub(crate) const LATENCY: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
+];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    endpoint: &'static str,
+    model: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndpointLabels {
+    endpoint: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RefusalLabels {
+    status: u16,
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    model: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TenantLabels {
+    tenant: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TenantTokenLabels {
+    tenant: String,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CauseLabels {
+    upstream: String,
+    cause: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerificationLabels {
+    upstream: String,
+    result: &'static str,
+}
+
+/// How an attempt to verify an upstream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    Verified,
+    /// Evidence was judged and not accepted.
+    Rejected,
+    /// There was nothing to judge.
+    Unreachable,
+    /// It is busy making reports.
+    Busy,
+}
+
+/// Why a report was not made for a request that came at a busy time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportRefusal {
+    /// Its address, or its API key, has as many requests waiting as one may have.
+    AddressShare,
+    /// The queue is full of others with no larger share.
+    QueueFull,
+    /// It lost its place to a caller with a smaller share.
+    Displaced,
+    WaitedTooLong,
+}
+
+impl ReportRefusal {
+    const fn as_str(self) -> &'static str {
+        match self {
+            ReportRefusal::AddressShare => "address_share",
+            ReportRefusal::QueueFull => "queue_full",
+            ReportRefusal::Displaced => "displaced",
+            ReportRefusal::WaitedTooLong => "waited_too_long",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReportRefusalLabels {
+    reason: &'static str,
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    /// The name and description of every registered metric, as an exposition shows them.
+    listed: Mutex<Vec<(String, &'static str)>>,
+    requests: Family<RequestLabels, Counter>,
+    latency: Family<EndpointLabels, Histogram, fn() -> Histogram>,
+    first_byte: Family<EndpointLabels, Histogram, fn() -> Histogram>,
+    tokens: Family<TokenLabels, Counter>,
+    /// Sums of each tenant, also of requests that nothing else is kept of.
+    tenant_requests: Family<TenantLabels, Counter>,
+    tenant_tokens: Family<TenantTokenLabels, Counter>,
+    upstream_failures: Family<CauseLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
+    verifications: Family<VerificationLabels, Counter>,
+    pub in_flight: Gauge,
+    pub connections: Gauge,
+    pub epoch: Gauge,
+    pub attestation_queue: Gauge,
+    pub(crate) attestation_time: Histogram,
+    report_refusals: Family<ReportRefusalLabels, Counter>,
+    pub(crate) rows_lost: Gauge<u64, AtomicU64>,
+    pub(crate) rows_waiting: Gauge<u64, AtomicU64>,
+    pub(crate) oldest_row_age: Gauge<f64, AtomicU64>,
+    pub(crate) log_entries_waiting: Gauge<u64, AtomicU64>,
+    pub(crate) log_entries_lost: Gauge<u64, AtomicU64>,
+}
+
+const PREFIX: &str = "sealgate";
+
+/// Registers metrics and lists their names as samples have them.
+struct Registering<'a> {
+    registry: &'a mut Registry,
+    listed: &'a mut Vec<(String, &'static str)>,
+}
+
+impl Registering<'_> {
+    fn register(&mut self, name: &'static str, help: &'static str, metric: impl Metric) {
+        self.list(name, "", help, &metric);
+        self.registry.register(name, help, metric);
+    }
+
+    fn register_with_unit(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        unit: Unit,
+        metric: impl Metric,
+    ) {
+        self.list(name, &format!("_{}", unit.as_str()), help, &metric);
+        self.registry.register_with_unit(name, help, unit, metric);
+    }
+
+    fn list(&mut self, name: &str, unit: &str, help: &'static str, metric: &impl Metric) {
+        let ending = match metric.metric_type() {
+            MetricType::Counter => "_total",
+            _ => "",
+        };
+        self.listed
+            .push((format!("{PREFIX}_{name}{unit}{ending}"), help));
+    }
+}
+
+fn latency_histogram() -> Histogram {
+    Histogram::new(LATENCY)
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: Mutex::default(),
+            listed: Mutex::default(),
+            requests: Family::default(),
+            latency: Family::new_with_constructor(latency_histogram),
+            first_byte: Family::new_with_constructor(latency_histogram),
+            tokens: Family::default(),
+            tenant_requests: Family::default(),
+            tenant_tokens: Family::default(),
+            upstream_failures: Family::default(),
+            refusals: Family::default(),
+            verifications: Family::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            epoch: Gauge::default(),
+            attestation_queue: Gauge::default(),
+            attestation_time: latency_histogram(),
+            report_refusals: Family::default(),
+            rows_lost: Gauge::default(),
+            rows_waiting: Gauge::default(),
+            oldest_row_age: Gauge::default(),
+            log_entries_waiting: Gauge::default(),
+            log_entries_lost: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts what an event says, and says it to whoever listens.
+    pub fn tell(&self, event: Event) {
+        self.observe(&event);
+        events::emit(event);
+    }
+
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::RequestFinished { usage, .. } => self.request(usage),
+            Event::RequestRefused { status, kind, .. } => self.refusal(*status, kind),
+            _ => {}
+        }
+    }
+
+    fn request(&self, row: &UsageRow) {
+        let model = row
+            .model
+            .as_ref()
+            .map_or_else(|| "unknown".to_owned(), |name| name.to_string());
+        let endpoint = row.endpoint.label();
+        for (direction, tokens) in [
+            ("prompt", row.prompt_tokens),
+            ("completion", row.completion_tokens),
+        ] {
+            if let Some(tokens) = tokens {
+                self.tokens
+                    .get_or_create(&TokenLabels {
+                        model: model.clone(),
+                        direction,
+                    })
+                    .inc_by(tokens);
+                self.tenant_tokens
+                    .get_or_create(&TenantTokenLabels {
+                        tenant: row.tenant.to_string(),
+                        direction,
+                    })
+                    .inc_by(tokens);
+            }
+        }
+        self.tenant_requests
+            .get_or_create(&TenantLabels {
+                tenant: row.tenant.to_string(),
+            })
+            .inc();
+        if let Some(cause) = row.cause {
+            let upstream = row.upstream.as_ref().map_or("none", Name::as_str);
+            self.upstream_failures
+                .get_or_create(&CauseLabels {
+                    upstream: upstream.to_owned(),
+                    cause: cause.to_string(),
+                })
+                .inc();
+        }
+        let outcome = row.outcome.as_str();
+        self.requests
+            .get_or_create(&RequestLabels {
+                endpoint,
+                model,
+                outcome,
+            })
+            .inc();
+        self.latency
+            .get_or_create(&EndpointLabels { endpoint })
+            .observe(row.latency.as_secs_f64());
+        if let Some(first_byte) = row.first_byte {
+            self.first_byte
+                .get_or_create(&EndpointLabels { endpoint })
+                .observe(first_byte.as_secs_f64());
+        }
+    }
+
+    fn refusal(&self, status: u16, r#type: &'static str) {
+        let labels = RefusalLabels { status, r#type };
+        self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// Counts an attempt to verify an upstream.
+    pub fn upstream_verification(&self, upstream: &Name, result: Verification) {
+        let result = match result {
+            Verification::Verified => "verified",
+            Verification::Rejected => "rejected",
+            Verification::Unreachable => "unreachable",
+            Verification::Busy => "busy",
+        };
+        self.verifications
+            .get_or_create(&VerificationLabels {
+                upstream: upstream.to_string(),
+                result,
+            })
+            .inc();
+    }
+
+    /// How long the hardware took for one report.
+    pub fn attested(&self, took: Duration) {
+        self.attestation_time.observe(took.as_secs_f64());
+    }
+
+    /// Sets the gauges to what the ledger and the audit log count.
+    pub fn observe_store(&self, store: &StoreCounts) {
+        self.rows_lost.set(store.rows_lost);
+        self.rows_waiting.set(store.rows_waiting as u64);
+        self.oldest_row_age.set(store.oldest_row_age.as_secs_f64());
+        self.log_entries_waiting.set(store.log_entries_waiting);
+        self.log_entries_lost.set(store.log_entries_lost);
+    }
+
+    /// Counts a request for a report that was refused because the hardware is busy.
+    pub fn report_refused(&self, reason: ReportRefusal) {
+        let reason = reason.as_str();
+        let labels = ReportRefusalLabels { reason };
+        self.report_refusals.get_or_create(&labels).inc();
+    }
+
+    /// The exposition text (OpenMetrics 1.0).
+    pub fn render(&self) -> String {
+        let registry = self.registry.lock().expect("no holder of this lock panics");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)
+            .expect("writing to a String does not fail");
+        text
+    }
+
+    /// The name and description of every metric, whether or not it has a value yet.
+    pub fn list(&self) -> Vec<(String, &'static str)> {
+        let listed = self.listed.lock().expect("no holder of this lock panics");
+        listed.clone()
+    }
+
+    fn register(&self) {
+        let mut registry = self.registry.lock().expect("no holder of this lock panics");
+        let mut listed = self.listed.lock().expect("no holder of this lock panics");
+        let mut r = Registering {
+            registry: registry.sub_registry_with_prefix(PREFIX),
+            listed: &mut listed,
+        };
+        r.register(
+            "requests",
+            "Inference requests that ended",
+            self.requests.clone(),
+        );
+        r.register_with_unit(
+            "request_duration",
+            "From admission to the last byte",
+            Unit::Seconds,
+            self.latency.clone(),
+        );
+        r.register_with_unit(
+            "first_byte",
+            "From admission to the first response byte",
+            Unit::Seconds,
+            self.first_byte.clone(),
+        );
+        r.register(
+            "tokens",
+            "Tokens as upstreams reported them, or as events were counted where one reported none",
+            self.tokens.clone(),
+        );
+        r.register(
+            "tenant_requests",
+            "Inference requests of a tenant that ended, also those that nothing else is kept of",
+            self.tenant_requests.clone(),
+        );
+        r.register(
+            "tenant_tokens",
+            "Tokens of a tenant, also of requests that nothing else is kept of",
+            self.tenant_tokens.clone(),
+        );
+        r.register(
+            "upstream_failures",
+            "What upstreams did wrong, one for each request that met it",
+            self.upstream_failures.clone(),
+        );
+        r.register(
+            "refusals",
+            "Requests refused before they were admitted",
+            self.refusals.clone(),
+        );
+        r.register(
+            "upstream_verifications",
+            "Attempts to verify an upstream",
+            self.verifications.clone(),
+        );
+        r.register(
+            "in_flight",
+            "Inference requests in flight",
+            self.in_flight.clone(),
+        );
+        r.register(
+            "connections",
+            "Open client connections",
+            self.connections.clone(),
+        );
+        r.register("epoch", "Number of the epoch in force", self.epoch.clone());
+        r.register(
+            "attestation_queue",
+            "Reports in work or waiting for the hardware",
+            self.attestation_queue.clone(),
+        );
+        r.register_with_unit(
+            "attestation_duration",
+            "Time the hardware took for a report",
+            Unit::Seconds,
+            self.attestation_time.clone(),
+        );
+        r.register(
+            "attestation_refused",
+            "Requests for a report that were refused because the hardware is busy",
+            self.report_refusals.clone(),
+        );
+        r.register(
+            "ledger_rows_lost",
+            "Rows the database did not take",
+            self.rows_lost.clone(),
+        );
+        r.register(
+            "ledger_rows_waiting",
+            "Rows that wait to be committed",
+            self.rows_waiting.clone(),
+        );
+        r.register_with_unit(
+            "ledger_oldest_row_age",
+            "For how long the oldest of them has waited",
+            Unit::Seconds,
+            self.oldest_row_age.clone(),
+        );
+        r.register(
+            "audit_entries_waiting",
+            "Receipts, refusals and notes that wait to be entered into the audit log",
+            self.log_entries_waiting.clone(),
+        );
+        r.register(
+            "audit_entries_lost",
+            "Receipts and notes that the audit log did not take",
+            self.log_entries_lost.clone(),
+        );
+    }
+}

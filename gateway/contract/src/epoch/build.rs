@@ -1,0 +1,205 @@
+//! Beginning an epoch: new keys over the same or a new configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use attest_channel::Moment;
+use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
+use attest_core::retention::ActivePolicy;
+use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, encoding};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::lifetime::Lifetime;
+use super::{Epoch, certificate};
+use crate::evidence::EpochEvidence;
+use attest_channel::Clock;
+use gateway_base::config::Config;
+use gateway_base::metrics::Metrics;
+use gateway_base::request::CacheSalts;
+use gateway_retention::{HistoryError, logged};
+use gateway_store::audit::EpochBeginning;
+use gateway_store::ledger::{EpochRow, Ledger, LedgerError};
+use gateway_upstream::route::{RouteError, Routes};
+
+/// Where clients that trust certificates instead of evidence find the one in force. It is public.
+const CERTIFICATE_FILE: &str = "certificate.pem";
+
+/// Why no epoch could begin.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochError {
+    #[error("the keys of a new epoch could not be made")]
+    Keys,
+    #[error("server.names do not fit into a certificate")]
+    Names,
+    #[error("{0}")]
+    Routes(#[from] RouteError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Retention(#[from] HistoryError),
+    #[error("cannot write {path}: {source}")]
+    Certificate {
+        path: String,
+        source: std::io::Error,
+    },
+}
+
+/// Begins an epoch under a configuration that has just been read, and the policy that is to be in force.
+pub async fn begin(
+    config: Arc<Config>,
+    retention: Arc<ActivePolicy>,
+    ledger: &Arc<Ledger>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    reason: EpochReason,
+) -> Result<Epoch, EpochError> {
+    let routes = Arc::new(Routes::build(
+        &config,
+        ledger.clone(),
+        metrics.clone(),
+        clock.clone(),
+    )?);
+    create(config, retention, routes, ledger, clock.moment(), reason).await
+}
+
+/// Begins an epoch with new keys, this policy, and everything else as it was; verified upstreams stay verified.
+pub async fn renew(
+    previous: &Epoch,
+    retention: Arc<ActivePolicy>,
+    ledger: &Arc<Ledger>,
+    clock: &Arc<dyn Clock>,
+    reason: EpochReason,
+) -> Result<Epoch, EpochError> {
+    create(
+        previous.config.clone(),
+        retention,
+        previous.routes.clone(),
+        ledger,
+        clock.moment(),
+        reason,
+    )
+    .await
+}
+
+async fn create(
+    config: Arc<Config>,
+    retention: Arc<ActivePolicy>,
+    routes: Arc<Routes>,
+    ledger: &Arc<Ledger>,
+    began: Moment,
+    reason: EpochReason,
+) -> Result<Epoch, EpochError> {
+    let server = &config.server;
+    let now = began.now;
+    let lifetime = Lifetime::begin(began, server.epoch_lifetime, server.drain_timeout);
+    let not_after = lifetime.not_after;
+    let identity = certificate::create(&server.names, &lifetime)?;
+    let signing_key = Arc::new(signing_key()?);
+    let config_document = config.document();
+    let subject = Subject {
+        config: Sha256Digest::of(config_document.as_bytes()),
+        retention: retention.policy().digest(),
+    };
+    let domain = if server.bind_domain {
+        server.names.first().cloned()
+    } else {
+        None
+    };
+    let keyset = Keyset {
+        subject: Some(subject.to_string()),
+        not_after,
+        receipt_signing_keys: vec![signing_key.public_entry()],
+        e2ee_public_keys: Vec::new(),
+        tls_public_keys: vec![TlsKeyEntry {
+            spki_sha256: identity.spki,
+            domain,
+        }],
+    };
+    let keyset_digest = keyset.digest();
+    let keyset_text = String::from_utf8(keyset.to_jcs()).map_err(|_| EpochError::Keys)?;
+    publish_certificate(&server.state_dir, &identity.pem)?;
+    let row = EpochRow {
+        keyset_digest,
+        keyset: &keyset_text,
+        config: subject.config,
+        retention: subject.retention,
+        began_at: now,
+    };
+    let mut changes = logged::unlogged(ledger, &config.retention.authority, subject.config).await?;
+    let change = changes.pop();
+    for earlier in changes {
+        let fact = Fact::RetentionChanged(earlier);
+        let entry = Entry { at: now, fact };
+        ledger
+            .audit()
+            .append(entry)
+            .await
+            .map_err(LedgerError::from)?;
+    }
+    let number = ledger.begin_epoch(&row).await?;
+    let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
+    let keyset_header =
+        http::HeaderValue::try_from(keyset_digest.to_string()).map_err(|_| EpochError::Keys)?;
+    let beginning = EpochBeginning {
+        at: now,
+        start: EpochStart {
+            epoch: number,
+            keyset: keyset_digest,
+            key: signing_key.verifying_key(),
+            config: subject.config,
+            retention: subject.retention,
+            mode: logged::mode(retention.policy())?,
+            not_after,
+            reason,
+        },
+        signing_key: signing_key.clone(),
+        retention: change,
+    };
+    // Last, when nothing can keep the epoch from beginning any more.
+    let log = ledger
+        .audit()
+        .begin_epoch(beginning)
+        .await
+        .map_err(LedgerError::from)?;
+    Ok(Epoch {
+        number,
+        keyset,
+        keyset_digest,
+        signing_key,
+        lifetime,
+        retention,
+        config,
+        config_digest: subject.config,
+        config_document,
+        routes,
+        cache_salts,
+        tls: identity.tls,
+        spki: identity.spki,
+        keyset_header,
+        evidence: EpochEvidence::default(),
+        log,
+    })
+}
+
+fn signing_key() -> Result<SigningKey, EpochError> {
+    let random = SystemRandom::new();
+    let mut seed = Zeroizing::new([0; 32]);
+    let mut id = [0; 8];
+    random.fill(&mut seed[..]).map_err(|_| EpochError::Keys)?;
+    random.fill(&mut id).map_err(|_| EpochError::Keys)?;
+    let key_id = format!("receipt-{}", encoding::to_hex(&id));
+    SigningKey::from_seed(&key_id, &seed).map_err(|_| EpochError::Keys)
+}
+
+/// Replaces the file at once, so that no reader finds half of it.
+fn publish_certificate(state_dir: &Path, pem: &str) -> Result<(), EpochError> {
+    let path = state_dir.join(CERTIFICATE_FILE);
+    let fresh = state_dir.join(format!("{CERTIFICATE_FILE}.new"));
+    std::fs::write(&fresh, pem)
+        .and_then(|()| std::fs::rename(&fresh, &path))
+        .map_err(|source| EpochError::Certificate {
+            path: path.display().to_string(),
+            source,
+        })
+}

@@ -1,0 +1,266 @@
+//! The few fields of a body that routing needs, found without taking the body apart.
+//!
+//! One pass over the bytes checks that all of them are strict JSON and notes where the top-level members we read
+//! begin and end. No tree is built and nothing but the model's name is copied.
+//!
+//! Refused: a member we read that is given twice, in whatever spelling. Parsers disagree about which of two wins, and
+//! some match names without regard to case, so an upstream could serve another model, or stream otherwise, than we
+//! routed and recorded.
+
+use std::ops::Range;
+
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::{Constraints, Endpoint};
+use gateway_base::errors::{Invalid, Member};
+
+/// The longest model name looked at.
+const MAX_MODEL: usize = 256;
+
+/// What the body says about how it is to be served. Spans are byte ranges of the body.
+#[derive(Debug, PartialEq)]
+pub struct Fields {
+    /// The model the caller asked for, unescaped.
+    pub model: String,
+    /// The value of `model`, quotes included.
+    pub model_span: Range<usize>,
+    pub stream: bool,
+    /// `stream_options.include_usage`, when given.
+    pub include_usage: Option<bool>,
+    /// The `provider` member with one of its commas, ready to be cut out. Present only if it holds ACI constraints.
+    pub provider_span: Option<Range<usize>>,
+    pub constraints: Constraints,
+    /// The caller's own `cache_salt`.
+    pub cache_salt: Option<CacheSalt>,
+}
+
+/// Where a caller's `cache_salt` stands. What it says is read only where it is to be bound.
+#[derive(Debug, PartialEq)]
+pub struct CacheSalt {
+    pub value: Range<usize>,
+    /// The member with one of its commas, ready to be cut out.
+    pub cut: Range<usize>,
+}
+
+impl Fields {
+    /// Judges a whole body.
+    pub fn read(body: &[u8], endpoint: Endpoint) -> Result<Self, Invalid> {
+        let text = std::str::from_utf8(body).map_err(|_| Invalid::NotUtf8)?;
+        let members = Members::find(text)?;
+        let (model, model_span) = members.model(text)?;
+        let stream = match members.value(Member::Stream) {
+            None | Some("null" | "false") => false,
+            Some("true") if endpoint == Endpoint::Embeddings => {
+                return Err(Invalid::EmbeddingsStream);
+            }
+            Some("true") => true,
+            Some(_) => return Err(Invalid::StreamType),
+        };
+        let include_usage = members
+            .value(Member::StreamOptions)
+            .map_or(Ok(None), include_usage)?;
+        let constraints = match members.value(Member::Provider) {
+            Some(value) => Constraints::read(value)?,
+            None => None,
+        };
+        let provider_span = constraints
+            .as_ref()
+            .and(members.found(Member::Provider))
+            .map(|at| cut(text, at));
+        let cache_salt = members.found(Member::CacheSalt).map(|at| CacheSalt {
+            value: at.value_start..at.end(),
+            cut: cut(text, at),
+        });
+        Ok(Self {
+            model,
+            model_span,
+            stream,
+            include_usage,
+            provider_span,
+            constraints: constraints.unwrap_or_default(),
+            cache_salt,
+        })
+    }
+}
+
+/// Where a member stands.
+struct Found<'a> {
+    /// The opening quote of its name.
+    start: usize,
+    value: &'a RawValue,
+    value_start: usize,
+}
+
+impl Found<'_> {
+    fn end(&self) -> usize {
+        self.value_start + self.value.get().len()
+    }
+}
+
+/// The members we read, by their place in [`Member::ALL`].
+struct Members<'a>([Option<Found<'a>>; Member::ALL.len()]);
+
+impl<'a> Members<'a> {
+    fn find(text: &'a str) -> Result<Self, Invalid> {
+        let begins_object = text
+            .trim_start_matches([' ', '\t', '\n', '\r'])
+            .starts_with('{');
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let outcome = if begins_object {
+            reader
+                .deserialize_map(TopLevel { text })
+                .and_then(|found| reader.end().map(|()| found))
+        } else {
+            IgnoredAny::deserialize(&mut reader).map_err(|_| Invalid::NotJson)?;
+            reader.end().map_err(|_| Invalid::NotJson)?;
+            return Err(Invalid::NotAnObject);
+        };
+        outcome.map_err(|_| Invalid::NotJson)?
+    }
+
+    fn found(&self, member: Member) -> Option<&Found<'a>> {
+        self.0
+            .iter()
+            .zip(Member::ALL)
+            .find(|(_, known)| *known == member)
+            .and_then(|(found, _)| found.as_ref())
+    }
+
+    fn value(&self, member: Member) -> Option<&'a str> {
+        self.found(member).map(|found| found.value.get())
+    }
+
+    fn model(&self, text: &str) -> Result<(String, Range<usize>), Invalid> {
+        let found = self.found(Member::Model).ok_or(Invalid::ModelMissing)?;
+        let span = found.value_start..found.end();
+        debug_assert_eq!(text.get(span.clone()), Some(found.value.get()));
+        if span.len() > 6 * MAX_MODEL {
+            return Err(Invalid::ModelType);
+        }
+        let model: String =
+            serde_json::from_str(found.value.get()).map_err(|_| Invalid::ModelType)?;
+        if model.is_empty() || model.len() > MAX_MODEL {
+            return Err(Invalid::ModelType);
+        }
+        Ok((model, span))
+    }
+}
+
+/// Walks the top level of an object. The inner result tells an ambiguity from bytes that are not JSON.
+struct TopLevel<'a> {
+    text: &'a str,
+}
+
+impl<'de> Visitor<'de> for TopLevel<'de> {
+    type Value = Result<Members<'de>, Invalid>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Members([const { None }; Member::ALL.len()]);
+        let mut ambiguous = None;
+        // Names are read raw: they must stay valid JSON strings, but only few of them need unescaping.
+        while let Some(name) = map.next_key::<&RawValue>()? {
+            let value: &RawValue = map.next_value()?;
+            let Some((index, exact)) = recognise(name.get()).map_err(A::Error::custom)? else {
+                continue;
+            };
+            let Some(slot) = members.0.get_mut(index) else {
+                continue;
+            };
+            if slot.is_some() || !exact {
+                ambiguous = ambiguous.or(Member::ALL.get(index).copied());
+                continue;
+            }
+            *slot = Some(Found {
+                start: offset(self.text, name.get()),
+                value,
+                value_start: offset(self.text, value.get()),
+            });
+        }
+        Ok(match ambiguous {
+            Some(member) => Err(Invalid::Ambiguous(member)),
+            None => Ok(members),
+        })
+    }
+}
+
+/// Which of our members a quoted name could be taken for, and whether it is spelled exactly so.
+fn recognise(quoted: &str) -> Result<Option<(usize, bool)>, serde_json::Error> {
+    let inner = quoted
+        .get(1..quoted.len().saturating_sub(1))
+        .unwrap_or_default();
+    if !inner.contains('\\') {
+        return Ok(position(inner));
+    }
+    let unescaped: String = serde_json::from_str(quoted)?;
+    Ok(position(&unescaped))
+}
+
+fn position(name: &str) -> Option<(usize, bool)> {
+    // The longest spelling: each s of stream_options as U+017F, two bytes.
+    if name.len() > 2 * "stream_options".len() {
+        return None;
+    }
+    let index = Member::ALL
+        .iter()
+        .position(|member| folds_to(name, member.name()))?;
+    Some((
+        index,
+        Member::ALL
+            .get(index)
+            .is_some_and(|member| member.name() == name),
+    ))
+}
+
+/// Equality under simple Unicode case folding, as case-insensitive JSON parsers apply it, with an ASCII name.
+fn folds_to(name: &str, ours: &str) -> bool {
+    let fold = |c: char| match c {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        c => c.to_ascii_lowercase(),
+    };
+    name.chars().map(fold).eq(ours.chars())
+}
+
+/// The offset of `part` in the `whole` it was borrowed from.
+fn offset(whole: &str, part: &str) -> usize {
+    part.as_ptr().addr().saturating_sub(whole.as_ptr().addr())
+}
+
+/// A member and the comma that has to go with it.
+fn cut(text: &str, found: &Found<'_>) -> Range<usize> {
+    let blank = [' ', '\t', '\n', '\r'];
+    let after = text.get(found.end()..).unwrap_or_default();
+    let following = after.trim_start_matches(blank);
+    if following.starts_with(',') {
+        let end = found.end() + (after.len() - following.len()) + 1;
+        return found.start..end;
+    }
+    let before = text
+        .get(..found.start)
+        .unwrap_or_default()
+        .trim_end_matches(blank);
+    if before.ends_with(',') {
+        before.len() - 1..found.end()
+    } else {
+        found.start..found.end()
+    }
+}
+
+fn include_usage(value: &str) -> Result<Option<bool>, Invalid> {
+    #[derive(Deserialize)]
+    struct Options {
+        include_usage: Option<bool>,
+    }
+    let options: Option<Options> =
+        serde_json::from_str(value).map_err(|_| Invalid::StreamOptions)?;
+    Ok(options.and_then(|options| options.include_usage))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! The door: every check, in order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use attest_core::encoding;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::watch;
+
+use super::body::BodyTerms;
+use super::keyring::ActiveKey;
+use super::{AdmittedRequest, Fields, Keyring, body, preconditions, salt};
+use attest_channel::Clock;
+use gateway_base::config::Limits;
+use gateway_base::descriptors;
+use gateway_base::errors::ApiError;
+use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId};
+use gateway_contract::epoch::Epoch;
+use harden as hardening;
+
+/// Where clients that do not speak OpenAI's dialect put their key.
+const X_API_KEY: &str = "x-api-key";
+
+/// What the door needs to know.
+pub struct Admission {
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+    random: SystemRandom,
+    in_flight: Arc<AtomicUsize>,
+    /// As many as there are descriptors for.
+    most_in_flight: usize,
+    /// Memory that bodies take.
+    bodies: BodyBudget,
+}
+
+/// An admitted request and its place among those in flight.
+pub struct Admitted {
+    pub request: AdmittedRequest,
+    pub slot: Slot,
+}
+
+/// A place among the requests in flight, for the whole service and for one key; given back when dropped.
+pub struct Slot {
+    all: Arc<AtomicUsize>,
+    key: Arc<ActiveKey>,
+}
+
+/// Why a request was not admitted, and whether its body was left unread.
+pub struct Refused {
+    pub error: ApiError,
+    pub body_unread: bool,
+}
+
+impl Admission {
+    pub fn new(keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            keyring,
+            clock,
+            random: SystemRandom::new(),
+            in_flight: Arc::default(),
+            most_in_flight: descriptors::requests_within(hardening::descriptor_limit()),
+            bodies: BodyBudget::default(),
+        }
+    }
+
+    /// Whether a request without a body comes from somebody we know.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        self.keyring.authenticate(headers).map(|_| ())
+    }
+
+    /// The caller whose valid API key came with a request.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+        let key = self.keyring.authenticate(headers)?;
+        Ok(key.caller.clone())
+    }
+
+    /// Whose valid API key came with a request that needs none, as a bearer token or in `x-api-key`.
+    pub fn key_of(&self, headers: &HeaderMap) -> Option<KeyId> {
+        let key = match headers.get(X_API_KEY) {
+            Some(value) => self.keyring.with_token(value.to_str().ok()?).ok()?,
+            None => self.keyring.authenticate(headers).ok()?,
+        };
+        KeyId::parse(&key.caller.key_id)
+    }
+
+    /// Admits or refuses an inference request that came in under `epoch`.
+    pub async fn admit<B>(
+        &self,
+        epoch: Arc<Epoch>,
+        endpoint: Endpoint,
+        headers: &HeaderMap,
+        body: B,
+    ) -> Result<Admitted, Refused>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let limits = &epoch.config.limits;
+        let unread = |error| Refused {
+            error,
+            body_unread: true,
+        };
+        let (key, slot) = self
+            .before_the_body(&epoch, headers, &body)
+            .map_err(unread)?;
+        let (prompt, received_hash) = body::read(body, self.body_terms(&epoch, &key))
+            .await
+            .map_err(unread)?;
+        // Its key may have been revoked while the body arrived.
+        if key.is_revoked() {
+            return Err(Refused {
+                error: ApiError::InvalidKey,
+                body_unread: false,
+            });
+        }
+        let refused = |error| Refused {
+            error,
+            body_unread: false,
+        };
+        let fields =
+            Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
+        preconditions::check_model(headers, &fields.model).map_err(refused)?;
+        let model = epoch
+            .routes
+            .lookup(&fields.model)
+            .map(|(_, route)| route.model.as_str());
+        let retention = epoch
+            .retention
+            .policy()
+            .effective(&key.caller.tenant, model);
+        let salt = salt::decide(
+            &epoch.cache_salts,
+            &key.caller.tenant,
+            prompt.bytes(),
+            fields.cache_salt.as_ref(),
+            limits.client_cache_salt,
+        );
+        let salt = salt.map_err(|invalid| refused(invalid.into()))?;
+        let request = AdmittedRequest {
+            receipt_id: self.receipt_id().map_err(refused)?,
+            caller: key.caller.clone(),
+            endpoint,
+            fields,
+            salt,
+            prompt,
+            received_hash,
+            epoch,
+            retention,
+            admitted_at: self.clock.now(),
+        };
+        Ok(Admitted { request, slot })
+    }
+
+    fn body_terms(&self, epoch: &Epoch, key: &ActiveKey) -> BodyTerms {
+        let limits = &epoch.config.limits;
+        // One key leaves half of the memory to the others.
+        let share = (limits.max_body_total / 2).max(limits.max_body);
+        BodyTerms {
+            limit: limits.max_body,
+            timeout: epoch.config.timeouts.client_body,
+            service: (
+                self.bodies.open(limits.max_body_total),
+                ApiError::ServiceBusy,
+            ),
+            key: (key.bodies.open(share), ApiError::KeyBusy),
+        }
+    }
+
+    fn before_the_body(
+        &self,
+        epoch: &Epoch,
+        headers: &HeaderMap,
+        body: &impl Body,
+    ) -> Result<(Arc<ActiveKey>, Slot), ApiError> {
+        let limits = &epoch.config.limits;
+        let key = self.keyring.authenticate(headers)?;
+        preconditions::check_keyset(headers, &epoch.keyset_digest)?;
+        preconditions::check_retention(headers, |model| {
+            let policy = epoch.retention.policy();
+            let tenant = &key.caller.tenant;
+            match model {
+                None => policy.most_for(tenant),
+                Some(name) => {
+                    let route = epoch.routes.lookup(name);
+                    let model = route.map(|(_, route)| route.model.as_str());
+                    policy.effective(tenant, model).mode()
+                }
+            }
+        })?;
+        body::check_head(headers, body, limits.max_body)?;
+        let slot = Slot::take(&self.in_flight, self.most_in_flight, &key, limits)?;
+        Ok((key, slot))
+    }
+
+    fn receipt_id(&self) -> Result<String, ApiError> {
+        let mut bytes = [0; 16];
+        self.random
+            .fill(&mut bytes)
+            .map_err(|_| ApiError::Internal)?;
+        Ok(format!("rcpt-{}", encoding::to_hex(&bytes)))
+    }
+}
+
+impl Slot {
+    fn take(
+        all: &Arc<AtomicUsize>,
+        most: usize,
+        key: &Arc<ActiveKey>,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        // A key that has all it may have is answered so, however busy the service is.
+        if key.in_flight.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent_per_key {
+            key.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err(ApiError::KeyBusy);
+        }
+        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(most) {
+            all.fetch_sub(1, Ordering::AcqRel);
+            key.in_flight.fetch_sub(1, Ordering::AcqRel);
+            return Err(ApiError::ServiceBusy);
+        }
+        Ok(Self {
+            all: all.clone(),
+            key: key.clone(),
+        })
+    }
+}
+
+impl Slot {
+    /// Turns true when the key that the request came with is revoked.
+    pub fn revocation(&self) -> watch::Receiver<bool> {
+        self.key.revocation()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.key.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.all.fetch_sub(1, Ordering::AcqRel);
+    }
+}

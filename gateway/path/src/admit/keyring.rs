@@ -1,0 +1,293 @@
+//! The active API keys, in memory.
+//!
+//! Requests never ask the database. A task watches it for commits of other processes and swaps the whole ring, so a
+//! key that `sealgate keys` created or revoked is active, or not active any more, within a second. What the service
+//! itself has changed it reads at once ([`Keyring::refresh`]). How far the ring is goes into a file of the state
+//! directory, which the command line waits for ([`Applied`]).
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use http::HeaderMap;
+use subtle::ConstantTimeEq;
+
+use super::Caller;
+use super::applied::Applied;
+use super::credential::{bearer, claimed_id, digest};
+use gateway_base::errors::ApiError;
+use gateway_base::events::{self, Event, LedgerWork};
+use gateway_base::request::BodyBudget;
+use gateway_base::request::KeyId;
+use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger, LedgerError};
+
+const POLL: Duration = Duration::from_millis(250);
+
+/// One active key.
+pub struct ActiveKey {
+    pub(super) caller: Caller,
+    /// Requests in flight. Survives a reload of the ring.
+    pub(super) in_flight: AtomicUsize,
+    /// Memory that bodies of its requests take. Survives a reload of the ring, too.
+    pub(super) bodies: BodyBudget,
+    /// A request that still holds the key after it left the ring sees it here.
+    revoked: watch::Sender<bool>,
+}
+
+impl ActiveKey {
+    fn new(caller: Caller) -> Self {
+        Self {
+            caller,
+            in_flight: AtomicUsize::new(0),
+            bodies: BodyBudget::default(),
+            revoked: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn is_revoked(&self) -> bool {
+        *self.revoked.borrow()
+    }
+
+    /// Turns true when the key is revoked.
+    pub(crate) fn revocation(&self) -> watch::Receiver<bool> {
+        self.revoked.subscribe()
+    }
+}
+
+type Ring = HashMap<KeyId, Arc<ActiveKey>>;
+
+/// A wish to read the ledger's keys now; answered when that is done.
+type Refresh = oneshot::Sender<Result<(), LedgerError>>;
+
+pub struct Keyring {
+    ring: RwLock<Arc<Ring>>,
+    refresh: mpsc::Sender<Refresh>,
+}
+
+impl Keyring {
+    /// Loads the keys and keeps them current for as long as the ring is held.
+    pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, LedgerError> {
+        let (refresh, mut wishes) = mpsc::channel(16);
+        let ring = Arc::new(Self::new(refresh));
+        let mut watch = ledger.change_watch().await?;
+        let applied = Applied::of(state_dir);
+        if let Some(changed) = watch.changed_keys().await? {
+            ring.apply(changed, &applied);
+        }
+        let weak = Arc::downgrade(&ring);
+        tokio::spawn(async move {
+            let mut failing = false;
+            loop {
+                let wish = tokio::select! {
+                    wish = wishes.recv() => wish,
+                    () = tokio::time::sleep(POLL) => None,
+                };
+                let Some(ring) = weak.upgrade() else { return };
+                let read = watch.changed_keys().await.map(|changed| {
+                    if let Some(changed) = changed {
+                        ring.apply(changed, &applied);
+                    }
+                });
+                if let Err(error) = &read
+                    && !failing
+                {
+                    events::emit(Event::LedgerFailed {
+                        what: LedgerWork::Keys,
+                        failure: error.failure(),
+                    });
+                }
+                failing = read.is_err();
+                if let Some(wish) = wish {
+                    let _ = wish.send(read);
+                }
+            }
+        });
+        Ok(ring)
+    }
+
+    fn new(refresh: mpsc::Sender<Refresh>) -> Self {
+        Self {
+            ring: RwLock::default(),
+            refresh,
+        }
+    }
+
+    /// Reads the keys as they are in the ledger now. Afterwards they are the ones that requests are compared with.
+    pub async fn refresh(&self) -> Result<(), LedgerError> {
+        let (done, waiting) = oneshot::channel();
+        let asked = self.refresh.send(done).await;
+        match (asked, waiting.await) {
+            (Ok(()), Ok(read)) => read,
+            _ => Err(LedgerError::Closed),
+        }
+    }
+
+    fn apply(&self, changed: ChangedKeys, applied: &Applied) {
+        self.replace(changed.keys);
+        applied.write(changed.generation);
+    }
+
+    /// Whose request this is.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<ActiveKey>, ApiError> {
+        self.with_token(bearer(headers)?)
+    }
+
+    /// Whose token this is.
+    pub(super) fn with_token(&self, token: &str) -> Result<Arc<ActiveKey>, ApiError> {
+        let id = claimed_id(token).ok_or(ApiError::InvalidKey)?;
+        let ring = self.ring();
+        let key = ring.get(&id).ok_or(ApiError::InvalidKey)?;
+        if bool::from(key.caller.key_digest.ct_eq(&digest(token))) {
+            Ok(key.clone())
+        } else {
+            Err(ApiError::InvalidKey)
+        }
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        self.ring
+            .read()
+            .expect("no holder of this lock panics")
+            .clone()
+    }
+
+    fn replace(&self, rows: Vec<KeyRow>) {
+        let old = self.ring();
+        let ring: Ring = rows
+            .into_iter()
+            .filter_map(|row| entry(&old, row))
+            .collect();
+        if ring.len() != old.len() || ring.keys().any(|id| !old.contains_key(id)) {
+            events::emit(Event::KeysReloaded {
+                active: ring.len() as u64,
+            });
+        }
+        let ring = Arc::new(ring);
+        *self.ring.write().expect("no holder of this lock panics") = ring.clone();
+        for (id, key) in old.iter() {
+            if !ring.get(id).is_some_and(|kept| Arc::ptr_eq(kept, key)) {
+                key.revoked.send_replace(true);
+            }
+        }
+    }
+}
+
+/// A key of the new ring: the old one where nothing changed, so that what it counts goes on.
+fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
+    if row.revoked_at.is_some() {
+        return None;
+    }
+    let id = KeyId::parse(&row.id)?;
+    let caller = Caller {
+        key_id: row.id.into(),
+        tenant: row.tenant,
+        key_digest: row.digest,
+    };
+    match old.get(&id) {
+        Some(key) if key.caller == caller => Some((id, key.clone())),
+        _ => Some((id, Arc::new(ActiveKey::new(caller)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admit::ApiToken;
+    use attest_core::UnixTime;
+    use gateway_base::request::Name;
+    use http::HeaderValue;
+    use http::header::AUTHORIZATION;
+
+    fn row(id: KeyId, digest: [u8; 32]) -> KeyRow {
+        KeyRow {
+            id: id.to_string(),
+            tenant: Name::from_operator("acme").expect("a name"),
+            name: None,
+            digest,
+            created_at: UnixTime::from_secs(1),
+            revoked_at: None,
+        }
+    }
+
+    fn headers(token: &str) -> HeaderMap {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    }
+
+    fn ring() -> Keyring {
+        Keyring::new(mpsc::channel(1).0)
+    }
+
+    fn active(ring: &Keyring, token: &ApiToken) -> Arc<ActiveKey> {
+        match ring.authenticate(&headers(token.expose())) {
+            Ok(key) => key,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn a_key_counts_while_it_is_in_the_ring() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        assert_eq!(
+            ring.authenticate(&headers(token.expose())).err(),
+            Some(ApiError::InvalidKey)
+        );
+        ring.replace(vec![row(id, token.digest())]);
+        let key = active(&ring, &token);
+        assert_eq!(
+            (&*key.caller.key_id, &*key.caller.tenant),
+            (id.to_string().as_str(), "acme")
+        );
+        ring.replace(vec![KeyRow {
+            revoked_at: Some(UnixTime::from_secs(2)),
+            ..row(id, token.digest())
+        }]);
+        assert_eq!(
+            ring.authenticate(&headers(token.expose())).err(),
+            Some(ApiError::InvalidKey)
+        );
+    }
+
+    #[test]
+    fn a_request_that_holds_a_key_sees_its_revocation() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        ring.replace(vec![row(id, token.digest())]);
+        let key = active(&ring, &token);
+        ring.replace(vec![row(id, token.digest())]);
+        assert!(!key.is_revoked());
+        ring.replace(Vec::new());
+        assert!(key.is_revoked() && *key.revocation().borrow());
+    }
+
+    #[test]
+    fn the_right_id_with_another_secret_is_refused() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let (_, other) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        ring.replace(vec![row(id, token.digest())]);
+        let secret = other.expose().get(25..).expect("a secret");
+        let forged = format!("sk-sealgate-{id}-{secret}");
+        assert_eq!(forged.len(), token.expose().len());
+        assert_eq!(
+            ring.authenticate(&headers(&forged)).err(),
+            Some(ApiError::InvalidKey)
+        );
+    }
+
+    #[test]
+    fn what_a_key_counts_survives_a_reload() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        ring.replace(vec![row(id, token.digest())]);
+        let before = active(&ring, &token);
+        ring.replace(vec![row(id, token.digest())]);
+        let after = active(&ring, &token);
+        assert!(Arc::ptr_eq(&before, &after));
+    }
+}

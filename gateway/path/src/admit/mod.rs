@@ -1,0 +1,51 @@
+//! Who may ask, for what, and is it well formed.
+//!
+//! [`Admission::admit`] turns an HTTP request into an [`AdmittedRequest`] or an [`ApiError`](gateway_base::errors::ApiError).
+//! The order matters: the credential and the caller's preconditions are checked before a byte of the body is read,
+//! the limits before anything is allocated for it, and the body is judged as bytes: it is never parsed into a tree,
+//! copied or printed. Behind this door nobody re-checks.
+
+mod applied;
+mod body;
+mod constraints;
+mod credential;
+mod fields;
+mod gate;
+mod keyring;
+mod preconditions;
+mod salt;
+
+use std::sync::Arc;
+
+use attest_core::retention::Terms;
+use attest_core::{Sha256Digest, UnixTime};
+
+use gateway_base::request::{Caller, Endpoint, Salt};
+use gateway_contract::epoch::Epoch;
+use gateway_upstream::prompt::Prompt;
+
+pub use applied::Applied;
+pub use constraints::Constraints;
+pub use credential::{ApiToken, TokenError};
+pub use credential::{bearer, digest};
+pub use fields::{CacheSalt, Fields};
+pub use gate::{Admission, Admitted, Refused, Slot};
+pub use keyring::Keyring;
+
+/// A request that may be served: authenticated, within limits, well formed, and bound to the epoch it came in under.
+pub struct AdmittedRequest {
+    pub receipt_id: String,
+    pub caller: Caller,
+    pub endpoint: Endpoint,
+    pub fields: Fields,
+    /// What engines that divide their cache by tenant are told.
+    pub salt: Salt,
+    pub prompt: Prompt,
+    /// SHA-256 of the body as it was received.
+    pub received_hash: Sha256Digest,
+    /// The contract in force for this request until its end.
+    pub epoch: Arc<Epoch>,
+    /// What outlives it under that contract.
+    pub retention: Terms,
+    pub admitted_at: UnixTime,
+}

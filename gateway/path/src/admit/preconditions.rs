@@ -1,0 +1,165 @@
+//! Preconditions a caller may send along, checked before its body is read (profile `sealgate/1`).
+//!
+//! They only tighten: they can refuse a request, never loosen what would happen without them.
+
+use attest_core::{RetentionMode, Sha256Digest};
+use http::{HeaderMap, HeaderName};
+
+use gateway_base::errors::ApiError;
+use gateway_base::errors::Invalid;
+use gateway_base::request::{KEYSET_DIGEST, MODEL, RETENTION};
+
+/// Is the keyset of this connection the one the caller pinned?
+pub(super) fn check_keyset(headers: &HeaderMap, keyset: &Sha256Digest) -> Result<(), ApiError> {
+    if let Some(text) = single(headers, &KEYSET_DIGEST, Invalid::KeysetHeader)? {
+        let pinned = Sha256Digest::parse(text).map_err(|_| Invalid::KeysetHeader)?;
+        if pinned != *keyset {
+            return Err(ApiError::KeysetPrecondition);
+        }
+    }
+    Ok(())
+}
+
+/// Is no more kept than the caller allows? The body, which names the model, has not been read: what counts is the most
+/// that is kept of this caller's requests to any model, or to the model that a header announces.
+pub(super) fn check_retention(
+    headers: &HeaderMap,
+    most: impl FnOnce(Option<&str>) -> RetentionMode,
+) -> Result<(), ApiError> {
+    let announced = single(headers, &MODEL, Invalid::ModelHeader)?;
+    let Some(text) = single(headers, &RETENTION, Invalid::RetentionHeader)? else {
+        return Ok(());
+    };
+    let allowed = RetentionMode::parse(text).ok_or(Invalid::RetentionHeader)?;
+    if most(announced) > allowed {
+        return Err(ApiError::RetentionPrecondition);
+    }
+    Ok(())
+}
+
+/// Is the model the one that was announced, if one was?
+pub(super) fn check_model(headers: &HeaderMap, model: &str) -> Result<(), ApiError> {
+    match single(headers, &MODEL, Invalid::ModelHeader)? {
+        Some(announced) if announced != model => Err(Invalid::OtherModel.into()),
+        _ => Ok(()),
+    }
+}
+
+fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    otherwise: Invalid,
+) -> Result<Option<&'a str>, Invalid> {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| otherwise),
+        (Some(_), Some(_)) => Err(otherwise),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn check_with(pairs: &[(&HeaderName, &str)]) -> Result<(), ApiError> {
+        check_where(pairs, |_| RetentionMode::Metadata)
+    }
+
+    fn check_where(
+        pairs: &[(&HeaderName, &str)],
+        most: impl FnOnce(Option<&str>) -> RetentionMode,
+    ) -> Result<(), ApiError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_str(value).expect("a header"));
+        }
+        check_keyset(&headers, &Sha256Digest::of(b"ours"))?;
+        check_retention(&headers, most)
+    }
+
+    #[test]
+    fn what_holds_is_let_through() {
+        let ours = Sha256Digest::of(b"ours").to_string();
+        assert_eq!(check_with(&[]), Ok(()));
+        assert_eq!(
+            check_with(&[(&KEYSET_DIGEST, &ours), (&RETENTION, "metadata")]),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn what_does_not_hold_is_refused_for_its_reason() {
+        let theirs = Sha256Digest::of(b"theirs").to_string();
+        let ours = Sha256Digest::of(b"ours").to_string();
+        assert_eq!(
+            check_with(&[(&KEYSET_DIGEST, &theirs)]),
+            Err(ApiError::KeysetPrecondition)
+        );
+        assert_eq!(
+            check_with(&[(&RETENTION, "zero")]),
+            Err(ApiError::RetentionPrecondition)
+        );
+        for text in ["", "*", &ours[7..], &ours.to_uppercase()] {
+            assert_eq!(
+                check_with(&[(&KEYSET_DIGEST, text)]),
+                Err(Invalid::KeysetHeader.into()),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            check_with(&[(&KEYSET_DIGEST, &ours), (&KEYSET_DIGEST, &ours)]),
+            Err(Invalid::KeysetHeader.into())
+        );
+        for text in ["", "everything", "Zero", "metadata, zero"] {
+            assert_eq!(
+                check_with(&[(&RETENTION, text)]),
+                Err(Invalid::RetentionHeader.into()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_mode_allows_itself_and_what_is_stricter() {
+        for kept in RetentionMode::ALL {
+            for allowed in RetentionMode::ALL {
+                let outcome = check_where(&[(&RETENTION, allowed.as_str())], |_| kept);
+                let expected = if kept > allowed {
+                    Err(ApiError::RetentionPrecondition)
+                } else {
+                    Ok(())
+                };
+                assert_eq!(outcome, expected, "{kept} where {allowed} is allowed");
+            }
+        }
+    }
+
+    #[test]
+    fn an_announced_model_narrows_what_is_asked_and_has_to_be_the_models_name() {
+        let most = |model: Option<&str>| match model {
+            Some("private") => RetentionMode::Zero,
+            _ => RetentionMode::Metadata,
+        };
+        let zero = (&RETENTION, "zero");
+        assert_eq!(
+            check_where(&[zero], most),
+            Err(ApiError::RetentionPrecondition)
+        );
+        assert_eq!(check_where(&[zero, (&MODEL, "private")], most), Ok(()));
+        assert_eq!(
+            check_where(&[zero, (&MODEL, "other")], most),
+            Err(ApiError::RetentionPrecondition)
+        );
+        let twice = [(&MODEL, "private"), (&MODEL, "private")];
+        assert_eq!(check_where(&twice, most), Err(Invalid::ModelHeader.into()));
+        let headers = HeaderMap::from_iter([(MODEL, HeaderValue::from_static("private"))]);
+        assert_eq!(check_model(&headers, "private"), Ok(()));
+        assert_eq!(
+            check_model(&headers, "other"),
+            Err(Invalid::OtherModel.into())
+        );
+        assert_eq!(check_model(&HeaderMap::new(), "other"), Ok(()));
+    }
+}

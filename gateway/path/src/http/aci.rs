@@ -1,0 +1,171 @@
+//! ACI/1's artifacts: the report, receipts, sessions.
+
+use std::sync::Arc;
+
+use attest_core::{Session, SessionId};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use http::{HeaderMap, Response, Uri};
+
+use super::Front;
+use super::public::json;
+use super::state::Connection;
+use crate::admit::{bearer, digest};
+use gateway_base::errors::{ApiError, Invalid};
+use gateway_contract::attestation::{Question, Requester};
+
+/// Ids longer than this were never given out, by us or by an upstream we took one from.
+const MAX_ID: usize = 256;
+
+/// `GET /v1/aci/attestation` (ACI/1 §4).
+pub(super) async fn attestation(
+    state: State<Arc<Front>>,
+    connection: Connection,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let question = Question::parse(uri.query())?;
+    let requester = Requester {
+        address: connection.peer,
+        key: state.admission.key_of(&headers),
+    };
+    let report = state.desk.report(&connection.epoch, question, requester);
+    Ok(json(report.await?))
+}
+
+/// `GET /v1/aci/receipts/{id}` (ACI/1 §7.1, §7.6). The credential is compared with the one that made the request, not
+/// with those that are active: a revoked key still reads the receipts of its own requests.
+pub(super) async fn receipt(
+    state: State<Arc<Front>>,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    Ok(json(own_receipt(&state, &id, &headers).await?))
+}
+
+/// The receipt with this id, if the credential is the one that made the request.
+pub(super) async fn own_receipt(
+    front: &Front,
+    id: &str,
+    headers: &HeaderMap,
+) -> Result<Bytes, ApiError> {
+    let token = bearer(headers).map_err(|error| match error {
+        ApiError::MissingKey => ApiError::ReceiptUnauthorized,
+        _ => ApiError::ReceiptNotFound,
+    })?;
+    if id.is_empty() || id.len() > MAX_ID {
+        return Err(ApiError::ReceiptNotFound);
+    }
+    match front.services.receipts.get(id, &digest(token)).await {
+        Ok(Some(receipt)) => Ok(receipt),
+        Ok(None) => Err(ApiError::ReceiptNotFound),
+        Err(_) => Err(ApiError::Internal),
+    }
+}
+
+/// `GET /v1/aci/sessions/{id}` (ACI/1 §8.1).
+pub(super) async fn session(
+    state: State<Arc<Front>>,
+    id: Path<String>,
+) -> Result<Response<Body>, ApiError> {
+    let id = SessionId::parse(&id).map_err(|_| ApiError::SessionNotFound)?;
+    match state.ledger.session(&id).await {
+        Ok(Some(session)) => Ok(json(session)),
+        Ok(None) => Err(ApiError::SessionNotFound),
+        Err(_) => Err(ApiError::Internal),
+    }
+}
+
+/// `GET /v1/aci/sessions?upstream_name=&model=`: the sessions in force, abbreviated.
+pub(super) async fn sessions(connection: Connection, uri: Uri) -> Result<Response<Body>, ApiError> {
+    let filter = Filter::parse(uri.query())?;
+    let sessions = connection
+        .epoch
+        .routes
+        .sessions(filter.upstream_name.as_deref(), filter.model.as_deref());
+    let abbreviated: Vec<_> = sessions
+        .iter()
+        .map(|session: &Arc<Session>| session.abbreviated_json())
+        .collect();
+    Ok(json(
+        serde_json::json!({ "api_version": "aci/1", "sessions": abbreviated }).to_string(),
+    ))
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Filter {
+    upstream_name: Option<String>,
+    model: Option<String>,
+}
+
+impl Filter {
+    fn parse(query: Option<&str>) -> Result<Self, Invalid> {
+        let mut filter = Self::default();
+        for pair in query.unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let place = match name {
+                "upstream_name" => &mut filter.upstream_name,
+                "model" => &mut filter.model,
+                _ => continue,
+            };
+            if place.replace(percent_decoded(value)?).is_some() {
+                return Err(Invalid::Query);
+            }
+        }
+        Ok(filter)
+    }
+}
+
+fn percent_decoded(text: &str) -> Result<String, Invalid> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'%' => {
+                let (digits, after) = rest.split_at_checked(2).ok_or(Invalid::Query)?;
+                let digits = std::str::from_utf8(digits).map_err(|_| Invalid::Query)?;
+                if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+                    return Err(Invalid::Query);
+                }
+                bytes.push(u8::from_str_radix(digits, 16).map_err(|_| Invalid::Query)?);
+                rest = after;
+            }
+            b'+' => bytes.push(b' '),
+            other => bytes.push(other),
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Invalid::Query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_decoded_and_given_once() {
+        let filter = |upstream_name: Option<&str>, model: Option<&str>| Filter {
+            upstream_name: upstream_name.map(str::to_owned),
+            model: model.map(str::to_owned),
+        };
+        assert_eq!(Filter::parse(None), Ok(filter(None, None)));
+        assert_eq!(
+            Filter::parse(Some("model=meta%2Fllama&x=1")),
+            Ok(filter(None, Some("meta/llama")))
+        );
+        assert_eq!(
+            Filter::parse(Some("upstream_name=a&model=b")),
+            Ok(filter(Some("a"), Some("b")))
+        );
+        for bad in [
+            "model=a&model=a",
+            "model=%2",
+            "model=%zz",
+            "model=%+1",
+            "model=%ff",
+        ] {
+            assert_eq!(Filter::parse(Some(bad)), Err(Invalid::Query), "{bad}");
+        }
+    }
+}

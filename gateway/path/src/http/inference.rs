@@ -1,0 +1,179 @@
+//! `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`: admission, then the relay.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::State;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::watch;
+
+use super::{Front, state::Connection};
+use crate::admit::Slot;
+use crate::relay;
+use gateway_base::config::OnRevoke;
+use gateway_base::errors::ApiError;
+use gateway_base::events::Event;
+use gateway_base::request::Endpoint;
+
+pub(super) async fn chat(
+    state: State<Arc<Front>>,
+    connection: Connection,
+    request: Request<Body>,
+) -> Response<Body> {
+    serve(&state, connection, Endpoint::Chat, request).await
+}
+
+pub(super) async fn completions(
+    state: State<Arc<Front>>,
+    connection: Connection,
+    request: Request<Body>,
+) -> Response<Body> {
+    serve(&state, connection, Endpoint::Completions, request).await
+}
+
+pub(super) async fn embeddings(
+    state: State<Arc<Front>>,
+    connection: Connection,
+    request: Request<Body>,
+) -> Response<Body> {
+    serve(&state, connection, Endpoint::Embeddings, request).await
+}
+
+async fn serve(
+    front: &Front,
+    connection: Connection,
+    endpoint: Endpoint,
+    request: Request<Body>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let epoch = connection.epoch.clone();
+    let admitted = match front
+        .admission
+        .admit(epoch, endpoint, &head.headers, body)
+        .await
+    {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            if refused.body_unread {
+                connection.leave_body_unread();
+            }
+            let event = Event::RequestRefused {
+                endpoint,
+                status: refused.error.status().as_u16(),
+                kind: refused.error.kind(),
+            };
+            front.metrics.tell(event);
+            if let Some(code) = refused.error.refused_by_policy() {
+                front.ledger.audit().refused(code);
+            }
+            return refused.error.into_response();
+        }
+    };
+    front.desk.note_authenticated(connection.peer);
+    let cut = match connection.epoch.config.keys.on_revoke {
+        OnRevoke::Finish => None,
+        OnRevoke::Cut => Some(admitted.slot.revocation()),
+    };
+    let in_flight = InFlight::enter(&front.metrics.in_flight, admitted.slot);
+    let serving = relay::serve_inference(&front.services, admitted.request, connection.flushes);
+    let response = match cut.clone() {
+        None => serving.await,
+        Some(revocation) => tokio::select! {
+            response = serving => response,
+            () = revoked(revocation) => return ApiError::InvalidKey.into_response(),
+        },
+    };
+    response.map(|body| {
+        Body::new(Accompanied {
+            body: Some(body),
+            cut: cut.map(|revocation| Box::pin(revoked(revocation)) as Pin<Box<_>>),
+            _in_flight: in_flight,
+        })
+    })
+}
+
+/// Ready when the key is revoked.
+async fn revoked(mut revocation: watch::Receiver<bool>) {
+    if revocation.wait_for(|revoked| *revoked).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// A request in flight: its slot and its place in the gauge, until the last byte of its response.
+struct InFlight {
+    gauge: Gauge,
+    _slot: Slot,
+}
+
+impl InFlight {
+    fn enter(gauge: &Gauge, slot: Slot) -> Self {
+        gauge.inc();
+        Self {
+            gauge: gauge.clone(),
+            _slot: slot,
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.gauge.dec();
+    }
+}
+
+/// A response body that keeps its request counted, and ends with its key where that is wanted.
+struct Accompanied {
+    /// None once it was cut off.
+    body: Option<Body>,
+    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    _in_flight: InFlight,
+}
+
+/// Makes the server break the client's connection off.
+#[derive(Debug, thiserror::Error)]
+#[error("the API key was revoked")]
+struct KeyRevoked;
+
+impl http_body::Body for Accompanied {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if this
+            .cut
+            .as_mut()
+            .is_some_and(|cut| cut.as_mut().poll(cx).is_ready())
+        {
+            this.cut = None;
+            // Dropped here: its receipt and its row say how far it came.
+            this.body = None;
+            return Poll::Ready(Some(Err(axum::Error::new(KeyRevoked))));
+        }
+        match &mut this.body {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body
+            .as_ref()
+            .is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map(http_body::Body::size_hint)
+            .unwrap_or_default()
+    }
+}

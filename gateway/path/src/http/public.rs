@@ -1,0 +1,54 @@
+//! Liveness, readiness, and answers in JSON.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::Front;
+
+/// The process answers.
+pub(super) async fn healthz() -> Response<Body> {
+    text(StatusCode::OK, "ok\n")
+}
+
+/// The process can serve: the epoch in force has not expired, and both databases accept what they are given. Where not,
+/// the answer names the cause.
+pub(super) async fn readyz(state: State<Arc<Front>>) -> Response<Body> {
+    let cause = if !state.keeper.is_ready() {
+        serde_json::json!({ "ready": false, "cause": "epoch" })
+    } else if let Some(failing) = state.ledger.failing_for_long() {
+        serde_json::json!({
+            "ready": false,
+            "cause": failing.database,
+            "failure": failing.failure.map(|failure| failure.cause.as_str()),
+            "seconds": failing.since.as_secs(),
+        })
+    } else {
+        return text(StatusCode::OK, "ready\n");
+    };
+    let mut response = json(cause.to_string());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+fn text(status: StatusCode, words: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(words));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+/// A JSON document as a response that nobody in between should keep.
+pub fn json(document: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(document.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,61 @@
+//! Sealed records, for whoever made the request: fetched as they are, deleted where the policy leaves that to him.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::Front;
+use crate::admit::{bearer, digest};
+use gateway_base::errors::ApiError;
+use gateway_retention::{Deleted, Part};
+
+/// `GET /v1/sealgate/records/{id}/{part}`: an age file.
+pub(super) async fn fetch(
+    state: State<Arc<Front>>,
+    Path((id, part)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    let key = credential(&headers)?;
+    let part = Part::parse(&part).ok_or(ApiError::RecordNotFound)?;
+    let found = state.services.records.find(&id, &key, part).await;
+    let sealed = found
+        .map_err(|_| ApiError::Internal)?
+        .ok_or(ApiError::RecordNotFound)?;
+    let mut response = Response::new(Body::from(sealed));
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// `DELETE /v1/sealgate/records/{id}`. Empty where it is done. A revoked key deletes nothing: it may have been stolen.
+pub(super) async fn delete(
+    state: State<Arc<Front>>,
+    id: Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, ApiError> {
+    state.admission.authenticate(&headers)?;
+    let key = credential(&headers)?;
+    let deleted = state.services.records.delete_for(&id, &key).await;
+    match deleted.map_err(|_| ApiError::Internal)? {
+        Deleted::Gone => {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok(response)
+        }
+        Deleted::NotFound => Err(ApiError::RecordNotFound),
+        Deleted::NotAllowed => Err(ApiError::RecordNotDeletable),
+    }
+}
+
+/// As with receipts, the credential is compared with the one that made the request; a revoked key still reads the
+/// sealed records of its own requests.
+fn credential(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
+    Ok(digest(bearer(headers)?))
+}

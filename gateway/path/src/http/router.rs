@@ -1,0 +1,79 @@
+//! The public surface, whole.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, delete, get, post};
+
+use super::routes::{Methods, Routes, only};
+use super::{Front, aci, inference, log, models, public, records, retention};
+use gateway_base::request::Endpoint;
+
+/// Every path there is. Other paths, and other methods on these, get an error in OpenAI's shape.
+pub fn router(front: Arc<Front>) -> Router {
+    routes().into_router(front)
+}
+
+/// Every path there is, as `METHOD PATH`. The health listener's are among them.
+pub fn paths() -> Vec<String> {
+    routes().list()
+}
+
+fn routes() -> Routes<Front> {
+    Routes::default()
+        .route(Endpoint::Chat.path(), only_post(post(inference::chat)))
+        .route(
+            Endpoint::Completions.path(),
+            only_post(post(inference::completions)),
+        )
+        .route(
+            Endpoint::Embeddings.path(),
+            only_post(post(inference::embeddings)),
+        )
+        .route("/v1/models", only_get(get(models::list)))
+        .route("/v1/models/{*id}", only_get(get(models::one)))
+        .route("/v1/aci/attestation", only_get(get(aci::attestation)))
+        .route("/v1/aci/receipts/{id}", only_get(get(aci::receipt)))
+        .route(
+            "/v1/aci/receipts/{id}/proof",
+            only_get(get(log::receipt_proof)),
+        )
+        .route("/v1/aci/log/checkpoint", only_get(get(log::checkpoint)))
+        .route("/v1/aci/log/consistency", only_get(get(log::consistency)))
+        .route("/v1/aci/log/tile/{*path}", only_get(get(log::tile)))
+        .route("/v1/aci/sessions", only_get(get(aci::sessions)))
+        .route("/v1/aci/sessions/{id}", only_get(get(aci::session)))
+        .route(
+            "/v1/sealgate/records/{id}",
+            only("DELETE", delete(records::delete)),
+        )
+        .route(
+            "/v1/sealgate/records/{id}/{part}",
+            only_get(get(records::fetch)),
+        )
+        .route(
+            "/v1/sealgate/retention/opening",
+            only_get(get(retention::opening)),
+        )
+        .route("/healthz", only_get(get(public::healthz)))
+        .route("/readyz", only_get(get(public::readyz)))
+}
+
+/// What the health listener serves: the same answers as on the public surface.
+pub fn health_router(front: Arc<Front>) -> Router {
+    health_routes().into_router(front)
+}
+
+fn health_routes() -> Routes<Front> {
+    Routes::default()
+        .route("/healthz", only_get(get(public::healthz)))
+        .route("/readyz", only_get(get(public::readyz)))
+}
+
+fn only_post(route: MethodRouter<Arc<Front>>) -> Methods<Front> {
+    only("POST", route)
+}
+
+fn only_get(route: MethodRouter<Arc<Front>>) -> Methods<Front> {
+    only("GET, HEAD", route)
+}

@@ -1,0 +1,254 @@
+//! One connection, from handshake to close.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service as _;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use scrub::Scrubbed;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::framing::{Findings, FramingGuard, HeadLimits, MOST_AT_ONCE};
+use super::timed_writes::TimedWrites;
+use crate::flushes::CountsFlushes;
+use crate::http::{Connection, Front, finish};
+use crate::places::{Place, Stage};
+use gateway_base::errors::{ApiError, HeadFault};
+use gateway_base::events::{self, Event};
+use gateway_contract::epoch::Epoch;
+
+/// How long a peer that is still sending what we will not read gets to notice that it was answered.
+const LINGER: Duration = Duration::from_secs(2);
+/// The smallest that hyper allows. A larger buffer is not reused from its start with each read, and its used part,
+/// which [`Scrubbed`] cannot reach, would keep what was read before. It grows for a head that is longer, and the
+/// connection closes after that one's response.
+const READ_BUFFER: usize = MOST_AT_ONCE + 1;
+
+/// Scrubbed below TLS, for the buffer that records are read into.
+type Tls = TlsStream<Scrubbed<TimedWrites<TcpStream>>>;
+
+/// Where it is found out whose a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Here, for the connection's place, and again at admission: by API key.
+    ApiKey,
+    /// In the handlers.
+    ByHandlers,
+}
+
+/// What connections need, cheap to clone.
+#[derive(Clone)]
+pub(super) struct Service {
+    front: Arc<Front>,
+    router: TowerToHyperService<Router>,
+    authentication: Authentication,
+}
+
+impl Service {
+    pub fn new(front: Arc<Front>, router: Router, authentication: Authentication) -> Self {
+        Self {
+            front,
+            router: TowerToHyperService::new(router),
+            authentication,
+        }
+    }
+}
+
+/// Serves one connection under the epoch in force, until it, the peer, or the service ends.
+pub(super) async fn serve(
+    tcp: TcpStream,
+    service: Service,
+    place: Arc<Place>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut epochs = service.front.keeper.watch();
+    let epoch = epochs.borrow_and_update().clone();
+    let _ = tcp.set_nodelay(true);
+    let peer = tcp.peer_addr().ok().map(|address| address.ip());
+    let timeouts = &epoch.config.timeouts;
+    let handshake = async {
+        let spoke = tcp.peek(&mut [0; 1]).await?;
+        if spoke > 0 {
+            place.reached(Stage::Handshake);
+        }
+        let tcp = TimedWrites::new(tcp, timeouts.client_write);
+        let acceptor = TlsAcceptor::from(epoch.tls.clone());
+        acceptor.accept(Scrubbed::new(tcp)).await
+    };
+    let handshake = tokio::time::timeout(timeouts.client_header, handshake);
+    let tls = tokio::select! {
+        shaken = handshake => match shaken {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(_)) | Err(_) => {
+                let epoch = epoch.number;
+                return events::emit(Event::HandshakeFailed { epoch });
+            }
+        },
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
+    // The epoch may have ended while hands were shaken. Its key must not be used any more.
+    if epochs.has_changed().unwrap_or(true) || *stopping.borrow() {
+        return;
+    }
+    place.reached(Stage::Open);
+    let number = epoch.number;
+    events::emit(Event::ConnectionOpened { epoch: number });
+    http(tls, &service, (peer, place), epoch, epochs, stopping).await;
+    events::emit(Event::ConnectionClosed { epoch: number });
+}
+
+async fn http(
+    tls: Tls,
+    service: &Service,
+    (peer, place): (Option<IpAddr>, Arc<Place>),
+    epoch: Arc<Epoch>,
+    mut epochs: watch::Receiver<Arc<Epoch>>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let limits = &epoch.config.limits;
+    let context = Connection::new(epoch.clone(), peer, place);
+    let findings = Findings::default();
+    let guard = FramingGuard::new(
+        tls,
+        HeadLimits {
+            bytes: limits.max_header,
+            fields: limits.max_header_fields,
+        },
+        findings.clone(),
+    );
+    let respond = hyper::service::service_fn({
+        let (router, front) = (service.router.clone(), service.front.clone());
+        let (context, authentication) = (context.clone(), service.authentication);
+        let requests = Cell::new(0);
+        move |mut request: Request<Incoming>| {
+            requests.set(requests.get() + 1);
+            let (number, findings) = (requests.get(), findings.clone());
+            let routed = match findings.refused(number) {
+                Some(fault) => Err(refused(fault, &context)),
+                None => placed(&request, &context, &front, authentication).map(|()| {
+                    request.extensions_mut().insert(context.clone());
+                    router.call(request)
+                }),
+            };
+            let context = context.clone();
+            // Boxed, so that the connection can be moved out of when it ends.
+            Box::pin(async move {
+                let response: Response<Body> = match routed {
+                    Ok(response) => response.await?,
+                    Err(refusal) => refusal.into_response(),
+                };
+                let mut response = finish(response, &context.epoch);
+                if findings.is_last(number) {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
+                }
+                Ok::<_, Infallible>(response)
+            })
+        }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(epoch.config.timeouts.client_header)
+        // The guard keeps to these limits first, and answers.
+        .max_buf_size(READ_BUFFER.max(limits.max_header + 1))
+        .max_header_size(limits.max_header + 1)
+        .max_headers(limits.max_header_fields)
+        .keep_alive(true)
+        // Scrubbed above the guard, for the buffer that HTTP is read into.
+        .serve_connection(
+            TokioIo::new(CountsFlushes::new(
+                Scrubbed::new(guard),
+                context.flushes.clone(),
+            )),
+            respond,
+        );
+
+    let ended = tokio::select! {
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+        _ = epochs.changed() => None,
+        _ = stopping.wait_for(|stop| *stop) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            let rest = poll_fn(|cx| connection.poll_without_shutdown(cx));
+            match tokio::time::timeout(epoch.config.server.drain_timeout, rest).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    events::emit(Event::DrainCut {
+                        epoch: epoch.number,
+                    });
+                    return;
+                }
+            }
+        }
+    };
+    if ended.is_ok() || context.left_body_unread() {
+        // The library's buffer, and what was read into it, is gone before the peer is waited for.
+        let tls = connection.into_parts().io.into_inner();
+        let tls = tls.into_inner().into_inner().into_inner();
+        close(tls, context.left_body_unread()).await;
+    }
+}
+
+/// A request whose head is refused. Nothing of it is read any further, and the connection closes.
+fn refused(fault: HeadFault, context: &Connection) -> ApiError {
+    context.leave_body_unread();
+    events::emit(Event::HeadRefused {
+        epoch: context.epoch.number,
+        fault,
+    });
+    ApiError::Head(fault)
+}
+
+/// A request with a valid API key moves its connection to a place that is not taken away. Where there is none left the
+/// request is refused.
+fn placed(
+    request: &Request<Incoming>,
+    context: &Connection,
+    front: &Front,
+    authentication: Authentication,
+) -> Result<(), ApiError> {
+    if authentication == Authentication::ByHandlers {
+        return Ok(());
+    }
+    match front.admission.authenticate(request.headers()) {
+        Ok(()) => context.authenticated(),
+        Err(ApiError::InvalidKey) => {
+            context.not_authenticated();
+            Ok(())
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+/// Says goodbye. Where the peer may still be sending, closing at once would reset the connection and could take our
+/// answer with it: what still comes is read and thrown away for a moment.
+async fn close(mut tls: Tls, linger: bool) {
+    let goodbye = async {
+        let _ = tls.shutdown().await;
+        if linger {
+            let (mut tcp, _) = tls.into_inner();
+            let mut sink = vec![0; 16 * 1024];
+            while tcp.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, goodbye).await;
+}

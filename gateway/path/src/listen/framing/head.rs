@@ -1,0 +1,234 @@
+//! One request head, read whole (RFC 9112 §2 to §6).
+//!
+//! The grammar is read strictly, so that no other parser can read a head that passed in another way: every line ends
+//! in CR LF, no field is folded, no name is followed by whitespace, and a body's end is announced in one way or not
+//! at all.
+
+use gateway_base::errors::HeadFault;
+
+/// What a head may be.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::listen) struct HeadLimits {
+    /// The most bytes, from the request line to the empty line.
+    pub bytes: usize,
+    /// The most field lines.
+    pub fields: usize,
+}
+
+/// How the body after a head ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyFraming {
+    /// After so many bytes; 0 where there is no body.
+    Length(u64),
+    Chunked,
+}
+
+/// Reads a head that ends with its empty line, which is the only one in it.
+pub(super) fn parse(head: &[u8], limits: HeadLimits) -> Result<BodyFraming, HeadFault> {
+    if head.len() > limits.bytes {
+        return Err(HeadFault::TooLarge {
+            limit: limits.bytes,
+        });
+    }
+    let mut lines = Lines(head);
+    let version = request_line(lines.next().ok_or(HeadFault::RequestLine)??)?;
+    let mut fields = Fields::default();
+    for line in lines {
+        let line = line?;
+        if line.is_empty() {
+            break;
+        }
+        fields.count += 1;
+        if fields.count > limits.fields {
+            return Err(HeadFault::TooManyFields {
+                limit: limits.fields,
+            });
+        }
+        fields.take(line)?;
+    }
+    fields.framing(version)
+}
+
+/// Lines without their CR LF.
+struct Lines<'a>(&'a [u8]);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a [u8], HeadFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let end = memchr::memchr(b'\n', self.0)?;
+        let (line, rest) = self.0.split_at(end + 1);
+        self.0 = rest;
+        Some(line.strip_suffix(b"\r\n").ok_or(HeadFault::BareLineFeed))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// `method SP request-target SP HTTP-version`.
+fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(HeadFault::RequestLine);
+    };
+    if method.is_empty() || !method.iter().all(is_token) {
+        return Err(HeadFault::RequestLine);
+    }
+    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        return Err(HeadFault::RequestLine);
+    }
+    if method == b"CONNECT" {
+        return Err(HeadFault::Connect);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        _ if version.starts_with(b"HTTP/") => Err(HeadFault::Version),
+        _ => Err(HeadFault::RequestLine),
+    }
+}
+
+/// What the fields have said so far.
+#[derive(Default)]
+struct Fields {
+    count: usize,
+    hosts: usize,
+    length: Option<u64>,
+    codings: Codings,
+}
+
+/// All `Transfer-Encoding` lines together.
+#[derive(Default)]
+struct Codings {
+    present: bool,
+    /// `chunked` is there, and nothing came after it.
+    ends_chunked: bool,
+    /// `chunked` stands before another coding, or a coding is not spelled as one.
+    malformed: bool,
+    others: bool,
+}
+
+impl Fields {
+    fn take(&mut self, line: &[u8]) -> Result<(), HeadFault> {
+        let (name, value) = field(line).ok_or(HeadFault::Field)?;
+        if name.eq_ignore_ascii_case(b"host") {
+            self.hosts += 1;
+            if self.hosts > 1 {
+                return Err(HeadFault::HostRepeated);
+            }
+            if !is_host(value) {
+                return Err(HeadFault::HostInvalid);
+            }
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            let length = number(value, 10).ok_or(HeadFault::LengthInvalid)?;
+            if self.length.replace(length).is_some() {
+                return Err(HeadFault::LengthRepeated);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.codings.take(value);
+        }
+        Ok(())
+    }
+
+    fn framing(self, version: Version) -> Result<BodyFraming, HeadFault> {
+        if version == Version::Http11 && self.hosts == 0 {
+            return Err(HeadFault::HostMissing);
+        }
+        if !self.codings.present {
+            return Ok(BodyFraming::Length(self.length.unwrap_or(0)));
+        }
+        if self.length.is_some() {
+            return Err(HeadFault::LengthAndCoding);
+        }
+        if version == Version::Http10 {
+            return Err(HeadFault::CodingInHttp10);
+        }
+        if self.codings.malformed || !self.codings.ends_chunked {
+            return Err(HeadFault::CodingNotChunked);
+        }
+        if self.codings.others {
+            return Err(HeadFault::CodingUnknown);
+        }
+        Ok(BodyFraming::Chunked)
+    }
+}
+
+impl Codings {
+    fn take(&mut self, value: &[u8]) {
+        self.present = true;
+        for coding in value.split(|byte| *byte == b',') {
+            let coding = trim(coding);
+            // Nothing comes after `chunked`, and it comes once.
+            self.malformed |= self.ends_chunked;
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                self.ends_chunked = true;
+            } else if is_coding(coding) {
+                self.others = true;
+            } else {
+                self.malformed = true;
+            }
+        }
+    }
+}
+
+/// A token, perhaps with parameters, which no coding that we could mean has.
+fn is_coding(coding: &[u8]) -> bool {
+    let name = coding.split(|byte| *byte == b';').next().map(trim);
+    name.is_some_and(|name| {
+        !name.is_empty() && name.iter().all(is_token) && !name.eq_ignore_ascii_case(b"chunked")
+    })
+}
+
+/// A field line's name and value. `None` for whatever is not exactly one.
+pub(super) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = memchr::memchr(b':', line)?;
+    let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
+    let sound = !name.is_empty() && name.iter().all(is_token) && value.iter().all(is_field_byte);
+    sound.then(|| (name, trim(value)))
+}
+
+/// `uri-host [ ":" port ]`, as far as its characters go. Empty where the target has no authority.
+fn is_host(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+}
+
+/// Digits alone, however many zeros lead them; `None` beyond 64 bits.
+pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let mut number: u64 = 0;
+    for byte in digits {
+        let digit = char::from(*byte).to_digit(radix)?;
+        number = number
+            .checked_mul(u64::from(radix))?
+            .checked_add(u64::from(digit))?;
+    }
+    (!digits.is_empty()).then_some(number)
+}
+
+/// Without spaces and tabs around it.
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !blank(byte));
+    let end = value.iter().rposition(|byte| !blank(byte));
+    match (start, end) {
+        (Some(start), Some(end)) => value.get(start..=end).unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+/// `tchar` (RFC 9110 §5.6.2).
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// Space, tab, visible ASCII and what lies beyond ASCII.
+pub(super) fn is_field_byte(byte: &u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
+}

@@ -1,0 +1,102 @@
+//! Plain HTTP: metrics on loopback, and health wherever the operator's probes come from. Neither takes a place of the
+//! connections that are served, nor does a silent client take one of theirs.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+
+use super::accept::{AcceptLog, Listener};
+use crate::places::Place;
+use gateway_base::descriptors::PlaceLimits;
+use gateway_base::metrics::Metrics;
+use gateway_store::ledger::Ledger;
+
+const TEXT: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+/// Every path there is, as `METHOD PATH`.
+pub const METRICS_PATHS: [&str; 1] = ["GET /metrics"];
+/// The whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LIMITS: PlaceLimits = PlaceLimits {
+    authenticated: 0,
+    unauthenticated: 32,
+};
+
+/// Binds a plain listener.
+pub fn bind_plain(address: SocketAddr) -> std::io::Result<Listener> {
+    Listener::bind(address, LIMITS)
+}
+
+/// Serves `GET /metrics` until dropped.
+pub async fn serve_metrics(listener: Listener, metrics: Arc<Metrics>, ledger: Arc<Ledger>) {
+    let mut log = AcceptLog::default();
+    loop {
+        let (tcp, place) = listener.next(&mut log).await;
+        let (metrics, ledger) = (metrics.clone(), ledger.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let response = metrics_answer(&request, &metrics, &ledger);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        tokio::spawn(exchange(tcp, place, service));
+    }
+}
+
+/// Serves `/healthz` and `/readyz` until dropped.
+pub async fn serve_health(listener: Listener, router: Router) {
+    let mut log = AcceptLog::default();
+    let service = TowerToHyperService::new(router);
+    loop {
+        let (tcp, place) = listener.next(&mut log).await;
+        tokio::spawn(exchange(tcp, place, service.clone()));
+    }
+}
+
+/// One request and its answer.
+async fn exchange<S>(tcp: TcpStream, place: Place, service: S)
+where
+    S: HttpService<Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::ResBody: http_body::Body + 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIMEOUT)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(tcp), service);
+    tokio::select! {
+        _ = tokio::time::timeout(TIMEOUT, connection) => {}
+        () = place.evicted() => {}
+    }
+}
+
+fn metrics_answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    ledger: &Ledger,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    if request.uri().path() != "/metrics" {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+    } else if request.method() != Method::GET {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    } else {
+        metrics.observe_store(&ledger.counts());
+        response.headers_mut().insert(CONTENT_TYPE, TEXT);
+        *response.body_mut() = Full::from(metrics.render());
+    }
+    response
+}

@@ -1,0 +1,375 @@
+//! The events of a streamed answer on their way through.
+//!
+//! An event goes on when its last byte is here, unchanged but for what we asked for ourselves (the usage of a caller
+//! who did not ask for it) and for what no client gets: an upstream's report of a failure, which is replaced by ours.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::boundary::Boundary;
+use super::event::{self, Chunk, Said};
+use crate::relay::UpstreamRefusal;
+use gateway_base::metering::TokenSource;
+use gateway_base::metering::Usage;
+
+/// A longer event is not passed on. Images come as single events of some megabytes.
+const MAX_EVENT: usize = 16 * 1024 * 1024;
+
+/// An event is longer than any that is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EventTooLong;
+
+/// What has been read of a stream so far.
+#[derive(Default)]
+pub(super) struct EventStream {
+    boundary: Boundary,
+    /// The beginning of an event whose end is not here yet.
+    held: BytesMut,
+    /// Usage was asked for on our own account, and is taken out again.
+    strip_usage: bool,
+    id: Option<String>,
+    usage: Option<Usage>,
+    pieces: u64,
+    done: bool,
+    finished: bool,
+    failure: Option<UpstreamRefusal>,
+    /// The last event went on.
+    kept: bool,
+}
+
+/// What becomes of an event.
+enum Becomes {
+    Itself,
+    Without(std::ops::Range<usize>),
+    Nothing,
+    OurError(Bytes),
+}
+
+impl EventStream {
+    pub(super) fn new(strip_usage: bool) -> Self {
+        Self {
+            strip_usage,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        let counted = || Usage {
+            prompt_tokens: None,
+            completion_tokens: (self.pieces > 0).then_some(self.pieces),
+            source: TokenSource::Events,
+        };
+        self.usage.unwrap_or_else(counted)
+    }
+
+    /// `data: [DONE]` has come: a client may stop reading.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// A choice has said why it ends.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The failure that the upstream reported in the stream.
+    pub(super) fn failure(&self) -> Option<UpstreamRefusal> {
+        self.failure
+    }
+
+    /// Whether something of ours may be put in here.
+    pub(super) fn is_between_events(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Takes the next bytes, and adds what goes on to `out`.
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: Bytes,
+        out: &mut VecDeque<Bytes>,
+    ) -> Result<(), EventTooLong> {
+        if !self.held.is_empty() {
+            let end = self.boundary.next(&bytes);
+            let rest = bytes.split_off(end.unwrap_or(bytes.len()));
+            self.hold(&bytes)?;
+            if end.is_none() {
+                return Ok(());
+            }
+            let event = std::mem::take(&mut self.held).freeze();
+            self.pass(event, out);
+            bytes = rest;
+        }
+        if self.held.is_empty() && self.boundary.ends_line_before(&bytes) {
+            let rest = bytes.split_to(1);
+            if self.kept {
+                push(out, rest);
+            }
+        }
+        // Whole events that go on as they are go on together.
+        let (mut unchanged, mut at) = (0, 0);
+        while let Some(length) = self.boundary.next(bytes.get(at..).unwrap_or_default()) {
+            let event = bytes.slice(at..at + length);
+            let becomes = self.becomes(&event);
+            if !matches!(becomes, Becomes::Itself) {
+                push(out, bytes.slice(unchanged..at));
+                put(becomes, event, out);
+                unchanged = at + length;
+            }
+            at += length;
+        }
+        push(out, bytes.slice(unchanged..at));
+        self.hold(bytes.get(at..).unwrap_or_default())
+    }
+
+    /// The stream is over. What there is of a last event goes on too.
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) {
+        let rest = std::mem::take(&mut self.held).freeze();
+        if !rest.is_empty() {
+            self.pass(rest, out);
+        }
+    }
+
+    fn hold(&mut self, bytes: &[u8]) -> Result<(), EventTooLong> {
+        if self.held.len() + bytes.len() > MAX_EVENT {
+            return Err(EventTooLong);
+        }
+        self.held.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn pass(&mut self, event: Bytes, out: &mut VecDeque<Bytes>) {
+        let becomes = self.becomes(&event);
+        put(becomes, event, out);
+    }
+
+    fn becomes(&mut self, event: &[u8]) -> Becomes {
+        let becomes = self.read(event);
+        self.kept = matches!(becomes, Becomes::Itself | Becomes::Without(_));
+        becomes
+    }
+
+    fn read(&mut self, event: &[u8]) -> Becomes {
+        match event::read(event) {
+            Said::Done => {
+                self.done = true;
+                Becomes::Itself
+            }
+            // Of what follows a failure only the end is passed on.
+            _ if self.failure.is_some() => Becomes::Nothing,
+            Said::Nothing => Becomes::Itself,
+            Said::Failure(payload) => {
+                let failure = UpstreamRefusal::inside_success(&payload);
+                self.failure = Some(failure);
+                Becomes::OurError(failure.event())
+            }
+            Said::Chunk(chunk) => self.chunk(chunk),
+        }
+    }
+
+    fn chunk(&mut self, chunk: Chunk) -> Becomes {
+        self.pieces += chunk.pieces;
+        self.finished |= chunk.finishes;
+        if self.id.is_none() {
+            self.id = chunk.id;
+        }
+        let has_usage = chunk.usage.is_some();
+        self.usage = chunk.usage.or(self.usage);
+        match (self.strip_usage, chunk.null_usage) {
+            (true, _) if has_usage && chunk.no_choices => Becomes::Nothing,
+            (true, Some(range)) => Becomes::Without(range),
+            _ => Becomes::Itself,
+        }
+    }
+}
+
+fn push(out: &mut VecDeque<Bytes>, bytes: Bytes) {
+    if !bytes.is_empty() {
+        out.push_back(bytes);
+    }
+}
+
+fn put(becomes: Becomes, event: Bytes, out: &mut VecDeque<Bytes>) {
+    match becomes {
+        Becomes::Itself => push(out, event),
+        Becomes::Without(range) => {
+            let mut kept = BytesMut::with_capacity(event.len());
+            kept.extend_from_slice(event.get(..range.start).unwrap_or_default());
+            kept.extend_from_slice(event.get(range.end..).unwrap_or_default());
+            push(out, kept.freeze());
+        }
+        Becomes::OurError(ours) => push(out, ours),
+        Becomes::Nothing => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CHUNK: &str =
+        "data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    const LAST: &str =
+        "data: {\"id\":\"chatcmpl-1\",\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":4.0}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    fn through(mut stream: EventStream, pieces: &[&[u8]]) -> (EventStream, String) {
+        let mut out = VecDeque::new();
+        for piece in pieces {
+            stream
+                .feed(Bytes::copy_from_slice(piece), &mut out)
+                .expect("no event is too long");
+        }
+        stream.finish(&mut out);
+        let out: Vec<u8> = out.into_iter().flatten().collect();
+        (stream, String::from_utf8(out).expect("UTF-8"))
+    }
+
+    fn whole(stream: EventStream, text: &str) -> (EventStream, String) {
+        through(stream, &[text.as_bytes()])
+    }
+
+    #[test]
+    fn a_stream_passes_unchanged_and_is_read_in_passing() {
+        let text = format!(": hi\n\n{CHUNK}{LAST}{USAGE}{DONE}");
+        let (read, out) = whole(EventStream::new(false), &text);
+        assert_eq!(out, text);
+        assert_eq!(read.id(), Some("chatcmpl-1"));
+        let usage = Usage {
+            prompt_tokens: Some(7),
+            completion_tokens: Some(4),
+            source: TokenSource::Reported,
+        };
+        assert_eq!(read.usage(), usage);
+        assert!(read.is_done() && read.is_finished() && read.failure().is_none());
+    }
+
+    #[test]
+    fn usage_that_only_we_asked_for_is_taken_out_byte_for_byte() {
+        let with_null = CHUNK.replace("]}\n", "],\"usage\":null}\n");
+        let first = CHUNK.replace("{\"id\"", "{\"usage\": null, \"id\"");
+        let asked = format!("{with_null}{first}{LAST}{USAGE}{DONE}");
+        let (read, out) = whole(EventStream::new(true), &asked);
+        assert_eq!(out, format!("{CHUNK}{CHUNK}{LAST}{DONE}"));
+        assert_eq!(read.usage().prompt_tokens, Some(7));
+        // Usage in an event with choices is the engine's own habit and stays.
+        let habit = LAST.replace("]}\n", "],\"usage\":{\"prompt_tokens\":1}}\n");
+        assert_eq!(whole(EventStream::new(true), &habit).1, habit);
+    }
+
+    #[test]
+    fn a_stream_without_usage_is_counted_by_its_events() {
+        let role =
+            "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+        let text = "data: {\"choices\":[{\"text\":\"a\"}]}\n\n";
+        let (read, _) = whole(
+            EventStream::new(false),
+            &format!("{role}{CHUNK}{CHUNK}{text}{LAST}{DONE}"),
+        );
+        assert_eq!(read.usage().completion_tokens, Some(3));
+        assert_eq!(read.usage().source, TokenSource::Events);
+    }
+
+    #[test]
+    fn events_of_several_lines_are_read() {
+        let usage = "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":7,\r\ndata: \"completion_tokens\":4}}\n\n";
+        let (read, out) = whole(EventStream::new(false), usage);
+        assert_eq!((out.as_str(), read.usage().prompt_tokens), (usage, Some(7)));
+    }
+
+    #[test]
+    fn a_failure_reported_in_the_stream_is_replaced_by_our_words() {
+        for failure in [
+            "data: {\"error\":{\"message\":\"canary\",\"code\":500}}\n\n",
+            "data: {\"error\":\"canary\"}\n\n",
+            "data: {\"choices\":[],\"error\":{\"message\":\"canary\"}}\n\n",
+            "data: {\"object\":\"error\",\"message\":\"canary\",\"code\":500}\n\n",
+            "data: {\"err\\u006fr\":{\"message\":\"canary\"}}\n\n",
+            "data: {\ndata: \"error\": {\"message\":\"canary\"}}\n\n",
+            "event: error\ndata: {\"message\":\"canary\"}\n\n",
+            "error: {\"message\":\"canary\"}\n\n",
+            "data: canary said the engine\n\n",
+            "data: {\"error\":{\"message\":\"canary",
+        ] {
+            let text = format!("{CHUNK}{failure}{CHUNK}{DONE}");
+            let (read, out) = whole(EventStream::new(false), &text);
+            assert!(!out.contains("canary"), "{failure}: {out}");
+            assert!(out.starts_with(CHUNK), "{out}");
+            let ours = out.strip_prefix(CHUNK).expect("the chunk");
+            let ours = ours.strip_suffix(DONE).unwrap_or(ours);
+            let ours = ours.strip_prefix("data: ").expect("an event");
+            let error: serde_json::Value = serde_json::from_str(ours).expect("JSON");
+            assert_eq!(error["error"]["code"], "upstream_failed", "{failure}");
+            assert!(read.failure().is_some());
+        }
+        for good in [
+            "data: {\"error\":null,\"choices\":[]}\n\n",
+            "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\":{}\"}}]}\n\n",
+            "event: message\ndata: {}\n\n",
+            "data:\n\n",
+        ] {
+            assert_eq!(whole(EventStream::new(false), good).1, good);
+        }
+    }
+
+    #[test]
+    fn the_end_is_seen_without_its_line_end_too() {
+        assert!(whole(EventStream::new(false), "data: [DONE]").0.is_done());
+        for text in ["data: [DONE", "data: [DONE]x\n\n", "[DONE]\n\n"] {
+            assert!(!whole(EventStream::new(false), text).0.is_done(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endless_event_is_refused() {
+        let mut stream = EventStream::new(false);
+        let piece = Bytes::from(vec![b'x'; 1 << 20]);
+        let mut out = VecDeque::new();
+        let refused = (0..17).find_map(|_| stream.feed(piece.clone(), &mut out).err());
+        assert_eq!((refused, out.len()), (Some(EventTooLong), 0));
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    Just(CHUNK), Just(LAST), Just(USAGE), Just(DONE), Just(": c\r\n\r\n"), Just("\n"),
+                    Just("data: {\"error\":\"x\"}\n\n"), Just("data: {\"usage\":null}\r\r"),
+                ],
+                0..8,
+            ),
+            cuts in prop::collection::vec(any::<usize>(), 0..12),
+        ) {
+            let text = parts.concat().into_bytes();
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut % (text.len() + 1)).collect();
+            at.extend([0, text.len()]);
+            at.sort_unstable();
+            let pieces: Vec<&[u8]> = at.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            for strip in [false, true] {
+                let (one, out) = through(EventStream::new(strip), &[&text]);
+                let (many, same) = through(EventStream::new(strip), &pieces);
+                prop_assert_eq!(out, same);
+                prop_assert_eq!(one.usage(), many.usage());
+                prop_assert_eq!(one.is_done(), many.is_done());
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b':'), Just(b'{'), Just(b'"')], 0..300),
+        ) {
+            let mut out = VecDeque::new();
+            let mut stream = EventStream::new(true);
+            prop_assert_eq!(stream.feed(Bytes::from(bytes), &mut out), Ok(()));
+            stream.finish(&mut out);
+        }
+    }
+}

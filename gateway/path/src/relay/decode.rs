@@ -1,0 +1,147 @@
+//! Bodies that an upstream compressed although it was asked not to (`Accept-Encoding: identity`).
+//!
+//! They are decompressed as they pass: metering, errors inside a 200 and comments are then the same as for every other
+//! answer, and the client, whose own `Accept-Encoding` no upstream ever saw, gets what it can certainly read. Input is
+//! taken in small pieces, so that a piece which grows a thousandfold stays bounded. Codings other than gzip and deflate
+//! are passed on as they are.
+
+use std::io::Write;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
+use http_body::{Body, Frame};
+
+use super::head::text;
+use gateway_upstream::channel::{UpstreamBody, UpstreamBroke};
+
+/// Compressed bytes taken at a time. Deflate grows them at most about a thousandfold.
+const PIECE: usize = 1024;
+
+/// The coding of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+    /// One that is not undone here, or several.
+    Other,
+}
+
+impl Coding {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(CONTENT_ENCODING).iter();
+        let (first, second) = (values.next(), values.next());
+        if first.is_none() {
+            return Coding::Identity;
+        }
+        let named = text(headers, &CONTENT_ENCODING).unwrap_or_default();
+        match named.trim().to_ascii_lowercase().as_str() {
+            _ if second.is_some() => Coding::Other,
+            "" | "identity" => Coding::Identity,
+            "gzip" | "x-gzip" => Coding::Gzip,
+            "deflate" => Coding::Deflate,
+            _ => Coding::Other,
+        }
+    }
+}
+
+enum Decoder {
+    Gzip(MultiGzDecoder<Vec<u8>>),
+    Deflate(ZlibDecoder<Vec<u8>>),
+}
+
+impl Decoder {
+    fn new(coding: Coding) -> Option<Self> {
+        match coding {
+            Coding::Gzip => Some(Self::Gzip(MultiGzDecoder::new(Vec::new()))),
+            Coding::Deflate => Some(Self::Deflate(ZlibDecoder::new(Vec::new()))),
+            Coding::Identity | Coding::Other => None,
+        }
+    }
+
+    fn decode(&mut self, piece: &[u8]) -> std::io::Result<Bytes> {
+        let decoded = match self {
+            Decoder::Gzip(gzip) => {
+                gzip.write_all(piece)?;
+                gzip.flush()?;
+                std::mem::take(gzip.get_mut())
+            }
+            Decoder::Deflate(deflate) => {
+                deflate.write_all(piece)?;
+                deflate.flush()?;
+                std::mem::take(deflate.get_mut())
+            }
+        };
+        Ok(decoded.into())
+    }
+
+    /// Whether the compressed data has come to its own end.
+    fn finish(&mut self) -> bool {
+        match self {
+            Decoder::Gzip(gzip) => gzip.try_finish().is_ok(),
+            Decoder::Deflate(deflate) => deflate.try_finish().is_ok(),
+        }
+    }
+}
+
+/// An upstream's body without its compression.
+pub(super) struct Decoded {
+    body: UpstreamBody,
+    decoder: Option<Decoder>,
+    /// Compressed bytes that have come and were not taken yet.
+    compressed: Bytes,
+}
+
+impl Decoded {
+    pub(super) fn new(body: UpstreamBody, coding: Coding) -> Self {
+        Self {
+            body,
+            decoder: Decoder::new(coding),
+            compressed: Bytes::new(),
+        }
+    }
+
+    /// Whether its bytes are others than the upstream's.
+    pub(super) fn decodes(&self) -> bool {
+        self.decoder.is_some()
+    }
+}
+
+impl Body for Decoded {
+    type Data = Bytes;
+    type Error = UpstreamBroke;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroke>>> {
+        let this = self.get_mut();
+        let Some(decoder) = &mut this.decoder else {
+            return Pin::new(&mut this.body).poll_frame(cx);
+        };
+        loop {
+            if this.compressed.is_empty() {
+                match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                    Some(Ok(frame)) => this.compressed = frame.into_data().unwrap_or_default(),
+                    Some(Err(broke)) => return Poll::Ready(Some(Err(broke))),
+                    None if decoder.finish() => return Poll::Ready(None),
+                    None => return Poll::Ready(Some(Err(UpstreamBroke))),
+                }
+                continue;
+            }
+            let piece = this.compressed.get(..PIECE).unwrap_or(&this.compressed);
+            let taken = piece.len();
+            let Ok(bytes) = decoder.decode(piece) else {
+                return Poll::Ready(Some(Err(UpstreamBroke)));
+            };
+            this.compressed.advance(taken);
+            if !bytes.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+}

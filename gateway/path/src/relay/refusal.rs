@@ -1,0 +1,223 @@
+//! Answering with an error instead of an inference, and recording that.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use super::retry_after::RETRY_AFTER_MS;
+use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
+use crate::receipt::{Ending, Recorder};
+use gateway_base::errors::{ApiError, Shown};
+use gateway_base::metering::Outcome;
+
+/// Why there is no inference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Ours.
+    Own(ApiError),
+    /// The upstream's, translated.
+    Upstream(UpstreamRefusal),
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Refusal::Own(error)
+    }
+}
+
+impl Refusal {
+    /// The response. Its receipt is filed first.
+    pub fn answer(self, mut recorder: Recorder) -> Response<Body> {
+        let outcome = self.outcome();
+        let (response, body) = match self {
+            Refusal::Own(error) => {
+                recorder.refused(&error);
+                let body = error.body();
+                (error.into_response().map(|_| ()), body)
+            }
+            Refusal::Upstream(refusal) => {
+                recorder.upstream_failed(refusal.cause());
+                refusal.response()
+            }
+        };
+        recorder.answering(response.status().as_u16());
+        recorder.emitting(&body);
+        recorder.finish(Ending::Whole(outcome));
+        response.map(|_| Body::from(body))
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Refusal::Own(error) => match error {
+                ApiError::UpstreamVerificationFailed => Outcome::VerificationFailed,
+                ApiError::UpstreamUnavailable | ApiError::UpstreamVerificationBusy => {
+                    Outcome::UpstreamUnavailable
+                }
+                ApiError::UpstreamTimeout => Outcome::UpstreamTimeout,
+                ApiError::Internal | ApiError::RetentionFailed => Outcome::Failed,
+                _ => Outcome::Refused,
+            },
+            Refusal::Upstream(_) => Outcome::UpstreamRejected,
+        }
+    }
+}
+
+/// A header of OpenAI's packages: whether they may send a request again.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// A wait that is longer is not one to sit out within a call. OpenAI's packages would not wait at all and repeat the
+/// request at once instead.
+const LONGEST_WAIT_WITHIN_A_CALL: Duration = Duration::from_secs(60);
+
+impl UpstreamRefusal {
+    fn response(self) -> (Response<()>, Bytes) {
+        let body = self.body();
+        let mut response = Response::new(());
+        *response.status_mut() = self.kind.words().0;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if !self.kind.may_be_repeated() {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        if let RefusalKind::Busy {
+            retry_after: Some(wait),
+            ..
+        } = self.kind
+        {
+            let fraction = wait.subsec_nanos() > 0;
+            let seconds = wait.as_secs() + u64::from(fraction);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            if let (true, Ok(millis)) = (fraction, u64::try_from(wait.as_millis())) {
+                headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+            }
+        }
+        (response, body)
+    }
+
+    fn body(self) -> Bytes {
+        let (_, kind, code, message) = self.kind.words();
+        let error = json!({ "message": message, "type": kind, "param": null, "code": code });
+        Bytes::from(json!({ "error": error }).to_string())
+    }
+
+    /// As an event of a stream that has begun.
+    pub(super) fn event(self) -> Bytes {
+        Bytes::from([b"data: ", &self.body()[..], b"\n\n"].concat())
+    }
+}
+
+/// What clients see of each refusal of an upstream, for the reference page.
+pub fn shown_refusals() -> Vec<Shown> {
+    let shown = RefusalKind::each().map(|kind| {
+        let (status, kind, code, _) = kind.words();
+        Shown {
+            status: status.as_u16(),
+            kind,
+            code: Some(code),
+        }
+    });
+    shown.collect()
+}
+
+impl RefusalKind {
+    /// Whether the same request may have another fate a moment later.
+    fn may_be_repeated(self) -> bool {
+        match self {
+            RefusalKind::InvalidRequest { .. }
+            | RefusalKind::TooLarge
+            | RefusalKind::Operator(_) => false,
+            RefusalKind::Busy { retry_after, .. } => {
+                retry_after.is_none_or(|wait| wait <= LONGEST_WAIT_WITHIN_A_CALL)
+            }
+            RefusalKind::TimedOut | RefusalKind::Failed => true,
+        }
+    }
+
+    /// Status, `type`, `code` and sentence, as OpenAI's clients expect them.
+    fn words(self) -> (StatusCode, &'static str, &'static str, &'static str) {
+        const INVALID: &str = "invalid_request_error";
+        const SERVER: &str = "server_error";
+        match self {
+            RefusalKind::InvalidRequest {
+                code: Some("context_length_exceeded"),
+            } => (
+                StatusCode::BAD_REQUEST,
+                INVALID,
+                "context_length_exceeded",
+                "The request is longer than the context window of the model.",
+            ),
+            RefusalKind::InvalidRequest { code } => (
+                StatusCode::BAD_REQUEST,
+                INVALID,
+                code.unwrap_or("upstream_rejected"),
+                "The upstream serving this model refused the request as invalid.",
+            ),
+            RefusalKind::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                INVALID,
+                "request_too_large",
+                "The request is larger than the upstream serving this model accepts.",
+            ),
+            RefusalKind::Busy {
+                overloaded: false, ..
+            } => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                "The upstream serving this model has too many requests.",
+            ),
+            RefusalKind::Busy {
+                overloaded: true, ..
+            } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                SERVER,
+                "upstream_overloaded",
+                "The upstream serving this model is overloaded.",
+            ),
+            RefusalKind::TimedOut => (
+                StatusCode::GATEWAY_TIMEOUT,
+                SERVER,
+                "upstream_timeout",
+                "The upstream serving this model took too long.",
+            ),
+            RefusalKind::Failed => (
+                StatusCode::BAD_GATEWAY,
+                SERVER,
+                "upstream_failed",
+                "The upstream serving this model failed.",
+            ),
+            RefusalKind::Operator(fault) => {
+                let (code, message) = fault.words();
+                (StatusCode::FAILED_DEPENDENCY, SERVER, code, message)
+            }
+        }
+    }
+}
+
+impl OperatorFault {
+    /// Code and sentence. The status is 424 for all of them: not 401, 402, 403 or 404, by which a client would doubt
+    /// its own key, bill or model, and not 5xx, which every client repeats, with the prompt.
+    pub(super) const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            OperatorFault::Credentials => (
+                "upstream_credentials_refused",
+                "The upstream serving this model refused the credentials of this service. Its operator has to correct that; your API key is not the reason.",
+            ),
+            OperatorFault::Quota => (
+                "upstream_quota_exhausted",
+                "The account of this service at the upstream serving this model is used up. Its operator has to correct that.",
+            ),
+            OperatorFault::NotFound => (
+                "upstream_model_not_found",
+                "The upstream that is to serve this model does not have it. The operator of this service has to correct that.",
+            ),
+            OperatorFault::Other => (
+                "upstream_refused",
+                "The upstream serving this model does not take requests of this service. Its operator has to correct that.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! What is forwarded instead of what was received: the upstream's name for the model, our salt for its prefix cache
+//! or none, never the caller's, the question for a stream's usage, and no serving constraints.
+//!
+//! A rewrite is a list of edits on the received text. Everything else — order, white space, number spelling — goes
+//! out exactly as it came in, so a receipt's two request hashes differ only where we say they do (ACI §5.3, §7.4).
+
+use bytes::Bytes;
+use std::ops::Range;
+
+use super::object_spans::{ObjectSpans, object_spans};
+use crate::admit::CacheSalt;
+use gateway_upstream::channel::Edit;
+
+/// The constraints we consume carry this prefix (ACI §5.3).
+const CONSUMED: &str = "aci_";
+
+/// Engines that divide their prefix cache read this member.
+const CACHE_SALT: &str = "cache_salt";
+
+const STREAM_OPTIONS: &str = "stream_options";
+
+/// Spans of a received body that a rewrite may touch.
+pub struct Spans {
+    /// The value of `model`, quotes included.
+    pub model: Range<usize>,
+    /// The `provider` member from its name to its value, with one adjoining comma.
+    pub provider: Option<Range<usize>>,
+    pub cache_salt: Option<CacheSalt>,
+}
+
+/// What one upstream is told that the caller did not say.
+pub struct Wanted<'a> {
+    /// Its name for the model, if that is not the one the caller used.
+    pub model: Option<&'a str>,
+    /// The salt of its prefix cache, if it takes one.
+    pub cache_salt: Option<&'a str>,
+    /// That it is to report the usage of a stream.
+    pub usage: bool,
+}
+
+/// The members that a rewrite touches, for the receipt.
+pub fn changed(spans: &Spans, wanted: &Wanted<'_>) -> Vec<&'static str> {
+    let salt = spans.cache_salt.is_some() || wanted.cache_salt.is_some();
+    [
+        ("model", wanted.model.is_some()),
+        ("provider", spans.provider.is_some()),
+        (CACHE_SALT, salt),
+        (STREAM_OPTIONS, wanted.usage),
+    ]
+    .into_iter()
+    .filter_map(|(name, touched)| touched.then_some(name))
+    .collect()
+}
+
+/// All edits for one upstream, in order of position.
+pub fn edits(body: &[u8], spans: &Spans, wanted: &Wanted<'_>) -> Vec<Edit> {
+    let provider = provider(body, spans);
+    let mut edits = provider.within;
+    let salt_goes = spans
+        .cache_salt
+        .as_ref()
+        .filter(|_| wanted.cache_salt.is_none());
+    match (provider.goes, salt_goes) {
+        // Each was cut with a comma, and that may be the same one.
+        (Some(_), Some(_)) => edits.extend(drop_members(body, &["provider", CACHE_SALT])),
+        (Some(range), None) => edits.push(remove(range)),
+        (None, Some(salt)) => edits.push(remove(salt.cut.clone())),
+        (None, None) => {}
+    }
+    edits.extend(wanted.model.map(|name| Edit {
+        range: spans.model.clone(),
+        with: quoted(name),
+    }));
+    edits.extend(
+        wanted
+            .cache_salt
+            .and_then(|salt| set_salt(body, spans, salt)),
+    );
+    if wanted.usage {
+        edits.extend(ask_for_usage(body));
+    }
+    edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
+    edits
+}
+
+/// What is to be done about `provider`.
+#[derive(Default)]
+struct Provider {
+    /// Nothing but our constraints was in it: all of it goes.
+    goes: Option<Range<usize>>,
+    /// Edits that take our constraints out and leave the rest of it alone.
+    within: Vec<Edit>,
+}
+
+fn provider(body: &[u8], spans: &Spans) -> Provider {
+    let Some(whole) = spans.provider.clone() else {
+        return Provider::default();
+    };
+    let colon = body
+        .get(whole.clone())
+        .and_then(|member| member.iter().position(|b| *b == b':'));
+    let object = colon.and_then(|colon| object_spans(body, whole.start + colon + 1));
+    let Some(object) = object else {
+        return Provider::default();
+    };
+    let consumed = |index: usize| {
+        object
+            .members
+            .get(index)
+            .is_some_and(|m| m.name.starts_with(CONSUMED))
+    };
+    let count = object.members.len();
+    match (0..count).filter(|index| consumed(*index)).count() {
+        0 => Provider::default(),
+        all if all == count => Provider {
+            goes: Some(whole),
+            within: Vec::new(),
+        },
+        _ => Provider {
+            goes: None,
+            within: keep_only(&object, &|index| !consumed(index)),
+        },
+    }
+}
+
+/// Puts our salt where the caller's was, or first of all: an object that names a model has a member to follow it.
+fn set_salt(body: &[u8], spans: &Spans, salt: &str) -> Option<Edit> {
+    if let Some(own) = &spans.cache_salt {
+        return Some(Edit {
+            range: own.value.clone(),
+            with: quoted(salt),
+        });
+    }
+    let inside = body.iter().position(|b| *b == b'{')? + 1;
+    let member = format!("\"{CACHE_SALT}\":\"{salt}\",");
+    Some(Edit {
+        range: inside..inside,
+        with: Bytes::from(member),
+    })
+}
+
+/// Sets `stream_options.include_usage`. Admission has seen that the one is an object or null and the other a boolean
+/// or null, each given once at most.
+fn ask_for_usage(body: &[u8]) -> Option<Edit> {
+    const MEMBER: &str = r#""include_usage":true"#;
+    let object = object_spans(body, 0)?;
+    let options = object.members.iter().find(|m| m.name == STREAM_OPTIONS);
+    let insert = |at: usize, text: String| {
+        Some(Edit {
+            range: at..at,
+            with: Bytes::from(text),
+        })
+    };
+    let Some(options) = options else {
+        let member = format!("\"stream_options\":{{{MEMBER}}},");
+        return insert(object.inside.start, member);
+    };
+    let Some(inner) = object_spans(body, options.value.start) else {
+        return Some(Edit {
+            range: options.value.clone(),
+            with: Bytes::from(format!("{{{MEMBER}}}")),
+        });
+    };
+    match inner.members.iter().find(|m| m.name == "include_usage") {
+        Some(given) => Some(Edit {
+            range: given.value.clone(),
+            with: Bytes::from_static(b"true"),
+        }),
+        None if inner.members.is_empty() => insert(inner.inside.start, MEMBER.to_owned()),
+        None => insert(inner.inside.start, format!("{MEMBER},")),
+    }
+}
+
+fn drop_members(body: &[u8], names: &[&str]) -> Vec<Edit> {
+    let Some(object) = object_spans(body, 0) else {
+        return Vec::new();
+    };
+    let goes = |index: usize| {
+        let member = object.members.get(index);
+        member.is_some_and(|member| names.contains(&&*member.name))
+    };
+    keep_only(&object, &|index| !goes(index))
+}
+
+fn quoted(text: &str) -> Bytes {
+    Bytes::from(serde_json::Value::from(text).to_string())
+}
+
+fn remove(range: Range<usize>) -> Edit {
+    Edit {
+        range,
+        with: Bytes::new(),
+    }
+}
+
+/// Removes every member not kept, together with exactly the commas that joined it.
+fn keep_only(object: &ObjectSpans<'_>, keep: &dyn Fn(usize) -> bool) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let mut last_kept: Option<usize> = None;
+    let mut dropped_since = false;
+    for (index, member) in object.members.iter().enumerate() {
+        if !keep(index) {
+            dropped_since = true;
+            continue;
+        }
+        let kept_before = last_kept.and_then(|index| object.members.get(index));
+        match kept_before {
+            Some(before) if dropped_since => edits.push(Edit {
+                range: before.whole.end..member.whole.start,
+                with: Bytes::from_static(b","),
+            }),
+            None if dropped_since => edits.push(remove(object.inside.start..member.whole.start)),
+            _ => {}
+        }
+        last_kept = Some(index);
+        dropped_since = false;
+    }
+    if let (Some(last), true) = (
+        last_kept.and_then(|index| object.members.get(index)),
+        dropped_since,
+    ) {
+        edits.push(remove(last.whole.end..object.inside.end));
+    }
+    edits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value, json};
+
+    use crate::admit::Fields;
+    use gateway_base::request::Endpoint;
+
+    const NAME: Wanted<'static> = Wanted {
+        model: Some("b\"c"),
+        cache_salt: None,
+        usage: false,
+    };
+
+    fn spans(body: &[u8]) -> Spans {
+        let fields = Fields::read(body, Endpoint::Chat).expect("admissible");
+        Spans {
+            model: fields.model_span,
+            provider: fields.provider_span,
+            cache_salt: fields.cache_salt,
+        }
+    }
+
+    fn rewritten(body: &str, wanted: &Wanted<'_>) -> String {
+        let mut out = Vec::new();
+        let mut at = 0;
+        for edit in edits(body.as_bytes(), &spans(body.as_bytes()), wanted) {
+            assert!(edit.range.start >= at, "edits overlap");
+            out.extend_from_slice(&body.as_bytes()[at..edit.range.start]);
+            out.extend_from_slice(&edit.with);
+            at = edit.range.end;
+        }
+        out.extend_from_slice(&body.as_bytes()[at..]);
+        String::from_utf8(out).expect("utf-8")
+    }
+
+    #[test]
+    fn a_salt_is_put_in_or_replaced_and_the_callers_never_stays() {
+        const OURS: Wanted<'static> = Wanted {
+            model: None,
+            cache_salt: Some("ours"),
+            usage: false,
+        };
+        const NONE: Wanted<'static> = Wanted {
+            model: None,
+            cache_salt: None,
+            usage: false,
+        };
+        let cases = [
+            (
+                r#" {"model":"a"}"#,
+                r#" {"cache_salt":"ours","model":"a"}"#,
+                r#" {"model":"a"}"#,
+            ),
+            (
+                r#"{"model":"a", "cache_salt" : {"x":[1]} }"#,
+                r#"{"model":"a", "cache_salt" : "ours" }"#,
+                r#"{"model":"a" }"#,
+            ),
+            (
+                r#"{"c\u0061che_salt":null,"model":"a"}"#,
+                r#"{"c\u0061che_salt":"ours","model":"a"}"#,
+                r#"{"model":"a"}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"aci_verified":true},"cache_salt":"x"}"#,
+                r#"{"model":"a","cache_salt":"ours"}"#,
+                r#"{"model":"a"}"#,
+            ),
+            (
+                r#"{"cache_salt":"x","provider":{"aci_verified":true,"k":1},"model":"a"}"#,
+                r#"{"cache_salt":"ours","provider":{"k":1},"model":"a"}"#,
+                r#"{"provider":{"k":1},"model":"a"}"#,
+            ),
+            (
+                r#"{"provider":{"aci_verified":true},"model":"a"}"#,
+                r#"{"cache_salt":"ours","model":"a"}"#,
+                r#"{"model":"a"}"#,
+            ),
+        ];
+        for (before, with, without) in cases {
+            assert_eq!(rewritten(before, &OURS), with);
+            assert_eq!(rewritten(before, &NONE), without);
+        }
+    }
+
+    #[test]
+    fn usage_is_asked_for_wherever_the_caller_has_put_its_options() {
+        const ASK: Wanted<'static> = Wanted {
+            model: None,
+            cache_salt: None,
+            usage: true,
+        };
+        for (before, after) in [
+            (
+                r#"{ "model":"a","stream":true}"#,
+                r#"{"stream_options":{"include_usage":true}, "model":"a","stream":true}"#,
+            ),
+            (
+                r#"{"model":"a","stream_options" : { } }"#,
+                r#"{"model":"a","stream_options" : {"include_usage":true } }"#,
+            ),
+            (
+                r#"{"model":"a","stream_options":null}"#,
+                r#"{"model":"a","stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"model":"a","stream_options":{"include_usage": false , "x":1}}"#,
+                r#"{"model":"a","stream_options":{"include_usage": true , "x":1}}"#,
+            ),
+            (
+                r#"{"model":"a","stream_opti\u006fns":{"x":{"include_usage":false}}}"#,
+                r#"{"model":"a","stream_opti\u006fns":{"include_usage":true,"x":{"include_usage":false}}}"#,
+            ),
+            (
+                r#"{"provider":{"aci_verified":true},"model":"a","stream_options":{"include_usage":null}}"#,
+                r#"{"model":"a","stream_options":{"include_usage":true}}"#,
+            ),
+        ] {
+            assert_eq!(rewritten(before, &ASK), after);
+        }
+        const BOTH: Wanted<'static> = Wanted {
+            model: Some("b"),
+            cache_salt: Some("s"),
+            usage: true,
+        };
+        let out = rewritten(r#"{"provider":{"aci_verified":true},"model":"a"}"#, &BOTH);
+        let read: Value = serde_json::from_str(&out).expect("JSON");
+        let wanted =
+            json!({"model": "b", "cache_salt": "s", "stream_options": {"include_usage": true}});
+        assert_eq!(read, wanted, "{out}");
+    }
+
+    #[test]
+    fn a_salt_given_twice_or_in_another_spelling_is_not_admitted() {
+        use gateway_base::errors::{Invalid, Member};
+        for body in [
+            r#"{"model":"a","cache_salt":"x","cache_salt":"y"}"#,
+            r#"{"model":"a","cache_salt":"x","c\u0061che_salt":"y"}"#,
+            r#"{"model":"a","Cache_Salt":"x"}"#,
+        ] {
+            let refused = Fields::read(body.as_bytes(), Endpoint::Chat);
+            assert_eq!(
+                refused,
+                Err(Invalid::Ambiguous(Member::CacheSalt)),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_named_members_change_and_every_other_byte_stays() {
+        let cases = [
+            (
+                r#"{ "model" : "a" , "n":1.0e0 }"#,
+                r#"{ "model" : "b\"c" , "n":1.0e0 }"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"aci_verified":true}}"#,
+                r#"{"model":"b\"c"}"#,
+            ),
+            (
+                r#"{"provider":{"aci_verified":true},"model":"a"}"#,
+                r#"{"model":"b\"c"}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"order":["x"]} }"#,
+                r#"{"model":"b\"c","provider":{"order":["x"]} }"#,
+            ),
+            (
+                r#"{"model":"a","provider":{}}"#,
+                r#"{"model":"b\"c","provider":{}}"#,
+            ),
+            (
+                r#"{"model":"a","provider":null}"#,
+                r#"{"model":"b\"c","provider":null}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{ "aci_verified":true , "order" : ["x"], "z":1}}"#,
+                r#"{"model":"b\"c","provider":{"order" : ["x"], "z":1}}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"order":1, "aci_verified":true ,"aci_session_ids":["0000000000000000000000000000000000000000000000000000000000000000"], "z":1 }}"#,
+                r#"{"model":"b\"c","provider":{"order":1,"z":1 }}"#,
+            ),
+            (
+                r#"{"model":"a","provider":{"order":1 , "\u0061ci_verified":true } }"#,
+                r#"{"model":"b\"c","provider":{"order":1} }"#,
+            ),
+        ];
+        for (before, after) in cases {
+            assert_eq!(rewritten(before, &NAME), after);
+        }
+    }
+
+    #[test]
+    fn a_body_that_needs_no_change_is_not_edited() {
+        let body = r#"{"model":"mod\u0065l","provider":{"order":[]}}"#;
+        let unchanged = Wanted {
+            model: None,
+            cache_salt: None,
+            usage: false,
+        };
+        assert!(edits(body.as_bytes(), &spans(body.as_bytes()), &unchanged).is_empty());
+    }
+
+    /// Members that admission reads.
+    const READ: [&str; 5] = [
+        "model",
+        "stream",
+        "stream_options",
+        "provider",
+        "cache_salt",
+    ];
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,16}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                members(inner).prop_map(Value::from),
+            ]
+        })
+    }
+
+    fn members(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Map<String, Value>> {
+        prop::collection::btree_map("model|provider|aci_x|.{0,6}", inner, 0..5)
+            .prop_map(|map| map.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_stays_the_same_but_for_the_replaced_members(
+            mut object in members(value()),
+            model in ".{1,12}",
+            upstream_model in ".{0,12}",
+            provider in prop::option::of((any::<bool>(), prop::collection::btree_map("[a-zA-Z\"\\\\]{0,5}", value(), 0..5))),
+            own_salt in prop::option::of(value()),
+            our_salt in prop::option::of("[A-Za-z0-9_-]{43}"),
+            pretty in any::<bool>(),
+        ) {
+            object.retain(|name, _| !READ.contains(&name.to_lowercase().as_str()));
+            object.insert("model".to_owned(), model.into());
+            if let Some((constrained, members)) = provider.clone() {
+                let mut provider: Map<String, Value> = members.into_iter().collect();
+                if constrained {
+                    provider.insert("aci_verified".to_owned(), true.into());
+                }
+                object.insert("provider".to_owned(), provider.into());
+            }
+            if let Some(own_salt) = own_salt {
+                object.insert("cache_salt".to_owned(), own_salt);
+            }
+            let before = Value::from(object.clone());
+            let text = if pretty { format!("{before:#}") } else { before.to_string() };
+
+            let mut expected = object;
+            expected.insert("model".to_owned(), upstream_model.clone().into());
+            match provider {
+                Some((true, members)) if members.is_empty() => {
+                    expected.remove("provider");
+                }
+                Some((_, members)) => {
+                    expected.insert("provider".to_owned(), json!(members));
+                }
+                None => {}
+            }
+            match &our_salt {
+                Some(salt) => expected.insert("cache_salt".to_owned(), salt.clone().into()),
+                None => expected.remove("cache_salt"),
+            };
+            let wanted = Wanted { model: Some(&upstream_model), cache_salt: our_salt.as_deref(), usage: false };
+            let after: Value = serde_json::from_str(&rewritten(&text, &wanted)).expect("json");
+            prop_assert_eq!(after, Value::from(expected));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Where sealed records are: a row in the ledger, and beside it a file for the request and one for the response.
+//!
+//! The row comes first and goes last, so that there is no file that nobody will purge. Files are sealed from their
+//! first byte; there are no temporary ones. What they are named after is the receipt's id and nothing of its content.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use attest_core::log::PurgeReason;
+use attest_core::retention::{Deletion, Recipient, Terms};
+use attest_core::{Sha256Digest, UnixTime};
+
+use super::age::{SealError, Sealer};
+use super::purge;
+use gateway_base::request::Caller;
+use gateway_base::store_failure::{Cause, StoreFailure};
+use gateway_store::ledger::{Ledger, LedgerError, RecordRow, RecordState};
+
+const FOLDER: &str = "records";
+
+/// Why a record could not be begun, or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    #[error("cannot delete {}: {error}", file.display())]
+    Delete { file: PathBuf, error: io::Error },
+    /// What the policy says is not to be recorded.
+    #[error("there is nothing to record")]
+    NoContent,
+    /// The work was given up.
+    #[error("the record's task failed")]
+    Task,
+}
+
+impl RecordError {
+    /// What failed, in SQLite's terms as far as it was SQLite.
+    pub fn failure(&self) -> StoreFailure {
+        match self {
+            RecordError::Ledger(error) => error.failure(),
+            RecordError::Seal(_) | RecordError::Delete { .. } => {
+                StoreFailure::without_code(Cause::Io)
+            }
+            RecordError::NoContent | RecordError::Task => StoreFailure::without_code(Cause::Other),
+        }
+    }
+}
+
+/// Which half of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Request,
+    Response,
+}
+
+impl Part {
+    pub const ALL: [Part; 2] = [Part::Request, Part::Response];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Part::Request => "request",
+            Part::Response => "response",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|part| part.as_str() == text)
+    }
+}
+
+/// All records of a service.
+#[derive(Clone)]
+pub struct Records {
+    folder: Arc<Path>,
+    ledger: Arc<Ledger>,
+}
+
+/// A record that was begun.
+pub struct Record {
+    records: Records,
+    receipt_id: String,
+    recipients: Vec<Recipient>,
+}
+
+/// A file of a record, being written.
+pub type SealedFile = Sealer<File>;
+
+impl Records {
+    pub fn new(state_dir: &Path, ledger: Arc<Ledger>) -> Self {
+        Self {
+            folder: state_dir.join(FOLDER).into(),
+            ledger,
+        }
+    }
+
+    /// Begins the record of a request that is to be kept.
+    pub async fn begin(
+        &self,
+        receipt_id: &str,
+        caller: &Caller,
+        policy: Sha256Digest,
+        terms: &Terms,
+    ) -> Result<Record, RecordError> {
+        let Terms::Content {
+            kept,
+            recipients,
+            deletion,
+        } = terms
+        else {
+            return Err(RecordError::NoContent);
+        };
+        let now = self.ledger.clock().now();
+        let row = RecordRow {
+            receipt_id: receipt_id.to_owned(),
+            tenant: caller.tenant.clone(),
+            key_digest: caller.key_digest,
+            policy,
+            deletable: *deletion == Deletion::Caller,
+            sealed_at: now,
+            expires_at: now.plus(kept.ttl),
+        };
+        self.ledger.add_record(&row).await?;
+        Ok(Record {
+            records: self.clone(),
+            receipt_id: receipt_id.to_owned(),
+            recipients: recipients.clone(),
+        })
+    }
+
+    /// The sealed file, for whoever made the request.
+    pub async fn find(
+        &self,
+        receipt_id: &str,
+        key_digest: &[u8; 32],
+        part: Part,
+    ) -> Result<Option<Vec<u8>>, RecordError> {
+        if self.ledger.record(receipt_id, key_digest).await?.is_none() {
+            return Ok(None);
+        }
+        let file = self.file(receipt_id, part);
+        let read = tokio::task::spawn_blocking(move || fs::read(file)).await;
+        Ok(read.map_err(|_| RecordError::Task)?.ok())
+    }
+
+    /// Deletes a record because whoever made the request asks. Says whether it was there and may be.
+    pub async fn delete_for(
+        &self,
+        receipt_id: &str,
+        key_digest: &[u8; 32],
+    ) -> Result<Deleted, RecordError> {
+        match self.ledger.record(receipt_id, key_digest).await? {
+            None => Ok(Deleted::NotFound),
+            Some(row) if !row.deletable => Ok(Deleted::NotAllowed),
+            Some(_) => self.delete_asked(receipt_id).await,
+        }
+    }
+
+    /// Deletes a record because somebody entitled to it asks, and has the audit log say so.
+    pub async fn delete_asked(&self, receipt_id: &str) -> Result<Deleted, RecordError> {
+        let deleted = self.delete(receipt_id).await?;
+        if deleted == Deleted::Gone {
+            purge::note(&self.ledger, "records", 1, PurgeReason::Requested);
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes a record: its files, then its row.
+    async fn delete(&self, receipt_id: &str) -> Result<Deleted, RecordError> {
+        let files = Part::ALL.map(|part| self.file(receipt_id, part));
+        let unlink = move || {
+            for file in files {
+                match fs::remove_file(&file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(RecordError::Delete { file, error });
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        let done = tokio::task::spawn_blocking(unlink).await;
+        done.map_err(|_| RecordError::Task)??;
+        Ok(match self.ledger.remove_record(receipt_id).await? {
+            true => Deleted::Gone,
+            false => Deleted::NotFound,
+        })
+    }
+
+    /// Deletes every record that has had its time. Says how many.
+    pub async fn purge(&self, now: UnixTime) -> Result<u64, RecordError> {
+        let mut gone = 0;
+        loop {
+            let expired = self.ledger.expired_records(now).await?;
+            if expired.is_empty() {
+                return Ok(gone);
+            }
+            for receipt_id in expired {
+                self.delete(&receipt_id).await?;
+                gone += 1;
+            }
+        }
+    }
+
+    fn file(&self, receipt_id: &str, part: Part) -> PathBuf {
+        // Ids are ours: a word and hexadecimal digits. Whatever else one may be, it does not leave the folder.
+        let name: String = receipt_id
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+            .collect();
+        self.folder.join(format!("{name}.{}.age", part.as_str()))
+    }
+}
+
+/// What became of a wish to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    Gone,
+    NotFound,
+    /// The policy it was sealed under leaves that to the operator.
+    NotAllowed,
+}
+
+impl Record {
+    /// Opens the file for one half. Blocks.
+    pub fn open(&self, part: Part) -> Result<SealedFile, SealError> {
+        let folder = &self.records.folder;
+        if !folder.is_dir() {
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(folder)
+                .or_else(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists if folder.is_dir() => Ok(()),
+                    _ => Err(error),
+                })?;
+        }
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(self.records.file(&self.receipt_id, part))?;
+        Sealer::begin(file, &self.recipients)
+    }
+
+    /// Closes a file: its last chunk, and all of it on the disk. Blocks.
+    pub fn close(&self, mut file: SealedFile) -> Result<(), SealError> {
+        file.finish()?.sync_all()?;
+        File::open(&self.records.folder)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Notes how it ended.
+    pub async fn note(&self, state: RecordState) {
+        // The files are what is kept; a state that could not be noted stays "open", which is said of it.
+        let ledger = &self.records.ledger;
+        let _ = ledger.set_record_state(&self.receipt_id, state).await;
+    }
+}

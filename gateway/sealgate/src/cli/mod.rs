@@ -1,0 +1,266 @@
+//! What an operator types.
+//!
+//! `sealgate serve`, `check`, `keys`, `admin`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
+
+mod admin;
+mod check;
+mod keys;
+mod log;
+mod reload;
+mod retention;
+
+use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::serve::{ServeError, serve};
+use gateway_base::config::Config;
+use gateway_base::events::Event;
+use gateway_contract::platform::{HardwarePlatform, Platform, PlatformError};
+use harden::{self as hardening, harden};
+
+/// A configuration or a command line that cannot be used.
+const UNUSABLE: u8 = 2;
+/// The service stopped as it was asked to, and could not write everything that it had to.
+const UNWRITTEN: u8 = 3;
+/// Every exit code: done, failed, [`UNUSABLE`], and [`UNWRITTEN`].
+pub const EXIT_CODES: [u8; 4] = [0, 1, UNUSABLE, UNWRITTEN];
+
+#[derive(Parser)]
+#[command(name = "sealgate", version, about = "An OpenAI-compatible gateway that proves what it is", long_about = None)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM; SIGHUP reads the configuration anew and begins a new epoch
+    Serve(ConfigFile),
+    /// Say what a configuration would serve, or everything that is wrong with it, with the state directory and the
+    /// addresses it names
+    Check(ConfigFile),
+    /// Have the running service read its configuration again, wait, and say what came of it
+    Reload {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Seconds to wait for the service's answer
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        timeout: u64,
+    },
+    /// Create, list and revoke API keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
+    /// Create, list and revoke admin keys
+    Admin {
+        #[command(subcommand)]
+        command: admin::AdminCommand,
+    },
+    /// Hand out the audit log
+    Log {
+        #[command(subcommand)]
+        command: log::LogCommand,
+    },
+    /// Show, plan, sign and set what outlives requests
+    Retention {
+        #[command(subcommand)]
+        command: retention::RetentionCommand,
+    },
+}
+
+/// The configuration, as `CONFIG` or as `--config CONFIG`.
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file [default: sealgate.toml]
+    #[arg(value_name = "CONFIG")]
+    file: Option<PathBuf>,
+    /// The same as an option
+    #[arg(short, long, value_name = "CONFIG", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    fn path(self) -> PathBuf {
+        self.file
+            .or(self.config)
+            .unwrap_or_else(|| PathBuf::from("sealgate.toml"))
+    }
+}
+
+/// The command line as data, for the reference page's test.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs a command line on the machine's own hardware.
+pub fn run() -> ExitCode {
+    run_with(std::env::args_os(), |config| {
+        HardwarePlatform::probe(config).map(|platform| Arc::new(platform) as Arc<dyn Platform>)
+    })
+}
+
+/// Runs a command line (program name first) on a platform of the caller's choice.
+pub fn run_with<F>(args: impl IntoIterator<Item = OsString>, platform: F) -> ExitCode
+where
+    F: FnOnce(&Config) -> Result<Arc<dyn Platform>, PlatformError>,
+{
+    if let Some(ended) = hardening::run_resolver() {
+        return ended;
+    }
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(UNUSABLE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    match arguments.command {
+        Command::Serve(config) => serve_command(config.path(), platform),
+        Command::Check(config) => {
+            let hardware = |config: &Config| platform(config).map(drop);
+            match runtime() {
+                Ok(runtime) => runtime.block_on(check::run(&config.path(), hardware)),
+                Err(error) => cannot_start(&error),
+            }
+        }
+        Command::Reload { config, timeout } => {
+            reload::run(&config.path(), Duration::from_secs(timeout))
+        }
+        Command::Keys { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(keys::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Admin { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(admin::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Log { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(log::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Retention { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(retention::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+    }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    runtime_builder().build()
+}
+
+fn runtime_builder() -> Builder {
+    let mut builder = Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .on_thread_park(scrub::wipe_unused_stack);
+    builder
+}
+
+fn cannot_start(error: &std::io::Error) -> ExitCode {
+    eprintln!("sealgate: cannot start: {error}");
+    ExitCode::FAILURE
+}
+
+/// Hardens the process while it has one thread, then serves.
+fn serve_command<F>(file: PathBuf, platform: F) -> ExitCode
+where
+    F: FnOnce(&Config) -> Result<Arc<dyn Platform>, PlatformError>,
+{
+    let config = match Config::load(&file) {
+        Ok(config) => config,
+        Err(error) => return unusable(&error),
+    };
+    // Looked for before the confinement, so that what is said of a machine without it is what is there.
+    let platform = match platform(&config) {
+        Ok(platform) => platform,
+        Err(error) => {
+            eprintln!("sealgate: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    gateway_base::events::speak_of_panics();
+    // Read from the control group's files, which are out of reach later.
+    let workers = std::thread::available_parallelism();
+    // Rules need something to stand on.
+    let _ = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&config.server.state_dir);
+    if let Err(error) = hardening::start_resolver(resolver_ended) {
+        eprintln!(
+            "sealgate: no process of its own resolves names ({error}): once /etc/resolv.conf or /etc/hosts is replaced, \
+             a restart is needed"
+        );
+    }
+    hardening::raise_descriptor_limit();
+    if let Err(error) = harden(&config.reach(), &config.hardening.require) {
+        eprintln!("sealgate: {error}");
+        return ExitCode::FAILURE;
+    }
+    drop(config);
+    let mut builder = runtime_builder();
+    if let Ok(workers) = workers {
+        builder.worker_threads(workers.get());
+    }
+    match builder.build() {
+        Ok(runtime) => runtime.block_on(serve_until_stopped(file, platform)),
+        Err(error) => cannot_start(&error),
+    }
+}
+
+fn resolver_ended() {
+    gateway_base::events::emit(Event::ResolverEnded);
+}
+
+async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> ExitCode {
+    let shutdown = match stop_signal() {
+        Ok(shutdown) => shutdown,
+        Err(error) => {
+            eprintln!("sealgate: cannot receive signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match serve(&file, platform, shutdown, |_| {}).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(ServeError::Config(error)) => unusable(&error),
+        Err(error @ ServeError::Unwritten(_)) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::from(UNWRITTEN)
+        }
+        Err(error) => {
+            eprintln!("sealgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn unusable(error: &gateway_base::config::ConfigError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::from(UNUSABLE)
+}
+
+fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,88 @@
+//! Putting a policy in force, and the operator's word for the time.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{RetentionFailure, files};
+use attest_channel::Clock;
+use attest_channel::SystemClock;
+use gateway_base::config::Config;
+use gateway_retention::{Deleted, Installed, Notice, Records, history};
+use gateway_store::ledger::{Ledger, Resumed};
+
+pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let policy = files::policy(file)?;
+    let signatures = files::signatures(file)?;
+    let (epoch, digest) = (policy.epoch(), policy.digest());
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let authority = &config.retention.authority;
+    let now = SystemClock.now();
+    let before = history::look(&ledger).await?;
+    let notices = match &before {
+        Some(before) => Notice::about_change(before.policy(), &policy),
+        None => Notice::about(&policy),
+    };
+    let installed = history::install(&ledger, authority, policy, signatures, now).await;
+    ledger.close().await;
+    let words = match installed? {
+        Installed::First => "is the first policy",
+        Installed::Next => "takes the place of the one before",
+        Installed::SignedAgain => "was in force already and is signed anew",
+    };
+    println!("{digest}");
+    for notice in notices {
+        eprintln!("warning: {notice}");
+    }
+    eprintln!("Epoch {epoch} {words}. A running service is under it within a second.");
+    Ok(())
+}
+
+pub(super) async fn delete(config: &Path, receipt_id: &str) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let ledger = Arc::new(Ledger::open_for_keys(&config.server.state_dir).await?);
+    let records = Records::new(&config.server.state_dir, ledger.clone());
+    let deleted = records.delete_asked(receipt_id).await;
+    ledger.close().await;
+    match deleted? {
+        Deleted::Gone => {
+            eprintln!("Deleted the record {receipt_id}. Its receipt stays.");
+            Ok(())
+        }
+        Deleted::NotFound | Deleted::NotAllowed => {
+            Err(RetentionFailure::NoRecord(receipt_id.to_owned()))
+        }
+    }
+}
+
+pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFailure> {
+    let config = Config::load(config)?;
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    let system = SystemClock.now();
+    let words = match ledger.clock_resumed() {
+        Resumed::First => "nothing was noted before".to_owned(),
+        Resumed::Believed => "the system's clock is believed".to_owned(),
+        Resumed::Behind(by) => format!(
+            "the system's clock is behind what has passed by {} s; things expire by what has passed",
+            by.as_secs()
+        ),
+        Resumed::Doubted(by) => format!(
+            "the system's clock is ahead of what was noted by {} s; nothing expires by it until it is accepted",
+            by.as_secs()
+        ),
+    };
+    println!("things expire by  {}", ledger.clock().now());
+    println!("system's clock    {system}");
+    println!("{words}");
+    let noted = if accept {
+        ledger.accept_time(system).await
+    } else {
+        Ok(())
+    };
+    ledger.close().await;
+    noted?;
+    if accept {
+        eprintln!("Accepted. A running service goes by it within a minute.");
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Why a command did not do what it was asked to.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use attest_core::retention::{RetentionError, SignatureFileError};
+
+use crate::cli::{UNUSABLE, unusable};
+use gateway_base::config::{ConfigError, policy_problem};
+use gateway_retention::{HistoryError, RecordError};
+use gateway_store::ledger::LedgerError;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RetentionFailure {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    History(#[from] HistoryError),
+    #[error("{} {}", file.display(), policy_problem(error))]
+    Policy {
+        file: PathBuf,
+        error: RetentionError,
+    },
+    #[error("{}: {error}", file.display())]
+    Signatures {
+        file: PathBuf,
+        error: SignatureFileError,
+    },
+    #[error("{}: {error}", file.display())]
+    File { file: PathBuf, error: io::Error },
+    #[error("{} is not a policy key made by `sealgate retention keygen`", .0.display())]
+    Key(PathBuf),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("there is no record {0}")]
+    NoRecord(String),
+    #[error("the system has no randomness to offer")]
+    Random,
+}
+
+impl RetentionFailure {
+    /// 2 for what the operator can mend by writing something else, 1 for what failed.
+    pub(super) fn report(self) -> ExitCode {
+        match self {
+            Self::Config(error) => unusable(&error),
+            failure => {
+                eprintln!("sealgate: {failure}");
+                match failure {
+                    Self::Ledger(_)
+                    | Self::File { .. }
+                    | Self::Record(_)
+                    | Self::Random
+                    | Self::History(HistoryError::Ledger(_) | HistoryError::Taken(_)) => {
+                        ExitCode::FAILURE
+                    }
+                    _ => ExitCode::from(UNUSABLE),
+                }
+            }
+        }
+    }
+}

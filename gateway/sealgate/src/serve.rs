@@ -1,0 +1,366 @@
+//! The service, from its configuration to its last connection.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use attest_core::TeeType;
+use axum::Router;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use gateway_admin::{self as admin, Admin};
+use gateway_base::config::{Config, ConfigError, Gpus, Tee, TeeKind};
+use gateway_base::descriptors;
+use gateway_base::descriptors::PlaceLimits;
+use gateway_base::events::{self, Event};
+use gateway_base::metrics::Metrics;
+use gateway_base::telemetry::Exporter;
+use gateway_contract::attestation::Desk;
+use gateway_contract::check;
+use gateway_contract::epoch::EpochError;
+use gateway_contract::evidence::Hardware;
+use gateway_contract::platform::Platform;
+use gateway_contract::rotation::{Keeper, Reload};
+use gateway_path::admit::{Admission, Keyring};
+use gateway_path::http::{Front, health_router, router};
+use gateway_path::listen::{
+    Authentication, Listener, accept, bind_plain, serve_health, serve_metrics,
+};
+use gateway_path::receipt::RequestServices;
+use gateway_path::receipt::Store;
+use gateway_retention::{self as retention, Records};
+use gateway_store::ledger::{Ledger, LedgerError, Unwritten};
+use harden as hardening;
+
+/// Why the service did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("[tee] kind = \"{wanted}\", but this platform has no evidence to offer")]
+    NoEvidence { wanted: &'static str },
+    #[error("[tee] kind = \"{wanted}\", but this platform offers {found} evidence")]
+    OtherEvidence {
+        wanted: &'static str,
+        found: &'static str,
+    },
+    #[error("[tee] gpus = \"nvidia\", but this platform has no evidence of GPUs to offer")]
+    NoDevices,
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Epoch(#[from] EpochError),
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("cannot receive signals: {0}")]
+    Signals(std::io::Error),
+    /// The service ran and stopped, and lost these.
+    #[error(
+        "stopped, and could not write {} usage rows, {} receipts, {} sessions and {} entries of the audit log",
+        .0.rows.usage, .0.rows.receipts, .0.rows.sessions, .0.log_entries
+    )]
+    Unwritten(Unwritten),
+}
+
+/// What the surroundings of a service may do to it.
+pub struct Controls {
+    /// Resolves when the service is to stop.
+    pub shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Each message is a wish for the configuration to be read anew.
+    pub reload: mpsc::Receiver<Reload>,
+    /// Told the address once connections are accepted.
+    pub ready: Box<dyn FnOnce(SocketAddr) + Send>,
+}
+
+/// Serves until `shutdown` resolves, reading the configuration anew on SIGHUP.
+pub async fn serve(
+    config_file: &Path,
+    platform: Arc<dyn Platform>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    ready: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Result<(), ServeError> {
+    let mut hangups = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
+    let (wishes, reload) = mpsc::channel(1);
+    let forward = async move {
+        while hangups.recv().await.is_some() {
+            // One wish is enough while another waits.
+            let _ = wishes.try_send(Reload);
+        }
+    };
+    let controls = Controls {
+        shutdown: Box::pin(shutdown),
+        reload,
+        ready: Box::new(ready),
+    };
+    tokio::select! {
+        outcome = serve_with(config_file, platform, controls) => outcome,
+        () = forward => Ok(()),
+    }
+}
+
+/// Serves under the given controls; signals are left alone.
+pub async fn serve_with(
+    config_file: &Path,
+    platform: Arc<dyn Platform>,
+    controls: Controls,
+) -> Result<(), ServeError> {
+    let config = Config::load(config_file)?;
+    let (exporter, tap) = Exporter::begin(&config.telemetry).unzip();
+    events::open(config.log.format, config.log.level, tap);
+    if let Some(facts) = hardening::observed() {
+        events::emit(Event::Hardened {
+            facts: *facts,
+            required: config.hardening.require.clone(),
+        });
+    }
+    let (needed, limit) = (
+        descriptors::needed(&config.limits),
+        hardening::descriptor_limit(),
+    );
+    if needed > limit {
+        events::emit(Event::DescriptorsShort {
+            limit,
+            needed,
+            requests: descriptors::requests_within(limit).min(config.limits.max_concurrent),
+        });
+    }
+    let hardware = hardware(&*platform, &config.tee)?;
+    let clock = platform.clock();
+    let metrics = Arc::new(Metrics::default());
+    let listener = listen(&config)?;
+    let admin_listener = admin_listener(&config)?;
+    let plain = PlainListeners {
+        health: plain_listener(config.health.listen, |address| Event::HealthListening {
+            address,
+        })?,
+        metrics: plain_listener(config.metrics.listen, |address| Event::MetricsListening {
+            address,
+        })?,
+    };
+    let ledger = Arc::new(open_ledger(&config).await?);
+    let problems = check::problems(&config, &ledger.policies().await?);
+    if !problems.is_empty() {
+        ledger.close().await;
+        let file = config.file;
+        return Err(ServeError::Config(ConfigError { file, problems }));
+    }
+    for problem in check::warnings(&config) {
+        let file = config.file.clone();
+        events::emit(Event::ConfigWarning { file, problem });
+    }
+    let keyring = Keyring::open(&ledger, &config.server.state_dir).await?;
+    let state_dir = config.server.state_dir.clone();
+    let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
+    let keeper = Arc::new(keeper);
+    let records = Records::new(&state_dir, ledger.clone());
+    let front = Arc::new(Front {
+        admission: Admission::new(keyring.clone(), clock.clone()),
+        services: RequestServices {
+            receipts: Arc::new(Store::new(ledger.clone())),
+            records: records.clone(),
+            ledger: ledger.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+        },
+        desk: Arc::new(Desk::new(hardware, platform, metrics.clone())),
+        keeper: keeper.clone(),
+        ledger: ledger.clone(),
+        metrics: metrics.clone(),
+    });
+    let admin = Arc::new(Admin {
+        ledger: ledger.clone(),
+        keyring,
+        records,
+        desk: front.desk.clone(),
+        clock,
+    });
+    let admin = admin_listener.map(|listener| (listener, admin::router(admin)));
+    let unwritten = run(listener, admin, plain, front, controls).await;
+    if !unwritten.is_nothing() {
+        events::emit(Event::StoppedUnwritten {
+            usage: unwritten.rows.usage,
+            receipts: unwritten.rows.receipts,
+            sessions: unwritten.rows.sessions,
+            log_entries: unwritten.log_entries,
+        });
+    }
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
+    events::emit(Event::Stopped);
+    if unwritten.is_nothing() {
+        Ok(())
+    } else {
+        Err(ServeError::Unwritten(unwritten))
+    }
+}
+
+async fn open_ledger(config: &Config) -> Result<Ledger, LedgerError> {
+    let state_dir = &config.server.state_dir;
+    Ledger::open_bounded(state_dir, config.receipts.keep, config.ledger).await
+}
+
+async fn run(
+    (listener, address): (Listener, SocketAddr),
+    admin: Option<(Listener, Router)>,
+    plain: PlainListeners,
+    front: Arc<Front>,
+    controls: Controls,
+) -> Unwritten {
+    let connections = listener.connections();
+    let admin_connections = admin.as_ref().map(|(listener, _)| listener.connections());
+    let (keeper, ledger) = (front.keeper.clone(), front.ledger.clone());
+    let metrics = async {
+        match plain.metrics {
+            Some(listener) => serve_metrics(listener, front.metrics.clone(), ledger.clone()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let health = async {
+        match plain.health {
+            Some(listener) => serve_health(listener, health_router(front.clone())).await,
+            None => std::future::pending().await,
+        }
+    };
+    let receipts = Arc::clone(&front.services.receipts);
+    let purging = retention::purge::run(
+        front.services.records.clone(),
+        Arc::clone(&front.ledger),
+        move || receipts.sweep(),
+    );
+    let epoch = keeper.current();
+    events::emit(Event::Listening {
+        address,
+        epoch: epoch.number,
+        keyset: epoch.keyset_digest,
+    });
+    drop(epoch);
+    let accepting = accept(
+        listener,
+        front.clone(),
+        router(front.clone()),
+        Authentication::ApiKey,
+    );
+    let administering = async {
+        match admin {
+            Some((listener, router)) => {
+                let by_handlers = Authentication::ByHandlers;
+                accept(listener, front.clone(), router, by_handlers).await
+            }
+            None => std::future::pending().await,
+        }
+    };
+    (controls.ready)(address);
+    {
+        // All of these end here, when the service is to stop.
+        tokio::select! {
+            () = accepting => {}
+            () = administering => {}
+            () = keeper.run(controls.reload) => {}
+            () = metrics => {}
+            () = health => {}
+            () = purging => {}
+            () = controls.shutdown => {}
+        }
+    }
+    events::emit(Event::Stopping);
+    let patience = keeper.current().config.server.drain_timeout;
+    let administrators = async {
+        match admin_connections {
+            Some(connections) => connections.drain(patience).await,
+            None => 0,
+        }
+    };
+    let (left, administrators) = tokio::join!(connections.drain(patience), administrators);
+    let left = left + administrators;
+    if left > 0 {
+        events::emit(Event::StoppedShort { connections: left });
+    }
+    ledger.close_service(front.services.clock.now()).await
+}
+
+/// What reports are made with; nothing where there are to be none.
+fn hardware(platform: &dyn Platform, tee: &Tee) -> Result<Option<Hardware>, ServeError> {
+    let cpu = match tee.kind {
+        TeeKind::None => return Ok(None),
+        TeeKind::Tdx => evidence(platform, TeeType::Tdx, tee.kind)?,
+        TeeKind::Snp => evidence(platform, TeeType::SevSnp, tee.kind)?,
+    };
+    let devices = match tee.gpus {
+        Gpus::None => None,
+        Gpus::Nvidia { .. } => Some(platform.devices().ok_or(ServeError::NoDevices)?),
+    };
+    Ok(Some(Hardware {
+        cpu,
+        devices,
+        event_log: platform.event_log(),
+    }))
+}
+
+fn evidence(
+    platform: &dyn Platform,
+    wanted: TeeType,
+    kind: TeeKind,
+) -> Result<Arc<dyn attest_collect::Attester>, ServeError> {
+    let attester = platform.attester().ok_or(ServeError::NoEvidence {
+        wanted: kind.as_str(),
+    })?;
+    let found = attester.tee_type();
+    if found == wanted {
+        Ok(attester)
+    } else {
+        Err(ServeError::OtherEvidence {
+            wanted: kind.as_str(),
+            found: found.name(),
+        })
+    }
+}
+
+fn listen(config: &Config) -> Result<(Listener, SocketAddr), ServeError> {
+    let address = config.server.listen;
+    let limits = descriptors::connections_within(hardening::descriptor_limit(), &config.limits);
+    Listener::bind(address, limits)
+        .and_then(|listener| listener.address().map(|bound| (listener, bound)))
+        .map_err(|source| ServeError::Listen { address, source })
+}
+
+/// Administrators are few: their connections cannot take the place of any client's, nor silent ones theirs.
+const ADMIN_PLACES: PlaceLimits = PlaceLimits {
+    authenticated: 64,
+    unauthenticated: 32,
+};
+
+fn admin_listener(config: &Config) -> Result<Option<Listener>, ServeError> {
+    let Some(address) = config.admin.listen else {
+        return Ok(None);
+    };
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = Listener::bind(address, ADMIN_PLACES).map_err(failed)?;
+    let address = listener.address().map_err(failed)?;
+    events::emit(Event::AdminListening { address });
+    Ok(Some(listener))
+}
+
+/// Listeners without TLS.
+struct PlainListeners {
+    health: Option<Listener>,
+    metrics: Option<Listener>,
+}
+
+fn plain_listener(
+    address: Option<SocketAddr>,
+    event: impl FnOnce(SocketAddr) -> Event,
+) -> Result<Option<Listener>, ServeError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let failed = |source| ServeError::Listen { address, source };
+    let listener = bind_plain(address).map_err(failed)?;
+    events::emit(event(listener.address().map_err(failed)?));
+    Ok(Some(listener))
+}

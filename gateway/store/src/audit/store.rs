@@ -1,0 +1,453 @@
+//! The database: entries, the hashes over them, and the head that counts them.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use attest_core::log::{
+    Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, tree,
+};
+use attest_core::{Sha256Digest, UnixTime};
+use ring::rand::{SecureRandom, SystemRandom};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use tokio::sync::Mutex;
+
+use super::{Altered, AuditError};
+use crate::sqlite::{self, Checked, Commits};
+use attest_channel::Clock;
+use attest_channel::SystemClock;
+use gateway_base::events::{self, Event};
+
+const FILE: &str = "audit.sqlite";
+const SCHEMA: i64 = 1;
+/// Tables that grow with what is entered: all but the head.
+const LARGE: &[&str] = &["entries", "nodes", "receipts", "openings"];
+
+/// What a commitment was made to.
+#[derive(Clone)]
+pub(super) struct Opening {
+    pub salt: [u8; 32],
+    pub subject: String,
+}
+
+/// An entry about to be committed, with what is kept beside it.
+pub(super) struct Leaf {
+    pub entry: Entry,
+    pub opening: Option<Opening>,
+    pub receipts: Vec<Sha256Digest>,
+}
+
+impl Leaf {
+    pub fn plain(entry: Entry) -> Self {
+        Self {
+            entry,
+            opening: None,
+            receipts: Vec::new(),
+        }
+    }
+}
+
+/// What a transaction left behind.
+pub(super) struct Committed<T> {
+    /// How many entries there were before.
+    pub first: u64,
+    /// What the head was signed as.
+    pub head: T,
+}
+
+/// The one connection that writes.
+enum Writer {
+    Open(SqliteConnection),
+    /// A transaction failed on it. It is not used again: on a full disk SQLite undoes a transaction by itself, and sqlx,
+    /// which does not learn of it, would begin no other.
+    Failed,
+    Closed,
+}
+
+pub(super) struct Store {
+    path: PathBuf,
+    origin: Origin,
+    writer: Mutex<Writer>,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the file if it is not damaged.
+    pub async fn open_checked(state_dir: &Path) -> Result<Self, AuditError> {
+        let path = create(state_dir)?;
+        match sqlite::check(&path, LARGE).await? {
+            Checked::Whole => {}
+            Checked::InPart => events::emit(Event::DatabaseNotChecked {
+                database: "audit_log",
+            }),
+            Checked::Damaged(what) => return Err(AuditError::Damaged { path, what }),
+        }
+        Self::open(state_dir).await
+    }
+
+    pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
+        let path = create(state_dir)?;
+        let mut writer = SqliteConnection::connect_with(&options(&path)).await?;
+        let origin = begin(&path, &mut writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(2)
+            .connect_with(options(&path).read_only(true))
+            .await?;
+        Ok(Self {
+            path,
+            origin,
+            writer: Mutex::new(Writer::Open(writer)),
+            readers,
+        })
+    }
+
+    /// Opens what is there to read it, and changes nothing; none where no log has begun.
+    pub async fn open_to_read(state_dir: &Path) -> Result<Option<Self>, AuditError> {
+        let path = state_dir.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        if let Checked::Damaged(what) = sqlite::check_reading(&path, LARGE).await? {
+            return Err(AuditError::Damaged { path, what });
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(sqlite::reading(&path))
+            .await?;
+        let mut connection = readers.acquire().await?;
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut *connection)
+            .await?;
+        if found == 0 {
+            return Ok(None);
+        }
+        if found != SCHEMA {
+            let known = SCHEMA;
+            return Err(AuditError::Newer { path, found, known });
+        }
+        let origin = first_entry(&path, &mut connection).await?;
+        drop(connection);
+        Ok(Some(Self {
+            path,
+            origin,
+            writer: Mutex::new(Writer::Closed),
+            readers,
+        }))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// Commits entries, and the head over all of them if `sign` makes one. Flushed to the disk when it returns.
+    pub async fn commit<T>(
+        &self,
+        leaves: &[Leaf],
+        sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
+    ) -> Result<Committed<T>, AuditError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = match std::mem::replace(&mut *writer, Writer::Failed) {
+            Writer::Open(connection) => connection,
+            Writer::Failed => SqliteConnection::connect_with(&options(&self.path)).await?,
+            Writer::Closed => {
+                *writer = Writer::Closed;
+                return Err(AuditError::Closed);
+            }
+        };
+        let committed = self.commit_on(&mut connection, leaves, sign).await?;
+        *writer = Writer::Open(connection);
+        Ok(committed)
+    }
+
+    async fn commit_on<T>(
+        &self,
+        connection: &mut SqliteConnection,
+        leaves: &[Leaf],
+        sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
+    ) -> Result<Committed<T>, AuditError> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let first = size(&mut transaction).await?;
+        let mut frontier = self.frontier(&mut transaction, first).await?;
+        for leaf in leaves {
+            insert(&mut transaction, &mut frontier, leaf).await?;
+        }
+        let (head, signed) = sign(&Checkpoint {
+            origin: self.origin,
+            size: frontier.size(),
+            root: frontier.root(),
+        });
+        if let Some(head) = head {
+            sqlx::query("INSERT OR REPLACE INTO head (id, note) VALUES (1, ?)")
+                .bind(head.note())
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(Committed {
+            first,
+            head: signed,
+        })
+    }
+
+    /// How many entries there are.
+    pub async fn size(&self) -> Result<u64, AuditError> {
+        let mut reader = self.readers.acquire().await?;
+        Ok(size(&mut reader).await?)
+    }
+
+    /// The hash over each of these ranges of leaves.
+    pub async fn hashes(
+        &self,
+        ranges: &[std::ops::Range<u64>],
+    ) -> Result<Vec<TreeHash>, AuditError> {
+        let mut reader = self.readers.acquire().await?;
+        let mut hashes = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let parts = self.subtrees(&mut reader, range).await?;
+            hashes.push(tree::fold(&parts));
+        }
+        Ok(hashes)
+    }
+
+    /// Closes the file, so that what is in the write-ahead log goes where it belongs.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        let writer = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed);
+        if let Writer::Open(connection) = writer {
+            let _ = connection.close().await;
+        }
+    }
+
+    pub fn altered(&self, what: Altered) -> AuditError {
+        AuditError::Altered {
+            path: self.path.clone(),
+            what,
+        }
+    }
+
+    async fn frontier(
+        &self,
+        connection: &mut SqliteConnection,
+        size: u64,
+    ) -> Result<Frontier, AuditError> {
+        let hashes = self.subtrees(connection, &(0..size)).await?;
+        Frontier::resume(size, hashes).ok_or_else(|| self.altered(Altered::Missing { index: size }))
+    }
+
+    async fn subtrees(
+        &self,
+        connection: &mut SqliteConnection,
+        range: &std::ops::Range<u64>,
+    ) -> Result<Vec<TreeHash>, AuditError> {
+        let mut hashes = Vec::new();
+        for node in tree::subtrees(range) {
+            let found: Option<Vec<u8>> =
+                sqlx::query_scalar("SELECT hash FROM nodes WHERE position = ?")
+                    .bind(position(node))
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            let hash = found.and_then(|hash| hash.try_into().ok());
+            let missing = Altered::Hash {
+                position: position(node),
+            };
+            hashes.push(TreeHash::from_bytes(
+                hash.ok_or_else(|| self.altered(missing))?,
+            ));
+        }
+        Ok(hashes)
+    }
+}
+
+/// Where a subtree's hash is kept.
+pub(super) fn position(node: Node) -> i64 {
+    node.completion() as i64
+}
+
+async fn size(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let last: Option<i64> = sqlx::query_scalar("SELECT max(idx) FROM entries")
+        .fetch_one(connection)
+        .await?;
+    Ok(last.map_or(0, |last| last as u64 + 1))
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    frontier: &mut Frontier,
+    leaf: &Leaf,
+) -> Result<(), AuditError> {
+    let bytes = leaf.entry.to_bytes();
+    if bytes.len() > MAX_ENTRY_BYTES {
+        return Err(AuditError::TooLong { len: bytes.len() });
+    }
+    let index = frontier.size() as i64;
+    sqlx::query("INSERT INTO entries (idx, entry) VALUES (?, ?)")
+        .bind(index)
+        .bind(&bytes)
+        .execute(&mut *connection)
+        .await?;
+    let mut completed = Vec::new();
+    frontier.push(tree::leaf(&bytes), |node, hash| {
+        completed.push((node, hash))
+    });
+    for (node, hash) in completed {
+        sqlx::query("INSERT INTO nodes (position, hash) VALUES (?, ?)")
+            .bind(position(node))
+            .bind(&hash.as_bytes()[..])
+            .execute(&mut *connection)
+            .await?;
+    }
+    for (place, digest) in leaf.receipts.iter().enumerate() {
+        sqlx::query("INSERT INTO receipts (idx, position, digest) VALUES (?, ?, ?)")
+            .bind(index)
+            .bind(place as i64)
+            .bind(&digest.as_bytes()[..])
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some(opening) = &leaf.opening {
+        sqlx::query("INSERT INTO openings (idx, salt, subject) VALUES (?, ?, ?)")
+            .bind(index)
+            .bind(&opening.salt[..])
+            .bind(&opening.subject)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+fn create(state_dir: &Path) -> Result<PathBuf, AuditError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source: std::io::Error| AuditError::Create { path, source }
+    };
+    if !state_dir.is_dir() {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state_dir)
+            .map_err(failed(state_dir))?;
+    }
+    let path = state_dir.join(FILE);
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .read(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed(&path))?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .map_err(failed(&path))?;
+    Ok(path)
+}
+
+/// In WAL mode `FULL` flushes the log at every commit: what was committed survives the power going.
+fn options(path: &Path) -> SqliteConnectOptions {
+    sqlite::options(path, Commits::Flushed)
+}
+
+/// Makes the tables and the first entry, unless they are there. Returns the log's name.
+async fn begin(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !(0..=SCHEMA).contains(&found) {
+        return Err(AuditError::Newer {
+            path: path.to_owned(),
+            found,
+            known: SCHEMA,
+        });
+    }
+    if found == 0 {
+        sqlx::raw_sql(include_str!("schema.sql"))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::raw_sql("PRAGMA user_version = 1")
+            .execute(&mut *transaction)
+            .await?;
+        let mut name = [0; 16];
+        SystemRandom::new()
+            .fill(&mut name)
+            .map_err(|_| AuditError::Random)?;
+        let origin = Origin::from_bytes(name);
+        let began = Leaf::plain(Entry {
+            at: SystemClock.now(),
+            fact: Fact::Began { origin },
+        });
+        insert(&mut transaction, &mut Frontier::default(), &began).await?;
+        transaction.commit().await?;
+        return Ok(origin);
+    }
+    first_entry(path, &mut transaction).await
+}
+
+/// The log's name, from its first entry.
+async fn first_entry(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
+    let first = sqlx::query("SELECT entry FROM entries WHERE idx = 0")
+        .fetch_optional(connection)
+        .await?;
+    let first = first.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()?;
+    let first = first.and_then(|bytes| Entry::parse(&bytes).ok());
+    match first.map(|entry| entry.fact) {
+        Some(Fact::Began { origin }) => Ok(origin),
+        _ => Err(AuditError::Altered {
+            path: path.to_owned(),
+            what: Altered::Beginning,
+        }),
+    }
+}
+
+/// The entries of a batch of what nobody waited for.
+pub(super) fn leaves(at: UnixTime, gathered: &super::pending::Gathered) -> Vec<Leaf> {
+    let mut leaves: Vec<_> = gathered.notes.iter().cloned().map(Leaf::plain).collect();
+    let counts: &BTreeMap<_, _> = &gathered.refused;
+    if !counts.is_empty() {
+        let counts = counts.clone();
+        leaves.push(Leaf::plain(Entry {
+            at,
+            fact: Fact::Refused { counts },
+        }));
+    }
+    for batch in gathered.receipts.chunks(MAX_BATCH) {
+        let root = attest_core::log::receipts_root(batch);
+        leaves.push(Leaf {
+            entry: Entry {
+                at,
+                fact: Fact::Receipts { root },
+            },
+            opening: None,
+            receipts: batch.to_vec(),
+        });
+    }
+    if gathered.receipts_lost > 0 {
+        let count = gathered.receipts_lost;
+        leaves.push(Leaf::plain(Entry {
+            at,
+            fact: Fact::ReceiptsLost { count },
+        }));
+    }
+    let lost = gathered.rows_lost.iter();
+    leaves.extend(lost.map(|(kind, count)| {
+        Leaf::plain(Entry {
+            at,
+            fact: Fact::RowsLost {
+                kind: kind.clone(),
+                count: *count,
+            },
+        })
+    }));
+    leaves
+}
+
+/// The most receipts in one batch.
+const MAX_BATCH: usize = 4096;

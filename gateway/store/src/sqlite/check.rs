@@ -1,0 +1,176 @@
+//! Whether a database is what SQLite left on the disk, before anything is added to it.
+//!
+//! SQLite reads a damaged page as it finds it: rows on it can simply be missing, API keys among them. So a start looks
+//! first. Small tables are checked wholly, with their indexes held against their rows; the whole file is checked for its
+//! structure, for a limited time. What this cannot find: a page that was replaced by another that fits, and changed values
+//! inside a row. The audit log has hashes over its entries for that.
+
+use super::store_failure;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+
+use super::{Commits, options, reading};
+use gateway_base::store_failure::Cause;
+
+/// How long a start checks the structure of the whole file.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Steps of SQLite between two looks at the clock.
+const STEPS: i32 = 1000;
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    Whole,
+    /// The time was over before the whole file was checked; what was checked is whole.
+    InPart,
+    /// In SQLite's words: pages and names of tables, never a value.
+    Damaged(String),
+}
+
+/// Checks the database at `path`; `large` are the tables that are too large to be checked row by row.
+pub(crate) async fn check(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
+    check_within(options(path, Commits::Written), large, Some(TIME_LIMIT)).await
+}
+
+/// The same, and nothing in the directory changes.
+pub(crate) async fn check_reading(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
+    check_within(reading(path), large, Some(TIME_LIMIT)).await
+}
+
+/// Checks the small tables of the database at `path` alone.
+pub(crate) async fn check_small(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
+    check_within(options(path, Commits::Written), large, None).await
+}
+
+async fn check_within(
+    options: SqliteConnectOptions,
+    large: &[&str],
+    limit: Option<Duration>,
+) -> Result<Checked, sqlx::Error> {
+    match attempt(&options, large, limit).await {
+        Err(error) if store_failure(&error).cause == Cause::Corrupt => {
+            Ok(Checked::Damaged(store_failure(&error).words().to_owned()))
+        }
+        checked => checked,
+    }
+}
+
+async fn attempt(
+    options: &SqliteConnectOptions,
+    large: &[&str],
+    limit: Option<Duration>,
+) -> Result<Checked, sqlx::Error> {
+    let mut connection = SqliteConnection::connect_with(options).await?;
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    for table in tables
+        .iter()
+        .filter(|table| !large.contains(&table.as_str()))
+    {
+        let quoted = table.replace('"', "\"\"");
+        let pragma = format!("PRAGMA integrity_check(\"{quoted}\")");
+        if let Some(damage) = first_damage(&mut connection, pragma).await? {
+            return Ok(Checked::Damaged(damage));
+        }
+    }
+    let Some(limit) = limit else {
+        connection.close().await?;
+        return Ok(Checked::InPart);
+    };
+    let until = Instant::now() + limit;
+    connection
+        .lock_handle()
+        .await?
+        .set_progress_handler(STEPS, move || Instant::now() < until);
+    let checked = first_damage(&mut connection, "PRAGMA quick_check(1)".to_owned()).await;
+    connection.lock_handle().await?.remove_progress_handler();
+    let checked = match checked {
+        Ok(Some(damage)) => Checked::Damaged(damage),
+        Ok(None) => Checked::Whole,
+        Err(error) if store_failure(&error).is_interrupted() => Checked::InPart,
+        Err(error) => return Err(error),
+    };
+    connection.close().await?;
+    Ok(checked)
+}
+
+/// The first line of what a pragma finds; none where that is `ok`.
+async fn first_damage(
+    connection: &mut SqliteConnection,
+    pragma: String,
+) -> Result<Option<String>, sqlx::Error> {
+    let found: String = sqlx::query_scalar(AssertSqlSafe(pragma))
+        .fetch_one(connection)
+        .await?;
+    let first = found.lines().find(|line| !line.starts_with("***"));
+    Ok(first.filter(|line| *line != "ok").map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::scratch::ScratchDir;
+
+    async fn database(scratch: &ScratchDir) -> std::path::PathBuf {
+        let path = scratch.path().join("some.sqlite");
+        std::fs::write(&path, "").expect("a file");
+        const NUMBERS: &str = "WITH RECURSIVE n(value) AS \
+            (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 3000)";
+        let statements = format!(
+            "CREATE TABLE small (id TEXT PRIMARY KEY); CREATE TABLE large (id INTEGER PRIMARY KEY, body BLOB); \
+             INSERT INTO small {NUMBERS} SELECT 'a' || value FROM n; \
+             INSERT INTO large {NUMBERS} SELECT value, zeroblob(1000) FROM n;"
+        );
+        let mut connection = SqliteConnection::connect_with(&options(&path, Commits::Written))
+            .await
+            .expect("a database");
+        sqlx::raw_sql(AssertSqlSafe(statements))
+            .execute(&mut connection)
+            .await
+            .expect("tables");
+        connection.close().await.expect("closed");
+        path
+    }
+
+    #[tokio::test]
+    async fn a_whole_database_is_whole_and_one_that_takes_too_long_is_checked_in_part() {
+        let scratch = ScratchDir::new("check").expect("a directory");
+        let path = database(&scratch).await;
+        let checked = check(&path, &["large"]).await.expect("a database");
+        assert_eq!(checked, Checked::Whole);
+        let checked = check_within(
+            options(&path, Commits::Written),
+            &["large"],
+            Some(Duration::ZERO),
+        )
+        .await;
+        assert_eq!(checked.expect("a database"), Checked::InPart);
+    }
+
+    #[tokio::test]
+    async fn any_page_that_is_overwritten_is_found() {
+        let scratch = ScratchDir::new("check-pages").expect("a directory");
+        let path = database(&scratch).await;
+        let whole = std::fs::read(&path).expect("a file");
+        let pages = whole.len() / 4096;
+        assert!(pages > 100, "{pages}");
+        for page in (0..pages).step_by(37) {
+            for byte in [0x00, 0xa5] {
+                let mut damaged = whole.clone();
+                damaged[page * 4096..(page + 1) * 4096].fill(byte);
+                std::fs::write(&path, &damaged).expect("written");
+                let checked = check(&path, &["large"]).await;
+                assert!(
+                    matches!(checked, Ok(Checked::Damaged(_))),
+                    "page {page} of {byte}: {checked:?}"
+                );
+            }
+        }
+    }
+}

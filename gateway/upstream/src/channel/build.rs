@@ -1,0 +1,194 @@
+//! Upstreams from configuration. What several models share — an enclave's channel, the certificate authorities of
+//! this machine — is made once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use attest_channel::{AttestedChannel, Limits, Origin, OriginError, TcpDialer};
+
+use super::plain::WebPki;
+use super::renewal::{OwnedTask, keep_verified};
+use super::target::Target;
+use super::verified::Enclave;
+use super::{LocalEngine, PlainError, PlainUpstream, TargetError, VerifiedUpstream};
+use attest_channel::Clock;
+use gateway_base::config::{NamedTrust, Timeouts, Upstream};
+use gateway_base::metrics::Metrics;
+use gateway_base::request::Name;
+use gateway_store::ledger::Ledger;
+
+/// Why an upstream cannot be set up.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Plain(#[from] PlainError),
+    #[error("an enclave is reached at https:// only: {0}")]
+    Origin(#[from] OriginError),
+}
+
+/// Finds out whether upstreams could be set up, and sets none up.
+pub struct Checker<'a> {
+    timeouts: &'a Timeouts,
+    web_pki: WebPki,
+}
+
+impl<'a> Checker<'a> {
+    pub fn new(timeouts: &'a Timeouts) -> Self {
+        Self {
+            timeouts,
+            web_pki: WebPki::default(),
+        }
+    }
+
+    pub fn verified(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
+        Origin::parse(&upstream.url.origin())?;
+        Target::new(upstream, model_id)?;
+        Ok(())
+    }
+
+    pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
+        LocalEngine::new(upstream, model_id, self.timeouts.connect, Arc::default())?;
+        Ok(())
+    }
+
+    pub fn plain(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
+        PlainUpstream::new(
+            upstream,
+            model_id,
+            self.timeouts.connect,
+            Arc::default(),
+            &self.web_pki,
+        )?;
+        Ok(())
+    }
+}
+
+/// Makes upstreams for one epoch.
+pub struct Builder<'a> {
+    timeouts: &'a Timeouts,
+    ledger: Arc<Ledger>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    web_pki: WebPki,
+    /// Remembers dead addresses for every upstream.
+    tcp: Arc<TcpDialer>,
+    /// By origin and trust. What is verified on a channel holds for every upstream that uses it, so a key is verified
+    /// once however many models and upstreams need it.
+    channels: HashMap<(String, Name), SharedChannel>,
+}
+
+/// A channel and the upstreams that use it, each under its own name.
+struct SharedChannel {
+    channel: Arc<AttestedChannel>,
+    enclaves: HashMap<Name, Arc<Enclave>>,
+}
+
+impl<'a> Builder<'a> {
+    pub fn new(
+        timeouts: &'a Timeouts,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            timeouts,
+            ledger,
+            metrics,
+            clock,
+            web_pki: WebPki::default(),
+            tcp: Arc::default(),
+            channels: HashMap::new(),
+        }
+    }
+
+    /// An enclave. [`finish`](Self::finish) begins to verify it.
+    pub fn verified(
+        &mut self,
+        upstream: &Upstream,
+        model_id: &Name,
+        trust: &NamedTrust,
+    ) -> Result<VerifiedUpstream, BuildError> {
+        let origin = upstream.url.origin();
+        let target = Target::new(upstream, model_id)?;
+        let key = (origin.clone(), trust.name.clone());
+        let mut shared = match self.channels.remove(&key) {
+            Some(shared) => shared,
+            None => SharedChannel {
+                channel: self.channel(&origin, trust)?,
+                enclaves: HashMap::new(),
+            },
+        };
+        let enclave = match shared.enclaves.get(&upstream.name) {
+            Some(enclave) => Arc::clone(enclave),
+            None => {
+                let enclave = Enclave::new(
+                    upstream.name.clone(),
+                    Arc::clone(&shared.channel),
+                    Arc::clone(&self.ledger),
+                    Arc::clone(&self.metrics),
+                    Arc::clone(&self.clock),
+                );
+                let name = upstream.name.clone();
+                shared.enclaves.insert(name, Arc::clone(&enclave));
+                enclave
+            }
+        };
+        self.channels.insert(key, shared);
+        Ok(VerifiedUpstream { target, enclave })
+    }
+
+    pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<LocalEngine, BuildError> {
+        Ok(LocalEngine::new(
+            upstream,
+            model_id,
+            self.timeouts.connect,
+            Arc::clone(&self.tcp),
+        )?)
+    }
+
+    pub fn plain(&self, upstream: &Upstream, model_id: &Name) -> Result<PlainUpstream, BuildError> {
+        Ok(PlainUpstream::new(
+            upstream,
+            model_id,
+            self.timeouts.connect,
+            Arc::clone(&self.tcp),
+            &self.web_pki,
+        )?)
+    }
+
+    /// The enclaves made so far, and the tasks that keep them verified: one for each channel. The first verifications
+    /// begin at once, in the background; needs a running executor.
+    pub fn finish(self) -> (Vec<Arc<Enclave>>, Vec<OwnedTask>) {
+        let (mut all, mut tasks) = (Vec::new(), Vec::new());
+        for SharedChannel { channel, enclaves } in self.channels.into_values() {
+            let enclaves: Vec<_> = enclaves.into_values().collect();
+            all.extend(enclaves.iter().cloned());
+            let clock = Arc::clone(&self.clock);
+            tasks.push(OwnedTask::spawn(keep_verified(channel, enclaves, clock)));
+        }
+        (all, tasks)
+    }
+
+    fn channel(
+        &self,
+        origin: &str,
+        trust: &NamedTrust,
+    ) -> Result<Arc<AttestedChannel>, BuildError> {
+        let timeouts = attest_channel::Timeouts {
+            connect: self.timeouts.connect,
+            report: self.timeouts.report,
+            idle_pool: self.timeouts.pool_idle,
+        };
+        let (trust, clock) = (Arc::clone(&trust.trust), Arc::clone(&self.clock));
+        Ok(AttestedChannel::with_tcp(
+            Origin::parse(origin)?,
+            trust,
+            timeouts,
+            Limits::default(),
+            clock,
+            Arc::clone(&self.tcp),
+        ))
+    }
+}

@@ -1,0 +1,68 @@
+//! The only place that can send a prompt.
+//!
+//! Three honest types, and no flag between them: [`VerifiedUpstream`] is an enclave whose evidence was accepted for
+//! the very key the connection uses (ACI §1.2); [`LocalEngine`] is the engine inside this machine; [`PlainUpstream`]
+//! proves nothing and serves only models that nobody flagged confidential. Which of them a model may use is decided
+//! in [`route`](crate::route).
+//!
+//! Refused here: sending before verification, following redirects, forwarding the client's credential.
+
+mod build;
+mod connection;
+mod not_verified;
+mod plain;
+mod pool;
+mod prompt_body;
+mod renewal;
+mod session;
+mod stream;
+mod target;
+#[cfg(test)]
+mod tests;
+mod upstream_body;
+mod verified;
+
+pub use build::{BuildError, Builder, Checker};
+pub use connection::{NoResponse, SendFailure};
+pub use not_verified::{Missing, NotVerified};
+pub use plain::{LocalEngine, PlainError, PlainFailure, PlainUpstream, Reached};
+pub use pool::ConnectFailure;
+pub use prompt_body::{Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt};
+pub use renewal::OwnedTask;
+pub use target::TargetError;
+pub use upstream_body::{UpstreamBody, UpstreamBroke};
+pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};
+
+use http::Response;
+
+use gateway_base::request::Endpoint;
+
+impl VerifiedConnection<'_> {
+    /// Sends the prompt to the verified peer.
+    pub async fn send_prompt(
+        self,
+        endpoint: Endpoint,
+        stream: bool,
+        prompt: &OutgoingPrompt,
+    ) -> Result<Response<UpstreamBody>, SendFailure> {
+        Ok(self
+            .send(endpoint, stream, prompt)
+            .await?
+            .map(UpstreamBody::Enclave))
+    }
+}
+
+impl Reached {
+    /// Sends the prompt to an engine or API that is not attested.
+    pub async fn send_prompt(
+        &self,
+        endpoint: Endpoint,
+        stream: bool,
+        prompt: &OutgoingPrompt,
+    ) -> Result<Response<UpstreamBody>, PlainFailure> {
+        Ok(self
+            .send(endpoint, stream, prompt)
+            .await?
+            .map(UpstreamBody::Unattested))
+    }
+}

@@ -1,0 +1,187 @@
+//! Upstreams without evidence, in two honest types.
+//!
+//! [`LocalEngine`] is the engine inside this very machine: reached over loopback only, checked on the address that
+//! was actually connected to. [`PlainUpstream`] is an ordinary API somewhere else, for models nobody flagged
+//! confidential. Neither can stand where a verified upstream belongs.
+
+use attest_channel::TlsClock;
+use http::Response;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::SendFailure;
+use super::pool::{ConnectFailure, Dial, Pool, PooledBody, Reach};
+use super::prompt_body::OutgoingPrompt;
+use super::target::{Target, TargetError};
+use attest_channel::TcpDialer;
+use gateway_base::config::{Scheme, Upstream};
+use gateway_base::request::Endpoint;
+use gateway_base::request::Name;
+use rustls_pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+
+/// Why such an upstream cannot be set up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlainError {
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error("a local engine must be at http:// on a loopback address")]
+    NotLocal,
+    #[error("its host is not a name a certificate can carry")]
+    ServerName,
+    #[error("this machine has no certificate authorities to check it with")]
+    NoAuthorities,
+    #[error("TLS cannot be set up for it")]
+    Tls,
+}
+
+/// An engine on this machine's loopback interface.
+pub struct LocalEngine(Reached);
+
+/// An ordinary API: TLS under WebPKI rules at best. No evidence, no session.
+pub struct PlainUpstream(Reached);
+
+/// An address with its connections, and what to say there.
+pub struct Reached {
+    target: Target,
+    pool: Arc<Pool>,
+}
+
+impl LocalEngine {
+    pub fn new(
+        upstream: &Upstream,
+        model_id: &Name,
+        connect: Duration,
+        tcp: Arc<TcpDialer>,
+    ) -> Result<Self, PlainError> {
+        if upstream.url.scheme != Scheme::Http || !upstream.url.is_loopback() {
+            return Err(PlainError::NotLocal);
+        }
+        let target = Target::new(upstream, model_id)?;
+        Ok(Self(Reached {
+            target,
+            pool: Pool::new(dial(upstream, Reach::Loopback, None, connect, tcp)),
+        }))
+    }
+
+    pub fn reached(&self) -> &Reached {
+        &self.0
+    }
+}
+
+impl PlainUpstream {
+    pub fn new(
+        upstream: &Upstream,
+        model_id: &Name,
+        connect: Duration,
+        tcp: Arc<TcpDialer>,
+        authorities: &WebPki,
+    ) -> Result<Self, PlainError> {
+        let tls = match upstream.url.scheme {
+            Scheme::Http => None,
+            Scheme::Https => {
+                let name = ServerName::try_from(upstream.url.host.clone());
+                Some((
+                    authorities.connector()?,
+                    name.map_err(|_| PlainError::ServerName)?,
+                ))
+            }
+        };
+        let target = Target::new(upstream, model_id)?;
+        Ok(Self(Reached {
+            target,
+            pool: Pool::new(dial(upstream, Reach::Anywhere, tls, connect, tcp)),
+        }))
+    }
+
+    pub fn reached(&self) -> &Reached {
+        &self.0
+    }
+}
+
+fn dial(
+    upstream: &Upstream,
+    reach: Reach,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+    connect_timeout: Duration,
+    tcp: Arc<TcpDialer>,
+) -> Dial {
+    Dial {
+        host: upstream.url.host.clone(),
+        port: upstream.url.port,
+        reach,
+        tls,
+        connect_timeout,
+        tcp,
+    }
+}
+
+/// Why a plain exchange failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlainFailure {
+    #[error(transparent)]
+    Connect(#[from] ConnectFailure),
+    #[error(transparent)]
+    Send(#[from] SendFailure),
+}
+
+impl Reached {
+    pub fn name(&self) -> &Name {
+        &self.target.name
+    }
+
+    /// What this upstream calls the model.
+    pub fn model(&self) -> &Name {
+        &self.target.model
+    }
+
+    /// One attempt on a kept connection; should that turn out to be gone before anything was written, one on a
+    /// new one.
+    pub(super) async fn send(
+        &self,
+        endpoint: Endpoint,
+        stream: bool,
+        prompt: &OutgoingPrompt,
+    ) -> Result<Response<PooledBody>, PlainFailure> {
+        let request = || self.target.request(endpoint, stream, prompt);
+        match self.pool.lease().await?.send(request()).await {
+            Err(SendFailure::NotSent) => Ok(self.pool.fresh().await?.send(request()).await?),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// The certificate authorities this machine trusts, read at most once.
+#[derive(Default)]
+pub struct WebPki(std::sync::OnceLock<Result<TlsConnector, PlainError>>);
+
+impl WebPki {
+    /// Only these authorities.
+    #[cfg(test)]
+    pub(super) fn trusting(roots: rustls::RootCertStore) -> Self {
+        Self(std::sync::OnceLock::from(connector_for(roots)))
+    }
+
+    fn connector(&self) -> Result<TlsConnector, PlainError> {
+        self.0.get_or_init(system_authorities).clone()
+    }
+}
+
+fn system_authorities() -> Result<TlsConnector, PlainError> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(PlainError::NoAuthorities);
+    }
+    connector_for(roots)
+}
+
+fn connector_for(roots: rustls::RootCertStore) -> Result<TlsConnector, PlainError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| PlainError::Tls)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}

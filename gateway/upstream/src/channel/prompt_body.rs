@@ -1,0 +1,126 @@
+//! The prompt on its way out: pieces of the one owned request body, shared by reference and never copied.
+//!
+//! Whoever holds the last piece drops the owner, and with it the bytes are wiped. There is no `Debug`, `Clone` or
+//! `Display` here on purpose: an [`OutgoingPrompt`] can be sent again to the next candidate, but not printed.
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::convert::Infallible;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::prompt::Prompt;
+use attest_core::{BodyHasher, Sha256Digest};
+
+/// One replacement within the received body.
+pub struct Edit {
+    pub range: Range<usize>,
+    pub with: Bytes,
+}
+
+/// The body as it will be forwarded.
+pub struct OutgoingPrompt {
+    pieces: Arc<[Bytes]>,
+    length: u64,
+}
+
+/// Edits that do not lie in order inside the body. Admission produced the spans, so this is our own fault.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rewrite does not fit the request body")]
+pub struct EditOutOfPlace;
+
+/// The received body, held so that rewrites can refer into it.
+pub struct ReceivedPrompt(Bytes);
+
+impl ReceivedPrompt {
+    pub fn new(prompt: Prompt) -> Self {
+        Self(Bytes::from_owner(prompt))
+    }
+
+    /// The same bytes once more, without a copy: for sealing.
+    pub fn shared(&self) -> Bytes {
+        self.0.clone()
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The body with `edits` (in order, not overlapping) applied, without copying what is kept.
+    pub fn with_edits(&self, edits: Vec<Edit>) -> Result<OutgoingPrompt, EditOutOfPlace> {
+        let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
+        let mut at = 0;
+        for edit in edits {
+            let Range { start, end } = edit.range;
+            if start < at || end < start || end > self.0.len() {
+                return Err(EditOutOfPlace);
+            }
+            pieces.extend([self.0.slice(at..start), edit.with]);
+            at = end;
+        }
+        pieces.push(self.0.slice(at..));
+        pieces.retain(|piece| !piece.is_empty());
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Ok(OutgoingPrompt {
+            pieces: pieces.into(),
+            length,
+        })
+    }
+}
+
+impl OutgoingPrompt {
+    /// The digest of exactly the bytes that will be sent.
+    pub fn digest(&self) -> Sha256Digest {
+        let mut hasher = BodyHasher::new();
+        self.pieces.iter().for_each(|piece| hasher.update(piece));
+        hasher.finish()
+    }
+
+    /// How many bytes will be sent.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// A body for one attempt. Only `channel` may make one.
+    pub(super) fn body(&self) -> PromptBody {
+        PromptBody {
+            pieces: Arc::clone(&self.pieces),
+            next: 0,
+            remaining: self.length,
+        }
+    }
+}
+
+/// What is handed to an upstream connection for one attempt.
+pub struct PromptBody {
+    pieces: Arc<[Bytes]>,
+    next: usize,
+    remaining: u64,
+}
+
+impl Body for PromptBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(piece) = self.pieces.get(self.next).cloned() else {
+            return Poll::Ready(None);
+        };
+        self.next += 1;
+        self.remaining = self.remaining.saturating_sub(piece.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.remaining == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining)
+    }
+}

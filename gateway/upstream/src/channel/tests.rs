@@ -1,0 +1,413 @@
+//! Unattested upstreams against a server that misbehaves on cue.
+
+use super::*;
+use crate::prompt::Prompt;
+use gateway_base::config::{BaseUrl, Upstream};
+use gateway_base::request::Name;
+use http_body_util::BodyExt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const BODY: &[u8] = br#"{"model":"m"}"#;
+
+/// What a connection does with each request it has read; `false` closes the connection.
+type Act = fn(usize) -> (&'static [u8], bool);
+
+struct Server {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
+}
+
+impl Server {
+    async fn start(act: Act) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let server = Self {
+            address: listener.local_addr().expect("an address"),
+            connections: Arc::default(),
+            requests: Arc::default(),
+            closed: Arc::default(),
+        };
+        let (connections, requests, closed) = (
+            server.connections.clone(),
+            server.requests.clone(),
+            server.closed.clone(),
+        );
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serve(stream, act, requests.clone(), closed.clone()));
+            }
+        });
+        server
+    }
+
+    fn engine(&self) -> LocalEngine {
+        let upstream = upstream(&format!("http://{}", self.address));
+        let model = Name::from_operator("m").expect("a name");
+        LocalEngine::new(&upstream, &model, Duration::from_secs(5), Arc::default())
+            .expect("a local engine")
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    act: Act,
+    requests: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
+) {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(count) => read.extend_from_slice(&buffer[..count]),
+        }
+        if !read.ends_with(BODY) {
+            continue;
+        }
+        read.clear();
+        let (answer, go_on) = act(requests.fetch_add(1, Ordering::SeqCst));
+        if stream.write_all(answer).await.is_err() || !go_on {
+            break;
+        }
+    }
+    closed.fetch_add(1, Ordering::SeqCst);
+}
+
+fn upstream(url: &str) -> Upstream {
+    Upstream {
+        name: Name::from_operator("engine").expect("a name"),
+        url: BaseUrl::parse(url).expect("a URL"),
+        model: None,
+        api_key: None,
+        cache_salt: false,
+        stream_usage: true,
+    }
+}
+
+fn prompt() -> OutgoingPrompt {
+    ReceivedPrompt::new(Prompt::new(BODY.to_vec()))
+        .with_edits(Vec::new())
+        .expect("no edits")
+}
+
+async fn ask(engine: &LocalEngine) -> Result<http::Response<UpstreamBody>, PlainFailure> {
+    engine
+        .reached()
+        .send_prompt(Endpoint::Chat, false, &prompt())
+        .await
+}
+
+async fn text(response: http::Response<UpstreamBody>) -> Result<String, UpstreamBroke> {
+    let bytes = response.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn eventually(counter: &AtomicUsize, wanted: usize) {
+    for _ in 0..500 {
+        if counter.load(Ordering::SeqCst) == wanted {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{} instead of {wanted}", counter.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn requests_one_after_another_share_a_connection() {
+    let server = Server::start(|_| (WHOLE, true)).await;
+    let engine = server.engine();
+    for _ in 0..5 {
+        let response = ask(&engine).await.expect("a response");
+        assert_eq!(text(response).await.as_deref(), Ok("ok"));
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    assert_eq!(server.requests.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn chunked_responses_leave_the_connection_usable_too() {
+    let server = Server::start(|_| {
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            true,
+        )
+    })
+    .await;
+    let engine = server.engine();
+    for _ in 0..3 {
+        assert_eq!(
+            text(ask(&engine).await.expect("a response"))
+                .await
+                .as_deref(),
+            Ok("ok")
+        );
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_connection_closed_while_idle_is_replaced_without_a_failure() {
+    let server = Server::start(|_| (WHOLE, false)).await;
+    let engine = server.engine();
+    for sent in 1..=4 {
+        let response = ask(&engine).await.expect("a response");
+        assert_eq!(text(response).await.as_deref(), Ok("ok"));
+        eventually(&server.closed, sent).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 4);
+    assert_eq!(server.requests.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_request_that_was_written_is_never_repeated() {
+    let server = Server::start(|count| {
+        if count == 0 {
+            (WHOLE, true)
+        } else {
+            (b"", false)
+        }
+    })
+    .await;
+    let engine = server.engine();
+    let first = ask(&engine).await.expect("a response");
+    assert_eq!(text(first).await.as_deref(), Ok("ok"));
+    let second = ask(&engine).await.err();
+    let closed = SendFailure::MaybeSent(NoResponse::Closed);
+    assert_eq!(second, Some(PlainFailure::Send(closed)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(server.requests.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_response_that_ends_early_is_an_error_and_closes_the_connection() {
+    let cut: [Act; 2] = [
+        |_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", false),
+        |_| {
+            (
+                b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n",
+                false,
+            )
+        },
+    ];
+    for act in cut {
+        let server = Server::start(act).await;
+        let engine = server.engine();
+        for _ in 0..2 {
+            assert_eq!(
+                text(ask(&engine).await.expect("a head")).await,
+                Err(UpstreamBroke)
+            );
+        }
+        assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test]
+async fn dropping_a_body_closes_its_connection_at_once() {
+    let server = Server::start(|_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", true)).await;
+    let engine = server.engine();
+    let response = ask(&engine).await.expect("a head");
+    drop(response);
+    eventually(&server.closed, 1).await;
+}
+
+#[tokio::test]
+async fn dropping_a_waiting_request_closes_its_connection_at_once() {
+    let server = Server::start(|_| (b"", true)).await;
+    let engine = server.engine();
+    let waiting = tokio::time::timeout(Duration::from_millis(100), ask(&engine)).await;
+    assert!(waiting.is_err());
+    eventually(&server.closed, 1).await;
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_refused_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let model = Name::from_operator("m").expect("a name");
+    let engine = LocalEngine::new(
+        &upstream(&format!("http://{address}")),
+        &model,
+        Duration::from_secs(5),
+        Arc::default(),
+    );
+    let failure = ask(&engine.expect("an engine")).await.err();
+    assert_eq!(
+        failure,
+        Some(PlainFailure::Connect(ConnectFailure::Refused))
+    );
+}
+
+#[test]
+fn a_local_engine_is_on_this_machine_and_nowhere_else() {
+    let model = Name::from_operator("m").expect("a name");
+    for url in [
+        "http://192.0.2.1:80",
+        "https://127.0.0.1:80",
+        "http://engine.example",
+        "http://0.0.0.0:1",
+    ] {
+        let built = LocalEngine::new(
+            &upstream(url),
+            &model,
+            Duration::from_secs(5),
+            Arc::default(),
+        );
+        assert_eq!(built.err(), Some(PlainError::NotLocal), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn requests_in_parallel_get_connections_of_their_own() {
+    let server = Server::start(|_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", true)).await;
+    let engine = server.engine();
+    let first = ask(&engine).await.expect("a head");
+    let second = ask(&engine).await.expect("a head");
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+    drop((first, second));
+}
+
+#[test]
+fn edits_make_the_body_and_its_digest() {
+    let received = ReceivedPrompt::new(Prompt::new(b"hello world".to_vec()));
+    let edit = |range, with: &'static str| Edit {
+        range,
+        with: with.into(),
+    };
+    let outgoing = received.with_edits(vec![
+        edit(0..5, "HELLO!"),
+        edit(6..6, "our "),
+        edit(10..11, ""),
+    ]);
+    let outgoing = outgoing.expect("edits in place");
+    assert_eq!(outgoing.length(), b"HELLO! our worl".len() as u64);
+    assert_eq!(
+        outgoing.digest(),
+        attest_core::Sha256Digest::of(b"HELLO! our worl")
+    );
+    for out_of_place in [vec![edit(0..12, "")], vec![edit(3..5, ""), edit(4..6, "")]] {
+        assert_eq!(
+            received.with_edits(out_of_place).err(),
+            Some(EditOutOfPlace)
+        );
+    }
+}
+
+/// A TLS server for `localhost` under an authority of its own, which is returned.
+async fn tls_server() -> (SocketAddr, rustls::RootCertStore, Arc<AtomicUsize>) {
+    let made =
+        rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("an authority");
+    let key =
+        rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a usable certificate");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("an address");
+    let requests: Arc<AtomicUsize> = Arc::default();
+    let seen = requests.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let Ok(mut tls) = acceptor.accept(tcp).await else {
+                continue;
+            };
+            let mut read = Vec::new();
+            while !read.ends_with(BODY) {
+                let count = tls.read_buf(&mut read).await.expect("a request");
+                assert!(count > 0);
+            }
+            seen.fetch_add(1, Ordering::SeqCst);
+            tls.write_all(WHOLE).await.expect("a response");
+            let _ = tls.shutdown().await;
+        }
+    });
+    (address, roots, requests)
+}
+
+#[tokio::test]
+async fn an_ordinary_api_is_held_to_its_certificate() {
+    let (address, roots, requests) = tls_server().await;
+    let model = Name::from_operator("m").expect("a name");
+    let ask = async |host: &str, roots: rustls::RootCertStore| {
+        let upstream = upstream(&format!("https://{host}:{}", address.port()));
+        let authorities = plain::WebPki::trusting(roots);
+        let api = PlainUpstream::new(
+            &upstream,
+            &model,
+            Duration::from_secs(5),
+            Arc::default(),
+            &authorities,
+        )
+        .expect("an API");
+        api.reached()
+            .send_prompt(Endpoint::Chat, false, &prompt())
+            .await
+    };
+    let response = ask("localhost", roots.clone()).await.expect("a response");
+    assert_eq!(text(response).await.as_deref(), Ok("ok"));
+    let (_, strangers, _) = tls_server().await;
+    for (host, roots) in [("127.0.0.1", roots), ("localhost", strangers)] {
+        let failure = ask(host, roots).await.err();
+        assert_eq!(
+            failure,
+            Some(PlainFailure::Connect(ConnectFailure::Tls)),
+            "{host}"
+        );
+    }
+    assert_eq!(requests.load(Ordering::SeqCst), 1);
+}
+
+/// Gives a name these addresses.
+struct Addresses(Vec<SocketAddr>);
+
+impl attest_channel::Resolve for Addresses {
+    fn resolve<'a>(&'a self, _: &'a str, _: u16) -> attest_channel::Resolving<'a> {
+        Box::pin(async { Ok(self.0.clone()) })
+    }
+}
+
+#[tokio::test]
+async fn a_dead_first_address_does_not_keep_an_api_from_being_reached_at_its_second() {
+    let server = Server::start(|_| (WHOLE, true)).await;
+    // TEST-NET-3 (RFC 5737): what is sent there is swallowed or refused, never answered.
+    let dead = SocketAddr::from(([203, 0, 113, 1], server.address.port()));
+    let tcp = Arc::new(attest_channel::TcpDialer::new(Arc::new(Addresses(vec![
+        dead,
+        server.address,
+    ]))));
+    let upstream = upstream(&format!("http://api.example:{}", server.address.port()));
+    let model = Name::from_operator("m").expect("a name");
+    let api = PlainUpstream::new(
+        &upstream,
+        &model,
+        Duration::from_secs(30),
+        tcp,
+        &plain::WebPki::default(),
+    )
+    .expect("an API");
+    for _ in 0..3 {
+        let answer = api
+            .reached()
+            .send_prompt(Endpoint::Chat, false, &prompt())
+            .await
+            .expect("a response");
+        assert_eq!(text(answer).await.as_deref(), Ok("ok"));
+    }
+}

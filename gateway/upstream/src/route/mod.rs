@@ -1,0 +1,433 @@
+//! Which upstreams may serve which model, decided once per epoch.
+//!
+//! [`Routes::build`] turns the configuration into routes and refuses those that would let a flagged model out: in
+//! aggregator mode each candidate of a confidential model is an enclave; in direct mode every candidate is an engine
+//! on this machine. What a candidate is, is its type; nothing later can change it.
+//!
+//! Dropping the routes ends their upstream connections' upkeep; requests under way keep what they hold.
+
+mod health;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use attest_core::{Serving, Session};
+use serde_json::{Value, json};
+
+use crate::channel::{
+    BuildError, Builder, Checker, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
+};
+use attest_channel::Clock;
+use gateway_base::config::{Config, Model, Problem, Upstream};
+use gateway_base::metrics::Metrics;
+use gateway_base::request::Name;
+use gateway_store::ledger::Ledger;
+pub use health::Health;
+
+/// What a model's prompt may be sent to.
+pub enum Candidate {
+    /// An enclave, reached on the key its evidence was accepted for.
+    Verified(VerifiedUpstream),
+    /// The engine inside this very machine.
+    Local(LocalEngine),
+    /// No evidence; only for models nobody flagged.
+    Plain(PlainUpstream),
+}
+
+impl Candidate {
+    pub fn name(&self) -> &Name {
+        match self {
+            Candidate::Verified(upstream) => upstream.name(),
+            Candidate::Local(engine) => engine.reached().name(),
+            Candidate::Plain(upstream) => upstream.reached().name(),
+        }
+    }
+
+    /// What this candidate calls the model.
+    pub fn model(&self) -> &Name {
+        match self {
+            Candidate::Verified(upstream) => upstream.model(),
+            Candidate::Local(engine) => engine.reached().model(),
+            Candidate::Plain(upstream) => upstream.reached().model(),
+        }
+    }
+}
+
+/// One model and its candidates, in order of preference.
+pub struct Route {
+    pub model: Name,
+    pub confidential: bool,
+    pub serving: Serving,
+    pub candidates: Vec<Candidate>,
+    /// What is known of each candidate, in the same order.
+    notes: Vec<Notes>,
+}
+
+/// What is known of a candidate besides its address.
+pub struct Notes {
+    /// It divides its prefix cache by salt.
+    pub salts: bool,
+    /// It may be asked for the usage of streams whose callers did not ask.
+    asks_usage: bool,
+    /// It refused a request because of that.
+    refused_usage: AtomicBool,
+    pub health: Health,
+}
+
+impl Notes {
+    fn of(upstream: &Upstream) -> Self {
+        Self {
+            salts: upstream.cache_salt,
+            asks_usage: upstream.stream_usage,
+            refused_usage: AtomicBool::new(false),
+            health: Health::default(),
+        }
+    }
+
+    /// Whether to ask for the usage of a stream whose caller did not.
+    pub fn asks_usage(&self) -> bool {
+        self.asks_usage && !self.refused_usage.load(Ordering::Relaxed)
+    }
+
+    /// It does not take the question. It is not asked again.
+    pub fn refuses_usage(&self) {
+        self.refused_usage.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Route {
+    /// The candidates with what is known of them, in order of preference.
+    pub fn candidates(&self) -> impl Iterator<Item = (&Candidate, &Notes)> {
+        self.candidates.iter().zip(&self.notes)
+    }
+
+    /// The current sessions of this route's enclaves.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        self.enclaves()
+            .flat_map(|enclave| enclave.sessions())
+            .collect()
+    }
+
+    fn enclaves(&self) -> impl Iterator<Item = &Arc<Enclave>> {
+        self.candidates
+            .iter()
+            .filter_map(|candidate| match candidate {
+                Candidate::Verified(upstream) => Some(upstream.enclave()),
+                Candidate::Local(_) | Candidate::Plain(_) => None,
+            })
+    }
+}
+
+/// Why a model cannot be routed as configured.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RouteError {
+    #[error("model {model}: upstream {upstream}: {source}")]
+    Upstream {
+        model: Name,
+        upstream: Name,
+        source: BuildError,
+    },
+    #[error("model {model} is confidential, but nothing says how its upstreams are to be judged")]
+    NoAttestation { model: Name },
+    #[error("{name} names more than one model")]
+    Ambiguous { name: Name },
+}
+
+impl RouteError {
+    /// As something that is wrong with the configuration: the words are ours, the names the operator's.
+    pub fn as_problem(&self) -> Problem {
+        Problem {
+            line: None,
+            key: "model".to_owned(),
+            reason: self.to_string(),
+        }
+    }
+}
+
+/// Every route of one epoch.
+pub struct Routes {
+    by_name: HashMap<Name, Arc<Route>>,
+    /// In the order of the configuration.
+    routes: Vec<Arc<Route>>,
+    enclaves: Vec<Arc<Enclave>>,
+    _upkeep: Vec<OwnedTask>,
+}
+
+impl Routes {
+    /// Sets everything up and begins to verify the enclaves. Needs a running executor.
+    pub fn build(
+        config: &Config,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RouteError> {
+        let mut builder = Builder::new(&config.timeouts, ledger, metrics, clock);
+        let mut routes = Vec::with_capacity(config.models.len());
+        let mut by_name = HashMap::new();
+        for model in &config.models {
+            let route = Arc::new(route(model, config.server.mode, &mut builder)?);
+            for name in std::iter::once(&model.id).chain(&model.aliases) {
+                if by_name.insert(name.clone(), Arc::clone(&route)).is_some() {
+                    return Err(RouteError::Ambiguous { name: name.clone() });
+                }
+            }
+            routes.push(route);
+        }
+        let (enclaves, upkeep) = builder.finish();
+        Ok(Self {
+            by_name,
+            routes,
+            enclaves,
+            _upkeep: upkeep,
+        })
+    }
+
+    /// What would keep [`build`](Self::build) from succeeding, each with the place of its model. Sets nothing up.
+    pub fn check(config: &Config) -> Vec<(usize, RouteError)> {
+        let checker = Checker::new(&config.timeouts);
+        let serving = config.server.mode;
+        let mut found = Vec::new();
+        for (place, model) in config.models.iter().enumerate() {
+            for upstream in &model.upstreams {
+                let checked = match (serving, model.confidential, &model.attestation) {
+                    (Serving::Direct, _, _) => checker.local(upstream, &model.id),
+                    (Serving::Aggregator, _, Some(_)) => checker.verified(upstream, &model.id),
+                    (Serving::Aggregator, true, None) => {
+                        let model = model.id.clone();
+                        found.push((place, RouteError::NoAttestation { model }));
+                        continue;
+                    }
+                    (Serving::Aggregator, false, None) => checker.plain(upstream, &model.id),
+                };
+                if let Err(source) = checked {
+                    found.push((place, upstream_error(model, upstream, source)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Every enclave that some model may be served by.
+    pub fn enclaves(&self) -> &[Arc<Enclave>] {
+        &self.enclaves
+    }
+
+    /// The route for a model id or alias.
+    pub fn find(&self, model: &str) -> Option<&Arc<Route>> {
+        self.by_name.get(model)
+    }
+
+    /// The route for a model id or alias, and the configured spelling of that name.
+    pub fn lookup(&self, model: &str) -> Option<(&Name, &Arc<Route>)> {
+        self.by_name.get_key_value(model)
+    }
+
+    /// Every name a client may use with the model it stands for: ids first, each followed by its aliases.
+    pub fn names(&self) -> Vec<(&Name, &Route)> {
+        let mut names: Vec<_> = self
+            .by_name
+            .iter()
+            .map(|(name, route)| (name, route.as_ref()))
+            .collect();
+        let position = |route: &Route| {
+            self.routes
+                .iter()
+                .position(|known| std::ptr::eq(known.as_ref(), route))
+        };
+        names
+            .sort_by_key(|(name, route)| (position(route), **name != route.model, (*name).clone()));
+        names
+    }
+
+    /// The body of `GET /v1/models`. `created` is a constant: we do not know when a model was made.
+    pub fn models(&self) -> Value {
+        let data: Vec<Value> = self
+            .names()
+            .into_iter()
+            .map(|(name, route)| model_object(name, route))
+            .collect();
+        json!({ "object": "list", "data": data })
+    }
+
+    /// The body of `GET /v1/models/{model}`.
+    pub fn model(&self, name: &str) -> Option<Value> {
+        self.by_name
+            .get_key_value(name)
+            .map(|(name, route)| model_object(name, route))
+    }
+
+    /// Current sessions, of one upstream label and of the upstreams behind one model if so asked (ACI §8.1).
+    pub fn sessions(&self, upstream_name: Option<&str>, model: Option<&str>) -> Vec<Arc<Session>> {
+        let of_model = |enclave: &Arc<Enclave>| {
+            let Some(model) = model else { return true };
+            let route = self.find(model);
+            route.is_some_and(|route| route.enclaves().any(|behind| Arc::ptr_eq(behind, enclave)))
+        };
+        self.enclaves
+            .iter()
+            .filter(|enclave| upstream_name.is_none_or(|name| **enclave.name() == *name))
+            .filter(|enclave| of_model(enclave))
+            .flat_map(|enclave| enclave.sessions())
+            .collect()
+    }
+}
+
+/// `confidential`: its prompts reach only this enclave, or upstreams whose evidence was verified.
+fn model_object(name: &Name, route: &Route) -> Value {
+    json!({
+        "id": name.as_str(),
+        "object": "model",
+        "created": 0,
+        "owned_by": "sealgate",
+        "confidential": route.confidential,
+    })
+}
+
+fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<Route, RouteError> {
+    let candidates = model
+        .upstreams
+        .iter()
+        .map(|upstream| candidate(model, upstream, serving, builder))
+        .collect::<Result<_, _>>()?;
+    Ok(Route {
+        model: model.id.clone(),
+        confidential: model.confidential,
+        serving,
+        candidates,
+        notes: model
+            .upstreams
+            .iter()
+            .map(|upstream| Notes::of(upstream))
+            .collect(),
+    })
+}
+
+fn candidate(
+    model: &Model,
+    upstream: &Upstream,
+    serving: Serving,
+    builder: &mut Builder<'_>,
+) -> Result<Candidate, RouteError> {
+    let built = match (serving, model.confidential, &model.attestation) {
+        (Serving::Direct, _, _) => builder.local(upstream, &model.id).map(Candidate::Local),
+        (Serving::Aggregator, _, Some(trust)) => builder
+            .verified(upstream, &model.id, trust)
+            .map(Candidate::Verified),
+        (Serving::Aggregator, true, None) => {
+            return Err(RouteError::NoAttestation {
+                model: model.id.clone(),
+            });
+        }
+        (Serving::Aggregator, false, None) => {
+            builder.plain(upstream, &model.id).map(Candidate::Plain)
+        }
+    };
+    built.map_err(|source| upstream_error(model, upstream, source))
+}
+
+fn upstream_error(model: &Model, upstream: &Upstream, source: BuildError) -> RouteError {
+    RouteError::Upstream {
+        model: model.id.clone(),
+        upstream: upstream.name.clone(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::PlainError;
+    use attest_channel::SystemClock;
+    use gateway_base::config::{BaseUrl, Timeouts};
+    use std::time::Duration;
+
+    fn name(text: &str) -> Name {
+        Name::from_operator(text).expect("a name")
+    }
+
+    fn model(confidential: bool, url: &str) -> Model {
+        let upstream = Upstream {
+            name: name("up"),
+            url: BaseUrl::parse(url).expect("a URL"),
+            model: None,
+            api_key: None,
+            cache_salt: false,
+            stream_usage: true,
+        };
+        Model {
+            id: name("m"),
+            aliases: Vec::new(),
+            confidential,
+            attestation: None,
+            upstreams: vec![Arc::new(upstream)],
+        }
+    }
+
+    fn timeouts() -> Timeouts {
+        let second = Duration::from_secs(1);
+        Timeouts {
+            connect: second,
+            report: second,
+            first_byte: second,
+            idle: second,
+            stream_comment: second,
+            client_header: second,
+            client_body: second,
+            client_write: second,
+            pool_idle: second,
+        }
+    }
+
+    async fn built(serving: Serving, model: &Model) -> Result<Route, RouteError> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let directory =
+            std::env::temp_dir().join(format!("sealgate-route-{}-{number}", std::process::id()));
+        let ledger = Ledger::open(&directory, Duration::from_secs(1))
+            .await
+            .expect("a ledger");
+        let (timeouts, clock) = (timeouts(), Arc::new(SystemClock));
+        let mut builder = Builder::new(&timeouts, Arc::new(ledger), Arc::default(), clock);
+        let built = route(model, serving, &mut builder);
+        let _ = std::fs::remove_dir_all(directory);
+        built
+    }
+
+    #[tokio::test]
+    async fn a_flagged_model_without_a_way_to_judge_its_upstreams_is_refused() {
+        for url in ["https://a.example", "http://127.0.0.1:1"] {
+            let refused = built(Serving::Aggregator, &model(true, url)).await.err();
+            assert_eq!(
+                refused,
+                Some(RouteError::NoAttestation { model: name("m") }),
+                "{url}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_direct_service_has_engines_on_this_machine_only() {
+        for confidential in [true, false] {
+            let here = built(Serving::Direct, &model(confidential, "http://127.0.0.1:1")).await;
+            let here = here.map(|route| matches!(route.candidates[..], [Candidate::Local(_)]));
+            assert_eq!(here, Ok(true));
+            let elsewhere =
+                built(Serving::Direct, &model(confidential, "http://192.0.2.1:1")).await;
+            let source = BuildError::Plain(PlainError::NotLocal);
+            let refused = RouteError::Upstream {
+                model: name("m"),
+                upstream: name("up"),
+                source,
+            };
+            assert_eq!(elsewhere.err(), Some(refused));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_nobody_flagged_gets_an_upstream_that_claims_nothing() {
+        let route = built(Serving::Aggregator, &model(false, "http://192.0.2.1:1")).await;
+        let route = route.map(|route| matches!(route.candidates[..], [Candidate::Plain(_)]));
+        assert_eq!(route, Ok(true));
+    }
+}
