@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use gateway_base::config::{Config, known_keys};
 use reference::source;
-use sealgate::config::{Config, known_keys};
 
 const FILE: &str = "sealgate.example.toml";
 
