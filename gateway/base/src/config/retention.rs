@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_example_with_names_is_refused_until_it_has_a_salt() {
-        let text = include_str!("../../../policies/retention/content.toml");
+        let text = include_str!("../../../../policies/retention/content.toml");
         let error = RetentionPolicy::from_toml(text).expect_err("no salt");
         let line = text.lines().position(|line| line.starts_with("format"));
         let line = line.expect("a format") + 1;
