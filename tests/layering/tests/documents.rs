@@ -183,3 +183,34 @@ fn every_quotation_of_a_transcript_is_in_it() {
     }
     assert!(found > 0, "the tutorial quotes a transcript");
 }
+
+/// The public fields of the structs in a Rust file.
+fn public_fields(path: &str) -> BTreeSet<String> {
+    let text = tree::text(&tree::root().join(path)).expect("source files are UTF-8");
+    let fields = text.lines().filter_map(|line| {
+        let (name, _) = line.trim().strip_prefix("pub ")?.split_once(": ")?;
+        Some(name.to_owned())
+    });
+    fields.collect()
+}
+
+#[test]
+fn the_conformance_kits_page_has_exactly_the_members_of_a_case() {
+    let page = tree::root().join("tests/conformance/cases/README.md");
+    let page = tree::text(&page).expect("documents are UTF-8");
+    let known = public_fields("tests/conformance/src/case.rs");
+    let described: BTreeSet<&str> = quoted(&page).collect();
+    for field in &known {
+        let is_described = described
+            .iter()
+            .any(|word| word.split('.').any(|part| part == field));
+        assert!(is_described, "the page does not describe {field}");
+    }
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    for name in rows.filter_map(|row| row.split(" | ").next()) {
+        for member in name.split(", ").map(|name| name.trim_matches('`')) {
+            let member = member.rsplit('.').next().unwrap_or(member);
+            assert!(known.contains(member), "a case has no member {member}");
+        }
+    }
+}
