@@ -210,7 +210,7 @@ mod tests {
     }
 
     fn key(number: u8) -> SpkiDigest {
-        SpkiDigest::of_spki_der(&[number])
+        SpkiDigest::from_spki_der(&[number])
     }
 
     fn peers(refusal_memory: Duration) -> Peers {

@@ -59,7 +59,7 @@ pub(crate) fn observed_key(
 fn spki(leaf: &CertificateDer<'_>) -> Result<SpkiDigest, ChannelError> {
     let parsed = webpki::EndEntityCert::try_from(leaf)
         .map_err(|error| ChannelError::Tls(format!("certificate: {error}")))?;
-    Ok(SpkiDigest::of_spki_der(&parsed.subject_public_key_info()))
+    Ok(SpkiDigest::from_spki_der(&parsed.subject_public_key_info()))
 }
 
 /// Why a handshake failed, as a sentence: rustls prints the names of its types.

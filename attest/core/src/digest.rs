@@ -27,7 +27,7 @@ fn to_array(digest: ring::digest::Digest) -> [u8; 32] {
 ///
 /// ```
 /// use attest_core::Sha256Digest;
-/// let digest = Sha256Digest::of(b"");
+/// let digest = Sha256Digest::hash(b"");
 /// assert_eq!(
 ///     digest.to_string(),
 ///     "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
@@ -39,7 +39,7 @@ pub struct Sha256Digest([u8; 32]);
 
 impl Sha256Digest {
     /// Hashes `bytes`.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn hash(bytes: &[u8]) -> Self {
         Self(sha256(bytes))
     }
 
@@ -70,19 +70,19 @@ impl SpkiDigest {
     }
 
     /// Hashes a DER SubjectPublicKeyInfo.
-    pub fn of_spki_der(spki: &[u8]) -> Self {
+    pub fn from_spki_der(spki: &[u8]) -> Self {
         Self(sha256(spki))
     }
 
     /// Finds the SubjectPublicKeyInfo in a DER certificate and hashes it. Nothing else about the
     /// certificate is checked: not its signature, its dates or its names.
-    pub fn of_certificate_der(certificate: &[u8]) -> Result<Self, CertificateError> {
+    pub fn from_certificate_der(certificate: &[u8]) -> Result<Self, CertificateError> {
         let (rest, certificate) =
             X509Certificate::from_der(certificate).map_err(|_| CertificateError::Malformed)?;
         if !rest.is_empty() {
             return Err(CertificateError::TrailingBytes { count: rest.len() });
         }
-        Ok(Self::of_spki_der(
+        Ok(Self::from_spki_der(
             certificate.tbs_certificate.subject_pki.raw,
         ))
     }
@@ -186,7 +186,7 @@ impl ReportData {
         Self(slot)
     }
 
-    pub(crate) fn of_statement(statement: &[u8]) -> Self {
+    pub(crate) fn from_statement(statement: &[u8]) -> Self {
         let mut slot = [0; 64];
         slot[..32].copy_from_slice(&sha256(statement));
         Self(slot)
@@ -218,7 +218,7 @@ impl fmt::Debug for ReportData {
 /// let mut hasher = BodyHasher::new();
 /// hasher.update(b"data: ");
 /// hasher.update(b"[DONE]\n\n");
-/// assert_eq!(hasher.finish(), Sha256Digest::of(b"data: [DONE]\n\n"));
+/// assert_eq!(hasher.finish(), Sha256Digest::hash(b"data: [DONE]\n\n"));
 /// ```
 #[derive(Clone)]
 pub struct BodyHasher(ring::digest::Context);

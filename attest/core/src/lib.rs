@@ -8,7 +8,7 @@
 //! - [`evidence`], [`tdx`], [`roots`], [`collateral`]: hardware evidence and what verifies it;
 //! - [`log`]: the audit log — heads, proofs, entries;
 //! - [`retention`]: what outlives a request, and who may change that;
-//! - [`policy`], [`appraise`], [`verdict`]: what is wanted, the judgement, and how it is told.
+//! - [`policy`], [`appraise`], [`verdict`]: what is wanted, how evidence is appraised, and the result.
 //!
 //! It refuses: unknown or duplicate JSON names where a shape is fixed, any encoding that has more than
 //! one spelling, and any artifact whose restated fields do not match what they restate.
@@ -25,10 +25,10 @@ pub mod event_log;
 pub mod evidence;
 pub mod json;
 pub mod log;
-mod named;
 pub mod nvidia;
 pub mod policy;
 pub mod profile;
+mod quoted;
 pub mod retention;
 pub mod roots;
 pub mod snp;

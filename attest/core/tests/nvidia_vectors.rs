@@ -105,7 +105,7 @@ fn verify_rim(
 ) -> Result<VerifiedRim, RimError> {
     let bytes = vector.read(&recorded.file);
     let rim = Rim::from_bytes(&bytes)?.verify(RIM_ROOT, now)?;
-    assert_eq!(rim.digest(), Sha256Digest::of(&bytes));
+    assert_eq!(rim.digest(), Sha256Digest::hash(&bytes));
     assert_eq!(rim.digest().to_hex(), recorded.sha256);
     assert_eq!(rim.version(), recorded.version);
     assert_eq!(rim.product(), recorded.product);

@@ -38,7 +38,7 @@ fn the_shipped_policies_are_read() {
         let text = std::fs::read_to_string(policies().join(format!("{name}.toml"))).unwrap();
         let policy = AttestationPolicy::parse(&text).unwrap();
         assert_eq!(policy.name(), name);
-        assert_eq!(policy.digest(), Sha256Digest::of(text.as_bytes()));
+        assert_eq!(policy.digest(), Sha256Digest::hash(text.as_bytes()));
         assert!(text.contains("# Origin"), "{name} states its origin");
     }
 }
@@ -123,9 +123,9 @@ fn words_that_mean_nothing_and_fields_that_contradict_each_other_are_refused() {
         match refusal(&body) {
             PolicyError::Word {
                 field: named,
-                value: told,
+                value: found,
                 ..
-            } => assert_eq!((named, told.as_str()), (field, value)),
+            } => assert_eq!((named, found.as_str()), (field, value)),
             other => panic!("{other:?}"),
         }
     };
@@ -220,9 +220,9 @@ fn values_of_the_wrong_shape_are_refused_by_name() {
 
 #[test]
 fn a_misspelt_key_is_refused_with_its_line() {
-    let told = problems("\n[tdx]\nmeasurement = \"any\"\nmeasurements = \"any\"\n");
-    let [PolicyProblem { line: 4, error }] = &told[..] else {
-        panic!("{told:?}");
+    let found = problems("\n[tdx]\nmeasurement = \"any\"\nmeasurements = \"any\"\n");
+    let [PolicyProblem { line: 4, error }] = &found[..] else {
+        panic!("{found:?}");
     };
     assert!(
         error
@@ -237,7 +237,7 @@ fn a_misspelt_key_is_refused_with_its_line() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_by_its_line() {
+fn reports_every_problem_with_its_line() {
     let text = [
         "name = \"\"",
         "surprise = 1",
@@ -281,7 +281,7 @@ fn everything_that_is_wrong_is_told_by_its_line() {
 }
 
 #[test]
-fn a_text_that_is_not_toml_is_told_wherever_it_is_not() {
+fn reports_every_syntax_error_with_its_line() {
     let refused = AttestationPolicy::parse("name = \n[tdx\nmrtd = [\"\n").unwrap_err();
     let lines: Vec<usize> = refused.problems().iter().map(|it| it.line).collect();
     assert_eq!(lines.first(), Some(&1));
@@ -297,8 +297,8 @@ fn known_keys(section: &str) -> BTreeSet<String> {
         image if image.ends_with(".image") => format!("[[{image}]]\n"),
         section => format!("[{section}]\n"),
     };
-    let told = problems(&format!("{header}no_such_key = 1\n"));
-    let known = told.iter().find_map(|problem| match &problem.error {
+    let found = problems(&format!("{header}no_such_key = 1\n"));
+    let known = found.iter().find_map(|problem| match &problem.error {
         PolicyError::UnknownField { field, known } if field.ends_with("no_such_key") => Some(known),
         _ => None,
     });

@@ -27,7 +27,7 @@ const DRIVER: &str = "driver manifest";
 const ANSWER: &str = "OCSP response";
 
 fn answer_of(id: &str, manifest: &[u8]) -> Vec<u8> {
-    let (rim, digest) = (to_base64(manifest), Sha256Digest::of(manifest).to_hex());
+    let (rim, digest) = (to_base64(manifest), Sha256Digest::hash(manifest).to_hex());
     format!("{{\"id\":\"{id}\",\"rim\":\"{rim}\",\"sha256\":\"{digest}\",\"rim_format\":\"XML\"}}")
         .into_bytes()
 }
@@ -177,7 +177,7 @@ async fn reports_each_fault_with_the_name_of_the_request() {
     let published = published();
     let manifest = answer_of(&published.paths[0], &published.manifests[0]);
     let other = String::from_utf8(answer_of(&published.paths[0], &published.manifests[1]));
-    let digest = Sha256Digest::of(&published.manifests[1]).to_hex();
+    let digest = Sha256Digest::hash(&published.manifests[1]).to_hex();
     let damaged = other.expect("text").replace(&digest, &"0".repeat(64));
     let unsuccessful = vec![0x30, 3, 0x0A, 1, 6];
     let mut faults = vec![

@@ -146,7 +146,7 @@ async fn each_class_of_upstream_error_is_told_in_our_own_words() {
         assert!(!String::from_utf8_lossy(&bytes).contains(CANARY));
         let receipt = bench.receipt(&id).await;
         assert_eq!(
-            receipt.matches_response(Sha256Digest::of(&bytes)),
+            receipt.matches_response(Sha256Digest::hash(&bytes)),
             Ok(()),
             "{upstream_status}"
         );
@@ -253,7 +253,7 @@ async fn when_nobody_can_be_reached_the_prompt_was_not_forwarded() {
     );
     let receipt = bench.receipt(&id).await;
     assert_eq!(forwarded(&receipt), None);
-    assert_eq!(receipt.matches_response(Sha256Digest::of(&bytes)), Ok(()));
+    assert_eq!(receipt.matches_response(Sha256Digest::hash(&bytes)), Ok(()));
     assert_eq!(bench.usage(&id).await.0, "upstream_unavailable");
 }
 
@@ -333,7 +333,7 @@ async fn verified_serving_is_never_met_by_an_upstream_without_evidence() {
         assert_eq!((got, &error["type"]), (status, &kind.into()));
         let receipt = bench.receipt(&id).await;
         assert_eq!(forwarded(&receipt), None);
-        assert_eq!(receipt.matches_response(Sha256Digest::of(&bytes)), Ok(()));
+        assert_eq!(receipt.matches_response(Sha256Digest::hash(&bytes)), Ok(()));
         match receipt.upstream() {
             Upstream::Failed {
                 required: true,

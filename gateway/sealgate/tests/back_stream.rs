@@ -67,11 +67,11 @@ async fn each_event_reaches_the_client_before_the_next_leaves_the_engine() {
     for id in [id.as_str(), "chatcmpl-1"] {
         let receipt = bench.receipt(id).await;
         assert_eq!(
-            receipt.matches_request(attest_core::Sha256Digest::of(BODY.as_bytes())),
+            receipt.matches_request(attest_core::Sha256Digest::hash(BODY.as_bytes())),
             Ok(())
         );
         assert_eq!(
-            receipt.matches_response(attest_core::Sha256Digest::of(&expected)),
+            receipt.matches_response(attest_core::Sha256Digest::hash(&expected)),
             Ok(())
         );
         assert_eq!(receipt.body().chat_id.as_deref(), Some("chatcmpl-1"));
@@ -114,7 +114,7 @@ async fn what_is_forwarded_is_what_was_received_but_for_the_rewrites() {
     assert_eq!(receipt.body().model.as_deref(), Some("alias"));
     assert_eq!(
         forwarded(&receipt),
-        Some(attest_core::Sha256Digest::of(body.as_bytes()))
+        Some(attest_core::Sha256Digest::hash(body.as_bytes()))
     );
     assert_eq!(
         event_types(&receipt),
@@ -161,7 +161,7 @@ async fn a_body_with_a_length_keeps_it_and_its_receipt_is_there_with_the_last_by
     assert_eq!(piece(&mut body).await, Some(Ok(json.into())));
     let receipt = bench.receipt(&id).await;
     assert_eq!(
-        receipt.matches_response(attest_core::Sha256Digest::of(json.as_bytes())),
+        receipt.matches_response(attest_core::Sha256Digest::hash(json.as_bytes())),
         Ok(())
     );
     assert_eq!(
@@ -205,7 +205,7 @@ async fn a_caller_that_hangs_up_stops_the_engine_and_leaves_a_receipt() {
     eventually("the engine sees it", async || engine.hang_ups() == 1).await;
     let receipt = bench.receipt(&id).await;
     assert_eq!(
-        receipt.matches_response(attest_core::Sha256Digest::of(&first)),
+        receipt.matches_response(attest_core::Sha256Digest::hash(&first)),
         Ok(())
     );
     let incomplete = own_event(&receipt, "sealgate.response.incomplete").expect("the event");
@@ -228,7 +228,7 @@ async fn a_caller_that_hangs_up_before_the_head_leaves_a_receipt_too() {
     let receipt = bench.receipt("rcpt-0").await;
     assert!(forwarded(&receipt).is_some());
     assert_eq!(
-        receipt.matches_response(attest_core::Sha256Digest::of(b"")),
+        receipt.matches_response(attest_core::Sha256Digest::hash(b"")),
         Ok(())
     );
     assert_eq!(bench.usage("rcpt-0").await.0, "client_gone");
@@ -256,7 +256,7 @@ async fn a_response_that_breaks_off_upstream_breaks_off_here() {
         assert!(!whole(body).await.1, "{name}: it must not end politely");
         let receipt = bench.receipt(&id).await;
         assert_eq!(
-            receipt.matches_response(attest_core::Sha256Digest::of(&first)),
+            receipt.matches_response(attest_core::Sha256Digest::hash(&first)),
             Ok(()),
             "{name}"
         );

@@ -101,7 +101,7 @@ async fn an_error_event_anywhere_in_a_stream_is_replaced_by_ours_and_no_success(
         let receipt = bench.receipt(&id).await;
         assert_eq!(cause(&receipt).as_deref(), Some("reported_error"));
         assert_eq!(
-            receipt.matches_response(attest_core::Sha256Digest::of(got.as_bytes())),
+            receipt.matches_response(attest_core::Sha256Digest::hash(got.as_bytes())),
             Ok(())
         );
     }
@@ -310,7 +310,7 @@ async fn a_stream_whose_caller_did_not_ask_is_metered_and_the_usage_taken_out() 
     );
     assert_eq!(
         forwarded(&receipt),
-        Some(attest_core::Sha256Digest::of(body.as_bytes()))
+        Some(attest_core::Sha256Digest::hash(body.as_bytes()))
     );
     // What is no stream is not asked, and neither is an upstream that is not to be.
     engine.answer("200 OK", JSON, "{}");
@@ -351,7 +351,7 @@ async fn an_engine_that_refuses_the_question_for_usage_is_sent_the_request_witho
     let (_, first) = sent[0].split_once("\r\n\r\n").expect("a request");
     assert_eq!(
         repeated["body_hash"],
-        attest_core::Sha256Digest::of(first.as_bytes()).to_string()
+        attest_core::Sha256Digest::hash(first.as_bytes()).to_string()
     );
     // It is not asked again.
     engine.answer("200 OK", EVENTS, format!("{CHUNK}{LAST}{DONE}"));

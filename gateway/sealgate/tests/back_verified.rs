@@ -81,10 +81,10 @@ async fn an_accepted_enclave_serves_and_the_receipt_cites_its_session() {
     );
     assert_eq!(
         forwarded(&receipt),
-        Some(Sha256Digest::of(br#"{"model":"served","messages":[]}"#))
+        Some(Sha256Digest::hash(br#"{"model":"served","messages":[]}"#))
     );
     assert_eq!(
-        receipt.matches_response(Sha256Digest::of(ANSWER.as_bytes())),
+        receipt.matches_response(Sha256Digest::hash(ANSWER.as_bytes())),
         Ok(())
     );
     assert_eq!(
@@ -164,7 +164,7 @@ async fn an_enclave_running_something_else_gets_no_prompt() {
     };
     assert_eq!(reason, "rejected:tdx.measurement.mrtd");
     assert_eq!(forwarded(&receipt), None);
-    assert_eq!(receipt.matches_response(Sha256Digest::of(&bytes)), Ok(()));
+    assert_eq!(receipt.matches_response(Sha256Digest::hash(&bytes)), Ok(()));
     assert_eq!(bench.usage(&id).await.0, "verification_failed");
     assert!(engine.requests().is_empty());
 }
@@ -323,7 +323,7 @@ async fn a_direct_service_meets_aci_verified_and_refuses_any_session() {
     assert!(matches!(receipt.upstream(), Upstream::NotMentioned));
     assert_eq!(
         forwarded(&receipt),
-        Some(Sha256Digest::of(br#"{"model":"m"}"#))
+        Some(Sha256Digest::hash(br#"{"model":"m"}"#))
     );
 
     let response = bench.chat(&pinned(&[SessionId::from_bytes([1; 32])])).await;

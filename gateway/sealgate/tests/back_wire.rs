@@ -78,7 +78,7 @@ async fn a_stream_arrives_piece_by_piece_and_its_receipt_is_there_at_done() {
     let found = receipt(&enclave, &id).await.expect("a receipt");
     assert!(!says_incomplete(&found));
     let returned = attest_core::Event::ResponseReturned {
-        body_hash: Sha256Digest::of(all.as_bytes()),
+        body_hash: Sha256Digest::hash(all.as_bytes()),
     };
     assert!(found.body().events.contains(&returned));
     assert_eq!(answer.chunk().await.expect("the end"), None);

@@ -76,11 +76,11 @@ async fn the_documents_are_the_ones_the_subject_commits_to() {
         .expect("our subject");
     let documents = &report.evidence().documents;
     assert_eq!(
-        Sha256Digest::of(documents["config"].as_bytes()),
+        Sha256Digest::hash(documents["config"].as_bytes()),
         subject.config
     );
     assert_eq!(
-        Sha256Digest::of(documents["retention"].as_bytes()),
+        Sha256Digest::hash(documents["retention"].as_bytes()),
         subject.retention
     );
     assert!(documents["config"].contains("demo-model"));

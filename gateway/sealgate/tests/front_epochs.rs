@@ -190,7 +190,7 @@ async fn what_was_recorded_is_on_disk_when_the_service_has_stopped() {
         gateway_store::ledger::Ledger::open_for_keys(&gateway.directory.path().join("state"))
             .await
             .expect("a ledger");
-    let digest = *attest_core::Sha256Digest::of(gateway.key.as_bytes()).as_bytes();
+    let digest = *attest_core::Sha256Digest::hash(gateway.key.as_bytes()).as_bytes();
     assert!(
         ledger
             .receipt(&id, &digest)

@@ -240,7 +240,7 @@ async fn closing_commits_everything_and_rows_say_what_they_were_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn epochs_are_numbered_across_restarts() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
-    let digest = Sha256Digest::of(b"x");
+    let digest = Sha256Digest::hash(b"x");
     let row = EpochRow {
         keyset_digest: digest,
         keyset: "{}",

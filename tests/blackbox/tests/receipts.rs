@@ -33,11 +33,11 @@ async fn receipts_of_whole_and_streamed_answers_match_the_bytes_exchanged() -> R
         let response = answer.bytes().await?;
         let stored = Receipt::parse(&receipt(&mut connection, &world.key, &id).await?)?;
         let verified = stored.verify(peer.keyset())?;
-        verified.matches_request(Sha256Digest::of(request.as_bytes()))?;
-        verified.matches_response(Sha256Digest::of(&response))?;
+        verified.matches_request(Sha256Digest::hash(request.as_bytes()))?;
+        verified.matches_response(Sha256Digest::hash(&response))?;
         assert!(
             verified
-                .matches_request(Sha256Digest::of(b"something else"))
+                .matches_request(Sha256Digest::hash(b"something else"))
                 .is_err()
         );
         assert_eq!(stored.body().keyset_digest, peer.keyset_digest());

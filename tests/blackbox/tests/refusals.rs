@@ -34,8 +34,8 @@ async fn refusal(gateway: &Service, key: &str, model: &str) -> Result<Vec<Event>
 
     let stored = Receipt::parse(&receipt(&mut connection, key, &id).await?)?;
     let verified = stored.verify(peer.keyset())?;
-    verified.matches_request(Sha256Digest::of(request.as_bytes()))?;
-    verified.matches_response(Sha256Digest::of(&response))?;
+    verified.matches_request(Sha256Digest::hash(request.as_bytes()))?;
+    verified.matches_response(Sha256Digest::hash(&response))?;
     Ok(stored.body().events.clone())
 }
 

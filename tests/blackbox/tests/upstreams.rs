@@ -176,7 +176,7 @@ async fn everything_an_upstream_sent_reaches_the_client_before_the_break() -> Re
             );
             if time == 0 {
                 let receipt = gateway.receipt(&id).await?;
-                assert_eq!(returned(&receipt), Sha256Digest::of(&got).to_string());
+                assert_eq!(returned(&receipt), Sha256Digest::hash(&got).to_string());
                 let incomplete = find(&receipt, "sealgate.response.incomplete");
                 assert_eq!(
                     incomplete.expect("the event")["reason"],
@@ -226,7 +226,7 @@ async fn a_whole_answer_whose_message_ends_badly_is_whole() -> Result<()> {
                 "{model}"
             );
             let receipt = gateway.receipt(&id).await?;
-            assert_eq!(returned(&receipt), Sha256Digest::of(&got).to_string());
+            assert_eq!(returned(&receipt), Sha256Digest::hash(&got).to_string());
             assert!(find(&receipt, "sealgate.response.incomplete").is_none());
             let failed = find(&receipt, "sealgate.upstream.failed");
             assert_eq!(
@@ -281,7 +281,7 @@ async fn a_client_hears_comments_while_an_engine_is_silent_and_the_receipt_count
         );
         assert!(text.contains(&first), "{text}");
         let receipt = gateway.receipt(&id).await?;
-        assert_eq!(returned(&receipt), Sha256Digest::of(&got).to_string());
+        assert_eq!(returned(&receipt), Sha256Digest::hash(&got).to_string());
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ impl Kit {
     }
 
     fn shared(&mut self, what: &str, ending: &str, text: String) -> String {
-        let digest = Sha256Digest::of(text.as_bytes()).to_hex();
+        let digest = Sha256Digest::hash(text.as_bytes()).to_hex();
         let name = format!("{what}-{}.{ending}", &digest[..16]);
         self.files.insert(name.clone(), text);
         name

@@ -48,8 +48,8 @@ struct Made {
 
 fn made() -> Made {
     let subject = Subject {
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(RETENTION.as_bytes()),
     };
     Made {
         keyset: Keyset {
@@ -142,8 +142,8 @@ fn of_log(bend: impl FnOnce(&mut EpochStart), signer: &SigningKey) -> String {
         epoch: 1,
         keyset: made().keyset.digest(),
         key: key(2).verifying_key(),
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(RETENTION.as_bytes()),
         mode: Word::parse("metadata").expect("a word"),
         not_after: NOW.plus(Duration::from_secs(86_400)),
         reason: EpochReason::Start,
@@ -156,7 +156,7 @@ fn of_log(bend: impl FnOnce(&mut EpochStart), signer: &SigningKey) -> String {
 fn log(kit: &mut Kit) {
     let wanted = format!("[log]\nrequired = true\norigins = [\"{ORIGIN}\"]\nmin_size = 2\n");
     let longer = "[log]\nrequired = true\nmin_size = 3\n".to_owned();
-    let other = Sha256Digest::of(b"other");
+    let other = Sha256Digest::hash(b"other");
     for (name, says, document, policy, expected) in [
         (
             "good",
@@ -388,7 +388,7 @@ fn contract(kit: &mut Kit) {
             "a bound document that is not shown",
             rejected(&[&check]),
         );
-        let digest = Sha256Digest::of(b"other");
+        let digest = Sha256Digest::hash(b"other");
         Made {
             policy: format!("[contract]\n{name} = [\"{digest}\"]\n"),
             ..made()

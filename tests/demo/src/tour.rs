@@ -154,7 +154,7 @@ pub async fn a_receipt_is_verified(stage: &Stage) -> Result<()> {
     verifier::shows(stage, &arguments, Detail::Brief, verifier::ACCEPTED).await?;
     say::holds(&format!(
         "it covers exactly these bytes ({})",
-        Sha256Digest::of(request.as_bytes())
+        Sha256Digest::hash(request.as_bytes())
     ));
 
     stage

@@ -419,7 +419,7 @@ fn a_manifest_with_other_values_refuses_and_a_second_one_that_fits_is_enough() {
     let report = report(td(), presented(&node), collateral(both.clone()));
     assert!(judge(&report, &policy(WHOLE_NODE)).trusted().is_ok());
     // Unless the policy pins, and pins another.
-    let pinned = attest_core::Sha256Digest::of(&both.rims[0]);
+    let pinned = attest_core::Sha256Digest::hash(&both.rims[0]);
     let pins = policy(&format!("{WHOLE_NODE}rim_digests = [\"{pinned}\"]\n"));
     let appraisal = judge(&report, &pins);
     assert!(failures(&appraisal).contains(&"nvidia.rim.digest"));

@@ -39,8 +39,8 @@ fn nonce() -> Nonce {
 
 fn keyset() -> Keyset {
     let subject = Subject {
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(RETENTION.as_bytes()),
     };
     Keyset {
         subject: Some(subject.to_string()),
@@ -339,7 +339,7 @@ fn whatever_is_changed_after_signing_breaks_the_signature() {
 #[test]
 fn a_restated_digest_that_is_not_the_keysets_is_told() {
     let report = made().sign();
-    let other = Sha256Digest::of(b"another keyset").to_string();
+    let other = Sha256Digest::hash(b"another keyset").to_string();
     let forged = report.replacen(
         &format!("\"workload_keyset_digest\":\"{}\"", keyset().digest()),
         &format!("\"workload_keyset_digest\":\"{other}\""),
@@ -404,8 +404,8 @@ fn documents_must_be_the_ones_hardware_bound() {
 fn the_policy_limits_the_contract() {
     let report = made().sign();
     let under = |more: &str| judge_under(&report, &policy(more), NOW);
-    let config = Sha256Digest::of(CONFIG.as_bytes());
-    let other = Sha256Digest::of(b"other");
+    let config = Sha256Digest::hash(CONFIG.as_bytes());
+    let other = Sha256Digest::hash(b"other");
     assert!(
         under(&format!("[contract]\nconfig = [\"{config}\"]\n"))
             .trusted()
@@ -473,8 +473,8 @@ fn a_retention_document_without_a_readable_mode_is_not_within_any_limit() {
     let mut odd = made();
     odd.documents.insert("retention".into(), text.into());
     let subject = Subject {
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(text.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(text.as_bytes()),
     };
     odd.keyset.subject = Some(subject.to_string());
     let report = odd.sign();
@@ -496,7 +496,7 @@ fn showing(shown: &RetentionPolicy, signatures: &str) -> String {
     let name = "retention_signatures".to_owned();
     report.documents.insert(name, signatures.into());
     let subject = Subject {
-        config: Sha256Digest::of(CONFIG.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
         retention: shown.digest(),
     };
     report.keyset.subject = Some(subject.to_string());
@@ -511,7 +511,7 @@ fn limits_on_retention_are_held_against_whom_they_ask_about() {
          [[rule]]\ntenants = [\"clinic\"]\nmode = \"zero\"\n\
          [[rule]]\ntenants = [\"bank\"]\nmode = \"content\"\nttl = \"365d\"\n\
          recipients = [\"age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj\"]\n",
-        Sha256Digest::of(b"the first")
+        Sha256Digest::hash(b"the first")
     ))
     .expect("a policy");
     let operator = SigningKey::from_seed("policy", &[3; 32]).expect("a key");

@@ -94,13 +94,13 @@ fn receipt() -> String {
         served_at: NOW,
         events: vec![
             Event::RequestReceived {
-                body_hash: Sha256Digest::of(b"request"),
+                body_hash: Sha256Digest::hash(b"request"),
             },
             Event::RequestForwarded {
-                body_hash: Sha256Digest::of(b"forwarded"),
+                body_hash: Sha256Digest::hash(b"forwarded"),
             },
             Event::ResponseReturned {
-                body_hash: Sha256Digest::of(b"response"),
+                body_hash: Sha256Digest::hash(b"response"),
             },
         ],
     }

@@ -111,7 +111,7 @@ pub fn truncations(len: usize, at_most: usize) -> Vec<usize> {
 
 /// Keeps what a target panicked at, for `libfuzzer/` or a regression test to run again.
 pub fn keep(directory: &Path, name: &str, input: &[u8]) -> std::io::Result<PathBuf> {
-    let digest = attest_core::Sha256Digest::of(input).to_hex();
+    let digest = attest_core::Sha256Digest::hash(input).to_hex();
     let path = directory.join(format!("{name}-{}", &digest[..16]));
     std::fs::create_dir_all(directory)?;
     std::fs::write(&path, input)?;

@@ -127,13 +127,13 @@ impl Seeds {
             r#"{"a":[1,-2,true,null,"\u00e9\n"],"":{"b":9007199254740991}}"#,
         );
         let subject = Subject {
-            config: Sha256Digest::of(b"config"),
-            retention: Sha256Digest::of(b"retention"),
+            config: Sha256Digest::hash(b"config"),
+            retention: Sha256Digest::hash(b"retention"),
         };
         for text in [
             to_base64(b"some bytes of no meaning"),
-            Sha256Digest::of(b"x").to_hex(),
-            Sha256Digest::of(b"x").to_string(),
+            Sha256Digest::hash(b"x").to_hex(),
+            Sha256Digest::hash(b"x").to_string(),
             parts.nonce.to_string(),
             subject.to_string(),
             "2026-09-21T14:13:20Z".to_owned(),
@@ -251,7 +251,7 @@ fn session() -> Session {
 }
 
 fn receipt(parts: &ReportParts) -> String {
-    let body_hash = Sha256Digest::of(b"body");
+    let body_hash = Sha256Digest::hash(b"body");
     ReceiptBody {
         receipt_id: "rcpt-1".into(),
         chat_id: Some("chat-1".into()),

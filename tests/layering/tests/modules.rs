@@ -6,7 +6,7 @@ use layering::modules::Modules;
 const ORDERS: &[(&str, &[&str])] = &[(
     "attest/core/src",
     &[
-        "named",
+        "quoted",
         "encoding",
         "digest",
         "time",

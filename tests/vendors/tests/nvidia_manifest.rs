@@ -111,7 +111,7 @@ fn healthy_devices_measure_what_is_published() {
 fn a_manifest_is_named_by_its_bytes_and_good_for_two_years() {
     let xml = signed(|_| {});
     let rim = verify(&xml).unwrap();
-    assert_eq!(rim.digest(), Sha256Digest::of(xml.as_bytes()));
+    assert_eq!(rim.digest(), Sha256Digest::hash(xml.as_bytes()));
     assert_eq!(rim.product(), "GH100");
     let until = UnixTime::from_secs(NOW + 640 * DAY);
     assert_eq!(rim.valid_until(), until);

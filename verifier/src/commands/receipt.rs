@@ -151,7 +151,7 @@ fn facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
 
 fn digest_of(file: Option<&Path>) -> Result<Option<Sha256Digest>, Failure> {
     let body = file.map(|path| inputs::read(path, inputs::MAX_BODY));
-    Ok(body.transpose()?.map(|body| Sha256Digest::of(&body)))
+    Ok(body.transpose()?.map(|body| Sha256Digest::hash(&body)))
 }
 
 fn cited_session(

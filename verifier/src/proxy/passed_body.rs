@@ -187,7 +187,10 @@ mod tests {
             at_end,
         );
         assert_eq!(&body.collect().await.unwrap().to_bytes()[..], b"data");
-        assert_eq!(*seen.lock().unwrap(), Some(Some(Sha256Digest::of(b"data"))));
+        assert_eq!(
+            *seen.lock().unwrap(),
+            Some(Some(Sha256Digest::hash(b"data")))
+        );
     }
 
     #[tokio::test]
@@ -215,7 +218,7 @@ mod tests {
         assert_eq!(body.size_hint().exact(), Some(1));
         assert!(body.frame().await.unwrap().is_ok());
         assert!(body.is_end_stream());
-        assert_eq!(*seen.lock().unwrap(), Some(Some(Sha256Digest::of(b"x"))));
+        assert_eq!(*seen.lock().unwrap(), Some(Some(Sha256Digest::hash(b"x"))));
     }
 
     #[tokio::test]

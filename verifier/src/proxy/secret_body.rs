@@ -56,7 +56,7 @@ impl SecretBody {
                 data.advance(taken);
             }
         }
-        let hash = Sha256Digest::of(&held);
+        let hash = Sha256Digest::hash(&held);
         Ok(Self {
             bytes: Bytes::from_owner(Owner(held)),
             hash,
@@ -109,7 +109,7 @@ mod tests {
             .ok()
             .unwrap();
         assert_eq!(&body.share()[..], b"abcdef");
-        assert_eq!(body.hash(), Sha256Digest::of(b"abcdef"));
+        assert_eq!(body.hash(), Sha256Digest::hash(b"abcdef"));
     }
 
     #[tokio::test]

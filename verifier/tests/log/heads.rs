@@ -77,7 +77,7 @@ fn heads_of_two_branches_of_a_shrunken_log_and_of_another_log_are_refused() {
 }
 
 fn receipt(id: &str) -> Receipt {
-    let body = |text: &[u8]| Sha256Digest::of(text);
+    let body = |text: &[u8]| Sha256Digest::hash(text);
     ReceiptBody {
         receipt_id: id.to_owned(),
         chat_id: None,

@@ -48,10 +48,10 @@ pub fn purged(count: u64) -> Vec<u8> {
 pub fn epoch(number: u64, seed: &[u8; 32]) -> Vec<u8> {
     entry(Fact::EpochBegan(EpochStart {
         epoch: number,
-        keyset: Sha256Digest::of(seed),
+        keyset: Sha256Digest::hash(seed),
         key: key(seed).verifying_key(),
-        config: Sha256Digest::of(b"config"),
-        retention: Sha256Digest::of(b"retention"),
+        config: Sha256Digest::hash(b"config"),
+        retention: Sha256Digest::hash(b"retention"),
         mode: Word::parse("metadata").expect("a word"),
         not_after: AT.plus(Duration::from_secs(86_400)),
         reason: EpochReason::Start,
@@ -63,7 +63,7 @@ impl Made {
     pub fn new(size: usize) -> Self {
         let origin = Origin::from_bytes([0xa7; 16]);
         let seed = [1; 32];
-        let receipts: Vec<_> = (0..5_u8).map(|n| Sha256Digest::of(&[n])).collect();
+        let receipts: Vec<_> = (0..5_u8).map(|n| Sha256Digest::hash(&[n])).collect();
         let mut entries = vec![
             entry(Fact::Began { origin }),
             epoch(1, &seed),

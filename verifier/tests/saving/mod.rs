@@ -77,7 +77,7 @@ fn nvidia() -> Service {
         let xml = nvidia
             .sign(&manifest, &ManifestKnobs::default())
             .into_bytes();
-        let (rim, digest) = (to_base64(&xml), Sha256Digest::of(&xml).to_hex());
+        let (rim, digest) = (to_base64(&xml), Sha256Digest::hash(&xml).to_hex());
         format!("{{\"rim\":\"{rim}\",\"sha256\":\"{digest}\"}}").into_bytes()
     };
     let good = OcspKnobs::good(None);

@@ -159,14 +159,14 @@ impl Exchange {
     fn sign(&self) {
         let behaviour = *self.state.behaviour.lock().unwrap();
         let request = match behaviour {
-            Behaviour::OtherRequest => Sha256Digest::of(b"another request"),
-            _ => Sha256Digest::of(&self.request),
+            Behaviour::OtherRequest => Sha256Digest::hash(b"another request"),
+            _ => Sha256Digest::hash(&self.request),
         };
         let response = match behaviour {
-            Behaviour::OtherResponse => Sha256Digest::of(b"another response"),
-            _ => Sha256Digest::of(&self.response),
+            Behaviour::OtherResponse => Sha256Digest::hash(b"another response"),
+            _ => Sha256Digest::hash(&self.response),
         };
-        let other = Sha256Digest::of(b"another keyset");
+        let other = Sha256Digest::hash(b"another keyset");
         let mut receipt = ReceiptBody {
             receipt_id: self.id.clone(),
             chat_id: None,

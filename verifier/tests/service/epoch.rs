@@ -25,7 +25,7 @@ pub struct Epoch {
 impl Epoch {
     pub fn begin() -> Self {
         let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let spki = SpkiDigest::of_certificate_der(own.cert.der()).unwrap();
+        let spki = SpkiDigest::from_certificate_der(own.cert.der()).unwrap();
         let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = ServerConfig::builder_with_provider(provider)
@@ -72,8 +72,8 @@ fn keyset(signing_key: &SigningKey, spki: SpkiDigest) -> Keyset {
 
 pub fn subject() -> Subject {
     Subject {
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(RETENTION.as_bytes()),
     }
 }
 

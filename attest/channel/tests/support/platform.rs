@@ -94,8 +94,8 @@ impl Platform {
             ("retention".to_owned(), "mode = \"metadata\"\n".to_owned()),
         ]);
         let subject = Subject {
-            config: Sha256Digest::of(documents["config"].as_bytes()),
-            retention: Sha256Digest::of(documents["retention"].as_bytes()),
+            config: Sha256Digest::hash(documents["config"].as_bytes()),
+            retention: Sha256Digest::hash(documents["retention"].as_bytes()),
         };
         let keyset = Keyset {
             subject: Some(subject.to_string()),

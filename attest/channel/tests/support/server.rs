@@ -55,7 +55,7 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.clone()], key)
             .expect("a server configuration");
-        let spki = SpkiDigest::of_spki_der(&made.signing_key.subject_public_key_info());
+        let spki = SpkiDigest::from_spki_der(&made.signing_key.subject_public_key_info());
         Identity {
             config: Arc::new(config),
             spki,

@@ -77,7 +77,7 @@ type Read<T> = Result<T, DocumentError>;
 
 impl<'a> Members<'a> {
     /// The members of `value`; `path` is empty for the document itself.
-    pub(crate) fn of(value: &'a Value, path: &'static str) -> Read<Self> {
+    pub(crate) fn new(value: &'a Value, path: &'static str) -> Read<Self> {
         match value {
             Value::Object(map) => Ok(Self { path, map }),
             _ => Err(DocumentError::WrongType {
@@ -130,7 +130,7 @@ impl<'a> Members<'a> {
     }
 
     pub(crate) fn object(&self, name: &str, path: &'static str) -> Read<Members<'a>> {
-        Members::of(self.required(name)?, path)
+        Members::new(self.required(name)?, path)
     }
 
     pub(crate) fn array(&self, name: &str) -> Read<&'a [Value]> {

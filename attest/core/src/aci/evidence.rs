@@ -107,7 +107,7 @@ pub struct DeviceEvidence(Value);
 impl DeviceEvidence {
     /// Takes any JSON object whose numbers are integers.
     pub fn new(value: Value) -> Result<Self, DocumentError> {
-        Members::of(&value, "evidence.devices")?;
+        Members::new(&value, "evidence.devices")?;
         json::canonicalize(&value)?;
         Ok(Self(value))
     }

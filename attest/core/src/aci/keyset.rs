@@ -80,7 +80,7 @@ impl Keyset {
     }
 
     pub(crate) fn from_value(value: &Value, path: &'static str) -> Result<Self, KeysetError> {
-        let members = Members::of(value, path)?;
+        let members = Members::new(value, path)?;
         members.only(&[
             "subject",
             "not_after",
@@ -128,7 +128,7 @@ impl Keyset {
 
     /// `sha256` of the canonical form: the workload keyset digest.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(&self.to_jcs())
+        Sha256Digest::hash(&self.to_jcs())
     }
 
     /// Is this TLS key attested for connections to `host`? An entry without a domain is for every host;
@@ -191,7 +191,7 @@ fn entries(
         .array(role)?
         .iter()
         .map(|value| {
-            let entry = Members::of(value, role)?;
+            let entry = Members::new(value, role)?;
             entry.only(&["key_id", "algo", "public_key"])?;
             Ok(PublicKeyEntry {
                 key_id: entry.non_empty_string("key_id")?.to_owned(),
@@ -203,7 +203,7 @@ fn entries(
 }
 
 fn tls_entry(value: &Value) -> Result<TlsKeyEntry, DocumentError> {
-    let entry = Members::of(value, "tls_public_keys")?;
+    let entry = Members::new(value, "tls_public_keys")?;
     entry.only(&["spki_sha256", "domain"])?;
     Ok(TlsKeyEntry {
         spki_sha256: entry.encoded("spki_sha256", SpkiDigest::parse)?,

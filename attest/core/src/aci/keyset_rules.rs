@@ -143,7 +143,7 @@ fn possible_spkis(public_key: &str) -> Vec<SpkiDigest> {
                 0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, oid, 0x03, 0x21, 0x00,
             ];
             der.extend_from_slice(&key);
-            SpkiDigest::of_spki_der(&der)
+            SpkiDigest::from_spki_der(&der)
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use crate::digest::{Nonce, ReportData, Sha256Digest};
 ///
 /// ```
 /// use attest_core::{Nonce, Sha256Digest, Statement};
-/// let keyset = Sha256Digest::of(b"a keyset in its JCS form");
+/// let keyset = Sha256Digest::hash(b"a keyset in its JCS form");
 /// let report_data = Statement::challenged(keyset, Nonce::from_bytes([7; 32])).report_data();
 /// assert_eq!(report_data.as_bytes()[32..], [0; 32]);
 /// assert_ne!(report_data, Statement::unchallenged(keyset).report_data());
@@ -30,7 +30,7 @@ impl Statement {
         }
     }
 
-    /// The statement of a report that nobody asked for with a nonce.
+    /// The statement of a report that was made without a client's nonce.
     pub fn unchallenged(keyset_digest: Sha256Digest) -> Self {
         Self {
             keyset_digest,
@@ -53,6 +53,6 @@ impl Statement {
 
     /// SHA-256 of the bytes, in the first half of the 64-byte slot; the rest is zero.
     pub fn report_data(&self) -> ReportData {
-        ReportData::of_statement(&self.bytes())
+        ReportData::from_statement(&self.bytes())
     }
 }

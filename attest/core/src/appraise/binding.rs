@@ -1,8 +1,8 @@
-//! Does the evidence speak of these keys, to us, now, and on this channel?
+//! Does the evidence bind these keys, our nonce and this channel, now?
 //!
 //! ACI/1 §3.2: the hardware's 64-byte slot holds SHA-256 of a statement over the keyset's digest
-//! and the client's nonce, then zeros. Quotes do not name what they hash, so a slot that fits
-//! neither our nonce nor none at all is told by what the report says about it.
+//! and the client's nonce, then zeros. Quotes do not name what they hash, so for a slot that fits
+//! neither our nonce nor none at all, the cause names what the report claims.
 
 use super::{Appraiser, Channel, Freshness};
 use crate::aci::{Report, ReportError, Statement};
@@ -11,12 +11,12 @@ use crate::policy::KeysetLifetime;
 use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// Everything between the report and its evidence that the report alone can show.
-pub(super) fn of_report(report: &Report, checks: &mut Checks) {
-    checks.judge(
+pub(super) fn check_report(report: &Report, checks: &mut Checks) {
+    checks.record(
         CheckId::ReportSignature,
         report.verify_signature().map_err(Cause::ReportSignature),
     );
-    checks.judge(
+    checks.record(
         CheckId::BindingKeyset,
         report.check_keyset_digest().map_err(|error| match error {
             ReportError::KeysetDigestMismatch { claimed, computed } => {
@@ -29,7 +29,7 @@ pub(super) fn of_report(report: &Report, checks: &mut Checks) {
 
 /// Whether the hardware's report data binds the keyset and our nonce. `slot` is the quote's, or
 /// nothing if there is no quote to be read, because `unreadable` did not pass.
-pub(super) fn of_report_data(
+pub(super) fn check_report_data(
     report: &Report,
     slot: Option<&[u8; 64]>,
     freshness: &Freshness,
@@ -38,8 +38,8 @@ pub(super) fn of_report_data(
 ) {
     let Some(slot) = slot else {
         let why = Why::Stopped { at: unreadable };
-        checks.missed(CheckId::BindingReportData, why.clone());
-        checks.missed(CheckId::FreshnessNonce, why);
+        checks.not_evaluated(CheckId::BindingReportData, why.clone());
+        checks.not_evaluated(CheckId::FreshnessNonce, why);
         return;
     };
     let found = ReportData::observed(*slot);
@@ -53,8 +53,8 @@ pub(super) fn of_report_data(
             } else {
                 Err(Cause::ReportData)
             };
-            checks.judge(CheckId::BindingReportData, bound);
-            checks.not_asked(CheckId::FreshnessNonce, Why::NotChallenged);
+            checks.record(CheckId::BindingReportData, bound);
+            checks.not_required(CheckId::FreshnessNonce, Why::NotChallenged);
         }
         Freshness::Challenged(nonce) => {
             let expected = Statement::challenged(report.keyset_digest(), *nonce).report_data();
@@ -73,7 +73,7 @@ pub(super) fn of_report_data(
 }
 
 /// Whether the keyset is alive and not meant to live too long.
-pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks: &mut Checks) {
+pub(super) fn check_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks: &mut Checks) {
     let not_after = report.keyset().not_after;
     let remaining = not_after
         .since(appraiser.now)
@@ -81,11 +81,11 @@ pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks
     let alive = remaining
         .map(|_| ())
         .ok_or(Cause::KeysetExpired { not_after });
-    checks.judge(CheckId::KeysetExpiry, alive);
+    checks.record(CheckId::KeysetExpiry, alive);
     match (appraiser.policy.max_keyset_lifetime, remaining) {
-        (KeysetLifetime::Any, _) => checks.not_asked(CheckId::KeysetLifetime, Why::NotInPolicy),
+        (KeysetLifetime::Any, _) => checks.not_required(CheckId::KeysetLifetime, Why::NotInPolicy),
         (KeysetLifetime::AtMost(_), None) => {
-            checks.missed(
+            checks.not_evaluated(
                 CheckId::KeysetLifetime,
                 Why::Stopped {
                     at: CheckId::KeysetExpiry,
@@ -103,10 +103,10 @@ pub(super) fn of_keyset_dates(report: &Report, appraiser: &Appraiser<'_>, checks
 }
 
 /// Whether the key that the TLS peer proved to hold is the keyset's.
-pub(super) fn of_channel(report: &Report, channel: &Channel<'_>, checks: &mut Checks) {
+pub(super) fn check_channel(report: &Report, channel: &Channel<'_>, checks: &mut Checks) {
     match channel {
-        Channel::NotObserved => checks.not_asked(CheckId::ChannelSpki, Why::ChannelNotObserved),
-        Channel::Tls { spki, host } => checks.judge(
+        Channel::NotObserved => checks.not_required(CheckId::ChannelSpki, Why::ChannelNotObserved),
+        Channel::Tls { spki, host } => checks.record(
             CheckId::ChannelSpki,
             report
                 .keyset()

@@ -28,7 +28,11 @@ pub(super) struct Contract {
     pub(super) retention_tenant: Option<TenantRetention>,
 }
 
-pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Checks) -> Contract {
+pub(super) fn appraise(
+    report: &Report,
+    whole: &AttestationPolicy,
+    checks: &mut Checks,
+) -> Contract {
     let policy = &whole.contract;
     let config_wanted = policy.config.is_some();
     let retention_wanted =
@@ -47,15 +51,15 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
             ];
             for (check, wanted) in wanted {
                 if wanted {
-                    checks.missed(check, Why::NoContract);
+                    checks.not_evaluated(check, Why::NoContract);
                 } else {
-                    checks.not_asked(check, Why::NoContract);
+                    checks.not_required(check, Why::NoContract);
                 }
             }
             return Contract::default();
         }
     };
-    checks.judge(
+    checks.record(
         CheckId::ContractConfig,
         document(report, CONFIG, subject.config)
             .and_then(|_| accepted(subject.config, policy.config.as_deref())),
@@ -68,7 +72,7 @@ pub(super) fn judge(report: &Report, whole: &AttestationPolicy, checks: &mut Che
         .as_ref()
         .zip(limits)
         .and_then(|(shown, limits)| shown.for_tenant(limits));
-    checks.judge(
+    checks.record(
         CheckId::ContractRetention,
         text.and_then(|_| accepted(subject.retention, policy.retention.as_deref()))
             .and_then(|()| within(retention_mode, policy.max_retention))
@@ -101,7 +105,7 @@ fn document<'a>(
         .documents
         .get(name)
         .ok_or(Cause::DocumentMissing(name))?;
-    let shown = Sha256Digest::of(text.as_bytes());
+    let shown = Sha256Digest::hash(text.as_bytes());
     if shown == bound {
         Ok(text)
     } else {

@@ -10,7 +10,7 @@ use crate::tdx::TdxFacts;
 use crate::verdict::{Cause, CheckId, Checks, Why};
 use crate::{snp, tdx};
 
-/// What came of the CPU's evidence.
+/// The result for the CPU's evidence.
 pub(super) struct CpuOutcome {
     pub(super) tdx: Option<TdxFacts>,
     pub(super) snp: Option<SnpFacts>,
@@ -40,7 +40,7 @@ impl CpuOutcome {
     }
 }
 
-pub(super) fn judge(
+pub(super) fn appraise(
     appraiser: &Appraiser<'_>,
     evidence: UnverifiedEvidence<'_>,
     collateral: Option<&Collateral>,
@@ -119,5 +119,5 @@ fn wanted(tee: &'static str, has_section: bool, checks: &mut Checks) {
     } else {
         Err(Cause::TeeNotInPolicy(tee))
     };
-    checks.judge(CheckId::PolicyTee, accepted);
+    checks.record(CheckId::PolicyTee, accepted);
 }

@@ -14,7 +14,7 @@ const AFTER_FORMAT: [CheckId; 5] = [
 ];
 
 /// `rtmrs` are the quote's registers, or why there are none that could be relied on.
-pub(super) fn judge(
+pub(super) fn appraise(
     log: Option<Result<EventLog, EventLogError>>,
     rtmrs: Result<&[Sha384; 4], Why>,
     policy: Option<&EventLogPolicy>,
@@ -23,7 +23,7 @@ pub(super) fn judge(
     let facts = log
         .as_ref()
         .and_then(|log| log.as_ref().ok())
-        .map(EventLogFacts::of);
+        .map(EventLogFacts::from_log);
     let Some(policy) = policy else {
         all_unasked(Why::NotInPolicy, checks);
         return facts;
@@ -42,7 +42,7 @@ pub(super) fn judge(
             return facts;
         }
         None if policy.needs_log() => {
-            checks.missed(CheckId::EventLogFormat, Why::Absent);
+            checks.not_evaluated(CheckId::EventLogFormat, Why::Absent);
             stop(policy, Why::Absent, checks);
             return facts;
         }
@@ -72,9 +72,9 @@ pub(super) fn judge(
 }
 
 fn all_unasked(why: Why, checks: &mut Checks) {
-    checks.not_asked(CheckId::EventLogFormat, why.clone());
+    checks.not_required(CheckId::EventLogFormat, why.clone());
     for check in AFTER_FORMAT {
-        checks.not_asked(check, why.clone());
+        checks.not_required(check, why.clone());
     }
 }
 
@@ -89,8 +89,8 @@ fn stop(policy: &EventLogPolicy, why: Why, checks: &mut Checks) {
         };
         match asked {
             _ if why == (Why::Stopped { at: check }) => {}
-            true => checks.missed(check, why.clone()),
-            false => checks.not_asked(check, Why::NotInPolicy),
+            true => checks.not_evaluated(check, why.clone()),
+            false => checks.not_required(check, Why::NotInPolicy),
         }
     }
 }
@@ -111,8 +111,8 @@ fn pins(log: &ReplayedLog, policy: &EventLogPolicy, checks: &mut Checks) {
     ];
     for (check, event, accepted) in system {
         match accepted {
-            None => checks.not_asked(check, Why::NotInPolicy),
-            Some(accepted) => checks.judge(check, measured(log, event, accepted)),
+            None => checks.not_required(check, Why::NotInPolicy),
+            Some(accepted) => checks.record(check, measured(log, event, accepted)),
         }
     }
     if policy.secure_boot {
@@ -121,9 +121,9 @@ fn pins(log: &ReplayedLog, policy: &EventLogPolicy, checks: &mut Checks) {
             Ok(SecureBoot::Off) => Err(Cause::SecureBootOff),
             Err(error) => Err(Cause::Event(error)),
         };
-        checks.judge(CheckId::EventLogSecureBoot, enforced);
+        checks.record(CheckId::EventLogSecureBoot, enforced);
     } else {
-        checks.not_asked(CheckId::EventLogSecureBoot, Why::NotInPolicy);
+        checks.not_required(CheckId::EventLogSecureBoot, Why::NotInPolicy);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::verdict::{Cause, CheckId, Checks, LogFacts, Why};
 
 const DOCUMENT: &str = "log";
 
-pub(super) fn judge(
+pub(super) fn appraise(
     report: &Report,
     subject: Option<&Subject>,
     policy: Option<&LogPolicy>,
@@ -21,8 +21,8 @@ pub(super) fn judge(
     let Some(text) = report.evidence().documents.get(DOCUMENT) else {
         for check in [CheckId::LogCheckpoint, CheckId::LogEpoch] {
             match policy {
-                Some(_) => checks.missed(check, Why::Absent),
-                None => checks.not_asked(check, Why::Absent),
+                Some(_) => checks.not_evaluated(check, Why::Absent),
+                None => checks.not_required(check, Why::Absent),
             }
         }
         return None;
@@ -34,25 +34,25 @@ pub(super) fn judge(
         Ok(proof) => proof,
         Err(error) => {
             checks.fail(CheckId::LogCheckpoint, Cause::Log(error));
-            checks.missed(CheckId::LogEpoch, stopped);
+            checks.not_evaluated(CheckId::LogEpoch, stopped);
             return None;
         }
     };
-    let facts = LogFacts::of(proof.claimed_head());
+    let facts = LogFacts::from_checkpoint(proof.claimed_head());
     let key = report
         .key_id()
         .map(|key_id| report.keyset().receipt_key(key_id));
     let Some(Ok(key)) = key else {
-        checks.missed(
+        checks.not_evaluated(
             CheckId::LogCheckpoint,
             Why::Stopped {
                 at: CheckId::ReportSignature,
             },
         );
-        checks.missed(CheckId::LogEpoch, stopped);
+        checks.not_evaluated(CheckId::LogEpoch, stopped);
         return Some(facts);
     };
-    checks.judge(
+    checks.record(
         CheckId::LogCheckpoint,
         proof
             .verify_head(&key)
@@ -60,8 +60,9 @@ pub(super) fn judge(
             .and_then(|head| wanted(&head, policy)),
     );
     let contract = subject.map(|subject| (subject.config, subject.retention));
-    let told: Result<_, LogProofError> = proof.verify_epoch(report.keyset_digest(), contract, &key);
-    checks.judge(CheckId::LogEpoch, told.map(|_| ()).map_err(Cause::Log));
+    let epoch: Result<_, LogProofError> =
+        proof.verify_epoch(report.keyset_digest(), contract, &key);
+    checks.record(CheckId::LogEpoch, epoch.map(|_| ()).map_err(Cause::Log));
     Some(facts)
 }
 

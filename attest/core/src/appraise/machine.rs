@@ -1,7 +1,7 @@
-//! Judging the evidence of one machine without a report around it: CPU, event log and devices, as far
+//! Appraising the evidence of one machine without a report around it: CPU, event log and devices, as far
 //! as they are presented, under one policy.
 
-use super::nvidia::{self, Asked};
+use super::nvidia::{self, ExpectedNonce};
 use super::{Appraiser, cpu, event_log};
 use crate::event_log::EventLog;
 use crate::evidence::{EndorsementCache, UnverifiedEvidence};
@@ -14,13 +14,13 @@ use crate::verdict::{Cause, CheckId, Checks, Facts, Verdict, Why};
 pub struct MachineEvidence<'a> {
     /// Of its CPU.
     pub cpu: Option<UnverifiedEvidence<'a>>,
-    /// The 64 bytes that the CPU's evidence must carry; otherwise nobody asks what they stand for.
+    /// The 64 bytes that the CPU's evidence must carry; without them, what the evidence binds is not checked.
     pub report_data: Option<[u8; 64]>,
     /// A CCEL area or dstack's JSON.
     pub event_log: Option<&'a [u8]>,
     /// Its GPUs and switches.
     pub devices: &'a [UnverifiedDevice],
-    /// The nonce that devices were asked with; otherwise they must agree on one.
+    /// The nonce that devices were expected_nonce with; otherwise they must agree on one.
     pub device_nonce: Option<[u8; 32]>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn appraise(
     let mut facts = Facts::default();
     let mut rtmrs = Err(Why::Absent);
     let cpu = evidence.cpu.map(|cpu| {
-        let outcome = cpu::judge(appraiser, cpu, appraiser.collateral, cache, &mut checks);
+        let outcome = cpu::appraise(appraiser, cpu, appraiser.collateral, cache, &mut checks);
         report_data(evidence.report_data, outcome.report_data(), &mut checks);
         outcome
     });
@@ -42,12 +42,12 @@ pub(super) fn appraise(
         facts.tdx.clone_from(&cpu.tdx);
         facts.snp.clone_from(&cpu.snp);
     } else if evidence.report_data.is_some() {
-        checks.missed(CheckId::BindingReportData, Why::Absent);
+        checks.not_evaluated(CheckId::BindingReportData, Why::Absent);
     }
     let policy = appraiser.policy.event_log.as_ref();
     let log = evidence.event_log.map(EventLog::parse);
     if log.is_some() || (evidence.cpu.is_some() && policy.is_some()) {
-        facts.event_log = event_log::judge(log, rtmrs, policy, &mut checks);
+        facts.event_log = event_log::appraise(log, rtmrs, policy, &mut checks);
     }
     let policy = appraiser.policy.nvidia.as_ref();
     let wanted = policy.is_some_and(|policy| policy.required);
@@ -56,20 +56,27 @@ pub(super) fn appraise(
         let collateral = appraiser.collateral;
         let collateral = collateral.and_then(|collateral| collateral.nvidia.as_ref());
         let nonce = evidence.device_nonce.as_ref();
-        let asked = nonce.map_or(Asked::Anything, Asked::Nonce);
-        let outcome = nvidia::judge(appraiser, &presented, collateral, asked, cache, &mut checks);
+        let expected_nonce = nonce.map_or(ExpectedNonce::AnyCommon, ExpectedNonce::Exactly);
+        let outcome = nvidia::appraise(
+            appraiser,
+            &presented,
+            collateral,
+            expected_nonce,
+            cache,
+            &mut checks,
+        );
         facts.devices = outcome.facts;
     }
     Verdict::new(checks, facts, appraiser.grounds())
 }
 
-/// Whoever asked for the evidence knows what it had to carry.
+/// The caller that requested the evidence states what it must carry.
 fn report_data(wanted: Option<[u8; 64]>, found: Option<&[u8; 64]>, checks: &mut Checks) {
     match (wanted, found) {
         (None, _) => {}
         (Some(_), None) => {
             let at = checks.first_failure().unwrap_or(CheckId::PolicyTee);
-            checks.missed(CheckId::BindingReportData, Why::Stopped { at });
+            checks.not_evaluated(CheckId::BindingReportData, Why::Stopped { at });
         }
         (Some(wanted), Some(found)) => {
             checks.require(CheckId::BindingReportData, wanted == *found, || {

@@ -1,6 +1,6 @@
 //! From bytes to a verdict, and from an acceptable verdict to a peer one may rely on.
 //!
-//! [`Appraiser`] holds everything the judgement depends on besides the evidence: roots, policy,
+//! [`Appraiser`] holds everything the appraisal depends on besides the evidence: roots, policy,
 //! collateral, and the time. The same evidence under the same appraiser gets the same verdict,
 //! today and in ten years.
 
@@ -28,7 +28,7 @@ use crate::time::UnixTime;
 use crate::verdict::{Checks, Facts, Grounds, Verdict};
 
 pub use machine::MachineEvidence;
-use trusted::Offer;
+use trusted::TrustInputs;
 pub use trusted::TrustedPeer;
 
 /// Whether the evidence must answer a nonce of ours.
@@ -63,7 +63,7 @@ impl Channel<'_> {
     }
 }
 
-/// Everything a judgement depends on besides the evidence.
+/// Everything an appraisal depends on besides the evidence.
 ///
 /// ```
 /// use attest_core::{Appraiser, AttestationPolicy, Decision, Roots, UnixTime};
@@ -87,17 +87,17 @@ pub struct Appraiser<'a> {
     pub policy: &'a AttestationPolicy,
     /// Used where the report carries none.
     pub collateral: Option<&'a Collateral>,
-    /// The time of the judgement.
+    /// The time of the appraisal.
     pub now: UnixTime,
 }
 
 impl Appraiser<'_> {
-    /// Judges a report (ACI/1 with our profile's evidence).
+    /// Appraises a report (ACI/1 with our profile's evidence).
     pub fn report(&self, report: &[u8], freshness: Freshness, channel: Channel<'_>) -> Appraisal {
         self.report_with_cache(report, freshness, channel, &mut EndorsementCache::default())
     }
 
-    /// The same, with what earlier judgements found authentic, which this one adds to.
+    /// The same, with what earlier appraisals found authentic, which this one adds to.
     pub fn report_with_cache(
         &self,
         report: &[u8],
@@ -105,7 +105,7 @@ impl Appraiser<'_> {
         channel: Channel<'_>,
         cache: &mut EndorsementCache,
     ) -> Appraisal {
-        report::judge(self, report, freshness, channel, cache)
+        report::appraise(self, report, freshness, channel, cache)
     }
 
     /// Appraises what one machine presents without a report around it.
@@ -113,25 +113,25 @@ impl Appraiser<'_> {
         machine::appraise(self, evidence, &mut EndorsementCache::default())
     }
 
-    /// Judges a bare quote. What its report data stands for is not asked, nor what else the policy
+    /// Appraises a bare quote. What its report data stands for is not asked, nor what else the policy
     /// wants of the machine.
     pub fn quote(&self, quote: &[u8]) -> Verdict {
         self.quote_with_cache(quote, &mut EndorsementCache::default())
     }
 
-    /// The same, with what earlier judgements found authentic, which this one adds to.
+    /// The same, with what earlier appraisals found authentic, which this one adds to.
     pub fn quote_with_cache(&self, quote: &[u8], cache: &mut EndorsementCache) -> Verdict {
         self.cpu(UnverifiedEvidence::Tdx { quote }, cache)
     }
 
-    /// Judges a bare SNP report, or one in Azure's wrapping, with the certificate table that came
+    /// Appraises a bare SNP report, or one in Azure's wrapping, with the certificate table that came
     /// with it, which may be empty. What its report data stands for is not asked, nor what else the
     /// policy wants of the machine.
     pub fn snp_report(&self, report: &[u8], certs: &[u8]) -> Verdict {
         self.snp_report_with_cache(report, certs, &mut EndorsementCache::default())
     }
 
-    /// The same, with what earlier judgements found authentic, which this one adds to.
+    /// The same, with what earlier appraisals found authentic, which this one adds to.
     pub fn snp_report_with_cache(
         &self,
         report: &[u8],
@@ -141,13 +141,13 @@ impl Appraiser<'_> {
         self.cpu(UnverifiedEvidence::SevSnp { report, certs }, cache)
     }
 
-    /// Judges the devices of one machine by themselves. Without a nonce to hold them against they
+    /// Appraises the devices of one machine by themselves. Without a nonce to hold them against they
     /// must at least agree on one.
     pub fn devices(&self, devices: &[UnverifiedDevice], nonce: Option<&[u8; 32]>) -> Verdict {
         self.devices_with_cache(devices, nonce, &mut EndorsementCache::default())
     }
 
-    /// The same, with what earlier judgements found authentic, which this one adds to.
+    /// The same, with what earlier appraisals found authentic, which this one adds to.
     pub fn devices_with_cache(
         &self,
         devices: &[UnverifiedDevice],
@@ -164,7 +164,7 @@ impl Appraiser<'_> {
 
     fn cpu(&self, evidence: UnverifiedEvidence<'_>, cache: &mut EndorsementCache) -> Verdict {
         let mut checks = Checks::default();
-        let outcome = cpu::judge(self, evidence, self.collateral, cache, &mut checks);
+        let outcome = cpu::appraise(self, evidence, self.collateral, cache, &mut checks);
         let facts = Facts {
             tdx: outcome.tdx,
             snp: outcome.snp,
@@ -183,25 +183,25 @@ impl Appraiser<'_> {
     }
 }
 
-/// The judgement on a report, and what may be made of it.
+/// The appraisal on a report, and what may be made of it.
 #[derive(Debug)]
 pub struct Appraisal {
     verdict: Verdict,
-    offer: Option<Box<Offer>>,
+    inputs: Option<Box<TrustInputs>>,
 }
 
 impl Appraisal {
     fn refused(verdict: Verdict) -> Self {
         Self {
             verdict,
-            offer: None,
+            inputs: None,
         }
     }
 
-    fn of(verdict: Verdict, offer: Offer) -> Self {
+    fn new(verdict: Verdict, inputs: TrustInputs) -> Self {
         Self {
             verdict,
-            offer: Some(Box::new(offer)),
+            inputs: Some(Box::new(inputs)),
         }
     }
 
@@ -219,8 +219,8 @@ impl Appraisal {
     /// channel whose key it lists. The verdict comes back otherwise; an accepted one among them
     /// means that nonce or channel were not part of the question.
     pub fn trusted(self) -> Result<TrustedPeer, Box<Verdict>> {
-        match self.offer {
-            Some(offer) => TrustedPeer::earn(self.verdict, *offer),
+        match self.inputs {
+            Some(inputs) => TrustedPeer::from_accepted(self.verdict, *inputs),
             None => Err(Box::new(self.verdict)),
         }
     }

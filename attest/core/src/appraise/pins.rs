@@ -1,4 +1,4 @@
-//! Values held against the policy's lists.
+//! Values compared with the policy's lists.
 
 use crate::encoding::to_hex;
 use crate::policy::Accepted;
@@ -9,7 +9,7 @@ pub(super) fn nothing_of(ids: &[CheckId], why: &Why, checks: &mut Checks) {
     for check in ids.iter().copied() {
         // A check that failed already stays failed.
         if *why != (Why::Stopped { at: check }) {
-            checks.missed(check, why.clone());
+            checks.not_evaluated(check, why.clone());
         }
     }
 }
@@ -22,8 +22,8 @@ pub(super) fn pinned<const N: usize>(
     checks: &mut Checks,
 ) {
     match accepted {
-        None => checks.not_asked(check, Why::NotInPolicy),
-        Some(accepted) => checks.judge(check, listed(measured, accepted)),
+        None => checks.not_required(check, Why::NotInPolicy),
+        Some(accepted) => checks.record(check, listed(measured, accepted)),
     }
 }
 

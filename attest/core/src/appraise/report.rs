@@ -1,11 +1,11 @@
-//! Judging a whole report: parse, signature, binding, contract, then the CPU, the event log and the
+//! Appraising a whole report: parse, signature, binding, contract, then the CPU, the event log and the
 //! devices it brought.
 
 use std::borrow::Cow;
 
 use super::contract::{self, Contract};
-use super::nvidia::{self, Asked};
-use super::trusted::Offer;
+use super::nvidia::{self, ExpectedNonce};
+use super::trusted::TrustInputs;
 use super::{Appraisal, Appraiser, Channel, Freshness, binding, cpu, event_log, log};
 use crate::aci::Report;
 use crate::collateral::Collateral;
@@ -17,7 +17,7 @@ use crate::policy::ProvenancePolicy;
 use crate::profile::gpu_nonce;
 use crate::verdict::{Cause, CheckId, Checks, Facts, LogFacts, ReportFacts, Verdict, Why};
 
-pub(super) fn judge(
+pub(super) fn appraise(
     appraiser: &Appraiser<'_>,
     bytes: &[u8],
     freshness: Freshness,
@@ -33,13 +33,13 @@ pub(super) fn judge(
         }
     };
     checks.pass(CheckId::ReportFormat);
-    binding::of_report(&report, &mut checks);
+    binding::check_report(&report, &mut checks);
 
-    // The CPU's evidence is taken apart before what it binds can be compared, and told after it.
+    // The CPU's evidence must be parsed before what it binds can be compared; its checks are listed after those.
     let mut cpu_checks = Checks::default();
     let evidence = report.evidence();
     let collateral = collected(evidence.collateral.as_ref(), appraiser.collateral);
-    let cpu = cpu::judge(
+    let cpu = cpu::appraise(
         appraiser,
         UnverifiedEvidence::from(&evidence.cpu),
         Some(&collateral),
@@ -47,17 +47,17 @@ pub(super) fn judge(
         &mut cpu_checks,
     );
     let unreadable = cpu_checks.first_failure().unwrap_or(CheckId::PolicyTee);
-    binding::of_report_data(
+    binding::check_report_data(
         &report,
         cpu.report_data(),
         &freshness,
         unreadable,
         &mut checks,
     );
-    binding::of_keyset_dates(&report, appraiser, &mut checks);
-    binding::of_channel(&report, &channel, &mut checks);
-    let contract = contract::judge(&report, appraiser.policy, &mut checks);
-    let log = log::judge(
+    binding::check_keyset_dates(&report, appraiser, &mut checks);
+    binding::check_channel(&report, &channel, &mut checks);
+    let contract = contract::appraise(&report, appraiser.policy, &mut checks);
+    let log = log::appraise(
         &report,
         contract.subject.as_ref(),
         appraiser.policy.log.as_ref(),
@@ -65,7 +65,7 @@ pub(super) fn judge(
     );
     provenance(&report, &appraiser.policy.provenance, &mut checks);
     checks.append(cpu_checks);
-    let event_log = event_log::judge(
+    let event_log = event_log::appraise(
         evidence.event_log.as_deref().map(EventLog::parse_base64),
         cpu.rtmrs(),
         appraiser.policy.event_log.as_ref(),
@@ -76,11 +76,11 @@ pub(super) fn judge(
         .iter()
         .map(UnverifiedDevice::from_evidence)
         .collect();
-    let devices = nvidia::judge(
+    let devices = nvidia::appraise(
         appraiser,
         &presented,
         collateral.nvidia.as_ref(),
-        Asked::Nonce(&device_nonce(&report, &freshness)),
+        ExpectedNonce::Exactly(&device_nonce(&report, &freshness)),
         cache,
         &mut checks,
     );
@@ -93,9 +93,9 @@ pub(super) fn judge(
         report: Some(report_facts(&report, &contract, log)),
     };
     let verdict = Verdict::new(checks, facts, appraiser.grounds());
-    Appraisal::of(
+    Appraisal::new(
         verdict,
-        Offer {
+        TrustInputs {
             report,
             report_bytes: bytes.to_vec(),
             subject: contract.subject,
@@ -109,7 +109,7 @@ pub(super) fn judge(
     )
 }
 
-/// What came with the report, each part that did not come from the caller. Both are judged alike.
+/// What came with the report, each part that did not come from the caller. Both are appraised alike.
 fn collected<'a>(
     carried: Option<&'a Collateral>,
     given: Option<&'a Collateral>,
@@ -125,7 +125,7 @@ fn collected<'a>(
     }
 }
 
-/// What GPU evidence has to answer: the profile's nonce, with zeros where nobody challenged.
+/// What GPU evidence has to answer: the profile's nonce, with zeros where the report was made without a nonce.
 fn device_nonce(report: &Report, freshness: &Freshness) -> [u8; 32] {
     let nonce = match freshness {
         Freshness::Challenged(nonce) => *nonce,
@@ -148,7 +148,7 @@ fn provenance(report: &Report, policy: &ProvenancePolicy, checks: &mut Checks) {
         .filter(|(_, _, accepted)| accepted.is_some())
         .peekable();
     if asked.peek().is_none() {
-        checks.not_asked(CheckId::ProvenanceSource, Why::NotInPolicy);
+        checks.not_required(CheckId::ProvenanceSource, Why::NotInPolicy);
         return;
     }
     let refused = asked.find(|(_, claimed, accepted)| {
@@ -161,7 +161,7 @@ fn provenance(report: &Report, policy: &ProvenancePolicy, checks: &mut Checks) {
         Some((field, ..)) => Err(Cause::Provenance(field)),
         None => Ok(()),
     };
-    checks.judge(CheckId::ProvenanceSource, result);
+    checks.record(CheckId::ProvenanceSource, result);
 }
 
 fn report_facts(report: &Report, contract: &Contract, log: Option<LogFacts>) -> ReportFacts {

@@ -46,7 +46,7 @@ pub struct TrustedPeer {
 
 /// What a report brought, before anyone decided to rely on it.
 #[derive(Debug)]
-pub(super) struct Offer {
+pub(super) struct TrustInputs {
     pub(super) report: Report,
     pub(super) report_bytes: Vec<u8>,
     pub(super) subject: Option<Subject>,
@@ -57,18 +57,21 @@ pub(super) struct Offer {
 
 impl TrustedPeer {
     /// The one way to a trusted peer. All four must hold: accepted, genuine, challenged, observed.
-    pub(super) fn earn(verdict: Verdict, offer: Offer) -> Result<Self, Box<Verdict>> {
+    pub(super) fn from_accepted(
+        verdict: Verdict,
+        inputs: TrustInputs,
+    ) -> Result<Self, Box<Verdict>> {
         match (
             verdict.decision(),
-            offer.verified,
-            offer.freshness,
-            offer.spki,
+            inputs.verified,
+            inputs.freshness,
+            inputs.spki,
         ) {
             (Decision::Accepted, Some(evidence), Freshness::Challenged(nonce), Some(spki)) => {
                 Ok(Self {
-                    report: offer.report,
-                    report_bytes: offer.report_bytes,
-                    subject: offer.subject,
+                    report: inputs.report,
+                    report_bytes: inputs.report_bytes,
+                    subject: inputs.subject,
                     evidence,
                     nonce,
                     spki,
@@ -95,7 +98,7 @@ impl TrustedPeer {
     }
 
     /// The nonce of ours that the evidence was made for. Who keeps the report keeps this beside it:
-    /// without it, nobody can check later what the evidence binds.
+    /// without it, no later check of what the evidence binds is possible.
     pub fn nonce(&self) -> &Nonce {
         &self.nonce
     }

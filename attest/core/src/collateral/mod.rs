@@ -1,4 +1,4 @@
-//! Collateral: what vendors signed about their platforms, needed to judge evidence offline.
+//! Collateral: what vendors signed about their platforms, needed to verify evidence offline.
 //!
 //! One document for all kinds of evidence, each part left out where it is not needed. Nothing here
 //! is believed: every part is checked against a root when evidence is verified.

@@ -38,8 +38,12 @@ pub enum DigestBound {
     Mismatch,
 }
 
-/// Judges an event of a TCG type.
-pub(super) fn of_tcg_event(event_type: EventType, payload: &[u8], digest: &Sha384) -> DigestBound {
+/// Compares a digest with the payload of an event of a TCG type.
+pub(super) fn tcg_digest_bound(
+    event_type: EventType,
+    payload: &[u8],
+    digest: &Sha384,
+) -> DigestBound {
     let form = form_of(event_type, payload);
     if form == Form::Broken {
         return DigestBound::Mismatch;

@@ -88,7 +88,7 @@ fn read_event(
     } else {
         let number = index.checked_sub(1);
         let register = number.and_then(|number| Register::from_number(number.into()));
-        let bound = binding::of_tcg_event(event_type, payload, &digest);
+        let bound = binding::tcg_digest_bound(event_type, payload, &digest);
         (Some(register.ok_or(not_an_rtmr)?), bound)
     };
     Ok(LoggedEvent {

@@ -42,7 +42,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<LoggedEvent>, DstackError> {
     events
         .iter()
         .enumerate()
-        .map(|(event, value)| Entry::of(event, value)?.read())
+        .map(|(event, value)| Entry::new(event, value)?.read())
         .collect()
 }
 
@@ -53,7 +53,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn of(event: usize, value: &'a Value) -> Result<Self, DstackError> {
+    fn new(event: usize, value: &'a Value) -> Result<Self, DstackError> {
         let Value::Object(members) = value else {
             return Err(DstackError::NotAnArray);
         };
@@ -97,7 +97,7 @@ impl<'a> Entry<'a> {
             EventType::NO_ACTION => (None, DigestBound::Opaque),
             _ if payload.is_empty() => (Some(register), DigestBound::Opaque),
             _ => {
-                let bound = binding::of_tcg_event(event_type, &payload, &digest);
+                let bound = binding::tcg_digest_bound(event_type, &payload, &digest);
                 (Some(register), bound)
             }
         };

@@ -196,13 +196,13 @@ pub enum LookupError {
     /// No such event, or none whose digest covers what was asked for.
     #[error("the log has no {name}")]
     Absent {
-        /// What was looked for.
+        /// What was searched for.
         name: String,
     },
     /// More than one: the log does not say which counts.
     #[error("the log has {name} twice, as events {first} and {second}")]
     Repeated {
-        /// What was looked for.
+        /// What was searched for.
         name: String,
         /// The first.
         first: usize,
@@ -212,7 +212,7 @@ pub enum LookupError {
     /// Written after the system was ready, when the application could write it.
     #[error("event {event} ({name}) comes after the system was ready")]
     AfterSystemReady {
-        /// What was looked for.
+        /// What was searched for.
         name: String,
         /// Which event.
         event: usize,
@@ -223,7 +223,7 @@ pub enum LookupError {
     /// A value that means nothing.
     #[error("event {event} ({name}) has a value without a meaning")]
     Meaningless {
-        /// What was looked for.
+        /// What was searched for.
         name: String,
         /// Which event.
         event: usize,

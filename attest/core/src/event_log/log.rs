@@ -1,4 +1,4 @@
-//! A log as it was handed over: parsed, each digest held against its payload, nothing replayed yet.
+//! A log as it was handed over: parsed, each digest compared with its payload, nothing replayed yet.
 
 use super::error::EventLogError;
 use super::event::LoggedEvent;
@@ -17,7 +17,7 @@ pub enum LogFormat {
     Dstack,
 }
 
-/// A log that nobody has vouched for.
+/// A log that was not compared with registers that hardware signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventLog {
     format: LogFormat,

@@ -12,7 +12,7 @@
 //! that it does, and one whose digests do not replay to the registers. What it does *not* prove:
 //! that the registers come from genuine hardware (that is the quote's verdict), nor anything about
 //! bytes no digest covers. Most digests of firmware events cover something the log does not hold (a
-//! boot loader, an ACPI table), and **no TCG digest covers the event's type**: whoever hands over a
+//! boot loader, an ACPI table), and **no TCG digest covers the event's type**: the sender of a
 //! log may relabel its events. Hence [`LoggedEvent::bound_payload`], which yields the covered bytes
 //! and nothing else, and hence the lookups of [`ReplayedLog`], which say what they rely on. dstack's
 //! runtime events are better made: their digest covers type, name and payload.

@@ -32,9 +32,9 @@ impl EventLog {
         self.verify_registers(rtmrs, &Register::ALL)
     }
 
-    /// Holds the log against some of the registers, where the others are judged by other means: a
+    /// Compares the log with some of the registers, where the others are compared by other means: a
     /// dstack guest's evidence may carry the log of RTMR3 alone. Events of the other registers are
-    /// neither judged nor kept.
+    /// neither compared nor kept.
     pub fn verify_registers(
         &self,
         rtmrs: &[Sha384; 4],

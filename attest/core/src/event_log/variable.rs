@@ -19,7 +19,7 @@ pub struct UefiVariable<'a> {
 }
 
 impl<'a> UefiVariable<'a> {
-    /// Takes a payload apart, all of it. The name must be UTF-16.
+    /// Parses a payload, all of it. The name must be UTF-16.
     pub(super) fn parse(payload: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(payload);
         let vendor_guid = *reader.array("vendor").ok()?;

@@ -12,7 +12,7 @@ use crate::time::UnixTime;
 /// It is a photograph: it says when it stops being true ([`VerifiedEvidence::valid_until`]). It
 /// does not say that the image is wanted, the TCB recent, or the guest not debuggable.
 ///
-/// Nobody else can make one:
+/// No other code can make one:
 ///
 /// ```compile_fail
 /// fn forge(facts: attest_core::tdx::TdxFacts) -> attest_core::VerifiedEvidence {
@@ -39,7 +39,7 @@ enum Guest {
 }
 
 impl VerifiedEvidence {
-    /// Verifies a TDX quote. What came of it is returned in any case, the proof only if every step
+    /// Verifies a TDX quote. The result is returned in any case, the proof only if every step
     /// holds.
     pub(crate) fn from_tdx(
         quote: &[u8],
@@ -100,7 +100,7 @@ impl VerifiedEvidence {
         }
     }
 
-    /// The last second at which everything this was judged by is valid.
+    /// The last second at which everything this was verified by is valid.
     pub fn valid_until(&self) -> UnixTime {
         self.valid_until
     }

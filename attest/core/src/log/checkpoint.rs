@@ -23,7 +23,7 @@ use crate::encoding::{parse_base64, parse_hex, to_base64, to_hex};
 /// Every origin of ours begins with this.
 pub const ORIGIN_PREFIX: &str = "sealgate.log/";
 
-/// Which log this is: 16 random bytes, drawn when the log began. A log that began anew has another.
+/// Which log this is: 16 random bytes, generated when the log began. A log that was started again has another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin([u8; 16]);
 
@@ -79,7 +79,7 @@ pub enum CheckpointError {
     Text(&'static str),
 }
 
-/// A signed head, taken apart. Nobody has verified its signature.
+/// A signed head, parsed. Its signature is not verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedHead {
     note: String,
@@ -125,7 +125,7 @@ impl Checkpoint {
 }
 
 impl SignedHead {
-    /// Takes a signed head apart.
+    /// Parses a signed head.
     pub fn parse(bytes: &[u8]) -> Result<Self, CheckpointError> {
         let note = Note::parse(bytes)?;
         Ok(Self {
@@ -141,7 +141,7 @@ impl SignedHead {
         Ok(self.claimed)
     }
 
-    /// What it says, whoever wrote it.
+    /// What it says. Its signature is not verified.
     pub fn claimed(&self) -> &Checkpoint {
         &self.claimed
     }

@@ -37,7 +37,7 @@ impl EpochProof {
         self.proof.to_text()
     }
 
-    /// The head, whoever signed it.
+    /// The head. Its signature is not verified.
     pub fn claimed_head(&self) -> &Checkpoint {
         self.proof.head.claimed()
     }

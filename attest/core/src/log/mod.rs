@@ -11,7 +11,7 @@
 //! - [`ReceiptProof`]: that a receipt is in the log; [`EpochProof`]: that a report's epoch is;
 //! - [`Replay`]: a whole log, from its first entry to a head.
 //!
-//! A head is signed with the receipt key of the epoch in force, which hardware evidence binds; the
+//! A head is signed with the receipt key of the active epoch, which hardware evidence binds; the
 //! log itself says of every epoch which key that is. What none of this shows: that an entry is true,
 //! that nothing happened that was never entered, or that there is only one log. The last is found by
 //! comparing heads: two that are not consistent are proof that history was rewritten.

@@ -41,7 +41,7 @@ pub enum NoteError {
     Signature,
 }
 
-/// A note taken apart. Its text means nothing before a signature was verified.
+/// A note, parsed. Its text means nothing before a signature was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
     text: &'a str,
@@ -56,7 +56,7 @@ struct SignatureLine<'a> {
 }
 
 impl<'a> Note<'a> {
-    /// Takes a note apart.
+    /// Parses a note.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, NoteError> {
         if bytes.len() > MAX_NOTE_BYTES {
             return Err(NoteError::TooLong);

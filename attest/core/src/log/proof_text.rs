@@ -47,7 +47,7 @@ pub enum LogProofError {
     /// The path.
     #[error("{0}")]
     Path(#[from] ProofError),
-    /// The leaf is not what it is said to be.
+    /// The leaf is not what it is claimed to be.
     #[error("the proof is about another entry: {0}")]
     OtherEntry(&'static str),
 }
@@ -103,7 +103,7 @@ impl LogProof {
         text
     }
 
-    /// That `leaf` is in the log with the head that the proof carries, whoever signed it.
+    /// That `leaf` is in the log with the head that the proof carries. The head's signature is not verified.
     pub(super) fn included(&self, leaf: &[u8]) -> Result<(), ProofError> {
         let head = self.head.claimed();
         let leaf = tree::leaf(leaf);

@@ -1,6 +1,6 @@
 //! Which hashes make a proof (RFC 6962 §2.1.1, §2.1.2).
 //!
-//! A proof is a list of hashes, each over a range of leaves. These functions name the ranges; whoever
+//! A proof is a list of hashes, each over a range of leaves. These functions name the ranges; the caller that
 //! stores hashes looks each one up as the subtrees it falls into ([`subtrees`](super::tree::subtrees))
 //! and folds them.
 

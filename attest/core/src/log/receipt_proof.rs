@@ -96,7 +96,7 @@ impl ReceiptProof {
         self.proof.to_text()
     }
 
-    /// The head it is against, whoever signed it.
+    /// The head it is against. Its signature is not verified.
     pub fn head(&self) -> &SignedHead {
         &self.proof.head
     }
@@ -147,7 +147,7 @@ impl Batch {
         let wrong = LogProofError::Text("the extra data");
         let read = || -> Result<_, DocumentError> {
             let value = json::parse(extra, extra.len())?;
-            let members = Members::of(&value, "")?;
+            let members = Members::new(&value, "")?;
             members.only(&["entry", "index", "path", "size"])?;
             let path = members.array("path")?.iter();
             let path: Option<Vec<_>> = path

@@ -60,8 +60,8 @@ pub enum ReplayError {
     /// No epoch had begun that could have signed a head.
     #[error("no epoch had begun that could have signed it")]
     NoEpoch,
-    /// The head is not signed by the epoch that was in force.
-    #[error("not by the epoch in force: {0}")]
+    /// The head is not signed by the epoch that was active.
+    #[error("not by the active epoch: {0}")]
     Signer(CheckpointError),
 }
 
@@ -203,7 +203,7 @@ impl Replay {
         Ok(())
     }
 
-    /// That the epoch in force at this point signed the head. Which epoch that is the log says; that
+    /// That the epoch that is active at this point signed the head. Which epoch that is the log says; that
     /// its keys were an enclave's only the report of that epoch shows.
     pub fn check_signer(&self, head: &SignedHead) -> Result<Checkpoint, ReplayError> {
         let epoch = self.epochs.last().ok_or(ReplayError::NoEpoch)?;

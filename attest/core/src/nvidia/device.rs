@@ -91,7 +91,7 @@ pub enum FirmwareIdError {
     Mismatch,
 }
 
-/// A device whose certificates lead to NVIDIA's root. Whether they are valid is asked anew for every
+/// A device whose certificates lead to NVIDIA's root. Whether they are valid is checked for every
 /// time it is used: [`AuthenticDevice::at`]. Made by [`authenticate_device_chain`] only:
 ///
 /// ```compile_fail
@@ -229,7 +229,7 @@ pub fn authenticate_device_chain(
     let certified = certified(&chain, &ders).ok_or(DeviceChainError::UnknownDevice)?;
     Ok(AuthenticDevice {
         certified: Arc::new(certified),
-        validities: Validities::of(&chain),
+        validities: Validities::from_chain(&chain),
     })
 }
 
@@ -243,7 +243,7 @@ pub fn verify_report_signature(
         .map_err(|_| SignedObjectError::Signature)
 }
 
-/// Checks that the firmware the report speaks of is the one the key was derived for.
+/// Checks that the firmware the report names is the one the key was derived for.
 pub fn check_firmware_id(
     evidence: &SpdmEvidence,
     device: &VerifiedDevice,
@@ -277,8 +277,8 @@ fn certified(chain: &[Certificate<'_>], ders: &[Vec<u8>]) -> Option<Certified> {
     let serial_number = serial_attribute(leaf)?;
     Some(Certified {
         architecture,
-        fingerprint: Sha256Digest::of(ders.first()?),
-        chip: Sha256Digest::of(chip.x509.public_key().raw),
+        fingerprint: Sha256Digest::hash(ders.first()?),
+        chip: Sha256Digest::hash(chip.x509.public_key().raw),
         chain: ders.to_vec(),
         public_key: public_key.to_vec(),
         firmware_id: firmware_id(leaf),

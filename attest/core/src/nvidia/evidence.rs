@@ -7,7 +7,7 @@ use super::spdm::MAX_LEN;
 use crate::aci::DeviceEvidence;
 use crate::encoding::{EncodingError, parse_base64, to_base64};
 
-/// What a device is said to be.
+/// What a device is claimed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
     /// `nvidia_gpu`.

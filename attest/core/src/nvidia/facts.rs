@@ -77,7 +77,7 @@ impl From<&VerifiedDevice> for DeviceIdentity {
 }
 
 impl ManifestFacts {
-    pub(crate) fn of(kind: RimKind, rim: &VerifiedRim) -> Self {
+    pub(crate) fn from_rim(kind: RimKind, rim: &VerifiedRim) -> Self {
         Self {
             kind,
             version: rim.version().to_owned(),

@@ -1,10 +1,10 @@
 //! NVIDIA GPUs and NVSwitches: signed measurement reports, the certificates of the device that
 //! signed, and the reference values NVIDIA publishes for drivers and firmware.
 //!
-//! The steps, each with its own error: take the evidence apart ([`SpdmEvidence`]), lead the device's
+//! The steps, each with its own error: parse the evidence ([`SpdmEvidence`]), lead the device's
 //! certificate back to NVIDIA's pinned root ([`verify_device_chain`]), check the report's signature
 //! ([`verify_report_signature`]) and that it answers our request ([`SpdmEvidence::request_nonce`]),
-//! hold the firmware id in the certificate against the report ([`check_firmware_id`]), verify
+//! compare the firmware id in the certificate with the report ([`check_firmware_id`]), verify
 //! reference integrity manifests ([`Rim::verify`]) and compare measurements ([`compare`]).
 //!
 //! Without a manifest for the driver and one for the VBIOS the answer is "an authentic device,

@@ -3,7 +3,7 @@
 //! Accepted is a successful basic response, signed with ECDSA P-384 and SHA-384 by the
 //! certificate's issuer or by a responder that this issuer certified for OCSP signing, about this
 //! very certificate, and fresh: it answers our nonce, or it is inside its dates and not older than
-//! a stated age. Only `good` passes; revoked, on hold and unknown are told apart.
+//! a stated age. Only `good` passes; revoked, on hold and unknown are different errors.
 //!
 //! No response of NVIDIA's own service is on record here: this follows the RFC and is tested with
 //! responses made to it.
@@ -157,7 +157,7 @@ fn check_freshness(
     }
 }
 
-/// A basic response taken apart, not believed.
+/// A basic response, parsed and not verified.
 struct Basic<'a> {
     signed: &'a [u8],
     data: &'a [u8],
@@ -179,10 +179,10 @@ impl<'a> Basic<'a> {
             [status] => return Err(OcspError::Unsuccessful(*status)),
             _ => return Err(OcspError::Format),
         }
-        Self::of_bytes(outer).ok_or(OcspError::Format)
+        Self::parse_basic(outer).ok_or(OcspError::Format)
     }
 
-    fn of_bytes(response_bytes: &'a [u8]) -> Option<Self> {
+    fn parse_basic(response_bytes: &'a [u8]) -> Option<Self> {
         let mut typed = only(only(response_bytes, 0xA0)?.content, SEQUENCE)?.content;
         if take(&mut typed, OBJECT_IDENTIFIER)?.content != BASIC_RESPONSE {
             return None;
@@ -288,7 +288,7 @@ impl<'a> ResponseData<'a> {
 }
 
 /// The nonce among the response's extensions: `Some(None)` if there is none. RFC 8954 wraps it in
-/// an OCTET STRING of its own.
+/// an inner OCTET STRING.
 fn nonce(mut extensions: &[u8]) -> Option<Option<&[u8]>> {
     let mut found = None;
     while !extensions.is_empty() {

@@ -54,7 +54,7 @@ pub enum SpdmFormatError {
     TrailingBytes(usize),
 }
 
-/// What kind of chip made the evidence, told by its certificate and its block count together.
+/// What kind of chip made the evidence: its certificate and its number of blocks say so together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Architecture {
     /// H100, H200, GH200.
@@ -90,7 +90,7 @@ pub struct Measurement {
     pub value: [u8; VALUE_LEN],
 }
 
-/// Evidence taken apart, proving nothing yet.
+/// Evidence, parsed, proving nothing yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpdmEvidence {
     request_nonce: [u8; 32],
@@ -112,7 +112,7 @@ pub struct Trailing {
 }
 
 impl SpdmEvidence {
-    /// Takes exactly one request with its answer apart.
+    /// Parses exactly one request with its answer.
     pub fn parse(bytes: &[u8]) -> Result<Self, SpdmFormatError> {
         let evidence = Self::parse_prefix(bytes)?;
         match evidence.trailing.count {

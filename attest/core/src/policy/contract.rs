@@ -24,7 +24,7 @@ pub(crate) struct ProvenancePolicy {
 }
 
 impl ContractPolicy {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let policy = Self {
             config: section.list("config", digest),
             retention: section.list("retention", digest),
@@ -36,7 +36,7 @@ impl ContractPolicy {
 }
 
 impl ProvenancePolicy {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let policy = Self {
             repo_url: section.list("repo_url", text),
             repo_commit: section.list("repo_commit", text),
@@ -67,7 +67,7 @@ impl Default for KeysetLifetime {
 
 impl KeysetLifetime {
     /// The `[keyset]` section.
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let limit = section.read("max_lifetime", |field, value| match value.as_str() {
             "any" => Ok(Self::Any),
             _ => duration(field, value).map(Self::AtMost),

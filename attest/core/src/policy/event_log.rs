@@ -19,7 +19,7 @@ pub(crate) struct EventLogPolicy {
 }
 
 impl EventLogPolicy {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let register = word("rtmr0, rtmr1, rtmr2, rtmr3", |text| {
             let mut all = Register::ALL.iter().copied();
             all.find(|register| format!("rtmr{}", register.number()) == text)
@@ -38,7 +38,7 @@ impl EventLogPolicy {
         policy
     }
 
-    /// Whether some pin can only be judged with a log.
+    /// Whether some pin can only be appraised with a log.
     pub(crate) fn needs_log(&self) -> bool {
         self.required
             || self.app_id.is_some()

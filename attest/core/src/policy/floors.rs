@@ -23,7 +23,7 @@ const COMPONENTS: [(&str, Component); 5] = [
 
 impl Floors {
     /// The floors for a product, or nothing if the policy has none for it.
-    pub(crate) fn of(&self, product: Product) -> Option<&[(Component, u8)]> {
+    pub(crate) fn for_product(&self, product: Product) -> Option<&[(Component, u8)]> {
         let (_, floors) = self.0.iter().find(|(this, _)| *this == product)?;
         Some(floors)
     }

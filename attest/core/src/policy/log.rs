@@ -5,10 +5,10 @@ use super::section::Section;
 use super::values::word;
 use crate::log::Origin;
 
-/// What a report must show of the audit log. Whoever has the section wants a head.
+/// What a report must show of the audit log. A policy with this section requires a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogPolicy {
-    /// The logs that are accepted. A log that was begun anew has another origin.
+    /// The logs that are accepted. A log that was started again has another origin.
     pub(crate) origins: Option<Vec<Origin>>,
     /// The fewest entries: a log that had them once cannot have fewer.
     pub(crate) min_size: Option<u64>,
@@ -16,7 +16,7 @@ pub(crate) struct LogPolicy {
 
 impl LogPolicy {
     /// `required = false` asks for nothing, and then nothing may be asked for beside it.
-    pub(super) fn of(mut section: Section<'_, '_>) -> Option<Self> {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Option<Self> {
         let says = section.has("required");
         let required = section.flag("required", false);
         if !says {

@@ -2,7 +2,7 @@
 //!
 //! A policy is a TOML text, read strictly: an unknown key, an empty list or a value of the wrong
 //! shape is an error, since each would otherwise be a check silently not made. All of a text's errors
-//! are told, each with its line. Everything the policy does not name falls to the stricter side, with
+//! are reported, each with its line. Everything the policy does not name falls to the stricter side, with
 //! one exception that must be written out: `measurements = "any"` accepts whatever image runs.
 //! `policies/attestation/README.md` documents every field.
 
@@ -70,50 +70,50 @@ pub struct AttestationPolicy {
 }
 
 impl AttestationPolicy {
-    /// Reads a policy, or tells everything that is wrong with it.
+    /// Reads a policy, or returns everything that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         if text.len() > MAX_POLICY_LEN {
             return Err(InvalidPolicy::one(1, PolicyError::TooLarge));
         }
-        let problems = Problems::of(text);
+        let problems = Problems::new(text);
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let at = error.span().unwrap_or_default();
             problems.add(&at, PolicyError::Syntax(error.message().to_owned()));
         }
-        if problems.any() {
+        if !problems.is_empty() {
             // What could be made of the rest is a guess.
             return Err(problems
-                .settle()
+                .into_result()
                 .err()
                 .unwrap_or_else(|| InvalidPolicy::one(1, PolicyError::TooLarge)));
         }
         let whole = Section::new(String::new(), 0..0, table.into_inner(), &problems);
-        let policy = Self::of(whole, text);
-        problems.settle().map(|()| policy)
+        let policy = Self::from_table(whole, text);
+        problems.into_result().map(|()| policy)
     }
 
-    fn of(mut whole: Section<'_, '_>, text: &str) -> Self {
+    fn from_table(mut whole: Section<'_, '_>, text: &str) -> Self {
         let policy = Self {
             name: name(&mut whole),
-            digest: Sha256Digest::of(text.as_bytes()),
-            tdx: whole.table("tdx").map(TdxPolicy::of),
-            snp: whole.table("snp").map(SnpPolicy::of),
-            nvidia: whole.table("nvidia").map(NvidiaPolicy::of),
-            event_log: whole.table("event_log").map(EventLogPolicy::of),
-            retention: whole.table("retention").map(RetentionLimits::of),
-            log: whole.table("log").and_then(LogPolicy::of),
+            digest: Sha256Digest::hash(text.as_bytes()),
+            tdx: whole.table("tdx").map(TdxPolicy::from_section),
+            snp: whole.table("snp").map(SnpPolicy::from_section),
+            nvidia: whole.table("nvidia").map(NvidiaPolicy::from_section),
+            event_log: whole.table("event_log").map(EventLogPolicy::from_section),
+            retention: whole.table("retention").map(RetentionLimits::from_section),
+            log: whole.table("log").and_then(LogPolicy::from_section),
             contract: whole
                 .table("contract")
-                .map(ContractPolicy::of)
+                .map(ContractPolicy::from_section)
                 .unwrap_or_default(),
             max_keyset_lifetime: whole
                 .table("keyset")
-                .map(KeysetLifetime::of)
+                .map(KeysetLifetime::from_section)
                 .unwrap_or_default(),
             provenance: whole
                 .table("provenance")
-                .map(ProvenancePolicy::of)
+                .map(ProvenancePolicy::from_section)
                 .unwrap_or_default(),
         };
         if !["tdx", "snp", "nvidia"].iter().any(|tee| whole.has(tee)) {

@@ -42,9 +42,9 @@ pub(crate) enum Count {
 /// manifest once; its signer's certificates end while the driver is still in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SignerDates {
-    /// At the time of the judgement.
+    /// At the time of the appraisal.
     Enforced,
-    /// Nobody asks; the root pinned and the signature are what counts.
+    /// Not checked; the pinned root and the signature are what counts.
     Ignored,
 }
 
@@ -79,7 +79,7 @@ const SIGNER_DATES: [(&str, SignerDates); 2] = [
 ];
 
 impl NvidiaPolicy {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let s = &mut section;
         let (exactly, at_least) = (s.number("gpus"), s.number("min_gpus"));
         if exactly.is_some() && at_least.is_some() {

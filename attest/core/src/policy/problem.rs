@@ -59,7 +59,7 @@ pub(super) struct Problems<'t> {
 }
 
 impl<'t> Problems<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str) -> Self {
         Self {
             text,
             found: RefCell::default(),
@@ -72,12 +72,12 @@ impl<'t> Problems<'t> {
         self.found.borrow_mut().push(PolicyProblem { line, error });
     }
 
-    pub(super) fn any(&self) -> bool {
-        !self.found.borrow().is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.borrow().is_empty()
     }
 
     /// Nothing, or all of them.
-    pub(super) fn settle(self) -> Result<(), InvalidPolicy> {
+    pub(super) fn into_result(self) -> Result<(), InvalidPolicy> {
         let mut found = self.found.into_inner();
         found.sort_by_key(|problem| problem.line);
         match found.is_empty() {

@@ -33,7 +33,7 @@ pub(crate) struct LimitedTenant {
 }
 
 impl RetentionLimits {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let s = &mut section;
         let keys = s.list("keys", text);
         let threshold = s.number("threshold");

@@ -78,7 +78,7 @@ impl<'t, 'p> Section<'t, 'p> {
         !self.entries.iter().all(known)
     }
 
-    /// Whatever nobody asked for is unknown.
+    /// A key that was not read is unknown, and a problem.
     pub(super) fn finish(self) {
         for entry in &self.entries {
             if !self.known.contains(&entry.key.as_str()) {

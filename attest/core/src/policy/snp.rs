@@ -128,11 +128,11 @@ const MEASUREMENTS: [(&str, Measurements); 2] =
 const KEYS: [(&str, VekKind); 2] = [("VCEK", VekKind::Vcek), ("VLEK", VekKind::Vlek)];
 
 impl SnpPolicy {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let s = &mut section;
         let stated = s.read("measurements", one_of("pinned, any", &MEASUREMENTS));
         let policy = Self {
-            images: s.tables("image").into_iter().map(SnpImage::of).collect(),
+            images: s.tables("image").into_iter().map(SnpImage::from_section).collect(),
             measurement: s.list("measurement", hex),
             host_data: s.list("host_data", hex),
             id_key_digest: s.list("id_key_digest", hex),
@@ -194,7 +194,7 @@ impl SnpPolicy {
 
     fn measurements_are_as_stated(&self, stated: Measurements, section: &Section<'_, '_>) {
         match stated {
-            // An image without one has been told already.
+            // An image without one was reported already.
             Measurements::Pinned if self.measurement.is_none() && self.images.is_empty() => {
                 section.problem_of("measurements", PolicyError::NotPinned("measurement"));
             }
@@ -210,7 +210,7 @@ impl SnpPolicy {
 }
 
 impl SnpImage {
-    fn of(mut section: Section<'_, '_>) -> Self {
+    fn from_section(mut section: Section<'_, '_>) -> Self {
         // For the reader of the file.
         section.text("name");
         let image = Self {

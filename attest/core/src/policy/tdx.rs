@@ -59,7 +59,7 @@ pub(crate) struct Xfam {
     pub(crate) accepted: Accepted<8>,
     /// The bits in which an accepted value has to agree; all of them, where no mask is stated.
     pub(crate) mask: [u8; 8],
-    /// The bits that may be set where no accepted value speaks of them.
+    /// The bits that may be set where no accepted value sets them.
     pub(crate) allowed: [u8; 8],
 }
 
@@ -68,7 +68,7 @@ impl Xfam {
     /// TD set (Intel TDX Module Base Architecture Specification, XFAM).
     const KNOWN: [u8; 8] = 0x0006_DBE7_u64.to_le_bytes();
 
-    fn of(section: &mut Section<'_, '_>) -> Self {
+    fn from_section(section: &mut Section<'_, '_>) -> Self {
         let accepted = section.list("xfam", hex);
         let mask = section.read("xfam_mask", hex);
         if mask.is_some() && accepted.is_none() {
@@ -105,7 +105,7 @@ const MEASUREMENTS: [(&str, Measurements); 3] = [
 const DAY: u64 = 86_400;
 
 impl TdxImage {
-    fn of(mut section: Section<'_, '_>) -> Self {
+    fn from_section(mut section: Section<'_, '_>) -> Self {
         // For the reader of the file.
         section.text("name");
         let image = Self {
@@ -135,14 +135,18 @@ impl TdxImage {
 }
 
 impl TdxPolicy {
-    pub(super) fn of(mut section: Section<'_, '_>) -> Self {
+    pub(super) fn from_section(mut section: Section<'_, '_>) -> Self {
         let s = &mut section;
         let stated = s.read(
             "measurements",
             one_of("pinned, partial, any", &MEASUREMENTS),
         );
         let policy = Self {
-            images: s.tables("image").into_iter().map(TdxImage::of).collect(),
+            images: s
+                .tables("image")
+                .into_iter()
+                .map(TdxImage::from_section)
+                .collect(),
             mrtd: s.list("mrtd", hex),
             rtmr: ["rtmr0", "rtmr1", "rtmr2", "rtmr3"].map(|key| s.list(key, hex)),
             mrseam: s.list("mrseam", hex),
@@ -155,7 +159,7 @@ impl TdxPolicy {
             mrownerconfig: s.list("mrownerconfig", hex),
             mrservicetd: s.list("mrservicetd", hex),
             td_attributes: s.list("td_attributes", hex),
-            xfam: Xfam::of(s),
+            xfam: Xfam::from_section(s),
             ppid: s.list("ppid", hex_up_to(MAX_PPID_LEN)),
             fmspc: s.list("fmspc", hex),
             pce_id: s.list("pce_id", hex),
@@ -244,7 +248,7 @@ impl TdxPolicy {
         }
     }
 
-    /// An image that pins nothing at all has been told already.
+    /// An image that pins nothing at all was reported already.
     fn every_image_pins(&self, measurement: &str) -> bool {
         let pins = |image: &TdxImage| image.pins(measurement) || image.is_empty();
         !self.images.is_empty() && self.images.iter().all(pins)

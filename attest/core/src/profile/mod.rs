@@ -27,7 +27,7 @@ const GPU_NONCE_PREFIX: &[u8] = b"sealgate/gpu-nonce/v1";
 ///
 /// ```
 /// use attest_core::{Nonce, Sha256Digest, gpu_nonce};
-/// let keyset = Sha256Digest::of(b"keyset");
+/// let keyset = Sha256Digest::hash(b"keyset");
 /// assert_ne!(
 ///     gpu_nonce(&Nonce::from_bytes([1; 32]), &keyset),
 ///     gpu_nonce(&Nonce::from_bytes([2; 32]), &keyset),

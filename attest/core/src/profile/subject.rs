@@ -10,12 +10,12 @@ const RETENTION: &str = "retention=";
 
 /// `sealgate:1?config=sha256:<hex>&retention=sha256:<hex>`, in exactly this order and spelling.
 ///
-/// It binds two documents to the hardware through the keyset. What they say is for a policy to judge,
+/// It binds two documents to the hardware through the keyset. What they say is for a policy to appraise,
 /// and that the code obeys them is for the measured code.
 ///
 /// ```
 /// use attest_core::{Sha256Digest, Subject};
-/// let subject = Subject { config: Sha256Digest::of(b"c"), retention: Sha256Digest::of(b"r") };
+/// let subject = Subject { config: Sha256Digest::hash(b"c"), retention: Sha256Digest::hash(b"r") };
 /// assert_eq!(Subject::parse(&subject.to_string()), Ok(subject));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -61,7 +61,7 @@ impl PublishedPolicy {
             Format::Two => canonical::sorted(document),
         };
         let text = canonical::text(&document, None);
-        let digest = Sha256Digest::of(text.as_bytes());
+        let digest = Sha256Digest::hash(text.as_bytes());
         Self {
             document,
             text,

@@ -1,7 +1,7 @@
 //! The certificates all evidence must lead back to.
 //!
 //! Two origins, never mixed and never confused: [`Roots::vendor`] holds what the hardware vendors
-//! publish, compiled in; [`Roots::supplied`] and [`Roots::none`] with [`Roots::with`] hold what the
+//! publish, compiled in; [`Roots::supplied`] and [`Roots::none`] with [`Roots::with`] compare what the
 //! caller handed over, for instance the software platform's. Where anything is supplied, evidence
 //! whose kind of root was not supplied is not trusted at all. Every verdict says which it was.
 //!
@@ -152,7 +152,7 @@ impl Roots {
 
     /// SHA-256 of the certificate that evidence of this kind must lead to, if there is one.
     pub fn fingerprint(&self, kind: RootKind) -> Option<Sha256Digest> {
-        self.der(kind).map(Sha256Digest::of)
+        self.der(kind).map(Sha256Digest::hash)
     }
 
     /// The root of this kind, DER.

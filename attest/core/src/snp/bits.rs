@@ -132,7 +132,7 @@ impl PlatformInfo {
         self.0 >> 4 & 1 == 1
     }
 
-    /// Bit 5: memory aliasing was looked for and not found (the answer to BadRAM).
+    /// Bit 5: memory aliasing was searched for and not found (the answer to BadRAM).
     pub const fn alias_check_complete(self) -> bool {
         self.0 >> 5 & 1 == 1
     }
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_bits_are_looked_at() {
+    fn rejects_reserved_bits_of_the_wrong_value() {
         assert_eq!(GuestPolicy::from_bits(0x3_0000).check_reserved(), Ok(()));
         assert_eq!(
             GuestPolicy::from_bits(0x1_0000).check_reserved(),

@@ -44,7 +44,7 @@ pub enum CertTableError {
     NotOne(usize),
 }
 
-/// The certificates of a table, DER, unjudged.
+/// The certificates of a table, DER, not verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertTable {
     /// Chip endorsement key.

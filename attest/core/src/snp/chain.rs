@@ -88,7 +88,7 @@ pub enum ChainError {
     },
 }
 
-/// Why a revocation list settles nothing, or settles it against the chain.
+/// Why a revocation list is not usable, or revokes a certificate of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RevocationError {
     /// Not one DER revocation list, or too long.
@@ -108,7 +108,7 @@ pub enum RevocationError {
     Revoked(Link),
 }
 
-/// An endorsement key whose certificate leads to AMD's root. Whether its chain is valid is asked anew
+/// An endorsement key whose certificate leads to AMD's root. Whether its chain is valid is checked
 /// for every time it is used: [`AuthenticVek::at`]. Made by [`authenticate_chain`] only:
 ///
 /// ```compile_fail
@@ -209,7 +209,7 @@ pub fn authenticate_chain(
     authority(Link::Ark, &ark)?;
     authority(Link::Ask, &ask)?;
 
-    let claims = VekClaims::of(&vek)?;
+    let claims = VekClaims::from_certificate(&vek)?;
     named(Link::Ark, &ark, &format!("ARK-{}", product.as_str()))?;
     named(Link::Ask, &ask, &signing_key_name(claims.kind, product))?;
     if claims.product != product {
@@ -218,7 +218,7 @@ pub fn authenticate_chain(
 
     Ok(AuthenticVek {
         claims,
-        validities: Validities::of(&[ark, ask, vek]),
+        validities: Validities::from_chain(&[ark, ask, vek]),
     })
 }
 

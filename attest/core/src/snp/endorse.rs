@@ -1,7 +1,7 @@
 //! The report against what AMD certified about the key that signed it.
 //!
 //! A report states its own chip id and TCB. An old firmware could state anything; the endorsement
-//! key could not have been derived for another chip or TCB. So each statement is held against the
+//! key could not have been derived for another chip or TCB. So each statement is compared with the
 //! certificate, and the certificate wins.
 
 use super::{Component, Product, ReservedTcbBytes, SnpReport, Tcb, VekKind, VerifiedVek};
@@ -29,7 +29,7 @@ pub enum EndorsementError {
     /// A VCEK certificate without a hardware id, or a VLEK certificate with one.
     #[error("the certificate's hardware id does not suit its kind of key")]
     HardwareIdPresence,
-    /// The chip id in the report is masked: a VCEK cannot be held against it.
+    /// The chip id in the report is masked: a VCEK cannot be compared with it.
     #[error("the report's chip id is masked")]
     ChipIdMasked,
     /// Reserved bytes of the report's TCB are in use.

@@ -52,7 +52,7 @@ pub struct HclReport {
 }
 
 impl HclReport {
-    /// Takes the blob apart and checks that the report commits to the claims. The report's own
+    /// Parses the blob and checks that the report commits to the claims. The report's own
     /// signature is checked like any other's.
     pub fn parse(blob: &[u8]) -> Result<Self, HclError> {
         if !blob.starts_with(SIGNATURE) {
@@ -77,7 +77,7 @@ impl HclReport {
             .and_then(|claims| claims.get(..len))
             .ok_or(HclError::Truncated)?;
         let (committed, zero) = report.report_data.split_at(32);
-        let is_hash = Sha256Digest::of(claims).as_bytes()[..] == *committed;
+        let is_hash = Sha256Digest::hash(claims).as_bytes()[..] == *committed;
         if !is_hash || zero.iter().any(|byte| *byte != 0) {
             return Err(HclError::Claims);
         }

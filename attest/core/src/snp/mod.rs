@@ -1,9 +1,9 @@
 //! AMD SEV-SNP: attestation reports, the certificates that endorse the key that signed them, and
-//! the checks that hold the one against the other.
+//! the checks that compare the one with the other.
 //!
-//! The steps, each with its own error: take the report apart ([`SnpReport`], or [`HclReport`] on
+//! The steps, each with its own error: parse the report ([`SnpReport`], or [`HclReport`] on
 //! Azure), lead the endorsement key back to AMD's pinned root ([`verify_chain`],
-//! [`check_revocation`]), check the report's signature ([`verify_signature`]), and hold what the
+//! [`check_revocation`]), check the report's signature ([`verify_signature`]), and compare what the
 //! report says of chip and TCB against what AMD certified ([`check_key_kind`], [`check_product`],
 //! [`check_hardware_id`], [`check_tcb`]). What is wanted of the platform is policy's business.
 

@@ -1,4 +1,4 @@
-//! The attestation report an SNP guest gets from the AMD secure processor, taken apart.
+//! The attestation report an SNP guest gets from the AMD secure processor, parsed.
 //!
 //! Layout: "SEV Secure Nested Paging Firmware ABI Specification" (AMD publication 56860),
 //! table `ATTESTATION_REPORT`, versions 2, 3, 4 and 5. 1184 bytes, little-endian; bytes

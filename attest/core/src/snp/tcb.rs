@@ -16,7 +16,7 @@ use std::fmt;
 
 use super::Product;
 
-/// A part of the platform that has a security version of its own.
+/// A part of the platform that has a separate security version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
     /// First mutable code; Turin only.
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_we_do_not_know_is_not_overlooked() {
+    fn rejects_an_unknown_component() {
         for byte in 2..=5 {
             let mut raw = [0; 8];
             raw[byte] = 1;

@@ -59,18 +59,18 @@ pub struct VekClaims {
 }
 
 impl VekClaims {
-    /// Reads the claims of a DER certificate without judging who signed it.
+    /// Reads the claims of a DER certificate without verifying who signed it.
     pub fn parse(der: &[u8]) -> Result<Self, VekError> {
-        Self::of(&Certificate::parse(der)?)
+        Self::from_certificate(&Certificate::parse(der)?)
     }
 
-    pub(super) fn of(certificate: &Certificate<'_>) -> Result<Self, VekError> {
+    pub(super) fn from_certificate(certificate: &Certificate<'_>) -> Result<Self, VekError> {
         let kind = match certificate.common_name() {
             Some("SEV-VCEK") => VekKind::Vcek,
             Some("SEV-VLEK") => VekKind::Vlek,
             _ => return Err(VekError::NotAnEndorsementKey),
         };
-        let extensions = AmdExtensions::of(certificate);
+        let extensions = AmdExtensions::from_certificate(certificate);
         let name = extensions.one("2")?.and_then(ia5_string);
         let product = name
             .and_then(Product::from_certificate_name)
@@ -90,7 +90,7 @@ impl VekClaims {
 struct AmdExtensions<'a>(Vec<(String, &'a [u8])>);
 
 impl<'a> AmdExtensions<'a> {
-    fn of(certificate: &'a Certificate<'_>) -> Self {
+    fn from_certificate(certificate: &'a Certificate<'_>) -> Self {
         let below = |extension: &'a x509_parser::prelude::X509Extension<'_>| {
             let id = extension.oid.to_id_string();
             id.strip_prefix(AMD_ARC)
@@ -159,7 +159,7 @@ fn security_versions(extensions: &AmdExtensions<'_>, product: Product) -> Result
     })
 }
 
-/// The hardware id stands raw in the extension, not wrapped in an OCTET STRING of its own.
+/// The hardware id stands raw in the extension, not wrapped in an inner OCTET STRING.
 fn hardware_id(
     extensions: &AmdExtensions<'_>,
     product: Product,

@@ -1,5 +1,5 @@
 //! Is this SNP report genuine, and what does it say? The steps of the module's other files in order:
-//! read the report, find its certificates, lead them to AMD's root, then hold the report against them.
+//! read the report, find its certificates, lead them to AMD's root, then compare the report with them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The part of a quote that describes the TD: what the TDX module measured and was told.
+//! The part of a quote that describes the TD: what the TDX module measured and was given at creation.
 //!
 //! Layouts: Intel TDX DCAP Quoting Library API, A.3.2 (TD report of TDX 1.0) and A.4 (of TDX 1.5,
 //! the same followed by the current TCB and the service TDs' measurement).
@@ -93,7 +93,7 @@ impl TdBody {
         Ok(body)
     }
 
-    /// The debug and profiling flags, zero for a TD that cannot be looked into.
+    /// The debug and profiling flags, zero for a TD that cannot be debugged.
     pub fn debug_flags(&self) -> u8 {
         (self.attributes() & TUD_BYTE & DEBUG_AND_PROFILING) as u8
     }

@@ -201,7 +201,7 @@ pub(crate) struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     /// Walks PCK certificate, PCK authority, root.
-    pub(crate) fn of_platform(
+    pub(crate) fn verify_platform(
         chain: &'a UnverifiedChain<3>,
         trusted: &TrustedRoot<'_>,
     ) -> Result<Self, ChainError> {

@@ -1,6 +1,6 @@
 //! Intel's collateral: read, dated, and found authentic.
 //!
-//! [`ReadCollateral`] is texts taken apart, of which nothing is believed. [`AuthenticCollateral`] is made
+//! [`ReadCollateral`] is texts, parsed, of which nothing is believed. [`AuthenticCollateral`] is made
 //! of it once every signature is checked, and is about the very texts that were read; it is kept
 //! between verifications. Dates are checked at every use, and so is what the lists revoke.
 
@@ -47,7 +47,7 @@ const TCB_INFO_SIGNER: &str = "TCB info signer's certificate";
 const QE_IDENTITY_SIGNER: &str = "QE identity signer's certificate";
 const PCK_AUTHORITY: &str = "PCK authority's certificate";
 
-/// Collateral taken apart.
+/// Collateral, parsed.
 pub(super) struct ReadCollateral<'a> {
     text: &'a TdxCollateral,
     dated: Dated,
@@ -149,8 +149,8 @@ fn read(text: &TdxCollateral) -> Result<ReadCollateral<'_>, CollateralPartError>
             qe_identity.issue_date,
             qe_identity.next_update,
         ),
-        Part::of_list(List::Root.as_str(), &root_crl),
-        Part::of_list(List::Pck.as_str(), &pck_crl),
+        Part::from_list(List::Root.as_str(), &root_crl),
+        Part::from_list(List::Pck.as_str(), &pck_crl),
     ];
     let chains = [
         (TCB_INFO_SIGNER, &tcb_info_chain),

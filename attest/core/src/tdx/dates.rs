@@ -57,7 +57,7 @@ impl Part {
     }
 
     /// A list is replaced at its nextUpdate; it is not valid in that second any more.
-    pub(super) fn of_list(name: &'static str, list: &RevocationList<'_>) -> Self {
+    pub(super) fn from_list(name: &'static str, list: &RevocationList<'_>) -> Self {
         let last = list.next_update.secs().saturating_sub(1);
         Self::new(name, list.this_update, UnixTime::from_secs(last))
     }

@@ -1,4 +1,4 @@
-//! Everything read from a TDX quote and from the collateral it was judged by.
+//! Everything read from a TDX quote and from the collateral it was verified by.
 
 use serde_json::{Value, json};
 

@@ -129,7 +129,7 @@ pub(crate) struct Assessment {
 pub(super) const LEVEL: [&str; 4] = ["tcb", "tcbDate", "tcbStatus", "advisoryIDs"];
 
 impl Assessment {
-    pub(super) fn of(
+    pub(super) fn read(
         level: Object<'_>,
         member: &'static str,
         statuses: &[TcbStatus],

@@ -183,7 +183,7 @@ fn sgx_is_met(level: &TcbLevel, platform: &PlatformFacts) -> bool {
     components.all(|(got, needed)| got >= needed) && platform.pcesvn >= level.pcesvn
 }
 
-/// The first two components are the module's, which has levels of its own unless its version is 0.
+/// The first two components are the module's, which has separate levels unless its version is 0.
 fn tdx_is_met(level: &TcbLevel, tee_tcb_svn: &[u8; 16]) -> bool {
     let [_, module_version, ..] = *tee_tcb_svn;
     let of_module = if module_version > 0 { 2 } else { 0 };

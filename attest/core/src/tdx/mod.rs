@@ -4,7 +4,7 @@
 //! quoting enclave, certified by a PCK chain inside the quote. SGX quotes are recognised and
 //! refused as unsupported.
 //!
-//! The way of a quote: `quote` takes it apart; `collateral` reads Intel's texts, `dates` asks whether
+//! The way of a quote: `quote` parses it; `collateral` reads Intel's texts, `dates` asks whether
 //! they are valid at the stated time, and their signatures are checked up to the stated root (`chain`,
 //! `crl`, `tcb_info`, `qe_identity`); `verification` goes from the platform's certificate
 //! (`platform`, `pck_extension`) to the quote's signature (`qe_report`, `signature`) and asks what Intel
@@ -111,7 +111,7 @@ impl Verification {
     }
 }
 
-/// Takes a quote apart without judging it: what the bytes say, which hardware may never have said.
+/// Parses a quote without verifying it: what the bytes say, which hardware may never have said.
 /// Nothing comes back for an SGX quote.
 ///
 /// ```
@@ -212,5 +212,5 @@ fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
 /// What the first certificate of a chain says of a platform, verified or not.
 fn unverified_platform(chain: &UnverifiedChain<3>) -> Option<PlatformFacts> {
     let [leaf, ..] = &chain.0;
-    PlatformFacts::of(&Certificate::parse(leaf).ok()?).ok()
+    PlatformFacts::from_certificate(&Certificate::parse(leaf).ok()?).ok()
 }

@@ -16,7 +16,7 @@ const OID_CONTENT: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF8, 0x4D, 0x01, 0x0D, 0x0
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PckExtensionError {
     /// The certificate has no SGX extension, or more than one.
-    #[error("it has no SGX extension of its own")]
+    #[error("it has no SGX extension, or more than one")]
     Absent,
     /// Not the structure that Intel specifies.
     #[error("its SGX extension cannot be read")]
@@ -49,7 +49,9 @@ pub(crate) struct PckExtension {
 }
 
 impl PckExtension {
-    pub(crate) fn of(certificate: &Certificate<'_>) -> Result<Self, PckExtensionError> {
+    pub(crate) fn from_certificate(
+        certificate: &Certificate<'_>,
+    ) -> Result<Self, PckExtensionError> {
         let mut extensions = certificate.x509.extensions().iter();
         let is_sgx = |oid: &str| oid == OID;
         let found = extensions

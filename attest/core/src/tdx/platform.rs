@@ -33,8 +33,8 @@ pub struct PlatformFacts {
 
 impl PlatformFacts {
     /// Reads a certificate, which may not be verified.
-    pub(crate) fn of(pck: &Certificate<'_>) -> Result<Self, PckExtensionError> {
-        let extension = PckExtension::of(pck)?;
+    pub(crate) fn from_certificate(pck: &Certificate<'_>) -> Result<Self, PckExtensionError> {
+        let extension = PckExtension::from_certificate(pck)?;
         let mut issuer = pck.x509.issuer().iter_common_name();
         let issuer = issuer.next().and_then(|name| name.as_str().ok());
         let (not_before, not_after) = pck.validity();
@@ -74,13 +74,13 @@ impl AuthenticPlatform {
         chain: &UnverifiedChain<3>,
         root: &TrustedRoot<'_>,
     ) -> Result<Self, ChainError> {
-        let walked = Chain::of_platform(chain, root)?;
+        let walked = Chain::verify_platform(chain, root)?;
         let leaf = walked.leaf();
         let fault = |error| ChainError::Certificate {
             role: Role::Pck,
             error,
         };
-        let facts = PlatformFacts::of(leaf).map_err(CertificateError::PckExtension);
+        let facts = PlatformFacts::from_certificate(leaf).map_err(CertificateError::PckExtension);
         let certificates = [
             (Role::Pck, leaf),
             (Role::PckAuthority, walked.authority()),

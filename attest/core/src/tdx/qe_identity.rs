@@ -1,5 +1,5 @@
 //! QE identity: which quoting enclave Intel stands for (PCS v4, "Get TD QE Identity"), and the quoting
-//! enclave's report held against it.
+//! enclave's report compared with it.
 
 use super::json::{self, Assessment, SignedTextError, Unknown, object};
 use super::qe_report::QeReport;

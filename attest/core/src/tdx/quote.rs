@@ -72,7 +72,7 @@ impl QuoteFormatError {
     }
 }
 
-/// A quote taken apart. Nothing in it is verified.
+/// A quote, parsed. Nothing in it is verified.
 #[allow(
     clippy::large_enum_variant,
     reason = "made once per quote and taken apart at once"

@@ -47,7 +47,7 @@ impl TcbStatus {
         }
     }
 
-    /// What a part that has a status of its own makes of the platform's (Intel's verification
+    /// What a part with a separate status makes of the platform's (Intel's verification
     /// library, 4.1.2.4.17): revoked parts revoke it, and parts that are not up to date are out of
     /// date.
     pub(crate) const fn with_part(self, part: Self) -> Self {

@@ -53,7 +53,7 @@ pub(crate) struct TcbInfo {
     pub(crate) fmspc: [u8; 6],
     pub(crate) pce_id: [u8; 2],
     pub(crate) evaluation_data_number: u32,
-    /// For modules of version 0, which have no identity of their own.
+    /// For modules of version 0, which have no separate identity.
     pub(crate) module: TdxModule,
     pub(crate) module_identities: Vec<TdxModuleIdentity>,
     /// The strongest first, whatever their order in the text.
@@ -115,7 +115,7 @@ impl TcbInfo {
             fmspc: info.hex("fmspc")?,
             pce_id: info.hex("pceId")?,
             evaluation_data_number: info.number("tcbEvaluationDataNumber")?,
-            module: TdxModule::of(object(module, "tdxModule", &known, unknown)?)?,
+            module: TdxModule::read(object(module, "tdxModule", &known, unknown)?)?,
             module_identities: identities(info, unknown)?,
             levels: levels(info.list("tcbLevels")?, unknown)?,
         })
@@ -123,7 +123,7 @@ impl TcbInfo {
 }
 
 impl TdxModule {
-    fn of(module: Object<'_>) -> Result<Self, SignedTextError> {
+    fn read(module: Object<'_>) -> Result<Self, SignedTextError> {
         Ok(Self {
             mrsigner: module.hex("mrsigner")?,
             attributes: module.hex("attributes")?,
@@ -163,7 +163,7 @@ fn identity(value: &Value, unknown: &mut Unknown) -> Result<TdxModuleIdentity, S
     let identity = object(value, NAME, &known, unknown)?;
     Ok(TdxModuleIdentity {
         id: identity.text("id")?.to_ascii_uppercase(),
-        module: TdxModule::of(identity)?,
+        module: TdxModule::read(identity)?,
         levels: svn_levels(identity, NAME, &MODULE_STATUSES, unknown)?,
     })
 }
@@ -180,7 +180,7 @@ pub(super) fn svn_levels<T: TryFrom<u64> + Ord + Copy>(
         let level = object(value, "tcbLevels", &LEVEL, unknown)?;
         let tcb = object(level.member("tcb")?, "tcb", &["isvsvn"], unknown)?;
         let svn: T = tcb.number("isvsvn")?;
-        levels.push((svn, Assessment::of(level, name, statuses)?));
+        levels.push((svn, Assessment::read(level, name, statuses)?));
     }
     levels.sort_by_key(|(svn, _)| std::cmp::Reverse(*svn));
     let same = |pair: &[(T, Assessment)]| matches!(pair, [(one, _), (two, _)] if one == two);
@@ -201,7 +201,7 @@ fn levels(values: &[Value], unknown: &mut Unknown) -> Result<Vec<TcbLevel>, Sign
             sgx: components(tcb, "sgxtcbcomponents", unknown)?,
             pcesvn: tcb.number("pcesvn")?,
             tdx: components(tcb, "tdxtcbcomponents", unknown)?,
-            assessment: Assessment::of(level, NAME, &LEVEL_STATUSES)?,
+            assessment: Assessment::read(level, NAME, &LEVEL_STATUSES)?,
         });
     }
     levels.sort_by(|a, b| b.strength().cmp(&a.strength()));

@@ -1,4 +1,4 @@
-//! The TDX module a TD was launched under, held against Intel's description of it.
+//! The TDX module a TD was launched under, compared with Intel's description of it.
 
 use super::body::TdBody;
 use super::json::Assessment;

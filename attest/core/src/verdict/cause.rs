@@ -23,7 +23,7 @@ pub enum Cause {
     ReportMalformed(ReportError),
     /// The quote cannot be read.
     QuoteMalformed(QuoteFormatError),
-    /// Evidence of a kind that this verifier does not judge.
+    /// Evidence of a kind that this verifier does not appraise.
     UnsupportedEvidence(&'static str),
     /// The report's signature does not verify.
     ReportSignature(ReportError),
@@ -202,7 +202,7 @@ pub enum Cause {
     },
     /// A machine that the policy does not list.
     PlatformNotListed,
-    /// The TD can be looked into: the TUD byte of its attributes is not zero.
+    /// The TD can be debugged: the TUD byte of its attributes is not zero.
     DebugTd {
         /// That byte.
         flags: u8,

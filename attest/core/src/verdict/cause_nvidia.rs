@@ -2,11 +2,11 @@
 
 use super::CauseKind;
 use crate::digest::Sha256Digest;
-use crate::named::Named;
 use crate::nvidia::{
     Architecture, CompareError, DeviceChainError, DeviceEvidenceError, FirmwareIdError, OcspError,
     RimError, RimKind, SpdmFormatError,
 };
+use crate::quoted::QuotedOrNone;
 use crate::x509::SignedObjectError;
 
 /// Why a check of NVIDIA devices failed.
@@ -67,7 +67,7 @@ pub enum NvidiaCause {
         place: usize,
     },
     /// The device's version is not in the policy's list, or it names none.
-    #[error("{} version {} is not in the policy's list", kind.as_str(), Named(version))]
+    #[error("{} version {} is not in the policy's list", kind.as_str(), QuotedOrNone(version))]
     VersionNotListed {
         /// Driver or firmware.
         kind: RimKind,
@@ -78,7 +78,7 @@ pub enum NvidiaCause {
     #[error(transparent)]
     Rim(RimError),
     /// Manifests were given, and none is for this device's version.
-    #[error("no {} manifest is for version {}", kind.as_str(), Named(version))]
+    #[error("no {} manifest is for version {}", kind.as_str(), QuotedOrNone(version))]
     NoRim {
         /// Driver or firmware.
         kind: RimKind,

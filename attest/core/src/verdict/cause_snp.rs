@@ -1,7 +1,7 @@
 //! Why a check of AMD SEV-SNP evidence failed.
 
 use super::CauseKind;
-use crate::named::Named;
+use crate::quoted::QuotedOrNone;
 use crate::snp::{
     CertTableError, ChainError, Component, EndorsementError, GuestPolicyError, HclError, Product,
     ReportSignatureError, RevocationError, SnpFormatError, VekError, VekKind,
@@ -26,7 +26,7 @@ pub enum SnpCause {
     /// The endorsement key does not lead to AMD's root.
     #[error(transparent)]
     Chain(ChainError),
-    /// The revocation list settles nothing, or settles it against the chain.
+    /// The revocation list is not usable, or revokes a certificate of the chain.
     #[error(transparent)]
     Revocation(RevocationError),
     /// Report and certificate disagree.
@@ -42,7 +42,7 @@ pub enum SnpCause {
     #[error("reports signed by a {} are not accepted", .0.as_str())]
     KeyNotListed(VekKind),
     /// The policy does not list the cloud whose key it is.
-    #[error("keys of the cloud {} are not accepted", Named(.0))]
+    #[error("keys of the cloud {} are not accepted", QuotedOrNone(.0))]
     CloudNotListed(Option<String>),
     /// A component's certified version is below the policy's floor.
     #[error("{component} version {got} is below {floor}")]

@@ -10,7 +10,7 @@ use super::check_id::CheckId;
 pub struct Check {
     /// Which.
     pub id: CheckId,
-    /// What came of it.
+    /// Its result.
     pub outcome: Outcome,
     /// Whether acceptance needs this check to pass. A failed check refuses whether required or
     /// not; `required` decides what becomes of a check that was not evaluated.
@@ -42,14 +42,14 @@ pub enum Obstacle<'v> {
     NotEvaluated(&'v Why),
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It holds.
     Pass,
     /// It does not hold.
     Fail(Cause),
-    /// Nobody looked, so nothing is known.
+    /// It was not checked, so nothing is known.
     NotEvaluated(Why),
 }
 
@@ -75,7 +75,7 @@ pub enum Why {
     NoContract,
     /// What it would excuse is accepted without it.
     NotNeeded,
-    /// This version does not judge this kind of evidence yet.
+    /// This version does not appraise this kind of evidence yet.
     NotSupported,
 }
 
@@ -125,7 +125,7 @@ impl Checks {
         self.push(id, Outcome::Fail(cause), true);
     }
 
-    pub(crate) fn judge(&mut self, id: CheckId, result: Result<(), Cause>) {
+    pub(crate) fn record(&mut self, id: CheckId, result: Result<(), Cause>) {
         match result {
             Ok(()) => self.pass(id),
             Err(cause) => self.fail(id, cause),
@@ -140,16 +140,16 @@ impl Checks {
         cause: impl FnOnce() -> C,
     ) {
         let result = if holds { Ok(()) } else { Err(cause().into()) };
-        self.judge(id, result);
+        self.record(id, result);
     }
 
     /// A check that acceptance needs and that could not be made.
-    pub(crate) fn missed(&mut self, id: CheckId, why: Why) {
+    pub(crate) fn not_evaluated(&mut self, id: CheckId, why: Why) {
         self.push(id, Outcome::NotEvaluated(why), true);
     }
 
-    /// A check that nobody asked for.
-    pub(crate) fn not_asked(&mut self, id: CheckId, why: Why) {
+    /// A check that acceptance does not need and that was not made.
+    pub(crate) fn not_required(&mut self, id: CheckId, why: Why) {
         self.push(id, Outcome::NotEvaluated(why), false);
     }
 
@@ -157,13 +157,13 @@ impl Checks {
     pub(crate) fn replace(&mut self, id: CheckId, cause: Cause) {
         self.0
             .retain(|check| check.id != id || matches!(check.outcome, Outcome::Fail(_)));
-        if !self.told(id) {
+        if !self.contains(id) {
             self.fail(id, cause);
         }
     }
 
-    /// Whether this check was entered, whatever came of it.
-    pub(crate) fn told(&self, id: CheckId) -> bool {
+    /// Whether this check was entered, whatever its result.
+    pub(crate) fn contains(&self, id: CheckId) -> bool {
         self.0.iter().any(|check| check.id == id)
     }
 

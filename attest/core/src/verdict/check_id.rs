@@ -30,7 +30,7 @@ macro_rules! check_ids {
 check_ids! {
     /// The report is well formed ACI/1 with our profile's evidence.
     ReportFormat = "report.format",
-    /// The report is signed by a receipt signing key of its own keyset.
+    /// The report is signed by a receipt signing key in the keyset it carries.
     ReportSignature = "report.signature",
     /// The digest the report states is the digest of the keyset it carries.
     BindingKeyset = "binding.keyset",
@@ -56,7 +56,7 @@ check_ids! {
     ProvenanceSource = "provenance.source",
     /// The policy says what is wanted of this kind of TEE.
     PolicyTee = "policy.tee",
-    /// The evidence can be taken apart.
+    /// The evidence can be parsed.
     TdxQuoteFormat = "tdx.quote.format",
     /// The quote is a TDX quote.
     TdxTeeType = "tdx.tee_type",
@@ -148,7 +148,7 @@ check_ids! {
     TdxMrservicetd = "tdx.measurement.mrservicetd",
     /// The measurements are together those of one listed image.
     TdxImage = "tdx.image",
-    /// The SNP report can be taken apart.
+    /// The SNP report can be parsed.
     SnpReportFormat = "snp.report.format",
     /// In Azure's wrapping, the report commits to the claims around it.
     SnpHclClaims = "snp.hcl.claims",
@@ -222,13 +222,13 @@ check_ids! {
     EventLogSecureBoot = "event_log.secure_boot",
     /// NVIDIA devices have presented evidence.
     NvidiaDevices = "nvidia.devices",
-    /// Each device's evidence can be taken apart.
+    /// Each device's evidence can be parsed.
     NvidiaEvidenceFormat = "nvidia.evidence.format",
     /// Each device's certificate leads to NVIDIA's root.
     NvidiaChain = "nvidia.chain",
     /// Each device's report is signed by the device.
     NvidiaReportSignature = "nvidia.report.signature",
-    /// Each device is what it is said to be, and its architecture accepted.
+    /// Each device is what it is claimed to be, and its architecture accepted.
     NvidiaArchitecture = "nvidia.architecture",
     /// The firmware in each report is the one the device's key was derived for.
     NvidiaFwid = "nvidia.fwid",
@@ -252,7 +252,7 @@ check_ids! {
     NvidiaRimSignerDates = "nvidia.rim.signer_dates",
     /// NVIDIA has not revoked a certificate of the manifests' signers.
     NvidiaRimOcsp = "nvidia.rim.ocsp",
-    /// Each device has reported every measurement that its manifests speak of.
+    /// Each device has reported every measurement that its manifests describe.
     NvidiaMeasurementsCount = "nvidia.measurements.count",
     /// Each device's measurements are those of its manifests.
     NvidiaMeasurements = "nvidia.measurements",

@@ -10,7 +10,7 @@ use crate::snp::SnpFacts;
 use crate::tdx::TdxFacts;
 use crate::time::UnixTime;
 
-/// Everything decoded. Facts judge nothing; the checks say which of them hardware vouched for.
+/// Everything decoded. Facts are not results of checks; the checks say which of them hardware vouched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Of a TDX quote and its collateral.
@@ -77,7 +77,7 @@ pub struct LogFacts {
 }
 
 impl LogFacts {
-    pub(crate) fn of(head: &Checkpoint) -> Self {
+    pub(crate) fn from_checkpoint(head: &Checkpoint) -> Self {
         Self {
             origin: head.origin,
             size: head.size,
@@ -98,7 +98,7 @@ pub struct EventLogFacts {
 }
 
 impl EventLogFacts {
-    pub(crate) fn of(log: &EventLog) -> Self {
+    pub(crate) fn from_log(log: &EventLog) -> Self {
         Self {
             format: log.format(),
             replay: log.replay(),

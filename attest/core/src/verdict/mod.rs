@@ -1,7 +1,7 @@
-//! The judgement on some evidence: every check by name, what was decided, and on what grounds.
+//! The appraisal on some evidence: every check by name, what was decided, and on what grounds.
 //!
-//! Only appraisal makes a [`Verdict`]. It is told in two ways, as stable JSON
-//! ([`Verdict::to_json`]) and to people by whoever renders it; both say whether the roots were the
+//! Only appraisal makes a [`Verdict`]. It has two forms, stable JSON
+//! ([`Verdict::to_json`]) and the text that a program renders for people; both say whether the roots were the
 //! vendors' or supplied. A verdict does not prove anything to a third party who did not see the
 //! evidence: it is a report of this run of this verifier.
 
@@ -39,7 +39,7 @@ pub enum Decision {
     Accepted,
     /// The evidence was understood and is not acceptable.
     Rejected,
-    /// Evidence of a kind that this version does not judge.
+    /// Evidence of a kind that this version does not appraise.
     Unsupported,
     /// The input is not evidence.
     Malformed,
@@ -73,7 +73,7 @@ impl fmt::Display for Decision {
     }
 }
 
-/// The judgement on some evidence at a stated time, under a policy and roots.
+/// The appraisal on some evidence at a stated time, under a policy and roots.
 ///
 /// No public constructor exists:
 ///
@@ -168,7 +168,7 @@ impl Verdict {
         self.grounds.roots
     }
 
-    /// The time the evidence was judged at.
+    /// The time the evidence was appraised at.
     pub fn at(&self) -> UnixTime {
         self.grounds.at
     }

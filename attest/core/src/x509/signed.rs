@@ -48,7 +48,7 @@ pub enum SignedObjectError {
     /// Signed with another algorithm than the issuer's key is for.
     #[error("not signed with the algorithm of the issuer's key")]
     Algorithm,
-    /// Issued by somebody else than the certificate it is checked against.
+    /// Issued by another authority than the certificate it is checked against.
     #[error("issued under another name")]
     Issuer,
     /// The signature does not verify under the issuer's key.
@@ -76,7 +76,7 @@ pub(crate) struct SignedObject<'a> {
 }
 
 impl<'a> SignedObject<'a> {
-    /// Takes exactly one signed object apart.
+    /// Parses exactly one signed object.
     pub(crate) fn split(der: &'a [u8]) -> Result<Self, SignedObjectError> {
         let (outer, rest) = element(der).ok_or(SignedObjectError::Malformed)?;
         if outer.tag != SEQUENCE || !rest.is_empty() {

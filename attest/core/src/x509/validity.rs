@@ -25,7 +25,7 @@ pub(crate) struct Outside {
 }
 
 impl Validities {
-    pub(crate) fn of(chain: &[Certificate<'_>]) -> Self {
+    pub(crate) fn from_chain(chain: &[Certificate<'_>]) -> Self {
         let of_one = |certificate: &Certificate<'_>| {
             let (not_before, not_after) = certificate.validity();
             Validity {

@@ -57,7 +57,7 @@ pub fn receipt_body() -> ReceiptBody {
         served_at: UnixTime::from_secs(1_780_000_000),
         events: vec![
             Event::RequestReceived {
-                body_hash: Sha256Digest::of(b"request"),
+                body_hash: Sha256Digest::hash(b"request"),
             },
             Event::UpstreamVerified {
                 required: true,
@@ -65,7 +65,7 @@ pub fn receipt_body() -> ReceiptBody {
                 session_id: SessionId::from_bytes([9; 32]),
             },
             Event::ResponseReturned {
-                body_hash: Sha256Digest::of(b"response"),
+                body_hash: Sha256Digest::hash(b"response"),
             },
         ],
     }

@@ -119,7 +119,7 @@ fn no_key_is_read_out_of_what_is_no_certificate() {
         &[0x30, 0x03, 1, 1, 0],
     ] {
         assert_eq!(
-            SpkiDigest::of_certificate_der(bytes),
+            SpkiDigest::from_certificate_der(bytes),
             Err(CertificateError::Malformed)
         );
     }

@@ -1,4 +1,4 @@
-//! Over-long input is refused before it is looked at.
+//! Over-long input is refused before it is parsed.
 
 use attest_core::{
     DocumentError, JsonError, Keyset, KeysetError, Receipt, ReceiptError, Report, ReportError,

@@ -335,9 +335,9 @@ fn an_epochs_proof_holds_for_its_own_keyset_contract_and_key() {
     let attest_core::log::Fact::EpochBegan(start) = entry.fact else {
         panic!("another entry");
     };
-    let told = proof.verify_epoch(start.keyset, Some((start.config, start.retention)), &key);
-    assert_eq!(told, Ok(&start));
-    let other = Sha256Digest::of(b"other");
+    let epoch = proof.verify_epoch(start.keyset, Some((start.config, start.retention)), &key);
+    assert_eq!(epoch, Ok(&start));
+    let other = Sha256Digest::hash(b"other");
     let stranger = VerifyingKey::from_bytes([7; 32]);
     for (keyset, config, retention, key) in [
         (other, start.config, start.retention, key),
@@ -345,8 +345,8 @@ fn an_epochs_proof_holds_for_its_own_keyset_contract_and_key() {
         (start.keyset, start.config, other, key),
         (start.keyset, start.config, start.retention, stranger),
     ] {
-        let told = proof.verify_epoch(keyset, Some((config, retention)), &key);
-        assert!(matches!(told, Err(LogProofError::OtherEntry(_))));
+        let epoch = proof.verify_epoch(keyset, Some((config, retention)), &key);
+        assert!(matches!(epoch, Err(LogProofError::OtherEntry(_))));
     }
     let receipt = EpochProof::parse(vectors.proofs.receipt.as_bytes());
     assert!(receipt.is_err());

@@ -235,7 +235,7 @@ fn feed(bytes: &[u8]) {
     if let Ok(receipt) = Receipt::parse(bytes) {
         let _ = receipt.verify(&fixtures::keyset());
     }
-    let _ = SpkiDigest::of_certificate_der(bytes);
+    let _ = SpkiDigest::from_certificate_der(bytes);
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = Subject::parse(text);
         let _ = parse_base64(text, 100);

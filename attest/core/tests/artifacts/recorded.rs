@@ -177,14 +177,14 @@ fn the_recorded_receipt_has_its_signing_input_and_signature() {
     let input = text(&vectors, "/receipt/signing_input_jcs");
     assert_eq!(receipt.signed_bytes(), input.as_bytes());
     assert_eq!(
-        Sha256Digest::of(input.as_bytes()).to_hex(),
+        Sha256Digest::hash(input.as_bytes()).to_hex(),
         text(&vectors, "/receipt/signing_input_sha256")
     );
     assert_eq!(
         to_hex(receipt.signature()),
         text(&vectors, "/receipt/signature")
     );
-    // Signed anew from its parts it is the same document, down to the signature.
+    // Signed again from its parts it is the same document, down to the signature.
     assert_eq!(
         receipt.body().clone().sign(&recorded_key(&vectors)),
         receipt
@@ -197,8 +197,8 @@ fn the_recorded_receipt_verifies_and_is_about_the_recorded_bodies() {
     let keyset = Keyset::parse(&document(&vectors, "/keyset/document")).expect("it is a keyset");
     let receipt = Receipt::parse(&document(&vectors, "/receipt/document")).expect("a receipt");
     let verified = receipt.verify(&keyset).expect("the signature verifies");
-    let request = Sha256Digest::of(text(&vectors, "/receipt/request_body").as_bytes());
-    let response = Sha256Digest::of(text(&vectors, "/receipt/response_body").as_bytes());
+    let request = Sha256Digest::hash(text(&vectors, "/receipt/request_body").as_bytes());
+    let response = Sha256Digest::hash(text(&vectors, "/receipt/response_body").as_bytes());
     assert_eq!(request.to_string(), text(&vectors, "/receipt/request_hash"));
     assert_eq!(
         response.to_string(),

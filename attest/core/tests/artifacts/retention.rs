@@ -64,7 +64,7 @@ fn spacing_comments_and_order_change_no_digest_and_every_word_does() {
     .expect("a policy");
     assert_eq!(plain.digest(), spaced.digest());
     let published = plain.published().text();
-    assert_eq!(plain.digest(), Sha256Digest::of(published.as_bytes()));
+    assert_eq!(plain.digest(), Sha256Digest::hash(published.as_bytes()));
     assert_eq!(plain.stored_text(), published);
     for other in [
         "on_failure = \"refuse\"\n",
@@ -226,7 +226,7 @@ fn a_chain_begins_with_one_and_every_later_policy_names_the_one_before() {
     let text = |epoch: &str, predecessor: &str| {
         DEFAULT.replace("epoch = 1\n", &format!("epoch = {epoch}\n{predecessor}"))
     };
-    let digest = format!("predecessor = \"{}\"\n", Sha256Digest::of(b"x"));
+    let digest = format!("predecessor = \"{}\"\n", Sha256Digest::hash(b"x"));
     let misplaced = |epoch, stated| Err(RetentionError::PredecessorMisplaced { epoch, stated });
     assert_eq!(
         RetentionPolicy::from_toml(&text("1", &digest)),
@@ -303,10 +303,10 @@ fn a_change_takes_the_signatures_of_as_many_keys_as_are_asked_for() {
 fn a_change_is_refused_for_its_own_reason() {
     let authority = keys(&[1], 1);
     let first = policy("");
-    let in_force =
+    let active =
         ActivePolicy::first(first.clone(), signed(&first, &[1]), &authority).expect("the first");
     let change = |next: &RetentionPolicy| {
-        in_force
+        active
             .succeeded_by(next.clone(), signed(next, &[1]), &authority)
             .map(|_| ())
     };
@@ -314,7 +314,7 @@ fn a_change_is_refused_for_its_own_reason() {
     let good = next(2, first.digest(), zero);
     assert_eq!(change(&good), Ok(()));
     assert_eq!(
-        in_force.succeeded_by(good.clone(), PolicySignatures::default(), &authority),
+        active.succeeded_by(good.clone(), PolicySignatures::default(), &authority),
         Err(SignatureError::Unsigned.into())
     );
     assert_eq!(
@@ -331,7 +331,7 @@ fn a_change_is_refused_for_its_own_reason() {
             proposed: 3
         })
     );
-    let stated = Sha256Digest::of(b"another");
+    let stated = Sha256Digest::hash(b"another");
     assert_eq!(
         change(&next(2, stated, zero)),
         Err(ChangeRefused::Predecessor {
@@ -340,10 +340,10 @@ fn a_change_is_refused_for_its_own_reason() {
         })
     );
     assert_eq!(
-        in_force.succeeded_by(good.clone(), signed(&good, &[1]), &Authority::NoKeys),
+        active.succeeded_by(good.clone(), signed(&good, &[1]), &Authority::NoKeys),
         Err(ChangeRefused::NoPolicyKeys)
     );
-    let second = in_force
+    let second = active
         .succeeded_by(good.clone(), signed(&good, &[1]), &authority)
         .expect("a change");
     assert_eq!(
@@ -426,7 +426,7 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
 }
 
 #[test]
-fn after_a_change_of_keys_the_policy_in_force_is_signed_again() {
+fn after_a_change_of_keys_the_active_policy_is_signed_again() {
     let first = policy("");
     let old =
         ActivePolicy::first(first.clone(), signed(&first, &[1]), &keys(&[1], 1)).expect("old");
@@ -477,7 +477,7 @@ fn a_plan_names_everyone_for_whom_something_changes_and_everyone_excepted() {
     );
     let known = ["clinic".to_owned(), "lab".to_owned()];
     let models = ["big".to_owned(), "small".to_owned()];
-    let told = |before: &RetentionPolicy, after: &RetentionPolicy| {
+    let differences = |before: &RetentionPolicy, after: &RetentionPolicy| {
         compare(before, after, &known, &models)
             .into_iter()
             .map(|one| {
@@ -487,14 +487,14 @@ fn a_plan_names_everyone_for_whom_something_changes_and_everyone_excepted() {
             .collect::<Vec<_>>()
     };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(told(&before, &before), []);
+    assert_eq!(differences(&before, &before), []);
     assert_eq!(
-        told(&before, &after),
+        differences(&before, &after),
         [(some("lab"), some("big"), ("metadata", "zero"))]
     );
     let all = next(2, before.digest(), "mode = \"zero\"");
     assert_eq!(
-        told(&before, &all),
+        differences(&before, &all),
         [
             (some("clinic"), None, ("zero", "zero")),
             (some("lab"), None, ("metadata", "zero")),

@@ -58,8 +58,8 @@ fn the_subject_names_both_documents_in_one_spelling() {
     let vectors: SubjectVectors = vectors("subject.json");
     assert_eq!(vectors.profile, PROFILE_ID);
     let subject = Subject {
-        config: Sha256Digest::of(vectors.config_document.as_bytes()),
-        retention: Sha256Digest::of(vectors.retention_document.as_bytes()),
+        config: Sha256Digest::hash(vectors.config_document.as_bytes()),
+        retention: Sha256Digest::hash(vectors.retention_document.as_bytes()),
     };
     assert_eq!(subject.config.to_string(), vectors.config);
     assert_eq!(subject.retention.to_string(), vectors.retention);

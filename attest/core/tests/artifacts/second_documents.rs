@@ -67,7 +67,7 @@ fn reports_are_signed_as_the_second_implementation_signs_them() {
     let key = SigningKey::from_seed(&vectors.key_id, &seed).expect("a key id");
     for case in &vectors.made {
         let message = profile::report_message(case.unsigned_jcs.as_bytes());
-        let digest = Sha256Digest::of(&message).to_hex();
+        let digest = Sha256Digest::hash(&message).to_hex();
         assert_eq!(digest, case.message_sha256, "{}", case.name);
 
         let read = read_report(&case.text).expect(&case.name);
@@ -105,8 +105,8 @@ fn the_report_carries_the_documents_that_its_subject_names() {
     let subject = report.keyset().subject.as_deref().map(Subject::parse);
     let documents = &report.evidence().documents;
     let named = Subject {
-        config: Sha256Digest::of(documents["config"].as_bytes()),
-        retention: Sha256Digest::of(documents["retention"].as_bytes()),
+        config: Sha256Digest::hash(documents["config"].as_bytes()),
+        retention: Sha256Digest::hash(documents["retention"].as_bytes()),
     };
     assert_eq!(subject, Some(Ok(named)));
 }
@@ -168,7 +168,7 @@ fn receipts_are_signed_as_the_second_implementation_signs_them() {
 fn a_receipt_tells_what_happened() {
     let vectors: ReceiptVectors = vectors("receipt.json");
     let (_, served) = vectors.read(&vectors.made[0].text).expect("it verifies");
-    let of = |text: &str| Sha256Digest::of(text.as_bytes());
+    let of = |text: &str| Sha256Digest::hash(text.as_bytes());
     assert_eq!(served.matches_request(of(&vectors.request)), Ok(()));
     assert_eq!(served.matches_response(of(&vectors.response)), Ok(()));
     assert_eq!(served.forwarded(), Some(of(&vectors.forwarded)));

@@ -27,7 +27,7 @@ pub(super) struct Key(String);
 
 impl Key {
     pub(super) fn new(kind: &str, request: &[u8]) -> Self {
-        Self(format!("{kind}-{}", Sha256Digest::of(request).to_hex()))
+        Self(format!("{kind}-{}", Sha256Digest::hash(request).to_hex()))
     }
 }
 
@@ -68,7 +68,7 @@ impl Disk {
         let (header, body) = (bytes.get(..end)?, bytes.get(end + 1..)?);
         let header: Header = serde_json::from_slice(header).ok()?;
         let in_time = header.fetched_at <= now.secs() && now.secs() < header.good_until;
-        let intact = header.key == key.0 && header.sha256 == Sha256Digest::of(body).to_hex();
+        let intact = header.key == key.0 && header.sha256 == Sha256Digest::hash(body).to_hex();
         match in_time && intact {
             true => Some((
                 Collateral::parse(body).ok()?,
@@ -93,7 +93,7 @@ impl Disk {
             key: key.0.clone(),
             fetched_at: now.secs(),
             good_until: good_until.secs(),
-            sha256: Sha256Digest::of(body.as_bytes()).to_hex(),
+            sha256: Sha256Digest::hash(body.as_bytes()).to_hex(),
         })?;
         // Relaxed: only the uniqueness of the number matters, not its order with other memory.
         let number = TEMPORARY.fetch_add(1, Ordering::Relaxed);

@@ -75,7 +75,7 @@ fn manifest(body: &[u8], name: &ManifestName) -> Result<Vec<u8>, FetchError> {
         return Err(malformed());
     }
     let rim = parse_base64(&answer.rim, MAX_RIM_LEN).map_err(|_| malformed())?;
-    let digests = [&rim[..], answer.rim.as_bytes()].map(|bytes| Sha256Digest::of(bytes).to_hex());
+    let digests = [&rim[..], answer.rim.as_bytes()].map(|bytes| Sha256Digest::hash(bytes).to_hex());
     match answer.sha256 {
         Some(stated) if !digests.contains(&stated.to_ascii_lowercase()) => {
             Err(FetchError::Digest { what })

@@ -26,7 +26,7 @@ fn mrtd_of_ubuntus_firmware_equals_the_published_value() {
     };
     let expected = "9e807cb2cd4313406a3aa4becc0836671a5c64ca7bdc08a45e15260184b446bf";
     assert_eq!(
-        Sha256Digest::of(&image).to_hex(),
+        Sha256Digest::hash(&image).to_hex(),
         expected,
         "not that firmware"
     );

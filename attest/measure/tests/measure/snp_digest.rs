@@ -54,8 +54,8 @@ fn milan() -> Machine {
 fn launch_digests_equal_another_implementations() {
     let firmware = FirmwareImage::default().build();
     let image = uki("257.13-1", crate::support::COMMAND_LINE, &[]);
-    assert_eq!(Sha256Digest::of(&firmware).to_hex(), FIRMWARE);
-    assert_eq!(Sha256Digest::of(&image).to_hex(), IMAGE);
+    assert_eq!(Sha256Digest::hash(&firmware).to_hex(), FIRMWARE);
+    assert_eq!(Sha256Digest::hash(&image).to_hex(), IMAGE);
     let firmware = Firmware::parse(&firmware).unwrap();
     let hashes = KernelHashes::from_uki(&image);
     for (name, processors, features, answer) in ANSWERS {

@@ -47,7 +47,7 @@ impl Config {
         writeln!(
             out,
             "config      {}",
-            Sha256Digest::of(self.document().as_bytes())
+            Sha256Digest::hash(self.document().as_bytes())
         )?;
         writeln!(out, "state       {}", server.state_dir.display())?;
         if let Some(address) = self.admin.listen {

@@ -55,7 +55,7 @@ mod tests {
         let event = Event::Listening {
             address: "127.0.0.1:8443".parse().expect("an address"),
             epoch: 3,
-            keyset: Sha256Digest::of(b""),
+            keyset: Sha256Digest::hash(b""),
         };
         let text = render(&event.record(), "T", Format::Text);
         assert_eq!(

@@ -28,7 +28,7 @@ pub(super) struct Span {
 impl Span {
     /// The span of a request that ended at `ended`.
     pub(super) fn of(usage: &UsageRow, keep: &Keep, ended: SystemTime) -> Self {
-        let digest = Sha256Digest::of(&[TRACE, usage.receipt_id.as_bytes()].concat());
+        let digest = Sha256Digest::hash(&[TRACE, usage.receipt_id.as_bytes()].concat());
         let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
         trace_id.copy_from_slice(&digest.as_bytes()[..16]);
         span_id.copy_from_slice(&digest.as_bytes()[16..24]);

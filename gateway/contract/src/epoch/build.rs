@@ -98,7 +98,7 @@ async fn create(
     let signing_key = Arc::new(signing_key()?);
     let config_document = config.document();
     let subject = Subject {
-        config: Sha256Digest::of(config_document.as_bytes()),
+        config: Sha256Digest::hash(config_document.as_bytes()),
         retention: retention.policy().digest(),
     };
     let domain = if server.bind_domain {

@@ -43,7 +43,7 @@ pub(super) fn create(names: &[String], lifetime: &Lifetime) -> Result<Identity, 
     params.not_before = start_of_time + Duration::from_secs(lifetime.not_before.secs());
     params.not_after = start_of_time + Duration::from_secs(lifetime.not_after.secs());
     let certificate = params.self_signed(&key).map_err(|_| EpochError::Keys)?;
-    let spki = SpkiDigest::of_certificate_der(certificate.der()).map_err(|_| EpochError::Keys)?;
+    let spki = SpkiDigest::from_certificate_der(certificate.der()).map_err(|_| EpochError::Keys)?;
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let private = PrivatePkcs8KeyDer::from(key.serialize_der());

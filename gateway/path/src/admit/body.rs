@@ -226,7 +226,7 @@ mod tests {
             panic!("a body")
         };
         assert_eq!(prompt.bytes(), b"{\"a\":1}");
-        assert_eq!(digest, Sha256Digest::of(b"{\"a\":1}"));
+        assert_eq!(digest, Sha256Digest::hash(b"{\"a\":1}"));
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ impl ApiToken {
 
 /// What is stored of a key, and what receipts are bound to.
 pub fn digest(token: &str) -> [u8; 32] {
-    *Sha256Digest::of(token.as_bytes()).as_bytes()
+    *Sha256Digest::hash(token.as_bytes()).as_bytes()
 }
 
 /// The bearer token of a request.

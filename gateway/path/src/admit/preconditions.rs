@@ -75,13 +75,13 @@ mod tests {
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_str(value).expect("a header"));
         }
-        check_keyset(&headers, &Sha256Digest::of(b"ours"))?;
+        check_keyset(&headers, &Sha256Digest::hash(b"ours"))?;
         check_retention(&headers, most)
     }
 
     #[test]
     fn what_holds_is_let_through() {
-        let ours = Sha256Digest::of(b"ours").to_string();
+        let ours = Sha256Digest::hash(b"ours").to_string();
         assert_eq!(check_with(&[]), Ok(()));
         assert_eq!(
             check_with(&[(&KEYSET_DIGEST, &ours), (&RETENTION, "metadata")]),
@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn what_does_not_hold_is_refused_for_its_reason() {
-        let theirs = Sha256Digest::of(b"theirs").to_string();
-        let ours = Sha256Digest::of(b"ours").to_string();
+        let theirs = Sha256Digest::hash(b"theirs").to_string();
+        let ours = Sha256Digest::hash(b"ours").to_string();
         assert_eq!(
             check_with(&[(&KEYSET_DIGEST, &theirs)]),
             Err(ApiError::KeysetPrecondition)

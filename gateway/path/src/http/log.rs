@@ -80,7 +80,7 @@ pub(super) async fn receipt_proof(
 ) -> Result<Response<Body>, ApiError> {
     let receipt = own_receipt(&state, &id, &headers).await?;
     let epoch = state.keeper.current();
-    let digest = Sha256Digest::of(&receipt);
+    let digest = Sha256Digest::hash(&receipt);
     match state
         .ledger
         .audit()

@@ -86,7 +86,7 @@ async fn enter(log: Arc<AuditLog>, epoch: Arc<EpochLog>) {
         tokio::time::sleep(Duration::from_millis(1)).await;
         let number = u64::from_be_bytes(random()) >> 12;
         let entry = purged(number);
-        let digest = Sha256Digest::of(&entry.to_bytes());
+        let digest = Sha256Digest::hash(&entry.to_bytes());
         let done = log.append(entry).await.expect("entered");
         say(&format!("entered {} {digest}", done.index));
         tell_head(&epoch);
@@ -250,7 +250,7 @@ async fn hold_to(promises: &Promises, directory: &Path) {
         let index = replay.size();
         if let Some(promised) = promises.entered.get(&index) {
             assert_eq!(
-                &Sha256Digest::of(&bytes).to_string(),
+                &Sha256Digest::hash(&bytes).to_string(),
                 promised,
                 "entry {index}"
             );

@@ -32,10 +32,10 @@ pub fn beginning(number: u64, seed: &[u8; 32]) -> EpochBeginning {
         at: AT,
         start: EpochStart {
             epoch: number,
-            keyset: Sha256Digest::of(seed),
+            keyset: Sha256Digest::hash(seed),
             key: signing_key.verifying_key(),
-            config: Sha256Digest::of(b"config"),
-            retention: Sha256Digest::of(b"retention"),
+            config: Sha256Digest::hash(b"config"),
+            retention: Sha256Digest::hash(b"retention"),
             mode: word("metadata"),
             not_after: AT.plus(Duration::from_secs(86_400)),
             reason: EpochReason::Start,

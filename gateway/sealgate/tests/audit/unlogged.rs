@@ -16,7 +16,7 @@ async fn ledger(directory: &Path) -> Ledger {
 }
 
 fn digest(name: &str) -> Sha256Digest {
-    Sha256Digest::of(name.as_bytes())
+    Sha256Digest::hash(name.as_bytes())
 }
 
 async fn store(ledger: &Ledger, name: &'static str) {

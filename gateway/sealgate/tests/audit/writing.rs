@@ -11,7 +11,7 @@ use testkit::scratch::ScratchDir;
 use crate::support::{AT, begin, beginning, open, purged, replayed};
 
 fn digest(number: u64) -> Sha256Digest {
-    Sha256Digest::of(&number.to_be_bytes())
+    Sha256Digest::hash(&number.to_be_bytes())
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ impl Bench {
             endpoint,
             fields,
             prompt: Prompt::new(body.as_bytes().to_vec()),
-            received_hash: Sha256Digest::of(body.as_bytes()),
+            received_hash: Sha256Digest::hash(body.as_bytes()),
             retention: self.epoch.retention.policy().effective(&tenant, None),
             epoch: self.epoch.clone(),
             admitted_at: self.back.clock.now(),

@@ -97,7 +97,7 @@ async fn a_change_without_a_good_signature_place_or_number_is_refused_and_nothin
         refused(&good, own(&other)).await,
         ChangeRefused::Signature(SignatureError::Invalid(_))
     ));
-    let wrong = text(2, Some(Sha256Digest::of(b"x")), ZERO);
+    let wrong = text(2, Some(Sha256Digest::hash(b"x")), ZERO);
     assert!(matches!(
         refused(&wrong, own(&wrong)).await,
         ChangeRefused::Predecessor { .. }

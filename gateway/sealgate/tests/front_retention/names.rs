@@ -164,6 +164,6 @@ async fn the_ledger_keeps_the_names_and_the_digest_is_of_what_is_published() {
     assert_eq!(row.policy, second.stored_text());
     assert_eq!(
         row.digest,
-        Sha256Digest::of(second.published().text().as_bytes())
+        Sha256Digest::hash(second.published().text().as_bytes())
     );
 }

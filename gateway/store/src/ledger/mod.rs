@@ -265,7 +265,7 @@ impl Ledger {
     /// Hands over a signed receipt. It can be fetched as soon as this returns, and until then; its digest goes into
     /// the audit log.
     pub fn store_receipt(&self, row: ReceiptRow, until: UnixTime) {
-        self.audit.receipt(Sha256Digest::of(&row.json));
+        self.audit.receipt(Sha256Digest::hash(&row.json));
         self.count_loss(self.pending.push_receipt(row, until));
     }
 

@@ -26,7 +26,7 @@ pub(super) async fn enter(pool: &SqlitePool, audit: &AuditLog) -> Result<(), Led
         let mut missing = Vec::new();
         for row in &rows {
             before = row.try_get(0)?;
-            let digest = Sha256Digest::of(row.try_get(1)?);
+            let digest = Sha256Digest::hash(row.try_get(1)?);
             if !audit.has_receipt(&digest).await? {
                 missing.push(digest);
             }

@@ -293,7 +293,7 @@ fn edits_make_the_body_and_its_digest() {
     assert_eq!(outgoing.length(), b"HELLO! our worl".len() as u64);
     assert_eq!(
         outgoing.digest(),
-        attest_core::Sha256Digest::of(b"HELLO! our worl")
+        attest_core::Sha256Digest::hash(b"HELLO! our worl")
     );
     for out_of_place in [vec![edit(0..12, "")], vec![edit(3..5, ""), edit(4..6, "")]] {
         assert_eq!(

@@ -149,7 +149,7 @@ async fn check_finds_what_a_start_would_and_changes_nothing() -> Result<()> {
                 if !name.ends_with("-shm") {
                     all.push((
                         name,
-                        Sha256Digest::of(&std::fs::read(entry.path())?).to_string(),
+                        Sha256Digest::hash(&std::fs::read(entry.path())?).to_string(),
                     ));
                 }
             }

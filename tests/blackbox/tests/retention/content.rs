@@ -100,7 +100,11 @@ async fn stock_age_opens_exactly_the_bytes_of_the_receipt_and_nobody_else_does()
             let sealed = scratch.write(&format!("{index}.{part}.age"), answer.bytes().await?)?;
             let opened = open(&identity, &sealed)?;
             assert_eq!(opened, bytes, "{part} {index}");
-            assert_eq!(Some(Sha256Digest::of(&opened)), expected, "{part} {index}");
+            assert_eq!(
+                Some(Sha256Digest::hash(&opened)),
+                expected,
+                "{part} {index}"
+            );
         }
     }
     // Neither another identity, nor anything that lies about, opens or holds it.

@@ -114,9 +114,9 @@ fn accepted_ones(kit: &mut Kit) {
         "an authentic manifest of this version, for another chip",
         rejected(&["nvidia.rim.product"]),
     );
-    let digest = |rim: &Vec<u8>| format!("\"{}\"", Sha256Digest::of(rim));
+    let digest = |rim: &Vec<u8>| format!("\"{}\"", Sha256Digest::hash(rim));
     let pinned = both().iter().map(digest).collect::<Vec<_>>().join(", ");
-    let other = format!("\"{}\"", Sha256Digest::of(b"another manifest"));
+    let other = format!("\"{}\"", Sha256Digest::hash(b"another manifest"));
     for (suffix, listed, expected) in [
         ("", pinned, accepted()),
         ("-other", other, rejected(&["nvidia.rim.digest"])),

@@ -25,8 +25,8 @@ fn showing(text: &str) -> Made {
     let mut made = made();
     made.documents.insert("retention".into(), text.into());
     let subject = Subject {
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(text.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(text.as_bytes()),
     };
     made.keyset.subject = Some(subject.to_string());
     made

@@ -171,7 +171,7 @@ fn what_a_policy_asks_of_known_manifests_is_asked_again() {
         (
             format!(
                 "rim_digests = [\"{}\"]\n",
-                attest_core::Sha256Digest::of(b"another")
+                attest_core::Sha256Digest::hash(b"another")
             ),
             "nvidia.rim.digest",
         ),

@@ -50,7 +50,7 @@ fn a_manifest_for_another_chip_is_refused_for_its_product() {
 #[test]
 fn a_manifest_that_is_not_pinned_is_refused_for_its_digest() {
     let driver = manifest(Chip::Hopper, Source::Driver);
-    let digest = |bytes: &[u8]| attest_core::Sha256Digest::of(bytes);
+    let digest = |bytes: &[u8]| attest_core::Sha256Digest::hash(bytes);
     let vbios = digest(&manifest(Chip::Hopper, Source::Vbios));
     let pins = |driver| format!("{GPU}rim_digests = [\"{driver}\", \"{vbios}\"]\n");
     let good = policy(&pins(digest(&driver)));

@@ -13,8 +13,8 @@ fn start() -> EpochStart {
         epoch: 1,
         keyset: keyset().digest(),
         key: signing_key().verifying_key(),
-        config: Sha256Digest::of(CONFIG.as_bytes()),
-        retention: Sha256Digest::of(RETENTION.as_bytes()),
+        config: Sha256Digest::hash(CONFIG.as_bytes()),
+        retention: Sha256Digest::hash(RETENTION.as_bytes()),
         mode: Word::parse("metadata").expect("a word"),
         not_after: NOW.plus(Duration::from_secs(86_400)),
         reason: EpochReason::Start,
@@ -81,7 +81,7 @@ fn a_head_that_somebody_else_signed_or_nobody_can_read_is_refused() {
 
 #[test]
 fn a_head_of_a_log_that_tells_of_another_epoch_is_refused() {
-    let other = Sha256Digest::of(b"other");
+    let other = Sha256Digest::hash(b"other");
     let bent: [fn(&mut EpochStart, Sha256Digest); 3] = [
         |start, other| start.keyset = other,
         |start, other| start.config = other,

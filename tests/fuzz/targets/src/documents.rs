@@ -50,7 +50,7 @@ pub fn encodings(data: &[u8]) {
 
 /// Certificates that somebody hands over: a peer's, or a root in a file.
 pub fn certificates(data: &[u8]) {
-    let _ = SpkiDigest::of_certificate_der(data);
+    let _ = SpkiDigest::from_certificate_der(data);
     let _ = Roots::supplied(data);
     let _ = Roots::none().with(RootKind::AmdMilan, data);
 }

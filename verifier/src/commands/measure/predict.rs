@@ -62,7 +62,7 @@ impl Prediction {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             uki_path: uki.to_owned(),
-            uki_digest: Sha256Digest::of(&bytes),
+            uki_digest: Sha256Digest::hash(&bytes),
             stub_version: image.stub_version(),
             command_line: image.command_line().to_owned(),
             events,

@@ -116,7 +116,7 @@ impl Profile {
         let folder = path.parent().unwrap_or(Path::new(""));
         let firmware_path = folder.join(&wire.firmware);
         let firmware = inputs::read(&firmware_path, attest_measure::firmware::MAX_FIRMWARE_LEN)?;
-        let firmware_digest = Sha256Digest::of(&firmware);
+        let firmware_digest = Sha256Digest::hash(&firmware);
         if let Some(stated) = &wire.firmware_sha256
             && *stated != firmware_digest.to_hex()
         {

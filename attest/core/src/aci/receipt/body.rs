@@ -16,7 +16,7 @@ pub struct ReceiptBody {
     pub chat_id: Option<String>,
     /// The model the client asked for.
     pub model: Option<String>,
-    /// The keyset in force when it was signed.
+    /// The keyset that was active when it was signed.
     pub keyset_digest: Sha256Digest,
     /// Path of the request.
     pub endpoint: String,

@@ -55,7 +55,7 @@ pub enum Event {
         /// Digest of the body.
         body_hash: Sha256Digest,
     },
-    /// `policy.applied` (profile): the retention policy in force.
+    /// `policy.applied` (profile): the active retention policy.
     PolicyApplied {
         /// Digest of the policy document.
         retention: Sha256Digest,
@@ -73,10 +73,10 @@ pub enum Event {
 pub struct OtherEvent(Value);
 
 impl OtherEvent {
-    /// Takes an object with a `type` of its own and only integers for numbers.
+    /// Takes an object that has a `type`, in which every number is an integer.
     pub fn new(value: Value) -> Result<Self, ReceiptError> {
         json::canonicalize(&value).map_err(DocumentError::from)?;
-        let event = Members::of(&value, PATH)?.non_empty_string("type")?;
+        let event = Members::new(&value, PATH)?.non_empty_string("type")?;
         let defined = [
             REQUEST_RECEIVED,
             REQUEST_FORWARDED,
@@ -112,7 +112,7 @@ impl Event {
     }
 
     pub(super) fn from_value(value: &Value) -> Result<Self, ReceiptError> {
-        let event = Members::of(value, PATH)?;
+        let event = Members::new(value, PATH)?;
         let body_hash = || event.digest("body_hash");
         Ok(match event.non_empty_string("type")? {
             REQUEST_RECEIVED => Self::RequestReceived {

@@ -14,7 +14,7 @@ pub use verify::{Upstream, VerifiedReceipt};
 
 use super::{DocumentError, Keyset, KeysetError};
 use crate::digest::Sha256Digest;
-use crate::named::Named;
+use crate::quoted::QuotedOrNone;
 
 /// A receipt may be this long.
 pub const MAX_RECEIPT_BYTES: usize = 64 * 1024;
@@ -41,14 +41,14 @@ pub const MAX_RECEIPT_BYTES: usize = 64 * 1024;
 ///     method: "POST".into(),
 ///     served_at: UnixTime::from_secs(1_750_000_000),
 ///     events: vec![
-///         Event::RequestReceived { body_hash: Sha256Digest::of(b"request") },
-///         Event::ResponseReturned { body_hash: Sha256Digest::of(b"response") },
+///         Event::RequestReceived { body_hash: Sha256Digest::hash(b"request") },
+///         Event::ResponseReturned { body_hash: Sha256Digest::hash(b"response") },
 ///     ],
 /// }
 /// .sign(&key);
 /// let parsed = Receipt::parse(receipt.to_json().as_bytes()).unwrap();
 /// let verified = parsed.verify(&keyset).unwrap();
-/// assert_eq!(verified.matches_request(Sha256Digest::of(b"request")), Ok(()));
+/// assert_eq!(verified.matches_request(Sha256Digest::hash(b"request")), Ok(()));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
@@ -66,7 +66,7 @@ pub enum ReceiptError {
     #[error("receipt: {0}")]
     Document(#[from] DocumentError),
     /// The first event is not `request.received` (§7.3).
-    #[error("the first event is {}, not \"request.received\"", Named(found))]
+    #[error("the first event is {}, not \"request.received\"", QuotedOrNone(found))]
     FirstEvent {
         /// Its type, if there is an event at all.
         found: Option<String>,
@@ -155,7 +155,7 @@ impl Receipt {
 
     /// SHA-256 of that form: what the audit log names a receipt by.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(self.json.as_bytes())
+        Sha256Digest::hash(self.json.as_bytes())
     }
 
     /// Verifies the receipt under an established keyset (§9.3, steps 1 and 2): it names this keyset,

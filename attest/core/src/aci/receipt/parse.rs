@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) fn receipt(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
     let mut value = json::parse(bytes, MAX_RECEIPT_BYTES).map_err(DocumentError::from)?;
-    let document = Members::of(&value, "")?;
+    let document = Members::new(&value, "")?;
     document.version()?;
     let signature = document.hex("signature")?;
     let key_id = document.non_empty_string("key_id")?.to_owned();

@@ -17,7 +17,7 @@ mod sign;
 pub use sign::UnsignedReport;
 
 use super::{DocumentError, EvidenceBundle, Keyset, KeysetError, TeeType};
-use crate::named::Named;
+use crate::quoted::QuotedOrNone;
 use crate::{
     collateral::CollateralError, digest::Sha256Digest, encoding::to_hex, profile::report_message,
 };
@@ -103,7 +103,7 @@ pub enum ReportError {
         found: String,
     },
     /// Evidence laid out by another profile than ours, or by none that it names.
-    #[error("evidence of the unsupported profile {}", Named(found))]
+    #[error("evidence of the unsupported profile {}", QuotedOrNone(found))]
     UnsupportedProfile {
         /// The profile it names.
         found: Option<String>,

@@ -15,14 +15,14 @@ pub(super) fn report(bytes: &[u8]) -> Result<Report, ReportError> {
 
 pub(super) fn from_value(mut value: Value) -> Result<Report, ReportError> {
     let json = canonical_text(&value)?;
-    let signature = signature(&Members::of(&value, "")?)?;
+    let signature = signature(&Members::new(&value, "")?)?;
     if let Value::Object(members) = &mut value {
         members.remove("key_id");
         members.remove("signature");
     }
     let unsigned_jcs = json::canonicalize(&value).map_err(DocumentError::from)?;
 
-    let document = Members::of(&value, "")?;
+    let document = Members::new(&value, "")?;
     document.version()?;
     let attestation = document.object("attestation", "attestation")?;
     let tee_type = TeeType::parse(attestation.string("tee_type")?)?;

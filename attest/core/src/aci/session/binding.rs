@@ -38,7 +38,7 @@ pub enum ChannelBinding {
 
 impl ChannelBinding {
     pub(super) fn from_value(value: &Value) -> Result<Self, DocumentError> {
-        let binding = Members::of(value, "channel_binding")?;
+        let binding = Members::new(value, "channel_binding")?;
         Ok(match binding.string("type")? {
             TLS => Self::TlsSpki {
                 origin: binding.string("origin")?.to_owned(),

@@ -24,7 +24,7 @@ pub struct SessionEvidence {
 impl SessionEvidence {
     /// Digest of the bytes.
     pub fn digest(&self) -> Sha256Digest {
-        Sha256Digest::of(&self.bytes)
+        Sha256Digest::hash(&self.bytes)
     }
 
     pub(super) fn check_content_type(&self) -> Result<(), SessionError> {

@@ -6,7 +6,7 @@ use super::{ChannelBinding, Claims, SessionError, SessionEvidence, SessionRecord
 use crate::{aci::document::Members, time::UnixTime};
 
 pub(super) fn record(document: &Value) -> Result<SessionRecord, SessionError> {
-    let session = Members::of(document, "")?;
+    let session = Members::new(document, "")?;
     session.version()?;
     let established_at = session.time("established_at")?;
     let expires_at = session.time("expires_at")?;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::shelf::Shelf;
-use super::winnow::Sieve;
-use super::{Asked, Presented, manifests, revocation};
+use super::manifest_filter::ManifestFilter;
+use super::manifest_store::ManifestStore;
+use super::{ExpectedNonce, Presented, manifests, revocation};
 use crate::cache::InputDigest;
 use crate::evidence::EndorsementCache;
 use crate::nvidia::{
@@ -17,20 +17,20 @@ use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
-/// What devices are judged by.
-pub(super) struct Bench<'a> {
+/// What devices are appraised by.
+pub(super) struct DeviceAppraiser<'a> {
     pub(super) roots: &'a Roots,
     pub(super) now: UnixTime,
     pub(super) policy: &'a NvidiaPolicy,
-    pub(super) shelf: &'a Shelf<'a>,
+    pub(super) manifest_store: &'a ManifestStore<'a>,
     pub(super) cache: &'a EndorsementCache,
     /// OCSP responses.
     pub(super) answers: &'a [Vec<u8>],
-    pub(super) asked: Asked<'a>,
+    pub(super) expected_nonce: ExpectedNonce<'a>,
 }
 
-/// One device, judged.
-pub(super) struct Judged {
+/// One device, appraised.
+pub(super) struct AppraisedDevice {
     pub(super) facts: DeviceFacts,
     pub(super) checks: Checks,
     pub(super) valid_until: Option<UnixTime>,
@@ -39,7 +39,7 @@ pub(super) struct Judged {
 }
 
 /// The checks that nothing can be said about unless the device signed its report. Manifests of the
-/// driver speak of GPUs alone.
+/// driver describe GPUs only.
 const OF_SIGNED: [CheckId; 13] = [
     CheckId::NvidiaArchitecture,
     CheckId::NvidiaFwid,
@@ -56,8 +56,8 @@ const OF_SIGNED: [CheckId; 13] = [
     CheckId::NvidiaMode,
 ];
 
-impl Bench<'_> {
-    pub(super) fn judge(&self, presented: &Presented) -> Judged {
+impl DeviceAppraiser<'_> {
+    pub(super) fn appraise(&self, presented: &Presented) -> AppraisedDevice {
         let mut checks = Checks::default();
         let device = match presented {
             Ok(device) => device,
@@ -79,12 +79,13 @@ impl Bench<'_> {
         match signer {
             Ok(signer) => {
                 facts.identity = Some(DeviceIdentity::from(&signer));
-                valid_until = Some(self.of_signed(&evidence, &signer, &mut facts, &mut checks));
+                valid_until =
+                    Some(self.appraise_signed(&evidence, &signer, &mut facts, &mut checks));
             }
             Err(at) => stop(at, &mut checks),
         }
         facts.evidence = Some(evidence);
-        Judged {
+        AppraisedDevice {
             facts,
             checks,
             valid_until,
@@ -124,21 +125,21 @@ impl Bench<'_> {
                 let why = Why::Stopped {
                     at: CheckId::NvidiaChain,
                 };
-                checks.missed(CheckId::NvidiaReportSignature, why);
+                checks.not_evaluated(CheckId::NvidiaReportSignature, why);
                 return Err(CheckId::NvidiaChain);
             }
         };
         checks.pass(CheckId::NvidiaChain);
         let is_switch = device.kind == DeviceKind::Switch;
         let signed = verify_report_signature(evidence, &signer);
-        checks.judge(
+        checks.record(
             CheckId::NvidiaReportSignature,
             signed.map_err(|error| NvidiaCause::Signature(error).into()),
         );
         if signed.is_err() {
             return Err(CheckId::NvidiaReportSignature);
         }
-        checks.judge(CheckId::NvidiaArchitecture, self.kind(&signer, is_switch));
+        checks.record(CheckId::NvidiaArchitecture, self.kind(&signer, is_switch));
         Ok(signer)
     }
 
@@ -175,7 +176,7 @@ impl Bench<'_> {
 
     /// Everything that a device's signature makes worth asking. Gives the last second at which
     /// what was relied on is valid.
-    fn of_signed(
+    fn appraise_signed(
         &self,
         evidence: &SpdmEvidence,
         signer: &VerifiedDevice,
@@ -183,12 +184,14 @@ impl Bench<'_> {
         checks: &mut Checks,
     ) -> UnixTime {
         self.firmware_id(evidence, signer, checks);
-        match self.asked {
-            Asked::Nonce(nonce) => {
+        match self.expected_nonce {
+            ExpectedNonce::Exactly(nonce) => {
                 let answers = evidence.request_nonce() == nonce;
                 checks.require(CheckId::NvidiaNonce, answers, || NvidiaCause::Nonce);
             }
-            Asked::Anything => checks.not_asked(CheckId::NvidiaNonce, Why::NotChallenged),
+            ExpectedNonce::AnyCommon => {
+                checks.not_required(CheckId::NvidiaNonce, Why::NotChallenged)
+            }
         }
         let is_gpu = !signer.architecture().is_switch();
         if is_gpu {
@@ -197,13 +200,13 @@ impl Bench<'_> {
         }
         self.version(RimKind::Vbios, evidence.vbios_version(), checks);
         let ocsp = self.policy.ocsp;
-        let answered = revocation::judge(signer.chain(), self.answers, ocsp, self.now, checks);
-        let sieve = Sieve {
+        let answered = revocation::appraise(signer.chain(), self.answers, ocsp, self.now, checks);
+        let filter = ManifestFilter {
             policy: self.policy,
             answers: self.answers,
             now: self.now,
         };
-        let appraised = manifests::judge(evidence, signer, &sieve, self.shelf, checks);
+        let appraised = manifests::appraise(evidence, signer, &filter, self.manifest_store, checks);
         if is_gpu {
             mode(evidence, self.policy, checks);
         }
@@ -223,7 +226,7 @@ impl Bench<'_> {
             // Switches do not report it.
             Err(FirmwareIdError::NotInReport) if signer.architecture().is_switch() => {}
             Err(FirmwareIdError::NotInReport) if self.policy.allow_missing_fwid => {
-                checks.not_asked(CheckId::NvidiaFwid, Why::Absent);
+                checks.not_required(CheckId::NvidiaFwid, Why::Absent);
             }
             Err(error) => checks.fail(CheckId::NvidiaFwid, NvidiaCause::FirmwareId(error).into()),
         }
@@ -235,7 +238,7 @@ impl Bench<'_> {
             RimKind::Vbios => (CheckId::NvidiaVbios, &self.policy.vbios_versions),
         };
         let Some(listed) = listed else {
-            return checks.not_asked(check, Why::NotInPolicy);
+            return checks.not_required(check, Why::NotInPolicy);
         };
         let is_listed = version
             .as_ref()
@@ -249,7 +252,7 @@ impl Bench<'_> {
 
 fn mode(evidence: &SpdmEvidence, policy: &NvidiaPolicy, checks: &mut Checks) {
     let Some(listed) = &policy.modes else {
-        return checks.not_asked(CheckId::NvidiaMode, Why::NotInPolicy);
+        return checks.not_required(CheckId::NvidiaMode, Why::NotInPolicy);
     };
     let facts = DeviceFacts::decoded(DeviceKind::Gpu, Some(evidence.clone()));
     let accepted = match facts.mode() {
@@ -257,17 +260,17 @@ fn mode(evidence: &SpdmEvidence, policy: &NvidiaPolicy, checks: &mut Checks) {
         Some(mode) if listed.contains(&mode) => Ok(()),
         Some(mode) => Err(NvidiaCause::ModeNotListed(mode.as_str()).into()),
     };
-    checks.judge(CheckId::NvidiaMode, accepted);
+    checks.record(CheckId::NvidiaMode, accepted);
 }
 
-fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> Judged {
+fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> AppraisedDevice {
     let at = CheckId::NvidiaEvidenceFormat;
     checks.fail(at, cause.into());
     for check in [CheckId::NvidiaChain, CheckId::NvidiaReportSignature] {
-        checks.missed(check, Why::Stopped { at });
+        checks.not_evaluated(check, Why::Stopped { at });
     }
     stop(at, &mut checks);
-    Judged {
+    AppraisedDevice {
         facts,
         checks,
         valid_until: None,
@@ -277,6 +280,6 @@ fn unreadable(facts: DeviceFacts, cause: NvidiaCause, mut checks: Checks) -> Jud
 
 fn stop(at: CheckId, checks: &mut Checks) {
     for check in OF_SIGNED {
-        checks.missed(check, Why::Stopped { at });
+        checks.not_evaluated(check, Why::Stopped { at });
     }
 }

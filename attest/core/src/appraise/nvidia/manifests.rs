@@ -3,8 +3,8 @@
 //! Several manifests may be for one version, since NVIDIA signs one id again with other values: any
 //! authentic and accepted one will do.
 
-use super::shelf::{Found, Shelf};
-use super::winnow::{self, Sieve, Stopped, Usable};
+use super::manifest_filter::{self, AcceptedManifest, ManifestFilter, Stopped};
+use super::manifest_store::{Found, ManifestStore};
 use crate::nvidia::{
     CompareError, Comparison, ManifestFacts, RimKind, SpdmEvidence, VerifiedDevice, VerifiedRim,
     check_count, compare,
@@ -12,7 +12,7 @@ use crate::nvidia::{
 use crate::time::UnixTime;
 use crate::verdict::{CheckId, Checks, NvidiaCause, Why};
 
-/// What came of the comparison.
+/// The result for the comparison.
 #[derive(Default)]
 pub(super) struct Appraised {
     pub(super) manifests: Vec<ManifestFacts>,
@@ -22,11 +22,11 @@ pub(super) struct Appraised {
     pub(super) valid_until: Option<UnixTime>,
 }
 
-pub(super) fn judge(
+pub(super) fn appraise(
     evidence: &SpdmEvidence,
     signer: &VerifiedDevice,
-    sieve: &Sieve<'_>,
-    shelf: &Shelf<'_>,
+    filter: &ManifestFilter<'_>,
+    manifest_store: &ManifestStore<'_>,
     checks: &mut Checks,
 ) -> Appraised {
     let kinds: &[RimKind] = if signer.architecture().is_switch() {
@@ -37,12 +37,12 @@ pub(super) fn judge(
     let mut by_kind = Vec::new();
     let mut lacking = None;
     for kind in kinds {
-        match usable(*kind, evidence, signer, sieve, shelf, checks) {
+        match usable(*kind, evidence, signer, filter, manifest_store, checks) {
             Ok(rims) => by_kind.push((*kind, rims)),
             Err(Stopped(at)) => lacking = lacking.or(Some(at)),
         }
     }
-    let required = sieve.policy.rims_required;
+    let required = filter.policy.rims_required;
     if by_kind.is_empty() {
         incomplete(CheckId::NvidiaMeasurementsCount, lacking, required, checks);
         incomplete(CheckId::NvidiaMeasurements, lacking, required, checks);
@@ -59,7 +59,7 @@ pub(super) fn judge(
             };
             checks.fail(check, NvidiaCause::Measurements(error).into());
             if check == CheckId::NvidiaMeasurementsCount {
-                checks.missed(CheckId::NvidiaMeasurements, Why::Stopped { at: check });
+                checks.not_evaluated(CheckId::NvidiaMeasurements, Why::Stopped { at: check });
             }
             Appraised::default()
         }
@@ -67,7 +67,7 @@ pub(super) fn judge(
             checks.pass(CheckId::NvidiaMeasurementsCount);
             match lacking {
                 None => checks.pass(CheckId::NvidiaMeasurements),
-                // What was compared was equal; some measurements nobody spoke for.
+                // What was compared is equal; for some measurements no manifest has a value.
                 Some(_) => incomplete(CheckId::NvidiaMeasurements, lacking, required, checks),
             }
             appraised
@@ -80,10 +80,10 @@ fn usable(
     kind: RimKind,
     evidence: &SpdmEvidence,
     signer: &VerifiedDevice,
-    sieve: &Sieve<'_>,
-    shelf: &Shelf<'_>,
+    filter: &ManifestFilter<'_>,
+    manifest_store: &ManifestStore<'_>,
     checks: &mut Checks,
-) -> Result<Vec<Usable>, Stopped> {
+) -> Result<Vec<AcceptedManifest>, Stopped> {
     let (check, version) = match kind {
         RimKind::Driver => (
             CheckId::NvidiaRimDriver,
@@ -91,11 +91,11 @@ fn usable(
         ),
         RimKind::Vbios => (CheckId::NvidiaRimVbios, evidence.vbios_version()),
     };
-    let required = sieve.policy.rims_required;
-    match shelf.find(kind, version.as_deref(), required) {
+    let required = filter.policy.rims_required;
+    match manifest_store.find(kind, version.as_deref(), required) {
         Found::Authentic(rims) => {
             checks.pass(check);
-            sieve.winnow(rims, signer.architecture(), checks)
+            filter.accepted(rims, signer.architecture(), checks)
         }
         Found::Refused(cause) => {
             checks.fail(check, cause);
@@ -105,11 +105,11 @@ fn usable(
         Found::Nothing => {
             match required {
                 true => {
-                    checks.missed(check, Why::NoCollateral);
+                    checks.not_evaluated(check, Why::NoCollateral);
                     unasked(true, Why::Stopped { at: check }, checks);
                 }
                 false => {
-                    checks.not_asked(check, Why::NoCollateral);
+                    checks.not_required(check, Why::NoCollateral);
                     unasked(false, Why::NoCollateral, checks);
                 }
             }
@@ -119,10 +119,10 @@ fn usable(
 }
 
 fn unasked(needed: bool, why: Why, checks: &mut Checks) {
-    for check in winnow::CHECKS {
+    for check in manifest_filter::CHECKS {
         match needed {
-            true => checks.missed(check, why.clone()),
-            false => checks.not_asked(check, why.clone()),
+            true => checks.not_evaluated(check, why.clone()),
+            false => checks.not_required(check, why.clone()),
         }
     }
 }
@@ -133,8 +133,8 @@ fn incomplete(check: CheckId, lacking: Option<CheckId>, required: bool, checks: 
         None => Why::NoCollateral,
     };
     match required {
-        true => checks.missed(check, why),
-        false => checks.not_asked(check, why),
+        true => checks.not_evaluated(check, why),
+        false => checks.not_required(check, why),
     }
 }
 
@@ -142,9 +142,9 @@ fn incomplete(check: CheckId, lacking: Option<CheckId>, required: bool, checks: 
 /// missing only if they are for every combination.
 fn compare_any(
     evidence: &SpdmEvidence,
-    by_kind: &[(RimKind, Vec<Usable>)],
+    by_kind: &[(RimKind, Vec<AcceptedManifest>)],
 ) -> Result<Appraised, CompareError> {
-    let mut combinations: Vec<Vec<(RimKind, &Usable)>> = vec![Vec::new()];
+    let mut combinations: Vec<Vec<(RimKind, &AcceptedManifest)>> = vec![Vec::new()];
     for (kind, usable) in by_kind {
         let mut longer = Vec::new();
         for so_far in &combinations {
@@ -172,12 +172,12 @@ fn compare_any(
     }
 }
 
-fn appraised(combination: &[(RimKind, &Usable)], done: Comparison) -> Appraised {
+fn appraised(combination: &[(RimKind, &AcceptedManifest)], done: Comparison) -> Appraised {
     let manifests = combination.iter();
     Appraised {
         valid_until: manifests.clone().filter_map(|(_, it)| it.until).min(),
         manifests: manifests
-            .map(|(kind, it)| ManifestFacts::of(*kind, &it.rim))
+            .map(|(kind, it)| ManifestFacts::from_rim(*kind, &it.rim))
             .collect(),
         compared: done.compared,
         skipped: done.skipped,

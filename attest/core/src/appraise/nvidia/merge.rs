@@ -29,14 +29,14 @@ const PER_DEVICE: [CheckId; 18] = [
 pub(super) fn merge(by_device: Vec<Checks>, checks: &mut Checks) {
     let by_device: Vec<Vec<Check>> = by_device.into_iter().map(Checks::into_vec).collect();
     for id in PER_DEVICE {
-        let told = by_device.iter().enumerate().flat_map(|(index, device)| {
+        let of_id_by_device = by_device.iter().enumerate().flat_map(|(index, device)| {
             let of_id = device.iter().filter(move |check| check.id == id);
             of_id.map(move |check| (index, check))
         });
-        match told.min_by_key(|(_, check)| weight(check)) {
+        match of_id_by_device.min_by_key(|(_, check)| weight(check)) {
             Some((index, check)) => enter(index, check, checks),
             // It applies to none of these devices.
-            None => checks.not_asked(id, Why::Absent),
+            None => checks.not_required(id, Why::Absent),
         }
     }
 }
@@ -54,13 +54,13 @@ fn weight(check: &Check) -> u8 {
 fn enter(index: usize, check: &Check, checks: &mut Checks) {
     match (&check.outcome, check.required) {
         (Outcome::Pass, _) => checks.pass(check.id),
-        (Outcome::Fail(cause), _) => checks.fail(check.id, of_device(index, cause.clone())),
-        (Outcome::NotEvaluated(why), true) => checks.missed(check.id, why.clone()),
-        (Outcome::NotEvaluated(why), false) => checks.not_asked(check.id, why.clone()),
+        (Outcome::Fail(cause), _) => checks.fail(check.id, at_device(index, cause.clone())),
+        (Outcome::NotEvaluated(why), true) => checks.not_evaluated(check.id, why.clone()),
+        (Outcome::NotEvaluated(why), false) => checks.not_required(check.id, why.clone()),
     }
 }
 
-pub(super) fn of_device(index: usize, cause: Cause) -> Cause {
+pub(super) fn at_device(index: usize, cause: Cause) -> Cause {
     NvidiaCause::Device {
         index,
         cause: Box::new(cause),

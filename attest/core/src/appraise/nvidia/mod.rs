@@ -1,4 +1,4 @@
-//! NVIDIA devices: each verified and held against manifests and policy, then all of them together.
+//! NVIDIA devices: each verified and compared with manifests and policy, then all of them together.
 //!
 //! A check of devices speaks for every device it applies to: it passes if it passes for each, and
 //! its cause names the device it fails for.
@@ -8,12 +8,12 @@
 //! manifests hold. So only a policy that requires manifests asks for it.
 
 mod device;
+mod manifest_filter;
+mod manifest_store;
 mod manifests;
 mod merge;
 mod revocation;
 mod set;
-mod shelf;
-mod winnow;
 
 use std::sync::Arc;
 
@@ -25,21 +25,21 @@ use crate::policy::NvidiaPolicy;
 use crate::time::UnixTime;
 use crate::verdict::{CheckId, Checks, NvidiaCause, Why};
 
-use shelf::Shelf;
+use manifest_store::ManifestStore;
 
 /// Sixteen GPUs and their switches, twice over.
 const MAX_DEVICES: usize = 64;
 
 /// What a device's evidence has to answer.
 #[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
+pub(super) enum ExpectedNonce<'a> {
     /// This nonce.
-    Nonce(&'a [u8; 32]),
+    Exactly(&'a [u8; 32]),
     /// Any, but one for all.
-    Anything,
+    AnyCommon,
 }
 
-/// What came of the devices.
+/// The result for the devices.
 pub(super) struct Outcome {
     pub(super) facts: Vec<DeviceFacts>,
     /// The last second at which everything that was relied on is valid, if anything was.
@@ -48,16 +48,16 @@ pub(super) struct Outcome {
 
 pub(super) type Presented = Result<UnverifiedDevice, DeviceEvidenceError>;
 
-pub(super) fn judge(
+pub(super) fn appraise(
     appraiser: &Appraiser<'_>,
     presented: &[Presented],
     collateral: Option<&NvidiaCollateral>,
-    asked: Asked<'_>,
+    expected_nonce: ExpectedNonce<'_>,
     cache: &mut EndorsementCache,
     checks: &mut Checks,
 ) -> Outcome {
     let Some(policy) = appraiser.policy.nvidia.as_ref() else {
-        checks.not_asked(CheckId::NvidiaDevices, Why::NotInPolicy);
+        checks.not_required(CheckId::NvidiaDevices, Why::NotInPolicy);
         return decoded_only(presented);
     };
     if presented.is_empty() {
@@ -72,34 +72,43 @@ pub(super) fn judge(
             valid_until: None,
         };
     }
-    let shelf = Shelf::new(collateral, appraiser.roots, cache);
-    let bench = device::Bench {
+    let manifest_store = ManifestStore::new(collateral, appraiser.roots, cache);
+    let device_appraiser = device::DeviceAppraiser {
         roots: appraiser.roots,
         now: appraiser.now,
         policy,
-        shelf: &shelf,
+        manifest_store: &manifest_store,
         cache,
         answers: collateral.map_or(&[], |collateral| &collateral.ocsp),
-        asked,
+        expected_nonce,
     };
-    let judged: Vec<_> = presented.iter().map(|it| bench.judge(it)).collect();
-    for (inputs, device) in judged.iter().filter_map(|device| device.authentic.as_ref()) {
+    let appraised: Vec<_> = presented
+        .iter()
+        .map(|it| device_appraiser.appraise(it))
+        .collect();
+    for (inputs, device) in appraised
+        .iter()
+        .filter_map(|device| device.authentic.as_ref())
+    {
         cache.devices.put(*inputs, Arc::clone(device));
     }
-    for (inputs, rim) in shelf.newly_authentic() {
+    for (inputs, rim) in manifest_store.newly_authentic() {
         cache.rims.put(inputs, rim);
     }
-    let valid_until = judged.iter().filter_map(|device| device.valid_until).min();
-    let (facts, by_device): (Vec<_>, Vec<_>) = judged
+    let valid_until = appraised
+        .iter()
+        .filter_map(|device| device.valid_until)
+        .min();
+    let (facts, by_device): (Vec<_>, Vec<_>) = appraised
         .into_iter()
         .map(|device| (device.facts, device.checks))
         .unzip();
     merge::merge(by_device, checks);
-    set::judge(&facts, policy, asked, checks);
+    set::appraise(&facts, policy, expected_nonce, checks);
     Outcome { facts, valid_until }
 }
 
-/// Nobody asked; what the bytes say is told all the same.
+/// The policy has no section for devices; what the bytes say is returned as facts.
 fn decoded_only(presented: &[Presented]) -> Outcome {
     let facts = presented.iter().take(MAX_DEVICES).map(|device| {
         let (kind, evidence) = match device {
@@ -119,9 +128,9 @@ fn decoded_only(presented: &[Presented]) -> Outcome {
 
 fn none(policy: &NvidiaPolicy, checks: &mut Checks) -> Outcome {
     if policy.required {
-        checks.missed(CheckId::NvidiaDevices, Why::Absent);
+        checks.not_evaluated(CheckId::NvidiaDevices, Why::Absent);
     } else {
-        checks.not_asked(CheckId::NvidiaDevices, Why::Absent);
+        checks.not_required(CheckId::NvidiaDevices, Why::Absent);
     }
     Outcome {
         facts: Vec::new(),

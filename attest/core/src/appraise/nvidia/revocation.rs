@@ -1,6 +1,6 @@
 //! Revocation of certificates by the OCSP responses at hand.
 //!
-//! A device makes its leaf itself and nobody else knows it; the root is pinned. The three
+//! A device makes its leaf itself, and no authority lists it; the root is pinned. The three
 //! certificates between them are NVIDIA's to revoke, which is what NVIDIA's own verifier asks too. Of
 //! a manifest's signer every certificate but the root is.
 
@@ -20,7 +20,7 @@ pub(super) struct Revocable<'a> {
 
 impl<'a> Revocable<'a> {
     /// Between a device's leaf and the root.
-    pub(super) fn of_device(chain: &'a [Vec<u8>]) -> Self {
+    pub(super) fn from_device_chain(chain: &'a [Vec<u8>]) -> Self {
         Self {
             chain,
             places: 1..chain.len().saturating_sub(1),
@@ -28,7 +28,7 @@ impl<'a> Revocable<'a> {
     }
 
     /// Below the root of a manifest's signer.
-    pub(super) fn of_signer(chain: &'a [Vec<u8>]) -> Self {
+    pub(super) fn from_signer_chain(chain: &'a [Vec<u8>]) -> Self {
         Self {
             chain,
             places: 0..chain.len().saturating_sub(1),
@@ -38,7 +38,7 @@ impl<'a> Revocable<'a> {
 
 /// What the answers at hand come to.
 pub(super) enum Revocation {
-    /// Nobody asks.
+    /// The policy does not ask.
     Unasked,
     /// Every certificate is good until then.
     Good(UnixTime),
@@ -54,15 +54,15 @@ pub(super) enum Revocation {
 
 /// Enters the check of a device's chain. Gives the first second at which an answer that was relied
 /// on is not good any more.
-pub(super) fn judge(
+pub(super) fn appraise(
     chain: &[Vec<u8>],
     answers: &[Vec<u8>],
     policy: OcspPolicy,
     now: UnixTime,
     checks: &mut Checks,
 ) -> Option<UnixTime> {
-    match settle(Revocable::of_device(chain), answers, policy, now) {
-        Revocation::Unasked => checks.not_asked(CheckId::NvidiaOcsp, Why::NotInPolicy),
+    match revocation_status(Revocable::from_device_chain(chain), answers, policy, now) {
+        Revocation::Unasked => checks.not_required(CheckId::NvidiaOcsp, Why::NotInPolicy),
         Revocation::Good(until) => {
             checks.pass(CheckId::NvidiaOcsp);
             return Some(until);
@@ -70,9 +70,9 @@ pub(super) fn judge(
         Revocation::Bad(cause) | Revocation::Missing(cause) => {
             checks.fail(CheckId::NvidiaOcsp, cause);
         }
-        Revocation::Nothing => checks.missed(CheckId::NvidiaOcsp, Why::NoCollateral),
+        Revocation::Nothing => checks.not_evaluated(CheckId::NvidiaOcsp, Why::NoCollateral),
         Revocation::Open(until) => {
-            checks.not_asked(CheckId::NvidiaOcsp, Why::NoCollateral);
+            checks.not_required(CheckId::NvidiaOcsp, Why::NoCollateral);
             return until;
         }
     }
@@ -80,7 +80,7 @@ pub(super) fn judge(
 }
 
 /// What the answers say of these certificates.
-pub(super) fn settle(
+pub(super) fn revocation_status(
     revocable: Revocable<'_>,
     answers: &[Vec<u8>],
     policy: OcspPolicy,

@@ -1,23 +1,23 @@
-//! What only shows when all devices are looked at together: how many there are, whether they are
+//! What only the devices together show: how many there are, whether they are
 //! different ones, and whether those that link others are among them.
 
-use super::Asked;
-use super::merge::of_device;
+use super::ExpectedNonce;
+use super::merge::at_device;
 use crate::encoding::to_hex;
 use crate::nvidia::{DeviceFacts, DeviceId, DeviceKind, FeatureFlag, SpdmEvidence};
 use crate::policy::{Count, NvidiaPolicy};
 use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
-pub(super) fn judge(
+pub(super) fn appraise(
     devices: &[DeviceFacts],
     policy: &NvidiaPolicy,
-    asked: Asked<'_>,
+    expected_nonce: ExpectedNonce<'_>,
     checks: &mut Checks,
 ) {
-    if let (Asked::Anything, Err(cause)) = (asked, one_nonce(devices)) {
+    if let (ExpectedNonce::AnyCommon, Err(cause)) = (expected_nonce, one_nonce(devices)) {
         checks.replace(CheckId::NvidiaNonce, cause);
     }
-    checks.judge(CheckId::NvidiaCount, count(devices, policy));
+    checks.record(CheckId::NvidiaCount, count(devices, policy));
     distinct(devices, checks);
     topology(devices, policy, checks);
 }
@@ -81,7 +81,7 @@ fn distinct(devices: &[DeviceFacts], checks: &mut Checks) {
         .collect();
     if chips.iter().any(Option::is_none) {
         let at = CheckId::NvidiaReportSignature;
-        checks.missed(CheckId::NvidiaDistinct, Why::Stopped { at });
+        checks.not_evaluated(CheckId::NvidiaDistinct, Why::Stopped { at });
         return;
     }
     let repeated = chips.iter().enumerate().find_map(|(index, chip)| {
@@ -92,7 +92,7 @@ fn distinct(devices: &[DeviceFacts], checks: &mut Checks) {
         None => checks.pass(CheckId::NvidiaDistinct),
         Some((index, first)) => checks.fail(
             CheckId::NvidiaDistinct,
-            of_device(index, NvidiaCause::Repeated { first }.into()),
+            at_device(index, NvidiaCause::Repeated { first }.into()),
         ),
     }
 }
@@ -101,11 +101,11 @@ fn distinct(devices: &[DeviceFacts], checks: &mut Checks) {
 /// part of what is trusted and must show who they are. So must whatever else they link.
 fn topology(devices: &[DeviceFacts], policy: &NvidiaPolicy, checks: &mut Checks) {
     if !policy.topology {
-        return checks.not_asked(CheckId::NvidiaTopology, Why::NotInPolicy);
+        return checks.not_required(CheckId::NvidiaTopology, Why::NotInPolicy);
     }
     let protected = |device: &DeviceFacts| device.mode() == Some(FeatureFlag::ProtectedPcie);
     if !devices.iter().any(protected) {
-        return checks.not_asked(CheckId::NvidiaTopology, Why::Absent);
+        return checks.not_required(CheckId::NvidiaTopology, Why::Absent);
     }
     let [gpus, switches] = [DeviceKind::Gpu, DeviceKind::Switch].map(|kind| present(devices, kind));
     for (index, device) in devices.iter().enumerate() {
@@ -118,7 +118,7 @@ fn topology(devices: &[DeviceFacts], policy: &NvidiaPolicy, checks: &mut Checks)
             DeviceKind::Switch => links(opaque.gpu_ids(), &gpus),
         };
         if let Err(cause) = linked {
-            return checks.fail(CheckId::NvidiaTopology, of_device(index, cause.into()));
+            return checks.fail(CheckId::NvidiaTopology, at_device(index, cause.into()));
         }
     }
     checks.pass(CheckId::NvidiaTopology);

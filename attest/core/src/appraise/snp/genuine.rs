@@ -23,7 +23,7 @@ pub(in super::super) fn enter(
         checks.pass(CheckId::SnpReportFormat);
         match facts.hcl_claims {
             Some(_) => checks.pass(CheckId::SnpHclClaims),
-            None => checks.not_asked(CheckId::SnpHclClaims, Why::Absent),
+            None => checks.not_required(CheckId::SnpHclClaims, Why::Absent),
         }
     }
     match &verification.result {
@@ -43,7 +43,7 @@ fn stopped(error: &SnpError, checks: &mut Checks) -> Why {
         }
         SnpError::Hcl(error) => (CheckId::SnpReportFormat, SnpCause::Hcl(error).into()),
         SnpError::NoCertificates => {
-            checks.missed(CheckId::SnpCertificates, Why::NoCollateral);
+            checks.not_evaluated(CheckId::SnpCertificates, Why::NoCollateral);
             return not_evaluated(&AFTER_CERTIFICATES, Why::NoCollateral, checks);
         }
         SnpError::Certificates(error) => {
@@ -62,14 +62,14 @@ fn stopped(error: &SnpError, checks: &mut Checks) -> Why {
     }
     checks.fail(at, cause);
     if at != CheckId::SnpCertificates {
-        checks.missed(CheckId::SnpCertificates, why.clone());
+        checks.not_evaluated(CheckId::SnpCertificates, why.clone());
     }
     not_evaluated(&AFTER_CERTIFICATES, why, checks)
 }
 
 fn not_evaluated(missed: &[CheckId], why: Why, checks: &mut Checks) -> Why {
     for check in missed {
-        checks.missed(*check, why.clone());
+        checks.not_evaluated(*check, why.clone());
     }
     why
 }
@@ -79,7 +79,7 @@ fn compared(comparisons: &Comparisons, checks: &mut Checks) -> VerificationStatu
     checks.pass(CheckId::SnpChain);
     if let Some(revocation) = comparisons.revocation {
         let revocation = revocation.map(|_| ());
-        checks.judge(
+        checks.record(
             CheckId::SnpCrl,
             revocation.map_err(|error| SnpCause::Revocation(error).into()),
         );
@@ -90,13 +90,13 @@ fn compared(comparisons: &Comparisons, checks: &mut Checks) -> VerificationStatu
         (CheckId::SnpVekHwid, comparisons.hardware_id),
         (CheckId::SnpVekTcb, comparisons.tcb),
     ] {
-        checks.judge(
+        checks.record(
             check,
             result.map_err(|error| SnpCause::Endorsement(error).into()),
         );
     }
     let signature = comparisons.signature;
-    checks.judge(
+    checks.record(
         CheckId::SnpReportSignature,
         signature.map_err(|error| SnpCause::Signature(error).into()),
     );

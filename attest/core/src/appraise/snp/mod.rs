@@ -66,7 +66,7 @@ const GUEST_CHECKS: [CheckId; 15] = [
     CheckId::SnpImage,
 ];
 
-/// A list that was there was judged with the chain.
+/// A list that was there was appraised with the chain.
 fn revocation(
     verification: &Verification,
     status: &VerificationStatus,
@@ -75,27 +75,27 @@ fn revocation(
 ) {
     match status {
         VerificationStatus::Unproven(why)
-            if !checks.told(CheckId::SnpCrl) && verification.had_revocation_list =>
+            if !checks.contains(CheckId::SnpCrl) && verification.had_revocation_list =>
         {
-            checks.missed(CheckId::SnpCrl, why.clone());
+            checks.not_evaluated(CheckId::SnpCrl, why.clone());
         }
-        _ if checks.told(CheckId::SnpCrl) => {}
-        _ if policy.require_crl => checks.missed(CheckId::SnpCrl, Why::NoCollateral),
-        _ => checks.not_asked(CheckId::SnpCrl, Why::NoCollateral),
+        _ if checks.contains(CheckId::SnpCrl) => {}
+        _ if policy.require_crl => checks.not_evaluated(CheckId::SnpCrl, Why::NoCollateral),
+        _ => checks.not_required(CheckId::SnpCrl, Why::NoCollateral),
     }
 }
 
-/// A list may be inside its dates and keep silent about what was revoked since.
+/// A list may be inside its dates and omit what was revoked since.
 fn list_age(verification: &Verification, policy: &SnpPolicy, now: UnixTime, checks: &mut Checks) {
     let facts = verification.facts.as_ref();
     let issued = facts.and_then(|facts| facts.crl_issued);
     match (policy.max_crl_age, issued) {
-        (None, _) => checks.not_asked(CheckId::SnpCrlAge, Why::NotInPolicy),
+        (None, _) => checks.not_required(CheckId::SnpCrlAge, Why::NotInPolicy),
         (Some(_), None) if verification.had_revocation_list => {
             let at = CheckId::SnpCrl;
-            checks.missed(CheckId::SnpCrlAge, Why::Stopped { at });
+            checks.not_evaluated(CheckId::SnpCrlAge, Why::Stopped { at });
         }
-        (Some(_), None) => checks.missed(CheckId::SnpCrlAge, Why::NoCollateral),
+        (Some(_), None) => checks.not_evaluated(CheckId::SnpCrlAge, Why::NoCollateral),
         (Some(limit), Some(issued)) => {
             checks.require(CheckId::SnpCrlAge, now <= issued.plus(limit), || {
                 Cause::CollateralAge { issued, limit }
@@ -109,19 +109,19 @@ fn platform(facts: &SnpFacts, policy: &SnpPolicy, checks: &mut Checks) {
         return nothing_of(&PLATFORM_CHECKS, &Why::Absent, checks);
     };
     match &policy.products {
-        None => checks.not_asked(CheckId::SnpProductAccepted, Why::NotInPolicy),
+        None => checks.not_required(CheckId::SnpProductAccepted, Why::NotInPolicy),
         Some(products) => checks.require(
             CheckId::SnpProductAccepted,
             products.contains(&vek.product),
             || SnpCause::ProductNotListed(vek.product),
         ),
     }
-    checks.judge(CheckId::SnpVekAccepted, key(vek, policy));
+    checks.record(CheckId::SnpVekAccepted, key(vek, policy));
     match &policy.min_tcb {
-        None => checks.not_asked(CheckId::SnpTcbMin, Why::NotInPolicy),
+        None => checks.not_required(CheckId::SnpTcbMin, Why::NotInPolicy),
         Some(floors) => {
             let result = floors
-                .of(vek.product)
+                .for_product(vek.product)
                 .ok_or(SnpCause::NoFloor(vek.product))
                 .and_then(|floors| {
                     let below = floors.iter().find_map(|(component, floor)| {
@@ -137,14 +137,14 @@ fn platform(facts: &SnpFacts, policy: &SnpPolicy, checks: &mut Checks) {
                         }),
                     }
                 });
-            checks.judge(CheckId::SnpTcbMin, result.map_err(Cause::Snp));
+            checks.record(CheckId::SnpTcbMin, result.map_err(Cause::Snp));
         }
     }
     match &policy.chip_id {
-        None => checks.not_asked(CheckId::SnpChipId, Why::NotInPolicy),
+        None => checks.not_required(CheckId::SnpChipId, Why::NotInPolicy),
         Some(chips) => checks.require(
             CheckId::SnpChipId,
-            // A masked id is nobody's, and a VLEK does not vouch for the one stated.
+            // A masked id is no chip's, and a VLEK does not vouch for the one stated.
             chips.contains(&facts.report.chip_id) && vek.hwid.is_some(),
             || SnpCause::ChipNotListed,
         ),
@@ -172,7 +172,7 @@ fn guest(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
         .iter()
         .find(|feature| !feature.is_on(report.platform_info));
     match (policy.require_platform.is_empty(), missing) {
-        (true, _) => checks.not_asked(CheckId::SnpPlatformInfo, Why::NotInPolicy),
+        (true, _) => checks.not_required(CheckId::SnpPlatformInfo, Why::NotInPolicy),
         (false, None) => checks.pass(CheckId::SnpPlatformInfo),
         (false, Some(feature)) => checks.fail(
             CheckId::SnpPlatformInfo,
@@ -207,7 +207,7 @@ fn guest(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     author_key(report, &policy.author_key_digest, checks);
     id_block(report, policy, checks);
     if policy.images.is_empty() {
-        checks.not_asked(CheckId::SnpImage, Why::NotInPolicy);
+        checks.not_required(CheckId::SnpImage, Why::NotInPolicy);
     } else {
         let known = policy.images.iter().any(|image| is_of(report, image));
         checks.require(CheckId::SnpImage, known, || Cause::NoImage);
@@ -229,7 +229,7 @@ fn id_block(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
         checks,
     );
     match policy.min_guest_svn {
-        None => checks.not_asked(CheckId::SnpGuestSvn, Why::NotInPolicy),
+        None => checks.not_required(CheckId::SnpGuestSvn, Why::NotInPolicy),
         Some(floor) => {
             let got = report.guest_svn;
             checks.require(CheckId::SnpGuestSvn, got >= floor, || {
@@ -251,14 +251,14 @@ fn guest_policy(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
         policy.allow_migration_agent || !stated.migration_agent_allowed(),
         || SnpCause::MigrationAgent,
     );
-    checks.judge(
+    checks.record(
         CheckId::SnpPolicyReserved,
         stated
             .check_reserved()
             .map_err(|error| SnpCause::GuestPolicy(error).into()),
     );
     if policy.allow_smt {
-        checks.not_asked(CheckId::SnpPolicySmt, Why::NotInPolicy);
+        checks.not_required(CheckId::SnpPolicySmt, Why::NotInPolicy);
     } else {
         let off = !stated.smt_allowed() && !report.platform_info.smt_enabled();
         checks.require(CheckId::SnpPolicySmt, off, || SnpCause::Multithreading);
@@ -266,7 +266,7 @@ fn guest_policy(report: &SnpReport, policy: &SnpPolicy, checks: &mut Checks) {
     let mut demands = policy.require_guest_policy.iter();
     match demands.find(|demand| !demand.is_made(stated)) {
         _ if policy.require_guest_policy.is_empty() => {
-            checks.not_asked(CheckId::SnpPolicyDemands, Why::NotInPolicy);
+            checks.not_required(CheckId::SnpPolicyDemands, Why::NotInPolicy);
         }
         None => checks.pass(CheckId::SnpPolicyDemands),
         Some(demand) => checks.fail(
@@ -288,13 +288,13 @@ fn author_key_digest(report: &SnpReport) -> Option<&[u8; 48]> {
 
 fn author_key(report: &SnpReport, accepted: &Accepted<48>, checks: &mut Checks) {
     match (accepted, author_key_digest(report)) {
-        (None, _) => checks.not_asked(CheckId::SnpAuthorKey, Why::NotInPolicy),
+        (None, _) => checks.not_required(CheckId::SnpAuthorKey, Why::NotInPolicy),
         (Some(accepted), Some(digest))
             if report.author_key_enabled || accepted.contains(&NO_AUTHOR_KEY) =>
         {
-            checks.judge(CheckId::SnpAuthorKey, listed(digest, accepted));
+            checks.record(CheckId::SnpAuthorKey, listed(digest, accepted));
         }
-        (Some(_), _) => checks.missed(CheckId::SnpAuthorKey, Why::Absent),
+        (Some(_), _) => checks.not_evaluated(CheckId::SnpAuthorKey, Why::Absent),
     }
 }
 

@@ -69,7 +69,7 @@ pub(in super::super) fn enter(
         match &cause {
             _ if verification.reached.contains(&step) => checks.pass(check_of(step)),
             Ok(cause) if step == failure.step => checks.fail(at, cause.clone()),
-            _ => checks.missed(check_of(step), why.clone()),
+            _ => checks.not_evaluated(check_of(step), why.clone()),
         }
     }
     if let (Step::NotRevoked, Ok(cause)) = (failure.step, cause) {

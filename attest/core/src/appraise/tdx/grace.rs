@@ -11,7 +11,7 @@ use crate::time::UnixTime;
 use crate::verdict::{Cause, CheckId, Checks, Why};
 
 /// Enters both checks, of the status and of the grace it stands on.
-pub(super) fn judge(tcb: &TcbFacts, policy: &TdxPolicy, now: UnixTime, checks: &mut Checks) {
+pub(super) fn appraise(tcb: &TcbFacts, policy: &TdxPolicy, now: UnixTime, checks: &mut Checks) {
     let accepts = |status: TcbStatus| policy.tcb_statuses.contains(&status);
     if accepts(tcb.status) {
         checks.pass(CheckId::TdxTcbStatus);
@@ -19,7 +19,7 @@ pub(super) fn judge(tcb: &TcbFacts, policy: &TdxPolicy, now: UnixTime, checks: &
             true => Why::NotInPolicy,
             false => Why::NotNeeded,
         };
-        return checks.not_asked(CheckId::TdxTcbGrace, why);
+        return checks.not_required(CheckId::TdxTcbGrace, why);
     }
     let excusable = otherwise(tcb.status).is_some_and(accepts);
     let ends = match excusable {
@@ -34,11 +34,11 @@ pub(super) fn judge(tcb: &TcbFacts, policy: &TdxPolicy, now: UnixTime, checks: &
                 at: CheckId::TdxTcbStatus,
             },
         };
-        return checks.not_asked(CheckId::TdxTcbGrace, why);
+        return checks.not_required(CheckId::TdxTcbGrace, why);
     };
     checks.pass(CheckId::TdxTcbStatus);
     let over = ends.into_iter().find(|(_, until)| now > *until);
-    checks.judge(
+    checks.record(
         CheckId::TdxTcbGrace,
         match over {
             None => Ok(()),

@@ -24,8 +24,8 @@ pub(super) const CHECKS: [CheckId; 10] = [
 pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, now: UnixTime, checks: &mut Checks) {
     match &facts.tcb {
         Some(tcb) => {
-            grace::judge(tcb, policy, now, checks);
-            checks.judge(CheckId::TdxTcbAdvisories, advisories(tcb, policy));
+            grace::appraise(tcb, policy, now, checks);
+            checks.record(CheckId::TdxTcbAdvisories, advisories(tcb, policy));
         }
         None => nothing_of(
             &[
@@ -43,7 +43,7 @@ pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, now: UnixTime, chec
         let below = Cause::SvnBelowFloor { got, floor };
         checks.require(CheckId::TdxQeSvn, got >= floor, || below);
     } else {
-        checks.not_asked(CheckId::TdxQeSvn, Why::NotInPolicy);
+        checks.not_required(CheckId::TdxQeSvn, Why::NotInPolicy);
     }
     machine(facts.platform.as_ref(), policy, checks);
 }
@@ -59,7 +59,7 @@ fn advisories(tcb: &TcbFacts, policy: &TdxPolicy) -> Result<(), Cause> {
     }
 }
 
-/// Old collateral may be inside its dates and keep silent about what became known since.
+/// Old collateral may be inside its dates and omit what became known since.
 fn collateral(
     collateral: Option<&CollateralFacts>,
     policy: &TdxPolicy,
@@ -67,8 +67,8 @@ fn collateral(
     checks: &mut Checks,
 ) {
     match (policy.min_tcb_evaluation_data_number, collateral) {
-        (None, _) => checks.not_asked(CheckId::TdxTcbEvaluation, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(CheckId::TdxTcbEvaluation, Why::Absent),
+        (None, _) => checks.not_required(CheckId::TdxTcbEvaluation, Why::NotInPolicy),
+        (Some(_), None) => checks.not_evaluated(CheckId::TdxTcbEvaluation, Why::Absent),
         (Some(floor), Some(collateral)) => {
             let got = collateral
                 .tcb_evaluation_data_number
@@ -79,8 +79,8 @@ fn collateral(
         }
     }
     match (policy.max_collateral_age, collateral) {
-        (None, _) => checks.not_asked(CheckId::TdxCollateralAge, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(CheckId::TdxCollateralAge, Why::Absent),
+        (None, _) => checks.not_required(CheckId::TdxCollateralAge, Why::NotInPolicy),
+        (Some(_), None) => checks.not_evaluated(CheckId::TdxCollateralAge, Why::Absent),
         (Some(limit), Some(collateral)) => {
             let issued = collateral.issued;
             checks.require(CheckId::TdxCollateralAge, now <= issued.plus(limit), || {
@@ -101,8 +101,8 @@ fn machine(platform: Option<&PlatformFacts>, policy: &TdxPolicy, checks: &mut Ch
         )
     });
     match (&policy.ppid, platform) {
-        (None, _) => checks.not_asked(CheckId::TdxPlatformPpid, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(CheckId::TdxPlatformPpid, Why::Absent),
+        (None, _) => checks.not_required(CheckId::TdxPlatformPpid, Why::NotInPolicy),
+        (Some(_), None) => checks.not_evaluated(CheckId::TdxPlatformPpid, Why::Absent),
         (Some(listed), Some(_)) => {
             let is_listed = listed.iter().any(|it| it == ppid);
             checks.require(CheckId::TdxPlatformPpid, is_listed, || {
@@ -123,8 +123,8 @@ fn machine(platform: Option<&PlatformFacts>, policy: &TdxPolicy, checks: &mut Ch
         checks,
     );
     match (policy.min_pce_svn, platform) {
-        (None, _) => checks.not_asked(CheckId::TdxPlatformPceSvn, Why::NotInPolicy),
-        (Some(_), None) => checks.missed(CheckId::TdxPlatformPceSvn, Why::Absent),
+        (None, _) => checks.not_required(CheckId::TdxPlatformPceSvn, Why::NotInPolicy),
+        (Some(_), None) => checks.not_evaluated(CheckId::TdxPlatformPceSvn, Why::Absent),
         (Some(floor), Some(platform)) => {
             let got = platform.pcesvn;
             let below = Cause::SvnBelowFloor { got, floor };
@@ -133,7 +133,7 @@ fn machine(platform: Option<&PlatformFacts>, policy: &TdxPolicy, checks: &mut Ch
     }
 }
 
-/// An empty value is one that nobody could read.
+/// An empty value is one that could not be read.
 fn one_of<const N: usize>(
     check: CheckId,
     value: &[u8],
@@ -141,8 +141,8 @@ fn one_of<const N: usize>(
     checks: &mut Checks,
 ) {
     match listed {
-        None => checks.not_asked(check, Why::NotInPolicy),
-        Some(_) if value.is_empty() => checks.missed(check, Why::Absent),
+        None => checks.not_required(check, Why::NotInPolicy),
+        Some(_) if value.is_empty() => checks.not_evaluated(check, Why::Absent),
         Some(listed) => {
             let is_listed = listed.iter().any(|it| it.as_slice() == value);
             checks.require(check, is_listed, || Cause::NotAccepted(to_hex(value)));

@@ -32,24 +32,24 @@ pub(super) const CHECKS: [CheckId; 21] = [
 
 pub(super) fn appraise(facts: &TdxFacts, policy: &TdxPolicy, checks: &mut Checks) {
     let body = &facts.body;
-    checks.judge(
+    checks.record(
         CheckId::TdxTrailingBytes,
         trailing(facts.trailing, policy.trailing_bytes),
     );
-    checks.judge(CheckId::TdxTdDebug, debug(body, policy));
+    checks.record(CheckId::TdxTdDebug, debug(body, policy));
     let sept = if body.sept_ve_disable() {
         Ok(())
     } else {
         Err(Cause::SeptVeEnabled)
     };
-    checks.judge(CheckId::TdxTdSeptVeDisable, sept);
-    checks.judge(CheckId::TdxTdAttributes, attributes(body, policy));
-    checks.judge(CheckId::TdxTdXfam, xfam(&body.xfam, &policy.xfam));
-    checks.judge(CheckId::TdxTdServiceTd, service_td(body, policy));
+    checks.record(CheckId::TdxTdSeptVeDisable, sept);
+    checks.record(CheckId::TdxTdAttributes, attributes(body, policy));
+    checks.record(CheckId::TdxTdXfam, xfam(&body.xfam, &policy.xfam));
+    checks.record(CheckId::TdxTdServiceTd, service_td(body, policy));
     module(body, policy, checks);
     measurements(body, policy, checks);
     if policy.images.is_empty() {
-        checks.not_asked(CheckId::TdxImage, Why::NotInPolicy);
+        checks.not_required(CheckId::TdxImage, Why::NotInPolicy);
     } else {
         let known = policy.images.iter().any(|image| is_of(body, image));
         checks.require(CheckId::TdxImage, known, || Cause::NoImage);
@@ -63,7 +63,7 @@ fn module(body: &TdBody, policy: &TdxPolicy, checks: &mut Checks) {
     let svn2 = policy.min_tee_tcb_svn2.as_ref();
     let now = body.td15.as_ref().map(|td15| &td15.tee_tcb_svn2);
     at_least(CheckId::TdxTeeTcbSvn2, now, svn2, checks);
-    checks.judge(
+    checks.record(
         CheckId::TdxSeamAttributes,
         listed(&body.seam_attributes, &policy.seam_attributes),
     );
@@ -77,8 +77,8 @@ fn at_least(
     checks: &mut Checks,
 ) {
     let (svns, floors) = match (svns, floors) {
-        (_, None) => return checks.not_asked(check, Why::NotInPolicy),
-        (None, Some(_)) => return checks.missed(check, Why::Absent),
+        (_, None) => return checks.not_required(check, Why::NotInPolicy),
+        (None, Some(_)) => return checks.not_evaluated(check, Why::Absent),
         (Some(svns), Some(floors)) => (svns, floors),
     };
     let below = svns.iter().zip(floors).enumerate();
@@ -128,8 +128,8 @@ fn measurements(body: &TdBody, policy: &TdxPolicy, checks: &mut Checks) {
         checks,
     );
     match (&policy.mrservicetd, &body.td15) {
-        (Some(_), None) => checks.missed(CheckId::TdxMrservicetd, Why::Absent),
-        (None, None) => checks.not_asked(CheckId::TdxMrservicetd, Why::NotInPolicy),
+        (Some(_), None) => checks.not_evaluated(CheckId::TdxMrservicetd, Why::Absent),
+        (None, None) => checks.not_required(CheckId::TdxMrservicetd, Why::NotInPolicy),
         (accepted, Some(td15)) => {
             pinned(CheckId::TdxMrservicetd, &td15.mrservicetd, accepted, checks);
         }
@@ -178,7 +178,7 @@ fn attributes(body: &TdBody, policy: &TdxPolicy) -> Result<(), Cause> {
     )
 }
 
-/// The bits that accepted values speak of are theirs; in the others FP and SSE have to be on, as in
+/// The bits that accepted values may set are checked by those; in the others FP and SSE have to be on, as in
 /// every TD, and nothing may be that the policy does not allow.
 fn xfam(measured: &[u8; 8], policy: &Xfam) -> Result<(), Cause> {
     const ALWAYS: u64 = 0b11;

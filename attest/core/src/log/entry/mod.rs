@@ -42,7 +42,7 @@ pub enum Fact {
     },
     /// An epoch began.
     EpochBegan(EpochStart),
-    /// An epoch ended: nobody is admitted under it any more.
+    /// An epoch ended: no request is admitted under it any more.
     EpochEnded {
         /// Its number.
         epoch: u64,
@@ -67,7 +67,7 @@ pub enum Fact {
         /// What was verified.
         session: SessionId,
     },
-    /// An upstream's evidence was judged and not accepted.
+    /// An upstream's evidence was appraised and not accepted.
     UpstreamRejected {
         /// Its configured name.
         upstream: Word,
@@ -86,7 +86,7 @@ pub enum Fact {
         /// The root (see [`receipts_root`](super::receipts_root)).
         root: TreeHash,
     },
-    /// Receipts were given up before they could be entered.
+    /// Receipts were abandoned before they could be entered.
     ReceiptsLost {
         /// How many.
         count: u64,
@@ -171,7 +171,7 @@ words! {
     EpochReason {
         /// The service started.
         Start = "start",
-        /// The operator had the configuration read anew.
+        /// The operator had the configuration reloaded.
         Reload = "reload",
         /// The keys came near their end.
         Expiry = "expiry",
@@ -217,7 +217,7 @@ words! {
     PurgeReason {
         /// Their time was over.
         Expired = "expired",
-        /// Somebody entitled to it asked.
+        /// An entitled caller requested it.
         Requested = "requested",
     }
 }

@@ -18,7 +18,7 @@ type Read<T> = Result<T, DocumentError>;
 
 pub(super) fn entry(bytes: &[u8]) -> Result<Entry, EntryError> {
     let value = json::parse(bytes, MAX_ENTRY_BYTES).map_err(DocumentError::from)?;
-    let members = Members::of(&value, "")?;
+    let members = Members::new(&value, "")?;
     Ok(Entry {
         at: members.time("at")?,
         fact: fact(&members)?,

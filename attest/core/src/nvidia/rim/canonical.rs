@@ -1,7 +1,7 @@
 //! Canonical XML 1.1, inclusive, without comments (W3C REC-xml-c14n11), for documents that have none
 //! of what [`super::document::parse`] refuses.
 //!
-//! What is left of the algorithm: start tag with namespace declarations not already in force in the
+//! What is left of the algorithm: start tag with namespace declarations not already declared in the
 //! output, sorted by prefix, then attributes sorted by namespace and name, both quoted with `"`;
 //! text with `& < > CR` escaped and attribute values with `& < " TAB LF CR` escaped; an end tag
 //! always. Attributes in the `xml:` namespace are refused, so nothing is inherited into subtrees
@@ -42,7 +42,7 @@ fn element(
     node: Node<'_, '_>,
     source: &str,
     left_out: Option<NodeId>,
-    in_force: &Namespaces,
+    in_scope: &Namespaces,
     out: &mut Vec<u8>,
 ) -> Result<(), RimError> {
     let name = qualified_name(source, node.range().start + 1);
@@ -50,14 +50,14 @@ fn element(
     out.extend_from_slice(name.as_bytes());
     let here = namespaces(node);
     for (prefix, uri) in &here {
-        if in_force.get(prefix) != Some(uri) {
+        if in_scope.get(prefix) != Some(uri) {
             let separator = if prefix.is_empty() { "" } else { ":" };
             out.extend_from_slice(format!(" xmlns{separator}{prefix}=\"").as_bytes());
             escape(uri, true, out);
             out.push(b'"');
         }
     }
-    if in_force.contains_key("") && !here.contains_key("") {
+    if in_scope.contains_key("") && !here.contains_key("") {
         out.extend_from_slice(b" xmlns=\"\"");
     }
     attributes(node, source, out)?;
@@ -78,7 +78,7 @@ fn element(
     Ok(())
 }
 
-/// Namespaces in force at an element; `xmlns=""` is none.
+/// Namespaces in scope at an element; `xmlns=""` is none.
 fn namespaces(node: Node<'_, '_>) -> Namespaces {
     node.namespaces()
         .filter(|namespace| namespace.name() != Some("xml") && !namespace.uri().is_empty())

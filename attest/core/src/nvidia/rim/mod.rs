@@ -124,7 +124,7 @@ impl Rim {
     }
 
     /// Verifies signature and signer against the pinned `root` (DER) at `now`, then reads the
-    /// values: nothing unsigned is looked at.
+    /// values: nothing unsigned is read.
     pub fn verify(&self, root: &[u8], now: UnixTime) -> Result<VerifiedRim, RimError> {
         let rim = self.verify_undated(root)?;
         rim.check_signer_dates(now)?;
@@ -138,7 +138,7 @@ impl Rim {
         let signer = signature::verify(&xml, &self.text, root)?;
         let content = document::read(&xml)?;
         Ok(VerifiedRim {
-            digest: Sha256Digest::of(self.text.as_bytes()),
+            digest: Sha256Digest::hash(self.text.as_bytes()),
             product: content.product,
             version: content.version,
             values: content.values,

@@ -1,5 +1,5 @@
-//! The manifests at hand. They lie in no order and say themselves what they are for. That word picks
-//! which are looked at; it is believed only once the manifest's signature holds.
+//! The manifests at hand. They are in no order, and each states what it is for. That statement selects
+//! which are read; it is believed only once the manifest's signature holds.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::roots::{RootKind, Roots};
 use crate::verdict::{Cause, NvidiaCause};
 
 /// The manifests at hand, each verified at most once, when first needed.
-pub(super) struct Shelf<'a> {
+pub(super) struct ManifestStore<'a> {
     manifests: Vec<Manifest>,
     root: Option<&'a [u8]>,
 }
@@ -32,7 +32,7 @@ enum State {
 
 impl Manifest {
     /// Read now, unless it was found authentic before.
-    fn of(bytes: &[u8], root: Option<&[u8]>, cache: &EndorsementCache) -> Self {
+    fn read(bytes: &[u8], root: Option<&[u8]>, cache: &EndorsementCache) -> Self {
         let inputs = InputDigest::from_parts(&[root.unwrap_or_default(), bytes]);
         let (claimed_version, state) = match cache.rims.get(&inputs) {
             Some(rim) => {
@@ -51,7 +51,7 @@ impl Manifest {
         }
     }
 
-    /// By its signatures alone: what time, policy and revocation make of it is asked each time.
+    /// By its signatures alone: what time, policy and revocation make of it is expected_nonce each time.
     fn authenticate(&self, root: &[u8]) -> Result<Arc<VerifiedRim>, RimError> {
         match &self.state {
             State::Known(rim) => Ok(Arc::clone(rim)),
@@ -62,7 +62,7 @@ impl Manifest {
         }
     }
 
-    /// If this judgement found it authentic.
+    /// If this appraisal found it authentic.
     fn newly_authentic(&self) -> Option<&Arc<VerifiedRim>> {
         match &self.state {
             State::Read(_, done) => done.get()?.as_ref().ok(),
@@ -81,7 +81,7 @@ pub(super) enum Found {
     Nothing,
 }
 
-impl<'a> Shelf<'a> {
+impl<'a> ManifestStore<'a> {
     pub(super) fn new(
         collateral: Option<&NvidiaCollateral>,
         roots: &'a Roots,
@@ -89,14 +89,14 @@ impl<'a> Shelf<'a> {
     ) -> Self {
         let rims = collateral.map_or(&[][..], |collateral| &collateral.rims);
         let root = roots.der(RootKind::NvidiaRim);
-        let manifests = rims.iter().map(|bytes| Manifest::of(bytes, root, cache));
+        let manifests = rims.iter().map(|bytes| Manifest::read(bytes, root, cache));
         Self {
             manifests: manifests.collect(),
             root,
         }
     }
 
-    /// Those that this judgement found authentic, whatever else was found of them.
+    /// Those that this appraisal found authentic, whatever else was found of them.
     pub(super) fn newly_authentic(
         &self,
     ) -> impl Iterator<Item = (InputDigest, Arc<VerifiedRim>)> + '_ {
@@ -123,14 +123,14 @@ impl<'a> Shelf<'a> {
         match (authentic.is_empty(), refused) {
             (false, _) => Found::Authentic(authentic),
             (true, Some(cause)) => Found::Refused(cause),
-            (true, None) if required => self.of_other_versions(kind, version),
+            (true, None) if required => self.other_versions(kind, version),
             (true, None) => Found::Nothing,
         }
     }
 
     /// None is for this version. If one of this kind is not even authentic, that is the better
     /// reason.
-    fn of_other_versions(&self, kind: RimKind, version: Option<&str>) -> Found {
+    fn other_versions(&self, kind: RimKind, version: Option<&str>) -> Found {
         let of_kind = |manifest: &&Manifest| match &manifest.claimed_version {
             Some(claimed) => kind_of_version(claimed) == kind,
             None => true,
