@@ -4,10 +4,11 @@
 //!
 //! - [`aci`]: the ACI/1 artifacts — keyset, statement, report, receipt, session;
 //! - [`profile`]: our published profile `sealgate/1` on top of them (`docs/profile.md`);
-//! - [`encoding`], [`digest`], [`json`]: the strict encodings all of them share;
-//! - [`evidence`], [`tdx`], [`roots`], [`collateral`]: hardware evidence and what verifies it;
+//! - [`encoding`], [`digest`], [`json`], [`time`]: the strict encodings and the instants that all of them share;
+//! - [`evidence`], [`tdx`], [`snp`], [`nvidia`], [`event_log`]: hardware evidence, parsed and verified;
+//! - [`roots`], [`collateral`], [`x509`]: what it is verified with;
 //! - [`log`]: the audit log — heads, proofs, entries;
-//! - [`retention`]: what outlives a request, and who may change that;
+//! - [`retention`]: what is kept of a request, and who may change that;
 //! - [`policy`], [`appraise`], [`verdict`]: what is wanted, how evidence is appraised, and the result.
 //!
 //! It refuses: unknown or duplicate JSON names where a shape is fixed, any encoding that has more than

@@ -214,3 +214,19 @@ fn the_conformance_kits_page_has_exactly_the_members_of_a_case() {
         }
     }
 }
+
+#[test]
+fn the_core_crates_module_list_has_every_public_module() {
+    let path = tree::root().join("attest/core/src/lib.rs");
+    let text = tree::text(&path).expect("source files are UTF-8");
+    let (header, code) = text.split_once("\n\n").expect("a header and code");
+    let modules = code
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    let listed: BTreeSet<&str> = header
+        .split("[`")
+        .skip(1)
+        .filter_map(|rest| rest.split("`]").next())
+        .collect();
+    assert_eq!(listed, modules.collect::<BTreeSet<_>>());
+}
