@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::render::{Detail, Form};
+use crate::render::{Detail, OutputFormat};
 
-/// How evidence is judged: shared by every command that judges.
+/// What evidence is verified and appraised with: shared by every command that does so.
 #[derive(Debug, Args, Clone, Default)]
-pub struct JudgeArgs {
-    /// Attestation policy (TOML); without one nothing says what is wanted, and nothing is accepted
+pub struct TrustArgs {
+    /// Attestation policy (TOML); without one no workload is accepted
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
 
-    /// Directory of roots to use INSTEAD of the vendors', by their names (intel-root.pem, amd-ark-milan.pem, nvidia-device-root.pem, …); the verdict says so
+    /// Directory of roots to use INSTEAD of the vendors', by their file names (intel-root.pem, amd-ark-milan.pem, nvidia-device-root.pem, …); the verdict says so
     #[arg(long, value_name = "DIR")]
     pub roots: Option<PathBuf>,
 
@@ -21,7 +21,7 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "FILE")]
     pub collateral: Option<PathBuf>,
 
-    /// Judge as of this time (RFC 3339, UTC) instead of now
+    /// Verify as of this time (RFC 3339, UTC) instead of now
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
 }
@@ -31,17 +31,17 @@ pub struct OutputArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Print every check on a line of its own
+    /// Print every check on a separate line
     #[arg(long, conflicts_with = "json")]
     pub all: bool,
 }
 
 impl OutputArgs {
-    pub fn form(&self) -> Form {
+    pub fn form(&self) -> OutputFormat {
         match (self.json, self.all) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Person(Detail::EveryCheck),
-            (false, false) => Form::Person(Detail::Short),
+            (true, _) => OutputFormat::Json,
+            (false, true) => OutputFormat::Text(Detail::EveryCheck),
+            (false, false) => OutputFormat::Text(Detail::Short),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The command line, as data. What each command does is in `commands` and `proxy`.
+//! The command line. The commands are in `commands` and `proxy`.
 
 use clap::{Parser, Subcommand};
 
@@ -28,27 +28,27 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Challenge a live service and judge its report and the connection it came over
+    /// Challenge a live service and verify its report and the connection it came over
     Endpoint(EndpointArgs),
-    /// Judge a saved attestation report (the channel cannot be observed offline)
+    /// Verify a saved attestation report (the channel cannot be observed offline)
     Report(ReportArgs),
     /// Check a signed receipt against the keys of an attested service
     Receipt(ReceiptArgs),
     /// Check a session record and, under a policy, the evidence inside it
     Session(SessionArgs),
-    /// Judge a raw TDX quote with its collateral at a stated time
+    /// Verify a raw TDX quote with its collateral at a stated time
     Quote(QuoteArgs),
-    /// Judge raw evidence of a machine, with everything it is judged by stated piece by piece
+    /// Verify raw evidence of a machine, with every input stated separately
     Evidence(Box<EvidenceArgs>),
-    /// Fetch what verifies evidence, for later and offline
+    /// Fetch the collateral of evidence, to verify it later and offline
     Collateral(CollateralArgs),
     /// Work with attestation policies
     Policy(PolicyArgs),
     /// Predict what launching an image will measure, and write a policy that pins it
     Measure(MeasureArgs),
-    /// Decode any piece of evidence for a person; verifies nothing
+    /// Decode any piece of evidence; verifies nothing
     Inspect(InspectArgs),
-    /// Check the audit log: receipts in it, heads of it, all of it
+    /// Check an audit log: that it contains a receipt, that its heads are consistent, or all of it
     Log(Box<LogArgs>),
     /// Serve a local OpenAI-compatible endpoint that verifies before it sends
     Proxy(ProxyArgs),

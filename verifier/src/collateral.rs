@@ -1,4 +1,4 @@
-//! Collateral from the vendors' services, for whatever a machine presents.
+//! Collateral from the vendors' services, for every kind of evidence.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use attest_fetch::{
 };
 use clap::Args;
 
+use crate::evidence_input::EvidenceInput;
 use crate::failure::Failure;
-use crate::presented::Presented;
 
-/// Where the vendors publish.
+/// The addresses of the vendors' services.
 #[derive(Debug, Args, Clone)]
 pub struct ServiceArgs {
     /// AMD's key distribution service, or a cache of it
@@ -21,15 +21,15 @@ pub struct ServiceArgs {
     /// NVIDIA's service of reference integrity manifests, or a cache of it
     #[arg(long, value_name = "BASEURL", default_value = NVIDIA_RIM, hide_default_value = true)]
     pub rim_service: String,
-    /// NVIDIA's OCSP responder, or one that answers in its place
+    /// NVIDIA's OCSP responder, or a replacement for it
     #[arg(long, value_name = "URL", default_value = NVIDIA_OCSP, hide_default_value = true)]
     pub ocsp_responder: String,
-    /// How long one answer may take
+    /// Timeout of one answer
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     pub fetch_timeout: u64,
 }
 
-/// Fetching on the way to a verdict.
+/// Fetching collateral before verification.
 #[derive(Debug, Args, Clone)]
 pub struct FetchArgs {
     /// Fetch collateral from the vendors' services; Intel's from a PCCS at BASEURL, if one is named
@@ -41,7 +41,7 @@ pub struct FetchArgs {
 }
 
 impl FetchArgs {
-    /// The services to ask, if any are to be asked.
+    /// The services, if collateral is to be fetched.
     pub fn services(&self) -> Option<Services<'_>> {
         let pcs = self.fetch_collateral.as_deref()?;
         Some(Services {
@@ -51,7 +51,7 @@ impl FetchArgs {
     }
 }
 
-/// Every service that may be asked.
+/// Every vendor's service.
 #[derive(Clone, Copy)]
 pub struct Services<'a> {
     /// Intel's, or a PCCS.
@@ -59,14 +59,14 @@ pub struct Services<'a> {
     pub others: &'a ServiceArgs,
 }
 
-/// A service that gave nothing, and why.
-pub struct NotFetched {
+/// A service that returned no collateral, and the error.
+pub struct ServiceError {
     service: String,
     why: FetchError,
 }
 
-impl NotFetched {
-    /// The evidence is such that nothing can be asked for it; otherwise the service is the reason.
+impl ServiceError {
+    /// Whether the evidence is the reason, since no request can be made for it; otherwise the service is.
     fn is_about_evidence(&self) -> bool {
         matches!(
             self.why,
@@ -85,9 +85,9 @@ impl NotFetched {
     }
 }
 
-impl From<NotFetched> for Failure {
-    fn from(problem: NotFetched) -> Self {
-        let NotFetched { service, why } = &problem;
+impl From<ServiceError> for Failure {
+    fn from(problem: ServiceError) -> Self {
+        let ServiceError { service, why } = &problem;
         match why {
             FetchError::BaseUrl => Self::Usage(format!("{service}: {why}")),
             _ if problem.is_about_evidence() => Self::malformed("the evidence", why),
@@ -97,8 +97,8 @@ impl From<NotFetched> for Failure {
 }
 
 impl Services<'_> {
-    /// Everything that verifies what is presented.
-    pub async fn all_for(&self, presented: &Presented) -> Result<Collateral, Failure> {
+    /// All collateral that verifies the evidence.
+    pub async fn fetch_all(&self, presented: &EvidenceInput) -> Result<Collateral, Failure> {
         let mut collateral = Collateral::default();
         if let Some(cpu) = &presented.cpu {
             self.cpu(cpu, &mut collateral).await?;
@@ -109,19 +109,19 @@ impl Services<'_> {
         Ok(collateral)
     }
 
-    /// The same as far as the evidence can be read; of the rest the verdict will say why not.
-    pub async fn what_there_is_for(&self, presented: &Presented) -> Result<Collateral, Failure> {
+    /// The same for the parts of the evidence that can be read; the verdict reports the others.
+    pub async fn fetch_available(&self, presented: &EvidenceInput) -> Result<Collateral, Failure> {
         let mut collateral = Collateral::default();
         if let Some(cpu) = &presented.cpu {
-            tolerated(self.cpu(cpu, &mut collateral).await)?;
+            ignoring_evidence_errors(self.cpu(cpu, &mut collateral).await)?;
         }
         if !presented.devices.is_empty() {
-            tolerated(self.devices(presented, &mut collateral).await)?;
+            ignoring_evidence_errors(self.devices(presented, &mut collateral).await)?;
         }
         Ok(collateral)
     }
 
-    async fn cpu(&self, cpu: &CpuEvidence, into: &mut Collateral) -> Result<(), NotFetched> {
+    async fn cpu(&self, cpu: &CpuEvidence, into: &mut Collateral) -> Result<(), ServiceError> {
         match cpu {
             CpuEvidence::Tdx { quote } => {
                 let fetch = async {
@@ -148,9 +148,9 @@ impl Services<'_> {
 
     async fn devices(
         &self,
-        presented: &Presented,
+        presented: &EvidenceInput,
         into: &mut Collateral,
-    ) -> Result<(), NotFetched> {
+    ) -> Result<(), ServiceError> {
         let (rim, ocsp) = (&self.others.rim_service, &self.others.ocsp_responder);
         let rims = NvidiaRim::new(rim).and_then(|it| it.with_timeout(self.timeout()));
         let answers = NvidiaOcsp::new(ocsp).and_then(|it| it.with_timeout(self.timeout()));
@@ -170,12 +170,12 @@ impl Services<'_> {
     }
 }
 
-fn at(service: &str) -> impl FnOnce(FetchError) -> NotFetched {
+fn at(service: &str) -> impl FnOnce(FetchError) -> ServiceError {
     let service = service.to_owned();
-    move |why| NotFetched { service, why }
+    move |why| ServiceError { service, why }
 }
 
-fn tolerated(fetched: Result<(), NotFetched>) -> Result<(), Failure> {
+fn ignoring_evidence_errors(fetched: Result<(), ServiceError>) -> Result<(), Failure> {
     match fetched {
         Err(problem) if problem.is_about_evidence() => Ok(()),
         other => Ok(other?),

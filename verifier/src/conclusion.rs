@@ -1,34 +1,34 @@
-//! How a command that judges ends: with a verdict shown, or a policy drafted from it.
+//! How a command that verifies evidence ends: it prints the verdict, or a policy drafted from it.
 
 use attest_core::Decision;
 
 use crate::failure::exit;
-use crate::judged::Judged;
-use crate::render::{self, Form, policy_draft};
+use crate::qualified_verdict::QualifiedVerdict;
+use crate::render::{self, OutputFormat, policy_draft};
 
-/// Standard output, tolerant of a reader that has closed it.
+/// Writes to standard output. An error is ignored, since the reader may have closed it.
 pub fn print(text: &str) {
     use std::io::Write as _;
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// What a judging command ends with.
+/// The result of a command that verifies evidence.
 pub struct Conclusion<'a> {
-    pub judged: Judged<'a>,
-    pub form: Form,
-    /// Draft a policy from genuine evidence instead of showing the verdict.
+    pub qualified: QualifiedVerdict<'a>,
+    pub form: OutputFormat,
+    /// Draft a policy from genuine evidence instead of printing the verdict.
     pub draft_policy: bool,
 }
 
 impl Conclusion<'_> {
-    /// Shows it, and says how the process ends. A policy is drafted from genuine evidence only.
-    pub fn show(&self) -> u8 {
-        let verdict = self.judged.verdict;
+    /// Prints it and returns the exit code. A policy is drafted from genuine evidence only.
+    pub fn print(&self) -> u8 {
+        let verdict = self.qualified.verdict;
         if self.draft_policy && verdict.decision() == Decision::Accepted {
-            print(&policy_draft(verdict, self.judged.subject));
+            print(&policy_draft(verdict, self.qualified.subject));
             return exit::ACCEPTED;
         }
-        print(&render::verdict_output(&self.judged, self.form));
-        self.judged.exit_code()
+        print(&render::verdict_output(&self.qualified, self.form));
+        self.qualified.exit_code()
     }
 }

@@ -1,4 +1,4 @@
-//! Why a command could not give a verdict, and the exit code that says so.
+//! Why a command has no verdict, and its exit code.
 
 use std::path::PathBuf;
 

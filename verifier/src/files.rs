@@ -1,5 +1,5 @@
-//! Opening files that others made. Nothing but a regular file is opened: a FIFO in an archive would
-//! hold the program for ever, and a device may do anything.
+//! Opens files from untrusted sources. Only regular files are opened: a FIFO in an archive would
+//! block the program forever, and opening a device may have side effects.
 
 use std::fs::{self, File, FileType, OpenOptions};
 use std::io;
@@ -8,8 +8,8 @@ use std::path::{Component, Path};
 
 use crate::failure::Failure;
 
-/// Opens a file that was named on the command line. Links are followed; what the shell hands over
-/// as a descriptor (`<(…)`, `/dev/stdin`) is read whatever it is.
+/// Opens a file that was named on the command line. Links are followed; descriptors that the shell passes
+/// (`<(…)`, `/dev/stdin`) may be of any kind.
 pub fn open(path: &Path) -> Result<File, Failure> {
     if is_descriptor(path) {
         return File::open(path).map_err(|e| unreadable(path, &e));
@@ -19,8 +19,7 @@ pub fn open(path: &Path) -> Result<File, Failure> {
     open_checked(path, libc::O_NONBLOCK)
 }
 
-/// Opens a file inside of a directory that others made, without following a link anywhere below it.
-/// Absent is `None`.
+/// Opens a file inside an untrusted directory, without following links below it. `None` if it does not exist.
 pub fn open_inside(directory: &Path, name: &str) -> Result<Option<File>, Failure> {
     let mut path = directory.to_owned();
     let mut parts = Path::new(name).components().peekable();
@@ -42,7 +41,7 @@ pub fn open_inside(directory: &Path, name: &str) -> Result<Option<File>, Failure
     open_checked(&path, libc::O_NONBLOCK | libc::O_NOFOLLOW).map(Some)
 }
 
-/// Refuses what is no regular file, by its name; absent is no problem here.
+/// Refuses a path that exists and is no regular file.
 pub fn refuse_special(path: &Path) -> Result<(), Failure> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -50,7 +49,7 @@ pub fn refuse_special(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// What was looked at may have been replaced since, so the open file is asked again.
+/// Checks the kind of the open file again: the path may have been replaced after the first check.
 fn open_checked(path: &Path, flags: i32) -> Result<File, Failure> {
     let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
     let file = opened.map_err(|e| unreadable(path, &e))?;
@@ -88,13 +87,13 @@ fn not_read(path: &Path, cause: &str) -> Failure {
     }
 }
 
-/// A file that cannot be read, in plain words.
+/// The failure for a file that cannot be read.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    not_read(path, &io_words(error.kind()))
+    not_read(path, &describe_io_error(error.kind()))
 }
 
-/// What went wrong with a file, in plain words.
-pub fn io_words(kind: io::ErrorKind) -> String {
+/// A description of an error with a file.
+pub fn describe_io_error(kind: io::ErrorKind) -> String {
     match kind {
         io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_regular_file_is_opened() {
+    fn opens_only_regular_files() {
         let dir = ScratchDir::new("kinds-of-files").unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::write(path("file"), "text").unwrap();

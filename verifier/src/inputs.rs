@@ -1,4 +1,4 @@
-//! Files, the time and nonces. Everything is bounded.
+//! Reads files, the time and nonces from arguments. Everything is bounded.
 
 use std::io::Read;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     bounded(files::open(path)?, path, limit)
 }
 
-/// A whole file inside of a directory that others made; absent is `None`.
+/// A whole file inside an untrusted directory; `None` if it does not exist.
 pub fn read_inside(directory: &Path, name: &str, limit: usize) -> Result<Option<Vec<u8>>, Failure> {
     let file = files::open_inside(directory, name)?;
     file.map(|file| bounded(file, &directory.join(name), limit))
@@ -32,9 +32,10 @@ pub fn read_inside(directory: &Path, name: &str, limit: usize) -> Result<Option<
 
 fn bounded(source: impl Read, path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let wanted = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    // One byte more than the limit, to tell a file of exactly that length from a longer one.
+    let up_to = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     source
-        .take(wanted)
+        .take(up_to)
         .read_to_end(&mut bytes)
         .map_err(|e| files::unreadable(path, &e))?;
     if bytes.len() > limit {
@@ -46,7 +47,7 @@ fn bounded(source: impl Read, path: &Path, limit: usize) -> Result<Vec<u8>, Fail
     Ok(bytes)
 }
 
-/// Written beside its place and renamed, so that there is never half a file.
+/// Writes under a temporary name and renames, so that the file is complete or absent.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -56,12 +57,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         let _ = std::fs::remove_file(beside);
         Failure::Unwritable {
             path: path.to_owned(),
-            cause: files::io_words(e.kind()),
+            cause: files::describe_io_error(e.kind()),
         }
     })
 }
 
-/// A value of a flag: the text itself, or what is in FILE for `@FILE`.
+/// The value of a flag: the text itself, or the content of FILE for `@FILE`.
 pub fn text_or_file(text: &str) -> Result<String, Failure> {
     match text.strip_prefix('@') {
         Some(file) => {
@@ -75,7 +76,7 @@ pub fn text_or_file(text: &str) -> Result<String, Failure> {
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     std::fs::write(path, bytes).map_err(|e| Failure::Unwritable {
         path: path.to_owned(),
-        cause: files::io_words(e.kind()),
+        cause: files::describe_io_error(e.kind()),
     })
 }
 
@@ -88,7 +89,7 @@ pub fn time(at: Option<&str>) -> Result<UnixTime, Failure> {
         None => SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map(|d| UnixTime::from_secs(d.as_secs()))
-            .map_err(|_| Failure::Internal("the clock stands before 1970".to_owned())),
+            .map_err(|_| Failure::Internal("the clock is set before 1970".to_owned())),
     }
 }
 
@@ -98,8 +99,8 @@ pub fn nonce(text: &str) -> Result<Nonce, Failure> {
         .map_err(|e| Failure::Usage(format!("--nonce: {e}")))
 }
 
-/// The nonce that was written beside a saved report: `FILE.nonce` by `endpoint --save-report`,
-/// `NAME.nonce` beside `NAME.report.json` by `proxy --keep-receipts`. Without either, `None`.
+/// The nonce in the file beside a saved report: `FILE.nonce` from `endpoint --save-report`,
+/// `NAME.nonce` beside `NAME.report.json` from `proxy --keep-receipts`. `None` if there is neither.
 pub fn nonce_beside(report: &Path) -> Result<Option<Nonce>, Failure> {
     let text = report.as_os_str().to_string_lossy();
     let kept = text.strip_suffix(".report.json");
@@ -128,7 +129,7 @@ pub fn fresh_nonce() -> Result<Nonce, Failure> {
     Ok(Nonce::from_bytes(bytes))
 }
 
-/// The bytes of evidence that may have been written down in hexadecimal.
+/// The bytes of evidence that may be given in hexadecimal.
 pub fn raw(read: Vec<u8>) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(&read) else {
         return read;
@@ -143,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hexadecimal_is_read_as_the_bytes_it_stands_for() {
+    fn decodes_hexadecimal_evidence() {
         assert_eq!(raw(b"0x0400\n".to_vec()), [4, 0]);
         assert_eq!(raw(vec![4, 0, 2, 0xff]), [4, 0, 2, 0xff]);
         assert_eq!(raw(b"no hex".to_vec()), b"no hex");

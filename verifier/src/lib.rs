@@ -1,25 +1,25 @@
-//! `sealgate-verify`: gathers inputs, lets `attest_core` judge them, and shows the verdict.
+//! `sealgate-verify`: reads inputs, has `attest_core` verify and appraise them, and prints the verdict.
 //!
-//! It makes no check of its own: what is genuine, wanted and bound is decided in the core, which
-//! the gateway uses too. Exit codes: 0 accepted, 10 rejected, 20 unsupported, 30 malformed input,
+//! It makes no checks itself: the core, which the gateway uses too, decides what is genuine, accepted by the policy and
+//! bound to the channel. Exit codes: 0 accepted, 10 rejected, 20 unsupported, 30 malformed input,
 //! 1 could not be done, 2 wrong usage.
 
 pub mod args;
-pub mod audit;
 pub mod cli;
 pub mod collateral;
 pub mod commands;
 pub mod conclusion;
+pub mod evidence_input;
 pub mod failure;
 pub mod files;
+pub mod findings;
 pub mod inputs;
-pub mod judge;
-pub mod judged;
 pub mod log;
-pub mod presented;
 pub mod proxy;
+pub mod qualified_verdict;
 pub mod receipt_check;
 pub mod render;
+pub mod trust_inputs;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,13 +33,13 @@ use failure::{Failure, exit};
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(told) => {
-            let code = if told.use_stderr() {
+        Err(message) => {
+            let code = if message.use_stderr() {
                 exit::USAGE
             } else {
                 exit::ACCEPTED
             };
-            let _ = told.print();
+            let _ = message.print();
             return ExitCode::from(code);
         }
     };

@@ -1,8 +1,8 @@
-//! `sealgate-verify`: everything is in the library, so that tests can run it in-process.
+//! `sealgate-verify`. Everything is in the library, so that tests can run it in-process.
 
 use std::process::ExitCode;
 
-/// Memory that has been freed holds zeros.
+/// Overwrites freed memory with zeros.
 #[global_allocator]
 static MEMORY: scrub::Wiping = scrub::Wiping::new();
 

@@ -1,29 +1,28 @@
-//! Whether a receipt holds, and is about an exchange that was observed (ACI/1 §9.3): the one
-//! function behind `receipt` and the proxy. The checks themselves are the core's; this names their
-//! outcomes, in a fixed order.
+//! Checks a receipt, and compares it with an observed exchange (ACI/1 §9.3). `receipt` and the proxy both use this
+//! function. The core makes the checks; this module names their results, in a fixed order.
 
 use attest_core::{
     Keyset, Receipt, ReceiptError, Serving, SessionId, Sha256Digest, Upstream, VerifiedReceipt,
 };
 
-use crate::audit::{Finding, Standing};
+use crate::findings::Finding;
 
-/// What a receipt is compared with. What is absent was not observed, and is not compared.
+/// What a receipt is compared with. `None`: not observed, and not compared.
 #[derive(Clone, Copy)]
 pub struct Observed<'a> {
     /// The keys of the attested service.
     pub keyset: &'a Keyset,
-    /// Whether the service serves itself or forwards, as its report says.
+    /// Whether the service runs the model itself or forwards, from its report.
     pub serving: Option<Serving>,
     /// SHA-256 of the request body as sent.
     pub request: Option<Sha256Digest>,
     /// SHA-256 of the response body as received.
     pub response: Option<Sha256Digest>,
-    /// Which request it was.
+    /// The request that the receipt is for.
     pub exchange: Option<ObservedExchange<'a>>,
 }
 
-/// What identifies one request beside its bytes.
+/// Identifies a request beside its bytes.
 #[derive(Clone, Copy)]
 pub struct ObservedExchange<'a> {
     /// The id under which the response named the receipt.
@@ -32,10 +31,10 @@ pub struct ObservedExchange<'a> {
     pub path: &'a str,
 }
 
-/// What became of the upstream behind the service, as a verified receipt says.
+/// Which upstream served the request, from a verified receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behind {
-    /// The service served by itself, or did not forward.
+pub enum UpstreamOutcome {
+    /// None: the service ran the model itself, or did not forward.
     NoUpstream,
     Verified(SessionId),
     NotVerified,
@@ -44,59 +43,54 @@ pub enum Behind {
 /// Every finding about a receipt.
 pub struct CheckedReceipt {
     pub findings: Vec<Finding>,
-    /// Absent where the receipt is not one of the service's.
-    pub behind: Option<Behind>,
+    /// `None` if the receipt is not signed by the service.
+    pub upstream: Option<UpstreamOutcome>,
 }
 
 /// The id of the finding about the upstream behind the service.
 pub const UPSTREAM_VERIFIED: &str = "upstream.verified";
 
 impl CheckedReceipt {
-    /// The first finding that keeps the receipt from being accepted.
-    pub fn refused_for(&self) -> Option<&Finding> {
-        self.findings.iter().find(|finding| finding.refuses())
+    /// The first finding that prevents acceptance.
+    pub fn obstacle(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.is_obstacle())
     }
 
-    /// The same, where upstreams need not be verified.
-    pub fn refused_for_ignoring_upstream(&self) -> Option<&Finding> {
+    /// The same, if upstreams need not be verified.
+    pub fn obstacle_ignoring_upstream(&self) -> Option<&Finding> {
         let counts = |finding: &&Finding| finding.id != UPSTREAM_VERIFIED;
         self.findings
             .iter()
             .filter(counts)
-            .find(|finding| finding.refuses())
-    }
-}
-
-impl Finding {
-    /// Whether nothing with this finding is accepted.
-    pub fn refuses(&self) -> bool {
-        matches!(self.standing, Standing::Fail(_) | Standing::Missing(_))
+            .find(|finding| finding.is_obstacle())
     }
 }
 
 /// Checks `receipt` against everything that was observed.
 pub fn check(receipt: &Receipt, observed: &Observed<'_>) -> CheckedReceipt {
     match receipt.verify(observed.keyset) {
-        Ok(verified) => of_verified(receipt, &verified, observed),
+        Ok(verified) => findings_of_verified(receipt, &verified, observed),
         Err(error) => CheckedReceipt {
             findings: unverified(&error),
-            behind: None,
+            upstream: None,
         },
     }
 }
 
-fn of_verified(
+fn findings_of_verified(
     receipt: &Receipt,
     verified: &VerifiedReceipt,
     observed: &Observed<'_>,
 ) -> CheckedReceipt {
-    let compare =
-        |id, flag: &str, digest: Option<Sha256Digest>, compared: fn(&VerifiedReceipt, _) -> _| {
-            match digest {
-                None => Finding::not_checked(id, format!("not compared ({flag})")),
-                Some(digest) => Finding::of::<ReceiptError>(id, compared(verified, digest)),
-            }
-        };
+    let compare = |id,
+                   flag: &str,
+                   digest: Option<Sha256Digest>,
+                   compared: fn(&VerifiedReceipt, _) -> _| {
+        match digest {
+            None => Finding::not_checked(id, format!("not compared ({flag})")),
+            Some(digest) => Finding::from_result::<ReceiptError>(id, compared(verified, digest)),
+        }
+    };
     let mut findings = vec![
         Finding::pass("receipt.keyset", ""),
         Finding::pass("receipt.signature", format!("key {}", receipt.key_id())),
@@ -118,11 +112,11 @@ fn of_verified(
         ),
         forwarded(verified),
     ]);
-    let (behind, finding) = upstream(verified, observed.serving);
+    let (outcome, finding) = upstream(verified, observed.serving);
     findings.push(finding);
     CheckedReceipt {
         findings,
-        behind: Some(behind),
+        upstream: Some(outcome),
     }
 }
 
@@ -142,7 +136,7 @@ fn unverified(error: &ReceiptError) -> Vec<Finding> {
 fn served_at(verified: &VerifiedReceipt, keyset: &Keyset) -> Finding {
     const ID: &str = "receipt.served_at";
     match verified.body().served_at < keyset.not_after {
-        true => Finding::pass(ID, "by the service's own clock"),
+        true => Finding::pass(ID, "by the service's clock"),
         false => Finding::fail(ID, format!("the keyset ended at {}", keyset.not_after)),
     }
 }
@@ -159,7 +153,7 @@ fn exchange(verified: &VerifiedReceipt, observed: &ObservedExchange<'_>) -> Find
     Finding::pass(ID, "")
 }
 
-/// A rewrite is for the reader to judge: it is reported, and neither passes nor fails.
+/// A rewrite is reported and neither passes nor fails: the reader decides about it.
 fn forwarded(verified: &VerifiedReceipt) -> Finding {
     const ID: &str = "receipt.forwarded";
     match verified.forwarded() {
@@ -171,19 +165,19 @@ fn forwarded(verified: &VerifiedReceipt) -> Finding {
     }
 }
 
-fn upstream(verified: &VerifiedReceipt, serving: Option<Serving>) -> (Behind, Finding) {
+fn upstream(verified: &VerifiedReceipt, serving: Option<Serving>) -> (UpstreamOutcome, Finding) {
     const ID: &str = UPSTREAM_VERIFIED;
     let was_forwarded = verified.forwarded().is_some();
     match verified.upstream() {
         Upstream::NotMentioned if was_forwarded && serving == Some(Serving::Aggregator) => (
-            Behind::NotVerified,
+            UpstreamOutcome::NotVerified,
             Finding::fail(
                 ID,
                 "the service forwards to upstreams, and the receipt mentions none",
             ),
         ),
         Upstream::NotMentioned => (
-            Behind::NoUpstream,
+            UpstreamOutcome::NoUpstream,
             Finding::not_checked(ID, "no upstream is mentioned: a direct service has none"),
         ),
         Upstream::Verified {
@@ -196,7 +190,10 @@ fn upstream(verified: &VerifiedReceipt, serving: Option<Serving>) -> (Behind, Fi
                 false => ", though not demanded",
             };
             let note = format!("{model_id} in session {session_id}{demanded}");
-            (Behind::Verified(session_id), Finding::pass(ID, note))
+            (
+                UpstreamOutcome::Verified(session_id),
+                Finding::pass(ID, note),
+            )
         }
         Upstream::Failed {
             required: true,
@@ -204,11 +201,11 @@ fn upstream(verified: &VerifiedReceipt, serving: Option<Serving>) -> (Behind, Fi
             ..
         } if !was_forwarded => {
             let why = format!("refused, and the prompt was not forwarded: {reason}");
-            (Behind::NoUpstream, Finding::not_checked(ID, why))
+            (UpstreamOutcome::NoUpstream, Finding::not_checked(ID, why))
         }
         Upstream::Failed { reason, .. } => {
             let cause = format!("served by an upstream that was not verified: {reason}");
-            (Behind::NotVerified, Finding::fail(ID, cause))
+            (UpstreamOutcome::NotVerified, Finding::fail(ID, cause))
         }
     }
 }

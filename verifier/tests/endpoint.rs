@@ -178,7 +178,7 @@ async fn the_proxy_shows_its_verdict_says_when_it_is_ready_and_stops_when_asked(
 }
 
 #[tokio::test]
-async fn the_proxy_does_not_start_in_front_of_a_service_it_rejects_unless_told_to_wait() {
+async fn the_proxy_does_not_start_before_a_rejected_service_without_wait() {
     let service = Service::start().await;
     let dir = prepared(&service);
     let mut refused = proxy(&dir, &service.url(), "other.toml", &[]);

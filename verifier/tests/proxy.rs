@@ -24,7 +24,7 @@ async fn a_prompt_reaches_an_accepted_service_and_its_receipt_is_verified() {
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(json(response).await["id"], "chatcmpl-1");
     assert_eq!(service.prompts(), [Bytes::from_static(PROMPT.as_bytes())]);
-    proxy.told("verified").await;
+    proxy.logged("verified").await;
     let lines = proxy.stop().await;
     assert!(
         lines
@@ -63,7 +63,7 @@ async fn another_measurement_is_refused_and_the_prompt_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_relay_with_a_key_of_its_own_is_refused_and_sees_no_prompt() {
+async fn refuses_a_relay_with_another_key_before_the_prompt_is_sent() {
     let service = Service::start().await;
     let relay = Relay::start(service.address).await.unwrap();
     let proxy = start(
@@ -86,7 +86,7 @@ async fn a_relay_with_a_key_of_its_own_is_refused_and_sees_no_prompt() {
 }
 
 #[tokio::test]
-async fn a_change_of_keys_is_verified_before_the_prompt_is_sent_anew() {
+async fn new_keys_are_verified_before_the_prompt_is_sent_again() {
     let service = Service::start().await;
     let proxy = start(&service, Setup::default()).await;
     assert_eq!(proxy.chat().await.status(), StatusCode::OK);
@@ -181,7 +181,7 @@ async fn a_streamed_chunk_arrives_before_the_next_one_is_made() {
     }
     drop(steps);
     assert!(body.frame().await.is_none());
-    proxy.told("verified").await;
+    proxy.logged("verified").await;
 }
 
 async fn refused_receipt(behaviour: Behaviour, said: &str) {
@@ -201,7 +201,7 @@ async fn refused_receipt(behaviour: Behaviour, said: &str) {
         response.into_body().collect().await.is_err(),
         "the response must not end well"
     );
-    let line = proxy.told("NOT VERIFIED").await;
+    let line = proxy.logged("NOT VERIFIED").await;
     assert!(line.contains(said), "{line}");
     service.behave(Behaviour::Honest);
     let next = proxy.chat().await;
@@ -233,17 +233,17 @@ async fn a_receipt_edited_after_signing_ends_the_trust_where_receipts_are_requir
 }
 
 #[tokio::test]
-async fn a_contradicting_receipt_is_only_told_where_receipts_are_not_required() {
+async fn a_contradicting_receipt_is_only_logged_if_receipts_are_not_required() {
     let service = Service::start().await;
     let proxy = start(&service, Setup::default()).await;
     service.behave(Behaviour::OtherResponse);
     assert_eq!(json(proxy.chat().await).await["id"], "chatcmpl-1");
-    proxy.told("NOT VERIFIED: the receipt contradicts").await;
+    proxy.logged("NOT VERIFIED: the receipt contradicts").await;
     assert_eq!(proxy.chat().await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_withheld_receipt_breaks_the_response_off_but_accuses_nobody() {
+async fn a_withheld_receipt_interrupts_the_response_without_distrust() {
     let service = Service::start().await;
     let proxy = start(
         &service,
@@ -255,7 +255,7 @@ async fn a_withheld_receipt_breaks_the_response_off_but_accuses_nobody() {
     .await;
     service.behave(Behaviour::Withheld);
     assert!(proxy.chat().await.into_body().collect().await.is_err());
-    proxy.told("no receipt was served").await;
+    proxy.logged("no receipt was served").await;
     service.behave(Behaviour::Honest);
     assert_eq!(json(proxy.chat().await).await["id"], "chatcmpl-1");
 }

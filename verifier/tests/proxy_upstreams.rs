@@ -1,4 +1,4 @@
-//! What the proxy sends to a service that forwards prompts to upstreams of its own, and what it
+//! What the proxy sends to a service that forwards prompts to upstreams, and what it
 //! makes of the receipts.
 
 mod running;
@@ -54,7 +54,7 @@ async fn a_prompt_for_a_confidential_model_is_sent_and_its_receipt_accepted() {
     service.behave(Behaviour::VerifiedUpstream);
     let proxy = start(&service, setup(Upstreams::VerifiedOnly, true)).await;
     assert_eq!(json(proxy.chat().await).await["id"], "chatcmpl-1");
-    proxy.told("upstream verified in session 5a5a").await;
+    proxy.logged("upstream verified in session 5a5a").await;
     service.rotate();
     service.aggregates(PLAIN);
     let refused = proxy.chat().await;
@@ -69,10 +69,10 @@ async fn the_flag_sends_prompts_to_unverified_upstreams_and_the_journal_says_so(
     service.behave(Behaviour::UnverifiedUpstream);
     let proxy = start(&service, setup(Upstreams::AnyAllowed, true)).await;
     assert_eq!(json(proxy.chat().await).await["id"], "chatcmpl-1");
-    proxy.told("UPSTREAM NOT VERIFIED").await;
+    proxy.logged("UPSTREAM NOT VERIFIED").await;
     service.behave(Behaviour::OtherResponse);
     assert!(proxy.chat().await.into_body().collect().await.is_err());
-    proxy.told("is for the response").await;
+    proxy.logged("is for the response").await;
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_demand_that_the_service_did_not_keep_is_found_in_the_receipt() {
         let proxy = start(&service, setup(Upstreams::VerifiedOnly, true)).await;
         assert!(proxy.chat().await.into_body().collect().await.is_err());
         proxy
-            .told("NOT VERIFIED: the receipt contradicts the exchange: upstream.verified")
+            .logged("NOT VERIFIED: the receipt contradicts the exchange: upstream.verified")
             .await;
         let next = proxy.chat().await;
         assert_eq!(next.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -216,7 +216,7 @@ async fn the_proxy_accepts_the_receipts_that_the_command_accepts_and_no_others()
         assert_eq!(code, Some(wanted), "the command: {behaviour:?}: {text}");
         if !accepted {
             // The same finding, in the same words.
-            let line = proxy.told("NOT VERIFIED").await;
+            let line = proxy.logged("NOT VERIFIED").await;
             let finding = line.split("exchange: ").nth(1).expect("a finding");
             let (id, cause) = finding.split_once(": ").expect("an id");
             let found = text
@@ -235,7 +235,7 @@ async fn a_receipt_about_another_request_of_the_same_bytes_is_refused() {
         let proxy = start(&service, setup(Upstreams::VerifiedOnly, true)).await;
         service.behave(behaviour);
         assert!(proxy.chat().await.into_body().collect().await.is_err());
-        let line = proxy.told("NOT VERIFIED").await;
+        let line = proxy.logged("NOT VERIFIED").await;
         assert!(line.contains("receipt.exchange"), "{line}");
     }
 }

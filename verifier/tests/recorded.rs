@@ -62,7 +62,7 @@ fn expected(kind: &str, expected: &Value) -> (i32, &'static str) {
         (true, _) if reason.contains("Debug") => (10, "tdx.td.debug"),
         (true, _) if reason.contains("service TD") => (10, "tdx.td.service_td"),
         (true, _) if reason.contains("SEPT_VE") => (10, "tdx.td.sept_ve_disable"),
-        (true, _) => panic!("a reason nobody has classified: {reason}"),
+        (true, _) => panic!("an unclassified reason: {reason}"),
     }
 }
 
@@ -81,11 +81,11 @@ fn recorded_quotes_get_their_recorded_verdicts() {
             let quote = vector["files"]["evidence"].as_str().unwrap();
             let (code, failed) = judged(&dir, quote, case);
             let (wanted, cause) = expected(kind, &case["expected"]);
-            let told = format!("{} at {}: {failed:?}", vector["id"], case["at"]);
-            assert_eq!(code, wanted, "{told}");
+            let label = format!("{} at {}: {failed:?}", vector["id"], case["at"]);
+            assert_eq!(code, wanted, "{label}");
             assert!(
                 cause.is_empty() || failed.iter().any(|id| id == cause),
-                "{told}"
+                "{label}"
             );
             seen += 1;
         }

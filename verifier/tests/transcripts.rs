@@ -16,7 +16,7 @@ use std::process::Command;
 use testkit::scratch::ScratchDir;
 
 #[test]
-fn every_transcript_is_what_the_binary_says() {
+fn every_transcript_matches_the_program() {
     let dir = ScratchDir::new("transcripts").unwrap();
     fixtures::write(&dir);
     let update = std::env::var_os("SEALGATE_UPDATE_TRANSCRIPTS").is_some();
@@ -145,10 +145,7 @@ fn said(command: &str, dir: &Path) -> String {
         .output()
         .unwrap();
     let mut text = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        !text.contains('\x1b'),
-        "colours where nobody is at a terminal"
-    );
+    assert!(!text.contains('\x1b'), "colours without a terminal");
     for line in String::from_utf8(output.stderr).unwrap().lines() {
         let _ = writeln!(text, "! {line}");
     }

@@ -53,7 +53,6 @@ const STILL_EXEMPT: &[&str] = &[
     "tests/testkit",
     "tests/vectors",
     "tests/vendors",
-    "verifier",
 ];
 
 /// Where these words stay: a file or folder, and why.
@@ -121,7 +120,6 @@ fn folder(inside: &Path) -> String {
         }
     }
 }
-
 /// Shown with `cargo test -p layering --test words -- --nocapture`.
 fn print_table(found: &BTreeMap<String, Vec<String>>) {
     println!("{:<28} {:>6}  ", "folder", "words");
@@ -138,7 +136,6 @@ fn print_table(found: &BTreeMap<String, Vec<String>>) {
         found.values().map(Vec::len).sum::<usize>()
     );
 }
-
 #[test]
 fn only_exempt_folders_use_refused_words() {
     let found = &*OCCURRENCES;
@@ -150,7 +147,6 @@ fn only_exempt_folders_use_refused_words() {
         .collect();
     assert!(refused.is_empty(), "say it in plainer words: {refused:#?}");
 }
-
 #[test]
 fn every_exemption_is_needed() {
     let found = &*OCCURRENCES;

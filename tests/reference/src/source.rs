@@ -30,7 +30,7 @@ pub fn events() -> BTreeSet<String> {
 
 /// The `type`s of the proxy's own errors.
 pub fn proxy_errors() -> BTreeSet<String> {
-    let text = production(&root().join("verifier/src/proxy/answer.rs"));
+    let text = production(&root().join("verifier/src/proxy/refusal.rs"));
     let body = text
         .split("fn kind(")
         .nth(1)

@@ -1,6 +1,6 @@
-//! `collateral save`: everything that verifies some evidence, fetched and written as one bundle, with
-//! which the evidence can be judged without a network later. What is fetched proves nothing: whoever
-//! judges with the bundle verifies it.
+//! `collateral save`: fetches all collateral of some evidence and writes it as one bundle, with
+//! which the evidence can be verified later without a network. Fetched collateral proves nothing: it is verified
+//! when the bundle is used.
 
 use std::path::PathBuf;
 
@@ -11,9 +11,9 @@ use serde_json::json;
 
 use crate::collateral::{ServiceArgs, Services};
 use crate::conclusion::print;
+use crate::evidence_input::{EvidenceDocument, EvidenceFileArgs, EvidenceInput};
 use crate::failure::{Failure, exit};
 use crate::inputs::{self, MAX_EVIDENCE};
-use crate::presented::{Document, Presented, PresentedArgs};
 use crate::render;
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub struct SaveArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["quote", "snp_report", "gpus", "switches"])]
     pub input: Option<PathBuf>,
     #[command(flatten)]
-    pub presented: PresentedArgs,
+    pub presented: EvidenceFileArgs,
     /// Intel's provisioning certification service, or a PCCS
     #[arg(long, value_name = "BASEURL", default_value = INTEL_PCS, hide_default_value = true)]
     pub pcs: String,
@@ -58,7 +58,7 @@ pub async fn run(args: CollateralArgs) -> Result<u8, Failure> {
         pcs: &args.pcs,
         others: &args.services,
     };
-    let collateral = services.all_for(&presented).await?;
+    let collateral = services.fetch_all(&presented).await?;
     let bundle = render::pretty(&collateral.to_value());
     let to_standard_output = args.out.as_os_str() == "-";
     if to_standard_output {
@@ -66,30 +66,30 @@ pub async fn run(args: CollateralArgs) -> Result<u8, Failure> {
         return Ok(exit::ACCEPTED);
     }
     inputs::write_whole(&args.out, bundle.as_bytes())?;
-    print(&told(&args, &collateral, bundle.len()));
+    print(&summary(&args, &collateral, bundle.len()));
     Ok(exit::ACCEPTED)
 }
 
-fn presented(args: &SaveArgs) -> Result<Presented, Failure> {
+fn presented(args: &SaveArgs) -> Result<EvidenceInput, Failure> {
     if let Some(path) = &args.report {
         let name = path.display().to_string();
         let report = Report::parse(&inputs::read(path, MAX_EVIDENCE)?)
             .map_err(|e| Failure::malformed(name.clone(), e))?;
-        return Presented::of_report(name, &report);
+        return EvidenceInput::from_report(name, &report);
     }
     if let Some(path) = &args.input {
         let bytes = inputs::read(path, MAX_EVIDENCE)?;
-        return Ok(Document::parse(&bytes, &path.display().to_string())?.presented);
+        return Ok(EvidenceDocument::parse(&bytes, &path.display().to_string())?.presented);
     }
     if args.presented.is_empty() {
-        let why = "for which evidence? Give --quote, --snp-report, --gpu, --report or --input";
+        let why = "evidence is missing: give --quote, --snp-report, --gpu, --report or --input";
         return Err(Failure::Usage(why.to_owned()));
     }
     args.presented.read()
 }
 
-/// What is in the bundle; that it was fetched is all that is known of it.
-fn told(args: &SaveArgs, collateral: &Collateral, bytes: usize) -> String {
+/// A summary of the bundle, none of which is verified yet.
+fn summary(args: &SaveArgs, collateral: &Collateral, bytes: usize) -> String {
     let nvidia = collateral.nvidia.as_ref();
     let manifests = nvidia.map_or(0, |it| it.rims.len());
     let answers = nvidia.map_or(0, |it| it.ocsp.len());
@@ -120,7 +120,7 @@ fn told(args: &SaveArgs, collateral: &Collateral, bytes: usize) -> String {
         ));
     }
     format!(
-        "saved {}: {}\nNothing of it was verified yet: judging evidence with --collateral does that.\n",
+        "saved {}: {}\nNot verified yet: that happens when evidence is verified with --collateral.\n",
         render::printable(&args.out.display().to_string()),
         parts.join("; ")
     )

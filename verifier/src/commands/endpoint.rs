@@ -7,17 +7,17 @@ use attest_core::{Appraisal, Channel, Decision, Freshness, Nonce, Report, to_bas
 
 use clap::Args;
 
-use crate::args::{JudgeArgs, OutputArgs};
+use crate::args::{OutputArgs, TrustArgs};
 use crate::collateral::{FetchArgs, Services};
 use crate::conclusion::Conclusion;
+use crate::evidence_input::EvidenceInput;
 use crate::failure::Failure;
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::Judged;
-use crate::presented::Presented;
+use crate::qualified_verdict::QualifiedVerdict;
+use crate::trust_inputs::TrustInputs;
 
-/// What one visit to a service brought back.
-pub struct Visit {
+/// A service's answer to a challenge, and its appraisal.
+pub struct Challenged {
     pub report: Vec<u8>,
     pub nonce: Nonce,
     pub certificate_der: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct EndpointArgs {
     /// The service, as https://host[:port]
     pub url: String,
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub fetch: FetchArgs,
     #[command(flatten)]
@@ -46,43 +46,43 @@ pub struct EndpointArgs {
 }
 
 pub async fn run(args: EndpointArgs) -> Result<u8, Failure> {
-    let mut judge = Judge::from_args(&args.judge)?;
-    let visit = visit(
+    let mut trust = TrustInputs::from_args(&args.trust)?;
+    let challenge = challenge(
         &args.url,
-        &mut judge,
-        args.judge.at.is_some(),
+        &mut trust,
+        args.trust.at.is_some(),
         args.fetch.services(),
     )
     .await?;
     if let Some(path) = &args.save_report {
-        inputs::write(path, &visit.report)?;
-        inputs::write(&nonce_beside(path), visit.nonce.to_string().as_bytes())?;
+        inputs::write(path, &challenge.report)?;
+        inputs::write(&nonce_beside(path), challenge.nonce.to_string().as_bytes())?;
     }
-    let verdict = visit.appraisal.verdict();
-    let judged = Judged {
+    let verdict = challenge.appraisal.verdict();
+    let qualified = QualifiedVerdict {
         verdict,
-        policy: judge.policy_origin,
+        policy: trust.policy_origin,
         subject: &args.url,
     };
-    let accepted = judged.decision() == Decision::Accepted;
+    let accepted = qualified.decision() == Decision::Accepted;
     if let (Some(path), true) = (&args.save_cert, accepted) {
-        inputs::write(path, pem(&visit.certificate_der).as_bytes())?;
+        inputs::write(path, pem(&challenge.certificate_der).as_bytes())?;
     }
     Ok(Conclusion {
-        judged,
+        qualified,
         form: args.output.form(),
         draft_policy: args.print_policy,
     }
-    .show())
+    .print())
 }
 
-/// Challenges the service and judges what it says, for the key of this very connection.
-pub async fn visit(
+/// Challenges the service and appraises its report for the key of this connection.
+pub async fn challenge(
     url: &str,
-    judge: &mut Judge,
+    trust: &mut TrustInputs,
     time_is_stated: bool,
     fetch_from: Option<Services<'_>>,
-) -> Result<Visit, Failure> {
+) -> Result<Challenged, Failure> {
     let origin = Origin::parse(url).map_err(|e| Failure::Usage(format!("{url}: {e}")))?;
     let nonce = inputs::fresh_nonce()?;
     let unreachable = |e: ChannelError| Failure::Unreachable(format!("{url}: {e}"));
@@ -92,19 +92,19 @@ pub async fn visit(
         .map_err(unreachable)?;
     let report = connection.fetch_report(&nonce).await.map_err(unreachable)?;
     if let Some(services) = fetch_from {
-        supply_collateral(judge, &report, services).await?;
+        supply_collateral(trust, &report, services).await?;
     }
     if !time_is_stated {
-        judge.now = inputs::time(None)?;
+        trust.now = inputs::time(None)?;
     }
     let channel = Channel::Tls {
         spki: connection.spki(),
         host: origin.host(),
     };
-    let appraisal = judge
+    let appraisal = trust
         .appraiser()
         .report(&report, Freshness::Challenged(nonce), channel);
-    Ok(Visit {
+    Ok(Challenged {
         report,
         nonce,
         certificate_der: connection.certificate_der().to_owned(),
@@ -112,24 +112,24 @@ pub async fn visit(
     })
 }
 
-/// Fetches collateral for the report's evidence. A report that cannot be read is left to the verdict
-/// to name.
+/// Fetches collateral for the report's evidence. A report that cannot be read is reported by the
+/// verdict.
 pub async fn supply_collateral(
-    judge: &mut Judge,
+    trust: &mut TrustInputs,
     report: &[u8],
     services: Services<'_>,
 ) -> Result<(), Failure> {
     let Ok(parsed) = Report::parse(report) else {
         return Ok(());
     };
-    let Ok(presented) = Presented::of_report(String::new(), &parsed) else {
+    let Ok(presented) = EvidenceInput::from_report(String::new(), &parsed) else {
         return Ok(());
     };
-    judge.supply(services.what_there_is_for(&presented).await?);
+    trust.supply(services.fetch_available(&presented).await?);
     Ok(())
 }
 
-/// `FILE.nonce`: without the nonce nobody can tell later what a report binds.
+/// `FILE.nonce`: without the nonce a report cannot be verified later.
 fn nonce_beside(report: &Path) -> PathBuf {
     let mut name = report.as_os_str().to_owned();
     name.push(".nonce");

@@ -1,4 +1,4 @@
-//! One file per command: gather, ask the core, render, exit code.
+//! One file per command: read inputs, call the core, render, exit code.
 
 pub mod collateral;
 pub mod endpoint;

@@ -1,4 +1,4 @@
-//! `policy check`: whether a policy is one, and what it demands; or everything that is wrong with it.
+//! `policy check`: prints what a policy demands, or everything that is wrong with it.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
-use crate::render::{self, policy_in_words, printable};
+use crate::render::{self, policy_text, printable};
 
 #[derive(Debug, Args)]
 pub struct PolicyArgs {
@@ -19,7 +19,7 @@ pub struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Say what a policy demands, or everything that is wrong with it
+    /// Print what a policy demands, or everything that is wrong with it
     Check {
         /// The policy (TOML); "-" reads standard input
         file: PathBuf,
@@ -52,7 +52,7 @@ pub fn run(args: &PolicyArgs) -> Result<u8, Failure> {
             "stated": written,
             "problems": [],
         })),
-        false => policy_in_words(&policy, &written),
+        false => policy_text(&policy, &written),
     });
     Ok(exit::ACCEPTED)
 }
@@ -60,13 +60,13 @@ pub fn run(args: &PolicyArgs) -> Result<u8, Failure> {
 fn refused(name: &str, invalid: &InvalidPolicy, json: bool) -> String {
     let problems = invalid.problems();
     if json {
-        let told = problems
+        let listed = problems
             .iter()
             .map(|it| json!({ "line": it.line, "message": it.error.to_string() }));
         return render::pretty(&json!({
             "file": name,
             "valid": false,
-            "problems": told.collect::<Vec<_>>(),
+            "problems": listed.collect::<Vec<_>>(),
         }));
     }
     let count = match problems.len() {

@@ -1,25 +1,25 @@
-//! `quote`: a raw TDX quote with its collateral at a stated time.
+//! `quote`: verifies a raw TDX quote with its collateral at a stated time.
 
 use std::path::PathBuf;
 
 use attest_core::CpuEvidence;
 use clap::Args;
 
-use crate::args::{JudgeArgs, OutputArgs};
+use crate::args::{OutputArgs, TrustArgs};
 use crate::collateral::FetchArgs;
 use crate::conclusion::Conclusion;
+use crate::evidence_input::EvidenceInput;
 use crate::failure::Failure;
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::Judged;
-use crate::presented::Presented;
+use crate::qualified_verdict::QualifiedVerdict;
+use crate::trust_inputs::TrustInputs;
 
 #[derive(Debug, Args)]
 pub struct QuoteArgs {
     /// The quote (raw bytes or hex); "-" reads standard input
     pub file: PathBuf,
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub fetch: FetchArgs,
     #[command(flatten)]
@@ -30,29 +30,29 @@ pub struct QuoteArgs {
 }
 
 pub async fn run(args: QuoteArgs) -> Result<u8, Failure> {
-    let mut judge = Judge::from_args(&args.judge)?;
+    let mut trust = TrustInputs::from_args(&args.trust)?;
     let quote = inputs::raw(inputs::read(&args.file, inputs::MAX_EVIDENCE)?);
     if let Some(services) = args.fetch.services() {
         let cpu = CpuEvidence::Tdx {
             quote: quote.clone(),
         };
-        let presented = Presented {
+        let presented = EvidenceInput {
             cpu: Some(cpu),
-            ..Presented::default()
+            ..EvidenceInput::default()
         };
-        judge.supply(services.what_there_is_for(&presented).await?);
+        trust.supply(services.fetch_available(&presented).await?);
     }
-    let verdict = judge.appraiser().quote(&quote);
+    let verdict = trust.appraiser().quote(&quote);
     let subject = args.file.display().to_string();
-    let judged = Judged {
+    let qualified = QualifiedVerdict {
         verdict: &verdict,
-        policy: judge.policy_origin,
+        policy: trust.policy_origin,
         subject: &subject,
     };
     Ok(Conclusion {
-        judged,
+        qualified,
         form: args.output.form(),
         draft_policy: args.print_policy,
     }
-    .show())
+    .print())
 }

@@ -1,4 +1,4 @@
-//! `receipt`: what a signed receipt says, checked against the keys of an attested service and
+//! `receipt`: checks a signed receipt against the keys of an attested service and
 //! against the bytes that were sent and received (ACI/1 §9.3).
 
 use std::path::{Path, PathBuf};
@@ -9,17 +9,17 @@ use clap::Args;
 
 use super::report::freshness;
 use super::{endpoint, session};
-use crate::args::{JudgeArgs, OutputArgs};
-use crate::audit::{Audit, Finding};
+use crate::args::{OutputArgs, TrustArgs};
 use crate::conclusion::print;
 use crate::failure::Failure;
+use crate::findings::{DocumentResult, Finding};
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::PolicyOrigin;
-use crate::receipt_check::{self, Behind, Observed};
+use crate::qualified_verdict::PolicyOrigin;
+use crate::receipt_check::{self, Observed, UpstreamOutcome};
 use crate::render;
+use crate::trust_inputs::TrustInputs;
 
-/// Where the keyset came from, and what was thought of it.
+/// The keyset, where it came from, and the verdict on it.
 struct Keys {
     keyset: Keyset,
     serving: Option<Serving>,
@@ -32,16 +32,16 @@ struct Keys {
 pub struct ReceiptArgs {
     /// The receipt (JSON); "-" reads standard input
     pub file: PathBuf,
-    /// Report whose keyset signs: it is judged too, under --policy
+    /// Report whose keyset signs: it is verified too, under --policy
     #[arg(long, value_name = "FILE", group = "keys")]
     pub report: Option<PathBuf>,
-    /// Keyset (JSON) established by other means; taken as it is
+    /// Keyset (JSON) that you verified by other means; trusted without a check
     #[arg(long, value_name = "FILE", group = "keys")]
     pub keyset: Option<PathBuf>,
-    /// Live service whose keyset signs: it is judged first, like `endpoint`
+    /// Live service whose keyset signs: it is verified first, like `endpoint`
     #[arg(long, value_name = "URL", group = "keys")]
     pub endpoint: Option<String>,
-    /// The nonce the saved report was asked for with
+    /// The nonce the saved report was requested with
     #[arg(long, value_name = "HEX|@FILE", requires = "report")]
     pub nonce: Option<String>,
     /// The request body, exactly as sent
@@ -54,7 +54,7 @@ pub struct ReceiptArgs {
     #[arg(long, value_name = "FILE")]
     pub session: Option<PathBuf>,
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -63,7 +63,7 @@ pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
     let receipt = Receipt::parse(&inputs::read(&args.file, inputs::MAX_EVIDENCE)?)
         .map_err(|e| Failure::malformed(args.file.display().to_string(), e))?;
     let keys = keys(&args).await?;
-    let mut audit = Audit {
+    let mut result = DocumentResult {
         title: format!("receipt {}", receipt.body().receipt_id),
         facts: facts(&receipt),
         findings: vec![keys.established],
@@ -80,12 +80,14 @@ pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
             exchange: None,
         },
     );
-    audit.findings.extend(checked.findings);
-    if let Some(behind) = checked.behind {
-        audit.findings.push(cited_session(&args, &receipt, behind)?);
+    result.findings.extend(checked.findings);
+    if let Some(upstream) = checked.upstream {
+        result
+            .findings
+            .push(cited_session(&args, &receipt, upstream)?);
     }
-    print(&render::audit_output(&audit, args.output.form()));
-    Ok(audit.exit_code())
+    print(&render::document_output(&result, args.output.form()));
+    Ok(result.exit_code())
 }
 
 async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
@@ -93,7 +95,8 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
     if let Some(path) = &args.keyset {
         let keyset = Keyset::parse(&inputs::read(path, inputs::MAX_EVIDENCE)?)
             .map_err(|e| Failure::malformed(path.display().to_string(), e))?;
-        let established = Finding::not_checked(ID, "the keyset was given and is taken as it is");
+        let established =
+            Finding::not_checked(ID, "the keyset was given and is trusted without a check");
         return Ok(Keys {
             keyset,
             serving: None,
@@ -102,12 +105,12 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
             policy: PolicyOrigin::Absent,
         });
     }
-    let mut judge = Judge::from_args(&args.judge)?;
+    let mut trust = TrustInputs::from_args(&args.trust)?;
     let (bytes, verdict, name) = match (&args.report, &args.endpoint) {
         (Some(path), _) => {
             let bytes = inputs::read(path, inputs::MAX_EVIDENCE)?;
             let freshness = freshness(args.nonce.as_deref())?;
-            let verdict = judge
+            let verdict = trust
                 .appraiser()
                 .report(&bytes, freshness, Channel::NotObserved)
                 .verdict()
@@ -115,13 +118,17 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
             (bytes, verdict, path.display().to_string())
         }
         (None, Some(url)) => {
-            let stated = args.judge.at.is_some();
-            let visit = endpoint::visit(url, &mut judge, stated, None).await?;
-            (visit.report, visit.appraisal.verdict().clone(), url.clone())
+            let stated = args.trust.at.is_some();
+            let challenged = endpoint::challenge(url, &mut trust, stated, None).await?;
+            (
+                challenged.report,
+                challenged.appraisal.verdict().clone(),
+                url.clone(),
+            )
         }
         (None, None) => {
             return Err(Failure::Usage(
-                "whose keys sign? Give --report, --keyset or --endpoint".to_owned(),
+                "the signing keys are missing: give --report, --keyset or --endpoint".to_owned(),
             ));
         }
     };
@@ -133,7 +140,7 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
         serving: Some(report.serving()),
         established,
         verdict: Some(verdict),
-        policy: judge.policy_origin,
+        policy: trust.policy_origin,
     })
 }
 
@@ -157,7 +164,7 @@ fn digest_of(file: Option<&Path>) -> Result<Option<Sha256Digest>, Failure> {
 fn cited_session(
     args: &ReceiptArgs,
     receipt: &Receipt,
-    behind: Behind,
+    upstream: UpstreamOutcome,
 ) -> Result<Finding, Failure> {
     const ID: &str = "receipt.session";
     let Some(path) = &args.session else {
@@ -167,7 +174,7 @@ fn cited_session(
         &inputs::read(path, inputs::MAX_EVIDENCE)?,
         &path.display().to_string(),
     )?;
-    let Behind::Verified(session_id) = behind else {
+    let UpstreamOutcome::Verified(session_id) = upstream else {
         return Ok(Finding::fail(ID, "the receipt cites no session"));
     };
     if let Err(error) = session.check_id(session_id) {
@@ -185,7 +192,7 @@ fn cited_session(
         } else {
             Finding::pass(
                 ID,
-                "cited, and valid when served; judge its evidence with `session`",
+                "cited, and valid when served; verify its evidence with `session`",
             )
         },
     )

@@ -1,4 +1,4 @@
-//! `report`: a saved report, offline. Everything but the channel can be judged.
+//! `report`: verifies a saved report offline. Everything but the channel can be verified.
 
 use std::path::PathBuf;
 
@@ -7,24 +7,24 @@ use attest_core::{Cause, Channel, CheckId, Freshness, Outcome, Verdict};
 use clap::Args;
 
 use super::endpoint::supply_collateral;
-use crate::args::{JudgeArgs, OutputArgs};
+use crate::args::{OutputArgs, TrustArgs};
 use crate::collateral::FetchArgs;
 use crate::conclusion::{Conclusion, print};
 use crate::failure::Failure;
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::Judged;
-use crate::render::Form;
+use crate::qualified_verdict::QualifiedVerdict;
+use crate::render::OutputFormat;
+use crate::trust_inputs::TrustInputs;
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// The report (JSON); "-" reads standard input
     pub file: PathBuf,
-    /// The nonce this report was asked for with; without it freshness is not shown
+    /// The nonce this report was requested with; without it freshness is not proved
     #[arg(long, value_name = "HEX|@FILE")]
     pub nonce: Option<String>,
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub fetch: FetchArgs,
     #[command(flatten)]
@@ -35,31 +35,31 @@ pub struct ReportArgs {
 }
 
 pub async fn run(args: ReportArgs) -> Result<u8, Failure> {
-    let mut judge = Judge::from_args(&args.judge)?;
+    let mut trust = TrustInputs::from_args(&args.trust)?;
     let report = inputs::read(&args.file, inputs::MAX_EVIDENCE)?;
     let freshness = freshness(args.nonce.as_deref())?;
     if let Some(services) = args.fetch.services() {
-        supply_collateral(&mut judge, &report, services).await?;
+        supply_collateral(&mut trust, &report, services).await?;
     }
-    let appraisal = judge
+    let appraisal = trust
         .appraiser()
         .report(&report, freshness, Channel::NotObserved);
     let subject = args.file.display().to_string();
     let verdict = appraisal.verdict();
-    let judged = Judged {
+    let qualified = QualifiedVerdict {
         verdict,
-        policy: judge.policy_origin,
+        policy: trust.policy_origin,
         subject: &subject,
     };
     let hint = freshness == Freshness::Unchallenged && binds_something_else(verdict);
     let code = Conclusion {
-        judged,
+        qualified,
         form: args.output.form(),
         draft_policy: args.print_policy,
     }
-    .show();
-    if hint && matches!(args.output.form(), Form::Person(_)) {
-        print("\nIf the report was asked for with a nonce, give it with --nonce.\n");
+    .print();
+    if hint && matches!(args.output.form(), OutputFormat::Text(_)) {
+        print("\nIf the report was requested with a nonce, give it with --nonce.\n");
     }
     Ok(code)
 }

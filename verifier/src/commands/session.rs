@@ -1,5 +1,5 @@
-//! `session`: a session record by itself. Its id and evidence digest always; its evidence again,
-//! under the reader's own policy, if one is given (ACI/1 §9.2).
+//! `session`: checks a session record: its id and evidence digest always; its evidence again,
+//! under the reader's policy, if one is given (ACI/1 §9.2).
 
 use std::path::PathBuf;
 
@@ -9,65 +9,68 @@ use attest_core::{
 
 use clap::Args;
 
-use crate::args::{JudgeArgs, OutputArgs};
-use crate::audit::{Audit, Finding};
+use crate::args::{OutputArgs, TrustArgs};
 use crate::conclusion::print;
 use crate::failure::Failure;
+use crate::findings::{DocumentResult, Finding};
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::PolicyOrigin;
+use crate::qualified_verdict::PolicyOrigin;
 use crate::render;
+use crate::trust_inputs::TrustInputs;
 
 #[derive(Debug, Args)]
 pub struct SessionArgs {
     /// The session record (JSON); "-" reads standard input
     pub file: PathBuf,
-    /// The id that it must have, as a receipt cites it
+    /// The id that it must have, from a receipt that cites it
     #[arg(long, value_name = "HEX")]
     pub id: Option<String>,
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
 pub fn run(args: &SessionArgs) -> Result<u8, Failure> {
-    let judge = Judge::from_args(&args.judge)?;
+    let trust = TrustInputs::from_args(&args.trust)?;
     let session = read(
         &inputs::read(&args.file, inputs::MAX_EVIDENCE)?,
         &args.file.display().to_string(),
     )?;
-    let mut audit = Audit {
+    let mut result = DocumentResult {
         title: format!("session {}", session.id()),
         facts: facts(session.record()),
         findings: Vec::new(),
         verdict: None,
-        policy: judge.policy_origin,
+        policy: trust.policy_origin,
     };
-    audit.findings.push(id(&session, args.id.as_deref())?);
-    audit.findings.push(Finding::pass(
+    result.findings.push(id(&session, args.id.as_deref())?);
+    result.findings.push(Finding::pass(
         "session.evidence.digest",
         session.record().evidence.digest().to_string(),
     ));
-    shallow(&mut audit, session.record(), &judge);
-    deep(&mut audit, session.record(), &judge);
-    print(&render::audit_output(&audit, args.output.form()));
-    Ok(audit.exit_code())
+    check_claims(&mut result, session.record(), &trust);
+    check_evidence(&mut result, session.record(), &trust);
+    print(&render::document_output(&result, args.output.form()));
+    Ok(result.exit_code())
 }
 
 pub fn read(bytes: &[u8], name: &str) -> Result<Session, Failure> {
     Session::parse(bytes).map_err(|e| Failure::malformed(name, e))
 }
 
-fn id(session: &Session, wanted: Option<&str>) -> Result<Finding, Failure> {
-    let Some(hex) = wanted else {
+fn id(session: &Session, expected: Option<&str>) -> Result<Finding, Failure> {
+    let Some(hex) = expected else {
         return Ok(Finding::not_checked(
             "session.id",
             "no id was given to compare with (--id)",
         ));
     };
-    let wanted = SessionId::parse(hex).map_err(|e| Failure::Usage(format!("--id: {e}")))?;
-    Ok(Finding::of("session.id", session.check_id(wanted)))
+    let expected = SessionId::parse(hex).map_err(|e| Failure::Usage(format!("--id: {e}")))?;
+    Ok(Finding::from_result(
+        "session.id",
+        session.check_id(expected),
+    ))
 }
 
 fn facts(record: &SessionRecord) -> Vec<(&'static str, String)> {
@@ -85,10 +88,10 @@ fn facts(record: &SessionRecord) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What the service *says* it found: its claims, its bindings, its period.
-fn shallow(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
-    let now = judge.now;
-    audit.findings.push(if now < record.established_at {
+/// The service's statements: its claims and its period.
+fn check_claims(result: &mut DocumentResult, record: &SessionRecord, trust: &TrustInputs) {
+    let now = trust.now;
+    result.findings.push(if now < record.established_at {
         Finding::fail(
             "session.period",
             format!("begins only at {}", record.established_at),
@@ -98,7 +101,7 @@ fn shallow(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
     } else {
         Finding::pass("session.period", "")
     });
-    audit.findings.push(tee_claim(&record.claims.tee_attested));
+    result.findings.push(tee_claim(&record.claims.tee_attested));
     let claims = &record.claims;
     let informational = [
         ("claim.gpu_attested", &claims.gpu_attested),
@@ -114,7 +117,7 @@ fn shallow(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
         ),
     ];
     for (id, claim) in informational {
-        audit.findings.push(match claim {
+        result.findings.push(match claim {
             Claim::Refuted { .. } => Finding::fail(id, words(claim)),
             Claim::Asserted { .. } => Finding::pass(id, words(claim)),
             Claim::Unknown => Finding::not_checked(id, words(claim)),
@@ -122,7 +125,7 @@ fn shallow(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
     }
 }
 
-/// Without a TEE behind it there is nothing to hold a session for.
+/// A session requires a TEE.
 fn tee_claim(claim: &Claim) -> Finding {
     match claim {
         Claim::Asserted { .. } => Finding::pass("claim.tee_attested", words(claim)),
@@ -143,8 +146,8 @@ fn words(claim: &Claim) -> String {
     }
 }
 
-/// The evidence itself, judged again as if it had been sent to us.
-fn deep(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
+/// The evidence itself, appraised again as if it had been sent to us.
+fn check_evidence(result: &mut DocumentResult, record: &SessionRecord, trust: &TrustInputs) {
     const CHANNEL: &str = "session.channel_binding";
     const EVIDENCE: &str = "session.evidence.verdict";
     let report = &record.evidence.bytes;
@@ -153,14 +156,14 @@ fn deep(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
             "its evidence ({}) is not an ACI/1 report",
             record.evidence.content_type
         );
-        audit.findings.push(Finding::missing(CHANNEL, why.clone()));
-        audit.findings.push(Finding::missing(EVIDENCE, why));
+        result.findings.push(Finding::missing(CHANNEL, why.clone()));
+        result.findings.push(Finding::missing(EVIDENCE, why));
         return;
     };
-    audit.findings.push(binding(record, &parsed));
-    if judge.policy_origin == PolicyOrigin::Absent {
-        let why = "no policy says what is wanted (--policy); the evidence was not judged";
-        audit.findings.push(Finding::missing(EVIDENCE, why));
+    result.findings.push(binding(record, &parsed));
+    if trust.policy_origin == PolicyOrigin::Absent {
+        let why = "no policy was given (--policy); the evidence was not appraised";
+        result.findings.push(Finding::missing(EVIDENCE, why));
         return;
     }
     let freshness = match nonce(record) {
@@ -168,17 +171,17 @@ fn deep(audit: &mut Audit, record: &SessionRecord, judge: &Judge) {
         None => {
             let why = "the record does not say which nonce the upstream was challenged with \
                        (claims.extra.nonce)";
-            audit.findings.push(Finding::missing("session.nonce", why));
+            result.findings.push(Finding::missing("session.nonce", why));
             Freshness::Unchallenged
         }
     };
-    let appraisal = judge
+    let appraisal = trust
         .appraiser()
         .report(report, freshness, Channel::NotObserved);
-    audit.verdict = Some(appraisal.verdict().clone());
+    result.verdict = Some(appraisal.verdict().clone());
 }
 
-/// The nonce the service challenged its upstream with, as it recorded it.
+/// The recorded nonce that the service challenged its upstream with.
 fn nonce(record: &SessionRecord) -> Option<Nonce> {
     record
         .claims
@@ -188,7 +191,7 @@ fn nonce(record: &SessionRecord) -> Option<Nonce> {
         .and_then(|hex| Nonce::parse(hex).ok())
 }
 
-/// Is the channel that was enforced one of the keys that the evidence binds?
+/// Whether the recorded channel's key is one of the keys that the evidence binds.
 fn binding(record: &SessionRecord, report: &Report) -> Finding {
     const ID: &str = "session.channel_binding";
     let mut tls = record
@@ -205,7 +208,7 @@ fn binding(record: &SessionRecord, report: &Report) -> Finding {
         return Finding::missing(ID, "no TLS key binding is recorded");
     };
     match attest_channel::Origin::parse(origin) {
-        Ok(origin) => Finding::of(ID, report.keyset().lists_tls_key(spki, origin.host())),
+        Ok(origin) => Finding::from_result(ID, report.keyset().lists_tls_key(spki, origin.host())),
         Err(e) => Finding::fail(ID, format!("its origin cannot be read: {e}")),
     }
 }

@@ -1,4 +1,4 @@
-//! A log as the gateway keeps it: `audit.sqlite`, opened to be read and nothing else.
+//! A log in the gateway's `audit.sqlite`, opened read-only.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use super::source::{Gone, digests};
+use super::source::{LogReadError, digests};
 use crate::failure::Failure;
 use crate::files;
 
@@ -19,7 +19,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// A copy without its write-ahead log is read as it stands; one with it needs both files.
+    /// A copy without its write-ahead log is read as it is; one with it needs both files.
     pub async fn open(path: &Path) -> Result<Self, Failure> {
         drop(files::open(path)?);
         let beside = |ending: &str| {
@@ -38,7 +38,7 @@ impl Database {
             .immutable(!wal.exists())
             // A sort never needs a temporary file, which a confined process could not make.
             .pragma("temp_store", "MEMORY")
-            // The file is somebody else's: nothing in its schema gets to run.
+            // The file is untrusted: code in its schema must not run.
             .pragma("trusted_schema", "OFF")
             .pragma("cell_size_check", "ON");
         let connection = SqliteConnection::connect_with(&options).await;
@@ -59,8 +59,8 @@ impl Database {
         SignedHead::parse(note.as_bytes()).map_err(|e| Failure::malformed(what(), e))
     }
 
-    pub async fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, Gone> {
-        let broken = |cause: String| Gone::Broken {
+    pub async fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, LogReadError> {
+        let broken = |cause: String| LogReadError::Broken {
             what: "entries".to_owned(),
             cause,
         };
@@ -82,14 +82,16 @@ impl Database {
                 .next()
                 .filter(|row| row.try_get(0).ok() == Some(signed(index)));
             let entry: Option<Vec<u8>> = row.and_then(|row| row.try_get(1).ok());
-            entries.push(entry.ok_or_else(|| Gone::Missing(format!("entry {index}")))?);
+            entries.push(entry.ok_or_else(|| LogReadError::Missing(format!("entry {index}")))?);
         }
         Ok(entries)
     }
 
-    pub async fn hashes(&self, tile: &Tile) -> Result<Vec<u8>, Gone> {
+    pub async fn hashes(&self, tile: &Tile) -> Result<Vec<u8>, LogReadError> {
         let path = tile.path();
-        let range = tile.range().ok_or_else(|| Gone::Missing(path.clone()))?;
+        let range = tile
+            .range()
+            .ok_or_else(|| LogReadError::Missing(path.clone()))?;
         let mut connection = self.connection.lock().await;
         let mut bytes = Vec::new();
         for index in range {
@@ -102,23 +104,23 @@ impl Database {
                     .bind(signed(node.completion()))
                     .fetch_optional(&mut *connection)
                     .await
-                    .map_err(|e| Gone::Broken {
+                    .map_err(|e| LogReadError::Broken {
                         what: path.clone(),
                         cause: e.to_string(),
                     })?;
-            bytes.extend(hash.ok_or_else(|| Gone::Missing(format!("a hash of {path}")))?);
+            bytes.extend(hash.ok_or_else(|| LogReadError::Missing(format!("a hash of {path}")))?);
         }
         Ok(bytes)
     }
 
-    pub async fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, Gone> {
+    pub async fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, LogReadError> {
         let what = format!("receipts of entry {index}");
         let mut connection = self.connection.lock().await;
         let rows = sqlx::query("SELECT digest FROM receipts WHERE idx = ? ORDER BY position")
             .bind(signed(index))
             .fetch_all(&mut *connection)
             .await
-            .map_err(|e| Gone::Broken {
+            .map_err(|e| LogReadError::Broken {
                 what: what.clone(),
                 cause: e.to_string(),
             })?;
@@ -131,8 +133,8 @@ impl Database {
         digests(&what, &bytes.collect::<Vec<_>>()).map(Some)
     }
 
-    pub async fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, Gone> {
-        let broken = |cause: &str| Gone::Broken {
+    pub async fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, LogReadError> {
+        let broken = |cause: &str| LogReadError::Broken {
             what: format!("opening of entry {index}"),
             cause: cause.to_owned(),
         };
@@ -152,7 +154,7 @@ impl Database {
     }
 }
 
-/// Indices beyond what SQLite counts are indices that it does not have.
+/// SQLite has no rows with larger indices than this.
 fn signed(index: u64) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }

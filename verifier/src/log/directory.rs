@@ -1,4 +1,4 @@
-//! A log as `sealgate log export` writes it, or as it is fetched file by file from a service.
+//! A log in a directory, as `sealgate log export` writes it, or fetched file by file from a service.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use attest_core::log::tile::Tile;
 use attest_core::log::{Salt, SignedHead};
 use attest_core::{Sha256Digest, json, parse_hex};
 
-use super::source::{Gone, digests};
+use super::source::{LogReadError, digests};
 use crate::failure::Failure;
 use crate::inputs;
 
-/// A bundle of 256 entries of 65535 bytes is the largest file there is.
+/// The largest file is a bundle of 256 entries of 65535 bytes; this is more.
 const MAX_FILE: usize = 32 << 20;
 
 pub struct Directory(PathBuf);
@@ -36,23 +36,23 @@ impl Directory {
         SignedHead::parse(&bytes).map_err(|e| Failure::malformed(path.display().to_string(), e))
     }
 
-    pub fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, Gone> {
+    pub fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, LogReadError> {
         let path = bundle.path();
         let bytes = self.file(&path)?;
-        let entries = bundle.entries(&bytes).map_err(|e| Gone::Broken {
+        let entries = bundle.entries(&bytes).map_err(|e| LogReadError::Broken {
             what: path,
             cause: e.to_string(),
         })?;
         Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
     }
 
-    pub fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, Gone> {
+    pub fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, LogReadError> {
         let path = format!("receipts/{index}");
         let bytes = self.optional(&path)?;
         bytes.map(|bytes| digests(&path, &bytes)).transpose()
     }
 
-    pub fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, Gone> {
+    pub fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, LogReadError> {
         let path = format!("openings/{index}");
         let Some(bytes) = self.optional(&path)? else {
             return Ok(None);
@@ -64,20 +64,20 @@ impl Directory {
         };
         match read() {
             Some(opening) => Ok(Some(opening)),
-            None => Err(Gone::Broken {
+            None => Err(LogReadError::Broken {
                 what: path,
                 cause: "not an opening".to_owned(),
             }),
         }
     }
 
-    pub fn file(&self, path: &str) -> Result<Vec<u8>, Gone> {
+    pub fn file(&self, path: &str) -> Result<Vec<u8>, LogReadError> {
         self.optional(path)?
-            .ok_or_else(|| Gone::Missing(path.to_owned()))
+            .ok_or_else(|| LogReadError::Missing(path.to_owned()))
     }
 
-    fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, Gone> {
-        inputs::read_inside(&self.0, path, MAX_FILE).map_err(|e| Gone::Broken {
+    fn optional(&self, path: &str) -> Result<Option<Vec<u8>>, LogReadError> {
+        inputs::read_inside(&self.0, path, MAX_FILE).map_err(|e| LogReadError::Broken {
             what: path.to_owned(),
             cause: match e {
                 Failure::Unreadable { cause, .. } => cause,

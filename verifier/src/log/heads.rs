@@ -1,35 +1,35 @@
-//! Heads that somebody kept: a checkpoint by itself, or the report that showed it.
+//! Saved heads: a checkpoint, or a report that contains one.
 
 use std::path::Path;
 
 use attest_core::log::{EpochProof, SignedHead};
 use attest_core::{Channel, Decision, Freshness, Report, Verdict, VerifyingKey};
 
-use crate::audit::Finding;
 use crate::failure::Failure;
+use crate::findings::Finding;
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::PolicyOrigin;
+use crate::qualified_verdict::PolicyOrigin;
+use crate::trust_inputs::TrustInputs;
 
-/// A head, and who vouches for it.
+/// A head, and the report that it is from, if any.
 pub struct Head {
     pub signed: SignedHead,
-    /// What to call it.
+    /// Its name in messages.
     pub name: String,
-    report: Option<Shown>,
+    report: Option<HeadReport>,
 }
 
-/// The report that a head came in.
-struct Shown {
+/// The report that contained a head.
+struct HeadReport {
     key: Option<VerifyingKey>,
     verdict: Verdict,
     policy: PolicyOrigin,
 }
 
 impl Head {
-    /// Reads a checkpoint, or a report, which is judged: for the nonce that is stated, or that
+    /// Reads a checkpoint, or a report, which is appraised for the stated nonce or for the one that
     /// `endpoint --save-report` wrote beside it.
-    pub fn read(path: &Path, judge: &Judge, nonce: Option<&str>) -> Result<Self, Failure> {
+    pub fn read(path: &Path, trust: &TrustInputs, nonce: Option<&str>) -> Result<Self, Failure> {
         let name = path.display().to_string();
         let bytes = inputs::read(path, inputs::MAX_EVIDENCE)?;
         if bytes.first() != Some(&b'{') {
@@ -48,11 +48,11 @@ impl Head {
             }
         };
         let document = report.evidence().documents.get("log");
-        let document =
-            document.ok_or_else(|| Failure::malformed(&name, "the report shows no audit log"))?;
+        let document = document
+            .ok_or_else(|| Failure::malformed(&name, "the report contains no audit log"))?;
         let proof = EpochProof::parse(document.as_bytes())
             .map_err(|e| Failure::malformed(format!("{name}: documents.log"), e))?;
-        let appraisal = judge
+        let appraisal = trust
             .appraiser()
             .report(&bytes, freshness, Channel::NotObserved);
         let key = report
@@ -61,26 +61,26 @@ impl Head {
         Ok(Self {
             signed: proof.head().clone(),
             name,
-            report: Some(Shown {
+            report: Some(HeadReport {
                 key,
                 verdict: appraisal.into_verdict(),
-                policy: judge.policy_origin,
+                policy: trust.policy_origin,
             }),
         })
     }
 
-    /// The key that the report vouches for, if there is a report.
+    /// The report's receipt key, if there is a report.
     pub fn key(&self) -> Option<&VerifyingKey> {
         self.report.as_ref()?.key.as_ref()
     }
 
-    /// Who signed it, as far as that can be said.
-    pub fn vouched(&self, id: &'static str) -> Finding {
-        let Some(shown) = &self.report else {
-            let why = format!("{}: a bare head is taken as you kept it", self.name);
+    /// Whether an accepted service signed it, as far as is known.
+    pub fn verified_signer(&self, id: &'static str) -> Finding {
+        let Some(report) = &self.report else {
+            let why = format!("{}: a head without a report is trusted as saved", self.name);
             return Finding::not_checked(id, why);
         };
-        let signed = match shown.key.as_ref().map(|key| self.signed.verify(key)) {
+        let signed = match report.key.as_ref().map(|key| self.signed.verify(key)) {
             Some(Ok(_)) => true,
             Some(Err(error)) => return Finding::fail(id, format!("{}: {error}", self.name)),
             None => false,
@@ -88,11 +88,11 @@ impl Head {
         if !signed {
             return Finding::fail(id, format!("{}: the report names no key", self.name));
         }
-        match (shown.policy, shown.verdict.decision()) {
+        match (report.policy, report.verdict.decision()) {
             (PolicyOrigin::Absent | PolicyOrigin::NoMeasurement, _) => Finding::not_checked(
                 id,
                 format!(
-                    "{}: signed by the report's key; whose that is, nobody judged (--policy)",
+                    "{}: signed by the report's key, which was not appraised (--policy)",
                     self.name
                 ),
             ),
@@ -100,7 +100,7 @@ impl Head {
                 Finding::pass(id, format!("{}: by an accepted service", self.name))
             }
             (PolicyOrigin::Given, _) => {
-                Finding::fail(id, format!("{}: {}", self.name, shown.verdict))
+                Finding::fail(id, format!("{}: {}", self.name, report.verdict))
             }
         }
     }

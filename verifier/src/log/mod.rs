@@ -1,7 +1,6 @@
-//! Audit logs from where auditors have them: exported directories, copies of a database, saved heads.
+//! Reads audit logs from exported directories, copies of a database, and saved heads.
 //!
-//! Gathering only. Whether entries, heads and proofs are what they should be is decided in
-//! `attest_core::log`.
+//! Reading only: `attest_core::log` checks entries, heads and proofs.
 
 mod database;
 mod directory;
@@ -9,4 +8,4 @@ mod heads;
 mod source;
 
 pub use heads::Head;
-pub use source::{Gone, Source};
+pub use source::{LogReadError, Source};

@@ -1,4 +1,4 @@
-//! Where a log is read from.
+//! The sources of a log.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ pub enum Source {
     Database(Database),
 }
 
-/// A part of the log that should be there and is not, or is not what it should be.
+/// A part of the log that is missing or invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Gone {
-    #[error("{0} is not there")]
+pub enum LogReadError {
+    #[error("{0} is missing")]
     Missing(String),
     #[error("{what}: {cause}")]
     Broken { what: String, cause: String },
@@ -31,12 +31,12 @@ impl Source {
             (Some(path), None) => Directory::open(path).map(Self::Directory),
             (None, Some(path)) => Database::open(path).await.map(Self::Database),
             _ => Err(Failure::Usage(
-                "which log? Give --export or --database".to_owned(),
+                "the log is missing: give --export or --database".to_owned(),
             )),
         }
     }
 
-    /// The head that came with it.
+    /// The log's head.
     pub async fn head(&self) -> Result<SignedHead, Failure> {
         match self {
             Self::Directory(directory) => directory.head(),
@@ -45,7 +45,7 @@ impl Source {
     }
 
     /// The entries of a bundle.
-    pub async fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, Gone> {
+    pub async fn entries(&self, bundle: &Tile) -> Result<Vec<Vec<u8>>, LogReadError> {
         match self {
             Self::Directory(directory) => directory.entries(bundle),
             Self::Database(database) => database.entries(bundle).await,
@@ -53,23 +53,23 @@ impl Source {
     }
 
     /// A tile of hashes, as bytes.
-    pub async fn hashes(&self, tile: &Tile) -> Result<Vec<u8>, Gone> {
+    pub async fn hashes(&self, tile: &Tile) -> Result<Vec<u8>, LogReadError> {
         match self {
             Self::Directory(directory) => directory.file(&tile.path()),
             Self::Database(database) => database.hashes(tile).await,
         }
     }
 
-    /// The receipts of the batch at this index, if they came along.
-    pub async fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, Gone> {
+    /// The receipts of the batch at this index, if the source has them.
+    pub async fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, LogReadError> {
         match self {
             Self::Directory(directory) => directory.batch(index),
             Self::Database(database) => database.batch(index).await,
         }
     }
 
-    /// What the entry at this index is about, if it came along.
-    pub async fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, Gone> {
+    /// The subject of the entry at this index, if the source has it.
+    pub async fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, LogReadError> {
         match self {
             Self::Directory(directory) => directory.opening(index),
             Self::Database(database) => database.opening(index).await,
@@ -77,9 +77,9 @@ impl Source {
     }
 }
 
-pub(super) fn digests(what: &str, bytes: &[u8]) -> Result<Vec<Sha256Digest>, Gone> {
+pub(super) fn digests(what: &str, bytes: &[u8]) -> Result<Vec<Sha256Digest>, LogReadError> {
     let (digests, []) = bytes.as_chunks() else {
-        return Err(Gone::Broken {
+        return Err(LogReadError::Broken {
             what: what.to_owned(),
             cause: "not a whole number of digests".to_owned(),
         });

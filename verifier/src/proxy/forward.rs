@@ -1,28 +1,33 @@
-//! One request through the proxy: lease a verified connection, name the keyset it belongs to, send,
-//! pass the answer back. Sent anew at most once, and only where nothing was processed: no byte had
-//! left, or the service refused on the precondition header before it read the body.
+//! One request through the proxy: leases a verified connection, names the keyset it belongs to, sends the request,
+//! passes the response back, and checks its receipt.
+//!
+//! A request is sent again at most once, and only if the service processed nothing: no byte was
+//! sent, or the service refused on the precondition header before it read the body.
 
 use std::sync::Arc;
 
-use attest_channel::{Accept, ChannelError, Lease, LeasedBody, NotSent, SendError};
-use attest_core::{Sha256Digest, TrustedPeer};
+use attest_channel::{Accept, Lease, LeasedBody, NotSent, SendError};
+use attest_core::{Serving, Sha256Digest, TrustedPeer};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
-use super::answer::Refusal;
-use super::headers::{self, KEYSET_DIGEST, RECEIPT_ID};
-use super::keep::ReceiptId;
-use super::passed_body::{AtEnd, Ending, PassedBody};
-use super::receipts::Exchange;
-use super::secret_body::{BodyError, SecretBody};
-use super::target::carries_prompt;
-use super::{LocalBody, Proxy};
+use super::fetch::{self, MAX_MODELS};
+use super::http_rules::{self, KEYSET_DIGEST, RECEIPT_ID, carries_prompt};
+use super::receipt_archive;
+use super::receipts::{self, Exchange, ReceiptId, ReceiptProblem};
+use super::refusal::Refusal;
+use super::request_body::RequestBody;
+use super::request_facts::RequestFacts;
+use super::response_body::{Ending, OnEnd, ResponseBody};
+use super::state::{LocalBody, Proxy};
+use super::upstream_models::{Models, Upstreams};
+use crate::receipt_check::UpstreamOutcome;
 
 const ATTEMPTS: usize = 2;
 
@@ -32,27 +37,30 @@ impl Proxy {
         request: Request<Incoming>,
         target: PathAndQuery,
     ) -> Result<Response<LocalBody>, Refusal> {
-        self.distrust.allow()?;
+        self.distrust.check()?;
         let (parts, body) = request.into_parts();
-        let prompt = SecretBody::read(body, self.options.max_body).await?;
-        let mut left_behind = None;
+        let prompt = RequestBody::read(body, self.options.max_body).await?;
+        let mut rejected_by = None;
         for _ in 0..ATTEMPTS {
-            let lease = self.lease(left_behind).await?;
-            let lease = self.behind_is_verified(lease, &parts, &prompt).await?;
+            let lease = self.lease(rejected_by).await?;
+            let lease = self
+                .require_verified_upstream(lease, &parts, &prompt)
+                .await?;
             let peer = Arc::clone(lease.peer());
             match self.send(lease, &parts, &target, &prompt, &peer).await? {
                 Sent::Answer(response) => {
                     return self.pass_back(*response, &parts, &target, &prompt, peer);
                 }
-                Sent::Again => left_behind = Some(peer.keyset_digest()),
+                Sent::Again => rejected_by = Some(peer.keyset_digest()),
             }
         }
         Err(Refusal::KeysetChanging)
     }
 
-    /// A verified connection; after an attempt that met the end of an epoch, to another keyset.
-    async fn lease(&self, left_behind: Option<Sha256Digest>) -> Result<Lease, Refusal> {
-        let leased = match left_behind {
+    /// A verified connection; after an attempt that a service of a new epoch refused, to another keyset than the
+    /// one that attempt named.
+    async fn lease(&self, rejected_by: Option<Sha256Digest>) -> Result<Lease, Refusal> {
+        let leased = match rejected_by {
             None => self.channel.lease().await,
             Some(old) => {
                 let another = |peer: &TrustedPeer| match peer.keyset_digest() == old {
@@ -65,24 +73,19 @@ impl Proxy {
         leased.map_err(|error| self.refusal(error))
     }
 
-    pub(super) fn refusal(&self, error: ChannelError) -> Refusal {
-        self.note_channel_error(&error);
-        Refusal::from(error)
-    }
-
     async fn send(
         &self,
         lease: Lease,
         parts: &Parts,
         target: &PathAndQuery,
-        prompt: &SecretBody,
+        prompt: &RequestBody,
         peer: &TrustedPeer,
     ) -> Result<Sent, Refusal> {
         let request = upstream_request(parts, target, prompt, peer);
         match lease.send(request).await {
             Ok(response) if keyset_changed(&response, &parts.headers, peer) => Ok(Sent::Again),
             Ok(response) => Ok(Sent::Answer(Box::new(response))),
-            // The channel has tried another connection to the same peer; somebody else answers now.
+            // The channel has tried another connection to the same peer; another peer answers now.
             Err(SendError::NotSent(NotSent::Stale)) => Ok(Sent::Again),
             Err(SendError::NotSent(NotSent::Channel(error))) => Err(self.refusal(error)),
             Err(SendError::NotSent(NotSent::WrongOrigin)) => Err(Refusal::Target),
@@ -95,7 +98,7 @@ impl Proxy {
         response: Response<LeasedBody>,
         parts: &Parts,
         target: &PathAndQuery,
-        prompt: &SecretBody,
+        prompt: &RequestBody,
         peer: Arc<TrustedPeer>,
     ) -> Result<Response<LocalBody>, Refusal> {
         let prompted = carries_prompt(&parts.method, target.path());
@@ -107,7 +110,7 @@ impl Proxy {
         let (head, body) = response.into_parts();
         let mut out = Response::new(());
         *out.status_mut() = head.status;
-        *out.headers_mut() = headers::toward_caller(&head.headers);
+        *out.headers_mut() = http_rules::toward_caller(&head.headers);
         let body = match named {
             Some(receipt_id) if prompted => {
                 let exchange = Exchange {
@@ -123,12 +126,12 @@ impl Proxy {
                 if ending == Ending::AfterReceipt {
                     out.headers_mut().remove(CONTENT_LENGTH);
                 }
-                PassedBody::watched(body, ending, self.settle_at_end(exchange))
+                ResponseBody::with_receipt(body, ending, self.check_at_end(exchange))
             }
             _ if prompted && self.options.require_receipt && head.status.is_success() => {
                 return Err(Refusal::NoReceipt);
             }
-            _ => PassedBody::unwatched(body),
+            _ => ResponseBody::plain(body),
         };
         Ok(out.map(|()| body.boxed()))
     }
@@ -141,20 +144,97 @@ impl Proxy {
         }
     }
 
-    /// What happens when the last byte has passed: the check runs under its own owner, so that it
-    /// is finished even if the caller has gone.
-    fn settle_at_end(self: &Arc<Self>, mut exchange: Exchange) -> AtEnd {
+    /// Called when the last byte was passed on: the check runs in a task that the proxy owns, so that it
+    /// finishes even if the caller has disconnected.
+    fn check_at_end(self: &Arc<Self>, mut exchange: Exchange) -> OnEnd {
         let proxy = Arc::clone(self);
         Box::new(move |digest| {
             exchange.response = digest;
             let (tx, rx) = oneshot::channel();
             let owner = Arc::clone(&proxy);
             owner.tasks.spawn(async move {
-                let holds = proxy.settle_receipt(exchange).await;
-                let _ = tx.send(holds);
+                let verified = proxy.check_receipt(exchange).await;
+                let _ = tx.send(verified);
             });
             rx
         })
+    }
+
+    /// Returns the lease, or another one to the same keyset, if only a verified upstream may serve `prompt`. A request
+    /// may demand that itself, `"provider": {"aci_verified": true}` (ACI/1 §5.3); otherwise its model decides. The
+    /// receipt's statement is compared afterwards in any case.
+    async fn require_verified_upstream(
+        &self,
+        lease: Lease,
+        parts: &Parts,
+        prompt: &RequestBody,
+    ) -> Result<Lease, Refusal> {
+        let serves_itself = lease.peer().serving() == Serving::Direct;
+        let allowed = self.options.upstreams == Upstreams::AnyAllowed;
+        if serves_itself || allowed || is_empty_request(&parts.method, prompt) {
+            return Ok(lease);
+        }
+        let request = RequestFacts::read(prompt.bytes()).ok_or(Refusal::ModelUnreadable)?;
+        if request.demands_verified {
+            return Ok(lease);
+        }
+        let keyset = lease.peer().keyset_digest();
+        if let Some(models) = self.models.get(&keyset) {
+            return models.check(&request.model).map(|()| lease);
+        }
+        let models = Arc::new(self.fetch_models(lease, parts).await?);
+        self.models.put(keyset, &models);
+        models.check(&request.model)?;
+        let same = |peer: &TrustedPeer| match peer.keyset_digest() == keyset {
+            true => Accept::Yes,
+            false => Accept::No,
+        };
+        let leased = self.channel.lease_for(&same).await;
+        leased.map_err(|error| self.refusal(error))
+    }
+
+    /// With the caller's credential, since the service may show different lists to different callers.
+    async fn fetch_models(&self, lease: Lease, parts: &Parts) -> Result<Models, Refusal> {
+        let authorization = parts.headers.get(AUTHORIZATION);
+        let fetched = fetch::fetch_on(lease, "/v1/models", authorization, MAX_MODELS).await;
+        let bytes = fetched.map_err(|error| Refusal::ModelsNotShown {
+            status: error.status,
+            reason: error.reason,
+        })?;
+        Models::parse(&bytes).ok_or_else(|| Refusal::ModelsNotShown {
+            status: None,
+            reason: "no list of models".to_owned(),
+        })
+    }
+
+    /// Checks one receipt, reports the outcome, and stops all further requests if the receipt contradicts the exchange
+    /// and receipts are required.
+    async fn check_receipt(&self, exchange: Exchange) -> bool {
+        let id = exchange.receipt_id.as_str().to_owned();
+        let whole = exchange.response.is_some();
+        match receipts::fetch_and_check(&self.channel, &exchange, self.options.upstreams).await {
+            Ok(receipt) => {
+                self.journal
+                    .line(&receipt_line(&id, whole, &receipt.upstream));
+                if let Some(archive) = &self.options.archive {
+                    let journal = &*self.journal;
+                    receipt_archive::store(&self.channel, archive, &exchange, &receipt, journal)
+                        .await;
+                }
+                true
+            }
+            Err(problem) => {
+                self.journal
+                    .line(&format!("RECEIPT {id} NOT VERIFIED: {problem}"));
+                if matches!(problem, ReceiptProblem::Contradicts(_)) && self.options.require_receipt
+                {
+                    self.distrust.set();
+                    self.journal
+                        .line("nothing more is sent until this proxy is restarted");
+                }
+                false
+            }
+        }
     }
 }
 
@@ -166,13 +246,13 @@ enum Sent {
 fn upstream_request(
     parts: &Parts,
     target: &PathAndQuery,
-    prompt: &SecretBody,
+    prompt: &RequestBody,
     peer: &TrustedPeer,
 ) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(prompt.share()));
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = Uri::from(target.clone());
-    *request.headers_mut() = headers::toward_upstream(&parts.headers);
+    *request.headers_mut() = http_rules::toward_upstream(&parts.headers);
     if !parts.headers.contains_key(KEYSET_DIGEST)
         && let Ok(digest) = HeaderValue::from_str(&peer.keyset_digest().to_string())
     {
@@ -181,33 +261,34 @@ fn upstream_request(
     request
 }
 
-/// The precondition that this proxy set did not hold: the service names another keyset. A 412 for
-/// any other reason, or on the caller's own precondition, is the caller's to read.
-fn keyset_changed<B>(response: &Response<B>, asked: &HeaderMap, peer: &TrustedPeer) -> bool {
+/// Whether the precondition that this proxy set was not met: the service names another keyset. A 412 for
+/// another reason, or on the caller's precondition, is passed to the caller.
+fn keyset_changed<B>(response: &Response<B>, requested: &HeaderMap, peer: &TrustedPeer) -> bool {
     let now = response
         .headers()
         .get(KEYSET_DIGEST)
         .and_then(|v| v.to_str().ok());
     response.status() == StatusCode::PRECONDITION_FAILED
-        && !asked.contains_key(KEYSET_DIGEST)
+        && !requested.contains_key(KEYSET_DIGEST)
         && now.is_some_and(|digest| digest != peer.keyset_digest().to_string())
 }
 
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::TooLarge { limit } => Self::BodyTooLarge { limit },
-            BodyError::Interrupted => Self::BodyInterrupted,
-        }
-    }
+/// A request without a body, of a method that has none.
+fn is_empty_request(method: &Method, prompt: &RequestBody) -> bool {
+    let has_none = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
+    has_none.contains(method) && prompt.bytes().is_empty()
 }
 
-impl From<ChannelError> for Refusal {
-    fn from(error: ChannelError) -> Self {
-        match error {
-            ChannelError::Rejected(verdict) => Self::not_accepted(&verdict),
-            ChannelError::Busy { retry_after, .. } => Self::Busy { retry_after },
-            other => Self::Unreachable(other.to_string()),
-        }
-    }
+fn receipt_line(id: &str, whole: bool, upstream: &UpstreamOutcome) -> String {
+    let upstream = match upstream {
+        UpstreamOutcome::NoUpstream => String::new(),
+        UpstreamOutcome::Verified(session) => format!(", upstream verified in session {session}"),
+        UpstreamOutcome::NotVerified => ", UPSTREAM NOT VERIFIED".to_owned(),
+    };
+    let part = if whole {
+        ""
+    } else {
+        ", response incomplete and not compared"
+    };
+    format!("receipt {id} verified{part}{upstream}")
 }

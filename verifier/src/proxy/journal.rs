@@ -1,27 +1,27 @@
-//! What the proxy tells the person who runs it. Lines are built from ids, digests and check names;
-//! nothing a caller or a model wrote can reach them.
+//! The proxy's log lines for its operator. They are built from ids, digests and check names, and
+//! never contain text of a caller or a model.
 
 use std::sync::Mutex;
 
-/// Receives one line at a time.
+/// Where log lines are written.
 pub trait Journal: Send + Sync + 'static {
     fn line(&self, text: &str);
 }
 
-/// Standard error, with the program's name in front.
-pub struct Stderr;
+/// Writes to standard error, prefixed with the program's name.
+pub struct StderrJournal;
 
-impl Journal for Stderr {
+impl Journal for StderrJournal {
     fn line(&self, text: &str) {
         eprintln!("sealgate-verify: {text}");
     }
 }
 
-/// From now on a panic tells where it was and not what it had to say, which may quote what was being handled.
-pub fn tell_panics_by_place() {
+/// Makes panics log their location only. Their message may quote the request that was being handled.
+pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         if let Some(place) = panic.location() {
-            Stderr.line(&format!(
+            StderrJournal.line(&format!(
                 "a task failed at {}:{}",
                 place.file(),
                 place.line()
@@ -32,15 +32,15 @@ pub fn tell_panics_by_place() {
 
 /// Keeps lines in memory, for tests.
 #[derive(Default)]
-pub struct Kept(Mutex<Vec<String>>);
+pub struct MemoryJournal(Mutex<Vec<String>>);
 
-impl Kept {
+impl MemoryJournal {
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().map(|lines| lines.clone()).unwrap_or_default()
     }
 }
 
-impl Journal for Kept {
+impl Journal for MemoryJournal {
     fn line(&self, text: &str) {
         if let Ok(mut lines) = self.0.lock() {
             lines.push(text.to_owned());

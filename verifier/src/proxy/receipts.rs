@@ -1,7 +1,7 @@
-//! After a response: fetch its receipt over the attested channel and let the core check it.
+//! After a response: fetches its receipt over the attested channel and has the core check it.
 //!
-//! A receipt that *contradicts* the exchange (bad signature, other keyset, other bytes) is told
-//! apart from one that could not be had: the first is evidence against the service, the second is
+//! A receipt that *contradicts* the exchange (bad signature, other keyset, other bytes) is a different error
+//! from one that could not be fetched: the first is evidence against the service, the second is
 //! the absence of evidence.
 
 use std::sync::Arc;
@@ -13,21 +13,41 @@ use http::Method;
 use http::header::HeaderValue;
 use thiserror::Error;
 
-use super::fetch::{self, patiently};
-use super::keep::ReceiptId;
-use super::upstreams::Upstreams;
-use crate::receipt_check::{self, Behind, Observed, ObservedExchange};
+use super::fetch::{self, fetch_with_retries};
+use super::upstream_models::Upstreams;
+use crate::receipt_check::{self, Observed, ObservedExchange, UpstreamOutcome};
 
-/// One request and response, as far as a receipt speaks about them.
+/// A receipt's id that is safe as a path segment of a URL and as a file name. Other ids are not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptId(String);
+
+impl ReceiptId {
+    const LONGEST: usize = 128;
+
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let is_safe = !text.is_empty()
+            && text.len() <= Self::LONGEST
+            && !text.starts_with('.')
+            && text.chars().all(plain);
+        is_safe.then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One request and response, as far as a receipt covers them.
 pub struct Exchange {
     pub receipt_id: ReceiptId,
     pub method: Method,
     pub path: String,
-    /// The caller's: a receipt is shown only to the credential that made the request.
+    /// The caller's: the service returns a receipt only to the credential that made the request.
     pub authorization: Option<HeaderValue>,
     pub peer: Arc<TrustedPeer>,
     pub request: Sha256Digest,
-    /// `None` if the response did not pass completely.
+    /// `None` if the response was not passed on completely.
     pub response: Option<Sha256Digest>,
 }
 
@@ -39,40 +59,41 @@ pub enum ReceiptProblem {
     Contradicts(String),
 }
 
-/// A receipt that holds, as it was received.
-pub struct Verified {
-    pub behind: Behind,
+/// A receipt that was verified against its exchange.
+pub struct VerifiedReceipt {
+    pub upstream: UpstreamOutcome,
+    /// As it was received.
     pub bytes: Bytes,
 }
 
-/// Fetches and checks.
-pub async fn settle(
+/// Fetches the receipt of an exchange and checks it.
+pub async fn fetch_and_check(
     channel: &Arc<AttestedChannel>,
     exchange: &Exchange,
     upstreams: Upstreams,
-) -> Result<Verified, ReceiptProblem> {
+) -> Result<VerifiedReceipt, ReceiptProblem> {
     let path = format!("/v1/aci/receipts/{}", exchange.receipt_id.as_str());
-    let bytes = patiently(
+    let bytes = fetch_with_retries(
         channel,
         &path,
         exchange.authorization.as_ref(),
         fetch::MAX_RECEIPT,
     )
     .await
-    .map_err(|error| ReceiptProblem::Absent(error.why))?;
+    .map_err(|error| ReceiptProblem::Absent(error.reason))?;
     let receipt = Receipt::parse(&bytes).map_err(|e| ReceiptProblem::Contradicts(e.to_string()))?;
-    Ok(Verified {
-        behind: check(&receipt, exchange, upstreams)?,
+    Ok(VerifiedReceipt {
+        upstream: check(&receipt, exchange, upstreams)?,
         bytes,
     })
 }
 
-/// The same judgement as the command `receipt` makes, of everything that the proxy observed.
+/// The same checks as the command `receipt` makes, with everything that the proxy observed.
 fn check(
     receipt: &Receipt,
     exchange: &Exchange,
     upstreams: Upstreams,
-) -> Result<Behind, ReceiptProblem> {
+) -> Result<UpstreamOutcome, ReceiptProblem> {
     let checked = receipt_check::check(
         receipt,
         &Observed {
@@ -87,13 +108,37 @@ fn check(
             }),
         },
     );
-    let refused = match upstreams {
-        Upstreams::VerifiedOnly => checked.refused_for(),
-        Upstreams::AnyAllowed => checked.refused_for_ignoring_upstream(),
+    let obstacle = match upstreams {
+        Upstreams::VerifiedOnly => checked.obstacle(),
+        Upstreams::AnyAllowed => checked.obstacle_ignoring_upstream(),
     };
-    match (refused, checked.behind) {
-        (None, Some(behind)) => Ok(behind),
+    match (obstacle, checked.upstream) {
+        (None, Some(upstream)) => Ok(upstream),
         (Some(finding), _) => Err(ReceiptProblem::Contradicts(finding.to_string())),
         (None, None) => Err(ReceiptProblem::Contradicts("it is not verified".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_an_id_that_leaves_the_directory_or_the_path() {
+        assert!(ReceiptId::parse("rcpt_01-ab.c").is_some());
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a?b",
+            "a b",
+            "a%2fb",
+            "é",
+            &"a".repeat(129),
+        ] {
+            assert_eq!(ReceiptId::parse(bad), None, "{bad}");
+        }
     }
 }

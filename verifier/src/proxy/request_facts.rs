@@ -1,7 +1,7 @@
-//! The two members of a request that decide who may serve it, read without taking the body apart.
+//! The two members of a request that decide which upstream may serve it, read without decoding the rest of the body.
 //!
-//! Refused: a member that is given twice, in whatever spelling, because two readers could take two
-//! different ones; the service refuses the same.
+//! Refused: a member that occurs twice, in any spelling, because two parsers could use two
+//! different ones. The service refuses the same requests.
 
 use serde::Deserializer as _;
 use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
@@ -9,14 +9,14 @@ use serde_json::value::RawValue;
 
 /// The longest model name that is read.
 const MAX_MODEL: usize = 256;
-/// Longer than the names that are looked for, in any spelling.
+/// Longer than the two names in any spelling.
 const MAX_NAME: usize = 64;
 
-/// What a request says about who may serve it.
+/// Which upstream may serve a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RequestFacts {
     pub(super) model: String,
-    /// A verified upstream, or the service refuses (ACI/1 §5.3).
+    /// Only a verified upstream; otherwise the service refuses (ACI/1 §5.3).
     pub(super) demands_verified: bool,
 }
 
@@ -73,14 +73,14 @@ impl<'de> Visitor<'de> for TopLevel {
                 }
             };
             if slot.replace(map.next_value()?).is_some() {
-                return Err(A::Error::custom("given twice"));
+                return Err(A::Error::custom("duplicate"));
             }
         }
         Ok(members)
     }
 }
 
-/// The name, unless it is longer than those that are looked for.
+/// The member's name; `None` if it is too long to be one of the two.
 fn known_name(quoted: &str) -> Result<Option<String>, serde_json::Error> {
     match quoted.len() > 6 * MAX_NAME {
         true => Ok(None),
@@ -98,7 +98,7 @@ fn folds_to(name: &str, ours: &str) -> bool {
     name.chars().map(fold).eq(ours.chars())
 }
 
-/// Absent if it is unknown.
+/// `None` if `provider` is not of its documented form.
 fn demands_verified(provider: &str) -> Option<bool> {
     #[derive(serde::Deserialize)]
     struct Provider {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_and_the_demand_are_read() {
+    fn reads_the_model_and_the_demand() {
         let plain = Some(("m".to_owned(), false));
         let verified = Some(("m".to_owned(), true));
         assert_eq!(read(r#"{"model":"m","messages":[{"model":"x"}]}"#), plain);
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_two_readers_could_take_for_two_requests_names_no_model() {
+    fn refuses_bodies_that_two_parsers_could_read_differently() {
         for body in [
             "",
             "[]",

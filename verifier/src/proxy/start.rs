@@ -1,34 +1,122 @@
-//! Start and end of the proxy: arguments, the first verification, the listener, Ctrl-C.
+//! Start and end of the proxy: arguments, hardening, the first verification, the listener, signals.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use attest_channel::{AttestedChannel, ChannelError, Clock, Origin, SystemClock, Timeouts, Trust};
 use attest_core::{UnixTime, Verdict};
+use clap::Args;
+use harden::{AllowedFiles, Fact};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::ProxyArgs;
-use super::journal::tell_panics_by_place;
-use super::{Options, Proxy, Shelf, Stderr, Upstreams, hardened, listen};
+use super::journal::{StderrJournal, install_panic_hook};
+use super::receipt_archive::ReceiptArchive;
+use super::serve;
+use super::state::{Options, Proxy};
+use super::upstream_models::Upstreams;
+use crate::args::TrustArgs;
 use crate::failure::{Failure, exit};
-use crate::judge::Judge;
-use crate::judged::{Judged, PolicyOrigin};
-use crate::render::{self, Detail, Form};
+use crate::qualified_verdict::{PolicyOrigin, QualifiedVerdict};
+use crate::render::{self, Detail, OutputFormat};
+use crate::trust_inputs::TrustInputs;
 
-/// A clock that stands at `--at`.
-struct StandingClock(UnixTime);
+#[derive(Debug, Args)]
+pub struct ProxyArgs {
+    /// Where to listen; loopback only unless --allow-remote
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8787")]
+    pub listen: SocketAddr,
+    /// The service, as https://host[:port]
+    #[arg(long, value_name = "URL")]
+    pub upstream: String,
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// A response ends only after its receipt was verified; a receipt that contradicts what was
+    /// sent or received stops the proxy from sending anything more until it is restarted
+    #[arg(long)]
+    pub require_receipt: bool,
+    /// Also send requests for models that the service does not mark confidential: it passes their
+    /// prompts to upstreams that it does not verify
+    #[arg(long)]
+    pub allow_unverified_upstreams: bool,
+    /// Keep each verified receipt, with the report and session it rests on, in this directory
+    #[arg(long, value_name = "DIR")]
+    pub keep_receipts: Option<PathBuf>,
+    /// Listen on an address that is not loopback: the hop to this proxy is plain HTTP
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// Start even if the service is not accepted yet; every request is refused until it is
+    #[arg(long)]
+    pub wait: bool,
+    /// Largest request body that is forwarded, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
+    pub max_body: usize,
+    /// Print the start-up verdict as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
-impl Clock for StandingClock {
+/// The start fails without these.
+const REQUIRED: [Fact; 2] = [Fact::NoDump, Fact::NoCore];
+
+/// Hardens this process, which must have one thread only: the proxy holds prompts, responses and API keys, so it is
+/// hardened like the gateway, as far as an ordinary user may. No core dump and no debugger are required; new
+/// privileges, system calls that only an intruder needs, files outside of a closed list and swapping are prevented where
+/// the machine allows it.
+pub fn harden(args: &ProxyArgs) -> Result<(), Failure> {
+    // The rule for the directory needs it to exist.
+    if let Some(directory) = &args.keep_receipts {
+        ReceiptArchive::open(directory)?;
+    }
+    if let Err(error) = harden::start_resolver(|| {
+        eprintln!("sealgate-verify: the process that resolves names has ended");
+    }) {
+        eprintln!("sealgate-verify: the process that resolves names cannot be started: {error}");
+    }
+    harden::raise_descriptor_limit();
+    harden::harden(&allowed_files(args), &REQUIRED)
+        .map_err(|error| Failure::Internal(error.to_string()))
+}
+
+/// Prints which facts hold.
+fn print_facts() {
+    if let Some(facts) = harden::observed() {
+        eprintln!(
+            "sealgate-verify: hardened holds={} lacks={}",
+            facts.names(true),
+            facts.names(false)
+        );
+    }
+}
+
+fn allowed_files(args: &ProxyArgs) -> AllowedFiles {
+    let named = [
+        &args.trust.policy,
+        &args.trust.roots,
+        &args.trust.collateral,
+    ];
+    let read = named.into_iter().flatten().cloned();
+    let written: Vec<PathBuf> = args.keep_receipts.iter().cloned().collect();
+    AllowedFiles {
+        read: read.collect(),
+        written,
+    }
+}
+
+/// Always shows the time of `--at`.
+struct FixedClock(UnixTime);
+
+impl Clock for FixedClock {
     fn now(&self) -> UnixTime {
         self.0
     }
 }
 
-/// Runs until it is told to stop.
+/// Serves until a signal ends it.
 pub async fn run(args: ProxyArgs) -> Result<u8, Failure> {
-    if !listen::is_private(&args.listen) && !args.allow_remote {
+    if !serve::is_private(&args.listen) && !args.allow_remote {
         return Err(Failure::Usage(format!(
             "--listen {}: not a loopback address; the hop to the proxy is plain HTTP (--allow-remote listens anyway)",
             args.listen
@@ -37,11 +125,15 @@ pub async fn run(args: ProxyArgs) -> Result<u8, Failure> {
     let origin = Origin::parse(&args.upstream)
         .map_err(|e| Failure::Usage(format!("--upstream {}: {e}", args.upstream)))?;
     let channel = channel(&args, origin)?;
-    let shelf = args.keep_receipts.as_deref().map(Shelf::open).transpose()?;
+    let archive = args
+        .keep_receipts
+        .as_deref()
+        .map(ReceiptArchive::open)
+        .transpose()?;
     let stop = stop_signal()?;
-    hardened::print_facts();
+    print_facts();
     let first = channel.ensure_verified().await;
-    if let Some(code) = tell_first(&args, first)? {
+    if let Some(code) = report_first(&args, first)? {
         return Ok(code);
     }
     let listener = TcpListener::bind(args.listen).await.map_err(|e| {
@@ -50,39 +142,39 @@ pub async fn run(args: ProxyArgs) -> Result<u8, Failure> {
     let address = listener
         .local_addr()
         .map_err(|e| Failure::Internal(e.kind().to_string()))?;
-    say(&format!("proxy ready on http://{address}"));
+    print_line(&format!("proxy ready on http://{address}"));
     let options = Options {
         require_receipt: args.require_receipt,
         upstreams: match args.allow_unverified_upstreams {
             true => Upstreams::AnyAllowed,
             false => Upstreams::VerifiedOnly,
         },
-        shelf,
+        archive,
         max_body: args.max_body,
     };
-    tell_panics_by_place();
-    let proxy = Proxy::new(channel, options, Arc::new(Stderr));
-    listen::serve(listener, proxy, stop).await;
+    install_panic_hook();
+    let proxy = Proxy::new(channel, options, Arc::new(StderrJournal));
+    serve::serve(listener, proxy, stop).await;
     Ok(exit::ACCEPTED)
 }
 
 fn channel(args: &ProxyArgs, origin: Origin) -> Result<Arc<AttestedChannel>, Failure> {
-    let judge = Judge::from_args(&args.judge)?;
-    if judge.policy_origin == PolicyOrigin::Absent {
+    let trust = TrustInputs::from_args(&args.trust)?;
+    if trust.policy_origin == PolicyOrigin::Absent {
         return Err(Failure::Usage(
             "--policy is required: nothing else says which service may see a prompt \
              (`sealgate-verify endpoint URL --print-policy` drafts one)"
                 .to_owned(),
         ));
     }
-    let clock: Arc<dyn Clock> = match args.judge.at {
-        Some(_) => Arc::new(StandingClock(judge.now)),
+    let clock: Arc<dyn Clock> = match args.trust.at {
+        Some(_) => Arc::new(FixedClock(trust.now)),
         None => Arc::new(SystemClock),
     };
     let trust = Trust {
-        roots: judge.roots,
-        policy: judge.policy,
-        collateral: judge.collateral,
+        roots: trust.roots,
+        policy: trust.policy,
+        collateral: trust.collateral,
     };
     Ok(AttestedChannel::new(
         origin,
@@ -92,19 +184,19 @@ fn channel(args: &ProxyArgs, origin: Origin) -> Result<Arc<AttestedChannel>, Fai
     ))
 }
 
-/// Shows how the first verification went. An exit code ends the proxy before it listens.
-fn tell_first(
+/// Prints the result of the first verification. Returns an exit code if the proxy has to end before it listens.
+fn report_first(
     args: &ProxyArgs,
     first: Result<Arc<attest_core::TrustedPeer>, ChannelError>,
 ) -> Result<Option<u8>, Failure> {
     let subject = args.upstream.as_str();
     match first {
         Ok(peer) => {
-            say(&shown(peer.verdict(), args));
+            print_line(&rendered(peer.verdict(), args));
             Ok(None)
         }
         Err(ChannelError::Rejected(verdict)) => {
-            say(&shown(&verdict, args));
+            print_line(&rendered(&verdict, args));
             Ok(if args.wait {
                 None
             } else {
@@ -119,21 +211,21 @@ fn tell_first(
     }
 }
 
-fn shown(verdict: &Verdict, args: &ProxyArgs) -> String {
-    let judged = Judged {
+fn rendered(verdict: &Verdict, args: &ProxyArgs) -> String {
+    let verdict = QualifiedVerdict {
         verdict,
         policy: PolicyOrigin::Given,
         subject: &args.upstream,
     };
     let form = match args.json {
-        true => Form::Json,
-        false => Form::Person(Detail::Short),
+        true => OutputFormat::Json,
+        false => OutputFormat::Text(Detail::Short),
     };
-    render::verdict_output(&judged, form).trim_end().to_owned()
+    render::verdict_output(&verdict, form).trim_end().to_owned()
 }
 
-/// To standard output, at once: whoever started the proxy waits for the ready line.
-fn say(line: &str) {
+/// To standard output, flushed: the program that started the proxy waits for the ready line.
+fn print_line(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
@@ -150,7 +242,5 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = terminate.recv() => {}
         }
         eprintln!("sealgate-verify: stopping; responses under way are finished first");
-        // A second signal is not waited for: the default action ends the process.
-        tokio::time::sleep(Duration::ZERO).await;
     })
 }

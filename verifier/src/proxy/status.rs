@@ -1,4 +1,4 @@
-//! The proxy's own pages: what it is in front of, whether it is healthy, the verdicts it rests on.
+//! The proxy's local pages: the service behind it, its health, and the verdicts on the service's keys.
 
 use std::fmt::Write as _;
 
@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, page};
-use super::target::{Target, VERDICT_PATH};
-use super::{LocalBody, Proxy, local};
+use super::http_rules::{Target, VERDICT_PATH};
+use super::refusal::{Refusal, page};
+use super::state::{LocalBody, Proxy, local};
 
 impl Proxy {
     pub(super) fn local_page(&self, target: &Target) -> Response<LocalBody> {
@@ -24,7 +24,7 @@ impl Proxy {
                 "application/json",
                 self.verdicts().to_string(),
             ),
-            Target::Service(_) | Target::Nowhere => Refusal::Target.response(),
+            Target::Service(_) | Target::NotFound => Refusal::Target.response(),
         })
     }
 
@@ -40,7 +40,7 @@ impl Proxy {
         page(status, "text/plain; charset=utf-8", word.to_owned())
     }
 
-    /// What every key in use was accepted on, and the last evidence that was not.
+    /// The verdict on every trusted key, and the last rejection.
     fn verdicts(&self) -> Value {
         let peers: Vec<Value> = self
             .channel

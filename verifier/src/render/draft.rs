@@ -1,5 +1,5 @@
-//! A policy pinned to what was just measured. It is a draft: it says what *was* there, and only a
-//! person who can compare it with expected values makes it say what *should* be there.
+//! Drafts a policy that pins the measured values. It states what *was* measured; a person has to compare the
+//! values with expected ones before it states what *should* be measured.
 
 use std::fmt::Write as _;
 
@@ -12,8 +12,8 @@ use super::paint::printable;
 pub fn policy_draft(verdict: &Verdict, subject: &str) -> String {
     let mut text = format!(
         "# Drafted from {} as measured at {}.\n\
-         # It says what WAS running there, not what should be: compare every value with one that you\n\
-         # computed yourself or have from someone you trust, then give it a name of its own.\n\
+         # It states what WAS running there, not what should be: compare every value with one that you\n\
+         # computed yourself or have from a source you trust, then give the policy a name.\n\
          name = \"draft\"\n",
         printable(subject),
         verdict.at()
@@ -42,7 +42,7 @@ fn tdx_section(text: &mut String, facts: &TdxFacts) {
          rtmr0 = [\"{}\"]\n\
          rtmr1 = [\"{}\"]\n\
          rtmr2 = [\"{}\"]\n\
-         # left to the workload\n\
+         # extended by the workload\n\
          rtmr3 = [\"{}\"]\n\
          td_attributes = [\"{}\"]\n\
          xfam = [\"{}\"]\n\

@@ -1,4 +1,4 @@
-//! The facts of a verdict that a person looks for first. All of them, in full, are in the JSON form.
+//! The most important facts of a verdict for people. All facts, in full, are in the JSON form.
 
 use attest_core::event_log::LogFormat;
 use attest_core::nvidia::{DeviceFacts, FeatureFlag};
@@ -13,24 +13,24 @@ type Pairs = Vec<(&'static str, String)>;
 pub fn pairs(facts: &Facts) -> Pairs {
     let mut out = Pairs::new();
     if let Some(tdx) = &facts.tdx {
-        of_tdx(&mut out, tdx);
+        tdx_pairs(&mut out, tdx);
     }
     if let Some(snp) = &facts.snp {
-        of_snp(&mut out, snp);
+        snp_pairs(&mut out, snp);
     }
     if let Some(log) = &facts.event_log {
-        out.push(("event log", of_log(log)));
+        out.push(("event log", log_text(log)));
     }
     for device in &facts.devices {
-        out.push(("device", of_device(device)));
+        out.push(("device", device_text(device)));
     }
     if let Some(report) = &facts.report {
-        of_report(&mut out, report);
+        report_pairs(&mut out, report);
     }
     out
 }
 
-fn of_snp(out: &mut Pairs, facts: &SnpFacts) {
+fn snp_pairs(out: &mut Pairs, facts: &SnpFacts) {
     let report = &facts.report;
     let wrapped = match facts.hcl_claims {
         Some(_) => ", in Azure's wrapping",
@@ -48,10 +48,10 @@ fn of_snp(out: &mut Pairs, facts: &SnpFacts) {
     }
     if let Some(tcb) = &facts.tcb {
         let components = tcb.components();
-        let told: Vec<_> = components
+        let parts: Vec<_> = components
             .map(|(component, version)| format!("{component} {version}"))
             .collect();
-        out.push(("tcb", told.join(", ")));
+        out.push(("tcb", parts.join(", ")));
     }
     out.push(("chip id", shorten(&to_hex(&report.chip_id))));
     out.push(("measurement", shorten(&to_hex(&report.measurement))));
@@ -60,7 +60,7 @@ fn of_snp(out: &mut Pairs, facts: &SnpFacts) {
     out.push(("guest policy", format!("{:#x}", report.policy.bits())));
 }
 
-fn of_log(log: &EventLogFacts) -> String {
+fn log_text(log: &EventLogFacts) -> String {
     let format = match log.format {
         LogFormat::Ccel => "CCEL",
         LogFormat::Dstack => "dstack",
@@ -68,8 +68,8 @@ fn of_log(log: &EventLogFacts) -> String {
     format!("{format}, {} events", log.events.len())
 }
 
-fn of_device(device: &DeviceFacts) -> String {
-    let mut told = match &device.identity {
+fn device_text(device: &DeviceFacts) -> String {
+    let mut parts = match &device.identity {
         Some(identity) => vec![
             identity.architecture.as_str().to_owned(),
             format!("chip {}", shorten(&identity.chip.to_hex())),
@@ -82,17 +82,17 @@ fn of_device(device: &DeviceFacts) -> String {
             ("firmware", evidence.vbios_version()),
         ];
         for (name, version) in versions {
-            told.extend(version.map(|version| format!("{name} {version}")));
+            parts.extend(version.map(|version| format!("{name} {version}")));
         }
     }
-    told.extend(device.mode().map(FeatureFlag::as_str).map(str::to_owned));
+    parts.extend(device.mode().map(FeatureFlag::as_str).map(str::to_owned));
     if device.compared > 0 {
-        told.push(format!("{} measurements as published", device.compared));
+        parts.push(format!("{} measurements as published", device.compared));
     }
-    told.join(", ")
+    parts.join(", ")
 }
 
-fn of_tdx(out: &mut Pairs, facts: &TdxFacts) {
+fn tdx_pairs(out: &mut Pairs, facts: &TdxFacts) {
     out.push((
         "evidence",
         format!("Intel TDX quote, version {}", facts.version),
@@ -131,7 +131,7 @@ fn of_tdx(out: &mut Pairs, facts: &TdxFacts) {
     out.push(("mrseam", shorten(&to_hex(&body.mrseam))));
 }
 
-fn of_report(out: &mut Pairs, facts: &ReportFacts) {
+fn report_pairs(out: &mut Pairs, facts: &ReportFacts) {
     out.push(("keyset", short_digest(&facts.keyset_digest.to_string())));
     out.push(("keyset until", facts.not_after.to_string()));
     out.push(("serving", facts.serving.name().to_owned()));

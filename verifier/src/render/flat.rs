@@ -1,11 +1,11 @@
-//! Any JSON as one line per value, for inspection. Long values are shortened and say their length.
+//! Renders JSON as one line per value, for inspection. Long values are shortened, with their length.
 
 use serde_json::Value;
 
 use super::json::sorted;
 use super::paint::printable;
 
-/// What stands for no value.
+/// Printed in place of `null`.
 pub const ABSENT: &str = "–";
 const LONGEST: usize = 100;
 const SHOWN: usize = 60;
@@ -58,7 +58,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn every_leaf_has_a_line_and_long_ones_say_so() {
+    fn every_leaf_has_a_line_and_long_values_are_shortened() {
         let value = json!({"a": {"b": [1, null], "c": {}}, "d": "x".repeat(101), "e": "\u{1b}[1m"});
         let flat = lines(&value);
         assert_eq!(flat[0], ("a.b.0".to_owned(), "1".to_owned()));

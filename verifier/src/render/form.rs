@@ -1,17 +1,17 @@
-//! For whom output is, and how much of it.
+//! The format and the detail of output.
 
-/// How much a person wants to see.
+/// How much of the checks is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Checks that passed by family, those that did not one by one.
+    /// Passed checks grouped by family, all others separately.
     Short,
-    /// Every check on a line of its own.
+    /// Every check on a separate line.
     EveryCheck,
 }
 
-/// For whom the output is.
+/// The format of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Person(Detail),
+pub enum OutputFormat {
+    Text(Detail),
     Json,
 }

@@ -1,4 +1,4 @@
-//! JSON whose form does not depend on how it came to be.
+//! JSON with sorted keys.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ pub fn pretty(value: &Value) -> String {
     text
 }
 
-/// Whether a map of `serde_json` sorts its keys depends on what else is in the build.
+/// Sorts all keys: whether a map of `serde_json` does depends on features that other crates of a build enable.
 pub fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {

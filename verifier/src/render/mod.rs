@@ -1,8 +1,8 @@
-//! Verdicts and findings as a person reads them, or as JSON. Rendering decides nothing.
+//! Renders verdicts and findings as text or as JSON. Rendering decides nothing.
 
-mod audit;
 mod draft;
 mod facts;
+mod findings;
 mod flat;
 mod form;
 mod json;
@@ -12,30 +12,30 @@ mod summary;
 mod table;
 mod verdict;
 
-pub use audit::audit_text;
 pub use draft::policy_draft;
+pub use findings::document_text;
 pub use flat::lines as flat_lines;
-pub use form::{Detail, Form};
+pub use form::{Detail, OutputFormat};
 pub use json::{pretty, sorted};
 pub use paint::{Paint, printable, shorten};
-pub use policy::policy_in_words;
+pub use policy::policy_text;
 pub use verdict::verdict_text;
 
-use crate::audit::Audit;
-use crate::judged::Judged;
+use crate::findings::DocumentResult;
+use crate::qualified_verdict::QualifiedVerdict;
 
-/// A verdict in the form that was asked for, for standard output.
-pub fn verdict_output(judged: &Judged<'_>, form: Form) -> String {
+/// A verdict in the requested format, for standard output.
+pub fn verdict_output(qualified: &QualifiedVerdict<'_>, form: OutputFormat) -> String {
     match form {
-        Form::Json => pretty(&judged.to_json()),
-        Form::Person(detail) => verdict_text(judged, detail, Paint::for_stdout()),
+        OutputFormat::Json => pretty(&qualified.to_json()),
+        OutputFormat::Text(detail) => verdict_text(qualified, detail, Paint::for_stdout()),
     }
 }
 
-/// An audit in the form that was asked for, for standard output.
-pub fn audit_output(audit: &Audit, form: Form) -> String {
+/// The result for a document in the requested format, for standard output.
+pub fn document_output(result: &DocumentResult, form: OutputFormat) -> String {
     match form {
-        Form::Json => pretty(&audit.to_json()),
-        Form::Person(detail) => audit_text(audit, detail, Paint::for_stdout()),
+        OutputFormat::Json => pretty(&result.to_json()),
+        OutputFormat::Text(detail) => document_text(result, detail, Paint::for_stdout()),
     }
 }

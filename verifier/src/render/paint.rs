@@ -1,8 +1,8 @@
-//! Colours, only where a person is looking at a terminal and did not decline them.
+//! Colours, used only on a terminal and unless the user declines them.
 
 use std::io::IsTerminal;
 
-/// Whether text is coloured. `Plain` is what files, pipes and tests see.
+/// Whether text is coloured. Files, pipes and tests get `Plain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paint {
     Plain,
@@ -95,14 +95,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_only_on_a_terminal_that_did_not_decline() {
+    fn colours_only_on_a_terminal_and_unless_declined() {
         assert_eq!(Paint::choose(true, false), Paint::Colour);
         assert_eq!(Paint::choose(true, true), Paint::Plain);
         assert_eq!(Paint::choose(false, false), Paint::Plain);
     }
 
     #[test]
-    fn terminal_escapes_in_evidence_are_shown_not_obeyed() {
+    fn escapes_control_characters_in_evidence() {
         assert_eq!(printable("a\x1b[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
         assert_eq!(printable("mödel ✓"), "mödel ✓");
     }

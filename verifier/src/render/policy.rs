@@ -1,10 +1,10 @@
-//! What a policy demands, field by field, as its text states it.
+//! Renders what a policy demands, field by field.
 
 use attest_core::AttestationPolicy;
 
 const TEES: [(&str, &str); 2] = [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")];
 
-pub fn policy_in_words(policy: &AttestationPolicy, written: &toml::Table) -> String {
+pub fn policy_text(policy: &AttestationPolicy, written: &toml::Table) -> String {
     let mut out = format!("policy {:?}\n{}\n", policy.name(), policy.digest());
     for (section, tee) in TEES {
         let verb = match written.contains_key(section) {
@@ -59,7 +59,7 @@ fn demands(fields: &toml::Table, depth: usize, out: &mut String) {
     }
 }
 
-/// A value without its quotes; nothing that a terminal would act on.
+/// A value without its quotes, with control characters escaped.
 fn plain(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.escape_debug().to_string(),

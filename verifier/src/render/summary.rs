@@ -1,25 +1,25 @@
-//! The short form of a list of checks: what stands in the way first and in full, what passed by
-//! family, what nobody asked for by reason. No check is left out.
+//! The short form of a list of checks: obstacles first and in full, passed checks by
+//! family, checks that were not requested by reason. No check is left out.
 
 use super::table::{Mark, Row};
 
 const WIDTH: usize = 64;
 
-/// From one row per check to few rows.
-pub fn of(rows: Vec<Row>) -> Vec<Row> {
-    let by = |wanted: Mark| rows.iter().filter(move |row| row.mark == wanted);
-    let mut out: Vec<Row> = by(Mark::Fail).cloned().collect();
-    for (reason, missing) in grouped(by(Mark::Missing), |row| row.note.clone()) {
+/// Groups one row per check into few rows.
+pub fn summarize(rows: Vec<Row>) -> Vec<Row> {
+    let with_mark = |mark: Mark| rows.iter().filter(move |row| row.mark == mark);
+    let mut out: Vec<Row> = with_mark(Mark::Fail).cloned().collect();
+    for (reason, missing) in grouped(with_mark(Mark::Missing), |row| row.note.clone()) {
         out.push(Row {
             note: reason,
             ..and_more(&missing)
         });
     }
-    for (family, passed) in grouped(by(Mark::Pass), |row| family(&row.id).to_owned()) {
+    for (family, passed) in grouped(with_mark(Mark::Pass), |row| family(&row.id).to_owned()) {
         out.push(one_family(&family, &passed));
     }
-    for (reason, unasked) in grouped(by(Mark::NotApplicable), |row| row.note.clone()) {
-        out.push(one_reason(&reason, &unasked));
+    for (reason, not_requested) in grouped(with_mark(Mark::NotApplicable), |row| row.note.clone()) {
+        out.push(one_reason(&reason, &not_requested));
     }
     out
 }
@@ -112,12 +112,12 @@ mod tests {
     }
 
     #[test]
-    fn failures_come_first_and_in_full_and_nothing_is_left_out() {
-        let short = of(vec![
+    fn failures_come_first_in_full_and_no_check_is_left_out() {
+        let short = summarize(vec![
             row("a.one", Mark::Pass, ""),
             row("a.two", Mark::Pass, ""),
             row("b.one", Mark::Pass, ""),
-            row("c.one", Mark::NotApplicable, "unasked"),
+            row("c.one", Mark::NotApplicable, "not_requested"),
             row("d.one", Mark::Missing, "stopped"),
             row("d.two", Mark::Missing, "stopped"),
             row("e.one", Mark::Fail, "wrong"),
@@ -131,7 +131,7 @@ mod tests {
                 row("d.one and 1 more", Mark::Missing, "stopped"),
                 row("a.*", Mark::Pass, "one, two"),
                 row("b.one", Mark::Pass, ""),
-                row("c.one", Mark::NotApplicable, "unasked"),
+                row("c.one", Mark::NotApplicable, "not_requested"),
             ]
         );
     }

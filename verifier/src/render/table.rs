@@ -1,4 +1,4 @@
-//! Rows of checks: a mark with a word, so that colour is never the only difference.
+//! Tables of checks: each mark has a word, so that colour is never the only difference.
 
 use std::fmt::Write as _;
 
@@ -67,7 +67,7 @@ pub fn pairs<N: AsRef<str>>(out: &mut String, pairs: &[(N, String)]) {
     }
 }
 
-/// The decision in capitals, then what was judged.
+/// The decision in capitals, then what was verified.
 pub fn headline(out: &mut String, decision: Decision, subject: &str, paint: Paint) {
     let word = decision.as_str().to_uppercase();
     let word = match decision {

@@ -1,4 +1,4 @@
-//! A verdict as a short table.
+//! Renders a verdict as a table.
 
 use attest_core::{Check, CheckId, Obstacle, Outcome, RootOrigin, Verdict, Why};
 
@@ -7,16 +7,16 @@ use super::form::Detail;
 use super::paint::{Paint, short_digest};
 use super::table::{Mark, Row, headline, pairs, rows};
 use super::{facts, summary};
-use crate::judged::{Judged, POLICY_GIVEN};
+use crate::qualified_verdict::{POLICY_GIVEN, QualifiedVerdict};
 
-pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String {
-    let verdict = judged.verdict;
+pub fn verdict_text(qualified: &QualifiedVerdict<'_>, detail: Detail, paint: Paint) -> String {
+    let verdict = qualified.verdict;
     let mut out = String::new();
-    headline(&mut out, judged.decision(), judged.subject, paint);
+    headline(&mut out, qualified.decision(), qualified.subject, paint);
     pairs(&mut out, &grounds(verdict));
     out.push('\n');
     let mut lines: Vec<Row> = verdict.checks().iter().map(row).collect();
-    if let Some(missing) = judged.policy.missing() {
+    if let Some(missing) = qualified.policy.missing() {
         lines.push(Row {
             id: POLICY_GIVEN.to_owned(),
             mark: Mark::Missing,
@@ -24,7 +24,7 @@ pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String
         });
     }
     let lines = match detail {
-        Detail::Short => summary::of(lines),
+        Detail::Short => summary::summarize(lines),
         Detail::EveryCheck => lines,
     };
     rows(&mut out, &lines, paint);
@@ -33,18 +33,18 @@ pub fn verdict_text(judged: &Judged<'_>, detail: Detail, paint: Paint) -> String
     }
     if measurements_unknown(verdict) {
         out.push_str(match verdict.facts().devices.len() {
-            1 => "\nAuthentic device, measurements not appraised: no manifest says what it should run.\n",
-            _ => "\nAuthentic devices, measurements not appraised: no manifest says what they should run.\n",
+            1 => "\nAuthentic device, measurements not appraised: no manifest states what it should run.\n",
+            _ => "\nAuthentic devices, measurements not appraised: no manifest states what they should run.\n",
         });
     }
     let facts = match detail {
         Detail::Short => short_facts(verdict),
-        Detail::EveryCheck => every_field(judged),
+        Detail::EveryCheck => every_field(qualified),
     };
     if !facts.is_empty() {
-        out.push_str(match vouched_for(verdict) {
+        out.push_str(match hardware_signed(verdict) {
             true => "\n",
-            false => "\nWhat the bytes say (no hardware vouches for it):\n",
+            false => "\nWhat the bytes say (not signed by hardware):\n",
         });
         pairs(&mut out, &facts);
     }
@@ -58,15 +58,15 @@ fn short_facts(verdict: &Verdict) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Everything that was decoded, as the JSON form has it; long values are shortened.
-fn every_field(judged: &Judged<'_>) -> Vec<(String, String)> {
-    let facts = judged.verdict.to_json()["facts"].take();
+/// Every decoded field, as in the JSON form; long values are shortened.
+fn every_field(qualified: &QualifiedVerdict<'_>) -> Vec<(String, String)> {
+    let facts = qualified.verdict.to_json()["facts"].take();
     let mut lines = lines(&facts);
     lines.retain(|(_, value)| value != ABSENT);
     lines
 }
 
-/// The devices are NVIDIA's, and nobody asked what runs on them.
+/// Whether the devices are genuine, and no manifest was compared with their measurements.
 fn measurements_unknown(verdict: &Verdict) -> bool {
     let outcome = |id| verdict.check(id).map(|check| &check.outcome);
     let manifests = [CheckId::NvidiaRimDriver, CheckId::NvidiaRimVbios];
@@ -105,8 +105,8 @@ fn row(check: &Check) -> Row {
     }
 }
 
-/// Every signature of hardware's that was looked for is there.
-fn vouched_for(verdict: &Verdict) -> bool {
+/// Whether every checked hardware signature passed.
+fn hardware_signed(verdict: &Verdict) -> bool {
     let signatures = [
         CheckId::TdxQuoteSignature,
         CheckId::SnpReportSignature,
@@ -127,7 +127,7 @@ fn not_observed(verdict: &Verdict) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judged::PolicyOrigin;
+    use crate::qualified_verdict::PolicyOrigin;
     use attest_core::{Appraiser, AttestationPolicy, Roots, UnixTime};
 
     fn text(paint: Paint) -> String {
@@ -140,16 +140,16 @@ mod tests {
             now: UnixTime::from_secs(0),
         };
         let verdict = appraiser.quote(b"no quote");
-        let judged = Judged {
+        let qualified = QualifiedVerdict {
             verdict: &verdict,
             policy: PolicyOrigin::Given,
             subject: "a\x1b[2J",
         };
-        verdict_text(&judged, Detail::EveryCheck, paint)
+        verdict_text(&qualified, Detail::EveryCheck, paint)
     }
 
     #[test]
-    fn colours_add_nothing_but_colours() {
+    fn colours_change_nothing_but_colours() {
         let mut coloured = text(Paint::Colour);
         for code in ["0", "1", "2", "31", "32", "33"] {
             coloured = coloured.replace(&format!("\x1b[{code}m"), "");
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(coloured, plain);
         assert!(
             !plain.contains('\x1b'),
-            "what was judged cannot draw on the terminal"
+            "the subject cannot control the terminal"
         );
         assert!(plain.starts_with("MALFORMED  a\\u{1b}[2J\n"), "{plain}");
     }

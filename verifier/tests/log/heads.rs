@@ -62,11 +62,11 @@ fn heads_of_two_branches_of_a_shrunken_log_and_of_another_log_are_refused() {
     assert_eq!((said.code, said.failed()), (10, vec!["log.consistency"]));
     let said = log(dir.path(), &["consistency", "other", "one"]);
     assert_eq!((said.code, said.failed()), (10, vec!["log.consistency"]));
-    let mut anew = trunk.clone();
-    anew.origin = attest_core::log::Origin::from_bytes([0xb8; 16]);
-    put(dir.path(), "anew", anew.head().note());
+    let mut restarted = trunk.clone();
+    restarted.origin = attest_core::log::Origin::from_bytes([0xb8; 16]);
+    put(dir.path(), "restarted", restarted.head().note());
     put(dir.path(), "trunk", trunk.head().note());
-    let said = log(dir.path(), &["consistency", "trunk", "anew"]);
+    let said = log(dir.path(), &["consistency", "trunk", "restarted"]);
     assert_eq!((said.code, said.failed()), (10, vec!["log.origin"]));
     put(dir.path(), "proof", &proof_between(&other, 25, 30));
     let (code, words) = refused(
@@ -144,7 +144,7 @@ fn a_receipt_is_in_the_log_of_a_head_that_was_kept_and_another_is_not() {
 }
 
 #[test]
-fn a_proof_against_a_head_of_somebody_elses_does_not_hold() {
+fn rejects_a_proof_for_a_head_of_another_log() {
     let dir = ScratchDir::new("log-receipt-forged").expect("a directory");
     let mine = receipt("rcpt-1");
     let (made, proof) = proven(&mine, |made| {

@@ -84,7 +84,7 @@ impl Made {
         }
     }
 
-    /// The same until `size`, and then otherwise: with an epoch of its own, and other entries.
+    /// The same until `size`, and then otherwise: with another epoch and other entries.
     pub fn branch(&self, size: usize, number: u64, seed: u8, more: usize) -> Self {
         let mut branch = self.clone();
         branch.entries.truncate(size);

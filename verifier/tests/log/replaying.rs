@@ -104,7 +104,7 @@ fn a_log_that_was_reordered_is_found() {
 }
 
 #[test]
-fn an_edited_log_is_found_even_if_somebody_signs_it_anew() {
+fn detects_an_edited_log_that_was_signed_again() {
     let dir = scratch("log-edited");
     let mut made = Made::new(20);
     let head = made.head();
@@ -135,7 +135,7 @@ fn an_entry_that_is_none_or_stands_in_no_order_is_found() {
 }
 
 #[test]
-fn a_forked_log_is_found_by_whoever_kept_a_head_of_the_other_branch() {
+fn a_saved_head_of_the_other_branch_detects_a_fork() {
     let dir = scratch("log-forked");
     let trunk = Made::new(20);
     let (shown, other) = (trunk.branch(20, 2, 2, 5), trunk.branch(20, 3, 3, 5));
@@ -148,7 +148,7 @@ fn a_forked_log_is_found_by_whoever_kept_a_head_of_the_other_branch() {
 }
 
 #[test]
-fn a_log_that_was_rolled_back_is_found_by_whoever_kept_a_later_head() {
+fn a_saved_later_head_detects_a_rollback() {
     let dir = scratch("log-rolled-back");
     let log_then = Made::new(40);
     keep(dir.path(), "kept", log_then.head().note());

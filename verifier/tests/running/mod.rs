@@ -13,7 +13,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use sealgate_verify::proxy::{self, Kept, Options, Proxy, Shelf, Upstreams};
+use sealgate_verify::proxy::{self, MemoryJournal, Options, Proxy, ReceiptArchive, Upstreams};
 use serde_json::Value;
 use testkit::TdMeasurements;
 use testkit::policy::pinned_policy;
@@ -27,7 +27,7 @@ pub const PROMPT: &str = r#"{"model":"demo-model","messages":[{"role":"user","co
 
 pub struct Running {
     pub address: SocketAddr,
-    pub journal: Arc<Kept>,
+    pub journal: Arc<MemoryJournal>,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
@@ -61,12 +61,12 @@ pub async fn start(service: &Service, setup: Setup) -> Running {
         Timeouts::default(),
         Arc::new(SystemClock),
     );
-    let journal = Arc::new(Kept::default());
-    let shelf = setup.keep.map(|dir| Shelf::open(&dir).unwrap());
+    let journal = Arc::new(MemoryJournal::default());
+    let archive = setup.keep.map(|dir| ReceiptArchive::open(&dir).unwrap());
     let options = Options {
         require_receipt: setup.require_receipt,
         upstreams: setup.upstreams,
-        shelf,
+        archive,
         max_body: 1 << 20,
     };
     let proxy = Proxy::new(
@@ -122,8 +122,8 @@ impl Running {
         .await
     }
 
-    /// Waits until the journal has a line that holds `part`.
-    pub async fn told(&self, part: &str) -> String {
+    /// Waits until the journal has a line that contains `part`.
+    pub async fn logged(&self, part: &str) -> String {
         for _ in 0..400 {
             if let Some(line) = self
                 .journal
@@ -135,7 +135,7 @@ impl Running {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("nothing said {part:?}: {:?}", self.journal.lines());
+        panic!("no line contains {part:?}: {:?}", self.journal.lines());
     }
 
     pub async fn stop(mut self) -> Vec<String> {

@@ -104,11 +104,11 @@ async fn a_saved_bundle_verifies_a_guest_and_a_gpu_without_a_network() {
     )
     .await;
     assert_eq!(saved.code, Some(0), "{}", saved.err);
-    let told: Value = serde_json::from_str(&saved.out).expect("JSON");
-    assert_eq!(told["snp"], true);
-    assert_eq!(told["tdx"], false);
-    assert_eq!(told["nvidia_manifests"], 2);
-    assert_eq!(told["nvidia_ocsp_responses"], 6);
+    let printed: Value = serde_json::from_str(&saved.out).expect("JSON");
+    assert_eq!(printed["snp"], true);
+    assert_eq!(printed["tdx"], false);
+    assert_eq!(printed["nvidia_manifests"], 2);
+    assert_eq!(printed["nvidia_ocsp_responses"], 6);
 
     let judge = |more: &str| {
         format!(
@@ -130,10 +130,10 @@ async fn a_saved_bundle_verifies_a_guest_and_a_gpu_without_a_network() {
 }
 
 #[tokio::test]
-async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
+async fn a_fault_of_a_service_saves_nothing_and_prints_one_line() {
     let dir = ScratchDir::new("saving-faults").expect("a folder");
     super::fixtures::write(&dir);
-    for (fault, said) in [
+    for (fault, message) in [
         (
             Fault::Status("404 Not Found"),
             "the collateral service answered 404",
@@ -157,8 +157,8 @@ async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
             &format!("collateral save --out none.json --snp-report guest.bin --kds {kds} --fetch-timeout 2"),
         )
         .await;
-        assert_eq!(failed.code, Some(1), "{said}: {}", failed.out);
-        assert!(failed.err.contains(said), "{said}: {}", failed.err);
+        assert_eq!(failed.code, Some(1), "{message}: {}", failed.out);
+        assert!(failed.err.contains(message), "{message}: {}", failed.err);
         assert_eq!(failed.err.lines().count(), 1, "{}", failed.err);
         // A revocation list that cannot be had costs nothing but itself, and is reported.
         let (_, amd) = snp(&dir);
@@ -168,9 +168,9 @@ async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
             &format!("collateral save --out without-list.json --snp-report guest.bin --kds {kds} --fetch-timeout 2 --json"),
         )
         .await;
-        assert_eq!(saved.code, Some(0), "{said}: {}", saved.err);
+        assert_eq!(saved.code, Some(0), "{message}: {}", saved.err);
         assert!(
-            saved.err.contains("no revocation list") && saved.err.contains(said),
+            saved.err.contains("no revocation list") && saved.err.contains(message),
             "{}",
             saved.err
         );
@@ -184,9 +184,9 @@ async fn a_fault_of_a_service_saves_nothing_and_is_told_in_one_line() {
             ),
         )
         .await;
-        assert_eq!(failed.code, Some(1), "{said}: {}", failed.out);
+        assert_eq!(failed.code, Some(1), "{message}: {}", failed.out);
         assert!(failed.err.contains("driver manifest: "), "{}", failed.err);
-        assert!(!dir.path().join("none.json").exists(), "{said}");
+        assert!(!dir.path().join("none.json").exists(), "{message}");
     }
 }
 
@@ -206,11 +206,7 @@ async fn a_bundle_of_another_machine_is_saved_and_refused_when_it_is_used() {
     let save = format!("collateral save --out other.json --snp-report guest.bin --kds {kds}");
     let saved = run(&dir, &save).await;
     assert_eq!(saved.code, Some(0), "{}", saved.err);
-    assert!(
-        saved.out.contains("Nothing of it was verified yet"),
-        "{}",
-        saved.out
-    );
+    assert!(saved.out.contains("Not verified yet"), "{}", saved.out);
     let judged = run(
         &dir,
         &format!(

@@ -15,7 +15,7 @@ pub enum Fault {
     /// Half of the body, then the end of the connection.
     BrokenOff,
     OtherBody,
-    /// Nothing, for as long as somebody waits.
+    /// Nothing, until the client times out.
     Silence,
 }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::pins::PinArgs;
-use crate::args::{JudgeArgs, OutputArgs};
-use crate::presented::PresentedArgs;
+use crate::args::{OutputArgs, TrustArgs};
+use crate::evidence_input::EvidenceFileArgs;
 
 #[derive(Debug, Args)]
 pub struct EvidenceArgs {
@@ -16,19 +16,19 @@ pub struct EvidenceArgs {
                                 "report_data", "gpu_nonce", "collateral"])]
     pub input: Option<PathBuf>,
     #[command(flatten)]
-    pub presented: PresentedArgs,
-    /// The event log of the machine (CCEL area or dstack's JSON); it must lead to the quote's registers
+    pub presented: EvidenceFileArgs,
+    /// The event log of the machine (CCEL area or dstack's JSON); its replay must give the quote's registers
     #[arg(long, value_name = "FILE")]
     pub event_log: Option<PathBuf>,
-    /// The 64 bytes of report data that the CPU's evidence must carry
+    /// The 64 bytes of report data that the CPU's evidence must contain
     #[arg(long, value_name = "HEX|@FILE")]
     pub report_data: Option<String>,
-    /// The nonce that devices were asked with; without it they must agree on one
+    /// The nonce that the devices were challenged with; without it their nonces must be equal
     #[arg(long, value_name = "HEX|@FILE", requires = "gpus")]
     pub gpu_nonce: Option<String>,
 
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub trust: TrustArgs,
     #[command(flatten)]
     pub parts: PartArgs,
     #[command(flatten)]
@@ -37,11 +37,11 @@ pub struct EvidenceArgs {
     pub pins: PinArgs,
 }
 
-/// Collateral piece by piece; a piece goes before the same vendor's part of the bundle.
+/// Collateral in pieces; a piece replaces the same vendor's part of the bundle.
 #[derive(Debug, Args, Default)]
 #[command(next_help_heading = "Collateral in pieces")]
 pub struct PartArgs {
-    /// One of the nine parts of Intel's collateral, as the bundle has it, such as
+    /// One of the nine parts of Intel's collateral, named as in the bundle, such as
     /// tcb_info=FILE; give all nine
     #[arg(long = "tdx-part", value_name = "NAME=FILE")]
     pub tdx_parts: Vec<String>,

@@ -10,7 +10,7 @@ pub(super) enum Kind {
     Text,
     /// A number.
     Number,
-    /// A switch that is turned from its default.
+    /// A switch; the flag sets it to this value, which is not the default.
     Turned(bool),
     /// Entries of a table of numbers, `NAME=NUMBER`; the flag may be repeated.
     Entry,
@@ -138,8 +138,8 @@ pub(super) const FIELDS: &[Field] = &[
     field("secure-boot", "event_log", "secure_boot", Turned(true)),
 ];
 
-/// The flags that say which workload is wanted: each pins what hardware measured of the code that
-/// runs. Values that the operator who starts the machine may choose freely, and floors, say nothing of it.
+/// The flags that pin a workload: each pins a measurement of the code that runs. Values that the operator may choose
+/// freely, and minimum versions, do not.
 pub(super) const PINS_A_WORKLOAD: [&str; 9] = [
     "mrtd",
     "rtmr0",
@@ -152,7 +152,7 @@ pub(super) const PINS_A_WORKLOAD: [&str; 9] = [
     "vbios-version",
 ];
 
-/// With one of them the `[tdx]` section is partly pinned.
+/// With one of these fields, the `[tdx]` section is partly pinned.
 pub(super) const TD_MEASUREMENTS: [&str; 11] = [
     "mrtd",
     "rtmr0",

@@ -1,4 +1,4 @@
-//! `evidence`: raw evidence of a machine, with everything it is to be judged by stated piece by piece:
+//! `evidence`: verifies raw evidence of a machine, with every input stated separately
 //! in files, in flags, or in one JSON document.
 
 mod args;
@@ -13,15 +13,15 @@ pub use pins::PinArgs;
 use attest_core::Collateral;
 
 use crate::conclusion::Conclusion;
+use crate::evidence_input::{EvidenceDocument, EvidenceInput, hex};
 use crate::failure::Failure;
 use crate::inputs::{self, MAX_EVIDENCE};
-use crate::judge::Judge;
-use crate::judged::Judged;
-use crate::presented::{Document, Presented, hex};
+use crate::qualified_verdict::QualifiedVerdict;
+use crate::trust_inputs::TrustInputs;
 
-/// Everything stated, wherever it was.
+/// Evidence and collateral, from a document or from flags.
 struct Case {
-    presented: Presented,
+    presented: EvidenceInput,
     collateral: Collateral,
 }
 
@@ -31,11 +31,11 @@ pub fn run(mut args: EvidenceArgs) -> Result<u8, Failure> {
         .as_deref()
         .map(|path| {
             let bytes = inputs::read(path, MAX_EVIDENCE)?;
-            Document::parse(&bytes, &path.display().to_string())
+            EvidenceDocument::parse(&bytes, &path.display().to_string())
         })
         .transpose()?;
     if let Some(document) = &document {
-        args.judge.at = one_time(args.judge.at.take(), document.at.as_deref())?;
+        args.trust.at = one_time(args.trust.at.take(), document.at.as_deref())?;
     }
     let (stated_policy, document) = match document {
         Some(mut document) => (document.policy.take(), Some(document)),
@@ -46,46 +46,46 @@ pub fn run(mut args: EvidenceArgs) -> Result<u8, Failure> {
             presented: document.presented,
             collateral: document.collateral.unwrap_or_default(),
         },
-        None => of_flags(&args)?,
+        None => case_from_flags(&args)?,
     };
-    let policy_file = args.judge.policy.take();
-    let mut judge = Judge::from_args(&args.judge)?;
-    let stated = policy::Stated {
+    let policy_file = args.trust.policy.take();
+    let mut trust = TrustInputs::from_args(&args.trust)?;
+    let stated = policy::PolicySources {
         file: policy_file.as_deref(),
         document: stated_policy.as_ref(),
         pins: &args.pins,
     };
-    (judge.policy, judge.policy_origin) = stated.policy(&case.presented.sections())?;
-    let given = judge.collateral.take().unwrap_or_default();
+    (trust.policy, trust.policy_origin) = stated.policy(&case.presented.sections())?;
+    let given = trust.collateral.take().unwrap_or_default();
     let pieces = parts::collateral(&args.parts)?;
-    judge.collateral = Some(Collateral {
+    trust.collateral = Some(Collateral {
         tdx: pieces.tdx.or(case.collateral.tdx).or(given.tdx),
         snp: pieces.snp.or(case.collateral.snp).or(given.snp),
         nvidia: pieces.nvidia.or(case.collateral.nvidia).or(given.nvidia),
     });
-    let verdict = judge.appraiser().machine(&case.presented.machine());
-    let judged = Judged {
+    let verdict = trust.appraiser().machine(&case.presented.machine());
+    let qualified = QualifiedVerdict {
         verdict: &verdict,
-        policy: judge.policy_origin,
+        policy: trust.policy_origin,
         subject: &case.presented.subject,
     };
     Ok(Conclusion {
-        judged,
+        qualified,
         form: args.output.form(),
         draft_policy: false,
     }
-    .show())
+    .print())
 }
 
-fn of_flags(args: &EvidenceArgs) -> Result<Case, Failure> {
+fn case_from_flags(args: &EvidenceArgs) -> Result<Case, Failure> {
     if args.presented.is_empty() {
-        let why = "which evidence? Give --quote, --snp-report, --gpu or --input";
+        let why = "evidence is missing: give --quote, --snp-report, --gpu or --input";
         return Err(Failure::Usage(why.to_owned()));
     }
     let report_data = args.report_data.as_deref();
     let device_nonce = args.gpu_nonce.as_deref();
     let log = args.event_log.as_deref();
-    let presented = Presented {
+    let presented = EvidenceInput {
         report_data: report_data
             .map(|text| hex("--report-data", text))
             .transpose()?,
@@ -103,7 +103,7 @@ fn of_flags(args: &EvidenceArgs) -> Result<Case, Failure> {
     })
 }
 
-/// A document that states a time is about that time.
+/// The time of the flag or of the document; both may be given if they are equal.
 fn one_time(flag: Option<String>, document: Option<&str>) -> Result<Option<String>, Failure> {
     match (flag, document) {
         (Some(flag), Some(stated)) if flag != stated => Err(Failure::Usage(format!(

@@ -1,4 +1,4 @@
-//! Collateral from its pieces.
+//! Assembles collateral from separate files.
 
 use std::path::{Path, PathBuf};
 
@@ -49,8 +49,8 @@ fn nvidia(parts: &PartArgs) -> Result<Option<NvidiaCollateral>, Failure> {
     }))
 }
 
-/// The nine parts from nine files. Texts are taken as they are; what the bundle writes in
-/// hexadecimal may be raw in its file.
+/// The nine parts from nine files. Texts are used unchanged; parts that the bundle has in
+/// hexadecimal may be raw in their files.
 fn tdx(parts: &[String]) -> Result<Option<TdxCollateral>, Failure> {
     if parts.is_empty() {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! A policy from flags: one for each field. Flags and values become the JSON form of a policy, and
-//! that its text, which the core reads as it reads any.
+//! A policy from flags, one for each field. Flags and values become the JSON form of a policy, and
+//! that becomes the text of a policy, which the core parses like any other.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use serde_json::{Map, Value, json};
@@ -13,10 +13,10 @@ const HEADING: &str =
 
 /// The sections about CPUs: a machine has one of them.
 const TEES: [&str; 2] = ["tdx", "snp"];
-/// Says that any workload is accepted, which no other flag does.
+/// The only flag that makes any workload acceptable.
 const ANY_MEASUREMENT: &str = "any-measurement";
 
-/// What was pinned, in the order of the fields.
+/// The given flags, in the order of the fields.
 #[derive(Clone, Debug, Default)]
 pub struct PinArgs {
     fields: Vec<(&'static Field, Vec<String>)>,
@@ -88,13 +88,13 @@ impl PinArgs {
         self.fields.is_empty() && !self.any_measurement
     }
 
-    /// The first flag, to be named.
+    /// The first flag, for messages.
     pub(super) fn first(&self) -> &'static str {
         let first = self.fields.first();
         first.map_or(ANY_MEASUREMENT, |(field, _)| field.flag)
     }
 
-    /// What a message calls the policy: with the files that values are read from.
+    /// The policy's name in messages, with the files that values are read from.
     pub(super) fn described(&self) -> String {
         let values = self.fields.iter().flat_map(|(_, values)| values);
         let files: Vec<_> = values.filter_map(|value| value.strip_prefix('@')).collect();
@@ -104,9 +104,9 @@ impl PinArgs {
         }
     }
 
-    /// Whether the flags say which workload is wanted of evidence with these sections: they pin what
-    /// its CPU measured, or what its devices run where there is no CPU; or they say that any is.
-    pub(super) fn say_which_workload(&self, presented: &[&'static str]) -> bool {
+    /// Whether the flags state which workload is accepted, for evidence with these sections: they pin a
+    /// measurement of its CPU, or of its devices if there is no CPU; or they accept any.
+    pub(super) fn pin_a_workload(&self, presented: &[&'static str]) -> bool {
         let tee = presented.iter().find(|section| TEES.contains(*section));
         let subject = tee.or(presented.first());
         let pins = |field: &Field| {
@@ -115,7 +115,7 @@ impl PinArgs {
         self.any_measurement || self.fields.iter().any(|(field, _)| pins(field))
     }
 
-    /// As a policy with a section for each kind of evidence that is presented or pinned.
+    /// A policy with a section for each kind of evidence that is presented or pinned.
     pub(super) fn policy(&self, presented: &[&'static str]) -> Result<Value, Failure> {
         let mut policy = Map::new();
         policy.insert("name".to_owned(), json!("pins of the command line"));
@@ -173,8 +173,8 @@ fn entries(field: &Field, values: &[String]) -> Result<Value, Failure> {
     Ok(Value::Object(table))
 }
 
-/// What a policy has to say of itself: how much of the image it pins, and that what is pinned must
-/// be there.
+/// Adds the fields that follow from the pins: how much of the image is pinned, and that pinned evidence is
+/// required.
 fn complete(policy: &mut Map<String, Value>) {
     if let Some(tdx) = policy.get_mut("tdx") {
         let pins = TD_MEASUREMENTS.iter().any(|it| tdx.get(it).is_some());

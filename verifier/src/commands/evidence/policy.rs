@@ -1,5 +1,5 @@
-//! The one policy that evidence is judged by: of a file, of the document, of flags, or none. Two of
-//! them would leave it to chance which is meant, so they are refused.
+//! The policy that evidence is appraised under: from a file, the document, flags, or none. Two
+//! policies are refused, since it would be unclear which one is meant.
 
 use std::path::Path;
 
@@ -8,26 +8,26 @@ use serde_json::Value;
 
 use super::pins::PinArgs;
 use crate::failure::Failure;
-use crate::judge;
-use crate::judged::PolicyOrigin;
+use crate::qualified_verdict::PolicyOrigin;
 use crate::render::sorted;
+use crate::trust_inputs;
 
-/// Everything that may state a policy.
-pub(super) struct Stated<'a> {
+/// The places that may state a policy.
+pub(super) struct PolicySources<'a> {
     pub(super) file: Option<&'a Path>,
     pub(super) document: Option<&'a Value>,
     pub(super) pins: &'a PinArgs,
 }
 
-impl Stated<'_> {
-    /// The policy for evidence with these sections, and whether anybody stated it.
+impl PolicySources<'_> {
+    /// The policy for evidence with these sections, and whether the caller stated it.
     pub(super) fn policy(
         &self,
         sections: &[&'static str],
     ) -> Result<(AttestationPolicy, PolicyOrigin), Failure> {
         self.only_one()?;
         if let Some(path) = self.file {
-            return Ok((judge::policy(Some(path))?, PolicyOrigin::Given));
+            return Ok((trust_inputs::policy(Some(path))?, PolicyOrigin::Given));
         }
         let (what, text, origin) = match (self.document, self.pins.is_empty()) {
             (Some(Value::String(text)), _) => (
@@ -42,7 +42,7 @@ impl Stated<'_> {
             ),
             (None, false) => {
                 let policy = self.pins.policy(sections)?;
-                let origin = match self.pins.say_which_workload(sections) {
+                let origin = match self.pins.pin_a_workload(sections) {
                     true => PolicyOrigin::Given,
                     false => PolicyOrigin::NoMeasurement,
                 };
@@ -56,9 +56,9 @@ impl Stated<'_> {
 
     fn only_one(&self) -> Result<(), Failure> {
         let two = match (self.file, self.document, self.pins.is_empty()) {
-            (Some(_), Some(_), _) => "the document states a policy of its own beside --policy",
-            (_, Some(_), false) => "the document states a policy of its own beside the flags'",
-            (Some(_), None, false) => "flags state a policy of their own beside --policy",
+            (Some(_), Some(_), _) => "the document states a policy beside --policy",
+            (_, Some(_), false) => "the document states a policy beside the flags'",
+            (Some(_), None, false) => "flags state a policy beside --policy",
             _ => return Ok(()),
         };
         let first = match self.pins.is_empty() {
@@ -66,12 +66,12 @@ impl Stated<'_> {
             false => format!(" (--{})", self.pins.first()),
         };
         Err(Failure::Usage(format!(
-            "{two}{first}: say which one is meant by leaving the other out"
+            "{two}{first}: give only one of them"
         )))
     }
 }
 
-/// Stands in where nobody says what is wanted; whoever shows a verdict says so.
+/// Used if no policy was stated; the verdict then reports that (`policy.given`).
 fn none(sections: &[&'static str]) -> String {
     let mut text = "name = \"none given: any workload\"\n".to_owned();
     for section in sections {
@@ -123,7 +123,7 @@ fn inline(value: &Value) -> Result<String, Failure> {
             format!("{{ {} }}", members.join(", "))
         }
         Value::Null => {
-            let why = "null is no value of a policy's";
+            let why = "null is not a value of a policy";
             return Err(Failure::malformed("--input: policy", why));
         }
     })
@@ -136,7 +136,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_policy_in_json_is_the_policy_in_toml() {
+    fn a_policy_in_json_equals_the_policy_in_toml() {
         let value = json!({
             "name": "quoted \"name\"",
             "snp": { "measurements": "any", "min_tcb": { "turin": { "fmc": 1 } }, "keys": ["VLEK"] },
@@ -203,7 +203,7 @@ mod tests {
         let flag = format!("--{}", field.flag);
         match field.kind {
             Kind::Turned(_) => pins(&[&flag]),
-            // It says in which bits the other has to agree.
+            // It selects the bits of --xfam that are compared.
             _ if field.flag == "xfam-mask" => {
                 pins(&[&flag, sample(field), "--xfam", sample(field)])
             }
@@ -224,7 +224,7 @@ mod tests {
     fn no_single_flag_accepts_a_workload_that_it_does_not_pin() {
         for field in FIELDS {
             let pins = one_flag(field);
-            let stated = Stated {
+            let stated = PolicySources {
                 file: None,
                 document: None,
                 pins: &pins,
@@ -242,17 +242,17 @@ mod tests {
                     "snp" => &["measurement"],
                     _ => &["rim-digest", "driver-version", "vbios-version"],
                 };
-                let wanted = match measured.contains(&field.flag) {
+                let expected = match measured.contains(&field.flag) {
                     true => PolicyOrigin::Given,
                     false => PolicyOrigin::NoMeasurement,
                 };
-                assert_eq!(origin, wanted, "--{} for {machine:?}", field.flag);
+                assert_eq!(origin, expected, "--{} for {machine:?}", field.flag);
             }
         }
     }
 
     #[test]
-    fn a_flag_states_the_field_that_it_names_and_no_other() {
+    fn a_flag_sets_only_the_field_that_it_names() {
         for field in FIELDS {
             let machine = [field.section];
             let without = pins(&["--any-measurement"]).policy(&machine).expect("any");
@@ -277,9 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn any_workload_is_accepted_where_a_flag_says_so() {
+    fn any_measurement_accepts_any_workload() {
         let pins = pins(&["--any-measurement", "--min-pce-svn", "0"]);
-        let stated = Stated {
+        let stated = PolicySources {
             file: None,
             document: None,
             pins: &pins,
@@ -289,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_policy_each_kind_has_a_stand_in() {
+    fn each_kind_of_evidence_has_a_built_in_policy() {
         let pins = PinArgs::default();
-        let stated = Stated {
+        let stated = PolicySources {
             file: None,
             document: None,
             pins: &pins,

@@ -1,4 +1,4 @@
-//! `inspect`: what the bytes say. Nothing is verified here, and the output says so.
+//! `inspect`: decodes bytes. Nothing is verified here, and the output says so.
 
 mod raw;
 
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use clap::Args;
 
 use crate::conclusion::print;
+use crate::evidence_input::EvidenceDocument;
 use crate::failure::{Failure, exit};
 use crate::inputs;
-use crate::judge;
-use crate::presented::Document;
 use crate::render;
+use crate::trust_inputs;
 
 const NOTICE: &str = "NOTHING WAS VERIFIED. This is what the bytes say, not what is true.";
 
@@ -79,10 +79,7 @@ fn decode(bytes: Vec<u8>, name: &str) -> Result<Decoded, Failure> {
         return document(&bytes, name);
     }
     raw::decode(inputs::raw(bytes)).ok_or_else(|| {
-        Failure::malformed(
-            name,
-            "no kind of evidence, collateral or policy that is known here",
-        )
+        Failure::malformed(name, "not a known kind of evidence, collateral or policy")
     })
 }
 
@@ -148,14 +145,14 @@ fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
         .iter()
         .any(|it| has(it))
     {
-        let document = Document::parse(bytes, name)?;
-        let facts = raw::facts_of(&document.presented);
+        let document = EvidenceDocument::parse(bytes, name)?;
+        let facts = raw::evidence_facts(&document.presented);
         Ok(Decoded {
             kind: "evidence in one document",
             derived: json!({}),
-            content: facts.ok_or_else(|| malformed(&"its evidence cannot be taken apart"))?,
+            content: facts.ok_or_else(|| malformed(&"its evidence cannot be decoded"))?,
         })
-    } else if let Some((kind, content)) = intels(&content) {
+    } else if let Some((kind, content)) = intel_collateral(&content) {
         Ok(Decoded {
             kind,
             derived: json!({}),
@@ -164,13 +161,13 @@ fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
     } else {
         Err(Failure::malformed(
             name,
-            "JSON, but no kind of evidence that is known here",
+            "JSON, but not a known kind of evidence",
         ))
     }
 }
 
-/// A part of Intel's collateral as its service answers it, or the signed text inside.
-fn intels(content: &Value) -> Option<(&'static str, Value)> {
+/// A part of Intel's collateral as its service returns it, or the signed text inside.
+fn intel_collateral(content: &Value) -> Option<(&'static str, Value)> {
     let inside = |name: &str| content.get(name).unwrap_or(content).clone();
     let (tcb_info, identity) = (inside("tcbInfo"), inside("enclaveIdentity"));
     if tcb_info.get("tcbLevels").is_some() && tcb_info.get("fmspc").is_some() {
@@ -180,9 +177,9 @@ fn intels(content: &Value) -> Option<(&'static str, Value)> {
     is_identity.then_some(("Intel's identity of an enclave", identity))
 }
 
-/// The facts of a verdict nobody reads: an appraiser is the one that takes evidence apart.
+/// The facts of a verdict that is not used otherwise: only the appraiser decodes evidence.
 fn facts(appraise: impl FnOnce(&Appraiser<'_>) -> Value) -> Result<Value, Failure> {
-    let policy = AttestationPolicy::parse(judge::NO_POLICY)
+    let policy = AttestationPolicy::parse(trust_inputs::NO_POLICY)
         .map_err(|e| Failure::Internal(format!("the built-in policy does not parse: {e}")))?;
     let roots = Roots::vendor();
     let now = UnixTime::from_secs(0);

@@ -1,4 +1,4 @@
-//! What is no JSON object: evidence, certificates, lists, manifests, logs and policies as bytes.
+//! Decodes input that is not a JSON object: evidence, certificates, lists, manifests, logs and policies.
 
 use attest_core::event_log::EventLog;
 use attest_core::nvidia::{DeviceKind, Rim, SpdmEvidence, UnverifiedDevice};
@@ -8,12 +8,12 @@ use attest_core::{AttestationPolicy, CpuEvidence, to_hex};
 use serde_json::{Value, json};
 
 use super::{Decoded, facts};
-use crate::presented::Presented;
+use crate::evidence_input::EvidenceInput;
 
-/// Reads one kind.
+/// Decodes one kind of input; `None` if it is another kind.
 type Read = fn(&[u8]) -> Option<Decoded>;
 
-/// The first kind that the bytes are of.
+/// Decodes the bytes as the first kind that fits.
 pub(super) fn decode(bytes: Vec<u8>) -> Option<Decoded> {
     let read: [Read; 11] = [
         quote,
@@ -41,8 +41,8 @@ fn decoded(kind: &'static str, content: Value) -> Decoded {
     }
 }
 
-/// Everything that can be taken apart of what a machine presents.
-pub(super) fn facts_of(presented: &Presented) -> Option<Value> {
+/// Everything that can be decoded from a machine's evidence.
+pub(super) fn evidence_facts(presented: &EvidenceInput) -> Option<Value> {
     let facts = facts(|appraiser| appraiser.machine(&presented.machine()).to_json()).ok()?;
     let parts = ["tdx", "snp", "devices", "event_log"];
     let there = parts.map(|part| (part, facts[part].clone()));
@@ -57,11 +57,11 @@ pub(super) fn facts_of(presented: &Presented) -> Option<Value> {
 }
 
 fn cpu(cpu: CpuEvidence, part: &str) -> Option<Value> {
-    let presented = Presented {
+    let presented = EvidenceInput {
         cpu: Some(cpu),
-        ..Presented::default()
+        ..EvidenceInput::default()
     };
-    Some(facts_of(&presented)?[part].take()).filter(|facts| !facts.is_null())
+    Some(evidence_facts(&presented)?[part].take()).filter(|facts| !facts.is_null())
 }
 
 fn quote(bytes: &[u8]) -> Option<Decoded> {
@@ -69,15 +69,19 @@ fn quote(bytes: &[u8]) -> Option<Decoded> {
     cpu(CpuEvidence::Tdx { quote }, "tdx").map(|facts| decoded("raw TDX quote", facts))
 }
 
-/// A quote of an SGX enclave, by its header: which kind of evidence it is, and that nothing here
-/// judges it.
+/// A quote of an SGX enclave, recognised by its header; this program does not verify those.
 fn enclave_quote(bytes: &[u8]) -> Option<Decoded> {
     const INTEL: [u8; 16] = 0x939a7233_f79c_4ca9_940a_0db3957f0607_u128.to_be_bytes();
     let version = u16::from_le_bytes(*bytes.first_chunk()?);
     let is_one =
         (3..=5).contains(&version) && bytes.get(4..8)? == [0; 4] && bytes.get(12..28)? == INTEL;
     let content = json!({ "version": version, "tee_type": "SGX" });
-    is_one.then(|| decoded("quote of an SGX enclave, which is not judged here", content))
+    is_one.then(|| {
+        decoded(
+            "quote of an SGX enclave, which this program does not verify",
+            content,
+        )
+    })
 }
 
 fn snp_report(bytes: &[u8]) -> Option<Decoded> {
@@ -90,15 +94,15 @@ fn snp_report(bytes: &[u8]) -> Option<Decoded> {
 
 fn device(bytes: &[u8]) -> Option<Decoded> {
     SpdmEvidence::parse_prefix(bytes).ok()?;
-    let presented = Presented {
+    let presented = EvidenceInput {
         devices: vec![UnverifiedDevice {
             kind: DeviceKind::Gpu,
             evidence: bytes.to_vec(),
             certificate_chain: Vec::new(),
         }],
-        ..Presented::default()
+        ..EvidenceInput::default()
     };
-    let report = facts_of(&presented)?["devices"][0]["report"].take();
+    let report = evidence_facts(&presented)?["devices"][0]["report"].take();
     Some(decoded("evidence of an NVIDIA device", report))
 }
 

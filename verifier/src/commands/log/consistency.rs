@@ -1,4 +1,4 @@
-//! `log consistency`: the earlier head is the beginning of the later one.
+//! `log consistency`: checks that the later head continues the earlier one.
 
 use std::path::Path;
 
@@ -6,43 +6,43 @@ use attest_core::json;
 use attest_core::log::verify::{self, ProofError};
 use attest_core::log::{Checkpoint, TreeHash};
 
-use super::{ConsistencyArgs, in_words};
-use crate::audit::{Audit, Finding};
+use super::{ConsistencyArgs, head_text};
 use crate::conclusion::print;
 use crate::failure::Failure;
+use crate::findings::{DocumentResult, Finding};
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::PolicyOrigin;
 use crate::log::Head;
+use crate::qualified_verdict::PolicyOrigin;
 use crate::render;
+use crate::trust_inputs::TrustInputs;
 
 const MAX_PROOF: usize = 64 * 1024;
 
 pub(super) fn run(args: &ConsistencyArgs) -> Result<u8, Failure> {
-    let judge = Judge::from_args(&args.judge)?;
-    let old = Head::read(&args.old, &judge, args.old_nonce.as_deref())?;
-    let new = Head::read(&args.new, &judge, args.new_nonce.as_deref())?;
+    let trust = TrustInputs::from_args(&args.trust)?;
+    let old = Head::read(&args.old, &trust, args.old_nonce.as_deref())?;
+    let new = Head::read(&args.new, &trust, args.new_nonce.as_deref())?;
     let (before, after) = (old.signed.claimed(), new.signed.claimed());
     let proof = args.proof.as_deref().map(|path| read(path, before, after));
     let findings = vec![
-        old.vouched("log.head.old"),
-        new.vouched("log.head.new"),
+        old.verified_signer("log.head.old"),
+        new.verified_signer("log.head.new"),
         origin(before, after),
         consistent(before, after, proof.transpose()?.as_deref()),
     ];
-    let audit = Audit {
-        title: "two heads of an audit log".to_owned(),
+    let result = DocumentResult {
+        title: "two heads of an result log".to_owned(),
         facts: vec![
             ("log", after.origin.to_string()),
-            ("earlier", in_words(before)),
-            ("later", in_words(after)),
+            ("earlier", head_text(before)),
+            ("later", head_text(after)),
         ],
         findings,
         verdict: None,
         policy: PolicyOrigin::Absent,
     };
-    print(&render::audit_output(&audit, args.output.form()));
-    Ok(audit.exit_code())
+    print(&render::document_output(&result, args.output.form()));
+    Ok(result.exit_code())
 }
 
 fn origin(old: &Checkpoint, new: &Checkpoint) -> Finding {
@@ -50,7 +50,10 @@ fn origin(old: &Checkpoint, new: &Checkpoint) -> Finding {
     if old.origin == new.origin {
         return Finding::pass(ID, "");
     }
-    Finding::fail(ID, format!("another log: {} was there before", old.origin))
+    Finding::fail(
+        ID,
+        format!("another log: the earlier head is of {}", old.origin),
+    )
 }
 
 fn consistent(old: &Checkpoint, new: &Checkpoint, proof: Option<&[TreeHash]>) -> Finding {
@@ -61,11 +64,11 @@ fn consistent(old: &Checkpoint, new: &Checkpoint, proof: Option<&[TreeHash]>) ->
         proof.unwrap_or_default(),
     );
     match (outcome, proof) {
-        // What no proof could mend is said without one.
+        // Other errors would remain with any proof, so they are reported without one.
         (Err(ProofError::Length { .. }), None) => {
             Finding::missing(ID, "heads of different sizes need a proof (--proof)")
         }
-        (outcome, _) => Finding::of(ID, outcome),
+        (outcome, _) => Finding::from_result(ID, outcome),
     }
 }
 

@@ -1,5 +1,5 @@
-//! `log`: audit logs. That a receipt is in one, that one head continues another, that a whole log is
-//! what its heads say.
+//! `log`: checks audit logs: that one contains a receipt, that one head continues another, that a whole log
+//! matches its heads.
 
 mod consistency;
 mod receipt;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use attest_core::log::Checkpoint;
 use clap::{Args, Subcommand};
 
-use crate::args::{JudgeArgs, OutputArgs};
+use crate::args::{OutputArgs, TrustArgs};
 use crate::failure::Failure;
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ enum LogCommand {
     Receipt(ReceiptArgs),
     /// Check that a later head continues an earlier one
     Consistency(ConsistencyArgs),
-    /// Replay a whole log from its first entry, and hold it against heads that were kept
+    /// Replay a whole log from its first entry, and compare it with saved heads
     Replay(ReplayArgs),
 }
 
@@ -33,39 +33,39 @@ enum LogCommand {
 struct ReceiptArgs {
     /// The receipt (JSON)
     file: PathBuf,
-    /// The proof that the service gave for it (/v1/aci/receipts/ID/proof)
+    /// The service's proof for it (/v1/aci/receipts/ID/proof)
     #[arg(long, value_name = "FILE")]
     proof: PathBuf,
-    /// Report whose key signs the proof's head: it is judged too, under --policy; or a head that
-    /// the proof must be against
+    /// Report whose key signs the proof's head: it is verified too, under --policy; or a saved head
+    /// that the proof must be for
     #[arg(long, value_name = "FILE")]
     head: PathBuf,
-    /// The nonce a saved report was asked for with; FILE.nonce beside it otherwise
+    /// The nonce a saved report was requested with; by default from FILE.nonce beside it
     #[arg(long, value_name = "HEX|@FILE")]
     nonce: Option<String>,
     #[command(flatten)]
-    judge: JudgeArgs,
+    trust: TrustArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 #[derive(Debug, Args)]
 struct ConsistencyArgs {
-    /// The earlier head: a checkpoint, or a report that shows one
+    /// The earlier head: a checkpoint, or a report that contains one
     old: PathBuf,
     /// The later head, likewise
     new: PathBuf,
-    /// The proof that the service gave (/v1/aci/log/consistency); not needed for heads of one size
+    /// The service's proof (/v1/aci/log/consistency); not needed for heads of one size
     #[arg(long, value_name = "FILE")]
     proof: Option<PathBuf>,
-    /// The nonce the earlier report was asked for with; FILE.nonce beside it otherwise
+    /// The nonce the earlier report was requested with; by default from FILE.nonce beside it
     #[arg(long, value_name = "HEX|@FILE")]
     old_nonce: Option<String>,
-    /// The nonce the later report was asked for with; FILE.nonce beside it otherwise
+    /// The nonce the later report was requested with; by default from FILE.nonce beside it
     #[arg(long, value_name = "HEX|@FILE")]
     new_nonce: Option<String>,
     #[command(flatten)]
-    judge: JudgeArgs,
+    trust: TrustArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -78,12 +78,12 @@ struct ReplayArgs {
     /// Copy of the gateway's audit.sqlite
     #[arg(long, value_name = "FILE", group = "source")]
     database: Option<PathBuf>,
-    /// A head that was kept, a checkpoint or a report (with its nonce in FILE.nonce): the log must
+    /// A saved head, a checkpoint or a report (with its nonce in FILE.nonce): the log must
     /// contain it; may be repeated
     #[arg(long, value_name = "FILE")]
     head: Vec<PathBuf>,
     #[command(flatten)]
-    judge: JudgeArgs,
+    trust: TrustArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -96,6 +96,6 @@ pub async fn run(args: LogArgs) -> Result<u8, Failure> {
     }
 }
 
-fn in_words(head: &Checkpoint) -> String {
+fn head_text(head: &Checkpoint) -> String {
     format!("{} entries, root {}", head.size, head.root)
 }

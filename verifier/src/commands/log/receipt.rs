@@ -1,17 +1,18 @@
-//! `log receipt`: the receipt's digest is in its batch, the batch in the log, the head is the service's.
+//! `log receipt`: checks that a batch contains the receipt's digest, that the log contains the batch, and that the
+//! service signed the log's head.
 
 use attest_core::log::{LogProofError, ReceiptProof};
 use attest_core::{Receipt, Sha256Digest};
 
-use super::{ReceiptArgs, in_words};
-use crate::audit::{Audit, Finding};
+use super::{ReceiptArgs, head_text};
 use crate::conclusion::print;
 use crate::failure::Failure;
+use crate::findings::{DocumentResult, Finding};
 use crate::inputs;
-use crate::judge::Judge;
-use crate::judged::PolicyOrigin;
 use crate::log::Head;
+use crate::qualified_verdict::PolicyOrigin;
 use crate::render;
+use crate::trust_inputs::TrustInputs;
 
 pub(super) fn run(args: &ReceiptArgs) -> Result<u8, Failure> {
     let malformed = |path: &std::path::Path, e: &dyn std::fmt::Display| {
@@ -21,20 +22,20 @@ pub(super) fn run(args: &ReceiptArgs) -> Result<u8, Failure> {
         .map_err(|e| malformed(&args.file, &e))?;
     let proof = ReceiptProof::parse(&inputs::read(&args.proof, inputs::MAX_EVIDENCE)?)
         .map_err(|e| malformed(&args.proof, &e))?;
-    let judge = Judge::from_args(&args.judge)?;
-    let head = Head::read(&args.head, &judge, args.nonce.as_deref())?;
+    let trust = TrustInputs::from_args(&args.trust)?;
+    let head = Head::read(&args.head, &trust, args.nonce.as_deref())?;
     let digest: Sha256Digest = receipt.digest();
     let claimed = proof.head().claimed();
     let findings = vec![
-        Finding::of("log.inclusion", proof.verify_inclusion(&digest)),
-        head.vouched("log.head"),
+        Finding::from_result("log.inclusion", proof.verify_inclusion(&digest)),
+        head.verified_signer("log.head"),
         signed(&proof, &head),
     ];
-    let audit = Audit {
-        title: format!("receipt {} in the audit log", receipt.body().receipt_id),
+    let result = DocumentResult {
+        title: format!("receipt {} in the result log", receipt.body().receipt_id),
         facts: vec![
             ("log", claimed.origin.to_string()),
-            ("head", in_words(claimed)),
+            ("head", head_text(claimed)),
             ("entry", proof.index().to_string()),
             ("entered at", proof.entered_at().to_string()),
             ("digest", digest.to_string()),
@@ -43,28 +44,28 @@ pub(super) fn run(args: &ReceiptArgs) -> Result<u8, Failure> {
         verdict: None,
         policy: PolicyOrigin::Absent,
     };
-    print(&render::audit_output(&audit, args.output.form()));
-    Ok(audit.exit_code())
+    print(&render::document_output(&result, args.output.form()));
+    Ok(result.exit_code())
 }
 
-/// The head that the proof is against is signed by the report's key, or is the very head that was kept.
+/// The head of the proof is signed by the report's key, or is the saved head itself.
 fn signed(proof: &ReceiptProof, head: &Head) -> Finding {
     const ID: &str = "log.signer";
-    let kept = head.signed.claimed();
-    let of = proof.head().claimed();
-    if kept.origin != of.origin {
-        return Finding::fail(ID, format!("the proof is about {}", of.origin));
+    let saved = head.signed.claimed();
+    let head_of_proof = proof.head().claimed();
+    if saved.origin != head_of_proof.origin {
+        return Finding::fail(ID, format!("the proof is about {}", head_of_proof.origin));
     }
-    let result: Result<_, LogProofError> = match head.key() {
+    let verified: Result<_, LogProofError> = match head.key() {
         Some(key) => proof.verify_head(key).map(|_| ()),
-        None if kept == of => Ok(()),
+        None if saved == head_of_proof => Ok(()),
         None => {
             return Finding::missing(
                 ID,
-                "the proof is against another head than the one kept; give a report of the epoch \
+                "the proof is for another head than the saved one; give a report of the epoch \
                  that signed it",
             );
         }
     };
-    Finding::of(ID, result)
+    Finding::from_result(ID, verified)
 }

@@ -1,45 +1,45 @@
-//! `log replay`: every entry from the first, against the log's own head and against those that were kept.
+//! `log replay`: replays every entry from the first, and compares the result with the log's head and with saved heads.
 
 use std::collections::BTreeMap;
 
 use attest_core::log::tile::{Tile, Tiler, bundles};
 use attest_core::log::{Entry, Fact, Replay, ReplayError, SignedHead, receipts_root};
 
-use super::{ReplayArgs, in_words};
-use crate::audit::{Audit, Finding};
+use super::{ReplayArgs, head_text};
 use crate::conclusion::print;
 use crate::failure::Failure;
-use crate::judge::Judge;
-use crate::judged::PolicyOrigin;
-use crate::log::{Gone, Head, Source};
+use crate::findings::{DocumentResult, Finding};
+use crate::log::{Head, LogReadError, Source};
+use crate::qualified_verdict::PolicyOrigin;
 use crate::render;
+use crate::trust_inputs::TrustInputs;
 
 pub(super) async fn run(args: &ReplayArgs) -> Result<u8, Failure> {
-    let judge = Judge::from_args(&args.judge)?;
+    let trust = TrustInputs::from_args(&args.trust)?;
     let source = Source::open(args.export.as_deref(), args.database.as_deref()).await?;
     let own = source.head().await?;
     let mut kept = Vec::new();
     for path in &args.head {
-        kept.push(Head::read(path, &judge, None)?);
+        kept.push(Head::read(path, &trust, None)?);
     }
     let mut run = Run::new(&source, &own, &kept);
     let ended = run.entries().await;
-    let audit = Audit {
-        title: "audit log, replayed".to_owned(),
+    let result = DocumentResult {
+        title: "result log, replayed".to_owned(),
         facts: run.facts(),
         findings: run.findings(ended).await,
         verdict: None,
         policy: PolicyOrigin::Absent,
     };
-    print(&render::audit_output(&audit, args.output.form()));
-    Ok(audit.exit_code())
+    print(&render::document_output(&result, args.output.form()));
+    Ok(result.exit_code())
 }
 
-/// What keeps a replay from getting to its end.
+/// Why a replay did not reach the end.
 enum Stopped {
-    /// An entry is not there, or a file is not what it should be.
-    Gone(Gone),
-    /// An entry cannot be read, or cannot stand where it stands.
+    /// An entry is missing, or a file is invalid.
+    Read(LogReadError),
+    /// An entry cannot be parsed, or is not allowed at its position.
     Replay(ReplayError),
 }
 
@@ -49,19 +49,19 @@ struct Run<'a> {
     kept: &'a [Head],
     replay: Replay,
     tiler: Tiler,
-    tiles: Result<u64, Gone>,
-    batches: Side,
-    openings: Side,
-    /// What was found of each kept head, by its place in `kept`.
+    tiles: Result<u64, LogReadError>,
+    batches: SideFiles,
+    openings: SideFiles,
+    /// The result for each saved head, by its index in `kept`.
     met: BTreeMap<usize, Result<(), ReplayError>>,
     own_content: Option<Result<(), ReplayError>>,
     own_signer: Option<Result<(), ReplayError>>,
     modes: Vec<String>,
 }
 
-/// What is kept beside the log: counted, and the first that is wrong.
+/// Files beside the log: their numbers, and the first one that is wrong.
 #[derive(Default)]
-struct Side {
+struct SideFiles {
     there: u64,
     absent: u64,
     wrong: Option<String>,
@@ -76,8 +76,8 @@ impl<'a> Run<'a> {
             replay: Replay::default(),
             tiler: Tiler::default(),
             tiles: Ok(0),
-            batches: Side::default(),
-            openings: Side::default(),
+            batches: SideFiles::default(),
+            openings: SideFiles::default(),
             met: BTreeMap::new(),
             own_content: None,
             own_signer: None,
@@ -87,7 +87,7 @@ impl<'a> Run<'a> {
 
     async fn entries(&mut self) -> Result<(), Stopped> {
         for bundle in bundles(self.own.claimed().size) {
-            let entries = self.source.entries(&bundle).await.map_err(Stopped::Gone)?;
+            let entries = self.source.entries(&bundle).await.map_err(Stopped::Read)?;
             for bytes in &entries {
                 self.entry(bytes).await.map_err(Stopped::Replay)?;
             }
@@ -136,12 +136,12 @@ impl<'a> Run<'a> {
         match self.source.hashes(tile).await {
             Ok(found) if found == bytes => *compared += 1,
             Ok(_) => {
-                self.tiles = Err(Gone::Broken {
+                self.tiles = Err(LogReadError::Broken {
                     what: tile.path(),
                     cause: "not the hashes of the entries".to_owned(),
                 });
             }
-            Err(gone) => self.tiles = Err(gone),
+            Err(error) => self.tiles = Err(error),
         }
     }
 
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
                 let found =
                     found.map(|opening| opening.map(|(salt, text)| subject.opens_to(&text, &salt)));
                 self.openings
-                    .note(index, found, "somebody else than was entered");
+                    .note(index, found, "another subject than was entered");
             }
             _ => {}
         }
@@ -174,7 +174,7 @@ impl<'a> Run<'a> {
             .filter(|epoch| epoch.ended_at.is_none());
         vec![
             ("log", own.origin.to_string()),
-            ("head", in_words(own)),
+            ("head", head_text(own)),
             (
                 "epochs",
                 format!("{}, {} cut off", epochs.len(), cut_off.count()),
@@ -190,8 +190,8 @@ impl<'a> Run<'a> {
                 Finding::pass("log.entries", format!("{} read", self.replay.size())),
                 Finding::pass("log.order", ""),
             ),
-            Err(Stopped::Gone(gone)) => (
-                Finding::fail("log.entries", gone),
+            Err(Stopped::Read(error)) => (
+                Finding::fail("log.entries", error),
                 Finding::missing("log.order", "log.entries did not pass"),
             ),
             Err(Stopped::Replay(error @ ReplayError::Entry { .. })) => (
@@ -204,7 +204,7 @@ impl<'a> Run<'a> {
             ),
         };
         let at_the_head = |id, outcome: Option<Result<(), ReplayError>>| match outcome {
-            Some(outcome) => Finding::of(id, outcome),
+            Some(outcome) => Finding::from_result(id, outcome),
             None => Finding::missing(id, "the entries do not reach as far as the head"),
         };
         let mut findings = vec![
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             at_the_head("log.root", self.own_content),
             at_the_head("log.signer", self.own_signer),
             match self.tiles {
-                Err(gone) => Finding::fail("log.tiles", gone),
+                Err(error) => Finding::fail("log.tiles", error),
                 Ok(_) if stopped => Finding::missing("log.tiles", "the entries are not whole"),
                 Ok(count) => Finding::pass("log.tiles", format!("{count} compared")),
             },
@@ -221,14 +221,14 @@ impl<'a> Run<'a> {
             self.openings.finding("log.subjects", "commitments"),
         ];
         for (place, head) in self.kept.iter().enumerate() {
-            findings.push(head.vouched("log.head.report"));
+            findings.push(head.verified_signer("log.head.report"));
             findings.push(kept_head(head, self.met.get(&place), self.own));
         }
         findings
     }
 }
 
-/// Whether the log is a continuation of what somebody once saw.
+/// Whether the log continues a saved head.
 fn kept_head(head: &Head, met: Option<&Result<(), ReplayError>>, own: &SignedHead) -> Finding {
     const ID: &str = "log.head";
     let (kept, size) = (head.signed.claimed(), own.claimed().size);
@@ -246,8 +246,8 @@ fn kept_head(head: &Head, met: Option<&Result<(), ReplayError>>, own: &SignedHea
     }
 }
 
-impl Side {
-    fn note(&mut self, index: u64, found: Result<Option<bool>, Gone>, otherwise: &str) {
+impl SideFiles {
+    fn note(&mut self, index: u64, found: Result<Option<bool>, LogReadError>, otherwise: &str) {
         let wrong = match found {
             Ok(Some(true)) => {
                 self.there += 1;
@@ -258,7 +258,7 @@ impl Side {
                 return;
             }
             Ok(Some(false)) => otherwise.to_owned(),
-            Err(gone) => gone.to_string(),
+            Err(error) => error.to_string(),
         };
         self.wrong.get_or_insert(format!("entry {index}: {wrong}"));
     }

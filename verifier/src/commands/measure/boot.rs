@@ -1,4 +1,4 @@
-//! `measure --compare`: the prediction beside the log of a real boot, event by event.
+//! `measure --compare`: compares the prediction with the log of a real boot, event by event.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,20 +14,20 @@ use super::predict::{Prediction, Values};
 use super::render::event_json;
 use crate::failure::{Failure, exit};
 use crate::inputs;
-use crate::render::{Detail, Form, pretty, printable};
+use crate::render::{Detail, OutputFormat, pretty, printable};
 
-pub fn run(prediction: &Prediction, path: &Path, form: Form) -> Result<u8, Failure> {
+pub fn run(prediction: &Prediction, path: &Path, form: OutputFormat) -> Result<u8, Failure> {
     let bytes = inputs::read(path, MAX_LOG_LEN)?;
     let log =
         BootLog::parse(&bytes).map_err(|e| Failure::malformed(path.display().to_string(), e))?;
     let (events, registers) = comparable(prediction, log.source);
     let comparisons = compare(&events, &log, &registers);
     crate::conclusion::print(&match form {
-        Form::Json => pretty(&in_json(&comparisons, log.source)),
-        Form::Person(detail) => in_words(&comparisons, log.source, detail),
+        OutputFormat::Json => pretty(&in_json(&comparisons, log.source)),
+        OutputFormat::Text(detail) => comparison_text(&comparisons, log.source, detail),
     });
-    let judged = comparisons.iter().map(|one| confirms(one, log.source));
-    Ok(match judged.max_by_key(|one| severity(*one)) {
+    let qualified = comparisons.iter().map(|one| confirms(one, log.source));
+    Ok(match qualified.max_by_key(|one| severity(*one)) {
         Some(Confirmation::Refuted) => exit::REJECTED,
         Some(Confirmation::Open) => exit::UNSUPPORTED,
         Some(Confirmation::Confirmed) | None => exit::ACCEPTED,
@@ -42,30 +42,30 @@ const fn severity(confirmation: Confirmation) -> u8 {
     }
 }
 
-/// RTMR0 is compared with a TD's log alone, and under one profile: a machine with a TPM has other
-/// tables, and no hand-off block.
+/// RTMR0 is compared only with a TD's log and under one profile: a machine with a TPM has other
+/// tables and no hand-off block.
 fn comparable(prediction: &Prediction, source: LogSource) -> (Vec<ExpectedEvent>, Vec<Register>) {
     let mut events = prediction.events.clone();
     let mut registers = vec![Register::Rtmr1, Register::Rtmr2];
-    let mut of_profiles = prediction.launches.iter().filter_map(|l| match &l.values {
+    let mut rtmr0_events = prediction.launches.iter().filter_map(|l| match &l.values {
         Values::Tdx { events, .. } => Some(events),
         Values::Snp { .. } => None,
     });
-    if let (LogSource::Td, Some(rtmr0), None) = (source, of_profiles.next(), of_profiles.next()) {
+    if let (LogSource::Td, Some(rtmr0), None) = (source, rtmr0_events.next(), rtmr0_events.next()) {
         events.extend(rtmr0.iter().cloned());
         registers.insert(0, Register::Rtmr0);
     }
     (events, registers)
 }
 
-const fn source_in_words(source: LogSource) -> &'static str {
+const fn source_text(source: LogSource) -> &'static str {
     match source {
         LogSource::Td => "log of a TD",
         LogSource::Tpm => "log of a TPM, PCRs taken for registers",
     }
 }
 
-const fn outcome_in_words(confirmation: Confirmation) -> &'static str {
+const fn outcome_text(confirmation: Confirmation) -> &'static str {
     match confirmation {
         Confirmation::Confirmed => "as predicted",
         Confirmation::Open => "as predicted where anything was",
@@ -73,19 +73,23 @@ const fn outcome_in_words(confirmation: Confirmation) -> &'static str {
     }
 }
 
-fn in_words(comparisons: &[RegisterComparison<'_>], source: LogSource, detail: Detail) -> String {
-    let mut out = format!("{}\n", source_in_words(source));
+fn comparison_text(
+    comparisons: &[RegisterComparison<'_>],
+    source: LogSource,
+    detail: Detail,
+) -> String {
+    let mut out = format!("{}\n", source_text(source));
     for comparison in comparisons {
-        let outcome = outcome_in_words(confirms(comparison, source));
+        let outcome = outcome_text(confirms(comparison, source));
         let _ = writeln!(out, "\n{}: {outcome}", comparison.register);
         for line in &comparison.lines {
-            line_in_words(&mut out, line, detail);
+            write_line(&mut out, line, detail);
         }
     }
     out
 }
 
-fn line_in_words(out: &mut String, line: &Line<'_>, detail: Detail) {
+fn write_line(out: &mut String, line: &Line<'_>, detail: Detail) {
     let _ = match line {
         Line::Found { expected, position } => writeln!(
             out,

@@ -1,6 +1,6 @@
-//! `measure`: what launching an image will measure, from the files alone.
+//! `measure`: predicts what launching an image will measure, from files only.
 //!
-//! Reads the files, lets `attest_measure` predict, and shows each value with what it follows from. A
+//! Reads the files, has `attest_measure` predict, and prints each value with the inputs it follows from. A
 //! prediction is no evidence, and the output never says that something ran.
 
 mod boot;
@@ -17,7 +17,7 @@ use clap::Args;
 use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
-use crate::render::{Form, pretty};
+use crate::render::{OutputFormat, pretty};
 use predict::Prediction;
 
 #[derive(Debug, Args)]
@@ -26,26 +26,26 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "FILE")]
     pub uki: PathBuf,
     /// Launch profile (TOML): the firmware and the machine. Several may be given; without one, only
-    /// what follows from the image alone is predicted
+    /// the values that follow from the image are predicted
     #[arg(long, value_name = "FILE")]
     pub profile: Vec<PathBuf>,
     /// Write an attestation policy that pins what is predicted
     #[arg(long, value_name = "FILE")]
     pub write_policy: Option<PathBuf>,
-    /// Hold the prediction against the event log of a real boot: a TPM's with a SHA-384 bank
+    /// Compare the prediction with the event log of a real boot: a TPM's with a SHA-384 bank
     /// (binary_bios_measurements), a TD's CCEL area, or dstack's
     #[arg(long, value_name = "LOG", conflicts_with = "write_policy")]
     pub compare: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Print every predicted event on a line of its own
+    /// Print every predicted event on a separate line
     #[arg(long, conflicts_with = "json")]
     pub all: bool,
 }
 
 impl MeasureArgs {
-    fn form(&self) -> Form {
+    fn form(&self) -> OutputFormat {
         crate::args::OutputArgs {
             json: self.json,
             all: self.all,
@@ -66,8 +66,8 @@ pub fn run(args: &MeasureArgs) -> Result<u8, Failure> {
         inputs::write(file, text.as_bytes())?;
     }
     print(&match args.form() {
-        Form::Json => pretty(&render::json(&prediction)),
-        Form::Person(detail) => render::text(&prediction, detail),
+        OutputFormat::Json => pretty(&render::json(&prediction)),
+        OutputFormat::Text(detail) => render::text(&prediction, detail),
     });
     Ok(exit::ACCEPTED)
 }

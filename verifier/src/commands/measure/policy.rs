@@ -1,4 +1,4 @@
-//! An attestation policy that pins what is predicted, each value with what it follows from.
+//! An attestation policy that pins the predicted values, each with the inputs it follows from.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use attest_core::to_hex;
 use attest_measure::register_value;
 
 use super::predict::{Launch, Prediction, Values};
-use super::render::{UNCONFIRMED, left_to_the_host, order_in_words};
+use super::render::{UNCONFIRMED, left_to_the_host, order_text};
 use crate::render::printable;
 
 pub fn text(prediction: &Prediction) -> String {
@@ -17,7 +17,7 @@ pub fn text(prediction: &Prediction) -> String {
          #\n\
          # Origin: image {}, {},\n\
          # with the command line {:?}.\n\
-         # RTMR1 and RTMR2 follow from the image. What a value beside them follows from is said above it.\n\n\
+         # RTMR1 and RTMR2 follow from the image. The inputs of each other value are stated above it.\n\n\
          name = {}\n\
          description = \"Predicted for {}\"\n",
         env!("CARGO_PKG_VERSION"),
@@ -38,17 +38,17 @@ pub fn text(prediction: &Prediction) -> String {
     out
 }
 
-fn with_values(prediction: &Prediction, wanted: impl Fn(&Values) -> bool) -> Vec<&Launch> {
+fn with_values(prediction: &Prediction, selected: impl Fn(&Values) -> bool) -> Vec<&Launch> {
     let launches = prediction.launches.iter();
-    launches.filter(|launch| wanted(&launch.values)).collect()
+    launches.filter(|launch| selected(&launch.values)).collect()
 }
 
 fn tdx_section(out: &mut String, prediction: &Prediction, launches: &[&Launch]) {
     if launches.is_empty() {
         out.push_str(
             "\n[tdx]\n\
-             # No launch profile was given: the firmware (MRTD) is NOT pinned, and whoever chooses it\n\
-             # chooses what the other registers say. For looking, not for prompts.\n\
+             # No launch profile was given: the firmware (MRTD) is NOT pinned, and the host that chooses it\n\
+             # decides what the other registers contain. For inspection, not for prompts.\n\
              measurements = \"partial\"\n",
         );
         image_registers(out, prediction);
@@ -70,7 +70,7 @@ fn tdx_section(out: &mut String, prediction: &Prediction, launches: &[&Launch]) 
             "# MRTD: {UNCONFIRMED}. Firmware {},\n# {}, pages added {}.\nmrtd = [\"{}\"]\n",
             printable(&file_name(&launch.firmware_path)),
             launch.firmware_digest,
-            order_in_words(*page_order),
+            order_text(*page_order),
             to_hex(mrtd),
         );
         match register_value(events, Register::Rtmr0) {
@@ -86,9 +86,9 @@ fn tdx_section(out: &mut String, prediction: &Prediction, launches: &[&Launch]) 
                 let _ = writeln!(
                     out,
                     "# RTMR0 is not pinned; the host decides {}.\n\
-                     # Where reports carry an event log, [event_log] required = true makes it account for it.\n\
-                     # Among what it decides are ACPI tables, whose code the guest's kernel runs: unless their events\n\
-                     # are held against known ones, the host is trusted not to attack through them.",
+                     # If reports contain an event log, [event_log] required = true has its replay checked against RTMR0.\n\
+                     # The host's values include ACPI tables, whose code the guest's kernel runs: unless their events\n\
+                     # are compared with known ones, the host is trusted not to attack through them.",
                     left_to_the_host(events).join("; ")
                 );
             }
@@ -151,7 +151,7 @@ fn image_table(out: &mut String, section: &str, launch: &Launch) {
     );
 }
 
-/// Names alone: where a file lay is nobody's business.
+/// Only the file's name: paths of the machine that built the policy do not belong into it.
 fn file_name(path: &std::path::Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()

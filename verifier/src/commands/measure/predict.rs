@@ -1,4 +1,4 @@
-//! Gathers the files and has everything predicted that follows from them.
+//! Reads the files and has `attest_measure` predict every value that follows from them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::inputs;
 
 const MAX_UKI: usize = 1 << 30;
 
-/// What follows from the image, and from the image with each profile.
+/// The values that follow from the image, and those that follow from the image with each profile.
 pub struct Prediction {
     pub uki_path: PathBuf,
     pub uki_digest: Sha256Digest,
@@ -28,7 +28,7 @@ pub struct Prediction {
     pub launches: Vec<Launch>,
 }
 
-/// What a launch by one profile measures.
+/// The values of a launch with one profile.
 pub struct Launch {
     pub profile: String,
     pub firmware_path: PathBuf,
@@ -70,7 +70,7 @@ impl Prediction {
         })
     }
 
-    /// RTMR1 or RTMR2. Nothing in them is left to the host.
+    /// RTMR1 or RTMR2. The host decides no event of them.
     pub fn register(&self, register: Register) -> Option<Sha384> {
         register_value(&self.events, register)
     }

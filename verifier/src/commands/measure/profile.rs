@@ -1,4 +1,4 @@
-//! A launch profile: which firmware, and what is known of the machine. Read strictly; files are named
+//! A launch profile: the firmware and the machine. Parsed strictly; files are named
 //! relative to the profile.
 
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ struct WireSnp {
     guest_features: u64,
 }
 
-/// A profile, with the files it names.
+/// A profile with the contents of its files.
 pub struct Profile {
     pub name: String,
     pub firmware_path: PathBuf,
@@ -79,7 +79,7 @@ pub struct Profile {
     pub tee: Tee,
 }
 
-/// For which TEE, and what is known of the machine.
+/// The TEE and the machine.
 pub enum Tee {
     Tdx(TdxMachine),
     Snp(SnpMachine),
@@ -91,12 +91,12 @@ pub struct TdxMachine {
     pub memory: Option<u64>,
     pub acpi_files: Option<Vec<Vec<u8>>>,
     pub ui_app_alone: bool,
-    pub captured_log: Option<Captured>,
+    pub captured_log: Option<CapturedLog>,
     pub secure_boot: SecureBoot,
 }
 
-/// The log of a machine that was launched so.
-pub struct Captured {
+/// The log of a machine that was launched with this profile.
+pub struct CapturedLog {
     pub path: PathBuf,
     pub bytes: Vec<u8>,
 }
@@ -141,13 +141,13 @@ impl Profile {
     }
 }
 
-/// A wrong value, or a file that cannot be read.
-enum Trouble {
+/// An invalid value, or a file that cannot be read.
+enum ProfileError {
     Value(String),
     File(Failure),
 }
 
-impl Trouble {
+impl ProfileError {
     fn within(self, profile: &str) -> Failure {
         match self {
             Self::Value(cause) => Failure::malformed(profile, cause),
@@ -157,18 +157,18 @@ impl Trouble {
 }
 
 impl WireTdx {
-    fn read(self, folder: &Path) -> Result<TdxMachine, Trouble> {
+    fn read(self, folder: &Path) -> Result<TdxMachine, ProfileError> {
         let file = |path: &Path| {
-            inputs::read(&folder.join(path), inputs::MAX_EVIDENCE).map_err(Trouble::File)
+            inputs::read(&folder.join(path), inputs::MAX_EVIDENCE).map_err(ProfileError::File)
         };
-        let known_twice = |field: &str| {
-            Trouble::Value(format!("{field} and captured_log say the same; give one"))
+        let stated_twice = |field: &str| {
+            ProfileError::Value(format!("{field} and captured_log state the same; give one"))
         };
         if self.captured_log.is_some() && self.acpi_files.is_some() {
-            return Err(known_twice("acpi_files"));
+            return Err(stated_twice("acpi_files"));
         }
         if self.captured_log.is_some() && self.boot_options.is_some() {
-            return Err(known_twice("boot_options"));
+            return Err(stated_twice("boot_options"));
         }
         let memory = self.memory.as_deref().map(bytes_of).transpose();
         let acpi_files = self.acpi_files.as_ref().map(|files| {
@@ -178,14 +178,14 @@ impl WireTdx {
         let captured_log = self.captured_log.map(|path| {
             let bytes = file(&path)?;
             let path = folder.join(path);
-            Ok(Captured { path, bytes })
+            Ok(CapturedLog { path, bytes })
         });
         Ok(TdxMachine {
             page_order: match self.page_order {
                 WirePageOrder::PerPage => PageOrder::PerPage,
                 WirePageOrder::PerSection => PageOrder::PerSection,
             },
-            memory: memory.map_err(Trouble::Value)?,
+            memory: memory.map_err(ProfileError::Value)?,
             acpi_files: acpi_files.transpose()?,
             ui_app_alone: matches!(self.boot_options, Some(WireBootOptions::UiApp)),
             captured_log: captured_log.transpose()?,
@@ -225,7 +225,7 @@ fn bytes_of(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("tdx.memory {text:?} is no amount like \"512MiB\" or \"8GiB\""))
 }
 
-/// What is wrong, with the line it is on.
+/// The error, with its line.
 fn located(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let line = before.map_or(1, |before| before.matches('\n').count() + 1);

@@ -1,4 +1,4 @@
-//! A prediction for people and as JSON. What is left to the host is said where a value would stand.
+//! Renders a prediction as text and as JSON. Values that the host decides are marked as such.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::predict::{Launch, Prediction, Values};
 use crate::render::{Detail, printable};
 
-/// What no value of MRTD or RTMR0 goes without.
+/// Printed with every value of MRTD and RTMR0.
 pub const UNCONFIRMED: &str = "predicted, not confirmed on hardware";
 
 pub fn text(prediction: &Prediction, detail: Detail) -> String {
@@ -69,7 +69,7 @@ fn launch_text(out: &mut String, launch: &Launch, detail: Detail) {
                 out,
                 "  MRTD   {}\n    from the firmware, pages added {}; {UNCONFIRMED}",
                 to_hex(mrtd),
-                order_in_words(*page_order),
+                order_text(*page_order),
             );
             match register_value(events, Register::Rtmr0) {
                 Some(value) => {
@@ -101,14 +101,14 @@ fn event_line(out: &mut String, event: &ExpectedEvent) {
     );
 }
 
-pub fn order_in_words(order: PageOrder) -> &'static str {
+pub fn order_text(order: PageOrder) -> &'static str {
     match order {
         PageOrder::PerPage => "and measured page by page",
         PageOrder::PerSection => "section by section, then measured",
     }
 }
 
-/// What keeps a register from having a predicted value, in words.
+/// The events that the host decides, because of which a register has no predicted value.
 pub fn left_to_the_host(events: &[ExpectedEvent]) -> Vec<&str> {
     let open = events.iter().filter(|event| event.origin == Origin::Host);
     open.map(|event| event.what.as_str()).collect()

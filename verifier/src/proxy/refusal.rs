@@ -1,14 +1,18 @@
-//! The answers that the proxy gives itself: OpenAI-shaped errors and its few local pages. This is
-//! the only file that turns a refusal into HTTP. Nothing here repeats what a caller or a service
-//! wrote, except the ids of failed checks, which are ours.
+//! Responses that the proxy makes itself: errors in OpenAI's form, and the local pages. This is
+//! the only file that turns a refusal into HTTP. No response repeats what a caller or a service
+//! sent, except the ids of failed checks, which are ours.
 
 use std::time::Duration;
 
+use attest_channel::ChannelError;
 use attest_core::CheckId;
+use attest_core::Verdict;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
+
+use super::request_body::BodyError;
 
 /// Why the proxy did not pass a request on, or a response back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,31 +22,30 @@ pub enum Refusal {
         decision: &'static str,
         failed: Vec<CheckId>,
     },
-    /// The service could not be asked at all.
+    /// The service could not be reached.
     Unreachable(String),
-    /// The service is busy making reports; when it may be asked again, if it said so.
+    /// The service is busy making reports; `retry_after` is its `Retry-After`.
     Busy {
         retry_after: Option<Duration>,
     },
-    /// The connection broke when the request may have been under way.
+    /// The connection failed after a part of the request may have been sent.
     Broken,
-    TimedOut,
-    /// The keyset changed again while the request was being sent anew.
+    /// The keyset changed again during the second attempt.
     KeysetChanging,
-    /// A receipt contradicted what was sent or received; nothing is sent until a restart.
+    /// A receipt contradicted what was sent or received; no request is sent until a restart.
     Distrusted,
     /// `--require-receipt`, and the service names none for this response.
     NoReceipt,
     /// The service would pass the prompt to an upstream that it does not verify.
     UpstreamNotVerified,
-    /// What the request asks for cannot be read, so that nothing says who would serve it.
+    /// The request's model cannot be read, so that it is unknown which upstream would serve it.
     ModelUnreadable,
     /// The service has no such model.
     ModelNotFound,
-    /// The service does not show its models to this caller, or not now.
+    /// The service does not return its list of models to this caller.
     ModelsNotShown {
         status: Option<StatusCode>,
-        why: String,
+        reason: String,
     },
     BodyTooLarge {
         limit: usize,
@@ -60,7 +63,6 @@ impl Refusal {
             | Self::Distrusted
             | Self::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable(_) | Self::Broken | Self::NoReceipt => StatusCode::BAD_GATEWAY,
-            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamNotVerified => StatusCode::FORBIDDEN,
             Self::ModelUnreadable => StatusCode::BAD_REQUEST,
             Self::ModelNotFound => StatusCode::NOT_FOUND,
@@ -87,14 +89,13 @@ impl Refusal {
             Self::ModelUnreadable | Self::ModelNotFound => "invalid_request_error",
             Self::Distrusted | Self::NoReceipt => "receipt_verification_failed",
             Self::Unreachable(_) | Self::Broken | Self::Busy { .. } => "upstream_unavailable",
-            Self::TimedOut => "upstream_timeout",
             Self::BodyTooLarge { .. } | Self::BodyInterrupted | Self::Method | Self::Target => {
                 "invalid_request_error"
             }
         }
     }
 
-    /// What a program tells this refusal by, where its type says less.
+    /// The error code, for refusals whose type is shared with others.
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::UpstreamNotVerified => Some("upstream_not_verified"),
@@ -115,18 +116,17 @@ impl Refusal {
                 failed.iter().map(|check| check.as_str()).collect::<Vec<_>>().join(", ")
             ),
             Self::Unreachable(stage) => {
-                format!("The service could not be verified because it could not be asked ({stage}); nothing was sent to it.")
+                format!("The service could not be verified because it could not be reached ({stage}); nothing was sent to it.")
             }
             Self::Busy { .. } => "The service is busy making attestation reports, so that it could not be verified. Nothing was sent to it. Try again.".to_owned(),
-            Self::Broken => "The connection to the service broke before it answered. The request may or may not have been served.".to_owned(),
-            Self::TimedOut => "The service did not answer in time.".to_owned(),
+            Self::Broken => "The connection to the service failed before it answered. The request may or may not have been served.".to_owned(),
             Self::KeysetChanging => "The service changed its keys twice while the request was waiting; nothing was served. Try again.".to_owned(),
             Self::Distrusted => "An earlier receipt contradicted what was sent or received. Nothing is sent until this proxy is restarted.".to_owned(),
             Self::NoReceipt => "The service named no receipt for this response, and receipts are required.".to_owned(),
             Self::UpstreamNotVerified => "The service does not mark this model confidential: it would pass the prompt to an upstream that it does not verify. Nothing was sent. (`sealgate-verify proxy --allow-unverified-upstreams` sends it anyway.)".to_owned(),
             Self::ModelUnreadable => "The body is not a JSON object that names one model, so that nothing says whether its upstream is verified. Nothing was sent.".to_owned(),
             Self::ModelNotFound => "The service has no model of this name. Nothing was sent.".to_owned(),
-            Self::ModelsNotShown { why, .. } => format!("The service does not say which of its models are confidential ({why} for /v1/models). The prompt was not sent."),
+            Self::ModelsNotShown { reason, .. } => format!("The service does not say which of its models are confidential ({reason} for /v1/models). The prompt was not sent."),
             Self::BodyTooLarge { limit } => format!("The request body is larger than {limit} bytes."),
             Self::BodyInterrupted => "The request body ended early.".to_owned(),
             Self::Method => "This method is not supported.".to_owned(),
@@ -159,12 +159,40 @@ pub fn page(status: StatusCode, content_type: &'static str, body: String) -> Res
     response
 }
 
+impl Refusal {
+    pub fn not_accepted(verdict: &Verdict) -> Self {
+        Self::NotAccepted {
+            decision: verdict.decision().as_str(),
+            failed: verdict.obstacles().map(|(check, _)| check).collect(),
+        }
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { limit } => Self::BodyTooLarge { limit },
+            BodyError::Interrupted => Self::BodyInterrupted,
+        }
+    }
+}
+
+impl From<ChannelError> for Refusal {
+    fn from(error: ChannelError) -> Self {
+        match error {
+            ChannelError::Rejected(verdict) => Self::not_accepted(&verdict),
+            ChannelError::Busy { retry_after, .. } => Self::Busy { retry_after },
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_service_that_is_busy_is_a_reason_to_come_back_when_it_says() {
+    fn a_busy_service_is_503_with_its_retry_after() {
         let retry_after = Some(Duration::from_secs(7));
         let response = Refusal::Busy { retry_after }.response();
         assert_eq!(response.status(), 503);
@@ -174,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_openai_shaped_and_names_the_failed_checks() {
+    fn a_refusal_has_openais_form_and_names_the_failed_checks() {
         let refusal = Refusal::NotAccepted {
             decision: "rejected",
             failed: vec![CheckId::ChannelSpki, CheckId::TdxMrtd],

@@ -1,9 +1,11 @@
-//! Which headers cross the proxy. Hop-by-hop headers do not (RFC 9110 §7.6.1); the caller's
-//! credential does, unchanged and unread.
+//! Which paths and headers the proxy passes on. Hop-by-hop headers are removed (RFC 9110 §7.6.1); the caller's
+//! credential is passed on unchanged and unread.
 
+use http::Method;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
 };
+use http::uri::{PathAndQuery, Uri};
 
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
@@ -16,12 +18,12 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// Names the keyset the caller is bound to; the service refuses before it reads a body if its own
+/// The keyset that was verified; the service refuses the request before it reads the body if its keyset
 /// is another one.
 pub const KEYSET_DIGEST: HeaderName = HeaderName::from_static("x-aci-keyset-digest");
 pub const RECEIPT_ID: HeaderName = HeaderName::from_static("x-receipt-id");
 
-/// What goes to the service. Length and host are set anew by the sender.
+/// The headers for the service. The sender sets length and host itself.
 pub fn toward_upstream(from: &HeaderMap) -> HeaderMap {
     let mut kept = end_to_end(from);
     for name in [HOST, CONTENT_LENGTH, EXPECT] {
@@ -30,7 +32,7 @@ pub fn toward_upstream(from: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// What goes back to the caller.
+/// The headers for the caller.
 pub fn toward_caller(from: &HeaderMap) -> HeaderMap {
     end_to_end(from)
 }
@@ -55,6 +57,47 @@ fn end_to_end(from: &HeaderMap) -> HeaderMap {
     kept
 }
 
+/// What serves a local request: a page of the proxy, or the service.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Target {
+    Status,
+    Health,
+    Verdict,
+    /// Forwarded unchanged.
+    Service(PathAndQuery),
+    NotFound,
+}
+
+pub const VERDICT_PATH: &str = "/_sealgate/verdict";
+
+impl Target {
+    pub fn from_uri(uri: &Uri) -> Self {
+        match uri.path() {
+            "/" => Self::Status,
+            "/healthz" => Self::Health,
+            VERDICT_PATH => Self::Verdict,
+            path if path.starts_with("/v1/") => match uri.path_and_query() {
+                Some(path) => Self::Service(path.clone()),
+                None => Self::NotFound,
+            },
+            _ => Self::NotFound,
+        }
+    }
+}
+
+/// Requests that carry a prompt: their responses have receipts (ACI/1 §5).
+pub fn carries_prompt(method: &Method, path: &str) -> bool {
+    method == Method::POST
+        && matches!(
+            path,
+            "/v1/chat/completions"
+                | "/v1/completions"
+                | "/v1/embeddings"
+                | "/v1/responses"
+                | "/v1/messages"
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_credential_and_unknown_headers_cross_unchanged() {
+    fn passes_on_the_credential_and_unknown_headers() {
         let sent = headers(&[
             ("authorization", "Bearer k"),
             ("x-stainless-lang", "python"),
@@ -80,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn hop_by_hop_headers_and_those_named_in_connection_stay_behind() {
+    fn removes_hop_by_hop_headers_and_those_named_in_connection() {
         let sent = headers(&[
             ("connection", "keep-alive, X-Private"),
             ("keep-alive", "5"),
@@ -110,5 +153,23 @@ mod tests {
             toward_caller(&received),
             headers(&[("content-length", "12"), ("x-receipt-id", "r")])
         );
+    }
+
+    #[test]
+    fn forwards_only_paths_of_the_api() {
+        let target = |s: &str| Target::from_uri(&s.parse().unwrap());
+        assert_eq!(
+            target("/v1/models?x=1"),
+            Target::Service(PathAndQuery::from_static("/v1/models?x=1"))
+        );
+        assert_eq!(
+            target("http://elsewhere/v1/models"),
+            Target::Service(PathAndQuery::from_static("/v1/models"))
+        );
+        assert_eq!(target("/"), Target::Status);
+        assert_eq!(target("/_sealgate/verdict"), Target::Verdict);
+        assert_eq!(target("/healthz"), Target::Health);
+        assert_eq!(target("/metrics"), Target::NotFound);
+        assert_eq!(target("/v1"), Target::NotFound);
     }
 }

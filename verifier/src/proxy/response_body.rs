@@ -1,6 +1,9 @@
-//! A response body on its way through: every frame is handed on as it arrives and hashed on the
-//! way, none is kept. When the last byte has passed, the receipt can be asked for. If receipts are
-//! required, the body *ends* only once its receipt was verified; otherwise it ends at once.
+//! A response body that is passed through: every frame is passed on as it arrives and hashed, and
+//! none is kept. After the last byte the receipt is fetched. If receipts are
+//! required, the body *ends* only when its receipt was verified; otherwise it ends at once.
+//!
+//! With a receipt the body goes through: hashing (`hashing` is set) → checking the receipt (`check` is set, only with
+//! [`Ending::AfterReceipt`]) → ended (neither is set).
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,16 +14,16 @@ use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-/// How the receipt of a finished exchange turned out.
-pub type Settled = oneshot::Receiver<bool>;
+/// Whether the receipt of the exchange was verified.
+pub type ReceiptVerified = oneshot::Receiver<bool>;
 
-/// Called once: with the digest of the whole body, or `None` if it did not pass completely.
-pub type AtEnd = Box<dyn FnOnce(Option<Sha256Digest>) -> Settled + Send + Sync>;
+/// Called once: with the digest of the whole body, or `None` if it was not passed on completely.
+pub type OnEnd = Box<dyn FnOnce(Option<Sha256Digest>) -> ReceiptVerified + Send + Sync>;
 
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum PassedError {
-    #[error("the service broke off its response")]
-    BrokenOff,
+pub enum ResponseError {
+    #[error("the service interrupted its response")]
+    Interrupted,
     #[error("the response's receipt was not verified")]
     ReceiptNotVerified,
 }
@@ -32,84 +35,85 @@ pub enum Ending {
     AfterReceipt,
 }
 
-pub struct PassedBody<B> {
+pub struct ResponseBody<B> {
     inner: B,
-    watch: Option<Watch>,
-    settling: Option<Settled>,
+    hashing: Option<Hashing>,
+    check: Option<ReceiptVerified>,
     ending: Ending,
 }
 
-struct Watch {
+struct Hashing {
     hasher: BodyHasher,
-    at_end: AtEnd,
+    at_end: OnEnd,
 }
 
-impl<B> PassedBody<B> {
-    /// A body nobody asks a receipt for.
-    pub fn unwatched(inner: B) -> Self {
+impl<B> ResponseBody<B> {
+    /// A body without a receipt.
+    pub fn plain(inner: B) -> Self {
         Self {
             inner,
-            watch: None,
-            settling: None,
+            hashing: None,
+            check: None,
             ending: Ending::AtOnce,
         }
     }
 
-    pub fn watched(inner: B, ending: Ending, at_end: AtEnd) -> Self {
-        let watch = Some(Watch {
+    /// A body whose receipt is checked at its end.
+    pub fn with_receipt(inner: B, ending: Ending, at_end: OnEnd) -> Self {
+        let hashing = Some(Hashing {
             hasher: BodyHasher::new(),
             at_end,
         });
         Self {
             inner,
-            watch,
-            settling: None,
+            hashing,
+            check: None,
             ending,
         }
     }
 
     fn finish(&mut self) {
-        let Some(Watch { hasher, at_end }) = self.watch.take() else {
+        let Some(Hashing { hasher, at_end }) = self.hashing.take() else {
             return;
         };
-        let settled = at_end(Some(hasher.finish()));
+        let verified = at_end(Some(hasher.finish()));
         if self.ending == Ending::AfterReceipt {
-            self.settling = Some(settled);
+            self.check = Some(verified);
         }
     }
 
-    fn poll_settled(
+    fn poll_receipt(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, PassedError>>> {
-        let Some(settling) = self.settling.as_mut() else {
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseError>>> {
+        let Some(check) = self.check.as_mut() else {
             return Poll::Ready(None);
         };
-        let outcome = std::task::ready!(Pin::new(settling).poll(cx));
-        self.settling = None;
+        let outcome = std::task::ready!(Pin::new(check).poll(cx));
+        self.check = None;
         match outcome {
             Ok(true) => Poll::Ready(None),
-            Ok(false) | Err(_) => Poll::Ready(Some(Err(PassedError::ReceiptNotVerified))),
+            Ok(false) | Err(_) => Poll::Ready(Some(Err(ResponseError::ReceiptNotVerified))),
         }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for PassedBody<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
     type Data = Bytes;
-    type Error = PassedError;
+    type Error = ResponseError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, PassedError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ResponseError>>> {
         let this = &mut *self;
-        if this.settling.is_some() {
-            return this.poll_settled(cx);
+        if this.check.is_some() {
+            return this.poll_receipt(cx);
         }
         match std::task::ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
             Some(Ok(frame)) => {
-                if let (Some(watch), Some(data)) = (this.watch.as_mut(), frame.data_ref()) {
-                    watch.hasher.update(data);
+                if let (Some(hashing), Some(data)) = (this.hashing.as_mut(), frame.data_ref()) {
+                    hashing.hasher.update(data);
                 }
                 // A server with a known length stops polling at the last byte.
                 if this.inner.is_end_stream() {
@@ -117,30 +121,32 @@ impl<B: Body<Data = Bytes> + Unpin> Body for PassedBody<B> {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(_)) => Poll::Ready(Some(Err(PassedError::BrokenOff))),
+            Some(Err(_)) => Poll::Ready(Some(Err(ResponseError::Interrupted))),
             None => {
                 this.finish();
-                this.poll_settled(cx)
+                this.poll_receipt(cx)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.watch.is_none() && self.settling.is_none() && self.inner.is_end_stream()
+        self.hashing.is_none() && self.check.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         match self.ending {
             Ending::AtOnce => self.inner.size_hint(),
-            // Sent in chunks: a client that counts bytes would take the last one for the end.
+            // Sent in chunks: a client that counts bytes would take the last byte for the end.
             Ending::AfterReceipt => SizeHint::default(),
         }
     }
 }
 
-impl<B> Drop for PassedBody<B> {
+impl<B> Drop for ResponseBody<B> {
     fn drop(&mut self) {
-        if let Some(Watch { at_end, .. }) = self.watch.take() {
+        // The caller disconnected, or the service interrupted its response: the receipt is checked all the same,
+        // without the digest of the response.
+        if let Some(Hashing { at_end, .. }) = self.hashing.take() {
             drop(at_end(None));
         }
     }
@@ -156,10 +162,10 @@ mod tests {
 
     type Seen = Arc<Mutex<Option<Option<Sha256Digest>>>>;
 
-    fn recording(answer: bool) -> (AtEnd, Seen) {
+    fn recording(answer: bool) -> (OnEnd, Seen) {
         let seen: Seen = Arc::default();
         let kept = Arc::clone(&seen);
-        let at_end: AtEnd = Box::new(move |digest| {
+        let at_end: OnEnd = Box::new(move |digest| {
             *kept.lock().unwrap() = Some(digest);
             let (tx, rx) = oneshot::channel();
             tx.send(answer).unwrap();
@@ -179,9 +185,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_is_hashed_in_order_and_ends_when_its_receipt_holds() {
+    async fn a_stream_is_hashed_in_order_and_ends_when_its_receipt_is_verified() {
         let (at_end, seen) = recording(true);
-        let body = PassedBody::watched(
+        let body = ResponseBody::with_receipt(
             frames(vec![Ok(b"da"), Ok(b"ta")]),
             Ending::AfterReceipt,
             at_end,
@@ -194,9 +200,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_required_receipt_that_fails_breaks_the_response_off() {
+    async fn a_required_receipt_that_fails_interrupts_the_response() {
         let (at_end, _) = recording(false);
-        let mut body = PassedBody::watched(
+        let mut body = ResponseBody::with_receipt(
             Full::new(Bytes::from_static(b"x")),
             Ending::AfterReceipt,
             at_end,
@@ -206,7 +212,7 @@ mod tests {
         assert!(!body.is_end_stream());
         assert_eq!(
             body.frame().await.unwrap().err(),
-            Some(PassedError::ReceiptNotVerified)
+            Some(ResponseError::ReceiptNotVerified)
         );
     }
 
@@ -214,7 +220,7 @@ mod tests {
     async fn a_receipt_that_is_not_required_delays_nothing() {
         let (at_end, seen) = recording(false);
         let mut body =
-            PassedBody::watched(Full::new(Bytes::from_static(b"x")), Ending::AtOnce, at_end);
+            ResponseBody::with_receipt(Full::new(Bytes::from_static(b"x")), Ending::AtOnce, at_end);
         assert_eq!(body.size_hint().exact(), Some(1));
         assert!(body.frame().await.unwrap().is_ok());
         assert!(body.is_end_stream());
@@ -222,20 +228,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_hangs_up_leaves_no_digest_to_compare() {
+    async fn a_response_that_the_caller_drops_has_no_digest() {
         let (at_end, seen) = recording(true);
         let mut body =
-            PassedBody::watched(frames(vec![Ok(b"da"), Ok(b"ta")]), Ending::AtOnce, at_end);
+            ResponseBody::with_receipt(frames(vec![Ok(b"da"), Ok(b"ta")]), Ending::AtOnce, at_end);
         assert!(body.frame().await.unwrap().is_ok());
         drop(body);
         assert_eq!(*seen.lock().unwrap(), Some(None));
     }
 
     #[tokio::test]
-    async fn a_service_that_breaks_off_is_not_taken_for_the_end() {
+    async fn an_interrupted_response_is_an_error_and_not_its_end() {
         let (at_end, seen) = recording(true);
-        let body = PassedBody::watched(frames(vec![Ok(b"da"), Err(())]), Ending::AtOnce, at_end);
-        assert_eq!(body.collect().await.err(), Some(PassedError::BrokenOff));
+        let body =
+            ResponseBody::with_receipt(frames(vec![Ok(b"da"), Err(())]), Ending::AtOnce, at_end);
+        assert_eq!(body.collect().await.err(), Some(ResponseError::Interrupted));
         assert_eq!(*seen.lock().unwrap(), Some(None));
     }
 }

@@ -1,5 +1,5 @@
-//! The local side: plain HTTP/1.1 on loopback. Accepts, serves, and on shutdown lets the
-//! responses that are under way finish.
+//! The local side: plain HTTP/1.1 on loopback. Accepts connections, serves them, and on shutdown waits for the
+//! responses that are under way.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -10,18 +10,20 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use scrub::Scrubbed;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{LocalBody, Proxy};
+use super::http_rules::Target;
+use super::refusal::Refusal;
+use super::state::{LocalBody, Proxy, local};
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-const DRAIN: Duration = Duration::from_secs(30);
-/// The smallest that hyper allows, scrubbed whole when the connection goes idle.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// The smallest buffer that hyper allows; it is scrubbed whole when the connection goes idle.
 const BUFFER: usize = 8 << 10;
 /// After a failed accept (out of descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -43,11 +45,12 @@ pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: impl Future<O
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
         }
     }
+    // New connections are refused from here on; open ones finish their response.
     drop(listener);
     let _ = stopping.send(true);
     let drained = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN, drained).await;
-    proxy.settle_receipts(DRAIN).await;
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
+    proxy.tasks.drain(DRAIN_TIMEOUT).await;
 }
 
 async fn connection(stream: TcpStream, proxy: Arc<Proxy>, mut stopped: watch::Receiver<bool>) {
@@ -69,7 +72,25 @@ async fn connection(stream: TcpStream, proxy: Arc<Proxy>, mut stopped: watch::Re
     let _ = conn.await;
 }
 
-/// Only a loopback address is private to this machine.
+impl Proxy {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<LocalBody> {
+        let outcome = match Target::from_uri(request.uri()) {
+            Target::Service(path) => self.forward(request, path).await,
+            local if request.method() == Method::GET || request.method() == Method::HEAD => {
+                Ok(self.local_page(&local))
+            }
+            Target::NotFound => Err(Refusal::Target),
+            _ => Err(Refusal::Method),
+        };
+        outcome.unwrap_or_else(|refusal| {
+            self.journal
+                .line(&format!("refused: {}", refusal.message()));
+            local(refusal.response())
+        })
+    }
+}
+
+/// Whether only this machine can connect to the address.
 pub fn is_private(address: &SocketAddr) -> bool {
     address.ip().is_loopback()
 }

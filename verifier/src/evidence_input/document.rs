@@ -1,21 +1,21 @@
-//! A case as one JSON document. Every member but the evidence may be left out:
+//! Evidence with all inputs of its verification, as one JSON document. Every member but the evidence is optional:
 //!
 //! | member | what |
 //! |---|---|
 //! | `quote_b64`, or `snp_report_b64` with `snp_certs_b64` | the CPU's evidence |
-//! | `report_data` | the 64 bytes it must carry, in hexadecimal |
+//! | `report_data` | the 64 bytes it must contain, in hexadecimal |
 //! | `event_log_b64` | a CCEL area or dstack's JSON |
-//! | `devices` | as a report carries them |
-//! | `gpu_nonce` | the nonce they were asked with, in hexadecimal |
-//! | `collateral` | as a report carries it |
+//! | `devices` | as in a report |
+//! | `gpu_nonce` | the nonce they were challenged with, in hexadecimal |
+//! | `collateral` | as in a report |
 //! | `policy` | TOML text, or the same as a JSON object |
-//! | `at` | the time to judge at |
+//! | `at` | the time of the verification |
 
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{Collateral, CpuEvidence, DeviceEvidence, json, parse_base64, parse_hex};
 use serde_json::{Map, Value};
 
-use super::Presented;
+use super::EvidenceInput;
 use crate::failure::Failure;
 use crate::inputs::MAX_EVIDENCE;
 
@@ -32,11 +32,11 @@ const MEMBERS: [&str; 10] = [
     "at",
 ];
 
-/// Everything a document states.
-pub struct Document {
-    pub presented: Presented,
+/// The members of a document.
+pub struct EvidenceDocument {
+    pub presented: EvidenceInput,
     pub collateral: Option<Collateral>,
-    /// As it is written.
+    /// Not parsed yet.
     pub policy: Option<Value>,
     pub at: Option<String>,
 }
@@ -47,8 +47,8 @@ fn wrong(cause: impl std::fmt::Display) -> String {
     cause.to_string()
 }
 
-impl Document {
-    /// Reads a document; `name` is what messages call it.
+impl EvidenceDocument {
+    /// Parses a document; `name` is its name in messages.
     pub fn parse(bytes: &[u8], name: &str) -> Result<Self, Failure> {
         Self::read(bytes).map_err(|cause| Failure::malformed(name, cause))
     }
@@ -73,9 +73,9 @@ impl Document {
 }
 
 impl Members {
-    fn presented(&self) -> Result<Presented, String> {
+    fn presented(&self) -> Result<EvidenceInput, String> {
         let devices = self.0.get("devices").map(devices).transpose()?;
-        let presented = Presented {
+        let presented = EvidenceInput {
             subject: "the document".to_owned(),
             cpu: self.cpu()?,
             report_data: self.hex("report_data")?,

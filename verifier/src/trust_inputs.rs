@@ -1,5 +1,5 @@
-//! What evidence is judged by: roots, policy, collateral and the time, from files and flags.
-//! What does not parse is a malformed input, never a rejection.
+//! What evidence is verified and appraised with: roots, policy, collateral and the time, from files and flags.
+//! A file that does not parse is malformed input, never a rejection.
 
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use attest_core::{
     Appraiser, AttestationPolicy, Collateral, RootKind, Roots, TdxCollateral, UnixTime,
 };
 
-use crate::args::JudgeArgs;
+use crate::args::TrustArgs;
 use crate::failure::Failure;
 use crate::inputs::{self, MAX_EVIDENCE};
-use crate::judged::PolicyOrigin;
+use crate::qualified_verdict::PolicyOrigin;
 
 pub const NO_POLICY: &str = include_str!("no-policy.toml");
 
-/// Everything but the evidence itself.
-pub struct Judge {
+/// All inputs of a verification except the evidence.
+pub struct TrustInputs {
     pub roots: Roots,
     pub policy: AttestationPolicy,
     pub policy_origin: PolicyOrigin,
@@ -23,8 +23,8 @@ pub struct Judge {
     pub now: UnixTime,
 }
 
-impl Judge {
-    pub fn from_args(args: &JudgeArgs) -> Result<Self, Failure> {
+impl TrustInputs {
+    pub fn from_args(args: &TrustArgs) -> Result<Self, Failure> {
         Ok(Self {
             roots: roots(args.roots.as_deref())?,
             policy: policy(args.policy.as_deref())?,
@@ -37,7 +37,7 @@ impl Judge {
         })
     }
 
-    /// To ask the core with.
+    /// The core's appraiser with these inputs.
     pub fn appraiser(&self) -> Appraiser<'_> {
         Appraiser {
             roots: &self.roots,
@@ -47,7 +47,7 @@ impl Judge {
         }
     }
 
-    /// What was fetched, each part before what was given.
+    /// Adds fetched collateral; each fetched part replaces the given one.
     pub fn supply(&mut self, fetched: Collateral) {
         let given = self.collateral.take().unwrap_or_default();
         self.collateral = Some(Collateral {
@@ -75,7 +75,7 @@ fn roots(dir: Option<&Path>) -> Result<Roots, Failure> {
     if roots.is_empty() {
         return Err(Failure::malformed(
             dir.display().to_string(),
-            "no root certificate is in this directory",
+            "this directory contains no root certificate",
         ));
     }
     Ok(roots)
@@ -92,7 +92,7 @@ pub fn policy(file: Option<&Path>) -> Result<AttestationPolicy, Failure> {
     AttestationPolicy::parse(&text).map_err(|e| Failure::malformed(name, e))
 }
 
-/// Our own form `{"tdx": {…}}`, or the nine fields of `sgx_ql_qve_collateral_t` by themselves.
+/// Our form `{"tdx": {…}}`, or only the nine fields of `sgx_ql_qve_collateral_t`.
 pub fn stored(path: &Path) -> Result<Collateral, Failure> {
     let bytes = inputs::read(path, MAX_EVIDENCE)?;
     let bare = TdxCollateral::parse(&bytes).map(Collateral::from);

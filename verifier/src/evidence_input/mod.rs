@@ -1,11 +1,11 @@
-//! What one machine presents as evidence, from files and flags, from one JSON document, or from a
+//! The evidence of one machine, from files and flags, from one JSON document, or from a
 //! report.
 
 mod document;
 mod files;
 
-pub use document::Document;
-pub use files::{DeviceArgs, PresentedArgs, hex};
+pub use document::EvidenceDocument;
+pub use files::{DeviceArgs, EvidenceFileArgs, hex};
 
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{CpuEvidence, MachineEvidence, Report, UnverifiedEvidence};
@@ -14,8 +14,8 @@ use crate::failure::Failure;
 
 /// Evidence of one machine, as bytes.
 #[derive(Default)]
-pub struct Presented {
-    /// What it was read from, for the reader.
+pub struct EvidenceInput {
+    /// Where it was read from, for the reader.
     pub subject: String,
     pub cpu: Option<CpuEvidence>,
     pub report_data: Option<[u8; 64]>,
@@ -24,8 +24,8 @@ pub struct Presented {
     pub device_nonce: Option<[u8; 32]>,
 }
 
-impl Presented {
-    /// To ask the core about.
+impl EvidenceInput {
+    /// As the core's type.
     pub fn machine(&self) -> MachineEvidence<'_> {
         MachineEvidence {
             cpu: self.cpu.as_ref().map(UnverifiedEvidence::from),
@@ -36,7 +36,7 @@ impl Presented {
         }
     }
 
-    /// The sections that a policy about it has to have.
+    /// The sections that a policy for it must have.
     pub fn sections(&self) -> Vec<&'static str> {
         let cpu = self.cpu.as_ref().map(|cpu| match cpu {
             CpuEvidence::Tdx { .. } => "tdx",
@@ -47,8 +47,8 @@ impl Presented {
         cpu.into_iter().chain(log).chain(devices).collect()
     }
 
-    /// What a report carries. A device that cannot be read is told by its place.
-    pub fn of_report(subject: String, report: &Report) -> Result<Self, Failure> {
+    /// The evidence in a report. An error names an unreadable device by its index.
+    pub fn from_report(subject: String, report: &Report) -> Result<Self, Failure> {
         let evidence = report.evidence();
         let devices = evidence.devices.iter().enumerate();
         let devices = devices.map(|(index, device)| {

@@ -1,7 +1,7 @@
-//! A verdict together with the question whether anybody said what is wanted.
+//! A verdict, qualified by whether a policy states which workload is accepted.
 //!
-//! Genuine evidence proves that *some* workload runs in a TEE. Without a policy nothing says that
-//! it is the wanted one, so the outcome is then a rejection with a reason of its own: a required
+//! Genuine evidence proves that *some* workload runs in a TEE. Without a policy it is unknown whether
+//! it is the expected one, so the result is a rejection with a separate reason: a required
 //! check that was not evaluated is not a pass.
 
 use attest_core::{Decision, Verdict};
@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 /// The name under which a missing policy appears beside the core's checks.
 pub const POLICY_GIVEN: &str = "policy.given";
 const NO_POLICY: &str =
-    "no policy says which workload is wanted (--policy FILE; --print-policy drafts one)";
-const NO_MEASUREMENT: &str = "the flags pin no measurement, so nothing says which workload is \
-     wanted (--any-measurement accepts any)";
+    "no policy states which workload is accepted (--policy FILE; --print-policy drafts one)";
+const NO_MEASUREMENT: &str = "the flags pin no measurement, so no workload is accepted \
+     (--any-measurement accepts any)";
 
-/// Whether the policy in use was the caller's.
+/// Whether the caller stated the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PolicyOrigin {
     Given,
-    /// The built-in stand-in that accepts any workload.
+    /// The built-in one that accepts any workload.
     Absent,
-    /// Flags of the caller's, of which none says which workload is wanted.
+    /// The caller's flags, none of which pins a workload.
     NoMeasurement,
 }
 
 impl PolicyOrigin {
-    /// Why nothing says which workload is wanted, unless something does.
+    /// The reason if no policy states which workload is accepted.
     pub fn missing(self) -> Option<&'static str> {
         match self {
             Self::Given => None,
@@ -35,14 +35,14 @@ impl PolicyOrigin {
     }
 }
 
-pub struct Judged<'a> {
+pub struct QualifiedVerdict<'a> {
     pub verdict: &'a Verdict,
     pub policy: PolicyOrigin,
-    /// What was judged, for the reader.
+    /// What was verified, for the reader.
     pub subject: &'a str,
 }
 
-impl Judged<'_> {
+impl QualifiedVerdict<'_> {
     pub fn decision(&self) -> Decision {
         match (self.verdict.decision(), self.policy.missing()) {
             (Decision::Accepted, Some(_)) => Decision::Rejected,
@@ -54,7 +54,7 @@ impl Judged<'_> {
         self.decision().exit_code()
     }
 
-    /// The core's JSON; with a further check and its consequence where no policy was given.
+    /// The core's JSON. If no policy was given, with another check and its effect on the decision.
     pub fn to_json(&self) -> Value {
         let mut value = self.verdict.to_json();
         let Some(missing) = self.policy.missing() else {

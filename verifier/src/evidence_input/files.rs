@@ -1,4 +1,4 @@
-//! Evidence from files and flags.
+//! Reads evidence from files and flags.
 
 use std::path::{Path, PathBuf};
 
@@ -6,17 +6,17 @@ use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{CpuEvidence, parse_hex};
 use clap::Args;
 
-use super::Presented;
+use super::EvidenceInput;
 use crate::failure::Failure;
 use crate::inputs::{self, MAX_EVIDENCE, raw};
 
 /// A machine's evidence in files.
 #[derive(Debug, Args, Default)]
-pub struct PresentedArgs {
+pub struct EvidenceFileArgs {
     /// A TDX quote (raw bytes or hex)
     #[arg(long, value_name = "FILE", conflicts_with = "snp_report")]
     pub quote: Option<PathBuf>,
-    /// An SEV-SNP report (raw bytes or hex), or one in Azure's wrapping
+    /// An SEV-SNP report (raw bytes or hex), or one wrapped by Azure
     #[arg(long, value_name = "FILE")]
     pub snp_report: Option<PathBuf>,
     /// The certificate table that came with the SNP report
@@ -37,13 +37,13 @@ pub struct DeviceArgs {
     pub switches: Vec<String>,
 }
 
-impl PresentedArgs {
+impl EvidenceFileArgs {
     /// Whether there is anything to read.
     pub fn is_empty(&self) -> bool {
         self.quote.is_none() && self.snp_report.is_none() && self.devices.is_empty()
     }
 
-    pub fn read(&self) -> Result<Presented, Failure> {
+    pub fn read(&self) -> Result<EvidenceInput, Failure> {
         let file = |path: &Path| inputs::read(path, MAX_EVIDENCE);
         let mut subject = Vec::new();
         let cpu = match (&self.quote, &self.snp_report) {
@@ -66,11 +66,11 @@ impl PresentedArgs {
             1 => subject.push("1 device".to_owned()),
             several => subject.push(format!("{several} devices")),
         }
-        Ok(Presented {
+        Ok(EvidenceInput {
             subject: subject.join(", "),
             cpu,
             devices,
-            ..Presented::default()
+            ..EvidenceInput::default()
         })
     }
 }
@@ -99,7 +99,7 @@ fn device(kind: DeviceKind, pair: &str) -> Result<UnverifiedDevice, Failure> {
     })
 }
 
-/// Exactly so many bytes of hexadecimal, or `@FILE` with them.
+/// Exactly `N` bytes in hexadecimal, or `@FILE` with them.
 pub fn hex<const N: usize>(flag: &str, text: &str) -> Result<[u8; N], Failure> {
     let read = inputs::text_or_file(text)?;
     let digits = read.trim();

@@ -1,5 +1,5 @@
-//! A request body as the proxy holds it: in memory only, hashed once, wiped on drop.
-//! It grows by copying and wiping, since a plain reallocation would leave the old copy behind.
+//! A request body in the proxy: in memory only, hashed once, wiped on drop.
+//! It grows by copying and wiping, since a plain reallocation would leave the old copy in memory.
 
 use attest_core::Sha256Digest;
 use bytes::{Buf, Bytes};
@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// The most that is reserved on a client's word before any byte has arrived.
+/// The most memory that is reserved for a stated `Content-Length` before any byte has arrived.
 const RESERVE_AT_MOST: usize = 1 << 20;
 
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum BodyError {
 }
 
 /// No Debug, Display, Clone or Serialize: printing one does not compile.
-pub struct SecretBody {
+pub struct RequestBody {
     bytes: Bytes,
     hash: Sha256Digest,
 }
@@ -33,14 +33,14 @@ impl AsRef<[u8]> for Owner {
     }
 }
 
-impl SecretBody {
+impl RequestBody {
     pub async fn read<B: Body + Unpin>(mut body: B, limit: usize) -> Result<Self, BodyError> {
-        let promised = body.size_hint().lower();
-        if promised > u64::try_from(limit).unwrap_or(u64::MAX) {
+        let announced = body.size_hint().lower();
+        if announced > u64::try_from(limit).unwrap_or(u64::MAX) {
             return Err(BodyError::TooLarge { limit });
         }
-        let reserve = usize::try_from(promised).unwrap_or(0).min(RESERVE_AT_MOST);
-        let mut held = Zeroizing::new(Vec::with_capacity(reserve));
+        let reserve = usize::try_from(announced).unwrap_or(0).min(RESERVE_AT_MOST);
+        let mut buffer = Zeroizing::new(Vec::with_capacity(reserve));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| BodyError::Interrupted)?;
             let Ok(mut data) = frame.into_data() else {
@@ -49,26 +49,26 @@ impl SecretBody {
             while data.has_remaining() {
                 let chunk = data.chunk();
                 let taken = chunk.len();
-                if held.len().saturating_add(taken) > limit {
+                if buffer.len().saturating_add(taken) > limit {
                     return Err(BodyError::TooLarge { limit });
                 }
-                append(&mut held, chunk);
+                append(&mut buffer, chunk);
                 data.advance(taken);
             }
         }
-        let hash = Sha256Digest::hash(&held);
+        let hash = Sha256Digest::hash(&buffer);
         Ok(Self {
-            bytes: Bytes::from_owner(Owner(held)),
+            bytes: Bytes::from_owner(Owner(buffer)),
             hash,
         })
     }
 
-    /// The same memory again: a retry sends what was hashed, without another copy.
+    /// The same memory, shared: a retry sends the bytes that were hashed, without another copy.
     pub fn share(&self) -> Bytes {
         self.bytes.clone()
     }
 
-    /// To read, without keeping anything of it.
+    /// For reading only; nothing of it may be stored.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -78,14 +78,14 @@ impl SecretBody {
     }
 }
 
-fn append(held: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
-    let needed = held.len() + chunk.len();
-    if needed > held.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(held.capacity() * 2)));
-        larger.extend_from_slice(held);
-        *held = larger;
+fn append(buffer: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    let needed = buffer.len() + chunk.len();
+    if needed > buffer.capacity() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(buffer.capacity() * 2)));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
     }
-    held.extend_from_slice(chunk);
+    buffer.extend_from_slice(chunk);
 }
 
 #[cfg(test)]
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_in_many_chunks_is_kept_and_hashed_whole() {
-        let body = SecretBody::read(chunks(vec![b"ab", b"", b"cde", b"f"]), 6)
+    async fn a_body_in_many_chunks_is_hashed_whole() {
+        let body = RequestBody::read(chunks(vec![b"ab", b"", b"cde", b"f"]), 6)
             .await
             .ok()
             .unwrap();
@@ -113,21 +113,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
-        let announced = SecretBody::read(Full::new(Bytes::from_static(b"abcdefg")), 6).await;
+    async fn refuses_a_body_over_the_limit_with_and_without_content_length() {
+        let announced = RequestBody::read(Full::new(Bytes::from_static(b"abcdefg")), 6).await;
         assert_eq!(announced.err(), Some(BodyError::TooLarge { limit: 6 }));
-        let growing = SecretBody::read(chunks(vec![b"abc", b"defg"]), 6).await;
+        let growing = RequestBody::read(chunks(vec![b"abc", b"defg"]), 6).await;
         assert_eq!(growing.err(), Some(BodyError::TooLarge { limit: 6 }));
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_not_forwarded() {
+    async fn an_interrupted_body_is_an_error() {
         let broken = StreamBody::new(futures_util::stream::iter(vec![
             Ok(http_body::Frame::data(Bytes::from_static(b"abc"))),
             Err(std::io::Error::other("gone")),
         ]));
         assert_eq!(
-            SecretBody::read(broken, 64).await.err(),
+            RequestBody::read(broken, 64).await.err(),
             Some(BodyError::Interrupted)
         );
     }
