@@ -227,7 +227,7 @@ fn a_misspelt_key_is_refused_with_its_line() {
     assert!(
         error
             .to_string()
-            .starts_with("unknown field `tdx.measurement`, expected one of `measurements`"),
+            .starts_with("unknown field `tdx.measurement`, did you mean `measurements`?"),
         "{error}"
     );
     let sgx = problems("[sgx]\n");
@@ -299,7 +299,9 @@ fn known_keys(section: &str) -> BTreeSet<String> {
     };
     let found = problems(&format!("{header}no_such_key = 1\n"));
     let known = found.iter().find_map(|problem| match &problem.error {
-        PolicyError::UnknownField { field, known } if field.ends_with("no_such_key") => Some(known),
+        PolicyError::UnknownField { field, known, .. } if field.ends_with("no_such_key") => {
+            Some(known)
+        }
         _ => None,
     });
     let known = known.expect("a list of the known keys");

@@ -12,7 +12,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("resolver", &[]),
     ("tls-client", &[]),
     ("harden", &["resolver"]),
-    ("attest-core", &[]),
+    ("strict-toml", &[]),
+    ("attest-core", &["strict-toml"]),
     ("attest-fetch", &["attest-core", "resolver", "tls-client"]),
     ("attest-collect", &["attest-core"]),
     ("attest-measure", &["attest-core"]),
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-collect",
             "attest-channel",
             "harden",
+            "strict-toml",
         ],
     ),
     (

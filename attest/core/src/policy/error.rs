@@ -12,10 +12,12 @@ pub enum PolicyError {
     #[error("{0}")]
     Syntax(String),
     /// A key that is not read: misspelt, it would be a check silently not made.
-    #[error("unknown field `{field}`, expected one of {}", quoted(known))]
+    #[error("unknown field `{field}`, {}", expected(*meant, known))]
     UnknownField {
         /// With the section it stands in.
         field: String,
+        /// The key that was probably meant.
+        meant: Option<&'static str>,
         /// What the section may hold.
         known: Vec<&'static str>,
     },
@@ -143,7 +145,10 @@ pub enum PolicyError {
     RetentionKeys(KeysError),
 }
 
-fn quoted(known: &[&str]) -> String {
+fn expected(meant: Option<&str>, known: &[&str]) -> String {
+    if let Some(meant) = meant {
+        return format!("did you mean `{meant}`?");
+    }
     let quoted: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-    quoted.join(", ")
+    format!("expected one of {}", quoted.join(", "))
 }

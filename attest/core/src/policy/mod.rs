@@ -19,7 +19,7 @@ mod snp;
 mod tdx;
 mod values;
 
-use toml::de::DeTable;
+use strict_toml::Table;
 
 use crate::digest::Sha256Digest;
 
@@ -34,7 +34,7 @@ pub(crate) use snp::{SnpImage, SnpPolicy};
 pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy, Xfam};
 pub(crate) use values::TrailingBytes;
 
-use problem::Problems;
+use problem::{Problems, into_result};
 use section::Section;
 
 /// The most a policy may weigh.
@@ -76,21 +76,19 @@ impl AttestationPolicy {
             return Err(InvalidPolicy::one(1, PolicyError::TooLarge));
         }
         let problems = Problems::new(text);
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            let at = error.span().unwrap_or_default();
-            problems.add(&at, PolicyError::Syntax(error.message().to_owned()));
-        }
-        if !problems.is_empty() {
+        let policy = match Table::parse(text) {
+            Ok(table) => Some(Self::from_table(Section::new(table, &problems), text)),
             // What could be made of the rest is a guess.
-            return Err(problems
-                .into_result()
-                .err()
-                .unwrap_or_else(|| InvalidPolicy::one(1, PolicyError::TooLarge)));
-        }
-        let whole = Section::new(String::new(), 0..0, table.into_inner(), &problems);
-        let policy = Self::from_table(whole, text);
-        problems.into_result().map(|()| policy)
+            Err(errors) => {
+                for error in errors {
+                    let at = error.span.unwrap_or_default();
+                    problems.add(&at, PolicyError::Syntax(error.message));
+                }
+                None
+            }
+        };
+        into_result(problems)?;
+        policy.ok_or_else(|| InvalidPolicy::one(1, PolicyError::TooLarge))
     }
 
     fn from_table(mut whole: Section<'_, '_>, text: &str) -> Self {

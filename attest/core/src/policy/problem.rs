@@ -1,8 +1,6 @@
-//! Everything that is wrong with a policy, by line, so that it can be mended at once.
+//! Everything that is wrong with a policy, by line, so that it can be corrected at once.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::ops::Range;
 
 use super::PolicyError;
 
@@ -52,37 +50,21 @@ impl fmt::Display for InvalidPolicy {
 
 impl std::error::Error for InvalidPolicy {}
 
-/// Where problems gather while a text is read.
-pub(super) struct Problems<'t> {
-    text: &'t str,
-    found: RefCell<Vec<PolicyProblem>>,
-}
+/// Where problems are collected while a policy is read.
+pub(super) type Problems<'t> = strict_toml::Problems<'t, PolicyError>;
 
-impl<'t> Problems<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self {
-            text,
-            found: RefCell::default(),
-        }
-    }
-
-    pub(super) fn add(&self, at: &Range<usize>, error: PolicyError) {
-        let before = self.text.get(..at.start).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        self.found.borrow_mut().push(PolicyProblem { line, error });
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.borrow().is_empty()
-    }
-
-    /// Nothing, or all of them.
-    pub(super) fn into_result(self) -> Result<(), InvalidPolicy> {
-        let mut found = self.found.into_inner();
-        found.sort_by_key(|problem| problem.line);
-        match found.is_empty() {
-            true => Ok(()),
-            false => Err(InvalidPolicy(found)),
-        }
+/// Nothing if no problem was found, otherwise all of them.
+pub(super) fn into_result(problems: Problems<'_>) -> Result<(), InvalidPolicy> {
+    let found: Vec<_> = problems
+        .into_sorted()
+        .into_iter()
+        .map(|it| PolicyProblem {
+            line: it.line,
+            error: it.problem,
+        })
+        .collect();
+    match found.is_empty() {
+        true => Ok(()),
+        false => Err(InvalidPolicy(found)),
     }
 }

@@ -1,31 +1,19 @@
-//! Reading a table of a policy key by key, collecting every problem instead of stopping at the first.
+//! Reading a table of a policy key by key, with a typed error for each problem.
 //!
-//! A [`Section`] is emptied by the code that knows its keys; what is left over is unknown and refused.
 //! A value that is wrong is reported and replaced by something of its type, so that reading can go on:
 //! the stand-in is never used, since a policy with a problem is never returned.
 
 use std::ops::Range;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use strict_toml::{DeValue, Spanned, Table, join_key};
 
 use super::PolicyError;
 use super::problem::Problems;
 
 /// A table that is being emptied.
 pub(super) struct Section<'t, 'p> {
-    /// As it is written in the file: `tdx.image`; empty for the file itself.
-    path: String,
-    at: Range<usize>,
-    entries: Vec<Entry<'t>>,
-    known: Vec<&'static str>,
+    table: Table<'t>,
     problems: &'p Problems<'t>,
-}
-
-struct Entry<'t> {
-    key: String,
-    at: Range<usize>,
-    value: Option<Spanned<DeValue<'t>>>,
 }
 
 /// A value and where it stands.
@@ -35,71 +23,49 @@ pub(super) struct At<T> {
 }
 
 impl<'t, 'p> Section<'t, 'p> {
-    pub(super) fn new(
-        path: String,
-        at: Range<usize>,
-        table: DeTable<'t>,
-        problems: &'p Problems<'t>,
-    ) -> Self {
-        let entries = table.into_iter().map(|(key, value)| Entry {
-            key: key.get_ref().to_string(),
-            at: key.span(),
-            value: Some(value),
-        });
-        Self {
-            path,
-            at,
-            entries: entries.collect(),
-            known: Vec::new(),
-            problems,
-        }
+    pub(super) fn new(table: Table<'t>, problems: &'p Problems<'t>) -> Self {
+        Self { table, problems }
     }
 
     /// Whether the file has this key, taken already or not.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.entries.iter().any(|entry| entry.key == key)
+        self.table.has(key)
     }
 
     /// A problem of the section itself.
     pub(super) fn problem(&self, error: PolicyError) {
-        self.problems.add(&self.at, error);
+        self.problems.add(self.table.span(), error);
     }
 
     /// A problem of one of its keys, or of the section if that key is not there.
     pub(super) fn problem_of(&self, key: &str, error: PolicyError) {
-        let entry = self.entries.iter().find(|entry| entry.key == key);
-        self.problems
-            .add(entry.map_or(&self.at, |entry| &entry.at), error);
+        self.problems.add(self.table.span_of(key), error);
     }
 
     /// Whether a key was not asked for: what seems to be missing may be that one, misspelt.
     pub(super) fn has_unknown(&self) -> bool {
-        let known = |entry: &Entry<'_>| self.known.contains(&entry.key.as_str());
-        !self.entries.iter().all(known)
+        self.table.unknown().next().is_some()
     }
 
     /// A key that was not read is unknown, and a problem.
     pub(super) fn finish(self) {
-        for entry in &self.entries {
-            if !self.known.contains(&entry.key.as_str()) {
-                let error = PolicyError::UnknownField {
-                    field: below(&self.path, &entry.key),
-                    known: self.known.clone(),
-                };
-                self.problems.add(&entry.at, error);
-            }
+        for unknown in self.table.unknown() {
+            let error = PolicyError::UnknownField {
+                field: self.table.full_key(&unknown.key),
+                meant: unknown.meant,
+                known: self.table.known().to_vec(),
+            };
+            self.problems.add(&unknown.span, error);
         }
     }
 
     fn take(&mut self, key: &'static str) -> Option<Spanned<DeValue<'t>>> {
-        self.known.push(key);
-        let entry = self.entries.iter_mut().find(|entry| entry.key == key)?;
-        entry.value.take()
+        self.table.take(key)
     }
 
     fn wrong_type(&self, key: &str, found: &Spanned<DeValue<'_>>, wanted: &'static str) {
         let error = PolicyError::WrongType {
-            field: below(&self.path, key),
+            field: self.table.full_key(key),
             wanted,
             found: found.get_ref().type_str(),
         };
@@ -165,7 +131,7 @@ impl<'t, 'p> Section<'t, 'p> {
             DeValue::Integer(_) => self.problems.add(
                 &value.span(),
                 PolicyError::OutOfRange {
-                    field: below(&self.path, key),
+                    field: self.table.full_key(key),
                     most: u64::MAX >> (64 - 8 * size_of::<T>().clamp(1, 8)),
                 },
             ),
@@ -225,7 +191,7 @@ impl<'t, 'p> Section<'t, 'p> {
                     },
                     number,
                 )),
-                None => self.no_number::<u32>(&below(key, name.get_ref()), value),
+                None => self.no_number::<u32>(&join_key(key, name.get_ref()), value),
             }
         }
         numbers
@@ -262,8 +228,8 @@ impl<'t, 'p> Section<'t, 'p> {
         let at = value.span();
         match value.into_inner() {
             DeValue::Table(table) => {
-                let path = below(&self.path, key);
-                Some(Section::new(path, at, table, self.problems))
+                let path = self.table.full_key(key);
+                Some(Section::new(Table::new(path, at, table), self.problems))
             }
             _ => None,
         }
@@ -271,13 +237,6 @@ impl<'t, 'p> Section<'t, 'p> {
 
     pub(super) fn refuse(&self, at: &Range<usize>, error: PolicyError) {
         self.problems.add(at, error);
-    }
-}
-
-fn below(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
     }
 }
 

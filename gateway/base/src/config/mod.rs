@@ -20,7 +20,6 @@ mod read;
 mod retention;
 mod salt;
 mod secret;
-mod spelling;
 mod tee;
 mod units;
 

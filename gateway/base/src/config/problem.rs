@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+use strict_toml::line_of;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +162,7 @@ impl Problems {
         reason: impl Into<String>,
     ) -> (usize, Problem) {
         let problem = Problem {
-            line: at.map(|span| self.line_of(span.start)),
+            line: at.map(|span| line_of(&self.text, span.start)),
             key: key.into(),
             reason: reason.into(),
         };
@@ -184,7 +185,7 @@ impl Problems {
 
     /// Notes where a key stands.
     pub fn add_line(&self, key: String, at: &Range<usize>) {
-        let line = self.line_of(at.start);
+        let line = line_of(&self.text, at.start);
         self.lines.borrow_mut().0.insert(key, line);
     }
 
@@ -201,15 +202,6 @@ impl Problems {
     /// Where the keys of the file stand.
     pub fn lines(&self) -> Lines {
         self.lines.take()
-    }
-
-    fn line_of(&self, offset: usize) -> usize {
-        let before = self
-            .text
-            .as_bytes()
-            .get(..offset)
-            .unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|b| **b == b'\n').count()
     }
 }
 

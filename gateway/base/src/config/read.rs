@@ -7,12 +7,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use strict_toml::{DeTable, DeValue, Spanned, Table};
 
 use super::mistakes::{instead_of, not_literal};
 use super::problem::Problems;
-use super::spelling::nearest;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
 /// A value and where it stands.
@@ -25,46 +23,28 @@ pub(super) struct At<T> {
 
 /// A table that is being emptied.
 pub(super) struct Section<'a> {
-    path: String,
-    span: Range<usize>,
-    entries: Vec<(String, Range<usize>, Option<Spanned<DeValue<'a>>>)>,
-    known: Vec<&'static str>,
+    table: Table<'a>,
     problems: Problems,
 }
 
 impl<'a> Section<'a> {
-    pub fn new(path: String, span: Range<usize>, table: DeTable<'a>, problems: &Problems) -> Self {
-        let entries: Vec<_> = table
-            .into_iter()
-            .map(|(key, value)| (key.get_ref().to_string(), key.span(), Some(value)))
-            .collect();
-        for (key, span, _) in &entries {
-            let full = match path.as_str() {
-                "" => key.clone(),
-                path => format!("{path}.{key}"),
-            };
-            problems.add_line(full, span);
+    pub fn new(table: Table<'a>, problems: &Problems) -> Self {
+        for (key, span) in table.keys() {
+            problems.add_line(table.full_key(key), span);
         }
         Self {
-            path,
-            span,
-            entries,
-            known: Vec::new(),
+            table,
             problems: problems.clone(),
         }
     }
 
     pub fn span(&self) -> &Range<usize> {
-        &self.span
+        self.table.span()
     }
 
     /// The full name of a key of this table.
     pub fn key(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
+        self.table.full_key(name)
     }
 
     pub fn problem(&self, at: &Range<usize>, name: &str, reason: impl Into<String>) {
@@ -72,12 +52,8 @@ impl<'a> Section<'a> {
     }
 
     fn take(&mut self, name: &'static str) -> Option<Spanned<DeValue<'a>>> {
-        self.known.push(name);
         self.problems.add_known(self.key(name));
-        self.entries
-            .iter_mut()
-            .find(|(key, ..)| key == name)
-            .and_then(|(_, _, value)| value.take())
+        self.table.take(name)
     }
 
     pub fn warn(&self, at: &Range<usize>, name: &str, reason: impl Into<String>) {
@@ -95,8 +71,7 @@ impl<'a> Section<'a> {
 
     /// A number where a text with its unit is wanted is a problem of its own; whether it was one.
     fn bare_number(&mut self, name: &'static str, units: &str) -> bool {
-        let number = self.entries.iter().find(|(key, ..)| key == name);
-        let Some((_, _, Some(value))) = number else {
+        let Some(value) = self.table.peek(name) else {
             return false;
         };
         let DeValue::Integer(number) = value.get_ref() else {
@@ -122,19 +97,18 @@ impl<'a> Section<'a> {
     /// A missing key is a problem.
     pub fn required<T>(&self, name: &'static str, value: Option<T>, present: bool) -> Option<T> {
         if value.is_none() && !present {
-            self.problem(&self.span.clone(), name, "is missing");
+            self.problem(self.span(), name, "is missing");
         }
         value
     }
 
     /// Where a key stands; where its table does if it is not there.
     pub fn place_of(&self, name: &str) -> Range<usize> {
-        let found = self.entries.iter().find(|(key, ..)| key == name);
-        found.map_or_else(|| self.span.clone(), |(_, span, _)| span.clone())
+        self.table.span_of(name).clone()
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|(key, ..)| key == name)
+        self.table.has(name)
     }
 
     pub fn string(&mut self, name: &'static str) -> Option<At<String>> {
@@ -297,7 +271,9 @@ impl<'a> Section<'a> {
             Some(value) => {
                 let span = value.span();
                 match value.into_inner() {
-                    DeValue::Table(table) => Section::new(path, span, table, &self.problems),
+                    DeValue::Table(table) => {
+                        Section::new(Table::new(path, span, table), &self.problems)
+                    }
                     other => {
                         let found = other.type_str();
                         self.problem(
@@ -308,11 +284,14 @@ impl<'a> Section<'a> {
                                 article(found)
                             ),
                         );
-                        Section::new(path, span, DeTable::new(), &self.problems)
+                        Section::new(Table::new(path, span, DeTable::new()), &self.problems)
                     }
                 }
             }
-            None => Section::new(path, self.span.clone(), DeTable::new(), &self.problems),
+            None => {
+                let empty = Table::new(path, self.span().clone(), DeTable::new());
+                Section::new(empty, &self.problems)
+            }
         }
     }
 
@@ -333,7 +312,7 @@ impl<'a> Section<'a> {
             let span = item.span();
             match item.into_inner() {
                 DeValue::Table(table) => {
-                    sections.push(Section::new(place, span, table, &self.problems))
+                    sections.push(Section::new(Table::new(place, span, table), &self.problems))
                 }
                 _ => self.problems.add(
                     Some(&span),
@@ -348,8 +327,7 @@ impl<'a> Section<'a> {
     /// The tables below this one, whatever they are called.
     pub fn named_sections(&mut self) -> Vec<(At<String>, Section<'a>)> {
         let mut sections = Vec::new();
-        for (name, key_span, value) in std::mem::take(&mut self.entries) {
-            let Some(value) = value else { continue };
+        for (name, key_span, value) in self.table.take_rest() {
             let path = self.key(&name);
             let span = value.span();
             match value.into_inner() {
@@ -359,7 +337,8 @@ impl<'a> Section<'a> {
                         span: key_span,
                         key: path.clone(),
                     };
-                    sections.push((at, Section::new(path, span, table, &self.problems)));
+                    let table = Table::new(path, span, table);
+                    sections.push((at, Section::new(table, &self.problems)));
                 }
                 _ => self.problems.add(
                     Some(&span),
@@ -371,19 +350,19 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Refuses whatever nobody asked for.
+    /// Refuses every key that was not asked for.
     pub fn finish(self) {
-        for (key, span, value) in &self.entries {
-            if value.is_none() {
-                continue;
-            }
-            let advice = instead_of(&without_indexes(&self.key(key)));
-            let reason = match (advice, nearest(key, &self.known)) {
+        for unknown in self.table.unknown() {
+            let advice = instead_of(&without_indexes(&self.key(&unknown.key)));
+            let reason = match (advice, unknown.meant) {
                 (Some(advice), _) => format!("is not a key here: {advice}"),
                 (None, Some(meant)) => format!("is not a key here; did you mean {meant:?}?"),
-                (None, None) => format!("is not a key here; known keys: {}", self.known.join(", ")),
+                (None, None) => format!(
+                    "is not a key here; known keys: {}",
+                    self.table.known().join(", ")
+                ),
             };
-            self.problem(span, key, reason);
+            self.problem(&unknown.span, &unknown.key, reason);
         }
     }
 

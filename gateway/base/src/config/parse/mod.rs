@@ -11,12 +11,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use attest_core::SourceProvenance;
-use toml::de::DeTable;
+use strict_toml::{Table, nearest};
 
 use super::mistakes::not_a_configuration;
 use super::problem::{Lines, Problems};
 use super::read::{At, Section};
-use super::spelling::nearest;
 use super::{
     AdminListener, Config, ConfigError, Hardening, HealthListener, MetricsListener, Server, files,
 };
@@ -38,24 +37,18 @@ impl Config {
             return Err(ConfigError::whole(file, reason));
         }
         let problems = Problems::new(text);
-        let (table, syntax) = DeTable::parse_recoverable(text);
-        for error in &syntax {
-            problems.add(
-                error.span().as_ref(),
-                "",
-                format!("is not TOML: {}", error.message()),
-            );
-        }
-        let config = if syntax.is_empty() {
-            let base = file.parent().map(Path::to_owned).unwrap_or_default();
-            read(
-                file,
-                &base,
-                Section::new(String::new(), 0..0, table.into_inner(), &problems),
-                &problems,
-            )
-        } else {
-            None
+        let config = match Table::parse(text) {
+            Ok(table) => {
+                let base = file.parent().map(Path::to_owned).unwrap_or_default();
+                read(file, &base, Section::new(table, &problems), &problems)
+            }
+            Err(errors) => {
+                for error in errors {
+                    let reason = format!("is not TOML: {}", error.message);
+                    problems.add(error.span.as_ref(), "", reason);
+                }
+                None
+            }
         };
         let (warnings, lines) = (problems.warnings(), problems.lines());
         let found = problems.into_vec();
@@ -78,9 +71,10 @@ impl Config {
 pub fn known_keys() -> BTreeSet<String> {
     const ONE_OF_EACH: &str = "[attestation.NAME]\n[[model]]\n[[model.upstream]]\n";
     let problems = Problems::new(ONE_OF_EACH);
-    let (table, _) = DeTable::parse_recoverable(ONE_OF_EACH);
-    let root = Section::new(String::new(), 0..0, table.into_inner(), &problems);
-    let _ = read(Path::new(""), Path::new(""), root, &problems);
+    if let Ok(table) = Table::parse(ONE_OF_EACH) {
+        let root = Section::new(table, &problems);
+        let _ = read(Path::new(""), Path::new(""), root, &problems);
+    }
     let keys: BTreeSet<String> = problems
         .known()
         .iter()

@@ -1,7 +1,7 @@
 //! Guessing which key was meant.
 
 /// The known key that was probably meant.
-pub(super) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|k| (distance(key, k), *k))
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_recognised_and_another_word_is_not() {
+    fn finds_a_misspelt_key_and_no_other_word() {
         let known = ["listen", "names", "mode"];
         assert_eq!(nearest("lissen", &known), Some("listen"));
         assert_eq!(nearest("naems", &known), Some("names"));
