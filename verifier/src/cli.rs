@@ -12,6 +12,7 @@ use crate::commands::policy::PolicyArgs;
 use crate::commands::quote::QuoteArgs;
 use crate::commands::receipt::ReceiptArgs;
 use crate::commands::report::ReportArgs;
+use crate::commands::retention_opening::RetentionOpeningArgs;
 use crate::commands::session::SessionArgs;
 use crate::proxy::ProxyArgs;
 
@@ -42,6 +43,8 @@ pub enum Command {
     Evidence(Box<EvidenceArgs>),
     /// Fetch the collateral of evidence, to verify it later and offline
     Collateral(CollateralArgs),
+    /// Fetch, with an API key, what opens a tenant's name in a verified service's retention policy
+    RetentionOpening(Box<RetentionOpeningArgs>),
     /// Work with attestation policies
     Policy(PolicyArgs),
     /// Predict what launching an image will measure, and write a policy that pins it

@@ -61,6 +61,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Quote(args) => block_on(commands::quote::run(args)),
         Command::Evidence(args) => commands::evidence::run(*args),
         Command::Collateral(args) => block_on(commands::collateral::run(args)),
+        Command::RetentionOpening(args) => block_on(commands::retention_opening::run(*args)),
         Command::Policy(args) => commands::policy::run(&args),
         Command::Measure(args) => commands::measure::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),

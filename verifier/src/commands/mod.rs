@@ -10,4 +10,5 @@ pub mod policy;
 pub mod quote;
 pub mod receipt;
 pub mod report;
+pub mod retention_opening;
 pub mod session;

@@ -70,6 +70,22 @@ pub struct AttestationPolicy {
 }
 
 impl AttestationPolicy {
+    /// The same without the limits on what is kept of one tenant's requests. For fetching what opens that tenant's
+    /// name; not for sending prompts.
+    pub fn without_tenant_limits(mut self) -> Self {
+        if let Some(limits) = self
+            .retention
+            .as_mut()
+            .filter(|limits| limits.tenant.is_some())
+        {
+            limits.tenant = None;
+            limits.model = None;
+            limits.max = None;
+            limits.max_ttl = None;
+        }
+        self
+    }
+
     /// Reads a policy, or returns everything that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         if text.len() > MAX_POLICY_LEN {
