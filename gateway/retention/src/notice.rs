@@ -37,7 +37,8 @@ impl Notice {
     /// Everything about a policy that follows on another.
     pub fn about_change(before: &RetentionPolicy, next: &RetentionPolicy) -> Vec<Self> {
         let mut notices = Self::about(next);
-        if before.salt().is_some() && next.salt().is_some() && before.salt() != next.salt() {
+        let opened = before.salt().is_some() && !before.named_tenants().is_empty();
+        if opened && next.salt().is_some() && before.salt() != next.salt() {
             notices.push(Self::SaltChanges);
         }
         notices
