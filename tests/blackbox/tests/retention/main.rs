@@ -6,6 +6,7 @@ mod disk;
 mod failing;
 mod killed;
 mod load;
+mod names;
 mod operated;
 mod policies;
 mod story;

@@ -17,6 +17,8 @@ use testkit::scratch::ScratchDir;
 use testkit::service::{Service, free_address};
 
 pub const CANARY: &str = "canary-3e9d41-retained";
+/// Of the policies that operators write.
+pub const SALT: &str = "5f1d0c3b7a9e8d6c4b2a190f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b";
 pub const METADATA: &str = "[default]\nmode = \"metadata\"\nttl = \"30d\"\n";
 pub const ZERO: &str = "[default]\nmode = \"zero\"\n";
 
@@ -150,7 +152,7 @@ impl Operator<'_> {
     ) -> Result<PathBuf> {
         let predecessor = predecessor.map(|digest| format!("predecessor = \"{digest}\"\n"));
         let text = format!(
-            "format = \"sealgate/retention/1\"\nepoch = {epoch}\n{}{terms}",
+            "format = \"sealgate/retention/2\"\nsalt = \"{SALT}\"\nepoch = {epoch}\n{}{terms}",
             predecessor.unwrap_or_default()
         );
         let file = self.0.join(format!("retention-{epoch}.toml"));
