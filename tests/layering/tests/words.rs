@@ -34,7 +34,10 @@ const EXTENSIONS: [&str; 8] = ["rs", "md", "toml", "sh", "py", "mjs", "html", "j
 /// Folders and files that still use these words. A line leaves when its folder is finished; none is added.
 const STILL_EXEMPT: &[&str] = &[
     "attest/core/src/retention",
-    "docs",
+    // Names of tests.
+    "docs/admin.md",
+    "docs/retention.md",
+    "docs/security",
     "enclave-image",
     "gateway",
     "tests/bench",
@@ -62,7 +65,11 @@ const ALLOWED_FILES: &[(&str, &str)] = &[
 ];
 
 /// Where one phrase stays: a file or folder, the phrase, and why. For example a member of a wire format.
-const ALLOWED_PHRASES: &[(&str, &str, &str)] = &[];
+const ALLOWED_PHRASES: &[(&str, &str, &str)] = &[(
+    "docs/adr/0022-names-are-resolved-by-a-separate-process.md",
+    "nobody",
+    "the name of a user",
+)];
 
 static OCCURRENCES: LazyLock<BTreeMap<String, Vec<String>>> = LazyLock::new(occurrences);
 
