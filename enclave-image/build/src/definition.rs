@@ -1,4 +1,4 @@
-//! What an image is made of, as `enclave-image/images/NAME.toml` says.
+//! The definition of an image, `enclave-image/images/NAME.toml`.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub enum StatePlace {
 pub struct Definition {
     pub name: String,
     pub description: String,
-    /// False: for tests alone. What it measures must be in nobody's policy.
+    /// False: for tests only. No policy may accept its measurements.
     pub production: bool,
     pub config: ConfigSource,
     pub state: StatePlace,
@@ -127,7 +127,7 @@ const LISTS: [&str; 9] = [
     "link",
 ];
 
-/// Parses, and refuses keys that nobody reads.
+/// Parses, and refuses unknown keys.
 fn parse<T: serde::de::DeserializeOwned>(table: toml::Table, whole: bool) -> Result<T> {
     let known = |key: &str| LISTS.contains(&key) || (whole && OWN.contains(&key));
     if let Some(key) = table.keys().find(|key| !known(key)) {
@@ -141,7 +141,7 @@ fn read(file: &Path) -> Result<toml::Table> {
     toml::from_str(&text).with_context(|| file.display().to_string())
 }
 
-/// A definition with all of the one that it is `like`: what it says itself counts, and its lists are more.
+/// A definition merged with the one that it is `like`: its values replace the other's, its lists extend them.
 fn like(folder: &Path, own: toml::Table) -> Result<toml::Table> {
     let Some(other) = own.get("like").and_then(toml::Value::as_str) else {
         return Ok(own);

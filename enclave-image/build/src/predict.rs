@@ -1,4 +1,4 @@
-//! What launching the image will measure: `sealgate-verify measure` on the image and the lock's firmware.
+//! Predicts what launching the image will measure, with `sealgate-verify measure` on the image and the lock's firmware.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn write(
 ) -> Result<()> {
     say::step("Predicting what a launch will measure");
     let launches = launches(profiles, lock, archive, out)?;
-    // Run there, with short names: what it writes names files, and places are nobody's business.
+    // Run in the output folder with relative names: the outputs name files, and must not depend on this machine's paths.
     let verifier = fs::canonicalize(verifier).with_context(|| verifier.display().to_string())?;
     let uki = uki.strip_prefix(out).context("the image lies elsewhere")?;
     let run = |more: &[&str]| -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! Our own programs: built so that neither place nor time is in them, or taken as they are given.
+//! Our programs: built so that they contain neither paths nor times of the build, or taken from a folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -126,7 +126,7 @@ fn places(workspace: &Path, target: &Path) -> Result<Vec<(String, &'static str)>
         (workspace.display().to_string(), "/sealgate"),
         (home.display().to_string(), "/cargo"),
         (sysroot, "/rust"),
-        // Last, since it may lie in the workspace, and the last that fits is taken.
+        // Last, since it may be inside the workspace, and the last matching prefix wins.
         (target.display().to_string(), "/target"),
     ])
 }

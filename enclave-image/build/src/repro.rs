@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use crate::debian::archive::sha256_of;
 use crate::say;
 
-/// An unprivileged user that every Debian system has (`nobody`).
+/// An unprivileged user that every Debian system has.
 const OTHER_USER: u32 = 65534;
 
 /// How one build differs from the other.

@@ -1,4 +1,4 @@
-//! The order of things. Each step is a sentence of the contract; the first that does not hold ends the boot.
+//! The steps of the boot, in order. Each is a requirement of the contract; the first that fails ends the boot.
 
 use std::fs;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::{
     disks, evidence, hardening, initramfs, modules, readiness, root, signals, state, users,
 };
 
-/// The one whose files and state directory these are.
+/// The service that owns the configuration and the state directory.
 const GATEWAY: &str = "sealgate";
 const MODEL: &str = "/model";
 
 /// From the kernel's start of PID 1 to running services.
 pub fn boot() -> Result<Vec<Running>, Refusal> {
-    let cmdline = check_what_was_started()?;
+    let cmdline = check_initramfs_and_cmdline()?;
     prepare_kernel(&cmdline)?;
     enter_root(&cmdline)?;
     hardening::kernel().map_err(Refusal::Hardening)?;
@@ -40,8 +40,8 @@ pub fn boot() -> Result<Vec<Running>, Refusal> {
     start(&services)
 }
 
-/// The initial file system and the command line are the measured ones.
-fn check_what_was_started() -> Result<Cmdline, Refusal> {
+/// Checks that the initial file system and the command line are the measured ones.
+fn check_initramfs_and_cmdline() -> Result<Cmdline, Refusal> {
     let list = read("/etc/modules").map_err(|_| CmdlineError::Unreadable)?;
     let modules = modules::parse(&list)?;
     let found = initramfs::list(Path::new("/")).map_err(initramfs::InitramfsError::from)?;
@@ -54,7 +54,7 @@ fn check_what_was_started() -> Result<Cmdline, Refusal> {
     Ok(cmdline)
 }
 
-/// Devices, modules, randomness and time; after this the kernel takes no more code.
+/// Devices, modules, randomness and time; after this the kernel loads no more code.
 fn prepare_kernel(cmdline: &Cmdline) -> Result<(), Refusal> {
     mounts::sys_and_dev().map_err(Refusal::Mount)?;
     signals::listen().map_err(Refusal::Hardening)?;
@@ -109,7 +109,7 @@ fn user(name: &str) -> Result<Owner, Refusal> {
     Ok(users::find(&passwd, name).map_err(ServiceError::from)?)
 }
 
-/// Configuration, and what it says of the network.
+/// The configuration, and the network that it describes.
 fn configure(cmdline: &Cmdline, gateway: Owner, entry: Option<&Entry>) -> Result<(), Refusal> {
     match cmdline.config {
         ConfigSource::Image => {
@@ -122,6 +122,7 @@ fn configure(cmdline: &Cmdline, gateway: Owner, entry: Option<&Entry>) -> Result
             let disk = disks::find("config")?;
             let bytes = config::read(&disk)?;
             let blob = blob::parse(&bytes).map_err(ConfigError::from)?;
+            // Bound before anything acts on it: a configuration that the hardware does not cover decides nothing.
             bind(&bytes, entry)?;
             config::unpack(&blob, gateway)?;
             begin_state(&blob, gateway)?;

@@ -1,10 +1,10 @@
-//! The kernel's command line: the one that was measured, and no other.
+//! Checks that the kernel was started with the measured command line, and parses it.
 //!
 //! systemd's stub takes a host's load options (QEMU's `-append`) in place of the measured `.cmdline` unless secure
 //! boot is on, and may append words of add-ons, of SMBIOS strings and of a detected console. All of that changes
 //! `/proc/cmdline`, and the copy in the initial file system, which is measured with it, does not change.
 
-/// Longer is no command line of ours; the kernel's own bound on x86 is 2048.
+/// No command line of ours is longer; the kernel's limit on x86 is 2048.
 const LIMIT: usize = 4096;
 
 const BLOCKS_LIMIT: u64 = 1 << 32;
@@ -53,7 +53,7 @@ pub enum StatePlace {
     Disk,
 }
 
-/// What the words that begin with `sealgate.` say.
+/// The values of the words that begin with `sealgate.`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cmdline {
     pub profile: String,
@@ -65,7 +65,7 @@ pub struct Cmdline {
     pub not_before: Option<u64>,
 }
 
-/// Holds the running command line against the measured one, byte for byte, and reads it.
+/// Compares the running command line with the measured one, byte for byte, and parses it.
 pub fn check(running: &[u8], measured: &[u8]) -> Result<Cmdline, CmdlineError> {
     if running != measured {
         return Err(CmdlineError::Differs {
@@ -79,7 +79,7 @@ pub fn check(running: &[u8], measured: &[u8]) -> Result<Cmdline, CmdlineError> {
     parse(text.strip_suffix('\n').unwrap_or(text))
 }
 
-/// Reads the words that are ours; the others are the kernel's.
+/// Parses our words; the others are the kernel's.
 pub fn parse(text: &str) -> Result<Cmdline, CmdlineError> {
     let mut words = Words::default();
     for word in text.split(' ') {

@@ -1,7 +1,7 @@
-//! What is told: one line a fact, on the console, which the host reads.
+//! Log lines on the console, which the host reads.
 //!
-//! Lines begin with `init: `. Nothing secret may be written here; output of services is metadata by their own
-//! promise, and its control characters are replaced so that no service can forge a line of ours or steer a terminal.
+//! Lines begin with `init: `. No secrets may be written here. Services promise to print metadata only, and
+//! control characters in their output are replaced so that no service can forge a line of ours or control a terminal.
 
 use std::fmt;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::io::Write;
 /// Bytes of one line of a service that are passed on; what is longer is cut.
 pub const LINE_LIMIT: usize = 4096;
 
-/// Writes `init: <text>`. A console that cannot be written to stops nothing.
+/// Writes `init: <text>`. Errors are ignored: a broken console does not stop the boot.
 pub fn say(text: impl fmt::Display) {
     let line = format!("init: {text}\n");
     let mut out = std::io::stdout().lock();
@@ -17,7 +17,7 @@ pub fn say(text: impl fmt::Display) {
     let _ = out.flush();
 }
 
-/// A line of a service as it may be shown: UTF-8 or a replacement for it, no control characters.
+/// A line of a service that is safe to print: valid UTF-8 without control characters.
 pub fn printable(line: &[u8]) -> String {
     let cut = &line[..line.len().min(LINE_LIMIT)];
     String::from_utf8_lossy(cut).chars().map(shown).collect()

@@ -1,7 +1,7 @@
 //! Virtio block devices, found by the serial that the host gave them.
 //!
-//! A serial is the host's word. It only says which disk to look at: what is on `root` and `model` is held against a
-//! measured hash, what is on `config` is measured, and what is on `state` is overwritten.
+//! The host chooses serials. They only select a disk: the contents of `root` and `model` are compared with a
+//! measured hash, those of `config` are measured, and those of `state` are overwritten.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::os::{Doing, OsError};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const DISK_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,9 +58,9 @@ pub fn pick(serials: &BTreeMap<String, String>, wanted: &'static str) -> Result<
     }
 }
 
-/// The disk with this serial. Waits a little: the kernel may still be looking at its devices.
+/// The disk with this serial. Waits for a while, since the kernel may still be probing its devices.
 pub fn find(wanted: &'static str) -> Result<Disk, DiskError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DISK_TIMEOUT;
     loop {
         match pick(&serials(Path::new("/sys/block"))?, wanted) {
             Err(DiskError::Absent(_)) if Instant::now() < deadline => sleep(PAUSE),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn only_virtio_disks_are_looked_at() {
+    fn lists_only_virtio_disks() {
         let block = std::env::temp_dir().join(format!("enclave-init-block-{}", std::process::id()));
         for (name, serial) in [("vda", "root\n"), ("sda", "root\n"), ("vdb", "")] {
             fs::create_dir_all(block.join(name)).expect("a folder can be made");

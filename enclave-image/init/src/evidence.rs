@@ -1,4 +1,4 @@
-//! Letting one service ask the hardware, and binding the host's configuration to what the hardware says.
+//! Gives one service access to hardware evidence, and binds the host's configuration to that evidence.
 //!
 //! **Permissions.** Everything below `/sys/kernel/config/tsm/report` belongs to root. A directory that an
 //! unprivileged user makes there, were it allowed to, would get attributes of root's again (configfs gives new inodes
@@ -9,7 +9,7 @@
 //! **Binding.** TDX has registers that can be extended at run time: the blob's SHA-384 goes into RTMR3 before any
 //! service starts. SEV-SNP has none, but 32 bytes that the host sets at launch and that stand in every report: where
 //! they are not zero, they have to be the blob's SHA-256, or the machine does not start. Either way a policy can pin
-//! what the operator's blob must be. Untried: no such machine has been at hand.
+//! what the operator's blob must be. Not tested on such hardware.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -57,7 +57,7 @@ pub enum EvidenceError {
 pub struct Entry(PathBuf);
 
 impl Entry {
-    /// Makes the entry. `None` where there is no interface, or nobody behind it: the module loads on any machine.
+    /// Makes the entry. `None` without the interface, or without hardware behind it: the module loads on any machine.
     pub fn make() -> Result<Option<Self>, OsError> {
         Self::make_in(Path::new(REPORTS))
     }
@@ -84,21 +84,18 @@ impl Entry {
         if provider.trim_end() != SNP {
             return Ok(None);
         }
-        let question = self.0.join("inblob");
+        let inblob = self.0.join("inblob");
         let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .open(&question)
-            .doing("open", &question)?;
-        file.write_all(&[0; 64]).doing("write", &question)?;
-        // The kernel takes the question when the file is closed.
+        let mut file = options.write(true).open(&inblob).doing("open", &inblob)?;
+        file.write_all(&[0; 64]).doing("write", &inblob)?;
+        // The kernel processes the report data when the file is closed.
         drop(file);
-        let answer = self.0.join("outblob");
+        let outblob = self.0.join("outblob");
         let mut report = Vec::new();
-        let file = File::open(&answer).doing("open", &answer)?;
+        let file = File::open(&outblob).doing("open", &outblob)?;
         file.take(REPORT_LEN as u64 + 1)
             .read_to_end(&mut report)
-            .doing("read", &answer)?;
+            .doing("read", &outblob)?;
         if report.len() != REPORT_LEN {
             return Err(EvidenceError::Report(report.len()));
         }
@@ -115,8 +112,8 @@ impl Entry {
     }
 }
 
-/// Gives a service what there is of the evidence interfaces. A machine without any is no error: the gateway then
-/// refuses to serve what needs it.
+/// Gives a service access to the evidence interfaces that exist. A machine without any is no error: the gateway then
+/// refuses to serve confidential models.
 pub fn give(entry: Option<&Entry>, owner: Owner) -> Result<bool, OsError> {
     let older = Path::new(OLDER);
     for path in LOG
@@ -142,7 +139,7 @@ pub fn shown(blob: &[u8]) -> String {
     hex(digest(&SHA256, blob).as_ref())
 }
 
-/// What ties the configuration to the hardware's word.
+/// What binds the configuration to hardware evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// Extended into RTMR3.
@@ -155,8 +152,8 @@ pub enum Bound {
     Nothing,
 }
 
-/// Binds the blob to the hardware, or says that it cannot be. A TD whose kernel offers no register is refused, and so
-/// is host data that says another digest.
+/// Binds the blob to hardware evidence if the machine can. A TD whose kernel offers no register is refused, and so
+/// is host data with another digest.
 pub fn bind(blob: &[u8], entry: Option<&Entry>) -> Result<Bound, EvidenceError> {
     bind_with(blob, entry, Path::new(TDX))
 }
@@ -301,6 +298,6 @@ mod tests {
         );
         assert!(Entry::make_in(&folder.0).expect("it can be made").is_some());
         let again = Entry::make_in(&folder.0).err();
-        assert_eq!(again.expect("somebody was there first").errno, 17);
+        assert_eq!(again.expect("the entry exists").errno, 17);
     }
 }

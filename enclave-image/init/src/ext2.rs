@@ -1,7 +1,7 @@
-//! A new, empty file system on a disk: ext2, revision 1, as the kernel's ext4 driver mounts it.
+//! Writes a new, empty file system to a disk: ext2, revision 1, which the kernel's ext4 driver mounts.
 //!
-//! It is made at every boot and never seen again, so whatever exists to survive is left out: no journal, no copies of
-//! the superblock, no times. What is made depends on the disk's size and the owner alone. Little-endian, blocks of
+//! It is made at every boot and never used after it, so features for durability are left out: no journal, no copies of
+//! the superblock, no times. Its bytes depend on the disk's size and the owner only. Little-endian, blocks of
 //! 4096 bytes, groups of 32768 blocks with 2048 inodes of 256 bytes each (`Documentation/filesystems/ext4`).
 //!
 //! | block of group 0 | what |
@@ -42,7 +42,7 @@ const FILE_TYPE: u32 = 2;
 const LARGE_FILE: u32 = 2;
 /// A file system that contradicts itself stops the machine.
 const PANIC_ON_ERRORS: u16 = 3;
-/// There is one state disk, and nobody looks for it by this.
+/// Not used to find the disk: there is only one state disk.
 const UUID: &[u8; 16] = b"sealgate state 1";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! What the kernel gives up for the rest of its life, and what every service inherits.
+//! Hardens the kernel permanently, and sets the limits that every service inherits.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ enum Need {
 }
 use Need::{Always, WhereThere};
 
-/// Below `/proc/sys`. Each is there because somebody who has one process should not get the next.
+/// Below `/proc/sys`. Each limits what an attacker who controls one process can do to others.
 const SWITCHES: &[(&str, &str, Need)] = &[
     // Addresses and messages of the kernel.
     ("kernel/kptr_restrict", "2", Always),
@@ -34,20 +34,20 @@ const SWITCHES: &[(&str, &str, Need)] = &[
     ("kernel/kexec_load_disabled", "1", WhereThere),
     ("kernel/modprobe", "\n", WhereThere),
     ("kernel/sysrq", "0", WhereThere),
-    // Memory of processes: no dump to a file or a program, nobody attaches to anybody.
+    // Memory of processes: no dump to a file or a program, and no process attaches to another.
     ("kernel/core_pattern", "|/nonexistent", Always),
     ("fs/suid_dumpable", "0", Always),
     ("kernel/yama/ptrace_scope", "3", WhereThere),
     ("kernel/randomize_va_space", "2", Always),
     ("vm/mmap_min_addr", "65536", Always),
-    // A kernel that has stumbled is not to be used further.
+    // A kernel after an oops must not continue.
     ("kernel/panic_on_oops", "1", Always),
     // Links in folders that several may write to.
     ("fs/protected_hardlinks", "1", Always),
     ("fs/protected_symlinks", "1", Always),
     ("fs/protected_fifos", "2", Always),
     ("fs/protected_regular", "2", Always),
-    // The network is the host's: no redirections, no routes of the sender's, no addresses that nobody asked for.
+    // The network is the host's: no redirects, no source routes, no addresses from router advertisements.
     ("net/ipv4/ip_forward", "0", Always),
     ("net/ipv4/conf/all/accept_redirects", "0", Always),
     ("net/ipv4/conf/default/accept_redirects", "0", Always),
@@ -73,7 +73,7 @@ pub fn kernel() -> Result<(), OsError> {
     Ok(())
 }
 
-/// No kernel code after the measured modules.
+/// No kernel code is loaded after the measured modules.
 pub fn no_more_modules() -> Result<(), OsError> {
     set(
         Path::new("/proc/sys"),

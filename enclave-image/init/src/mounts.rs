@@ -1,4 +1,4 @@
-//! The kernel's own file systems, and memory where something must be written.
+//! Mounts the kernel's file systems, and memory file systems for what must be written.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -52,8 +52,8 @@ pub fn erofs(device: &str, place: &str, programs: bool) -> Result<(), OsError> {
     mount(device, place, "erofs", flags, None).doing("mount", place)
 }
 
-/// The file system of a state disk, whose root directory says whose it is. One that contradicts itself stops the
-/// machine: somebody has changed what lies on it.
+/// The file system of a state disk; its root directory has the owner. An inconsistent one stops the
+/// machine: the host has changed its contents.
 pub fn state_disk(device: &str, place: &str) -> Result<(), OsError> {
     mount(device, place, "ext4", STRICT, c"errors=panic").doing("mount", place)
 }
@@ -66,7 +66,7 @@ pub fn memory(place: &str, mode: u32, owner: Owner, size: &str) -> Result<(), Os
     mount("tmpfs", place, "tmpfs", STRICT, options.as_c_str()).doing("mount", place)
 }
 
-/// Whom a place belongs to, by number.
+/// The owner of a file or directory, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub user: u32,
@@ -75,7 +75,7 @@ pub struct Owner {
 
 pub const ROOT: Owner = Owner { user: 0, group: 0 };
 
-/// Nothing below `place` can be changed any more.
+/// Makes everything below `place` read-only.
 pub fn freeze(place: &str) -> Result<(), OsError> {
     let flags = STRICT.union(MountFlags::RDONLY);
     mount_remount(place, flags, "").doing("remount", place)

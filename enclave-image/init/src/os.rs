@@ -1,4 +1,4 @@
-//! Why the kernel would not.
+//! Errors of system calls, with the operation and its object.
 
 use std::fmt;
 use std::io;
@@ -57,7 +57,7 @@ mod tests {
     fn an_error_names_what_was_tried_and_on_what() {
         let gone: Result<(), OsError> =
             Err(io::Error::from_raw_os_error(2)).doing("open", "/etc/cmdline");
-        let error = gone.expect_err("it is gone");
+        let error = gone.expect_err("it does not exist");
         assert_eq!((error.doing, error.errno), ("open", 2));
         assert!(error.to_string().starts_with("cannot open /etc/cmdline: "));
     }

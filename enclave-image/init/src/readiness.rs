@@ -1,4 +1,4 @@
-//! Randomness and time: what has to be there before anything starts.
+//! Checks randomness and time before any service starts.
 //!
 //! **Randomness.** A host that decides when interrupts come can starve or steer a pool that is filled by them. The
 //! processor's own generator cannot be steered from outside, so a machine without it is refused, and the kernel's pool
@@ -20,7 +20,7 @@ use crate::os::{Doing, OsError};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EntropyError {
-    #[error("the processor has no random number generator of its own (rdrand)")]
+    #[error("the processor has no random number generator (rdrand)")]
     NoHardware,
 
     #[error(transparent)]
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_processor_without_a_generator_is_told_from_one_with() {
+    fn detects_a_processor_without_a_generator() {
         let with =
             "processor\t: 0\nflags\t\t: fpu rdrand sse\n\nprocessor\t: 1\nflags\t\t: rdrand\n";
         assert!(has_generator(with));

@@ -1,4 +1,4 @@
-//! Why the machine does not go on. Each ends with one line on the console, and power off.
+//! Why the machine does not continue. Each reason ends with one line on the console, and power off.
 
 use crate::cmdline::CmdlineError;
 use crate::config::ConfigError;
@@ -65,7 +65,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A stable word for whoever watches the console.
+    /// A stable word for programs that read the console.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Initramfs(_) => "initramfs",

@@ -1,4 +1,4 @@
-//! From the initial file system to the verified root.
+//! Switches from the initial file system to the verified root.
 
 use rustix::mount::mount_move;
 use rustix::process::{chdir, chroot};
@@ -13,7 +13,7 @@ use crate::{initramfs, mounts};
 
 const NEW_ROOT: &str = "/root";
 
-/// Makes the verity device `name` over the disk: every block that is read from then on is held against the hash.
+/// Makes the verity device `name` over the disk: every block that is read from then on is checked against the hash.
 pub fn verified(name: &'static str, disk: &Disk, verity: &Verity) -> Result<String, MapperError> {
     devmapper::create(
         name,

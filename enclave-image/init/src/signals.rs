@@ -1,8 +1,8 @@
-//! Being asked to stop.
+//! Requests to stop, by signals.
 //!
-//! PID 1 gets no signal that it does not ask for. It asks for SIGTERM and SIGINT, notes them, and the loop in `services`
-//! looks. The kernel sends SIGINT for Ctrl-Alt-Del once it has been told not to restart at once: that is how a host
-//! without a guest agent can ask. The ACPI power button is not listened to; a host that presses it has to pull the plug.
+//! PID 1 gets only signals that it has a handler for. It handles SIGTERM and SIGINT by setting a flag, which the loop in
+//! `services` polls. The kernel sends SIGINT for Ctrl-Alt-Del after `CadOff`: that is how a host
+//! without a guest agent can request a stop. The ACPI power button is not handled; such a host has to power the machine off.
 
 #![allow(unsafe_code)]
 
@@ -15,23 +15,24 @@ use rustix::system::{RebootCommand, reboot};
 
 use crate::os::{Doing, OsError};
 
+/// Written by the signal handler only. Relaxed: it is polled, and no other memory depends on it.
 static STOP: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn note(_signal: libc::c_int) {
     STOP.store(true, Ordering::Relaxed);
 }
 
-/// Whether somebody asked.
+/// Whether a stop was requested.
 pub fn asked_to_stop() -> bool {
     STOP.load(Ordering::Relaxed)
 }
 
-/// Ctrl-Alt-Del becomes SIGINT. Only root may say so; tests are not PID 1 and do not.
+/// Makes Ctrl-Alt-Del send SIGINT. Requires root, so tests do not call it.
 pub fn take_ctrl_alt_del() -> Result<(), OsError> {
     reboot(RebootCommand::CadOff).doing("take", "Ctrl-Alt-Del")
 }
 
-/// From now on SIGTERM and SIGINT are noted. Programs that are started begin with the default again.
+/// Installs the handlers for SIGTERM and SIGINT. Started programs have the default action again.
 pub fn listen() -> Result<(), OsError> {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         install(signal).doing("listen for", format!("signal {signal}"))?;

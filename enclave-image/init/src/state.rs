@@ -1,9 +1,9 @@
-//! Where services keep what they write: memory, or a disk that nobody can read once the machine is off.
+//! Where services write: memory, or a disk that cannot be decrypted after the machine is off.
 //!
-//! The disk `state` is the host's. Over it lies dm-crypt with a key that is drawn at boot and given to the kernel, and
-//! that PID 1 then forgets; on that a new file system (`ext2`). Nothing survives the machine, on purpose: what a disk
-//! buys is room. The host sees when and where something is written. It can garble sectors and put back what lay there
-//! earlier in the same boot, unnoticed by this layer; see `docs/adr`.
+//! The disk `state` is the host's. It is encrypted with dm-crypt under a random key that is made at boot, passed to the
+//! kernel and then wiped from PID 1; a new file system (`ext2`) is on that. Nothing survives the machine, on purpose: the
+//! disk only gives more space. The host sees when and where sectors are written. It can corrupt sectors and restore
+//! earlier contents of the same boot, which this layer does not detect; see `docs/adr`.
 
 use std::fs::File;
 use std::path::Path;

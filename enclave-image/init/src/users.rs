@@ -1,4 +1,4 @@
-//! Names of users to numbers, from the verified root's `/etc/passwd`.
+//! Resolves user names with the verified root's `/etc/passwd`.
 
 use crate::mounts::Owner;
 

@@ -53,7 +53,7 @@ pub fn initial_file_system(stage: &Stage) -> Result<Vec<String>> {
     let launch = launch_with(stage, &["-initrd", &file.display().to_string()]);
     let mut guest = stage.start(&launch, "initrd")?;
     let ended = match ending(&guest) {
-        Err(_) if guest.complaints().contains("too old to load a ram disk") => {
+        Err(_) if guest.qemu_log().contains("too old to load a ram disk") => {
             guest.wait_until_off(Duration::from_secs(10))?;
             return Ok(vec![
                 "QEMU takes none beside a UKI, and does not start".into(),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use enclave_image::blob::Blob;
 use enclave_image::debian::archive::Archive;
 use enclave_image::debian::lock::Lock;
-use enclave_image::machine::console::Silence;
+use enclave_image::machine::console::NoLine;
 use enclave_image::machine::guest::{Guest, Launch};
 use enclave_image::machine::tools::Tools;
 use testkit::scratch::ScratchDir;
@@ -153,11 +153,11 @@ pub fn ending(guest: &Guest) -> Result<Ending> {
     {
         bail!(EmulatorFailed(line.clone()));
     }
-    seen.map_err(|silence: Silence| {
+    seen.map_err(|error: NoLine| {
         anyhow::anyhow!(
-            "{silence}. Console:\n{}\n{}",
+            "{error}. Console:\n{}\n{}",
             guest.console().tail(20),
-            guest.complaints()
+            guest.qemu_log()
         )
     })
 }

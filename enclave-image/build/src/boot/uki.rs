@@ -80,7 +80,7 @@ pub fn assemble(stub: &[u8], sections: &[Section<'_>]) -> Result<Vec<u8>, UkiErr
     image[header.count_at..header.count_at + 2].copy_from_slice(&count.to_le_bytes());
     let size_of_image = round_up(next_address, header.section_alignment)?;
     put(&mut image, header.optional_at + 56, size_of_image);
-    // Nobody checks it for an application, and zero says that it was not computed.
+    // The checksum is not checked for applications; zero means that it was not computed.
     put(&mut image, header.optional_at + 64, 0);
     Ok(image)
 }

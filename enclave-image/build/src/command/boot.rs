@@ -1,4 +1,4 @@
-//! `image boot`
+//! `image boot`: boots an image under emulation and shows its console.
 
 use std::fs;
 use std::io::{IsTerminal, Write};
@@ -37,7 +37,7 @@ pub struct BootArgs {
     more: Vec<String>,
 }
 
-/// Shows the console until the machine is off.
+/// Prints the console until the machine is off.
 pub fn run(arguments: &BootArgs) -> Result<()> {
     let places = &arguments.places;
     let archive = places.archive();
@@ -86,7 +86,7 @@ pub fn run(arguments: &BootArgs) -> Result<()> {
         }
     }
     if !std::io::stdout().is_terminal() {
-        print!("{}", guest.complaints());
+        print!("{}", guest.qemu_log());
     }
     drop(guest);
     fs::remove_dir_all(&run).with_context(|| run.display().to_string())

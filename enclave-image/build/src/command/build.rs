@@ -1,4 +1,4 @@
-//! `image build`
+//! `image build`: builds images with manifest, bill of materials and predicted measurements.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -44,7 +44,7 @@ pub fn run(arguments: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-/// Builds one image and says what it is.
+/// Builds one image and returns its summary line.
 fn build(arguments: &BuildArgs, profile: &str) -> Result<String> {
     let began = Instant::now();
     let places = &arguments.places;

@@ -1,4 +1,4 @@
-//! `image config`
+//! `image config`: packs a configuration folder into the disk `config`.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! `image fetch`
+//! `image fetch`: downloads the packages of the lock.
 
 use anyhow::{Result, ensure};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `image lock`
+//! `image lock`: resolves `packages.toml` against Debian's indexes and writes the lock.
 
 use std::fs;
 

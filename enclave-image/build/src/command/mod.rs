@@ -1,4 +1,4 @@
-//! The subcommands.
+//! The subcommands of `image`.
 
 mod boot;
 mod build;
@@ -19,11 +19,11 @@ pub enum Command {
     Repro(repro::ReproArgs),
     /// Start an image under emulation and show its console
     Boot(boot::BootArgs),
-    /// Make the disk with a configuration, and say what it is measured as
+    /// Make the disk with a configuration, and print its measurements
     Config(config::ConfigArgs),
     /// Fetch the packages of the lock and nothing else
     Fetch(fetch::FetchArgs),
-    /// Look the packages up anew in Debian's signed indexes and write the lock
+    /// Look the packages up again in Debian's signed indexes and write the lock
     Lock(lock::LockArgs),
 }
 

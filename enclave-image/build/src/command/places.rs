@@ -1,4 +1,4 @@
-//! Where things are: the repository, packages, what is built.
+//! Paths: the repository, packages, build outputs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

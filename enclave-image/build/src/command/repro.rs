@@ -1,4 +1,4 @@
-//! `image repro`
+//! `image repro`: builds images twice under different circumstances and compares every byte.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Packages as files: from a folder, from the cache, or from a mirror, each by the SHA-256 of the lock.
 //!
-//! The mirror is the one that apt uses on this machine, or one that is named. It is not trusted with anything: what it
-//! hands out is compared with the lock.
+//! The mirror is the one that apt uses on this machine, or a named one. It is not trusted: every download is
+//! compared with the lock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ use crate::say;
 /// apt's own downloader: it knows the machine's proxies and credentials.
 const DOWNLOADER: &str = "/usr/lib/apt/apt-helper";
 
-/// Where packages are looked for.
+/// The places where packages are searched.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    /// A folder with `.deb` files that somebody kept.
+    /// A folder with `.deb` files of earlier versions.
     pub folder: Option<PathBuf>,
     /// What was downloaded before.
     pub cache: PathBuf,
@@ -28,7 +28,7 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Sees to it that every package is there, with the bytes of the lock.
+    /// Downloads missing packages. Afterwards every package is present with the digest of the lock, or this fails.
     pub fn provide(&self, packages: &[&Locked]) -> Result<()> {
         fs::create_dir_all(&self.cache)
             .with_context(|| format!("cannot make {}", self.cache.display()))?;
@@ -54,7 +54,7 @@ impl Archive {
             });
             download(&files.collect::<Vec<_>>())?;
         }
-        let gone: Vec<String> = missing
+        let unavailable: Vec<String> = missing
             .iter()
             .filter(|package| self.find(package).is_none())
             .map(|package| {
@@ -67,11 +67,11 @@ impl Archive {
             })
             .collect();
         ensure!(
-            gone.is_empty(),
+            unavailable.is_empty(),
             "packages of the lock that the mirror does not have, or has with other bytes:\n{}\n\
              Give a folder that has these files with --archive DIR, or refresh the lock with `image lock` \
              (which changes what is built, and every measurement with it).",
-            gone.join("\n")
+            unavailable.join("\n")
         );
         Ok(())
     }
@@ -121,7 +121,7 @@ fn apts_mirror() -> Result<String> {
     Ok(site.trim_end_matches('/').to_owned())
 }
 
-/// Fetches files. One that is not there is for the caller to notice.
+/// Downloads files. The caller checks which of them arrived.
 pub fn download(files: &[(String, PathBuf)]) -> Result<()> {
     if !Path::new(DOWNLOADER).exists() {
         bail!(

@@ -1,8 +1,8 @@
-//! An uncompressed erofs (Linux, `fs/erofs/erofs_fs.h`): written to be read, in two senses.
+//! Writes an uncompressed erofs (Linux, `fs/erofs/erofs_fs.h`).
 //!
 //! Blocks of 4096 bytes: the superblock at byte 1024 and the inodes after it, then directories and files one after
 //! the other, each from a block boundary on. No compression, no extended attributes, no time but zero, no identifier.
-//! Everything belongs to root. The length is a whole number of blocks, and nothing is left of what was in memory.
+//! Everything belongs to root. The length is a whole number of blocks, and unused bytes are zero.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ const SLOT: u64 = 32;
 /// All are of the long form, which has room for any length.
 const INODE_LEN: u64 = 64;
 const FIRST_INODE_AT: u64 = SUPERBLOCK_AT + SUPERBLOCK_LEN;
-/// Long form, contents in blocks of their own.
+/// Long form, contents in separate blocks.
 const FORMAT: u16 = 1;
 const DIRENT_LEN: usize = 12;
 

@@ -4,21 +4,21 @@ use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What has been said so far.
+/// The text that the guest has printed so far. A thread appends; any number of callers wait on the condition variable.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
-    said: Arc<(Mutex<Said>, Condvar)>,
+    output: Arc<(Mutex<Output>, Condvar)>,
 }
 
 #[derive(Debug, Default)]
-struct Said {
+struct Output {
     text: String,
     ended: bool,
 }
 
-/// Why nobody said what was waited for.
+/// Why an awaited line did not come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Silence {
+pub enum NoLine {
     #[error("the machine ended first")]
     Ended,
     #[error("nothing of the kind within {0:?}")]
@@ -26,17 +26,18 @@ pub enum Silence {
 }
 
 impl Console {
-    /// Reads until the end, on a thread of its own.
+    /// Reads until the end, on a separate thread, which ends with the guest's output.
     pub fn listen(&self, mut from: impl Read + Send + 'static) {
-        let said = Arc::clone(&self.said);
+        let output = Arc::clone(&self.output);
         std::thread::spawn(move || {
-            let (text, changed) = &*said;
+            let (text, changed) = &*output;
             let mut bytes = [0; 4096];
             loop {
                 let read = from.read(&mut bytes).unwrap_or(0);
-                let mut said = text.lock().unwrap_or_else(PoisonError::into_inner);
-                said.text.push_str(&printable(&bytes[..read]));
-                said.ended = read == 0;
+                let mut output = text.lock().unwrap_or_else(PoisonError::into_inner);
+                // A read of zero bytes or an error ends the output; both wake all callers for the last time.
+                output.text.push_str(&printable(&bytes[..read]));
+                output.ended = read == 0;
                 changed.notify_all();
                 if read == 0 {
                     return;
@@ -45,41 +46,42 @@ impl Console {
         });
     }
 
-    /// Waits for a line that the closure takes.
+    /// Waits for a line for which the closure returns a value.
     pub fn wait_for<T>(
         &self,
         within: Duration,
         mut takes: impl FnMut(&str) -> Option<T>,
-    ) -> Result<T, Silence> {
+    ) -> Result<T, NoLine> {
         let deadline = Instant::now() + within;
-        let (text, changed) = &*self.said;
-        let mut said = text.lock().unwrap_or_else(PoisonError::into_inner);
+        let (text, changed) = &*self.output;
+        let mut output = text.lock().unwrap_or_else(PoisonError::into_inner);
+        // The start of the first line that was not checked yet; text is only ever appended.
         let mut seen = 0;
         loop {
-            while let Some(end) = said.text[seen..].find('\n') {
-                let line = said.text[seen..seen + end].trim_end();
+            while let Some(end) = output.text[seen..].find('\n') {
+                let line = output.text[seen..seen + end].trim_end();
                 if let Some(found) = takes(line) {
                     return Ok(found);
                 }
                 seen += end + 1;
             }
-            if said.ended {
-                return Err(Silence::Ended);
+            if output.ended {
+                return Err(NoLine::Ended);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Silence::TimedOut(within));
+                return Err(NoLine::TimedOut(within));
             }
-            said = changed
-                .wait_timeout(said, left)
+            output = changed
+                .wait_timeout(output, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
     }
 
     pub fn text(&self) -> String {
-        let said = self.said.0.lock().unwrap_or_else(PoisonError::into_inner);
-        said.text.clone()
+        let output = self.output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        output.text.clone()
     }
 
     /// The last lines.
@@ -90,7 +92,7 @@ impl Console {
     }
 }
 
-/// Without what would move a terminal's cursor.
+/// Without characters that would move a terminal's cursor.
 fn printable(bytes: &[u8]) -> String {
     bytes
         .iter()

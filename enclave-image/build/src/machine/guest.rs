@@ -12,7 +12,7 @@ use super::console::Console;
 use super::tools::Tools;
 use super::tpm::Tpm;
 
-/// How it is started.
+/// How a machine is launched.
 #[derive(Clone, Debug)]
 pub struct Launch {
     pub firmware: PathBuf,
@@ -32,7 +32,7 @@ pub struct Launch {
     pub more: Vec<String>,
 }
 
-/// A running machine; gone when this is dropped.
+/// A running machine. Dropping the value kills it.
 #[derive(Debug)]
 pub struct Guest {
     qemu: Child,
@@ -43,7 +43,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts it, with its files in a folder of its own, whose path has to be short: sockets are in it.
+    /// Starts a machine with its files in a separate folder, whose path must be short because of the sockets in it.
     pub fn start(tools: &Tools, launch: &Launch, folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let tpm = match launch.tpm {
@@ -82,13 +82,13 @@ impl Guest {
         self.port.context("no port was forwarded")
     }
 
-    /// The file that stands for its memory.
+    /// The file that backs its memory.
     pub fn memory(&self) -> PathBuf {
         self.folder.join("memory")
     }
 
-    /// What QEMU itself had to say.
-    pub fn complaints(&self) -> String {
+    /// QEMU's messages.
+    pub fn qemu_log(&self) -> String {
         fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default()
     }
 
@@ -113,7 +113,7 @@ impl Drop for Guest {
     }
 }
 
-/// What QEMU is told, after where its files are.
+/// QEMU's arguments, except the path of its data files.
 pub fn arguments(
     launch: &Launch,
     port: Option<u16>,
@@ -192,7 +192,7 @@ pub fn arguments(
     words
 }
 
-/// A port that was free a moment ago.
+/// A port that is free now; another process may take it before QEMU does.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())

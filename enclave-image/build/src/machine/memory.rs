@@ -1,8 +1,8 @@
-//! The boot event log, where the firmware keeps it: in the guest's memory.
+//! Finds the boot event log in the guest's memory, where the firmware keeps it.
 //!
-//! The guest has no shell that could show it, and a file stands for its memory. The log begins with an event of its
-//! own (TCG PC Client Platform Firmware Profile §10.4.5.1), and the kernel may have copied an earlier part of it; the
-//! longest is the whole.
+//! The guest has no shell that could print it, and a file backs its memory. The log begins with a special
+//! event (TCG PC Client Platform Firmware Profile §10.4.5.1). The kernel may have copied an earlier part of it, so the
+//! longest match is the whole log.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -16,7 +16,7 @@ const FIRST_HEADER: usize = 4 + 4 + 20 + 4;
 const MOST: usize = 256 << 10;
 const CHUNK: usize = 8 << 20;
 
-/// The longest event log in a file that stands for a guest's memory.
+/// The longest event log in a file that backs a guest's memory.
 pub fn event_log(memory: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut file = File::open(memory)?;
     let mut longest: Option<Vec<u8>> = None;
@@ -38,7 +38,7 @@ pub fn event_log(memory: &Path) -> io::Result<Option<Vec<u8>>> {
 
 fn find(file: &mut File) -> io::Result<Vec<u64>> {
     let mut found = Vec::new();
-    let mut kept: Vec<u8> = Vec::new();
+    let mut window: Vec<u8> = Vec::new();
     let mut base = 0_u64;
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -46,11 +46,11 @@ fn find(file: &mut File) -> io::Result<Vec<u64>> {
         if read == 0 {
             return Ok(found);
         }
-        kept.extend_from_slice(&chunk[..read]);
-        let hits = memchr::memmem::find_iter(&kept, SIGNATURE);
+        window.extend_from_slice(&chunk[..read]);
+        let hits = memchr::memmem::find_iter(&window, SIGNATURE);
         found.extend(hits.map(|at| base + at as u64));
-        let drop = kept.len().saturating_sub(SIGNATURE.len() - 1);
-        kept.drain(..drop);
+        let drop = window.len().saturating_sub(SIGNATURE.len() - 1);
+        window.drain(..drop);
         base += drop as u64;
     }
 }

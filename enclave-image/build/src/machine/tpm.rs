@@ -1,8 +1,8 @@
-//! A software TPM, and somebody between it and QEMU who writes down what is measured.
+//! A software TPM, and a proxy between it and QEMU that records what is measured.
 //!
-//! QEMU drives its TPM emulator over a control socket (swtpm, `swtpm_ioctls(3)`) and hands it one end of a pair of
-//! sockets for commands. The go-between keeps that end and gives the TPM one of its own, so that every
-//! `TPM2_PCR_Extend` passes by, and registers can be read without a guest that would do it.
+//! QEMU drives its TPM emulator over a control socket (swtpm, `swtpm_ioctls(3)`) and passes it one end of a pair of
+//! sockets for commands. The proxy keeps that end and gives the TPM one of another pair, so that every
+//! `TPM2_PCR_Extend` passes through it, and registers can be read without the guest.
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -82,8 +82,8 @@ impl Tpm {
             let Ok((qemu, _)) = listener.accept() else {
                 return;
             };
-            // Ends when QEMU hangs up.
-            let _ = between(&qemu, &control, &shared);
+            // Ends when QEMU closes its end.
+            let _ = proxy_control(&qemu, &control, &shared);
         });
         Ok(tpm)
     }
@@ -113,7 +113,7 @@ impl Tpm {
         let mut tpm = locked(&self.shared.commands);
         let tpm = tpm
             .as_mut()
-            .context("the machine has not met its TPM yet")?;
+            .context("the machine has not connected to its TPM yet")?;
         tpm.write_all(&command)?;
         let response = message(tpm)?;
         value_in(&response).with_context(|| {
@@ -144,8 +144,8 @@ fn connect(path: &Path, within: Duration) -> Result<UnixStream> {
     }
 }
 
-/// Passes control messages on, and takes over the commands' socket when QEMU hands it out.
-fn between(qemu: &UnixStream, control: &UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
+/// Passes control messages on, and replaces the command socket when QEMU passes it.
+fn proxy_control(qemu: &UnixStream, control: &UnixStream, shared: &Arc<Shared>) -> io::Result<()> {
     let (mut answers, mut to_qemu) = (control.try_clone()?, qemu.try_clone()?);
     std::thread::spawn(move || io::copy(&mut answers, &mut to_qemu));
     let mut bytes = [0; 4096];
@@ -202,6 +202,7 @@ fn pass_commands(mut qemu: UnixStream, shared: &Shared) -> io::Result<()> {
     loop {
         let command = message(&mut qemu)?;
         let response = {
+            // Held for the command and its response, so that `register` cannot come in between.
             let mut tpm = locked(&shared.commands);
             let tpm = tpm.as_mut().ok_or(io::ErrorKind::NotConnected)?;
             tpm.write_all(&command)?;

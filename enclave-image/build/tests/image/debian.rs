@@ -28,7 +28,7 @@ fn a_lock_is_read_as_it_was_written() {
 }
 
 #[test]
-fn what_is_wrong_in_a_lock_is_told_by_its_line() {
+fn reports_errors_of_a_lock_with_their_line() {
     let refused = |text: String| Lock::parse(&text).expect_err("it is wrong");
     let good = line("boot", "a");
     assert_eq!(

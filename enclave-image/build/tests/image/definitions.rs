@@ -118,7 +118,7 @@ fn an_image_that_is_like_another_has_all_of_it_and_its_own() {
 }
 
 #[test]
-fn a_key_that_nobody_reads_is_refused() {
+fn refuses_unknown_keys() {
     let folder = std::env::temp_dir().join(format!("sealgate-definition-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a temporary folder");
     let good = std::fs::read_to_string(repository().join("images/gateway.toml")).expect("text");

@@ -1,4 +1,4 @@
-//! The writer beside a reader of its own, and an image that `fsck.erofs` 1.5 has read and extracted.
+//! The writer against a separate reader, and an image that `fsck.erofs` 1.5 has read and extracted.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The configuration: measured in the image, or a blob of the host's whose digest is made known before it acts.
+//! The configuration: measured in the image, or a blob from the host whose digest is reported before it is used.
 //!
 //! A blob decides nothing about what runs: programs, arguments and users are the verified root's. It is shown on the
 //! console, and on TDX it goes into RTMR3 (`evidence`). The gateway's own `config` digest in the keyset's subject

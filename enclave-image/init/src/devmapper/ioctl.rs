@@ -1,4 +1,4 @@
-//! The one call.
+//! The device mapper's ioctl, the only unsafe call of this module.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What is sent to the device mapper: `struct dm_ioctl`, and behind it, where a table is loaded, one
+//! The messages to the device mapper: `struct dm_ioctl`, followed by, if a table is loaded, one
 //! `struct dm_target_spec` with its parameters. Native byte order; written at fixed offsets, so that no Rust struct has to have C's layout.
 //!
 //! | bytes | field of `dm_ioctl` |

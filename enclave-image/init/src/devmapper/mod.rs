@@ -1,8 +1,8 @@
-//! The device mapper, spoken to by its own ioctls (`include/uapi/linux/dm-ioctl.h`, interface version 4).
+//! The device mapper, through its ioctls (`include/uapi/linux/dm-ioctl.h`, interface version 4).
 //!
 //! Three requests make a device: create it, load a table of one target, resume it. `message` lays the bytes out,
-//! `table` words the targets, `ioctl` makes the call. No library of its own stands between: the whole of it is
-//! smaller than one would be, and is in the trusted base.
+//! `table` writes the targets, `ioctl` makes the call. No library is used: this code is in the trusted base and is
+//! smaller than a library would be.
 
 mod ioctl;
 pub mod message;
@@ -17,7 +17,7 @@ use message::{Access, Command, Message, MessageError};
 use table::Table;
 
 const CONTROL: &str = "/dev/mapper/control";
-const PATIENCE: Duration = Duration::from_secs(10);
+const NODE_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub fn create(name: &str, table: &Table, access: Access) -> Result<String, Mappe
 }
 
 fn wait_for(path: String) -> Result<String, MapperError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + NODE_TIMEOUT;
     while !Path::new(&path).exists() {
         if Instant::now() >= deadline {
             return Err(MapperError::NoNode(path));

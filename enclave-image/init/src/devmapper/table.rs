@@ -1,4 +1,4 @@
-//! Targets as the kernel's documentation words them (`Documentation/admin-guide/device-mapper`).
+//! Target tables in the kernel's syntax (`Documentation/admin-guide/device-mapper`).
 
 use crate::cmdline::Verity;
 

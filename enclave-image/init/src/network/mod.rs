@@ -1,8 +1,8 @@
-//! The network: one Ethernet device, IPv4, as the configuration says or as DHCP says.
+//! The network: one Ethernet device, IPv4, configured by the file `network` or by DHCP.
 //!
-//! Both are the host's to decide in the end: it is its wire. Nothing here is trusted for more than reachability;
-//! whom the gateway talks to is settled by TLS and evidence. IPv6 is switched off, so that no router
-//! advertisement gives the guest an address that nobody asked for.
+//! The host controls both, since it is its network. Nothing here is trusted for more than reachability;
+//! TLS and evidence decide which peers the gateway accepts. IPv6 is switched off, so that no router
+//! advertisement can give the guest an address.
 
 pub mod dhcp;
 pub mod netlink;
@@ -21,7 +21,7 @@ use dhcp::DhcpError;
 use netlink::{Netlink, NetlinkError};
 use settings::{Address, Settings, SettingsError};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const DEVICE_TIMEOUT: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(100);
 const ETHERNET: &str = "1";
 
@@ -108,7 +108,7 @@ pub fn resolv_conf(dns: &[Ipv4Addr]) -> String {
 }
 
 fn wait_for_device() -> Result<Device, NetworkError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEVICE_TIMEOUT;
     loop {
         let found = devices(Path::new("/sys/class/net"))?;
         match found.into_iter().next() {

@@ -142,7 +142,7 @@ impl Draft {
                 set(&mut self.ready, address, bad)?
             }
             "ready-seconds" => set(&mut self.within, seconds(value), bad)?,
-            // Somebody forgot the blank line between two services.
+            // The blank line between two services is missing.
             "service" => true,
             _ => return Err(PlanError::Unknown(number)),
         };

@@ -1,4 +1,4 @@
-//! Starting a program: another user, no groups beside its own, nothing in its environment, no input.
+//! Starts a program: as another user, with no other groups, an empty environment and no input.
 //!
 //! Limits, the empty bounding set and `no_new_privs` are PID 1's own by then (`hardening`) and inherited. Signal
 //! handlers are not: `exec` puts the defaults back.
@@ -136,7 +136,7 @@ mod tests {
     fn service(exec: &[&str], ready: Option<Ready>) -> Service {
         Service {
             name: "probe".to_owned(),
-            user: "nobody".to_owned(),
+            user: "unprivileged".to_owned(),
             evidence: false,
             prepare: Vec::new(),
             exec: Command {
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Whoever runs the tests: only root may become another user.
+    /// The user that runs the tests: only root may become another user.
     fn ourselves() -> Owner {
         Owner {
             user: rustix::process::getuid().as_raw(),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_listens_is_ready_and_one_that_ends_before_is_told() {
+    fn a_listening_service_is_ready_and_an_early_end_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
         let ready = Ready {

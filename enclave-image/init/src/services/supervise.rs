@@ -1,4 +1,6 @@
-//! The rest of PID 1's life: bury what has ended, and end the machine when a service has, or when asked to.
+//! PID 1 after the boot: reaps processes, and powers the machine off when a service has ended or on request.
+//!
+//! One thread does all of it: only this loop calls `wait`, so no process is reaped in two places.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,7 +25,7 @@ pub enum Reason {
 /// Returns when the machine is to be switched off, with every service stopped.
 pub fn watch(mut running: Vec<Running>) -> Reason {
     let reason = loop {
-        if let Some((service, ending)) = bury(&running) {
+        if let Some((service, ending)) = reap(&running) {
             running.retain(|other| other.name != service);
             break Reason::Ended { service, ending };
         }
@@ -36,8 +38,8 @@ pub fn watch(mut running: Vec<Running>) -> Reason {
     reason
 }
 
-/// Takes in every process that has ended, ours or orphaned; the first of ours is returned.
-fn bury(running: &[Running]) -> Option<(String, Ending)> {
+/// Reaps every process that has ended, a service or an orphan; returns the first service among them.
+fn reap(running: &[Running]) -> Option<(String, Ending)> {
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         let pid = pid.as_raw_nonzero().get().cast_unsigned();
         if let Some(service) = running.iter().find(|service| service.pid == pid) {
@@ -52,17 +54,17 @@ fn stop(mut running: Vec<Running>) {
     signal(&running, Signal::TERM);
     let deadline = Instant::now() + GRACE;
     while !running.is_empty() && Instant::now() < deadline {
-        match bury(&running) {
+        match reap(&running) {
             Some((name, _)) => running.retain(|service| service.name != name),
             None => sleep(PAUSE),
         }
     }
-    // What services have left behind goes with the machine.
+    // Remaining processes end with the machine.
     signal(&running, Signal::KILL);
 }
 
 fn signal(running: &[Running], signal: Signal) {
-    // The last one started first: it uses the ones before it. Each leads a group of its own.
+    // In reverse order of the start: a service uses those that were started before it. Each leads a separate process group.
     for service in running.iter().rev() {
         if let Some(pid) = Pid::from_raw(service.pid.cast_signed()) {
             let _ = kill_process_group(pid, signal);

@@ -1,4 +1,4 @@
-//! Discover, request, and a thread that renews.
+//! Gets a lease (discover, request), and renews it on a thread that runs until the machine is off.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -15,19 +15,19 @@ use crate::network::settings::Address;
 use crate::network::{Device, Lease};
 use crate::os::Doing;
 
-/// How long the first lease may take, altogether.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one answer is waited for; it doubles up to the second value.
+/// How long getting the first lease may take in total.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long to wait for one answer; it doubles up to the second value.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(8);
-/// No renewal comes sooner, whatever a server says.
+/// The shortest interval between renewals, whatever lease a server grants.
 const SHORTEST: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 struct Session {
     socket: UdpSocket,
     hardware: [u8; 6],
-    /// Where requests go: everybody on the wire.
+    /// The address that requests are sent to: broadcast.
     server: SocketAddr,
 }
 
@@ -55,7 +55,7 @@ pub fn start(device: &Device, netlink: &mut Netlink) -> Result<Lease, DhcpError>
 
 impl Session {
     fn first(&self) -> Result<Reply, DhcpError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + LEASE_TIMEOUT;
         let mut wait = FIRST_WAIT;
         while Instant::now() < deadline {
             if let Some(reply) = self.negotiate(wait)? {
@@ -63,7 +63,7 @@ impl Session {
             }
             wait = (wait * 2).min(LAST_WAIT);
         }
-        Err(DhcpError::NoAnswer(PATIENCE.as_secs()))
+        Err(DhcpError::NoAnswer(LEASE_TIMEOUT.as_secs()))
     }
 
     /// One round: an offer, and its acknowledgement.
@@ -88,11 +88,11 @@ impl Session {
         }
     }
 
-    /// Sends, and waits for the first reply of the wanted kind; `None` if none came, or a refusal did.
+    /// Sends, and waits for the first reply of the expected kind; `None` if none came, or a refusal did.
     fn exchange(
         &self,
         request: &Request,
-        wanted: Kind,
+        expected: Kind,
         wait: Duration,
     ) -> Result<Option<Reply>, DhcpError> {
         self.socket
@@ -114,16 +114,16 @@ impl Session {
                 Err(error) => return Err(error).doing("read from", "port 68")?,
             };
             match packet::parse(&buffer[..length], request) {
-                Ok(reply) if reply.kind == wanted => return Ok(Some(reply)),
+                Ok(reply) if reply.kind == expected => return Ok(Some(reply)),
                 Ok(reply) if reply.kind == Kind::Refusal => return Ok(None),
-                // Somebody else's, of another stage, or nonsense.
+                // For another client, of another stage, or malformed: dropped, and the wait continues.
                 Ok(_) | Err(_) => {}
             }
         }
     }
 
-    /// Asks for the same address again, at half of its time. If nobody answers, the address is kept all the same:
-    /// the wire is the host's, and a guest that takes itself off it helps nobody.
+    /// Requests the same address again at half of its lease time. Without an answer the address is kept: the network is
+    /// the host's, and a guest that stops using its address gains no security.
     fn renew_forever(&self, first: Reply) {
         let mut lease = first.lease;
         loop {

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_answer_is_told_from_others() {
+    fn distinguishes_the_kernels_answer_from_others() {
         assert_eq!(answer(&acknowledgement(0, 3), 3), Ok(Answer::Done));
         assert_eq!(answer(&acknowledgement(-17, 3), 3), Ok(Answer::Errno(17)));
         assert_eq!(

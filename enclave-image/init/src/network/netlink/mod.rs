@@ -1,4 +1,4 @@
-//! Telling the kernel about links, addresses and routes (`rtnetlink(7)`).
+//! Configures links, addresses and routes in the kernel (`rtnetlink(7)`).
 
 pub mod message;
 
@@ -17,7 +17,7 @@ use message::{Answer, AnswerError, Message};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetlinkError {
@@ -44,7 +44,7 @@ impl Netlink {
         let kind = SocketType::RAW;
         let socket = socket_with(AddressFamily::NETLINK, kind, SocketFlags::CLOEXEC, protocol);
         let socket = socket.doing("open", "a netlink socket")?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))
+        set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER_TIMEOUT))
             .doing("set up", "a netlink socket")?;
         Ok(Self {
             socket,
@@ -54,12 +54,12 @@ impl Netlink {
 
     /// Switches a link on.
     pub fn up(&mut self, link: u32) -> Result<(), NetlinkError> {
-        self.tell("switch the link on", &Message::link_up(link))
+        self.request("switch the link on", &Message::link_up(link))
     }
 
     /// Gives a link an address.
     pub fn address(&mut self, link: u32, address: Address) -> Result<(), NetlinkError> {
-        self.tell("set the address", &Message::add_address(link, address))
+        self.request("set the address", &Message::add_address(link, address))
     }
 
     /// Sends what goes to `destination` out of `link`, by way of `gateway` or right onto the wire.
@@ -69,13 +69,13 @@ impl Netlink {
         destination: Address,
         gateway: Option<Ipv4Addr>,
     ) -> Result<(), NetlinkError> {
-        self.tell(
+        self.request(
             "set the route",
             &Message::add_route(link, destination, gateway),
         )
     }
 
-    fn tell(&mut self, doing: &'static str, message: &Message) -> Result<(), NetlinkError> {
+    fn request(&mut self, doing: &'static str, message: &Message) -> Result<(), NetlinkError> {
         self.sequence += 1;
         let bytes = message.encode(self.sequence);
         let kernel = SocketAddrNetlink::new(0, 0);
