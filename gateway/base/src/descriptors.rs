@@ -1,47 +1,46 @@
-//! What the limit of file descriptors allows, and what `[limits]` need.
+//! How many requests and connections the limit of file descriptors allows, and how many descriptors `[limits]` need.
 //!
-//! The limit is raised to the hard one at the start. Where that is too low for `[limits]`, fewer requests are admitted at
-//! a time: a request that is refused with 503 needs a descriptor for its connection too.
+//! At the start the process raises its limit to the hard limit. If that is too low for `[limits]`, fewer requests are
+//! admitted at a time: a request that is refused with 503 needs a descriptor for its connection too.
 
 use crate::config::Limits;
 
-/// For everything but requests: the databases, listeners and the runtime, administrators, verification of upstreams.
+/// Descriptors for everything but requests: databases, listeners, the runtime, administrators, verification.
 const RESERVED: u64 = 128;
-/// Of one admitted request: its connection, the one to an upstream, the file of a record that is kept; and one for the
-/// connection of a request that is refused meanwhile.
-const OF_A_REQUEST: u64 = 4;
-/// Of a connection: its own, and one to an upstream.
-const OF_A_CONNECTION: u64 = 2;
+/// Descriptors of one admitted request: its connection, the one to an upstream, the file of a sealed record, and one for
+/// the connection of a request that is refused meanwhile.
+const PER_REQUEST: u64 = 4;
+/// Descriptors of one connection: itself, and one to an upstream.
+const PER_CONNECTION: u64 = 2;
 
-/// How many connections of a listener may be open.
+/// The most open connections of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlaceLimits {
+pub struct ConnectionLimits {
     pub authenticated: usize,
     pub unauthenticated: usize,
 }
 
-/// How many descriptors these limits need to be reached.
-pub fn needed(limits: &Limits) -> u64 {
-    let connections = OF_A_CONNECTION
+/// How many descriptors the process needs to reach these limits.
+pub fn required(limits: &Limits) -> u64 {
+    let connections = PER_CONNECTION
         .saturating_mul(limits.max_connections as u64)
         .saturating_add(limits.max_unauthenticated as u64);
-    let requests = OF_A_REQUEST.saturating_mul(limits.max_concurrent as u64);
+    let requests = PER_REQUEST.saturating_mul(limits.max_concurrent as u64);
     RESERVED.saturating_add(connections.max(requests))
 }
 
-/// How many inference requests may be in flight where the process may have `limit` descriptors open.
-pub fn requests_within(limit: u64) -> usize {
-    // Of a very low limit, half is for requests.
+/// How many inference requests may be in flight with `limit` descriptors.
+pub fn max_requests(limit: u64) -> usize {
+    // With a very low limit, half of it is for requests.
     let reserved = RESERVED.min(limit / 2);
-    let requests = ((limit - reserved) / OF_A_REQUEST).max(1);
+    let requests = ((limit - reserved) / PER_REQUEST).max(1);
     usize::try_from(requests).unwrap_or(usize::MAX)
 }
 
-/// How many connections may be open where the process may have `limit` descriptors open: as many as configured if
-/// that suffices for them.
-pub fn connections_within(limit: u64, limits: &Limits) -> PlaceLimits {
+/// How many connections may be open with `limit` descriptors: at most as many as configured.
+pub fn connection_limits(limit: u64, limits: &Limits) -> ConnectionLimits {
     fit(
-        PlaceLimits {
+        ConnectionLimits {
             authenticated: limits.max_connections,
             unauthenticated: limits.max_unauthenticated,
         },
@@ -49,18 +48,18 @@ pub fn connections_within(limit: u64, limits: &Limits) -> PlaceLimits {
     )
 }
 
-fn fit(configured: PlaceLimits, limit: usize) -> PlaceLimits {
+fn fit(configured: ConnectionLimits, limit: usize) -> ConnectionLimits {
     let available = limit - (RESERVED as usize).min(limit / 2);
     let wanted = configured
         .authenticated
-        .saturating_mul(OF_A_CONNECTION as usize)
+        .saturating_mul(PER_CONNECTION as usize)
         .saturating_add(configured.unauthenticated);
     if wanted <= available {
         return configured;
     }
     let unauthenticated = configured.unauthenticated.min(available / 4).max(1);
-    let rest = available.saturating_sub(unauthenticated) / OF_A_CONNECTION as usize;
-    PlaceLimits {
+    let rest = available.saturating_sub(unauthenticated) / PER_CONNECTION as usize;
+    ConnectionLimits {
         authenticated: configured.authenticated.min(rest).max(1),
         unauthenticated,
     }
@@ -71,8 +70,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_as_many_as_configured_or_as_there_are_descriptors_for() {
-        let configured = PlaceLimits {
+    fn connections_are_limited_by_the_configuration_and_the_descriptors() {
+        let configured = ConnectionLimits {
             authenticated: 4096,
             unauthenticated: 1024,
         };
@@ -94,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn requests_leave_descriptors_for_connections_that_are_refused() {
+    fn requests_leave_descriptors_for_refused_connections() {
         for limit in [16, 256, 1024, 65_536] {
-            let requests = requests_within(limit) as u64;
+            let requests = max_requests(limit) as u64;
             assert!(requests > 0 && requests * 4 <= limit, "{limit}: {requests}");
         }
-        assert_eq!(requests_within(1024), 224);
-        assert_eq!(requests_within(0), 1);
-        assert!(requests_within(u64::MAX) > 1 << 32);
+        assert_eq!(max_requests(1024), 224);
+        assert_eq!(max_requests(0), 1);
+        assert!(max_requests(u64::MAX) > 1 << 32);
     }
 }

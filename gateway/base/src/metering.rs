@@ -1,4 +1,4 @@
-//! What is measured of a request: the same values for counters, log lines, spans and rows. All of it is listed here.
+//! The measured values of a request. Counters, log lines, spans and rows all use these types.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use attest_core::retention::Field;
 use crate::request::Endpoint;
 use crate::request::Name;
 
-/// What the ledger and the audit log count.
+/// Counts of the ledger's and the audit log's queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreCounts {
     pub rows_lost: u64,
@@ -29,33 +29,33 @@ pub struct Usage {
     pub source: TokenSource,
 }
 
-/// What of a row is kept, and until when.
+/// Which fields of a usage row are stored, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    pub until: UnixTime,
-    /// Metadata beyond what is always there.
+pub struct RowRetention {
+    pub expires_at: UnixTime,
+    /// Fields beyond those that are always stored.
     pub fields: BTreeSet<Field>,
-    /// The row that was written before the request was forwarded, which this one takes the place of.
-    pub instead_of: Option<Unfinished>,
+    /// The row that was written before the request was forwarded; the usage row replaces it.
+    pub replaces: Option<UnfinishedId>,
 }
 
-/// Which row, among those that the running process wrote before their requests were forwarded.
+/// The id of a row that this process wrote before the request was forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unfinished(pub i64);
+pub struct UnfinishedId(pub i64);
 
 #[cfg(test)]
-impl Keep {
-    /// Every field, for good.
-    pub fn everything() -> Self {
+impl RowRetention {
+    /// Every field, without expiry.
+    pub fn all_fields() -> Self {
         Self {
-            until: UnixTime::from_secs(u64::MAX),
+            expires_at: UnixTime::from_secs(u64::MAX),
             fields: Field::ALL.into(),
-            instead_of: None,
+            replaces: None,
         }
     }
 }
 
-/// One inference request, as it is metered.
+/// The usage row of one inference request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UsageRow {
     pub at: UnixTime,
@@ -75,14 +75,14 @@ pub struct UsageRow {
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub outcome: Outcome,
-    /// How the token counts are known.
+    /// The source of the token counts.
     pub token_source: TokenSource,
-    /// What the upstream did wrong.
+    /// How the upstream failed.
     pub cause: Option<Cause>,
 }
 
 impl UsageRow {
-    /// How the token counts are known, where there are any.
+    /// The source of the token counts, if there are any.
     pub fn token_source(&self) -> Option<&'static str> {
         let counted = self.prompt_tokens.is_some() || self.completion_tokens.is_some();
         counted.then(|| self.token_source.as_str())
@@ -92,10 +92,10 @@ impl UsageRow {
 /// Where token counts come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TokenSource {
-    /// The upstream's own `usage`.
+    /// The upstream's `usage`.
     #[default]
     Reported,
-    /// The upstream reported none: events that carry text or a call were counted. One is usually one token.
+    /// The upstream reported none: the gateway counted the events with text or a tool call, usually one token each.
     Events,
 }
 
@@ -108,36 +108,36 @@ impl TokenSource {
     }
 }
 
-/// What an upstream did wrong, in words that logs, metrics, rows and receipts use.
+/// How an upstream failed, in the words of logs, metrics, rows and receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// Its name does not resolve.
     Dns,
-    /// It is to be on this machine, and its address is not.
+    /// It must be on this machine, and its address is not a loopback address.
     NotLoopback,
     Refused,
     /// No route, or another failure to connect.
     Unreachable,
     /// Connecting took too long.
     ConnectTimeout,
-    /// Nothing came in time.
+    /// No response before the timeout.
     Timeout,
     Tls,
     /// It is an enclave and was not verified.
     NotVerified,
     /// The head of its response cannot be read, or is too large.
     Head,
-    /// The connection closed before the answer was whole.
+    /// The connection closed before the response was complete.
     Closed,
-    /// It stopped in the middle of its answer.
+    /// No further data came within the idle timeout.
     Stalled,
     /// It answered with this status.
     Status(u16),
     /// It reported an error inside a successful response.
     ReportedError,
-    /// The answer is whole, the message around it was not.
+    /// The content is complete, but the HTTP message was not.
     Framing,
-    /// The message ended properly and the answer in it is not whole.
+    /// The HTTP message is complete, but the content is not.
     Unfinished,
 }
 
@@ -177,15 +177,15 @@ pub enum Outcome {
     /// The upstream could not be reached.
     UpstreamUnavailable,
     UpstreamTimeout,
-    /// The response broke off on the upstream's side after it had begun.
+    /// The upstream aborted the response after it had begun.
     UpstreamBrokeOff,
-    /// The response ended properly as a message, and its content says that more was to come.
+    /// The HTTP message is complete, but its content is not.
     UpstreamUnfinished,
-    /// The caller went away before the end.
+    /// The caller closed the connection before the end.
     ClientGone,
-    /// Our own failure.
+    /// The gateway failed.
     Failed,
-    /// It was forwarded, and how it ended was never written: the process died, or the database.
+    /// It was forwarded, and its end was never written: the process or the database failed.
     Unfinished,
 }
 

@@ -73,24 +73,24 @@ struct VerificationLabels {
 
 /// How an attempt to verify an upstream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verification {
+pub enum VerificationResult {
     Verified,
-    /// Evidence was judged and not accepted.
+    /// Evidence was appraised and rejected.
     Rejected,
-    /// There was nothing to judge.
+    /// No evidence was received.
     Unreachable,
-    /// It is busy making reports.
+    /// It has too many report requests.
     Busy,
 }
 
-/// Why a report was not made for a request that came at a busy time.
+/// Why a request for a report was refused while the hardware was busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportRefusal {
-    /// Its address, or its API key, has as many requests waiting as one may have.
+    /// Its address, or its API key, has the maximum number of requests in the queue.
     AddressShare,
-    /// The queue is full of others with no larger share.
+    /// The queue is full, and no caller in it has a larger share.
     QueueFull,
-    /// It lost its place to a caller with a smaller share.
+    /// It was removed from the queue for a caller with a smaller share.
     Displaced,
     WaitedTooLong,
 }
@@ -113,6 +113,7 @@ struct ReportRefusalLabels {
 
 /// All metrics of the process.
 pub struct Metrics {
+    // Locked to register metrics once, and to render; counters themselves are atomic.
     registry: Mutex<Registry>,
     /// The name and description of every registered metric, as an exposition shows them.
     listed: Mutex<Vec<(String, &'static str)>>,
@@ -120,7 +121,7 @@ pub struct Metrics {
     latency: Family<EndpointLabels, Histogram, fn() -> Histogram>,
     first_byte: Family<EndpointLabels, Histogram, fn() -> Histogram>,
     tokens: Family<TokenLabels, Counter>,
-    /// Sums of each tenant, also of requests that nothing else is kept of.
+    /// Sums by tenant, including requests without retention.
     tenant_requests: Family<TenantLabels, Counter>,
     tenant_tokens: Family<TenantTokenLabels, Counter>,
     upstream_failures: Family<CauseLabels, Counter>,
@@ -141,7 +142,7 @@ pub struct Metrics {
 
 const PREFIX: &str = "sealgate";
 
-/// Registers metrics and lists their names as samples have them.
+/// Registers metrics and collects their names as they appear in samples.
 struct Registering<'a> {
     registry: &'a mut Registry,
     listed: &'a mut Vec<(String, &'static str)>,
@@ -210,8 +211,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts what an event says, and says it to whoever listens.
-    pub fn tell(&self, event: Event) {
+    /// Updates the counters for an event, then emits it.
+    pub fn count_and_emit(&self, event: Event) {
         self.observe(&event);
         events::emit(event);
     }
@@ -287,12 +288,12 @@ impl Metrics {
     }
 
     /// Counts an attempt to verify an upstream.
-    pub fn upstream_verification(&self, upstream: &Name, result: Verification) {
+    pub fn upstream_verification(&self, upstream: &Name, result: VerificationResult) {
         let result = match result {
-            Verification::Verified => "verified",
-            Verification::Rejected => "rejected",
-            Verification::Unreachable => "unreachable",
-            Verification::Busy => "busy",
+            VerificationResult::Verified => "verified",
+            VerificationResult::Rejected => "rejected",
+            VerificationResult::Unreachable => "unreachable",
+            VerificationResult::Busy => "busy",
         };
         self.verifications
             .get_or_create(&VerificationLabels {
@@ -302,8 +303,8 @@ impl Metrics {
             .inc();
     }
 
-    /// How long the hardware took for one report.
-    pub fn attested(&self, took: Duration) {
+    /// Records how long the hardware took for one report.
+    pub fn observe_attestation(&self, took: Duration) {
         self.attestation_time.observe(took.as_secs_f64());
     }
 
@@ -402,7 +403,7 @@ impl Metrics {
             "Open client connections",
             self.connections.clone(),
         );
-        r.register("epoch", "Number of the epoch in force", self.epoch.clone());
+        r.register("epoch", "Number of the active epoch", self.epoch.clone());
         r.register(
             "attestation_queue",
             "Reports in work or waiting for the hardware",

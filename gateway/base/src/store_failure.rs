@@ -1,12 +1,12 @@
-//! Why SQLite did not do what it was asked for: a closed list, made of its result codes.
+//! Why a database operation failed: a closed list, made from SQLite's result codes.
 //!
-//! SQLite's own message is never shown: it may quote a statement. What is shown is the code and the words that SQLite
-//! has for it (`sqlite3_errstr`), which are the same for every statement.
+//! SQLite's message of an error is never logged: it may quote a statement. Logged are the code and SQLite's fixed text
+//! for the code (`sqlite3_errstr`).
 
-/// What kind of failure it was.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Another process holds a lock, and did not let go of it within the busy timeout.
+    /// Another process held a lock for longer than the busy timeout.
     Busy,
     /// The disk, or the quota, is full.
     Full,
@@ -18,13 +18,13 @@ pub enum Cause {
     CantOpen,
     /// The file is damaged.
     Corrupt,
-    /// There was no memory.
+    /// Memory could not be allocated.
     NoMemory,
     /// The row itself is refused: by a constraint, its type or its size.
     Row,
     /// SQLite was not reached: no connection was free in time, or its thread ended.
     Unreachable,
-    /// Something else; the code tells.
+    /// Another cause; see the code.
     Other,
 }
 
@@ -53,14 +53,14 @@ pub struct StoreFailure {
     pub code: Option<i32>,
 }
 
-/// What would have to change for the same rows to be accepted.
+/// What may make the same rows succeed in another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing about the rows: the store has to recover.
+    /// Waiting: the database has to recover.
     Wait,
-    /// Perhaps fewer rows at once, which need fewer pages and less memory; otherwise the store has to recover.
+    /// Fewer rows in one transaction, which need fewer pages and less memory; otherwise waiting.
     FewerRows,
-    /// Leaving out the row that is refused.
+    /// Dropping the row that is refused.
     OtherRows,
 }
 
@@ -88,7 +88,7 @@ impl StoreFailure {
         }
     }
 
-    /// Whether the statement was ended by a handler of ours.
+    /// Whether our progress handler interrupted the statement.
     pub const fn is_interrupted(self) -> bool {
         matches!(self.code, Some(code) if code & 0xff == 9)
     }
@@ -106,8 +106,8 @@ impl StoreFailure {
         }
     }
 
-    /// SQLite's words for the code; ours where there is none.
-    pub const fn words(self) -> &'static str {
+    /// SQLite's text for the code, or ours if there is no code.
+    pub const fn message(self) -> &'static str {
         let Some(code) = self.code else {
             return match self.cause {
                 Cause::Corrupt => "a stored value does not parse",
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_extended_code_has_the_cause_and_the_words_of_its_primary_code() {
+    fn an_extended_code_has_the_cause_and_the_message_of_its_primary_code() {
         for (code, cause, words) in [
             (5, Cause::Busy, "database is locked"),
             (5 | 2 << 8, Cause::Busy, "database is locked"),
@@ -160,13 +160,13 @@ mod tests {
             (1, Cause::Other, "SQL logic error"),
         ] {
             let failure = StoreFailure::from_code(code);
-            assert_eq!((failure.cause, failure.words()), (cause, words), "{code}");
+            assert_eq!((failure.cause, failure.message()), (cause, words), "{code}");
             assert_eq!(failure.code, Some(code));
         }
     }
 
     #[test]
-    fn only_a_refused_row_is_ever_left_out() {
+    fn only_a_refused_row_may_be_dropped() {
         for code in 1..=28 {
             let failure = StoreFailure::from_code(code);
             let left_out = failure.remedy() == Remedy::OtherRows;

@@ -42,7 +42,7 @@ pub fn problems(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
         found.push(lines.problem(&key, error.to_string()));
     }
     if let Ok(directory) = std::fs::metadata(&config.server.state_dir)
-        && let Err(exposed) = files::state_directory(&directory)
+        && let Err(exposed) = files::check_state_directory(&directory)
     {
         let reason = format!("{} {exposed}", config.server.state_dir.display());
         found.push(lines.problem("server.state_dir", reason));
@@ -67,7 +67,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
     if let Some(named) = &config.retention.policy
         && named.policy.salt().is_some()
         && let Ok(metadata) = std::fs::metadata(&named.file)
-        && let Err(exposed) = files::secret(&metadata)
+        && let Err(exposed) = files::check_secret(&metadata)
     {
         let reason = format!("{} has a salt and {exposed}", named.file.display());
         found.push(config.lines.problem("retention.policy", reason));
@@ -76,7 +76,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         let Ok(metadata) = std::fs::metadata(&file) else {
             continue;
         };
-        if let Err(exposed) = files::decisive(&metadata) {
+        if let Err(exposed) = files::check_trusted(&metadata) {
             let reason = format!("{} {exposed}", file.display());
             found.push(config.lines.problem(&key, reason));
         }

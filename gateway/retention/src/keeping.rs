@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{RecordError, Records, Tape, Unkept};
 use gateway_base::errors::ApiError;
-use gateway_base::metering::{Keep, UsageRow};
+use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::request::Caller;
 use gateway_store::ledger::Ledger;
 
@@ -17,7 +17,7 @@ pub struct Subject<'a> {
     pub policy: Sha256Digest,
     pub terms: &'a Terms,
     /// The row that there has to be first, where the policy refuses what is not kept.
-    pub row_before: Option<(UsageRow, Keep)>,
+    pub row_before: Option<(UsageRow, RowRetention)>,
 }
 
 /// Writes the row that there has to be first and seals the request, as the policy demands; refuses it where the policy

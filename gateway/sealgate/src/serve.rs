@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use gateway_admin::{self as admin, Admin};
 use gateway_base::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use gateway_base::descriptors;
-use gateway_base::descriptors::PlaceLimits;
+use gateway_base::descriptors::ConnectionLimits;
 use gateway_base::events::{self, Event};
 use gateway_base::metrics::Metrics;
 use gateway_base::telemetry::Exporter;
@@ -110,8 +110,8 @@ pub async fn serve_with(
     controls: Controls,
 ) -> Result<(), ServeError> {
     let config = Config::load(config_file)?;
-    let (exporter, tap) = Exporter::begin(&config.telemetry).unzip();
-    events::open(config.log.format, config.log.level, tap);
+    let (exporter, tap) = Exporter::start(&config.telemetry).unzip();
+    events::install(config.log.format, config.log.level, tap);
     if let Some(facts) = hardening::observed() {
         events::emit(Event::Hardened {
             facts: *facts,
@@ -119,14 +119,14 @@ pub async fn serve_with(
         });
     }
     let (needed, limit) = (
-        descriptors::needed(&config.limits),
+        descriptors::required(&config.limits),
         hardening::descriptor_limit(),
     );
     if needed > limit {
         events::emit(Event::DescriptorsShort {
             limit,
             needed,
-            requests: descriptors::requests_within(limit).min(config.limits.max_concurrent),
+            requests: descriptors::max_requests(limit).min(config.limits.max_concurrent),
         });
     }
     let hardware = hardware(&*platform, &config.tee)?;
@@ -323,14 +323,14 @@ fn evidence(
 
 fn listen(config: &Config) -> Result<(Listener, SocketAddr), ServeError> {
     let address = config.server.listen;
-    let limits = descriptors::connections_within(hardening::descriptor_limit(), &config.limits);
+    let limits = descriptors::connection_limits(hardening::descriptor_limit(), &config.limits);
     Listener::bind(address, limits)
         .and_then(|listener| listener.address().map(|bound| (listener, bound)))
         .map_err(|source| ServeError::Listen { address, source })
 }
 
 /// Administrators are few: their connections cannot take the place of any client's, nor silent ones theirs.
-const ADMIN_PLACES: PlaceLimits = PlaceLimits {
+const ADMIN_PLACES: ConnectionLimits = ConnectionLimits {
     authenticated: 64,
     unauthenticated: 32,
 };

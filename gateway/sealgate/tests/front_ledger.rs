@@ -10,7 +10,7 @@ use attest_channel::SystemClock;
 use attest_core::retention::Field;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
-use gateway_base::metering::{Keep, Outcome, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, UsageRow};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::ledger::{EpochRow, Ledger, LedgerError, ReceiptRow, SessionRow};
@@ -58,11 +58,11 @@ fn later() -> UnixTime {
 }
 
 /// Every field, for a while.
-fn everything() -> Keep {
-    Keep {
-        until: later(),
+fn all_fields() -> RowRetention {
+    RowRetention {
+        expires_at: later(),
         fields: Field::ALL.into(),
-        instead_of: None,
+        replaces: None,
     }
 }
 
@@ -195,7 +195,7 @@ async fn closing_commits_everything_and_rows_say_what_they_were_told() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     for number in 0..1000 {
-        ledger.record_usage(usage(&format!("r{number}")), everything());
+        ledger.record_usage(usage(&format!("r{number}")), all_fields());
     }
     ledger.close().await;
     assert_eq!(ledger.rows_lost(), 0);
@@ -313,7 +313,7 @@ async fn rows_wait_while_somebody_else_holds_the_database() {
         .execute(&mut other)
         .await
         .expect("a lock");
-    ledger.record_usage(usage("r"), everything());
+    ledger.record_usage(usage("r"), all_fields());
     ledger.store_receipt(receipt("rcpt-1", None, 1), later());
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
@@ -341,12 +341,12 @@ async fn rows_wait_while_somebody_else_holds_the_database() {
 async fn what_a_policy_leaves_out_is_not_in_the_row() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    let nothing = Keep {
-        until: later(),
+    let nothing = RowRetention {
+        expires_at: later(),
         fields: [].into(),
-        instead_of: None,
+        replaces: None,
     };
-    ledger.record_usage(usage("all"), everything());
+    ledger.record_usage(usage("all"), all_fields());
     ledger.record_usage(usage("none"), nothing);
     ledger.close().await;
     type Row = (
@@ -383,12 +383,12 @@ async fn what_has_had_its_time_is_purged_and_the_rest_is_not() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let now = ledger.clock().now();
-    let gone = Keep {
-        until: now,
-        ..everything()
+    let gone = RowRetention {
+        expires_at: now,
+        ..all_fields()
     };
     ledger.record_usage(usage("old"), gone);
-    ledger.record_usage(usage("new"), everything());
+    ledger.record_usage(usage("new"), all_fields());
     ledger.store_receipt(receipt("old", None, 1), now);
     ledger.store_receipt(receipt("new", None, 1), later());
     ledger.flush().await;
@@ -445,9 +445,9 @@ async fn a_ledger_from_the_future_expires_nothing_early_and_nothing_late() {
 async fn sums_count_what_a_policy_leaves_out_as_nothing() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    let nothing = Keep {
+    let nothing = RowRetention {
         fields: [].into(),
-        ..everything()
+        ..all_fields()
     };
     ledger.record_usage(usage("r"), nothing);
     ledger.flush().await;
@@ -471,9 +471,9 @@ async fn what_was_begun_and_never_ended_is_a_row_at_the_next_start_and_what_ende
         ..usage(id)
     };
     for id in ["ended", "cut"] {
-        let keep = Keep {
-            instead_of: Some(ledger.unfinished()),
-            ..everything()
+        let keep = RowRetention {
+            replaces: Some(ledger.unfinished()),
+            ..all_fields()
         };
         let begun = ledger.begin_usage(&unfinished(id), &keep).await;
         begun.expect("on the disk");
@@ -481,10 +481,10 @@ async fn what_was_begun_and_never_ended_is_a_row_at_the_next_start_and_what_ende
             ledger.record_usage(usage(id), keep);
         }
     }
-    let fewer = Keep {
+    let fewer = RowRetention {
         fields: [].into(),
-        instead_of: Some(ledger.unfinished()),
-        ..everything()
+        replaces: Some(ledger.unfinished()),
+        ..all_fields()
     };
     let begun = ledger.begin_usage(&unfinished("unnamed"), &fewer).await;
     begun.expect("on the disk");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::metering::TokenSource;
-use gateway_base::metering::{Keep, Outcome, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, UsageRow};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::ledger::{Ledger, UsageSum};
@@ -195,10 +195,10 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let now = ledger.clock().now();
     for written in &rows {
-        let keep = Keep {
-            until: if written.expired { now } else { now.plus(KEEP) },
+        let keep = RowRetention {
+            expires_at: if written.expired { now } else { now.plus(KEEP) },
             fields: written.fields.iter().copied().collect(),
-            instead_of: None,
+            replaces: None,
         };
         ledger.record_usage(written.row.clone(), keep);
     }
@@ -267,10 +267,10 @@ fn usage(tokens: u64) -> UsageRow {
 async fn absurd_token_counts_neither_block_rows_nor_break_the_sums() {
     let scratch = ScratchDir::new("sums-absurd").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    let keep = || Keep {
-        until: ledger.clock().now(),
+    let keep = || RowRetention {
+        expires_at: ledger.clock().now(),
         fields: Field::ALL.into(),
-        instead_of: None,
+        replaces: None,
     };
     for _ in 0..100 {
         ledger.record_usage(usage(u64::MAX), keep());

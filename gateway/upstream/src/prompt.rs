@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use gateway_base::request::Reserved;
+use gateway_base::request::BodyReservation;
 
 /// What a caller wrote: one owned buffer, wiped when dropped.
 ///
@@ -52,7 +52,7 @@ use gateway_base::request::Reserved;
 pub struct Prompt {
     bytes: Vec<u8>,
     /// The memory that is accounted for it, given back after it was wiped.
-    _reserved: Vec<Reserved>,
+    _reserved: Vec<BodyReservation>,
 }
 
 impl Prompt {
@@ -69,7 +69,7 @@ impl Prompt {
     }
 
     /// Holds these reservations for as long as the bytes are there.
-    pub fn accounted_by(mut self, reserved: Vec<Reserved>) -> Self {
+    pub fn accounted_by(mut self, reserved: Vec<BodyReservation>) -> Self {
         self._reserved = reserved;
         self
     }

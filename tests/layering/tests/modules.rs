@@ -88,6 +88,20 @@ const ORDERS: &[(&str, &[&str])] = &[
             "cli",
         ],
     ),
+    (
+        "gateway/base/src",
+        &[
+            "store_failure",
+            "request",
+            "config",
+            "metering",
+            "errors",
+            "events",
+            "metrics",
+            "telemetry",
+            "descriptors",
+        ],
+    ),
 ];
 
 #[test]

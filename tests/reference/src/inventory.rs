@@ -104,7 +104,7 @@ fn exit_codes() -> Vec<String> {
 
 /// By status and code; by status and type where there is no code.
 fn errors() -> BTreeMap<String, String> {
-    let one = |shown: errors::Shown| {
+    let one = |shown: errors::ListedError| {
         let name = format!("{} {}", shown.status, shown.code.unwrap_or(shown.kind));
         let row = format!(
             "| `{name}` | `{}` | FILL IN meaning, and what to do |",
@@ -113,7 +113,7 @@ fn errors() -> BTreeMap<String, String> {
         (name, row)
     };
     let refusals = relay::shown_refusals();
-    let mut shown: Vec<_> = errors::shown_errors();
+    let mut shown: Vec<_> = errors::list_errors();
     shown.extend(refusals);
     shown.sort();
     shown.dedup();

@@ -18,7 +18,7 @@ pub fn events() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for file in rust_files(&root().join("gateway/base/src/events")) {
         let text = production(&file);
-        let calls = text.split("named(\"").skip(1);
+        let calls = text.split("Record::new(\"").skip(1);
         found.extend(
             calls
                 .filter_map(|rest| rest.split('"').next())

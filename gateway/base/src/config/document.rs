@@ -2,7 +2,7 @@
 //!
 //! Canonical JSON of everything that decides how a request is treated. Secrets appear as the name of the file they
 //! are read from. Left out is what belongs to the machine and not to the contract: the address listened on, the
-//! state directory, the look of the log, where collateral is fetched and where configfs is mounted.
+//! state directory, the log's format, where collateral is fetched and where configfs is mounted.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a configuration would do, in words, for `sealgate check`.
+//! A readable summary of a configuration, for `sealgate check`.
 
 use std::fmt::{self, Write};
 
@@ -30,15 +30,15 @@ impl Config {
             server.listen,
             server.names.join(", ")
         )?;
-        writeln!(out, "mode        {}", self.mode_in_words())?;
-        writeln!(out, "evidence    {}", self.tee_in_words())?;
+        writeln!(out, "mode        {}", self.describe_mode())?;
+        writeln!(out, "evidence    {}", self.describe_tee())?;
         writeln!(
             out,
             "epochs      a new one at least every {}; old connections get {} to finish",
             show_duration(server.epoch_lifetime),
             show_duration(server.drain_timeout)
         )?;
-        writeln!(out, "retention   {}", self.retention_in_words())?;
+        writeln!(out, "retention   {}", self.describe_retention())?;
         writeln!(
             out,
             "receipts    kept for {}",
@@ -127,7 +127,7 @@ impl Config {
         Ok(())
     }
 
-    fn retention_in_words(&self) -> String {
+    fn describe_retention(&self) -> String {
         let begins = match &self.retention.policy {
             Some(named) => format!(
                 "{} at most, {} ({})",
@@ -155,14 +155,14 @@ impl Config {
         format!("{begins}, unless the history in the state directory says otherwise; {changes}")
     }
 
-    fn mode_in_words(&self) -> &'static str {
+    fn describe_mode(&self) -> &'static str {
         match self.server.mode {
             Serving::Direct => "direct: the engine runs in this enclave",
             Serving::Aggregator => "aggregator: requests are forwarded to upstreams",
         }
     }
 
-    fn tee_in_words(&self) -> String {
+    fn describe_tee(&self) -> String {
         let cpu = match self.tee.kind {
             TeeKind::Tdx => "Intel TDX",
             TeeKind::Snp => "AMD SEV-SNP",

@@ -1,21 +1,21 @@
-//! `[log]`: how lines look, and how quiet an event may be to be told.
+//! `[log]`: the format of log lines, and the lowest level that is logged.
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub format: Format,
-    /// How quiet an event may be to be told.
+    /// Events below this level are not logged.
     pub level: Level,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text,
     Json,
 }
 
-/// How loud an event is; and, of a log, how quiet an event may be to be told. From the loudest.
+/// The level of an event, and the lowest level that is logged. Ordered from the most severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Error,

@@ -1,21 +1,21 @@
 //! `sealgate.toml`, read once and strictly.
 //!
-//! [`Config::load`] turns the file into small structs, one per room, or into the list of everything that is
-//! wrong with it: unknown keys, wrong types, values out of range and contradictions, each with line, key and
-//! reason. Files the configuration names (policies, roots, API keys) are read here too, so that a
-//! configuration that loads is one that can be served. Relative paths are relative to the file.
+//! [`Config::load`] parses the file into one small struct per section, or returns every problem at once: unknown
+//! keys, wrong types, values out of range and contradictions, each with line, key and reason.
+//! The files that the configuration names (policies, roots, API keys) are read here too, so that a configuration that
+//! loads can be served. Relative paths are relative to the file.
 //!
-//! What of it is published is decided in [`document`]; secrets are not.
+//! [`document`] defines which part of it is published. Secrets are not published.
 
+mod accessible_files;
 mod document;
 mod explain;
 pub mod files;
+mod hints;
 mod log;
-mod mistakes;
 mod model;
 mod parse;
 mod problem;
-mod reach;
 mod read;
 mod retention;
 mod salt;
@@ -38,7 +38,7 @@ use harden::Fact;
 pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use parse::known_keys;
-pub use problem::{ConfigError, InFile, Lines, Problem};
+pub use problem::{ConfigError, InFile, KeyLines, Problem};
 pub use retention::{
     NamedPolicy, Retention, built_in, policy_problem, read_policy, signature_file,
 };
@@ -47,15 +47,15 @@ pub use secret::Sensitive;
 pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};
 pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size};
 
-/// Everything `sealgate.toml` says, defaults filled in.
+/// The parsed `sealgate.toml`, with defaults filled in.
 #[derive(Debug)]
 pub struct Config {
-    /// Where it was read from.
+    /// The file it was read from.
     pub file: PathBuf,
-    /// What can be served and may not be what was meant.
+    /// Settings that are valid but probably not intended.
     pub warnings: Vec<Problem>,
-    /// Where its keys stand.
-    pub lines: Lines,
+    /// The line of each key.
+    pub lines: KeyLines,
     pub server: Server,
     pub tee: Tee,
     pub provenance: SourceProvenance,
@@ -71,7 +71,7 @@ pub struct Config {
     pub admin: AdminListener,
     pub log: Log,
     pub telemetry: Telemetry,
-    /// How upstreams are judged, by the name models refer to.
+    /// Policies and roots for verifying upstreams, by the name that models refer to.
     pub attestation: BTreeMap<Name, Arc<NamedTrust>>,
     pub models: Vec<Arc<Model>>,
 }
@@ -93,7 +93,7 @@ pub struct Server {
 /// `[hardening]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hardening {
-    /// What must hold of the process for it to serve.
+    /// Restrictions that the process checks before it serves.
     pub require: Vec<Fact>,
 }
 
@@ -110,40 +110,40 @@ pub struct Limits {
     pub max_header_fields: usize,
     /// Connections on which a request was authenticated.
     pub max_connections: usize,
-    /// All others: still in their TLS handshake, silent, or of clients without an API key.
+    /// All other connections: in their TLS handshake, idle before a request, or without an API key.
     pub max_unauthenticated: usize,
     /// Inference requests in flight in the whole process.
     pub max_concurrent: usize,
     /// Inference requests in flight for one API key.
     pub max_concurrent_per_key: usize,
-    /// Challenged reports that may wait for the hardware, of callers with a key and of others each.
+    /// Queue length of challenged reports. Callers with an API key and callers without one have a queue each.
     pub attest_queue: usize,
-    /// Those of one address, or of one API key.
+    /// How many of them one address, or one API key, may have in the queue.
     pub attest_queue_per_address: usize,
-    /// What becomes of a `cache_salt` in a request.
+    /// How a `cache_salt` in a request is handled.
     pub client_cache_salt: ClientCacheSalt,
 }
 
 /// `[timeouts]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TCP and TLS to an upstream.
+    /// Time limit for TCP and TLS to an upstream.
     pub connect: Duration,
-    /// Fetching an upstream's attestation report.
+    /// Time limit for fetching an upstream's attestation report.
     pub report: Duration,
     /// From the last request byte sent upstream to the first byte of its response.
     pub first_byte: Duration,
     /// Between two pieces of an upstream's response.
     pub idle: Duration,
-    /// Silence of an engine after which a stream's client gets a comment; zero for never.
+    /// Idle time of an engine after which the client of a stream gets a comment; zero for never.
     pub stream_comment: Duration,
-    /// A client's TLS handshake and each of its request heads.
+    /// Time limit for a client's TLS handshake and for each of its request heads.
     pub client_header: Duration,
-    /// In which each further 8 KiB of a client's request body, or its rest, arrive.
+    /// Time limit for each further 8 KiB of a client's request body, or its rest.
     pub client_body: Duration,
-    /// In which a client takes at least 16 KiB of the response that waits for it.
+    /// Time limit in which a client reads at least 16 KiB of its pending response.
     pub client_write: Duration,
-    /// An idle pooled upstream connection.
+    /// How long an idle upstream connection stays in the pool.
     pub pool_idle: Duration,
 }
 
@@ -154,7 +154,7 @@ pub struct Receipts {
     pub keep: Duration,
 }
 
-/// `[ledger]`: how long the databases may fail, and what is held meanwhile.
+/// `[ledger]`: how long the databases may fail, and how many rows are queued meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LedgerBounds {
     /// The most rows that wait in memory to be committed.
@@ -181,7 +181,7 @@ pub struct Keys {
     pub on_revoke: OnRevoke,
 }
 
-/// What becomes of requests that are being answered when their API key is revoked.
+/// How requests in flight are handled when their API key is revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRevoke {
     /// They are answered to their end.
@@ -228,11 +228,11 @@ pub struct Telemetry {
 /// `[admin]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminListener {
-    /// Where administrators are answered, over TLS with the epoch's key; none unless configured.
+    /// The address of the administrators' API, over TLS with the epoch's key; none unless configured.
     pub listen: Option<SocketAddr>,
 }
 
-/// `[attestation.NAME]`: policy and roots by which upstreams are judged.
+/// `[attestation.NAME]`: the policy and the roots with which upstreams are verified.
 pub struct NamedTrust {
     pub name: Name,
     pub policy_file: PathBuf,

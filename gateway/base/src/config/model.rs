@@ -15,7 +15,7 @@ pub struct Model {
     pub aliases: Vec<Name>,
     /// Served only by verified enclaves, or by this very enclave in `direct` mode.
     pub confidential: bool,
-    /// How its upstreams are judged. Present exactly when the model is confidential and not served directly.
+    /// Policy and roots for its upstreams. Present exactly when the model is confidential and not served directly.
     pub attestation: Option<Arc<NamedTrust>>,
     /// In order of preference; at least one.
     pub upstreams: Vec<Arc<Upstream>>,
@@ -26,12 +26,12 @@ pub struct Model {
 pub struct Upstream {
     pub name: Name,
     pub url: BaseUrl,
-    /// What the upstream calls the model, if not what we call it.
+    /// The upstream's name for the model, if it differs from ours.
     pub model: Option<Name>,
     pub api_key: Option<ApiKey>,
-    /// Whether it divides its prefix cache by the `cache_salt` of a request, as vLLM does.
+    /// Whether it partitions its prefix cache by the `cache_salt` of a request, as vLLM does.
     pub cache_salt: bool,
-    /// Whether it is asked for the usage of streams whose callers did not ask, so that they are metered.
+    /// Whether the gateway requests usage for streams whose callers did not, so that they are metered.
     pub stream_usage: bool,
 }
 
@@ -61,7 +61,7 @@ pub struct BaseUrl {
     pub prefix: String,
 }
 
-/// What a URL must not end with, the longest first.
+/// Suffixes that a base URL must not have, the longest first.
 const ENDPOINTS: [&str; 6] = [
     "/chat/completions",
     "/completions",
@@ -143,7 +143,7 @@ impl BaseUrl {
         })
     }
 
-    /// The same, for where an endpoint's path is added to it: one that contains it already is refused.
+    /// Parses a URL to which endpoint paths are appended; refuses one that already ends in an endpoint.
     pub fn parse_for_endpoints(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse(text)?;
         match ENDPOINTS
@@ -159,7 +159,7 @@ impl BaseUrl {
     }
 
     /// The request target for an endpoint.
-    pub fn path_of(&self, endpoint: Endpoint) -> String {
+    pub fn endpoint_path(&self, endpoint: Endpoint) -> String {
         format!("{}{}", self.prefix, endpoint.suffix())
     }
 
@@ -246,9 +246,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bare_origin_means_v1() {
+    fn an_origin_without_a_path_gets_the_prefix_v1() {
         let url = BaseUrl::parse("https://127.0.0.1:9443").expect("a URL");
-        assert_eq!(url.path_of(Endpoint::Chat), "/v1/chat/completions");
+        assert_eq!(url.endpoint_path(Endpoint::Chat), "/v1/chat/completions");
         assert_eq!(
             (url.origin(), url.is_loopback()),
             ("https://127.0.0.1:9443".into(), true)
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_prefix_is_kept() {
+    fn preserves_an_explicit_prefix() {
         for (text, path) in [
             ("http://localhost:8000/v1", "/v1/embeddings"),
             ("http://localhost:8000/v1/", "/v1/embeddings"),
@@ -266,7 +266,7 @@ mod tests {
             assert_eq!(
                 BaseUrl::parse(text)
                     .expect("a URL")
-                    .path_of(Endpoint::Embeddings),
+                    .endpoint_path(Endpoint::Embeddings),
                 path,
                 "{text}"
             );
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn default_ports_are_left_out_of_the_host_header() {
+    fn omits_default_ports_in_the_host_header() {
         let authority = |text| BaseUrl::parse(text).expect("a URL").authority();
         assert_eq!(authority("https://a.example"), "a.example");
         assert_eq!(authority("http://a.example:80"), "a.example");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_base_url_is_refused_for_its_reason() {
+    fn rejects_invalid_base_urls_with_the_reason() {
         for (text, reason) in [
             ("ftp://a", UrlError::Scheme),
             ("a.example", UrlError::Scheme),

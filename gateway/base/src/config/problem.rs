@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, told so that it can be mended in one go.
+//! Problems of a configuration: all of them at once, each with line, key and reason.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use strict_toml::line_of;
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Counted from 1; absent when it concerns the file as a whole.
@@ -20,7 +20,7 @@ pub struct Problem {
     pub reason: String,
 }
 
-/// All that is wrong.
+/// Every problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     pub file: PathBuf,
@@ -28,12 +28,12 @@ pub struct ConfigError {
     pub problems: Vec<Problem>,
 }
 
-/// In which line of its file each key stands.
+/// The line of each key in its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines(BTreeMap<String, usize>);
+pub struct KeyLines(BTreeMap<String, usize>);
 
-impl Lines {
-    /// What is wrong with a key that was read without a problem; where the key is not in the file, its table's line.
+impl KeyLines {
+    /// A problem found after parsing. Has the key's line, or its table's line where the key is absent.
     pub fn problem(&self, key: &str, reason: impl Into<String>) -> Problem {
         let mut within = key;
         let line = loop {
@@ -102,16 +102,16 @@ impl fmt::Display for InFile<'_> {
     }
 }
 
-/// Where problems are collected while a file is read.
+/// Collects problems while a file is read. Clones share one list.
 #[derive(Clone)]
 pub(super) struct Problems {
     text: Rc<str>,
     found: Rc<RefCell<Vec<(usize, Problem)>>>,
-    /// What can be served and may not be what was meant.
+    /// Settings that are valid but probably not intended.
     warnings: Rc<RefCell<Vec<(usize, Problem)>>>,
-    /// Where each key of the file stands.
-    lines: Rc<RefCell<Lines>>,
-    /// Every key that the reader asked for, whether or not the file has it.
+    /// The line of each key of the file.
+    lines: Rc<RefCell<KeyLines>>,
+    /// Every key that the reader requested, whether or not the file has it.
     known: Rc<RefCell<BTreeSet<String>>>,
 }
 
@@ -126,13 +126,13 @@ impl Problems {
         }
     }
 
-    /// Notes that the reader knows this key.
-    pub fn add_known(&self, key: String) {
+    /// Adds a key that the reader knows.
+    pub fn add_known_key(&self, key: String) {
         self.known.borrow_mut().insert(key);
     }
 
-    /// Every key noted so far.
-    pub fn known(&self) -> BTreeSet<String> {
+    /// Every key that the reader knows.
+    pub fn known_keys(&self) -> BTreeSet<String> {
         self.known.borrow().clone()
     }
 
@@ -145,7 +145,7 @@ impl Problems {
         self.found.borrow_mut().push(self.at(at, key, reason));
     }
 
-    /// Adds what does not keep a configuration from being served.
+    /// Adds a warning: the configuration can be served all the same.
     pub fn warn(
         &self,
         at: Option<&Range<usize>>,
@@ -176,20 +176,20 @@ impl Problems {
         self.found.borrow_mut().push((order, problem));
     }
 
-    /// Where a line begins; after everything for none.
+    /// The byte offset of a line; the maximum for `None`, so that it sorts last.
     fn offset_of(&self, line: Option<usize>) -> usize {
         let Some(line) = line else { return usize::MAX };
         let before = self.text.split_inclusive('\n').take(line.saturating_sub(1));
         before.map(str::len).sum()
     }
 
-    /// Notes where a key stands.
+    /// Stores the line of a key.
     pub fn add_line(&self, key: String, at: &Range<usize>) {
         let line = line_of(&self.text, at.start);
         self.lines.borrow_mut().0.insert(key, line);
     }
 
-    /// Everything found, in the order of the file.
+    /// Every problem, in the order of the file.
     pub fn into_vec(self) -> Vec<Problem> {
         in_order(self.found.take())
     }
@@ -199,8 +199,8 @@ impl Problems {
         in_order(self.warnings.take())
     }
 
-    /// Where the keys of the file stand.
-    pub fn lines(&self) -> Lines {
+    /// The lines of the file's keys.
+    pub fn lines(&self) -> KeyLines {
         self.lines.take()
     }
 }

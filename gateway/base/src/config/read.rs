@@ -1,19 +1,19 @@
 //! Reading a TOML table key by key, collecting every problem instead of stopping at the first.
 //!
-//! A [`Section`] is emptied by the code that knows its keys; what is left over is unknown and refused. A value that
-//! is wrong is reported and replaced by its default, so that reading can go on: the default is never used, since
-//! a configuration with a problem is never returned.
+//! The code that knows a table's keys takes them out of a [`Section`]; keys that remain are unknown and refused. An
+//! invalid value is reported and replaced by its default, so that reading can continue. That default is never used,
+//! since a configuration with a problem is never returned.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use strict_toml::{DeTable, DeValue, Spanned, Table};
 
-use super::mistakes::{instead_of, not_literal};
+use super::hints::{hint_for_placeholder, hint_for_unknown_key};
 use super::problem::Problems;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
-/// A value and where it stands.
+/// A value with its position in the file.
 #[derive(Clone, Debug)]
 pub(super) struct At<T> {
     pub value: T,
@@ -21,7 +21,7 @@ pub(super) struct At<T> {
     pub key: String,
 }
 
-/// A table that is being emptied.
+/// A table whose known keys are taken out one by one.
 pub(super) struct Section<'a> {
     table: Table<'a>,
     problems: Problems,
@@ -52,7 +52,7 @@ impl<'a> Section<'a> {
     }
 
     fn take(&mut self, name: &'static str) -> Option<Spanned<DeValue<'a>>> {
-        self.problems.add_known(self.key(name));
+        self.problems.add_known_key(self.key(name));
         self.table.take(name)
     }
 
@@ -60,16 +60,16 @@ impl<'a> Section<'a> {
         self.problems.warn(Some(at), self.key(name), reason);
     }
 
-    /// Whether a text can be meant as it is written; if not, that is a problem.
+    /// Whether a text can be meant literally; reports a placeholder as a problem.
     fn literal(&self, at: &Range<usize>, name: &str, text: &str) -> bool {
-        let Some(reason) = not_literal(text) else {
+        let Some(reason) = hint_for_placeholder(text) else {
             return true;
         };
         self.problem(at, name, format!("{text:?} {reason}"));
         false
     }
 
-    /// A number where a text with its unit is wanted is a problem of its own; whether it was one.
+    /// Reports a number that lacks its unit. Returns whether it found one.
     fn bare_number(&mut self, name: &'static str, units: &str) -> bool {
         let Some(value) = self.table.peek(name) else {
             return false;
@@ -94,7 +94,7 @@ impl<'a> Section<'a> {
         );
     }
 
-    /// A missing key is a problem.
+    /// Reports a missing key.
     pub fn required<T>(&self, name: &'static str, value: Option<T>, present: bool) -> Option<T> {
         if value.is_none() && !present {
             self.problem(self.span(), name, "is missing");
@@ -102,7 +102,7 @@ impl<'a> Section<'a> {
         value
     }
 
-    /// Where a key stands; where its table does if it is not there.
+    /// The position of a key, or of its table if the key is absent.
     pub fn place_of(&self, name: &str) -> Range<usize> {
         self.table.span_of(name).clone()
     }
@@ -324,7 +324,7 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// The tables below this one, whatever they are called.
+    /// All tables below this one, with their names.
     pub fn named_sections(&mut self) -> Vec<(At<String>, Section<'a>)> {
         let mut sections = Vec::new();
         for (name, key_span, value) in self.table.take_rest() {
@@ -350,10 +350,10 @@ impl<'a> Section<'a> {
         sections
     }
 
-    /// Refuses every key that was not asked for.
+    /// Reports every key that the reader did not request.
     pub fn finish(self) {
         for unknown in self.table.unknown() {
-            let advice = instead_of(&without_indexes(&self.key(&unknown.key)));
+            let advice = hint_for_unknown_key(&without_indexes(&self.key(&unknown.key)));
             let reason = match (advice, unknown.meant) {
                 (Some(advice), _) => format!("is not a key here: {advice}"),
                 (None, Some(meant)) => format!("is not a key here; did you mean {meant:?}?"),

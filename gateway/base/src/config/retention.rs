@@ -1,7 +1,7 @@
-//! `[retention]`: the policy a service begins with, and who may change it.
+//! `[retention]`: the first retention policy, and the keys that may change it.
 //!
-//! The policy in force is not configuration: it is the end of a chain in the ledger (see [`retention`](gateway_retention)).
-//! What is configured is where the chain begins and whose signatures it takes to go on.
+//! The active policy is not configuration: it is the last policy of a chain in the ledger (see the crate
+//! `gateway-retention`). The configuration has the first policy of the chain and the keys that must sign the next one.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,13 @@ use attest_core::retention::{Authority, PolicySignatures, RetentionError, Retent
 use attest_core::to_hex;
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// The policy that a chain begins with when the configuration names none.
+/// The first policy of a chain if the configuration names none.
 pub const DEFAULT_POLICY: &str = include_str!("../../../../policies/retention/metadata.toml");
 
 /// `[retention]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// A policy to begin with, or to go on to.
+    /// The first policy of the chain, or its next one.
     pub policy: Option<NamedPolicy>,
     pub authority: Authority,
 }
@@ -33,8 +33,8 @@ pub fn built_in() -> RetentionPolicy {
     RetentionPolicy::from_toml(DEFAULT_POLICY).expect("the built-in policy is tested to parse")
 }
 
-/// A policy as an operator wrote it, in TOML, or as the ledger keeps it: the document that `sealgate retention show
-/// --document` prints.
+/// Parses a policy as an operator wrote it, in TOML, or as the ledger stores it: the document that `sealgate retention
+/// show --document` prints.
 pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
     if text.starts_with('{') {
         RetentionPolicy::from_stored(text)
@@ -43,7 +43,7 @@ pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
     }
 }
 
-/// What is wrong with a policy, and for one without a salt the line that its author may paste.
+/// Describes a policy's error; for a missing salt with a line that its author can paste.
 pub fn policy_problem(error: &RetentionError) -> String {
     let mut salt = [0; 32];
     let missing = matches!(error, RetentionError::SaltMissing { .. });
@@ -54,7 +54,7 @@ pub fn policy_problem(error: &RetentionError) -> String {
     }
 }
 
-/// The file with a policy's signatures: beside it, and named after it.
+/// The file with a policy's signatures: the policy's path with `.sig` appended.
 pub fn signature_file(policy: &std::path::Path) -> PathBuf {
     let mut name = policy.as_os_str().to_owned();
     name.push(".sig");
@@ -67,7 +67,7 @@ mod tests {
     use attest_core::RetentionMode;
 
     #[test]
-    fn the_built_in_policy_keeps_metadata_of_everybody() {
+    fn the_built_in_policy_keeps_metadata_of_every_tenant() {
         assert_eq!(built_in().most(), RetentionMode::Metadata);
         assert_eq!(built_in().epoch(), 1);
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policies_to_copy_are_what_their_names_say() {
+    fn example_policies_have_the_mode_in_their_name() {
         for (text, mode) in [
             (
                 include_str!("../../../../policies/retention/zero.toml"),

@@ -1,6 +1,6 @@
-//! What becomes of a caller's own `cache_salt`.
+//! `limits.client_cache_salt`: how a caller's `cache_salt` is handled.
 
-/// A caller's salt never reaches an engine as it is: it could name another tenant's part of the prefix cache.
+/// A caller's salt never reaches an engine unchanged: it could select another tenant's part of the prefix cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientCacheSalt {
     /// It is taken out of the request.
@@ -8,8 +8,8 @@ pub enum ClientCacheSalt {
     Strip,
     /// A request that has one is refused.
     Refuse,
-    /// It divides the caller's own part of the cache further and can reach no other: the engine gets a salt derived
-    /// from the tenant and from it. For enclaves behind an aggregator, whose tenants they cannot see.
+    /// The engine gets a salt derived from the tenant and the caller's salt. So it partitions the tenant's part of the
+    /// cache and reaches no other. For enclaves behind an aggregator, whose tenants they cannot see.
     Bind,
 }
 

@@ -11,7 +11,7 @@ impl<T: Zeroize> Sensitive<T> {
         Self(value)
     }
 
-    /// The secret itself. Every use is meant to be found by searching for this name.
+    /// Returns the secret. Search for this name to find every use.
     pub fn expose(&self) -> &T {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! `[tee]`: the hardware the service expects to run in, and what it shows of it.
+//! `[tee]`: the expected hardware, and the evidence that reports contain.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use attest_fetch::RimFolder;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tee {
     pub kind: TeeKind,
-    /// Where configfs-tsm is mounted, if not in the usual place.
+    /// The path of configfs-tsm, if not the default.
     pub tsm_path: Option<PathBuf>,
     pub gpus: Gpus,
     pub event_log: EventLogChoice,
     pub collateral: CollateralSettings,
 }
 
-/// Which hardware the service expects to run in.
+/// The expected CPU hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeeKind {
     Tdx,
@@ -34,11 +34,11 @@ impl TeeKind {
     }
 }
 
-/// Which devices reports show beside the CPU.
+/// Devices that reports contain beside the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gpus {
     None,
-    /// All of NVIDIA's; if a number is given, just so many have to be there.
+    /// Every NVIDIA GPU; with `count`, exactly this many must be present.
     Nvidia {
         count: Option<u32>,
     },
@@ -60,7 +60,7 @@ impl Gpus {
     }
 }
 
-/// Where the boot event log that reports carry comes from.
+/// The source of the boot event log in reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventLogChoice {
     None,
@@ -72,10 +72,10 @@ pub enum EventLogChoice {
     File(PathBuf),
 }
 
-/// Where collateral for our own evidence comes from.
+/// The source of collateral for our evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CollateralSettings {
-    /// Whether vendors' services are asked at all.
+    /// Whether collateral is fetched from the vendors' services.
     pub fetch: bool,
     /// Base URL of Intel PCS or a PCCS, if not Intel's own.
     pub pcs_url: Option<String>,

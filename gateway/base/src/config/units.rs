@@ -1,4 +1,4 @@
-//! Durations such as `24h` and sizes such as `4MiB`, written one way and read strictly.
+//! Durations such as `24h` and sizes such as `4MiB`: one notation, parsed strictly.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     number.checked_mul(factor).ok_or(UnitError::TooLarge)
 }
 
-/// Writes a duration in the largest unit that says it exactly.
+/// Formats a duration in the largest unit without a remainder.
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (factor, unit) in [
@@ -63,7 +63,7 @@ pub fn show_duration(duration: Duration) -> String {
     format!("{millis}ms")
 }
 
-/// Writes a size in the largest unit that says it exactly.
+/// Formats a size in the largest unit without a remainder.
 pub fn show_size(bytes: u64) -> String {
     for (factor, unit) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
         if bytes >= factor && bytes.is_multiple_of(factor) {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_reads_back() {
+    fn formatted_values_parse_to_the_same_value() {
         for text in ["1ms", "250ms", "5s", "90s", "10m", "36h", "1d", "30d"] {
             assert_eq!(show_duration(parse_duration(text).expect(text)), text);
         }
@@ -100,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_unit_is_chosen_when_it_is_exact() {
+    fn formats_in_the_largest_exact_unit() {
         assert_eq!(show_duration(Duration::from_secs(86_400)), "1d");
         assert_eq!(show_size(1 << 20), "1MiB");
     }
 
     #[test]
-    fn anything_else_is_refused_for_its_reason() {
+    fn rejects_invalid_values_with_the_reason() {
         assert_eq!(parse_duration("h"), Err(UnitError::Number));
         assert_eq!(parse_duration("-1s"), Err(UnitError::Number));
         assert_eq!(parse_duration("10"), Err(UnitError::NoUnit));

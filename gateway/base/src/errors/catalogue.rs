@@ -1,4 +1,4 @@
-//! One error of each kind, so that the reference page can be compared with what is answered.
+//! A list of every error, with which `docs/reference.md` is compared.
 
 use std::time::Duration;
 
@@ -18,25 +18,25 @@ macro_rules! one_of_each {
     }};
 }
 
-/// What a client sees of an error: status, `type` and `code`.
+/// The parts of an error that a client can branch on: status, `type` and `code`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shown {
+pub struct ListedError {
     pub status: u16,
     pub kind: &'static str,
     pub code: Option<&'static str>,
 }
 
-/// Every combination of an [`ApiError`], sorted. Refusals of upstreams are in `relay`.
-pub fn shown_errors() -> Vec<Shown> {
-    let mut shown: Vec<Shown> = errors().iter().map(shown).collect();
-    shown.sort();
-    shown.dedup();
-    shown
+/// Every combination that an [`ApiError`] can have, sorted. Errors of upstreams are in `relay`.
+pub fn list_errors() -> Vec<ListedError> {
+    let mut listed: Vec<ListedError> = errors().iter().map(listed).collect();
+    listed.sort();
+    listed.dedup();
+    listed
 }
 
-fn shown(error: &ApiError) -> Shown {
+fn listed(error: &ApiError) -> ListedError {
     let shape = error.shape();
-    Shown {
+    ListedError {
         status: StatusCode::as_u16(&shape.status),
         kind: shape.kind,
         code: shape.code,

@@ -1,10 +1,10 @@
-//! What is wrong with a request's head, or with how it frames its body.
+//! Errors in a request's head, including how it frames its body.
 
 use http::StatusCode;
 
 use super::{INVALID_REQUEST, Shape};
 
-/// A request head that is not read any further (RFC 9112). The connection closes after the answer.
+/// A malformed request head (RFC 9112). The rest is not read, and the connection closes after the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadFault {
     /// The head is longer than `limits.max_header`.
@@ -38,8 +38,8 @@ pub enum HeadFault {
 }
 
 impl HeadFault {
-    /// What logs call it.
-    pub fn word(self) -> &'static str {
+    /// Its name in logs.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "head_too_large",
             Self::TooManyFields { .. } => "too_many_fields",

@@ -1,13 +1,13 @@
-//! Requests that are not what an endpoint takes: always 400, and which member is to blame.
+//! Invalid requests: the status is always 400, and `param` names the member.
 
 use http::StatusCode;
 
 use super::{ApiError, INVALID_REQUEST, Shape};
 
-/// What exactly is wrong with a request.
+/// Why a request is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Invalid {
-    /// `nonce` is not 64 lowercase hex characters, or is there twice.
+    /// `nonce` is not 64 lowercase hex characters, or is repeated.
     Nonce,
     Query,
     BodyUnreadable,
@@ -25,18 +25,18 @@ pub enum Invalid {
     UnknownConstraint,
     ConstraintValue,
     ConstraintConflict,
-    /// `cache_salt` is there, and this service takes none from callers.
+    /// The request has a `cache_salt`, and this service accepts none from callers.
     CacheSaltRefused,
-    /// `cache_salt` is to be bound to the caller, and is no string that could be.
+    /// `cache_salt` is to be bound to the caller, and is not a usable string.
     CacheSaltType,
-    /// A member we read is there twice, or in a spelling another parser may take for it.
+    /// A member that we read is repeated, or has a spelling that another parser may accept for it.
     Ambiguous(Member),
     KeysetHeader,
     RetentionHeader,
     ModelHeader,
     /// The body names another model than `X-Sealgate-Model` announced.
     OtherModel,
-    /// The body of an admin request is not the object that is taken there.
+    /// The body of an admin request is not the expected object.
     AdminBody,
     /// A member of an admin request is not a name.
     NameMember(&'static str),
@@ -111,7 +111,7 @@ impl Invalid {
             ),
             Invalid::CacheSaltRefused => (
                 Some("cache_salt"),
-                "cache_salt is chosen by this service and taken from nobody.",
+                "cache_salt is set by this service and not accepted in requests.",
             ),
             Invalid::CacheSaltType => (
                 Some("cache_salt"),

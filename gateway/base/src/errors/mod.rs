@@ -1,7 +1,8 @@
-//! Where HTTP errors are born, in the shape OpenAI's clients understand (ACI/1 §10).
+//! Every HTTP error of the service, in the format of OpenAI's API (ACI/1 §10).
 //!
-//! A message is written here, once, and holds nothing a caller or an upstream said: no model name, no header, no
-//! body, no upstream's words. What varies is a number or one of our own identifiers.
+//! Each message is defined here, once. It contains no text of a caller or an upstream: no model name, no header, no
+//! body. Only numbers and identifiers of ours vary. The two errors of administrators' policies are the exception: they
+//! quote what the same administrator sent.
 
 mod catalogue;
 mod head;
@@ -14,18 +15,18 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 
-pub use catalogue::{Shown, shown_errors};
+pub use catalogue::{ListedError, list_errors};
 pub use head::HeadFault;
 pub use invalid::{Invalid, Member};
 
-/// Everything this service answers instead of what was asked.
+/// Every error response of this service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
     /// No usable `Authorization: Bearer` header.
     MissingKey,
     /// A key that does not exist or was revoked.
     InvalidKey,
-    /// An admin key that may do less than was asked.
+    /// The admin key does not have the role that the request needs.
     RoleNeeded {
         role: &'static str,
     },
@@ -33,14 +34,14 @@ pub enum ApiError {
     PolicyUnreadable {
         reason: String,
     },
-    /// A retention policy cannot be put in force.
+    /// A retention policy cannot be set.
     PolicyRefused {
         reason: String,
     },
-    /// A receipt was asked for without a credential.
+    /// A receipt was requested without a credential.
     ReceiptUnauthorized,
     UnknownRoute,
-    /// The path exists, for these methods.
+    /// The path exists, for other methods: these.
     MethodNotAllowed {
         allow: &'static str,
     },
@@ -53,17 +54,17 @@ pub enum ApiError {
     /// There is no tenant of that name with an active API key.
     TenantNotFound,
     RecordNotFound,
-    /// The policy a record was sealed under leaves its deletion to the operator.
+    /// Under the policy that the record was sealed under, only the operator may delete it.
     RecordNotDeletable,
-    /// No such file of the audit log, or not yet.
+    /// The audit log has no such file, or does not have it yet.
     LogFileNotFound,
-    /// The receipt is there, but the audit log's newest head does not count it yet.
+    /// The receipt exists, but the audit log's newest head does not include it yet.
     ReceiptNotLogged,
     /// This service has no hardware evidence to publish.
     NoReport,
-    /// The body or the query is not what the endpoint takes.
+    /// The body or the query is not valid for the endpoint.
     Invalid(Invalid),
-    /// The request's head is refused, or how it frames its body.
+    /// The request's head, or how it frames its body, is malformed.
     Head(HeadFault),
     BodyTimeout,
     BodyTooLarge {
@@ -71,13 +72,13 @@ pub enum ApiError {
     },
     UnsupportedEncoding,
     UnsupportedMediaType,
-    /// The caller pinned another keyset than the one of this connection.
+    /// The caller requires a keyset other than that of this connection.
     KeysetPrecondition,
-    /// The caller allows less retention than the policy in force.
+    /// The caller allows less retention than the active policy.
     RetentionPrecondition,
-    /// What must be kept of the request cannot be.
+    /// The policy requires a record of the request, and it cannot be written.
     RetentionFailed,
-    /// The caller pinned sessions and none of them can serve.
+    /// The caller requires certain sessions, and none of them can serve.
     SessionNotAccepted,
     /// Too many requests in flight for this key.
     KeyBusy,
@@ -91,9 +92,9 @@ pub enum ApiError {
     AttestationFailed,
     /// No upstream could be verified; the prompt was not forwarded.
     UpstreamVerificationFailed,
-    /// Upstreams may be fine, but had no report for us in time.
+    /// No upstream sent a report in time; they may be genuine.
     UpstreamVerificationBusy,
-    /// No upstream could be reached, or it broke off.
+    /// No upstream could be reached, or its response was aborted.
     UpstreamUnavailable,
     UpstreamTimeout,
     Internal,
@@ -115,13 +116,13 @@ impl ApiError {
         self.shape().status
     }
 
-    /// The error's `type`, which is what metrics and logs call it.
+    /// The error's `type`, which is also its name in metrics and logs.
     pub fn kind(&self) -> &'static str {
         self.shape().kind
     }
 
-    /// The error's code, if a policy of operator, caller or service is why there is no inference: what the audit log
-    /// counts. Malformed requests, failures and passing overload are none.
+    /// The error's code if a policy of the operator, the caller or the service is the reason for it: the audit log
+    /// counts these. Malformed requests, failures and temporary overload are not counted.
     pub fn refused_by_policy(&self) -> Option<&'static str> {
         match self {
             ApiError::KeysetPrecondition
@@ -155,7 +156,7 @@ impl ApiError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(after) = self.retry_after() {
-            // Rounded up: who comes back a moment early waits again.
+            // Rounded up: a client that retries too early has to wait again.
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
@@ -171,7 +172,7 @@ impl ApiError {
         response
     }
 
-    /// How long to wait before asking again, where that helps.
+    /// How long to wait before a retry, if a retry can succeed.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             ApiError::KeyBusy | ApiError::ServiceBusy | ApiError::ReceiptNotLogged => {
@@ -200,7 +201,7 @@ impl ApiError {
                 Some("invalid_api_key"),
                 "The API key is not valid.",
             ),
-            // Said to administrators alone, of what they sent themselves.
+            // Only administrators get these, about the policy that they sent.
             ApiError::PolicyUnreadable { reason } => {
                 return Shape {
                     status: S::BAD_REQUEST,
@@ -232,7 +233,7 @@ impl ApiError {
                 S::UNAUTHORIZED,
                 "unauthorized",
                 None,
-                "A receipt is shown only to the API key that made the request. Send it as a bearer token.",
+                "A receipt is listed only to the API key that made the request. Send it as a bearer token.",
             ),
             ApiError::UnknownRoute => (
                 S::NOT_FOUND,
@@ -344,7 +345,7 @@ impl ApiError {
                 S::PRECONDITION_FAILED,
                 "precondition_failed",
                 Some("retention_not_allowed"),
-                "The retention policy in force keeps more of this request than X-Sealgate-Retention allows.",
+                "The active retention policy keeps more of this request than X-Sealgate-Retention allows.",
             ),
             ApiError::RetentionFailed => (
                 S::SERVICE_UNAVAILABLE,

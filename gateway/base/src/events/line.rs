@@ -1,4 +1,4 @@
-//! Lines from records: one that people read, one that programs do.
+//! Formats records as log lines: text for people, JSON for programs.
 
 use std::fmt::{Display, Write as _};
 
@@ -20,7 +20,7 @@ fn text(line: &mut String, record: &Record, at: &dyn Display) {
     let _ = write!(line, "{at} {}", record.name());
     for (key, value) in record.fields() {
         let _ = match (record.name(), *key) {
-            // What operators and scripts wait for.
+            // Operators and scripts wait for exactly this line.
             ("listening", "address") => write!(line, " on https://{value}"),
             _ => write!(line, " {key}={value}"),
         };
@@ -51,7 +51,7 @@ mod tests {
     use attest_core::Sha256Digest;
 
     #[test]
-    fn the_start_is_announced_as_operators_and_scripts_expect() {
+    fn the_listening_line_has_the_address_as_a_url() {
         let event = Event::Listening {
             address: "127.0.0.1:8443".parse().expect("an address"),
             epoch: 3,
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_upstream_is_told_with_the_check_that_failed() {
+    fn a_refused_upstream_is_logged_with_the_check_that_failed() {
         let event = Event::UpstreamRefused {
             upstream: Name::from_operator("enclave-1").expect("a name"),
             failure: UpstreamFailure::Rejected,

@@ -1,17 +1,17 @@
-//! Everything this service ever says.
+//! Log events: the closed set of everything that the service logs.
 //!
-//! The set is closed: an [`Event`] has a variant for each thing worth saying, and its fields are numbers, digests,
-//! enums and operator-chosen names. There is no message to fill in, so nothing a user or an upstream said can end
-//! up here. Log lines, spans, metrics and rows are made of the same values.
+//! An [`Event`] has a variant for each thing that is logged. Its fields are numbers, digests, enums and operator-chosen
+//! names. There is no free-text message, so no text of a user or an upstream can reach the log. Log lines, spans,
+//! metrics and rows are made of the same values.
 //!
-//! Events leave through `tracing`, by one layer that lets nothing else out ([`Outlet`]): what libraries would log is
-//! dropped whole, however verbose the log is set.
+//! Events leave the process through `tracing`, by one layer that passes nothing else ([`EventLayer`]): events of
+//! libraries are dropped at every log level.
 
 mod line;
-mod outlet;
+mod names;
 mod panics;
 mod record;
-mod words;
+mod sink;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,18 +21,18 @@ use attest_core::{SessionId, Sha256Digest};
 
 use crate::config::Problem;
 use crate::errors::HeadFault;
-use crate::metering::{Keep, UsageRow};
+use crate::metering::{RowRetention, UsageRow};
 use crate::request::Endpoint;
 use crate::request::Name;
 use crate::store_failure::StoreFailure;
 use harden::{Fact, Facts};
 
 pub use crate::config::{Format, Level};
-pub use outlet::{Lines, Listener, Outlet, open, tune};
-pub use panics::speak_of_panics;
+pub use panics::install_panic_hook;
 pub(crate) use record::{Record, Value};
+pub use sink::{EventLayer, EventSink, LogWriter, install, set_format_and_level};
 
-/// One thing worth saying.
+/// A log event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The service accepts connections.
@@ -41,19 +41,18 @@ pub enum Event {
         epoch: u64,
         keyset: Sha256Digest,
     },
-    /// What was observed of the process before it serves, and what the configuration would not serve without.
+    /// Restrictions of the process as observed before it serves, and those that the configuration requires.
     Hardened {
         facts: Facts,
         required: Vec<Fact>,
     },
-    /// `[limits]` need more descriptors than the process may have; as many requests as this are admitted at a time.
+    /// `[limits]` need more file descriptors than the process may have; only `requests` are admitted at a time.
     DescriptorsShort {
         limit: u64,
         needed: u64,
         requests: usize,
     },
-    /// The process that resolved names has ended. This one resolves them from here on, until the resolver's files are
-    /// replaced.
+    /// The resolver process has ended. From now on this process resolves names, until the resolver's files are replaced.
     ResolverEnded,
     MetricsListening {
         address: SocketAddr,
@@ -68,33 +67,33 @@ pub enum Event {
         retention: Sha256Digest,
         reason: EpochReason,
     },
-    /// A new epoch could not begin; the one before stays in force.
+    /// A new epoch could not begin; the previous one stays active.
     EpochKept {
         epoch: u64,
         reason: EpochReason,
         failure: EpochFailure,
         file: PathBuf,
-        /// Where in the configuration it is to be mended: the first place, where there are several.
+        /// The first problem of the configuration.
         problem: Option<Problem>,
     },
-    /// What is wrong with a new configuration, one problem a line. The words are ours and the operator's.
+    /// A problem of a new configuration, one event each. The text is ours and the operator's.
     ConfigProblem {
         file: PathBuf,
         problem: Problem,
     },
-    /// What is served and may not be what was meant.
+    /// A setting that is valid but probably not intended.
     ConfigWarning {
         file: PathBuf,
         problem: Problem,
     },
-    /// A connection of this epoch did not finish in time and was cut off.
+    /// A connection of this epoch did not finish within the drain timeout and was closed.
     DrainCut {
         epoch: u64,
     },
     AcceptFailed {
         code: Option<i32>,
     },
-    /// Connections that had not authenticated a request lost their places to others, so many since this was logged.
+    /// Unauthenticated connections were closed to accept others; counted since the last event of this kind.
     ConnectionsEvicted {
         connections: u64,
     },
@@ -114,41 +113,41 @@ pub enum Event {
         failure: AttestationFailure,
     },
     CollateralMissing,
-    /// The ledger or the audit log did not do its work; SQLite's code and words for it, never a statement or a value.
+    /// An operation of the ledger or the audit log failed. Has SQLite's code and message, never a statement or a value.
     LedgerFailed {
         what: LedgerWork,
         failure: StoreFailure,
     },
-    /// It does that work again.
+    /// That operation succeeded again.
     LedgerRecovered {
         what: LedgerWork,
         after: Duration,
     },
-    /// Rows were dropped: there were too many that waited, or the database refused these and accepted others.
+    /// Rows were dropped: the queue was full, or the database refused these rows and accepted others.
     RowsLost {
         usage: u64,
         receipts: u64,
         sessions: u64,
     },
-    /// A start did not check all of a database: that would have taken too long.
+    /// The integrity check at the start reached its time limit before the end of the database.
     DatabaseNotChecked {
         database: &'static str,
     },
-    /// The service stopped, and this could not be written in time.
+    /// Rows and log entries that could not be written before the service stopped.
     StoppedUnwritten {
         usage: u64,
         receipts: u64,
         sessions: u64,
         log_entries: u64,
     },
-    /// What had its time is gone.
+    /// Expired rows and records were deleted.
     Purged {
         usage: u64,
         receipts: u64,
         sessions: u64,
         records: u64,
     },
-    /// The system's clock is not believed; things expire by the time that has passed instead.
+    /// The system clock contradicts the stored time. Expiry follows the monotonic clock from the stored time on.
     ClockDoubted {
         ahead: bool,
         by: Duration,
@@ -156,11 +155,11 @@ pub enum Event {
     KeysReloaded {
         active: u64,
     },
-    /// An inference request has ended: the same values as its row. Where nothing is kept of it, it is for counting
-    /// and no line, span or row is made of it.
+    /// An inference request has ended: the same values as its row. Without `retention` nothing may be kept of it: it is
+    /// counted, but no log line, span or row is made.
     RequestFinished {
         usage: Box<UsageRow>,
-        keep: Option<Keep>,
+        retention: Option<RowRetention>,
     },
     /// An inference request was refused before it was admitted.
     RequestRefused {
@@ -168,7 +167,7 @@ pub enum Event {
         status: u16,
         kind: &'static str,
     },
-    /// A request's head was refused, and what it announced was not read.
+    /// A request's head was refused; its body was not read.
     HeadRefused {
         epoch: u64,
         fault: HeadFault,
@@ -182,22 +181,22 @@ pub enum Event {
     ConnectionClosed {
         epoch: u64,
     },
-    /// A batch of telemetry was not taken, or events were not put into one.
+    /// The collector refused a batch, or events did not fit into the queue.
     TelemetryFailed {
         failure: TelemetryFailure,
         lost: u64,
     },
-    /// A task failed in a way its author thought impossible.
+    /// A task panicked.
     Panicked {
-        room: Room,
+        component: Component,
     },
-    /// Where in the source that was. What it had to say about it may hold anything, and is not told.
+    /// The source location of a panic. Its message may contain anything and is not logged.
     PanickedAt {
         file: String,
         line: u32,
     },
     Stopping,
-    /// Connections were still open when the time to drain was over.
+    /// Connections were still open at the end of the drain timeout.
     StoppedShort {
         connections: u64,
     },
@@ -217,20 +216,20 @@ pub enum EpochReason {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EpochFailure {
-    /// The configuration has problems, listed in the lines before.
+    /// The configuration has problems, which were logged before.
     Config,
     /// The configuration changes something that only a restart can change.
-    RestartNeeded(Fixed),
+    RestartNeeded(StartupSetting),
     Routes,
     Keys,
     Ledger,
-    /// The retention policy in the ledger or the configuration is not one to act on.
+    /// The retention policy in the ledger or the configuration is not valid.
     Retention,
 }
 
-/// What only a restart can change.
+/// A setting that needs a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fixed {
+pub enum StartupSetting {
     Listen,
     StateDir,
     Tee,
@@ -249,7 +248,7 @@ pub enum TelemetryFailure {
     Timeout,
     /// The collector answered with another status than 2xx.
     Refused,
-    /// More events than could be sent.
+    /// The queue of events was full.
     Overrun,
 }
 
@@ -259,16 +258,16 @@ pub enum UpstreamFailure {
     Timeout,
     Tls,
     Report,
-    /// It is busy making reports.
+    /// It has too many report requests.
     Busy,
-    /// Evidence was judged and not accepted; `check` names the first check that failed.
+    /// Evidence was appraised and rejected; `check` names the first check that failed.
     Rejected,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttestationFailure {
     Hardware,
-    /// A GPU did not answer, or is not in its mode any more.
+    /// A GPU did not answer, or left its confidential mode.
     Devices,
     EventLog,
     /// The hardware did not answer in time.
@@ -279,7 +278,7 @@ pub enum AttestationFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerWork {
     Commit,
-    /// A single row, which the database refuses where it accepts others.
+    /// A single row that the database refuses while it accepts others.
     Row,
     Purge,
     Keys,
@@ -287,13 +286,13 @@ pub enum LedgerWork {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
+pub enum Component {
     Listen,
     Relay,
     Ledger,
 }
 
-/// Says it to whoever listens.
+/// Emits an event to every installed [`EventSink`].
 pub fn emit(event: Event) {
-    outlet::hand_over(event);
+    sink::dispatch(event);
 }

@@ -1,12 +1,12 @@
-//! Panics, without their messages.
+//! The panic hook: logs the location of a panic, never its message.
 //!
-//! The standard hook prints what a panic has to say, and that may quote what was being handled: an index out of a
-//! string's bounds prints the string. Ours says where it was and nothing else.
+//! The standard hook prints the message, which may quote data of a request: slicing a string out of its bounds prints
+//! the string.
 
 use super::{Event, emit};
 
-/// From now on a panic anywhere in the process is an event of ours, and its message is not printed.
-pub fn speak_of_panics() {
+/// Replaces the process's panic hook. From now on a panic is an [`Event::PanickedAt`], and its message is not printed.
+pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         if let Some(place) = panic.location() {
             emit(Event::PanickedAt {

@@ -1,7 +1,7 @@
-//! What each event says: its name and its fields.
+//! Name and fields of each event.
 //!
-//! A [`Record`] is all that ever leaves: log lines and spans are made of it. Its fields are numbers, words of this
-//! program, and the text of digests, addresses and operator-chosen names.
+//! Log lines and spans are made of a [`Record`] alone. Its fields are numbers, fixed words of this program, and the text
+//! of digests, addresses and operator-chosen names.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -11,7 +11,7 @@ use attest_core::retention::Field;
 
 use super::{Event, Level};
 use crate::config::Problem;
-use crate::metering::{Keep, UsageRow};
+use crate::metering::{RowRetention, UsageRow};
 use harden::Fact;
 
 /// One field's value.
@@ -19,7 +19,7 @@ use harden::Fact;
 pub(crate) enum Value {
     Number(i64),
     Flag(bool),
-    /// One of ours.
+    /// A fixed word of this program.
     Word(&'static str),
     Text(String),
 }
@@ -35,7 +35,7 @@ impl Display for Value {
     }
 }
 
-/// An event put into words.
+/// An event's name and fields.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Record {
     name: &'static str,
@@ -43,7 +43,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn named(name: &'static str) -> Self {
+    fn new(name: &'static str) -> Self {
         Self {
             name,
             fields: Vec::new(),
@@ -75,7 +75,7 @@ impl Record {
         self.with(key, Value::Text(value.to_string()))
     }
 
-    /// File, line and key, and under `name` what is wrong there.
+    /// File, line and key of a problem, and its reason under `name`.
     fn problem(self, name: &'static str, file: &Path, problem: &Problem) -> Self {
         self.text("file", file.display())
             .maybe(problem.line, |r, line| r.number("line", line))
@@ -90,15 +90,15 @@ impl Record {
         }
     }
 
-    /// One finished request, as far as it is kept. The same for the log, and for the attributes of its span.
-    pub(crate) fn of_request(usage: &UsageRow, keep: &Keep) -> Self {
-        let kept = |field| keep.fields.contains(&field);
+    /// A finished request, with the fields that its retention allows. The log line and the span's attributes are the same.
+    pub(crate) fn from_request(usage: &UsageRow, retention: &RowRetention) -> Self {
+        let kept = |field| retention.fields.contains(&field);
         let (model, upstream) = (kept(Field::Model), kept(Field::Upstream));
         let (timing, tokens) = (kept(Field::Timing), kept(Field::Tokens));
         let receipt = kept(Field::Receipt).then_some(&usage.receipt_id);
         let key = kept(Field::Key).then_some(&usage.key_id);
         let sizes = kept(Field::Sizes).then_some((usage.bytes_in, usage.bytes_out));
-        Self::named("request_finished")
+        Self::new("request_finished")
             .maybe(receipt, |r, id| r.text("receipt", id))
             .maybe(key, |r, id| r.text("key", id))
             .text("tenant", &usage.tenant)
@@ -146,12 +146,18 @@ impl Record {
 }
 
 impl Event {
-    /// Whether it may be told one by one. What it says of a request that nothing is kept of is for counting.
-    pub(crate) fn is_to_be_told(&self) -> bool {
-        !matches!(self, Event::RequestFinished { keep: None, .. })
+    /// Whether it may have a log line. A request without retention is only counted.
+    pub(crate) fn is_logged_one_by_one(&self) -> bool {
+        !matches!(
+            self,
+            Event::RequestFinished {
+                retention: None,
+                ..
+            }
+        )
     }
 
-    /// How loud it is.
+    /// Its level.
     pub fn level(&self) -> Level {
         match self {
             Event::Panicked { .. } | Event::PanickedAt { .. } => Level::Error,
@@ -181,18 +187,18 @@ impl Event {
         }
     }
 
-    /// In words.
+    /// Its name and fields.
     pub(super) fn record(&self) -> Record {
         match self {
             Event::Listening {
                 address,
                 epoch,
                 keyset,
-            } => Record::named("listening")
+            } => Record::new("listening")
                 .text("address", address)
                 .number("epoch", *epoch)
                 .text("keyset", keyset),
-            Event::Hardened { facts, required } => Record::named("hardened")
+            Event::Hardened { facts, required } => Record::new("hardened")
                 .text("holds", facts.names(true))
                 .text("lacks", facts.names(false))
                 .text("required", Fact::list(required)),
@@ -200,28 +206,26 @@ impl Event {
                 limit,
                 needed,
                 requests,
-            } => Record::named("descriptors_short")
+            } => Record::new("descriptors_short")
                 .number("limit", *limit)
                 .number("needed", *needed)
                 .number("requests", *requests),
-            Event::ResolverEnded => Record::named("resolver_ended"),
-            Event::AdminListening { address } => Record::named("admin").text("address", address),
-            Event::HealthListening { address } => Record::named("health").text("address", address),
-            Event::MetricsListening { address } => {
-                Record::named("metrics").text("address", address)
-            }
+            Event::ResolverEnded => Record::new("resolver_ended"),
+            Event::AdminListening { address } => Record::new("admin").text("address", address),
+            Event::HealthListening { address } => Record::new("health").text("address", address),
+            Event::MetricsListening { address } => Record::new("metrics").text("address", address),
             Event::EpochBegan {
                 epoch,
                 keyset,
                 config,
                 retention,
                 reason,
-            } => Record::named("epoch_began")
+            } => Record::new("epoch_began")
                 .number("epoch", *epoch)
                 .text("keyset", keyset)
                 .text("config", config)
                 .text("retention", retention)
-                .word("reason", reason.word()),
+                .word("reason", reason.as_str()),
             Event::EpochKept {
                 epoch,
                 reason,
@@ -229,69 +233,69 @@ impl Event {
                 file,
                 problem,
             } => {
-                let line = Record::named("epoch_kept")
+                let line = Record::new("epoch_kept")
                     .number("epoch", *epoch)
-                    .word("reason", reason.word())
-                    .word("failure", failure.word());
+                    .word("reason", reason.as_str())
+                    .word("failure", failure.as_str());
                 match problem {
                     Some(problem) => line.problem("problem", file, problem),
                     None => line,
                 }
             }
             Event::ConfigProblem { file, problem } => {
-                Record::named("config_problem").problem("reason", file, problem)
+                Record::new("config_problem").problem("reason", file, problem)
             }
             Event::ConfigWarning { file, problem } => {
-                Record::named("config_warning").problem("reason", file, problem)
+                Record::new("config_warning").problem("reason", file, problem)
             }
-            Event::DrainCut { epoch } => Record::named("drain_cut").number("epoch", *epoch),
+            Event::DrainCut { epoch } => Record::new("drain_cut").number("epoch", *epoch),
             Event::AcceptFailed { code } => match code {
-                Some(code) => Record::named("accept_failed").number("errno", *code),
-                None => Record::named("accept_failed"),
+                Some(code) => Record::new("accept_failed").number("errno", *code),
+                None => Record::new("accept_failed"),
             },
             Event::ConnectionsEvicted { connections } => {
-                Record::named("connections_evicted").number("connections", *connections)
+                Record::new("connections_evicted").number("connections", *connections)
             }
-            Event::UpstreamVerified { upstream, session } => Record::named("upstream_verified")
+            Event::UpstreamVerified { upstream, session } => Record::new("upstream_verified")
                 .text("upstream", upstream)
                 .text("session", session),
             Event::UpstreamRefused {
                 upstream,
                 failure,
                 check,
-            } => Record::named("upstream_refused")
+            } => Record::new("upstream_refused")
                 .text("upstream", upstream)
-                .word("failure", failure.word())
+                .word("failure", failure.as_str())
                 .maybe(*check, |r, check| r.word("check", check)),
             Event::AttestationFailed { failure } => {
-                Record::named("attestation_failed").word("failure", failure.word())
+                Record::new("attestation_failed").word("failure", failure.as_str())
             }
-            Event::CollateralMissing => Record::named("collateral_missing"),
-            Event::LedgerFailed { what, failure } => Record::named("ledger_failed")
-                .word("what", what.word())
+            Event::CollateralMissing => Record::new("collateral_missing"),
+            Event::LedgerFailed { what, failure } => Record::new("ledger_failed")
+                .word("what", what.as_str())
                 .word("cause", failure.cause.as_str())
                 .maybe(failure.code, |r, code| r.number("sqlite_code", code))
-                .word("reason", failure.words()),
-            Event::LedgerRecovered { what, after } => Record::named("ledger_recovered")
-                .word("what", what.word())
+                .word("reason", failure.message()),
+            Event::LedgerRecovered { what, after } => Record::new("ledger_recovered")
+                .word("what", what.as_str())
                 .number("after_ms", after.as_millis()),
             Event::RowsLost {
                 usage,
                 receipts,
                 sessions,
-            } => Record::named("rows_lost")
+            } => Record::new("rows_lost")
                 .number("usage", *usage)
                 .number("receipts", *receipts)
                 .number("sessions", *sessions),
             Event::DatabaseNotChecked { database } => {
-                Record::named("database_not_checked").word("database", database)
+                Record::new("database_not_checked").word("database", database)
             }
             Event::StoppedUnwritten {
                 usage,
                 receipts,
                 sessions,
                 log_entries,
-            } => Record::named("stopped_unwritten")
+            } => Record::new("stopped_unwritten")
                 .number("usage", *usage)
                 .number("receipts", *receipts)
                 .number("sessions", *sessions)
@@ -301,52 +305,54 @@ impl Event {
                 receipts,
                 sessions,
                 records,
-            } => Record::named("purged")
+            } => Record::new("purged")
                 .number("usage", *usage)
                 .number("receipts", *receipts)
                 .number("sessions", *sessions)
                 .number("records", *records),
-            Event::ClockDoubted { ahead, by } => Record::named("clock_doubted")
+            Event::ClockDoubted { ahead, by } => Record::new("clock_doubted")
                 .word("is", if *ahead { "ahead" } else { "behind" })
                 .number("by_s", by.as_secs()),
             Event::KeysReloaded { active } => {
-                Record::named("keys_reloaded").number("active", *active)
+                Record::new("keys_reloaded").number("active", *active)
             }
-            Event::Panicked { room } => Record::named("panicked").word("room", room.word()),
-            Event::PanickedAt { file, line } => Record::named("panicked_at")
+            Event::Panicked { component } => {
+                Record::new("panicked").word("room", component.as_str())
+            }
+            Event::PanickedAt { file, line } => Record::new("panicked_at")
                 .text("file", file)
                 .number("line", *line),
-            Event::Stopping => Record::named("stopping"),
+            Event::Stopping => Record::new("stopping"),
             Event::StoppedShort { connections } => {
-                Record::named("stopped_short").number("connections", *connections)
+                Record::new("stopped_short").number("connections", *connections)
             }
-            Event::Stopped => Record::named("stopped"),
-            Event::RequestFinished { usage, keep } => match keep {
-                Some(keep) => Record::of_request(usage, keep),
-                None => Record::named("request_finished"),
+            Event::Stopped => Record::new("stopped"),
+            Event::RequestFinished { usage, retention } => match retention {
+                Some(retention) => Record::from_request(usage, retention),
+                None => Record::new("request_finished"),
             },
             Event::RequestRefused {
                 endpoint,
                 status,
                 kind,
-            } => Record::named("request_refused")
+            } => Record::new("request_refused")
                 .word("endpoint", endpoint.label())
                 .number("status", *status)
                 .word("type", kind),
-            Event::HeadRefused { epoch, fault } => Record::named("head_refused")
+            Event::HeadRefused { epoch, fault } => Record::new("head_refused")
                 .number("epoch", *epoch)
-                .word("fault", fault.word()),
+                .word("fault", fault.as_str()),
             Event::ConnectionOpened { epoch } => {
-                Record::named("connection_opened").number("epoch", *epoch)
+                Record::new("connection_opened").number("epoch", *epoch)
             }
             Event::HandshakeFailed { epoch } => {
-                Record::named("handshake_failed").number("epoch", *epoch)
+                Record::new("handshake_failed").number("epoch", *epoch)
             }
             Event::ConnectionClosed { epoch } => {
-                Record::named("connection_closed").number("epoch", *epoch)
+                Record::new("connection_closed").number("epoch", *epoch)
             }
-            Event::TelemetryFailed { failure, lost } => Record::named("telemetry_failed")
-                .word("failure", failure.word())
+            Event::TelemetryFailed { failure, lost } => Record::new("telemetry_failed")
+                .word("failure", failure.as_str())
                 .number("lost", *lost),
         }
     }

@@ -1,46 +1,47 @@
-//! Memory for request bodies, reserved before it is filled.
+//! A limit on the memory of request bodies, reserved before the bodies are read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many bytes are reserved; clones are of the same count.
+/// A count of reserved bytes. Clones share it.
+// One atomic instead of a lock: a reservation is a single compare-and-swap, and gives its bytes back when dropped.
 #[derive(Clone, Default)]
 pub struct BodyBudget(Arc<AtomicU64>);
 
-/// Bytes reserved of a budget, given back when dropped.
-pub struct Reserved {
+/// Bytes reserved from a budget, released when dropped.
+pub struct BodyReservation {
     budget: BodyBudget,
-    most: u64,
+    max: u64,
     bytes: u64,
 }
 
 impl BodyBudget {
-    /// An empty reservation, which may grow while no more than `most` bytes are reserved in all.
-    pub fn open(&self, most: u64) -> Reserved {
-        Reserved {
+    /// An empty reservation, which may grow while at most `max` bytes are reserved in total.
+    pub fn reservation(&self, max: u64) -> BodyReservation {
+        BodyReservation {
             budget: self.clone(),
-            most,
+            max,
             bytes: 0,
         }
     }
 
-    /// How much of it is reserved.
+    /// How many bytes are reserved.
     pub fn reserved(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 }
 
-impl Reserved {
-    /// Reserves `bytes` in all. Where there is no room for them nothing changes.
+impl BodyReservation {
+    /// Grows the reservation to `bytes`. Returns false and changes nothing if that exceeds the limit.
     #[must_use]
     pub fn grow_to(&mut self, bytes: u64) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        let most = self.most;
+        let max = self.max;
         let grown = self
             .budget
             .0
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |reserved| {
-                reserved.checked_add(more).filter(|sum| *sum <= most)
+                reserved.checked_add(more).filter(|sum| *sum <= max)
             });
         if grown.is_ok() {
             self.bytes += more;
@@ -49,7 +50,7 @@ impl Reserved {
     }
 }
 
-impl Drop for Reserved {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
         self.budget.0.fetch_sub(self.bytes, Ordering::AcqRel);
     }
@@ -60,10 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_reserved_than_there_is_and_what_is_dropped_is_free_again() {
+    fn refuses_more_than_the_limit_and_releases_on_drop() {
         let budget = BodyBudget::default();
-        let mut first = budget.open(100);
-        let mut second = budget.open(100);
+        let mut first = budget.reservation(100);
+        let mut second = budget.reservation(100);
         assert!(first.grow_to(60) && second.grow_to(40));
         assert!(!second.grow_to(41));
         assert_eq!(budget.reserved(), 100);
@@ -77,10 +78,10 @@ mod tests {
     #[test]
     fn a_reservation_does_not_shrink_and_does_not_overflow() {
         let budget = BodyBudget::default();
-        let mut held = budget.open(u64::MAX);
+        let mut held = budget.reservation(u64::MAX);
         assert!(held.grow_to(10) && held.grow_to(5));
         assert_eq!(budget.reserved(), 10);
-        let mut other = budget.open(u64::MAX);
+        let mut other = budget.reservation(u64::MAX);
         assert!(!other.grow_to(u64::MAX));
         assert_eq!(budget.reserved(), 10);
     }

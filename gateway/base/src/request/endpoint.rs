@@ -1,4 +1,4 @@
-//! What is asked for.
+//! The inference endpoints.
 
 /// The inference endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ impl Endpoint {
         }
     }
 
-    /// What metrics, logs and rows call it.
+    /// Its name in metrics, logs and rows.
     pub fn label(self) -> &'static str {
         match self {
             Endpoint::Chat => "chat",

@@ -2,11 +2,11 @@
 
 /// Response header: the protocol version (ACI/1 §5.2).
 pub const ACI_VERSION: http::HeaderName = http::HeaderName::from_static("x-aci-version");
-/// Response header, and precondition on requests: the digest of the keyset that serves.
+/// Response header, and precondition on requests: the digest of the active keyset.
 pub const KEYSET_DIGEST: http::HeaderName = http::HeaderName::from_static("x-aci-keyset-digest");
-/// Response header: where the receipt will be found.
+/// Response header: the id of the receipt.
 pub const RECEIPT_ID: http::HeaderName = http::HeaderName::from_static("x-receipt-id");
-/// Announces a request's model, so that preconditions can be judged for it before the body is read.
+/// Announces a request's model, so that preconditions can be checked for it before the body is read.
 pub const MODEL: http::HeaderName = http::HeaderName::from_static("x-sealgate-model");
-/// Precondition on requests: the most the caller allows to be kept.
+/// Precondition on requests: the most retention that the caller allows.
 pub const RETENTION: http::HeaderName = http::HeaderName::from_static("x-sealgate-retention");

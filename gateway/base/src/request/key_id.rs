@@ -1,4 +1,4 @@
-//! Which API key a request came with.
+//! The public part of an API key.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! What the rooms of a request hand on to each other.
+//! Types of a request that several crates share.
 //!
-//! Values without a way of their own to come to be: [`admit`](gateway_path::admit) makes them, everybody behind it passes
-//! them on. They know no room.
+//! The module `admit` of `gateway-path` creates these values, and every later step passes them on. They depend on no
+//! step.
 
 mod body_budget;
 mod caller;
@@ -11,7 +11,7 @@ mod key_id;
 mod name;
 mod salt;
 
-pub use body_budget::{BodyBudget, Reserved};
+pub use body_budget::{BodyBudget, BodyReservation};
 pub use caller::Caller;
 pub use endpoint::Endpoint;
 pub use headers::{ACI_VERSION, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};

@@ -1,8 +1,7 @@
-//! Names an operator chose.
+//! Names that an operator chose.
 //!
-//! Logs, metrics, usage rows and receipts may carry these and nothing else that is text. A [`Name`] is
-//! made from the configuration or from an operator's command, never from a request: that is what keeps
-//! the words of users and upstreams out of everything we write down.
+//! The only text in logs, metrics, usage rows and receipts is made of these names. A [`Name`] is created from the
+//! configuration or from an operator's command, never from a request. So no text of users and upstreams is stored.
 
 use std::fmt;
 use std::ops::Deref;
@@ -27,7 +26,7 @@ pub enum NameError {
 }
 
 impl Name {
-    /// Reads a name that an operator, and nobody else, wrote.
+    /// Parses a name that an operator wrote. Never call it with text of a request.
     pub fn from_operator(text: &str) -> Result<Self, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -96,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_id_as_vendors_write_it_is_a_name() {
+    fn accepts_model_ids_of_vendors() {
         let name = Name::from_operator("meta-llama/Llama-3.3-70B:fp8@v1").expect("a name");
         assert_eq!(name, "meta-llama/Llama-3.3-70B:fp8@v1");
     }
 
     #[test]
-    fn text_that_could_break_a_log_line_is_not_a_name() {
+    fn rejects_text_that_could_break_a_log_line() {
         assert_eq!(Name::from_operator(""), Err(NameError::Empty));
         assert_eq!(Name::from_operator("a b"), Err(NameError::Character(' ')));
         assert_eq!(Name::from_operator("a\nb"), Err(NameError::Character('\n')));

@@ -1,9 +1,9 @@
-//! Which part of an engine's prefix cache a request may touch.
+//! Salts that separate the tenants in an engine's prefix cache.
 //!
-//! An engine that reuses the work on equal beginnings answers faster when somebody has asked the same before, and so
-//! tells one tenant what another has asked. Engines that take a `cache_salt` keep requests with different salts
-//! apart. The salt is an HMAC of the tenant under a secret of the epoch: the same for all requests of a tenant, known
-//! to nobody who could use it, and a new one with every epoch.
+//! An engine with a prefix cache answers faster if the same prompt was sent before. From that time one tenant could
+//! learn what another has sent. Engines that accept a `cache_salt` never share cache entries between requests with
+//! different salts. The salt is an HMAC of the tenant under a secret of the epoch: the same for all requests of a
+//! tenant, unknown to clients, and different in every epoch.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,7 @@ use crate::request::Name;
 /// The secret of one epoch.
 pub struct CacheSalts(hmac::Key);
 
-/// base64url of 32 bytes, for one tenant (and one salt of its own) in one epoch.
+/// base64url of 32 bytes, for one tenant (and one salt of the caller) in one epoch.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Salt(String);
 
@@ -30,14 +30,14 @@ impl CacheSalts {
         hmac::Key::generate(hmac::HMAC_SHA256, random).map(Self)
     }
 
-    /// The salt of a tenant's requests; with a salt of the caller's own, of a part of them.
-    pub fn derive(&self, tenant: &Name, own: Option<&str>) -> Salt {
+    /// The salt of a tenant's requests; with `caller_salt`, of a part of them.
+    pub fn derive(&self, tenant: &Name, caller_salt: Option<&str>) -> Salt {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(tenant.as_str().as_bytes());
-        if let Some(own) = own {
-            // A name has no NUL, so no tenant and salt together look like another tenant.
+        if let Some(caller_salt) = caller_salt {
+            // A name contains no NUL, so no pair of tenant and salt is encoded like another tenant.
             context.update(b"\0");
-            context.update(own.as_bytes());
+            context.update(caller_salt.as_bytes());
         }
         Salt(URL_SAFE_NO_PAD.encode(context.sign()))
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn every_epoch_has_its_own() {
+    fn every_epoch_has_different_salts() {
         let random = ring::rand::SystemRandom::new();
         let one = CacheSalts::generate(&random).expect("random bytes");
         let other = CacheSalts::generate(&random).expect("random bytes");

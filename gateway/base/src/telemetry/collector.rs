@@ -1,4 +1,4 @@
-//! Where telemetry goes.
+//! The HTTP client of the OTLP collector.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::config::BaseUrl;
 use crate::events::TelemetryFailure;
 
-/// No batch is waited for longer than this.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest timeout of one batch.
+const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub(super) struct Collector {
@@ -20,7 +20,7 @@ pub(super) struct Collector {
 
 impl Collector {
     /// A client that follows no redirects, uses no proxy of the environment, and trusts the machine's certificate
-    /// authorities. None where TLS cannot be had.
+    /// authorities. `None` if TLS cannot be configured.
     pub(super) fn new(base: &BaseUrl, every: Duration) -> Option<Self> {
         let mut authorities = rustls::RootCertStore::empty();
         authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -35,7 +35,7 @@ impl Collector {
             .redirect(redirect::Policy::none())
             .no_proxy()
             .dns_resolver(attest_fetch::NameResolver)
-            .timeout(every.min(PATIENCE).max(Duration::from_secs(1)))
+            .timeout(every.min(MAX_TIMEOUT).max(Duration::from_secs(1)))
             .build()
             .ok()?;
         Some(Self {
@@ -44,8 +44,8 @@ impl Collector {
         })
     }
 
-    /// Posts one document to `/traces` or `/metrics` below the base. What the collector answers beyond its status is
-    /// not read.
+    /// Posts one document to `/traces` or `/metrics` below the base. The body of the
+    /// response is not read.
     pub(super) async fn post(&self, what: &str, body: Value) -> Result<(), TelemetryFailure> {
         let request = self
             .client

@@ -1,8 +1,8 @@
 //! Spans and sums of requests for a collector, over OTLP/HTTP in its JSON form.
 //!
-//! Off unless `[telemetry] otlp` names a collector. What is sent is made of the same closed events as the log: a
-//! [`Tap`] hears them where the log does, and takes those of requests. Nothing waits for the collector: events that
-//! it does not take in time are counted and given up.
+//! Off unless `[telemetry] otlp` names a collector. The data comes from the same closed set of events as the log: a
+//! [`TelemetrySink`] receives them and queues those of requests. No request waits for the collector: events that do not
+//! fit into the queue are dropped and counted.
 //!
 //! Specification: OpenTelemetry Protocol 1.x, OTLP/HTTP, `POST …/traces` and `POST …/metrics`.
 
@@ -19,80 +19,82 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::Telemetry;
-use crate::events::{self, Event, Listener, TelemetryFailure};
+use crate::events::{self, Event, EventSink, TelemetryFailure};
 use collector::Collector;
 use span::Span;
 use sums::Sums;
 
-/// Events that may wait for the next batch. Beyond that they are given up.
-const WAITING: usize = 4096;
-/// A batch with as many spans is sent before its time.
-const FULL: usize = 1024;
-/// For the last batch, when the service stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Events that wait for the exporter. Further ones are dropped.
+const QUEUE_LENGTH: usize = 4096;
+/// A batch with this many spans is sent at once.
+const MAX_SPANS: usize = 1024;
+/// Time limit for the last batch when the service stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An event, and when it was heard.
-struct Heard {
+/// An event with the time of its arrival.
+struct ReceivedEvent {
     event: Event,
     at: SystemTime,
 }
 
-/// Hears events where they leave, and hands those of requests to the exporter.
-pub struct Tap {
-    to: mpsc::Sender<Heard>,
+/// Queues events of requests for the exporter.
+pub struct TelemetrySink {
+    // Bounded, and never awaited: a slow collector must not delay a request.
+    to: mpsc::Sender<ReceivedEvent>,
+    // Counts events that found the queue full. The exporter takes the count and reports it.
     overrun: Arc<AtomicU64>,
 }
 
-impl Listener for Tap {
-    fn hear(&self, event: &Event) {
+impl EventSink for TelemetrySink {
+    fn handle(&self, event: &Event) {
         if !matches!(
             event,
             Event::RequestFinished { .. } | Event::RequestRefused { .. }
         ) {
             return;
         }
-        let heard = Heard {
+        let received = ReceivedEvent {
             event: event.clone(),
             at: SystemTime::now(),
         };
-        if self.to.try_send(heard).is_err() {
+        if self.to.try_send(received).is_err() {
             self.overrun.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// Sends what its [`Tap`] hears, in batches.
+/// Sends the events of its [`TelemetrySink`] in batches.
 pub struct Exporter {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Exporter {
-    /// Begins to export, if the configuration names a collector.
-    pub fn begin(config: &Telemetry) -> Option<(Self, Tap)> {
+    /// Starts the exporter task if the configuration names a collector.
+    pub fn start(config: &Telemetry) -> Option<(Self, TelemetrySink)> {
         let collector = Collector::new(config.otlp.as_ref()?, config.every)?;
-        let (to, from) = mpsc::channel(WAITING);
+        let (to, from) = mpsc::channel(QUEUE_LENGTH);
         let overrun = Arc::new(AtomicU64::new(0));
         let (stop, stopped) = oneshot::channel();
-        let work = Work {
+        let work = ExportTask {
             collector,
             from,
             overrun: overrun.clone(),
             every: config.every,
-            batch: Batch::begin(),
+            batch: Batch::new(),
         };
         let task = tokio::spawn(work.run(stopped));
-        Some((Self { stop, task }, Tap { to, overrun }))
+        Some((Self { stop, task }, TelemetrySink { to, overrun }))
     }
 
-    /// Sends what there is, and ends.
+    /// Sends the last batch and stops the task.
     pub async fn finish(self) {
         let _ = self.stop.send(());
-        let _ = tokio::time::timeout(FAREWELL, self.task).await;
+        let _ = tokio::time::timeout(STOP_TIMEOUT, self.task).await;
     }
 }
 
-/// What goes out together.
+/// The data of one export.
 struct Batch {
     began: SystemTime,
     spans: Vec<Span>,
@@ -100,7 +102,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn begin() -> Self {
+    fn new() -> Self {
         Self {
             began: SystemTime::now(),
             spans: Vec::new(),
@@ -108,45 +110,45 @@ impl Batch {
         }
     }
 
-    fn take(&mut self, Heard { event, at }: Heard) {
+    fn take(&mut self, ReceivedEvent { event, at }: ReceivedEvent) {
         self.sums.add(&event);
         if let Event::RequestFinished {
             usage,
-            keep: Some(keep),
+            retention: Some(retention),
         } = event
         {
-            self.spans.push(Span::of(&usage, &keep, at));
+            self.spans.push(Span::from_usage(&usage, &retention, at));
         }
     }
 }
 
-struct Work {
+struct ExportTask {
     collector: Collector,
-    from: mpsc::Receiver<Heard>,
+    from: mpsc::Receiver<ReceivedEvent>,
     overrun: Arc<AtomicU64>,
     every: Duration,
     batch: Batch,
 }
 
-impl Work {
+impl ExportTask {
     async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         let mut due = tokio::time::interval(self.every);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = &mut stopped => break,
-                heard = self.from.recv() => match heard {
-                    Some(heard) => self.batch.take(heard),
+                received = self.from.recv() => match received {
+                    Some(received) => self.batch.take(received),
                     None => break,
                 },
                 _ = due.tick() => self.send().await,
             }
-            if self.batch.spans.len() >= FULL {
+            if self.batch.spans.len() >= MAX_SPANS {
                 self.send().await;
             }
         }
-        while let Ok(heard) = self.from.try_recv() {
-            self.batch.take(heard);
+        while let Ok(received) = self.from.try_recv() {
+            self.batch.take(received);
         }
         self.send().await;
     }
@@ -156,7 +158,7 @@ impl Work {
         if overrun > 0 {
             failed(TelemetryFailure::Overrun, overrun);
         }
-        let batch = std::mem::replace(&mut self.batch, Batch::begin());
+        let batch = std::mem::replace(&mut self.batch, Batch::new());
         if batch.sums.is_empty() {
             return;
         }

@@ -1,18 +1,18 @@
-//! A request as a span.
+//! The span of a request.
 
 use std::time::SystemTime;
 
 use attest_core::Sha256Digest;
 
 use crate::events::Record;
-use crate::metering::{Keep, UsageRow};
+use crate::metering::{RowRetention, UsageRow};
 
-/// Keeps trace ids apart from other digests of a receipt's id.
+/// Domain separation from other digests of a receipt's id.
 const TRACE: &[u8] = b"sealgate/trace/v1\0";
 
 /// One request, from admission to the last byte.
 pub(super) struct Span {
-    /// Derived from the receipt's id, so that whoever holds a receipt finds its trace.
+    /// Derived from the receipt's id, so that the holder of a receipt can find its trace.
     pub trace_id: [u8; 16],
     pub span_id: [u8; 8],
     /// `POST` and the endpoint's path.
@@ -21,13 +21,17 @@ pub(super) struct Span {
     pub ended: SystemTime,
     /// Whether the service, or an upstream of it, failed.
     pub failed: bool,
-    /// What the log says of it, field by field.
+    /// The fields of its log line.
     pub record: Record,
 }
 
 impl Span {
     /// The span of a request that ended at `ended`.
-    pub(super) fn of(usage: &UsageRow, keep: &Keep, ended: SystemTime) -> Self {
+    pub(super) fn from_usage(
+        usage: &UsageRow,
+        retention: &RowRetention,
+        ended: SystemTime,
+    ) -> Self {
         let digest = Sha256Digest::hash(&[TRACE, usage.receipt_id.as_bytes()].concat());
         let (mut trace_id, mut span_id) = ([0; 16], [0; 8]);
         trace_id.copy_from_slice(&digest.as_bytes()[..16]);
@@ -39,7 +43,7 @@ impl Span {
             began: ended.checked_sub(usage.latency).unwrap_or(ended),
             ended,
             failed: usage.status >= 500,
-            record: Record::of_request(usage, keep),
+            record: Record::from_request(usage, retention),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What happened since the last batch, added up.
+//! Counters and histograms since the last batch.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Sums {
         }
     }
 
-    /// How many events these are the sums of.
+    /// How many events were added.
     pub(super) fn events(&self) -> u64 {
         self.requests.values().chain(self.refusals.values()).sum()
     }

@@ -292,7 +292,7 @@ impl Desk {
             (collected, took)
         });
         let (collected, took) = work.await.map_err(|_| AttestationFailure::Worker)?;
-        self.metrics.attested(took);
+        self.metrics.observe_attestation(took);
         collected
     }
 }

@@ -17,7 +17,7 @@ use crate::check;
 use crate::epoch::{Due, Epoch, EpochError, begin, renew};
 use attest_channel::Clock;
 use gateway_base::config::{Config, Problem};
-use gateway_base::events::{self, EpochFailure, EpochReason, Event, Fixed};
+use gateway_base::events::{self, EpochFailure, EpochReason, Event, StartupSetting};
 use gateway_base::metrics::Metrics;
 use gateway_retention::{HistoryError, history};
 use gateway_store::ledger::Ledger;
@@ -144,7 +144,7 @@ impl Keeper {
         };
         let changed = settings_needing_restart(&self.current().config, &config);
         if let Some((fixed, _)) = changed.first() {
-            let problem = |(_, key): &(Fixed, &str)| {
+            let problem = |(_, key): &(StartupSetting, &str)| {
                 let reason = "was changed; that takes effect with a restart only";
                 config.lines.problem(key, reason)
             };
@@ -169,13 +169,13 @@ impl Keeper {
         let log = config.log.clone();
         let outcome = self.begin_under(config).await;
         if outcome.is_ok() {
-            events::tune(log.format, log.level);
+            events::set_format_and_level(log.format, log.level);
         }
         let failure = self.settle(outcome, EpochReason::Reload).err();
         ReloadOutcome {
             epoch: self.current().number,
             began: failure.is_none(),
-            failure: failure.map(|failure| failure.word().to_owned()),
+            failure: failure.map(|failure| failure.as_str().to_owned()),
             problems: Vec::new(),
             warnings,
         }
@@ -194,7 +194,7 @@ impl Keeper {
         ReloadOutcome {
             epoch: self.current().number,
             began: false,
-            failure: Some(failure.word().to_owned()),
+            failure: Some(failure.as_str().to_owned()),
             problems,
             warnings: Vec::new(),
         }
@@ -314,19 +314,22 @@ fn announce(epoch: &Epoch, reason: EpochReason, metrics: &Metrics) {
 }
 
 /// What was changed that a running service cannot take up, and the key that says so.
-fn settings_needing_restart(old: &Config, new: &Config) -> Vec<(Fixed, &'static str)> {
+fn settings_needing_restart(old: &Config, new: &Config) -> Vec<(StartupSetting, &'static str)> {
     let server = &old.server;
     let all = [
-        (server.listen != new.server.listen, Fixed::Listen),
-        (server.state_dir != new.server.state_dir, Fixed::StateDir),
-        (old.tee != new.tee, Fixed::Tee),
-        (old.health != new.health, Fixed::Health),
-        (old.metrics != new.metrics, Fixed::Metrics),
-        (old.admin != new.admin, Fixed::Admin),
-        (old.receipts != new.receipts, Fixed::Receipts),
-        (old.ledger != new.ledger, Fixed::Ledger),
-        (old.hardening != new.hardening, Fixed::Hardening),
-        (old.telemetry != new.telemetry, Fixed::Telemetry),
+        (server.listen != new.server.listen, StartupSetting::Listen),
+        (
+            server.state_dir != new.server.state_dir,
+            StartupSetting::StateDir,
+        ),
+        (old.tee != new.tee, StartupSetting::Tee),
+        (old.health != new.health, StartupSetting::Health),
+        (old.metrics != new.metrics, StartupSetting::Metrics),
+        (old.admin != new.admin, StartupSetting::Admin),
+        (old.receipts != new.receipts, StartupSetting::Receipts),
+        (old.ledger != new.ledger, StartupSetting::Ledger),
+        (old.hardening != new.hardening, StartupSetting::Hardening),
+        (old.telemetry != new.telemetry, StartupSetting::Telemetry),
     ];
     let changed = all.into_iter().filter(|(changed, _)| *changed);
     changed.map(|(_, fixed)| (fixed, fixed.key())).collect()

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use gateway_base::errors::ApiError;
 use gateway_base::errors::Invalid;
-use gateway_base::request::Reserved;
+use gateway_base::request::BodyReservation;
 use gateway_upstream::prompt::Prompt;
 
 /// Room made for a body whose length is not announced.
@@ -28,9 +28,9 @@ pub(super) struct BodyTerms {
     /// In which some of it has to arrive.
     pub timeout: Duration,
     /// Memory of the whole service, and the error where there is none left.
-    pub service: (Reserved, ApiError),
+    pub service: (BodyReservation, ApiError),
     /// The same for what one API key may take of it.
-    pub key: (Reserved, ApiError),
+    pub key: (BodyReservation, ApiError),
 }
 
 impl BodyTerms {
@@ -148,8 +148,11 @@ mod tests {
         BodyTerms {
             limit,
             timeout,
-            service: (service.open(most), ApiError::ServiceBusy),
-            key: (BodyBudget::default().open(u64::MAX), ApiError::KeyBusy),
+            service: (service.reservation(most), ApiError::ServiceBusy),
+            key: (
+                BodyBudget::default().reservation(u64::MAX),
+                ApiError::KeyBusy,
+            ),
         }
     }
 

@@ -61,7 +61,7 @@ impl Admission {
             clock,
             random: SystemRandom::new(),
             in_flight: Arc::default(),
-            most_in_flight: descriptors::requests_within(hardening::descriptor_limit()),
+            most_in_flight: descriptors::max_requests(hardening::descriptor_limit()),
             bodies: BodyBudget::default(),
         }
     }
@@ -161,10 +161,10 @@ impl Admission {
             limit: limits.max_body,
             timeout: epoch.config.timeouts.client_body,
             service: (
-                self.bodies.open(limits.max_body_total),
+                self.bodies.reservation(limits.max_body_total),
                 ApiError::ServiceBusy,
             ),
-            key: (key.bodies.open(share), ApiError::KeyBusy),
+            key: (key.bodies.reservation(share), ApiError::KeyBusy),
         }
     }
 

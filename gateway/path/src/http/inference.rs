@@ -67,7 +67,7 @@ async fn serve(
                 status: refused.error.status().as_u16(),
                 kind: refused.error.kind(),
             };
-            front.metrics.tell(event);
+            front.metrics.count_and_emit(event);
             if let Some(code) = refused.error.refused_by_policy() {
                 front.ledger.audit().refused(code);
             }

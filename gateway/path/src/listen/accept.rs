@@ -11,9 +11,9 @@ use super::connection::{self, Authentication};
 use crate::http::Front;
 use crate::places::Peer;
 use crate::places::{Connections, Place};
-use gateway_base::descriptors::PlaceLimits;
-use gateway_base::descriptors::connections_within;
-use gateway_base::events::{self, Event, Room};
+use gateway_base::descriptors::ConnectionLimits;
+use gateway_base::descriptors::connection_limits;
+use gateway_base::events::{self, Component, Event};
 use harden as hardening;
 
 /// The system may allow less.
@@ -31,7 +31,7 @@ pub struct Listener {
 
 impl Listener {
     /// Binds `address`. Connections queue from now on and are served once they are accepted.
-    pub fn bind(address: SocketAddr, limits: PlaceLimits) -> std::io::Result<Self> {
+    pub fn bind(address: SocketAddr, limits: ConnectionLimits) -> std::io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
         } else {
@@ -93,7 +93,7 @@ pub async fn accept(
         let (tcp, place) = listener.next(&mut log).await;
         if authentication == Authentication::ApiKey && epochs.has_changed().unwrap_or(false) {
             let limits = &epochs.borrow_and_update().config.limits;
-            let limits = connections_within(hardening::descriptor_limit(), limits);
+            let limits = connection_limits(hardening::descriptor_limit(), limits);
             listener.connections.set_limits(limits);
         }
         let stopping = listener.connections.stopping();
@@ -109,7 +109,9 @@ pub async fn accept(
         });
         tokio::spawn(async move {
             if task.await.is_err_and(|error| error.is_panic()) {
-                events::emit(Event::Panicked { room: Room::Listen });
+                events::emit(Event::Panicked {
+                    component: Component::Listen,
+                });
             }
         });
     }

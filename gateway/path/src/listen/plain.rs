@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use super::accept::{AcceptLog, Listener};
 use crate::places::Place;
-use gateway_base::descriptors::PlaceLimits;
+use gateway_base::descriptors::ConnectionLimits;
 use gateway_base::metrics::Metrics;
 use gateway_store::ledger::Ledger;
 
@@ -30,7 +30,7 @@ const TEXT: HeaderValue =
 pub const METRICS_PATHS: [&str; 1] = ["GET /metrics"];
 /// The whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
-const LIMITS: PlaceLimits = PlaceLimits {
+const LIMITS: ConnectionLimits = ConnectionLimits {
     authenticated: 0,
     unauthenticated: 32,
 };

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use gateway_base::descriptors::PlaceLimits;
+use gateway_base::descriptors::ConnectionLimits;
 pub use peer::Peer;
 
 /// How far a connection got that has not authenticated a request.
@@ -53,7 +53,7 @@ struct Shared {
 }
 
 struct Table {
-    limits: PlaceLimits,
+    limits: ConnectionLimits,
     next: u64,
     /// Connections whose tasks have not ended, wherever they are counted below.
     open: u64,
@@ -91,7 +91,7 @@ enum At {
 pub struct NoPlace;
 
 impl Connections {
-    pub fn new(limits: PlaceLimits) -> Self {
+    pub fn new(limits: ConnectionLimits) -> Self {
         Self(Arc::new(Shared {
             table: Mutex::new(Table {
                 limits,
@@ -106,7 +106,7 @@ impl Connections {
         }))
     }
 
-    pub(crate) fn set_limits(&self, limits: PlaceLimits) {
+    pub(crate) fn set_limits(&self, limits: ConnectionLimits) {
         self.0.table().limits = limits;
         self.0.changed.notify_waiters();
     }

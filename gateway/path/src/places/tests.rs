@@ -7,7 +7,7 @@ fn peer(last: u8) -> Peer {
 }
 
 fn connections(authenticated: usize, unauthenticated: usize) -> Connections {
-    Connections::new(PlaceLimits {
+    Connections::new(ConnectionLimits {
         authenticated,
         unauthenticated,
     })

@@ -12,9 +12,9 @@ use attest_channel::Clock;
 use gateway_base::errors::ApiError;
 use gateway_base::events;
 use gateway_base::metering::Cause;
-use gateway_base::metering::Unfinished;
+use gateway_base::metering::UnfinishedId;
 use gateway_base::metering::Usage;
-use gateway_base::metering::{Keep, Outcome, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, UsageRow};
 use gateway_base::metrics::Metrics;
 use gateway_base::request::Name;
 use gateway_base::request::{Caller, Endpoint};
@@ -48,14 +48,14 @@ pub struct RequestServices {
 impl RequestServices {
     /// One set of values makes the counters, the log line, the span and the row of a request. Of one that nothing is
     /// kept of there are the counters alone.
-    fn meter(&self, row: UsageRow, keep: Option<Keep>) {
+    fn meter(&self, row: UsageRow, retention: Option<RowRetention>) {
         let event = events::Event::RequestFinished {
             usage: Box::new(row.clone()),
-            keep: keep.clone(),
+            retention: retention.clone(),
         };
-        self.metrics.tell(event);
-        if let Some(keep) = keep {
-            self.ledger.record_usage(row, keep);
+        self.metrics.count_and_emit(event);
+        if let Some(retention) = retention {
+            self.ledger.record_usage(row, retention);
         }
     }
 }
@@ -69,7 +69,7 @@ struct Open {
     retention: Terms,
     unkept: Unkept,
     /// Where its row is before it is forwarded, if its policy wants one there.
-    unfinished: Option<Unfinished>,
+    unfinished: Option<UnfinishedId>,
     receipt_id: String,
     caller: Caller,
     endpoint: Endpoint,
@@ -149,9 +149,9 @@ impl Recorder {
     }
 
     /// The row that there has to be before this request is forwarded, where its policy wants one.
-    pub fn row_before(&self) -> Option<(UsageRow, Keep)> {
+    pub fn row_before(&self) -> Option<(UsageRow, RowRetention)> {
         let open = self.0.as_ref().filter(|open| open.unfinished.is_some())?;
-        Some((open.usage_row(Outcome::Unfinished), open.keep()?))
+        Some((open.usage_row(Outcome::Unfinished), open.row_retention()?))
     }
 
     /// The configured model, and the configured name by which it was asked for.
@@ -309,20 +309,20 @@ impl Open {
         let key_digest = self.caller.key_digest;
         let epoch = Arc::clone(&self.epoch);
         let row = self.usage_row(ending.outcome());
-        let keep = self.keep();
+        let retention = self.row_retention();
         let until = self.keep_receipt_until();
         let receipt = self.receipt(ending).sign(&epoch.signing_key);
         services.receipts.put(&receipt, key_digest, until);
-        services.meter(row, keep);
+        services.meter(row, retention);
     }
 
     /// What of the row outlives the request; none where nothing does.
-    fn keep(&self) -> Option<Keep> {
+    fn row_retention(&self) -> Option<RowRetention> {
         let kept = self.retention.kept()?;
-        Some(Keep {
-            until: self.services.ledger.clock().now().plus(kept.ttl),
+        Some(RowRetention {
+            expires_at: self.services.ledger.clock().now().plus(kept.ttl),
             fields: kept.fields.clone(),
-            instead_of: self.unfinished,
+            replaces: self.unfinished,
         })
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::retry_after::RETRY_AFTER_MS;
 use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
 use crate::receipt::{Ending, Recorder};
-use gateway_base::errors::{ApiError, Shown};
+use gateway_base::errors::{ApiError, ListedError};
 use gateway_base::metering::Outcome;
 
 /// Why there is no inference.
@@ -110,10 +110,10 @@ impl UpstreamRefusal {
 }
 
 /// What clients see of each refusal of an upstream, for the reference page.
-pub fn shown_refusals() -> Vec<Shown> {
+pub fn shown_refusals() -> Vec<ListedError> {
     let shown = RefusalKind::each().map(|kind| {
         let (status, kind, code, _) = kind.words();
-        Shown {
+        ListedError {
             status: status.as_u16(),
             kind,
             code: Some(code),

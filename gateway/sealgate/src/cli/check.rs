@@ -54,12 +54,12 @@ pub(super) async fn run(
 
 /// A service may have a higher limit than this command; where it has not, it serves less than it is configured to.
 fn too_few_descriptors(config: &Config) -> Option<String> {
-    let needed = descriptors::needed(&config.limits);
+    let needed = descriptors::required(&config.limits);
     let limit = hardening::hard_descriptor_limit();
     (needed > limit).then(|| {
         format!(
             "{needed} file descriptors are needed, and the hard limit here is {limit}: where the service has no more (LimitNOFILE= of its unit), at most {} requests are served at a time",
-            descriptors::requests_within(limit).min(config.limits.max_concurrent)
+            descriptors::max_requests(limit).min(config.limits.max_concurrent)
         )
     })
 }

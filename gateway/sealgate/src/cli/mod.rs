@@ -193,7 +193,7 @@ where
             return ExitCode::FAILURE;
         }
     };
-    gateway_base::events::speak_of_panics();
+    gateway_base::events::install_panic_hook();
     // Read from the control group's files, which are out of reach later.
     let workers = std::thread::available_parallelism();
     // Rules need something to stand on.
@@ -208,7 +208,7 @@ where
         );
     }
     hardening::raise_descriptor_limit();
-    if let Err(error) = harden(&config.reach(), &config.hardening.require) {
+    if let Err(error) = harden(&config.accessible_files(), &config.hardening.require) {
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;
     }

@@ -26,9 +26,9 @@ mod usage;
 mod writer;
 
 use crate::sqlite::store_failure;
-use gateway_base::metering::Keep;
+use gateway_base::metering::RowRetention;
 use gateway_base::metering::StoreCounts;
-use gateway_base::metering::Unfinished;
+use gateway_base::metering::UnfinishedId;
 use gateway_base::metering::UsageRow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -244,21 +244,25 @@ impl Ledger {
     }
 
     /// A place for the row of a request that must have one before it is forwarded.
-    pub fn unfinished(&self) -> Unfinished {
-        Unfinished(self.unfinished.fetch_add(1, Ordering::Relaxed))
+    pub fn unfinished(&self) -> UnfinishedId {
+        UnfinishedId(self.unfinished.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Commits the row of a request before it is forwarded, and flushes it to the disk, in the place that `keep` names. The usage row that is
     /// handed over with the same `keep` takes it away; where none ever is, this one counts at the next start.
-    pub async fn begin_usage(&self, row: &UsageRow, keep: &Keep) -> Result<(), LedgerError> {
-        match keep.instead_of {
+    pub async fn begin_usage(
+        &self,
+        row: &UsageRow,
+        keep: &RowRetention,
+    ) -> Result<(), LedgerError> {
+        match keep.replaces {
             Some(id) => unfinished::add(&self.flushing, id, row, keep).await,
             None => Ok(()),
         }
     }
 
     /// Hands over a usage row, and what of it is kept. Never waits.
-    pub fn record_usage(&self, row: UsageRow, keep: Keep) {
+    pub fn record_usage(&self, row: UsageRow, keep: RowRetention) {
         self.count_loss(self.pending.push_usage(row, keep));
     }
 

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::{ReceiptRow, SessionRow};
-use gateway_base::metering::{Keep, UsageRow};
+use gateway_base::metering::{RowRetention, UsageRow};
 
 /// One row that waits.
 #[derive(Clone)]
 pub(super) enum Row {
-    Usage(Arc<(UsageRow, Keep)>),
+    Usage(Arc<(UsageRow, RowRetention)>),
     Receipt(Arc<ReceiptRow>, UnixTime),
     Session(Arc<SessionRow>),
 }
@@ -125,7 +125,7 @@ impl Pending {
         }
     }
 
-    pub fn push_usage(&self, row: UsageRow, keep: Keep) -> Result<(), NoRoom> {
+    pub fn push_usage(&self, row: UsageRow, keep: RowRetention) -> Result<(), NoRoom> {
         self.push(Row::Usage(Arc::new((row, keep))))
     }
 

@@ -8,14 +8,14 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 use super::LedgerError;
 use super::writer::{USAGE_COLUMNS, push_usage};
-use gateway_base::metering::{Keep, Unfinished, UsageRow};
+use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 
 /// Commits a row, of a request that is about to be forwarded.
 pub(super) async fn add(
     pool: &SqlitePool,
-    id: Unfinished,
+    id: UnfinishedId,
     row: &UsageRow,
-    keep: &Keep,
+    keep: &RowRetention,
 ) -> Result<(), LedgerError> {
     let mut insert =
         QueryBuilder::<Sqlite>::new(format!("INSERT INTO unfinished (id, {USAGE_COLUMNS}) "));
@@ -30,7 +30,7 @@ pub(super) async fn add(
 /// Takes a row away, where the usage row is written.
 pub(super) async fn remove(
     transaction: &mut Transaction<'_, Sqlite>,
-    id: Unfinished,
+    id: UnfinishedId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM unfinished WHERE id = ?")
         .bind(id.0)

@@ -16,7 +16,7 @@ use crate::sqlite::Health;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::events::{self, Event};
-use gateway_base::metering::{Keep, UsageRow};
+use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::store_failure::{Remedy, StoreFailure};
 
 /// Rows wait this long for company before they are committed.
@@ -211,7 +211,7 @@ async fn write(
     for rows in in_few_sizes(&usage) {
         insert_usage(&mut transaction, rows).await?;
     }
-    for id in usage.iter().filter_map(|(_, keep)| keep.instead_of) {
+    for id in usage.iter().filter_map(|(_, keep)| keep.replaces) {
         unfinished::remove(&mut transaction, id).await?;
     }
     transaction.commit().await
@@ -234,7 +234,7 @@ pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, u
 
 async fn insert_usage(
     transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[&(UsageRow, Keep)],
+    rows: &[&(UsageRow, RowRetention)],
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
     insert.push_values(rows, |mut values, (row, keep)| {
@@ -248,7 +248,7 @@ async fn insert_usage(
 pub(super) fn push_usage(
     values: &mut Separated<'_, Sqlite, &'static str>,
     row: &UsageRow,
-    keep: &Keep,
+    keep: &RowRetention,
 ) {
     let kept = |field| keep.fields.contains(&field);
     let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
@@ -270,7 +270,7 @@ pub(super) fn push_usage(
         .push_bind(row.first_byte.filter(|_| timing).map(micros))
         .push_bind(sizes.then(|| signed(row.bytes_in)))
         .push_bind(sizes.then(|| signed(row.bytes_out)))
-        .push_bind(signed(keep.until.secs()))
+        .push_bind(signed(keep.expires_at.secs()))
         .push_bind(
             row.cause
                 .filter(|_| kept(Field::Upstream))

@@ -52,7 +52,7 @@ async fn check_within(
 ) -> Result<Checked, sqlx::Error> {
     match attempt(&options, large, limit).await {
         Err(error) if store_failure(&error).cause == Cause::Corrupt => {
-            Ok(Checked::Damaged(store_failure(&error).words().to_owned()))
+            Ok(Checked::Damaged(store_failure(&error).message().to_owned()))
         }
         checked => checked,
     }

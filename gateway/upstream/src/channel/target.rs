@@ -42,7 +42,7 @@ impl Target {
         let uri = |endpoint| {
             upstream
                 .url
-                .path_of(endpoint)
+                .endpoint_path(endpoint)
                 .parse()
                 .map_err(|_| TargetError::Url)
         };

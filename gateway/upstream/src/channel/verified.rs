@@ -13,7 +13,7 @@ use super::session;
 use super::target::Target;
 use attest_channel::Clock;
 use gateway_base::events::{self, Event, UpstreamFailure};
-use gateway_base::metrics::{Metrics, Verification};
+use gateway_base::metrics::{Metrics, VerificationResult};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::ledger::{Ledger, SessionRow};
@@ -94,7 +94,7 @@ impl Enclave {
             return Ok(earlier);
         }
         self.metrics
-            .upstream_verification(&self.name, Verification::Verified);
+            .upstream_verification(&self.name, VerificationResult::Verified);
         events::emit(Event::UpstreamVerified {
             upstream: self.name.clone(),
             session: id,
@@ -123,24 +123,28 @@ impl Enclave {
     pub(super) fn not_verified(&self, why: NotVerified) {
         let (result, failure, check) = match why {
             NotVerified::Rejected(check) => (
-                Verification::Rejected,
+                VerificationResult::Rejected,
                 UpstreamFailure::Rejected,
                 Some(check_name(check)),
             ),
             NotVerified::Unavailable(Missing::ReportBusy) => {
-                (Verification::Busy, UpstreamFailure::Busy, None)
+                (VerificationResult::Busy, UpstreamFailure::Busy, None)
             }
-            NotVerified::Unavailable(Missing::Report) => {
-                (Verification::Unreachable, UpstreamFailure::Report, None)
-            }
+            NotVerified::Unavailable(Missing::Report) => (
+                VerificationResult::Unreachable,
+                UpstreamFailure::Report,
+                None,
+            ),
             NotVerified::Unavailable(Missing::Tls) => {
-                (Verification::Unreachable, UpstreamFailure::Tls, None)
+                (VerificationResult::Unreachable, UpstreamFailure::Tls, None)
             }
-            NotVerified::Unavailable(Missing::ConnectTimeout | Missing::ReportTimeout) => {
-                (Verification::Unreachable, UpstreamFailure::Timeout, None)
-            }
+            NotVerified::Unavailable(Missing::ConnectTimeout | Missing::ReportTimeout) => (
+                VerificationResult::Unreachable,
+                UpstreamFailure::Timeout,
+                None,
+            ),
             NotVerified::Unavailable(_) => (
-                Verification::Unreachable,
+                VerificationResult::Unreachable,
                 UpstreamFailure::Unreachable,
                 None,
             ),

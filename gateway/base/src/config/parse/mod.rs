@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 use attest_core::SourceProvenance;
 use strict_toml::{Table, nearest};
 
-use super::mistakes::not_a_configuration;
-use super::problem::{Lines, Problems};
+use super::hints::hint_for_other_format;
+use super::problem::{KeyLines, Problems};
 use super::read::{At, Section};
 use super::{
     AdminListener, Config, ConfigError, Hardening, HealthListener, MetricsListener, Server, files,
 };
 use harden::{self as hardening, Fact};
 
-/// Larger than any configuration, smaller than what could hurt.
+/// Larger than any real configuration, and small enough to read into memory.
 const MAX_FILE: u64 = 1 << 20;
 
 impl Config {
@@ -31,9 +31,9 @@ impl Config {
         Self::parse(file, &text)
     }
 
-    /// Reads a configuration from its text; `file` says what relative paths are relative to.
+    /// Parses a configuration; relative paths are relative to the directory of `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Config, ConfigError> {
-        if let Some(reason) = not_a_configuration(text) {
+        if let Some(reason) = hint_for_other_format(text) {
             return Err(ConfigError::whole(file, reason));
         }
         let problems = Problems::new(text);
@@ -67,7 +67,7 @@ impl Config {
 }
 
 /// Every key of a configuration as the reference page writes it: `server.listen`, `model.upstream.url`,
-/// `attestation.NAME.policy`. Taken from the reader itself, so that no list can miss one.
+/// `attestation.NAME.policy`. Taken from the reader itself, so that the list is complete.
 pub fn known_keys() -> BTreeSet<String> {
     const ONE_OF_EACH: &str = "[attestation.NAME]\n[[model]]\n[[model.upstream]]\n";
     let problems = Problems::new(ONE_OF_EACH);
@@ -76,7 +76,7 @@ pub fn known_keys() -> BTreeSet<String> {
         let _ = read(Path::new(""), Path::new(""), root, &problems);
     }
     let keys: BTreeSet<String> = problems
-        .known()
+        .known_keys()
         .iter()
         .map(|key| key.replace("[1]", ""))
         .collect();
@@ -117,7 +117,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     Some(Config {
         file: file.to_owned(),
         warnings: Vec::new(),
-        lines: Lines::default(),
+        lines: KeyLines::default(),
         server: server?,
         tee,
         provenance,
@@ -141,7 +141,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     })
 }
 
-/// No address may be listened on twice.
+/// Reports listeners that share an address.
 fn addresses(
     server: Option<&Server>,
     health: &HealthListener,
@@ -167,16 +167,16 @@ fn addresses(
         if let Some((earlier, _)) = clash {
             problems.add_at(
                 key,
-                format!("{address} is the address of {earlier} already; each listener needs one of its own"),
+                format!("{address} is the address of {earlier} already; each listener needs a separate address"),
             );
         }
     }
 }
 
-/// Whether the two cannot be listened on at once: one port, and one address or all of them.
+/// Whether both cannot be bound at once: same port, and same address or one of them unspecified.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let everywhere = |address: SocketAddr| address.ip().is_unspecified();
-    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || everywhere(a) || everywhere(b))
+    let unspecified = |address: SocketAddr| address.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || unspecified(a) || unspecified(b))
 }
 
 fn provenance(mut section: Section<'_>) -> SourceProvenance {
@@ -208,7 +208,7 @@ fn hardening(mut section: Section<'_>) -> Hardening {
     Hardening { require }
 }
 
-/// A path as the configuration means it.
+/// Resolves a path against the configuration's directory.
 fn resolve(base: &Path, path: &str) -> PathBuf {
     base.join(path)
 }
@@ -229,8 +229,8 @@ fn unreadable(shown: &dyn std::fmt::Display, error: &std::io::Error) -> String {
     format!("cannot read {shown}: {error}{hint}")
 }
 
-/// A file beside the one that is not there, and probably meant.
-fn neighbour(path: &Path) -> Option<String> {
+/// Suggests an existing file with a similar name.
+fn similar_file(path: &Path) -> Option<String> {
     let (name, folder) = (path.file_name()?.to_str()?, path.parent()?);
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let names: Vec<String> = entries
@@ -243,7 +243,7 @@ fn neighbour(path: &Path) -> Option<String> {
 fn open(path: &Path) -> Result<std::fs::File, String> {
     std::fs::File::open(path).map_err(|error| {
         let meant = match error.kind() {
-            std::io::ErrorKind::NotFound => neighbour(path),
+            std::io::ErrorKind::NotFound => similar_file(path),
             _ => None,
         };
         format!(
@@ -254,11 +254,11 @@ fn open(path: &Path) -> Result<std::fs::File, String> {
     })
 }
 
-/// A file that only the service's user may read.
+/// Reads a file after checking that other users cannot read it.
 fn read_secret(path: &Path, max: u64) -> Result<Vec<u8>, String> {
     let opened = open(path)?.metadata();
     let metadata = opened.map_err(|error| unreadable(&path.display(), &error))?;
-    files::secret(&metadata).map_err(|exposed| format!("{} {exposed}", path.display()))?;
+    files::check_secret(&metadata).map_err(|exposed| format!("{} {exposed}", path.display()))?;
     read_bytes(path, max)
 }
 

@@ -1,4 +1,4 @@
-//! `[[model]]` and `[[model.upstream]]`, and what must hold between them and the rest.
+//! `[[model]]` and `[[model.upstream]]`, and their constraints on other sections.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use attest_core::Serving;
 use zeroize::Zeroize;
 
-use super::trust::Trusts;
+use super::trust::TrustByName;
 use super::{read_secret, resolve};
 use crate::config::model::{ApiKey, BaseUrl, Model, Scheme, Upstream};
 use crate::config::problem::Problems;
@@ -21,7 +21,7 @@ const MAX_KEY_FILE: u64 = 16 * 1024;
 pub(super) fn read(
     sections: Vec<Section<'_>>,
     base: &Path,
-    trusts: &Trusts,
+    trusts: &TrustByName,
     server: Option<&Server>,
     tee: &Tee,
     problems: &Problems,
@@ -48,10 +48,10 @@ pub(super) fn read(
 
 struct Reader<'a> {
     base: &'a Path,
-    trusts: &'a Trusts,
+    trusts: &'a TrustByName,
     mode: Option<Serving>,
     tee: &'a Tee,
-    /// Every id and alias so far, and where it was given.
+    /// Every id and alias so far, with the key that defines it.
     names: HashMap<Name, String>,
 }
 
@@ -90,7 +90,7 @@ impl Reader<'_> {
                 &section.place_of("attestation"),
                 "attestation",
                 format!(
-                    "{} accepts whatever image its upstreams run (measurements = \"any\"): good for a first look, not for confidential prompts",
+                    "{} accepts whatever image its upstreams run (measurements = \"any\"): suitable for a trial, not for confidential prompts",
                     trust.policy_file.display()
                 ),
             );
@@ -159,7 +159,7 @@ impl Reader<'_> {
                     section.problem(
                         span,
                         "attestation",
-                        "is missing: a confidential model needs an [attestation.NAME] by which its upstreams are judged",
+                        "is missing: a confidential model needs an [attestation.NAME] with which its upstreams are verified",
                     );
                 }
                 None
@@ -234,7 +234,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Why a URL may not serve a model of this kind.
+    /// Returns why a URL may not serve a model of this kind.
     fn unfit(&self, url: &BaseUrl, confidential: bool) -> Option<&'static str> {
         match (confidential, self.mode, url.scheme) {
             (_, Some(Serving::Direct), _) if !url.is_loopback() => Some(
@@ -265,7 +265,7 @@ fn read_key(base: &Path, text: &str) -> Result<ApiKey, String> {
     Ok(ApiKey { file, key })
 }
 
-/// The part of a full key that a section adds its own path to.
+/// The last part of a full key; the section prepends its path.
 fn last(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }

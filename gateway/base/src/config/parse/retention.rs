@@ -8,7 +8,7 @@ use super::{MAX_FILE, read_text, resolve};
 use crate::config::read::Section;
 use crate::config::{NamedPolicy, Retention, policy_problem, read_policy, signature_file};
 
-/// More than there can be keys, so that a threshold is judged together with them.
+/// More than the maximum number of keys, so that the threshold is checked together with the keys.
 const MAX_THRESHOLD: usize = 1000;
 
 pub(super) fn read(mut section: Section<'_>, base: &Path) -> Retention {

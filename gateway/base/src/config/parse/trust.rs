@@ -1,4 +1,4 @@
-//! `[attestation.NAME]`: how upstreams are judged.
+//! `[attestation.NAME]`: policies and roots for verifying upstreams.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::config::NamedTrust;
 use crate::config::read::Section;
 use crate::request::Name;
 
-/// The trusts that can be used by name; none under the name of one that has a problem of its own.
-pub(super) type Trusts = BTreeMap<Name, Option<Arc<NamedTrust>>>;
+/// The parsed sections by name; `None` for a section with a problem.
+pub(super) type TrustByName = BTreeMap<Name, Option<Arc<NamedTrust>>>;
 
-pub(super) fn read(mut section: Section<'_>, base: &Path) -> Trusts {
+pub(super) fn read(mut section: Section<'_>, base: &Path) -> TrustByName {
     let mut all = BTreeMap::new();
     for (at, inner) in section.named_sections() {
         let name = match Name::from_operator(&at.value) {
@@ -70,7 +70,7 @@ fn one(mut section: Section<'_>, name: Name, base: &Path) -> Option<NamedTrust> 
     })
 }
 
-/// Every root that the directory holds under the name of its kind; one at least.
+/// Reads every root certificate that the directory has under the name of its kind; at least one.
 fn supplied_roots(dir: PathBuf) -> Result<(PathBuf, Roots), String> {
     std::fs::metadata(&dir).map_err(|e| format!("cannot read {}: {e}", dir.display()))?;
     let mut roots = Roots::none();

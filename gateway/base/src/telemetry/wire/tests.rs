@@ -4,7 +4,7 @@ use attest_core::UnixTime;
 
 use super::*;
 use crate::events::Event;
-use crate::metering::{Keep, Outcome, UsageRow};
+use crate::metering::{Outcome, RowRetention, UsageRow};
 use crate::request::Endpoint;
 
 fn usage() -> UsageRow {
@@ -36,8 +36,12 @@ fn ten_seconds() -> SystemTime {
 }
 
 #[test]
-fn a_span_says_what_the_log_says_in_otlps_types() {
-    let document = traces(&[Span::of(&usage(), &Keep::everything(), ten_seconds())]);
+fn a_span_has_the_fields_of_the_log_line_in_otlp_types() {
+    let document = traces(&[Span::from_usage(
+        &usage(),
+        &RowRetention::all_fields(),
+        ten_seconds(),
+    )]);
     let span = &document["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
     assert_eq!(span["name"], "POST /v1/chat/completions");
     assert_eq!(span["kind"], 2);
@@ -58,17 +62,19 @@ fn a_span_says_what_the_log_says_in_otlps_types() {
     assert_eq!(of("sealgate.stream"), Some(json!({"boolValue": true})));
     assert_eq!(of("sealgate.status"), Some(json!({"intValue": "502"})));
     assert_eq!(of("sealgate.completion_tokens"), None);
-    let logged = events::Record::of_request(&usage(), &Keep::everything());
+    let logged = events::Record::from_request(&usage(), &RowRetention::all_fields());
     assert_eq!(attributes.len(), logged.fields().len());
 }
 
 #[test]
-fn one_receipt_has_one_trace_and_another_has_another() {
+fn the_trace_id_depends_on_the_receipt_alone() {
     let other = UsageRow {
         receipt_id: "rcpt-2".to_owned(),
         ..usage()
     };
-    let id = |usage: &UsageRow| Span::of(usage, &Keep::everything(), ten_seconds()).trace_id;
+    let id = |usage: &UsageRow| {
+        Span::from_usage(usage, &RowRetention::all_fields(), ten_seconds()).trace_id
+    };
     assert_eq!(id(&usage()), id(&usage()));
     assert_ne!(id(&usage()), id(&other));
 }
@@ -80,7 +86,7 @@ fn sums_are_deltas_between_two_times() {
         let usage = Box::new(usage());
         sums.add(&Event::RequestFinished {
             usage,
-            keep: Some(Keep::everything()),
+            retention: Some(RowRetention::all_fields()),
         });
     }
     sums.add(&Event::RequestRefused {

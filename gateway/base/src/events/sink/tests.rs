@@ -4,7 +4,7 @@ use tracing::subscriber::with_default;
 
 use super::*;
 use crate::events::emit;
-use crate::metering::{Keep, Outcome, UsageRow};
+use crate::metering::{Outcome, RowRetention, UsageRow};
 use crate::request::Endpoint;
 use crate::request::Name;
 
@@ -22,28 +22,28 @@ impl Write for Written {
     }
 }
 
-/// What the outlet lets out while `act` runs.
-fn let_out(act: impl FnOnce()) -> String {
+/// The log lines that are written while `act` runs.
+fn logged(act: impl FnOnce()) -> String {
     let written = Written::default();
-    let subscriber = Registry::default().with(Outlet(Lines::to(written.clone())));
+    let subscriber = Registry::default().with(EventLayer(LogWriter::new(written.clone())));
     with_default(subscriber, act);
     let bytes = written.0.lock().expect("no panics").clone();
     String::from_utf8(bytes).expect("text")
 }
 
-const WORDS: &str = "what the user said";
+const PROMPT: &str = "text of a user";
 
 #[derive(Debug, thiserror::Error)]
-#[error("{WORDS}")]
+#[error("{PROMPT}")]
 struct Failure;
 
 #[test]
-fn our_events_come_out_a_line_each() {
-    let said = let_out(|| {
+fn logs_one_line_for_each_of_our_events() {
+    let lines = logged(|| {
         emit(Event::Stopping);
         emit(Event::Stopped);
     });
-    let names: Vec<_> = said
+    let names: Vec<_> = lines
         .lines()
         .map(|line| line.split_once(' ').expect("time and name").1)
         .collect();
@@ -51,30 +51,30 @@ fn our_events_come_out_a_line_each() {
 }
 
 #[test]
-fn nothing_of_a_librarys_events_comes_out_whatever_they_are_called() {
+fn drops_events_of_libraries_whatever_their_target_and_fields_are() {
     let failure: &(dyn std::error::Error + 'static) = &Failure;
-    let said = let_out(|| {
-        tracing::error!("{WORDS}");
-        tracing::error!(target: "hyper::proto", body = WORDS, "read {WORDS}");
-        tracing::error!(target: "sqlx::query", statement = %WORDS, failure);
-        let span = tracing::error_span!("request", prompt = WORDS);
-        span.in_scope(|| tracing::error!(model = WORDS));
+    let lines = logged(|| {
+        tracing::error!("{PROMPT}");
+        tracing::error!(target: "hyper::proto", body = PROMPT, "read {PROMPT}");
+        tracing::error!(target: "sqlx::query", statement = %PROMPT, failure);
+        let span = tracing::error_span!("request", prompt = PROMPT);
+        span.in_scope(|| tracing::error!(model = PROMPT));
     });
-    assert_eq!(said, "");
+    assert_eq!(lines, "");
 }
 
 #[test]
-fn our_target_and_our_fields_let_nothing_out_without_our_type() {
+fn drops_events_with_our_target_and_fields_but_without_our_type() {
     let failure: &(dyn std::error::Error + 'static) = &Failure;
-    let said = let_out(|| {
-        tracing::error!(target: "sealgate::events", carried = WORDS);
+    let lines = logged(|| {
+        tracing::error!(target: "sealgate::events", carried = PROMPT);
         tracing::error!(target: "sealgate::events", carried = failure);
-        tracing::error!(target: "sealgate::events", carried = ?Carried(Event::Stopped), "{WORDS}");
-        let ours: &(dyn std::error::Error + 'static) = &Carried(Event::Stopping);
-        tracing::error!(target: "sealgate::events", carried = ours, prompt = WORDS, "{WORDS}");
+        tracing::error!(target: "sealgate::events", carried = ?TypedEvent(Event::Stopped), "{PROMPT}");
+        let ours: &(dyn std::error::Error + 'static) = &TypedEvent(Event::Stopping);
+        tracing::error!(target: "sealgate::events", carried = ours, prompt = PROMPT, "{PROMPT}");
     });
-    assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.ends_with(" stopping\n"), "{said}");
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(lines.ends_with(" stopping\n"), "{lines}");
 }
 
 fn finished() -> UsageRow {
@@ -102,10 +102,10 @@ fn finished() -> UsageRow {
 }
 
 #[test]
-fn a_finished_request_is_told_in_ids_numbers_and_configured_names() {
+fn a_finished_request_is_logged_as_ids_numbers_and_configured_names() {
     let usage = Box::new(finished());
-    let keep = Some(Keep::everything());
-    let event = Event::RequestFinished { usage, keep };
+    let retention = Some(RowRetention::all_fields());
+    let event = Event::RequestFinished { usage, retention };
     assert_eq!(
         line::render(&event.record(), "T", Format::Text),
         "T request_finished receipt=rcpt-1 key=key-1 tenant=acme model=demo endpoint=chat stream=true status=200 \
@@ -120,11 +120,11 @@ fn a_finished_request_is_told_in_ids_numbers_and_configured_names() {
 }
 
 #[test]
-fn of_a_request_that_nothing_is_kept_of_no_line_is_told() {
-    let told = |keep| {
+fn logs_no_line_for_a_request_without_retention() {
+    let line = |retention| {
         let usage = Box::new(finished());
-        let_out(|| super::super::emit(Event::RequestFinished { usage, keep }))
+        logged(|| super::super::emit(Event::RequestFinished { usage, retention }))
     };
-    assert!(told(Some(Keep::everything())).contains("rcpt-1"));
-    assert_eq!(told(None), "");
+    assert!(line(Some(RowRetention::all_fields())).contains("rcpt-1"));
+    assert_eq!(line(None), "");
 }

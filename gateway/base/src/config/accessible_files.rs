@@ -1,22 +1,22 @@
-//! The files that serving a configuration needs.
+//! The files that the service must be able to open, for the sandbox that `harden` sets up.
 //!
-//! Read: the configuration's directory, every file it names, and those that two variables of the environment name.
-//! Written: the state directory, the guest's report interface and, where GPUs are shown, their driver's device files.
+//! Read: the configuration's directory, every file it names, and those that two environment variables name.
+//! Written: the state directory, the guest's report interface and, with GPUs, the driver's device files.
 
 use std::path::{Path, PathBuf};
 
 use super::{Config, EventLogChoice, Gpus, TeeKind, signature_file};
 use harden::AllowedFiles;
 
-/// What the library of NVIDIA's driver reads beside its device files. Untried: no such machine has been at hand.
+/// What the library of NVIDIA's driver reads beside its device files. Not tested: no such machine was available.
 const NVIDIA: &[&str] = &["/proc/driver/nvidia", "/sys/bus/pci", "/sys/devices"];
 
-/// Where the guest's report interface is unless the configuration says otherwise.
+/// The default path of the guest's report interface.
 const TSM: &str = attest_collect::DEFAULT_BASE;
 
 impl Config {
-    /// All of them, as they are named now.
-    pub fn reach(&self) -> AllowedFiles {
+    /// Every path that this configuration names.
+    pub fn accessible_files(&self) -> AllowedFiles {
         AllowedFiles {
             read: read(self),
             written: written(self),
@@ -36,7 +36,7 @@ fn written(config: &Config) -> Vec<PathBuf> {
     paths
 }
 
-/// The driver's device files, which its library opens again for some questions.
+/// The driver's device files. Its library opens them again for some calls.
 fn nvidia_devices() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"nvidia"));

@@ -1,9 +1,9 @@
-//! What operators bring from other software, and what is written here instead.
+//! Hints for keys and values that operators know from other software.
 //!
-//! Only words of messages depend on this: whatever is listed here is refused without it too.
+//! Only the text of messages depends on this list: every key and value in it is refused without the list too.
 
-/// What to write instead of a key that does not exist; `key` is the full name without indexes.
-pub(super) fn instead_of(key: &str) -> Option<&'static str> {
+/// Returns what to write instead of an unknown key. `key` is the full name without indexes.
+pub(super) fn hint_for_unknown_key(key: &str) -> Option<&'static str> {
     let last = key.rsplit('.').next().unwrap_or(key);
     let is_in = |table: &str| {
         key.strip_prefix(table)
@@ -20,7 +20,7 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
             "the TLS key is generated for each epoch, kept in memory and bound to the evidence; a certificate of your own cannot be used (the one in use is state_dir/certificate.pem)"
         }
         "api_key" | "api_keys" | "token" if is_in("model") => {
-            "write the key into a file of its own that only the service's user may read, and name it: api_key_file = \"upstream.key\""
+            "write the key into a separate file that only the service's user may read, and name it: api_key_file = \"upstream.key\""
         }
         "api_key" | "api_keys" | "master_key" | "auth" | "keys" | "tenants" if !is_in("model") => {
             "API keys of clients are created with `sealgate keys create --tenant NAME`"
@@ -34,7 +34,7 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
             "upstreams are tried in the order in which they are written; there are no weights and no other strategies"
         }
         "mode" | "ttl" | "default" | "rule" | "fields" if is_in("retention") => {
-            "is part of a retention policy, a document of its own: name it in retention.policy (policies/retention has one for each mode)"
+            "belongs into a retention policy, which is a separate document: name its file in retention.policy (policies/retention has one for each mode)"
         }
         "rpm" | "tpm" | "rps" | "rate_limit" | "requests_per_minute" | "tokens_per_minute" => {
             "requests are limited by how many are in flight, not by rate: limits.max_concurrent, limits.max_concurrent_per_key"
@@ -59,8 +59,8 @@ pub(super) fn instead_of(key: &str) -> Option<&'static str> {
 
 const LITELLM: &str = "is LiteLLM's: for each entry of model_list write a [[model]] with its id, and below it a [[model.upstream]] with name, url, model and api_key_file";
 
-/// Why a value is not one that could be meant literally.
-pub(super) fn not_literal(value: &str) -> Option<&'static str> {
+/// Returns why a value cannot be meant literally: it is a placeholder that was not replaced.
+pub(super) fn hint_for_placeholder(value: &str) -> Option<&'static str> {
     let variable = value.contains("${")
         || value.starts_with("env:")
         || value.starts_with("os.environ/")
@@ -77,8 +77,8 @@ pub(super) fn not_literal(value: &str) -> Option<&'static str> {
         .then_some("is a template that was not rendered: write the value itself")
 }
 
-/// Why a whole file is not a configuration, where that says more than the errors of its syntax would.
-pub(super) fn not_a_configuration(text: &str) -> Option<&'static str> {
+/// Recognizes a file in another format. The hint is clearer than the TOML syntax errors would be.
+pub(super) fn hint_for_other_format(text: &str) -> Option<&'static str> {
     let mut lines = text.lines().map(str::trim_end).filter(|line| {
         let line = line.trim_start();
         !line.is_empty() && !line.starts_with('#') && line != "---"
@@ -126,32 +126,37 @@ mod tests {
             "env:KEY",
             "os.environ/KEY",
         ] {
-            assert!(not_literal(value).is_some(), "{value}");
+            assert!(hint_for_placeholder(value).is_some(), "{value}");
         }
-        assert!(not_literal("{{ .Values.url }}").is_some());
+        assert!(hint_for_placeholder("{{ .Values.url }}").is_some());
         for value in ["", "$5", "a$b", "environment", "https://h/v1", "US$"] {
-            assert_eq!(not_literal(value), None, "{value}");
+            assert_eq!(hint_for_placeholder(value), None, "{value}");
         }
     }
 
     #[test]
     fn a_file_of_another_format_is_recognised_and_toml_is_not() {
-        assert!(not_a_configuration("# only a comment\n\n").is_some());
-        assert!(not_a_configuration("{\"server\": {}}").is_some());
-        assert!(not_a_configuration("server:\n  listen: 8443\n").is_some());
-        let litellm = not_a_configuration("model_list:\n  - model_name: a\n");
+        assert!(hint_for_other_format("# only a comment\n\n").is_some());
+        assert!(hint_for_other_format("{\"server\": {}}").is_some());
+        assert!(hint_for_other_format("server:\n  listen: 8443\n").is_some());
+        let litellm = hint_for_other_format("model_list:\n  - model_name: a\n");
         assert!(litellm.is_some_and(|reason| reason.contains("LiteLLM")));
         for text in ["[server]\n", "a = 1\n", "# x\n[[model]]\n", "\"a:b\" = 1\n"] {
-            assert_eq!(not_a_configuration(text), None, "{text}");
+            assert_eq!(hint_for_other_format(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_key_of_the_right_table_alone_gets_its_advice() {
-        assert!(instead_of("model.upstream.api_key").is_some_and(|r| r.contains("api_key_file")));
-        assert!(instead_of("api_keys").is_some_and(|r| r.contains("sealgate keys create")));
-        assert!(instead_of("model.upstream.weight").is_some());
-        assert_eq!(instead_of("limits.weight"), None);
-        assert_eq!(instead_of("server.listenn"), None);
+        assert!(
+            hint_for_unknown_key("model.upstream.api_key")
+                .is_some_and(|r| r.contains("api_key_file"))
+        );
+        assert!(
+            hint_for_unknown_key("api_keys").is_some_and(|r| r.contains("sealgate keys create"))
+        );
+        assert!(hint_for_unknown_key("model.upstream.weight").is_some());
+        assert_eq!(hint_for_unknown_key("limits.weight"), None);
+        assert_eq!(hint_for_unknown_key("server.listenn"), None);
     }
 }

@@ -1,8 +1,8 @@
-//! The one way out of the process for events.
+//! The `tracing` layer through which events leave the process, and the log writer behind it.
 //!
-//! An event travels through `tracing` as a typed value, not as text with a name: the layer takes the value out by its
-//! type, which nobody else can make. A library's event, whatever its target and its fields are called, has no such
-//! value and comes to nothing. Libraries' callsites are switched off altogether, so that they are not even evaluated.
+//! An event passes through `tracing` as a typed value, not as text: the layer extracts the value by its type, which is
+//! private to this module. A library's event has no such value, whatever its target and fields are called, and is
+//! dropped. Libraries' callsites are disabled, so that their arguments are not evaluated either.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -24,28 +24,30 @@ use attest_channel::SystemClock;
 /// The target of our events, and of no others.
 const TARGET: &str = "sealgate::events";
 
+// A reload changes both while other threads log. A line with the previous setting does no harm, so relaxed order is
+// enough.
 static FORMAT: AtomicU8 = AtomicU8::new(Format::Text as u8);
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
-/// Who is told of events.
-pub trait Listener: Send + Sync + 'static {
-    fn hear(&self, event: &Event);
+/// A receiver of events.
+pub trait EventSink: Send + Sync + 'static {
+    fn handle(&self, event: &Event);
 }
 
-/// Opens the log on standard error, once for the process, and lets `also` listen; later calls do what [`tune`] does.
+/// Installs the log on standard error and the sink `also`, once for the process. Later calls only set format and level.
 ///
-/// A program that has a subscriber of its own keeps it, and may add an [`Outlet`] to it.
-pub fn open(format: Format, level: Level, also: Option<impl Listener>) {
-    tune(format, level);
+/// If the program has a `tracing` subscriber already, that one stays; the program can add an [`EventLayer`] to it.
+pub fn install(format: Format, level: Level, also: Option<impl EventSink>) {
+    set_format_and_level(format, level);
     let subscriber = Registry::default()
-        .with(Outlet(Lines::to(io::stderr())))
-        .with(also.map(Outlet));
-    // There is one already where services share a process, as in tests.
+        .with(EventLayer(LogWriter::new(io::stderr())))
+        .with(also.map(EventLayer));
+    // Fails if there is a subscriber already: several services in one process, as in tests.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// How lines look, and how quiet an event may be to be told, from now on.
-pub fn tune(format: Format, level: Level) {
+/// Sets the format of log lines and the lowest level that is logged.
+pub fn set_format_and_level(format: Format, level: Level) {
     FORMAT.store(format as u8, Ordering::Relaxed);
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
@@ -58,26 +60,26 @@ fn format() -> Format {
     }
 }
 
-fn is_told(level: Level) -> bool {
+fn is_logged(level: Level) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
 }
 
-/// An event on its way through `tracing`. It poses as an error since that is the one kind of typed value that
-/// `tracing` carries.
+/// An event inside a `tracing` event. It implements `Error` because that is the only kind of typed value that `tracing`
+/// transports.
 #[derive(Debug)]
-struct Carried(Event);
+struct TypedEvent(Event);
 
-impl fmt::Display for Carried {
+impl fmt::Display for TypedEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.record().name())
     }
 }
 
-impl std::error::Error for Carried {}
+impl std::error::Error for TypedEvent {}
 
-pub(super) fn hand_over(event: Event) {
+pub(super) fn dispatch(event: Event) {
     let level = event.level();
-    let carried = Carried(event);
+    let carried = TypedEvent(event);
     let carried: &(dyn std::error::Error + 'static) = &carried;
     match level {
         Level::Error => event!(target: TARGET, tracing::Level::ERROR, carried),
@@ -88,10 +90,10 @@ pub(super) fn hand_over(event: Event) {
     }
 }
 
-/// A layer that lets our events out to a listener, and drops everything else.
-pub struct Outlet<L>(pub L);
+/// A layer that passes our events to a sink and drops everything else.
+pub struct EventLayer<L>(pub L);
 
-impl<S: Subscriber, L: Listener> Layer<S> for Outlet<L> {
+impl<S: Subscriber, L: EventSink> Layer<S> for EventLayer<L> {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.target() == TARGET {
             Interest::always()
@@ -105,45 +107,46 @@ impl<S: Subscriber, L: Listener> Layer<S> for Outlet<L> {
     }
 
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        event.record(&mut Finding(&self.0));
+        event.record(&mut FieldVisitor(&self.0));
     }
 }
 
-/// Looks among a `tracing` event's fields for one of ours, by its type.
-struct Finding<'a, L>(&'a L);
+/// Finds our event among the fields of a `tracing` event, by its type.
+struct FieldVisitor<'a, L>(&'a L);
 
-impl<L: Listener> Visit for Finding<'_, L> {
+impl<L: EventSink> Visit for FieldVisitor<'_, L> {
     fn record_error(&mut self, _: &Field, value: &(dyn std::error::Error + 'static)) {
-        if let Some(Carried(event)) = value.downcast_ref() {
-            self.0.hear(event);
+        if let Some(TypedEvent(event)) = value.downcast_ref() {
+            self.0.handle(event);
         }
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// The log: a line for each event that is loud enough.
-pub struct Lines<W> {
+/// The log: writes a line for each event of a sufficient level.
+pub struct LogWriter<W> {
+    // Shared by every thread that logs; held for one line, so that lines do not mix.
     to: Mutex<W>,
 }
 
-impl<W: Write> Lines<W> {
-    pub fn to(writer: W) -> Self {
+impl<W: Write> LogWriter<W> {
+    pub fn new(writer: W) -> Self {
         Self {
             to: Mutex::new(writer),
         }
     }
 }
 
-impl<W: Write + Send + 'static> Listener for Lines<W> {
-    fn hear(&self, event: &Event) {
-        if !is_told(event.level()) || !event.is_to_be_told() {
+impl<W: Write + Send + 'static> EventSink for LogWriter<W> {
+    fn handle(&self, event: &Event) {
+        if !is_logged(event.level()) || !event.is_logged_one_by_one() {
             return;
         }
         let mut line = line::render(&event.record(), SystemClock.now(), format());
         line.push('\n');
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
-        // A log that cannot be written to is not a reason to stop serving.
+        // A failing log is no reason to stop serving.
         let _ = to.write_all(line.as_bytes());
     }
 }
