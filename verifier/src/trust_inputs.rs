@@ -50,11 +50,7 @@ impl TrustInputs {
     /// Adds fetched collateral; each fetched part replaces the given one.
     pub fn supply(&mut self, fetched: Collateral) {
         let given = self.collateral.take().unwrap_or_default();
-        self.collateral = Some(Collateral {
-            tdx: fetched.tdx.or(given.tdx),
-            snp: fetched.snp.or(given.snp),
-            nvidia: fetched.nvidia.or(given.nvidia),
-        });
+        self.collateral = Some(fetched.or(given));
     }
 }
 

@@ -2,47 +2,49 @@
 //!
 //! Bytes go in, verdicts come out. Time, randomness and network are always arguments. The crate holds
 //!
-//! - [`aci`]: the ACI/1 artifacts — keyset, statement, report, receipt, session;
-//! - [`profile`]: our published profile `sealgate/1` on top of them (`docs/profile.md`);
-//! - [`encoding`], [`digest`], [`json`], [`time`]: the strict encodings and the instants that all of them share;
-//! - [`evidence`], [`tdx`], [`snp`], [`nvidia`], [`event_log`]: hardware evidence, parsed and verified;
-//! - [`roots`], [`collateral`], [`x509`]: what it is verified with;
+//! - `aci`: the ACI/1 artifacts — keyset, statement, report, receipt, session;
+//! - `profile`: our published profile `sealgate/1` on top of them (`docs/profile.md`);
+//! - `encoding`, `digest`, [`json`], `time`: the strict encodings and the instants that all of them share;
+//! - `evidence`, [`tdx`], [`snp`], [`nvidia`], [`event_log`]: hardware evidence, parsed and verified;
+//! - `roots`, `collateral`, [`x509`]: what it is verified with;
 //! - [`log`]: the audit log — heads, proofs, entries;
 //! - [`retention`]: what is kept of a request, and who may change that;
-//! - [`policy`], [`appraise`], [`verdict`]: what is wanted, how evidence is appraised, and the result.
+//! - `policy`, `appraise`, `verdict`: what is wanted, how evidence is appraised, and the result.
 //!
 //! It refuses: unknown or duplicate JSON names where a shape is fixed, any encoding that has more than
 //! one spelling, and any artifact whose restated fields do not match what they restate.
 
 #![warn(missing_docs)]
 
-pub mod aci;
-pub mod appraise;
+mod aci;
+mod appraise;
 mod cache;
-pub mod collateral;
-pub mod digest;
-pub mod encoding;
+mod collateral;
+mod digest;
+mod encoding;
 pub mod event_log;
-pub mod evidence;
+mod evidence;
 pub mod json;
 pub mod log;
 pub mod nvidia;
-pub mod policy;
-pub mod profile;
+mod policy;
+mod profile;
 mod quoted;
+mod reader;
 pub mod retention;
-pub mod roots;
+mod roots;
 pub mod snp;
 pub mod tdx;
-pub mod time;
-pub mod verdict;
+mod time;
+mod verdict;
 pub mod x509;
 
 pub use aci::{
     ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeviceEvidence, DocumentError, Event,
-    EvidenceBundle, KeyError, Keyset, KeysetError, OtherEvent, PublicKeyEntry, Receipt,
-    ReceiptBody, ReceiptError, Report, ReportError, Serving, Session, SessionError,
-    SessionEvidence, SessionRecord, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry,
+    EvidenceBundle, KeyError, KeyRole, Keyset, KeysetError, MAX_KEYSET_BYTES, MAX_RECEIPT_BYTES,
+    MAX_REPORT_BYTES, MAX_SESSION_BYTES, OtherEvent, PublicKeyEntry, Receipt, ReceiptBody,
+    ReceiptError, Report, ReportError, Serving, Session, SessionError, SessionEvidence,
+    SessionRecord, SignatureInvalid, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry,
     UnsignedReport, Upstream, VerifiedReceipt, VerifyingKey,
 };
 pub use appraise::*;
@@ -52,9 +54,8 @@ pub use digest::{
 };
 pub use encoding::{EncodingError, parse_base64, parse_hex, parse_hex_vec, to_base64, to_hex};
 pub use evidence::*;
-pub use json::JsonError;
 pub use policy::*;
-pub use profile::{PROFILE_ID, Subject, SubjectError, gpu_nonce};
+pub use profile::{PROFILE_ID, REPORT_PREFIX, Subject, SubjectError, gpu_nonce, report_message};
 pub use retention::RetentionMode;
 pub use roots::*;
 pub use time::*;

@@ -5,7 +5,8 @@ mod event_log_support;
 use attest_core::event_log::{
     CcelError, DstackError, EventLog, EventLogError, EventType, LogFormat, MAX_LOG_LEN, trim_ccel,
 };
-use attest_core::{EncodingError, JsonError, to_base64, to_hex};
+use attest_core::json::JsonError;
+use attest_core::{EncodingError, to_base64, to_hex};
 use event_log_support::{
     Ccel, RUNTIME, SHA384_ONLY, ZERO, header, header_with, json_bytes, register, runtime,
     runtime_digest, sha384,

@@ -6,7 +6,7 @@ mod recorded_devices;
 
 use std::collections::BTreeSet;
 
-use attest_core::digest::Sha256Digest;
+use attest_core::Sha256Digest;
 use attest_core::nvidia::{
     Architecture, CompareError, Comparison, DeviceChainError, DeviceId, FirmwareIdError,
     OpaqueField, Rim, RimError, RimKind, SpdmEvidence, SpdmFormatError, VerifiedDevice,

@@ -4,7 +4,6 @@
 //! is the SHA-256 of the whole, as for API keys. The two cannot be taken for each other: their prefixes and lengths
 //! differ, and they are kept in different tables.
 
-use attest_core::encoding;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -37,7 +36,7 @@ impl AdminToken {
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(&mut id).map_err(|_| AdminTokenError)?;
         random.fill(&mut secret[..]).map_err(|_| AdminTokenError)?;
-        let id = encoding::to_hex(&id);
+        let id = attest_core::to_hex(&id);
         let mut encoded = URL_SAFE_NO_PAD.encode(&secret[..]);
         let token = Sensitive::new(format!("{PREFIX}{id}-{encoded}"));
         encoded.zeroize();
@@ -66,7 +65,7 @@ pub(super) fn claimed_id(token: &str) -> Option<&str> {
     }
     let (id, secret) = token.strip_prefix(PREFIX)?.split_once('-')?;
     let well_formed = id.len() == ID_LEN && secret.len() == SECRET_LEN;
-    (well_formed && encoding::parse_hex::<{ ID_LEN / 2 }>(id).is_ok()).then_some(id)
+    (well_formed && attest_core::parse_hex::<{ ID_LEN / 2 }>(id).is_ok()).then_some(id)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         "only we refuse: tdx.collateral.dates: Collateral",
         "a revocation list is not valid before its thisUpdate, nor outside the dates of its issuer \
-         chain; they look at neither",
+         chain; they check neither",
     ),
     explained(
         "only we refuse: tdx.crl: RevocationList",

@@ -8,6 +8,7 @@ const ORDERS: &[(&str, &[&str])] = &[
         "attest/core/src",
         &[
             "quoted",
+            "reader",
             "encoding",
             "digest",
             "time",

@@ -3,8 +3,8 @@
 
 use std::sync::LazyLock;
 
+use attest_core::Sha256Digest;
 use attest_core::UnixTime;
-use attest_core::digest::Sha256Digest;
 use attest_core::nvidia::{
     CompareError, Comparison, Rim, RimError, RimKind, SpdmEvidence, VerifiedRim, compare,
 };

@@ -117,11 +117,7 @@ fn collected<'a>(
     match (carried, given) {
         (None, None) => Cow::Owned(Collateral::default()),
         (Some(only), None) | (None, Some(only)) => Cow::Borrowed(only),
-        (Some(carried), Some(given)) => Cow::Owned(Collateral {
-            tdx: carried.tdx.clone().or_else(|| given.tdx.clone()),
-            snp: carried.snp.clone().or_else(|| given.snp.clone()),
-            nvidia: carried.nvidia.clone().or_else(|| given.nvidia.clone()),
-        }),
+        (Some(carried), Some(given)) => Cow::Owned(carried.clone().or(given.clone())),
     }
 }
 

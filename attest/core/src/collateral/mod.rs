@@ -97,6 +97,15 @@ impl Collateral {
         })
     }
 
+    /// Each part of `self`; for a part that it lacks, that of `other`.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            tdx: self.tdx.or(other.tdx),
+            snp: self.snp.or(other.snp),
+            nvidia: self.nvidia.or(other.nvidia),
+        }
+    }
+
     /// The JSON form, which [`Collateral::from_value`] reads back.
     pub fn to_value(&self) -> Value {
         let parts = [

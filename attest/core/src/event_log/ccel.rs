@@ -15,8 +15,8 @@ use super::error::CcelError;
 use super::event::{LoggedEvent, Register};
 use super::event_type::EventType;
 use super::log::MAX_LOG_LEN;
-use super::reader::{EndsInside, Reader};
 use super::spec_id::{Algorithms, SHA384, to_usize};
+use crate::reader::{EndsInside, Reader};
 
 /// The log without what pads its area, so that a report need not carry the padding.
 ///

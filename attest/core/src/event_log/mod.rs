@@ -39,7 +39,6 @@ mod event;
 mod event_type;
 mod log;
 mod lookup;
-mod reader;
 mod replay;
 mod spec_id;
 mod variable;

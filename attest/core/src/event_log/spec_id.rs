@@ -4,7 +4,7 @@
 
 use super::error::CcelError;
 use super::event_type::EventType;
-use super::reader::{EndsInside, Reader};
+use crate::reader::{EndsInside, Reader};
 
 const SHA1: u16 = 0x4;
 const SHA256: u16 = 0xb;

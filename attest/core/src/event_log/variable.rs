@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::reader::Reader;
+use crate::reader::Reader;
 
 const FIXED_LEN: usize = 32;
 

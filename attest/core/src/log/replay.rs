@@ -175,11 +175,6 @@ impl Replay {
         &self.epochs
     }
 
-    /// The tree, to be grown.
-    pub fn into_frontier(self) -> Frontier {
-        self.frontier
-    }
-
     /// That these are the entries that a head is about: origin, size and root.
     pub fn check_content(&self, head: &Checkpoint) -> Result<(), ReplayError> {
         if self.size() != head.size {

@@ -51,32 +51,32 @@ impl GuestPolicy {
     }
 
     /// Bit 20: the guest may run on one socket only.
-    pub const fn single_socket_required(self) -> bool {
+    pub(crate) const fn single_socket_required(self) -> bool {
         self.0 >> 20 & 1 == 1
     }
 
     /// Bit 21: CXL devices may hold guest memory.
-    pub const fn cxl_allowed(self) -> bool {
+    pub(crate) const fn cxl_allowed(self) -> bool {
         self.0 >> 21 & 1 == 1
     }
 
     /// Bit 22: AES-256-XTS memory encryption is demanded.
-    pub const fn aes_256_xts_required(self) -> bool {
+    pub(crate) const fn aes_256_xts_required(self) -> bool {
         self.0 >> 22 & 1 == 1
     }
 
     /// Bit 23: running average power limits must be off.
-    pub const fn rapl_disabled(self) -> bool {
+    pub(crate) const fn rapl_disabled(self) -> bool {
         self.0 >> 23 & 1 == 1
     }
 
     /// Bit 24: ciphertext hiding must be on.
-    pub const fn ciphertext_hiding_required(self) -> bool {
+    pub(crate) const fn ciphertext_hiding_required(self) -> bool {
         self.0 >> 24 & 1 == 1
     }
 
     /// Bit 25: the host may not swap or move guest pages.
-    pub const fn page_swap_disabled(self) -> bool {
+    pub(crate) const fn page_swap_disabled(self) -> bool {
         self.0 >> 25 & 1 == 1
     }
 
@@ -113,7 +113,7 @@ impl PlatformInfo {
     }
 
     /// Bit 1: transparent memory encryption for everything.
-    pub const fn tsme_enabled(self) -> bool {
+    pub(crate) const fn tsme_enabled(self) -> bool {
         self.0 >> 1 & 1 == 1
     }
 
@@ -123,12 +123,12 @@ impl PlatformInfo {
     }
 
     /// Bit 3: running average power limits are off.
-    pub const fn rapl_disabled(self) -> bool {
+    pub(crate) const fn rapl_disabled(self) -> bool {
         self.0 >> 3 & 1 == 1
     }
 
     /// Bit 4: ciphertext hiding is on.
-    pub const fn ciphertext_hiding_enabled(self) -> bool {
+    pub(crate) const fn ciphertext_hiding_enabled(self) -> bool {
         self.0 >> 4 & 1 == 1
     }
 

@@ -20,7 +20,7 @@ impl Product {
     pub const ALL: [Self; 3] = [Self::Milan, Self::Genoa, Self::Turin];
 
     /// From CPUID family, model and stepping, as reports of version 3 and later carry them.
-    pub const fn from_cpuid([family, model, _stepping]: [u8; 3]) -> Option<Self> {
+    pub(crate) const fn from_cpuid([family, model, _stepping]: [u8; 3]) -> Option<Self> {
         match (family, model) {
             (0x19, 0x00..=0x0F) => Some(Self::Milan),
             (0x19, 0x10..=0x1F | 0xA0..=0xAF) => Some(Self::Genoa),
@@ -39,7 +39,7 @@ impl Product {
     }
 
     /// Which of AMD's roots its endorsement keys lead to.
-    pub const fn root_kind(self) -> RootKind {
+    pub(crate) const fn root_kind(self) -> RootKind {
         match self {
             Self::Milan => RootKind::AmdMilan,
             Self::Genoa => RootKind::AmdGenoa,
@@ -49,7 +49,7 @@ impl Product {
 
     /// From the `productName` of an endorsement key's certificate: `Milan-B0`, `Genoa`, `Turin`.
     /// What follows a hyphen is a stepping. Siena and Bergamo certificates say so or say Genoa.
-    pub fn from_certificate_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_certificate_name(name: &str) -> Option<Self> {
         let line = name.split_once('-').map_or(name, |(line, _stepping)| line);
         match line {
             "Milan" => Some(Self::Milan),

@@ -4,7 +4,7 @@
 //! the same followed by the current TCB and the service TDs' measurement).
 
 use super::quote::QuoteFormatError;
-use super::reader::Reader;
+use crate::reader::Reader;
 
 /// A TD's description of itself. Facts, verified only where a verdict says so.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,6 @@ mod platform;
 mod qe_identity;
 mod qe_report;
 mod quote;
-mod reader;
 mod signature;
 mod status;
 mod tcb_info;

@@ -15,7 +15,7 @@
 use ring::digest::{Context, SHA256};
 
 use super::quote::QuoteFormatError;
-use super::reader::Reader;
+use crate::reader::Reader;
 
 /// A quoting enclave's description of itself. Facts, verified only where a verdict says so.
 #[derive(Clone, Debug, PartialEq, Eq)]

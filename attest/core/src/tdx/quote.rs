@@ -7,7 +7,7 @@
 use super::body::TdBody;
 use super::chain::{ChainError, UnverifiedChain};
 use super::qe_report::QeReport;
-use super::reader::Reader;
+use crate::reader::{EndsInside, Reader};
 
 /// Longer than any quote or quote buffer seen (they stay below 9 KiB).
 pub const MAX_QUOTE_LEN: usize = 64 << 10;
@@ -62,6 +62,12 @@ pub enum QuoteFormatError {
     /// Bytes inside the signature data that belong to nothing.
     #[error("{0} stray bytes inside the signature data")]
     StrayBytes(usize),
+}
+
+impl From<EndsInside> for QuoteFormatError {
+    fn from(EndsInside(field): EndsInside) -> Self {
+        Self::TooShort { field }
+    }
 }
 
 impl QuoteFormatError {

@@ -1,6 +1,8 @@
 //! `docs/profile.md` says what the code does.
 
-use attest_core::{Event, Receipt, aci, json, profile};
+use attest_core::{
+    Event, MAX_RECEIPT_BYTES, MAX_REPORT_BYTES, PROFILE_ID, REPORT_PREFIX, Receipt, json,
+};
 use serde_json::Value;
 
 use crate::fixtures;
@@ -13,16 +15,16 @@ fn profile_page() -> String {
 #[test]
 fn the_page_names_the_profile_and_its_prefixes() {
     let page = profile_page();
-    let prefix = profile::REPORT_PREFIX;
+    let prefix = REPORT_PREFIX;
     let text = std::str::from_utf8(&prefix[..prefix.len() - 1]).expect("a text and a zero byte");
     assert_eq!(prefix.last(), Some(&0));
     for wanted in [
-        format!("# The wire profile `{}`", profile::PROFILE_ID),
+        format!("# The wire profile `{}`", PROFILE_ID),
         format!("\"{text}\" || 0x00 || JCS("),
         format!("has {} bytes", prefix.len()),
         "sha256(\"sealgate/gpu-nonce/v1\" || nonce || keyset_digest)".to_owned(),
-        format!("a report {} MiB", aci::MAX_REPORT_BYTES >> 20),
-        format!("A receipt is at most {} KiB", aci::MAX_RECEIPT_BYTES >> 10),
+        format!("a report {} MiB", MAX_REPORT_BYTES >> 20),
+        format!("A receipt is at most {} KiB", MAX_RECEIPT_BYTES >> 10),
     ] {
         assert!(page.contains(&wanted), "{wanted}");
     }

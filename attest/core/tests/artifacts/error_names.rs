@@ -1,8 +1,9 @@
 //! The names under which the vector files speak of errors, so that they need no Rust to be read.
 
+use attest_core::json::JsonError;
 use attest_core::retention::RetentionError;
 use attest_core::{
-    DocumentError, EncodingError, JsonError, KeysetError, ReceiptError, ReportError, SessionError,
+    DocumentError, EncodingError, KeysetError, ReceiptError, ReportError, SessionError,
     SubjectError,
 };
 

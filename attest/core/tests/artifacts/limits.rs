@@ -1,8 +1,9 @@
 //! Over-long input is refused before it is parsed.
 
+use attest_core::json::JsonError;
 use attest_core::{
-    DocumentError, JsonError, Keyset, KeysetError, Receipt, ReceiptError, Report, ReportError,
-    Session, SessionError, json,
+    DocumentError, Keyset, KeysetError, Receipt, ReceiptError, Report, ReportError, Session,
+    SessionError, json,
 };
 
 use crate::fixtures;
@@ -21,7 +22,7 @@ fn too_long(max: usize) -> DocumentError {
 #[test]
 fn a_keyset_has_a_limit() {
     let text = String::from_utf8(fixtures::keyset().to_jcs()).expect("JSON is UTF-8");
-    let max = attest_core::aci::MAX_KEYSET_BYTES;
+    let max = attest_core::MAX_KEYSET_BYTES;
     assert_eq!(Keyset::parse(&padded(&text, max)), Ok(fixtures::keyset()));
     assert_eq!(
         Keyset::parse(&padded(&text, max + 1)),
@@ -32,7 +33,7 @@ fn a_keyset_has_a_limit() {
 #[test]
 fn a_receipt_has_a_limit() {
     let text = fixtures::receipt().to_json();
-    let max = attest_core::aci::MAX_RECEIPT_BYTES;
+    let max = attest_core::MAX_RECEIPT_BYTES;
     assert_eq!(Receipt::parse(&padded(&text, max)), Ok(fixtures::receipt()));
     assert_eq!(
         Receipt::parse(&padded(&text, max + 1)),
@@ -43,7 +44,7 @@ fn a_receipt_has_a_limit() {
 #[test]
 fn a_report_has_a_limit() {
     let text = fixtures::report().to_json();
-    let max = attest_core::aci::MAX_REPORT_BYTES;
+    let max = attest_core::MAX_REPORT_BYTES;
     assert_eq!(Report::parse(&padded(&text, max)), Ok(fixtures::report()));
     assert_eq!(
         Report::parse(&padded(&text, max + 1)),
@@ -53,7 +54,7 @@ fn a_report_has_a_limit() {
 
 #[test]
 fn a_session_has_a_limit() {
-    let max = attest_core::aci::MAX_SESSION_BYTES;
+    let max = attest_core::MAX_SESSION_BYTES;
     assert_eq!(
         Session::parse(&padded("{}", max + 1)),
         Err(SessionError::Document(too_long(max)))

@@ -8,9 +8,7 @@ use attest_core::log::{
     Checkpoint, CheckpointError, Commitment, Entry, EntryError, EpochProof, LogProofError, Origin,
     ReceiptProof, Replay, SignedHead, TreeHash, prove, tree,
 };
-use attest_core::{
-    Sha256Digest, SigningKey, VerifyingKey, parse_hex, parse_hex_vec, profile::PROFILE_ID,
-};
+use attest_core::{PROFILE_ID, Sha256Digest, SigningKey, VerifyingKey, parse_hex, parse_hex_vec};
 use proptest::prelude::*;
 use serde::Deserialize;
 

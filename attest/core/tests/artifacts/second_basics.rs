@@ -1,7 +1,7 @@
 //! JSON, subject, GPU nonce, keyset and statement against the second implementation.
 
 use attest_core::{
-    Keyset, Nonce, Sha256Digest, Statement, Subject, gpu_nonce, json, profile::PROFILE_ID, to_hex,
+    Keyset, Nonce, PROFILE_ID, Sha256Digest, Statement, Subject, gpu_nonce, json, to_hex,
 };
 use serde::Deserialize;
 

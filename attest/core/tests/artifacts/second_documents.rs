@@ -1,9 +1,8 @@
 //! Reports, receipts and sessions against the second implementation.
 
 use attest_core::{
-    Event, Keyset, Receipt, ReceiptError, Report, ReportError, Session, Sha256Digest, SigningKey,
-    Subject, UnsignedReport, Upstream, VerifiedReceipt, json, parse_hex, profile,
-    profile::PROFILE_ID, to_hex,
+    Event, Keyset, PROFILE_ID, Receipt, ReceiptError, Report, ReportError, Session, Sha256Digest,
+    SigningKey, Subject, UnsignedReport, Upstream, VerifiedReceipt, json, parse_hex, to_hex,
 };
 use serde::Deserialize;
 
@@ -66,7 +65,7 @@ fn reports_are_signed_as_the_second_implementation_signs_them() {
     let seed = parse_hex(&vectors.seed).expect("a seed");
     let key = SigningKey::from_seed(&vectors.key_id, &seed).expect("a key id");
     for case in &vectors.made {
-        let message = profile::report_message(case.unsigned_jcs.as_bytes());
+        let message = attest_core::report_message(case.unsigned_jcs.as_bytes());
         let digest = Sha256Digest::hash(&message).to_hex();
         assert_eq!(digest, case.message_sha256, "{}", case.name);
 

@@ -4,7 +4,7 @@ use attest_core::retention::{
     NameKind, NameOpening, PolicyKeys, PolicySalt, PolicySignatures, PublishedPolicy,
     RetentionPolicy,
 };
-use attest_core::{SigningKey, parse_hex, profile::PROFILE_ID, to_hex};
+use attest_core::{PROFILE_ID, SigningKey, parse_hex, to_hex};
 use serde::Deserialize;
 
 use crate::{

@@ -2,15 +2,13 @@
 
 use std::fmt;
 
-use attest_core::encoding;
-
 /// The public part of an API key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct KeyId([u8; 6]);
 
 impl KeyId {
     pub fn parse(text: &str) -> Option<Self> {
-        encoding::parse_hex(text).ok().map(Self)
+        attest_core::parse_hex(text).ok().map(Self)
     }
 
     pub const fn from_bytes(bytes: [u8; 6]) -> Self {
@@ -24,6 +22,6 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encoding::to_hex(&self.0))
+        f.write_str(&attest_core::to_hex(&self.0))
     }
 }

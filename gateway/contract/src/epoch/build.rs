@@ -6,7 +6,7 @@ use std::sync::Arc;
 use attest_channel::Moment;
 use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
 use attest_core::retention::ActivePolicy;
-use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry, encoding};
+use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -188,7 +188,7 @@ fn signing_key() -> Result<SigningKey, EpochError> {
     let mut id = [0; 8];
     random.fill(&mut seed[..]).map_err(|_| EpochError::Keys)?;
     random.fill(&mut id).map_err(|_| EpochError::Keys)?;
-    let key_id = format!("receipt-{}", encoding::to_hex(&id));
+    let key_id = format!("receipt-{}", attest_core::to_hex(&id));
     SigningKey::from_seed(&key_id, &seed).map_err(|_| EpochError::Keys)
 }
 

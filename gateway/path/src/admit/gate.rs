@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use attest_core::encoding;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
@@ -199,7 +198,7 @@ impl Admission {
         self.random
             .fill(&mut bytes)
             .map_err(|_| ApiError::Internal)?;
-        Ok(format!("rcpt-{}", encoding::to_hex(&bytes)))
+        Ok(format!("rcpt-{}", attest_core::to_hex(&bytes)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use attest_core::encoding::to_hex;
+use attest_core::to_hex;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{UNUSABLE, unusable};

@@ -13,9 +13,9 @@
 
 use std::path::Path;
 
-use attest_core::encoding::to_hex;
 use attest_core::log::SignedHead;
 use attest_core::log::tile::{self, Tile};
+use attest_core::to_hex;
 use sqlx::Row;
 
 use super::{Altered, AuditError, AuditLog};

@@ -58,11 +58,7 @@ pub fn run(mut args: EvidenceArgs) -> Result<u8, Failure> {
     (trust.policy, trust.policy_origin) = stated.policy(&case.presented.sections())?;
     let given = trust.collateral.take().unwrap_or_default();
     let pieces = parts::collateral(&args.parts)?;
-    trust.collateral = Some(Collateral {
-        tdx: pieces.tdx.or(case.collateral.tdx).or(given.tdx),
-        snp: pieces.snp.or(case.collateral.snp).or(given.snp),
-        nvidia: pieces.nvidia.or(case.collateral.nvidia).or(given.nvidia),
-    });
+    trust.collateral = Some(pieces.or(case.collateral).or(given));
     let verdict = trust.appraiser().machine(&case.presented.machine());
     let qualified = QualifiedVerdict {
         verdict: &verdict,

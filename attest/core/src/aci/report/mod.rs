@@ -177,11 +177,6 @@ impl Report {
         self.keyset_digest
     }
 
-    /// What `workload_keyset_digest` says.
-    pub fn claimed_keyset_digest(&self) -> Sha256Digest {
-        self.claimed_keyset_digest
-    }
-
     /// What `tee_type` says.
     pub fn tee_type(&self) -> TeeType {
         self.tee_type
@@ -205,11 +200,6 @@ impl Report {
     /// Direct service or aggregator.
     pub fn serving(&self) -> Serving {
         self.serving
-    }
-
-    /// Encryption extensions that the service terminates.
-    pub fn supported_e2ee_versions(&self) -> &[String] {
-        &self.supported_e2ee_versions
     }
 
     /// The id of the key that signed, if the report is signed.

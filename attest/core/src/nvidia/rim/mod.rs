@@ -169,7 +169,7 @@ impl VerifiedRim {
     }
 
     /// Whether all certificates of its signer are valid at `now`.
-    pub fn check_signer_dates(&self, now: UnixTime) -> Result<(), RimError> {
+    pub(crate) fn check_signer_dates(&self, now: UnixTime) -> Result<(), RimError> {
         let (not_before, not_after) = (self.signer.not_before, self.signer.not_after);
         if now < not_before || now > not_after {
             return Err(RimError::SignerDates {
@@ -181,7 +181,7 @@ impl VerifiedRim {
     }
 
     /// The certificates of its signer (DER), from the one that signed up to the root.
-    pub fn signer_chain(&self) -> &[Vec<u8>] {
+    pub(crate) fn signer_chain(&self) -> &[Vec<u8>] {
         &self.signer.chain
     }
 

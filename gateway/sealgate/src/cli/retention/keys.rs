@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use attest_core::{SigningKey, encoding, to_hex};
+use attest_core::{SigningKey, to_hex};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -52,7 +52,7 @@ pub(super) fn sign(key_file: &Path, policy_file: &Path) -> Result<(), RetentionF
         .trim_end()
         .strip_prefix(WORD)
         .and_then(|rest| rest.strip_prefix(' '));
-    let seed = hex.and_then(|hex| encoding::parse_hex::<32>(hex).ok());
+    let seed = hex.and_then(|hex| attest_core::parse_hex::<32>(hex).ok());
     let seed = Zeroizing::new(seed.ok_or_else(not_a_key)?);
     let key = signing_key(&seed).ok_or_else(not_a_key)?;
     let policy = files::policy(policy_file)?;

@@ -2,20 +2,20 @@
 //!
 //! A field that is not there is named by the caller, who knows which event it belongs to.
 
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 /// The bytes end inside this field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct EndsInside(pub(super) &'static str);
+pub(crate) struct EndsInside(pub(crate) &'static str);
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn bytes(
+    pub(crate) fn bytes(
         &mut self,
         field: &'static str,
         len: usize,
@@ -25,7 +25,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(super) fn array<const N: usize>(
+    pub(crate) fn array<const N: usize>(
         &mut self,
         field: &'static str,
     ) -> Result<&'a [u8; N], EndsInside> {
@@ -34,23 +34,23 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, EndsInside> {
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, EndsInside> {
         Ok(u8::from_le_bytes(*self.array(field)?))
     }
 
-    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, EndsInside> {
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, EndsInside> {
         Ok(u16::from_le_bytes(*self.array(field)?))
     }
 
-    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, EndsInside> {
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, EndsInside> {
         Ok(u32::from_le_bytes(*self.array(field)?))
     }
 
-    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, EndsInside> {
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, EndsInside> {
         Ok(u64::from_le_bytes(*self.array(field)?))
     }
 
-    pub(super) const fn rest(&self) -> &'a [u8] {
+    pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 }
