@@ -43,4 +43,3 @@ pub use report::MAX_REPORT;
 pub use settings::{Limits, Timeouts, Trust};
 pub use task::OwnedTask;
 pub use tcp::{DialError, Dialed, Resolve, Resolving, SystemResolver, TcpDialer};
-pub use tls_client::TlsClock;

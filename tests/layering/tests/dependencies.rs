@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-channel",
             "harden",
             "strict-toml",
+            "tls-client",
         ],
     ),
     (
@@ -69,6 +70,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "gateway-retention",
             "gateway-upstream",
             "harden",
+            "tls-client",
         ],
     ),
     (

@@ -22,14 +22,7 @@ impl Collector {
     /// A client that follows no redirects, uses no proxy of the environment, and trusts the machine's certificate
     /// authorities. `None` if TLS cannot be configured.
     pub(super) fn new(base: &BaseUrl, every: Duration) -> Option<Self> {
-        let mut authorities = rustls::RootCertStore::empty();
-        authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = rustls::crypto::ring::default_provider();
-        let tls = rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .ok()?
-            .with_root_certificates(authorities)
-            .with_no_client_auth();
+        let tls = tls_client::client_config(tls_client::system_authorities());
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none())

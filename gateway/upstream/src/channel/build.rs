@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use attest_channel::{AttestedChannel, Limits, Origin, OriginError, TcpDialer};
+use attest_channel::{AttestedChannel, Limits, Origin, OriginError, OwnedTask, TcpDialer};
 
 use super::plain::WebPki;
-use super::renewal::{OwnedTask, keep_verified};
+use super::renewal::keep_verified;
 use super::target::Target;
 use super::verified::Enclave;
 use super::{LocalEngine, PlainError, PlainUpstream, TargetError, VerifiedUpstream};

@@ -28,7 +28,6 @@ pub use not_verified::{Missing, NotVerified};
 pub use plain::{LocalEngine, PlainError, PlainFailure, PlainUpstream, Reached};
 pub use pool::ConnectFailure;
 pub use prompt_body::{Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt};
-pub use renewal::OwnedTask;
 pub use target::TargetError;
 pub use upstream_body::{UpstreamBody, UpstreamBroke};
 pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};

@@ -4,7 +4,6 @@
 //! was actually connected to. [`PlainUpstream`] is an ordinary API somewhere else, for models nobody flagged
 //! confidential. Neither can stand where a verified upstream belongs.
 
-use attest_channel::TlsClock;
 use http::Response;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +30,6 @@ pub enum PlainError {
     ServerName,
     #[error("this machine has no certificate authorities to check it with")]
     NoAuthorities,
-    #[error("TLS cannot be set up for it")]
-    Tls,
 }
 
 /// An engine on this machine's loopback interface.
@@ -159,7 +156,7 @@ impl WebPki {
     /// Only these authorities.
     #[cfg(test)]
     pub(super) fn trusting(roots: rustls::RootCertStore) -> Self {
-        Self(std::sync::OnceLock::from(connector_for(roots)))
+        Self(std::sync::OnceLock::from(Ok(connector_for(roots))))
     }
 
     fn connector(&self) -> Result<TlsConnector, PlainError> {
@@ -168,20 +165,13 @@ impl WebPki {
 }
 
 fn system_authorities() -> Result<TlsConnector, PlainError> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = tls_client::system_authorities();
     if roots.is_empty() {
         return Err(PlainError::NoAuthorities);
     }
-    connector_for(roots)
+    Ok(connector_for(roots))
 }
 
-fn connector_for(roots: rustls::RootCertStore) -> Result<TlsConnector, PlainError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(TlsClock))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| PlainError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+fn connector_for(roots: rustls::RootCertStore) -> TlsConnector {
+    TlsConnector::from(Arc::new(tls_client::client_config(roots)))
 }

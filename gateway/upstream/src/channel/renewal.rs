@@ -22,21 +22,6 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// A task that ends when its owner is dropped.
-pub struct OwnedTask(tokio::task::JoinHandle<()>);
-
-impl OwnedTask {
-    pub(crate) fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
-    }
-}
-
-impl Drop for OwnedTask {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// Runs until dropped. What it finds is recorded for each of the upstreams that share the channel.
 pub(super) async fn keep_verified(
     channel: Arc<AttestedChannel>,

@@ -16,9 +16,9 @@ use attest_core::{Serving, Session};
 use serde_json::{Value, json};
 
 use crate::channel::{
-    BuildError, Builder, Checker, Enclave, LocalEngine, OwnedTask, PlainUpstream, VerifiedUpstream,
+    BuildError, Builder, Checker, Enclave, LocalEngine, PlainUpstream, VerifiedUpstream,
 };
-use attest_channel::Clock;
+use attest_channel::{Clock, OwnedTask};
 use gateway_base::config::{Config, Model, Problem, Upstream};
 use gateway_base::metrics::Metrics;
 use gateway_base::request::Name;
