@@ -255,7 +255,7 @@ def an_engine_that_breaks_is_a_server_error_without_its_text():
 
 
 @test
-def a_keyset_that_is_gone_is_refused_before_the_prompt_is_read():
+def a_pinned_keyset_that_has_expired_is_refused_before_the_prompt_is_read():
     before = engine_stats()["prompts"]
     error = refused(openai.APIStatusError, lambda: client().chat.completions.create(
         model="demo-model", messages=say("Hello"),
@@ -265,7 +265,7 @@ def a_keyset_that_is_gone_is_refused_before_the_prompt_is_read():
 
 
 @test
-def a_service_that_is_not_accepted_gets_no_prompt_and_the_client_is_told():
+def a_service_that_is_not_accepted_gets_no_prompt_and_the_client_gets_an_error():
     before = engine_stats()["prompts"]
     error = refused(openai.InternalServerError, lambda: client(base_url=os.environ["REFUSING_URL"])
                     .chat.completions.create(model="demo-model", messages=say("Hello")))

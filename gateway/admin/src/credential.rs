@@ -74,14 +74,14 @@ mod tests {
     use gateway_path::admit::ApiToken;
 
     #[test]
-    fn a_new_key_has_the_announced_form_and_names_its_id() {
+    fn a_generated_key_has_the_documented_form_and_contains_its_id() {
         let key = AdminToken::generate().expect("a key");
         assert_eq!(claimed_id(key.expose()), Some(key.id()));
         assert_eq!(key.digest(), digest(key.expose()));
     }
 
     #[test]
-    fn a_token_of_another_form_names_no_id() {
+    fn a_malformed_token_has_no_id() {
         let key = AdminToken::generate().expect("a key");
         let (_, api) = ApiToken::generate().expect("a key");
         let token = key.expose();

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_stays_within_what_the_head_counts() {
+    fn a_range_is_limited_to_the_size_of_the_head() {
         assert_eq!(range(None, 7), Ok(0..7));
         assert_eq!(range(None, 120), Ok(70..120));
         assert_eq!(range(Some("from=5"), 7), Ok(5..7));
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_that_is_none_is_refused() {
+    fn rejects_a_malformed_range() {
         for bad in [
             "from",
             "from=-1",

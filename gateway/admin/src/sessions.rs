@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_is_a_number_within_bounds() {
+    fn accepts_only_counts_within_bounds() {
         assert_eq!(count(None), Ok(50));
         assert_eq!(count(Some("count=0")), Ok(0));
         assert_eq!(count(Some("count=200")), Ok(200));

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_span_it_is_the_last_day() {
+    fn the_default_span_is_the_last_day() {
         assert_eq!(span(None), Ok((13_601, 100_001)));
         assert_eq!(span(Some("until=90000")), Ok((3_600, 90_000)));
         assert_eq!(span(Some("since=5&until=7")), Ok((5, 7)));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_that_is_none_is_refused() {
+    fn rejects_a_malformed_span() {
         for bad in [
             "since",
             "since=",

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_nobody_measured_is_not_a_number() {
+    fn a_missing_figure_is_not_a_number() {
         assert!(median(vec![]).is_nan());
         assert_eq!(median(vec![3.0, 1.0]), 2.0);
     }

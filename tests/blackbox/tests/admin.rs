@@ -98,7 +98,7 @@ const READABLE: [&str; 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_answered_without_an_admin_key_and_an_api_key_is_none() -> Result<()> {
+async fn rejects_requests_without_an_admin_key_and_with_an_api_key() -> Result<()> {
     let admin = Administered::new("admin-keys").await?;
     for path in READABLE.into_iter().chain([
         "/admin/v1/keys",
@@ -134,7 +134,7 @@ async fn nobody_is_answered_without_an_admin_key_and_an_api_key_is_none() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_may_what_the_one_before_it_may_and_no_more() -> Result<()> {
+async fn each_role_has_exactly_its_permissions() -> Result<()> {
     let admin = Administered::new("admin-roles").await?;
     for key in [&admin.viewer, &admin.auditor, &admin.operator] {
         for path in READABLE {
@@ -189,7 +189,7 @@ async fn each_role_may_what_the_one_before_it_may_and_no_more() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_makes_a_key_that_works_and_takes_it_back() -> Result<()> {
+async fn an_operator_creates_and_revokes_a_working_key() -> Result<()> {
     let admin = Administered::new("admin-makes").await?;
     let body = br#"{"tenant":"acme","name":"batch-jobs"}"#;
     let made = admin
@@ -235,7 +235,7 @@ async fn an_operator_makes_a_key_that_works_and_takes_it_back() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_none_makes_no_key_and_says_why() -> Result<()> {
+async fn rejects_malformed_key_requests_with_a_reason() -> Result<()> {
     let admin = Administered::new("admin-bad").await?;
     let long = format!(r#"{{"tenant":"{}"}}"#, "x".repeat(5000));
     for (body, status) in [
@@ -278,7 +278,7 @@ async fn a_request_that_is_none_makes_no_key_and_says_why() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_admin_key_counts_no_more_with_the_next_request() -> Result<()> {
+async fn rejects_the_next_request_of_a_revoked_admin_key() -> Result<()> {
     let admin = Administered::new("admin-revoked").await?;
     let mut connection = admin.connect().await?;
     let who = connection
@@ -310,7 +310,7 @@ async fn a_revoked_admin_key_counts_no_more_with_the_next_request() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_shows_the_contract_that_clients_are_served_under() -> Result<()> {
+async fn status_shows_the_active_epoch_and_policy() -> Result<()> {
     let admin = Administered::new("admin-contract").await?;
     let mut connection = admin.connect().await?;
     let spki = connection.spki_sha256().context("a TLS key")?;
@@ -348,7 +348,7 @@ async fn it_shows_the_contract_that_clients_are_served_under() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_tells_what_was_used_and_which_upstreams_are_verified() -> Result<()> {
+async fn lists_usage_and_verified_upstreams() -> Result<()> {
     let address = free_address()?;
     let listener = format!("[admin]\nlisten = \"{address}\"");
     let world = World::with(

@@ -24,8 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateway_and_enclave_are_each_accepted_as_what_they_are_and_as_nothing_else() -> Result<()>
-{
+async fn gateway_and_enclave_are_accepted_only_under_their_own_policies() -> Result<()> {
     let world = World::new("identities").await?;
     for (service, own, other) in [
         (&world.gateway, "gateway", "enclave"),
@@ -48,7 +47,7 @@ async fn gateway_and_enclave_are_each_accepted_as_what_they_are_and_as_nothing_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_convinces_only_whoever_chose_its_nonce_on_its_own_connection() -> Result<()> {
+async fn a_report_is_accepted_only_with_its_nonce_and_on_its_connection() -> Result<()> {
     let world = Alone::new("binding", |config, _| config).await?;
     let mut connection = world.enclave.connect().await?;
     let nonce = Nonce::from_bytes([5; 32]);
@@ -118,7 +117,7 @@ async fn a_bad_nonce_is_refused() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_nonces_is_turned_away_and_starves_nobody() -> Result<()> {
+async fn a_flood_of_nonces_is_rejected_while_other_clients_are_served() -> Result<()> {
     let mut slow = identity("enclave");
     slow.quote_delay = Duration::from_millis(400);
     let world = Alone::as_identity("flood", slow, |config, _| {

@@ -224,7 +224,7 @@ fn report_size(world: &Alone, name: &str) -> Result<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_is_public_but_names_nobody_and_proofs_are_their_holders() -> Result<()> {
+async fn the_public_log_contains_no_names_and_only_the_key_holder_gets_proofs() -> Result<()> {
     let world = Alone::new("audit-public", |config, _| config).await?;
     let other = world.enclave.create_key("someone-else").await?;
     proven(&world).await?;

@@ -106,7 +106,7 @@ async fn a_body_over_the_limit_is_413_whether_announced_or_not() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engines_errors_are_mapped_and_its_words_dropped() -> Result<()> {
+async fn engine_errors_are_mapped_without_their_text() -> Result<()> {
     let world = Alone::new("mapped", |config, engine| {
         [
             "fail-400", "fail-401", "fail-429", "fail-500", "fail-503", "garbage",

@@ -90,8 +90,8 @@ const HOSTS: &str = "127.0.0.1 localhost\n127.0.0.1 first.test\n";
 const NSSWITCH: (&str, &str) = ("nsswitch.conf", "hosts: files dns\n");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_resolve_after_the_hosts_file_was_replaced_by_renaming() -> Result<()> {
-    if skipped("names_resolve_after_the_hosts_file_was_replaced_by_renaming") {
+async fn resolves_names_after_the_hosts_file_was_replaced() -> Result<()> {
+    if skipped("resolves_names_after_the_hosts_file_was_replaced") {
         return Ok(());
     }
     let files = [("hosts", HOSTS), NSSWITCH];
@@ -152,8 +152,8 @@ fn dns_answer(question: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_resolve_after_resolv_conf_was_replaced_by_renaming() -> Result<()> {
-    let test = "names_resolve_after_resolv_conf_was_replaced_by_renaming";
+async fn resolves_names_after_resolv_conf_was_replaced() -> Result<()> {
+    let test = "resolves_names_after_resolv_conf_was_replaced";
     if skipped(test) {
         return Ok(());
     }

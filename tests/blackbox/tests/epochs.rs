@@ -107,7 +107,7 @@ async fn a_session_of_the_old_epoch_cannot_be_resumed() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_pinned_key_of_a_past_epoch_answers_nobody() -> Result<()> {
+async fn a_client_that_pins_the_key_of_a_past_epoch_gets_no_answer() -> Result<()> {
     let world = alone("pinned").await?;
     let key = world
         .enclave

@@ -41,7 +41,7 @@ fn head(world: &Alone, more: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_whose_end_is_disputed_is_refused_and_its_connection_closed() -> Result<()> {
+async fn a_request_with_ambiguous_framing_is_rejected_and_its_connection_closed() -> Result<()> {
     let world = Alone::new("smuggling", |config, _| config).await?;
     let body = chat(MODEL, "hello").to_string();
     let length = body.len();
@@ -276,7 +276,7 @@ async fn a_head_of_the_largest_size_is_served_and_its_connection_closed() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_that_quotes_headers_is_no_dispute() -> Result<()> {
+async fn a_prompt_that_contains_header_syntax_is_accepted() -> Result<()> {
     let world = Alone::new("quoted-headers", |config, _| config).await?;
     let body = chat(MODEL, "Content-Length: 5 and Transfer-Encoding: chunked").to_string();
     let at = body.find("Content-Length").context("quoted")?;
@@ -291,7 +291,7 @@ async fn a_prompt_that_quotes_headers_is_no_dispute() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_a_request_on_its_connection_needs_its_own_key() -> Result<()> {
+async fn a_pipelined_request_needs_its_own_key() -> Result<()> {
     let world = Alone::new("pipelined", |config, _| config).await?;
     let body = chat(MODEL, "hello").to_string();
     let first = head(&world, &format!("content-length: {}\r\n", body.len())) + &body;

@@ -180,7 +180,7 @@ async fn a_start_that_requires_what_the_machine_refuses_says_which() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fact_that_is_none_is_not_required_by_mistake() -> Result<()> {
+async fn rejects_an_unknown_hardening_fact() -> Result<()> {
     let refused = Alone::new("unknown-fact", |config, _| {
         config.and("[hardening]\nrequire = [\"no_dump\", \"magic\"]")
     })
@@ -194,7 +194,7 @@ async fn a_fact_that_is_none_is_not_required_by_mistake() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_proxy_gives_up_what_the_gateway_does_and_still_answers() -> Result<()> {
+async fn the_hardened_proxy_still_answers() -> Result<()> {
     let world = World::new("hardened-proxy").await?;
     let (proxy, address) = world.proxy(&["--keep-receipts", "kept"]).await?;
     let id = proxy.id().context("it runs")?;
@@ -244,8 +244,8 @@ async fn the_proxy_gives_up_what_the_gateway_does_and_still_answers() -> Result<
 const USER: u32 = 4321;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_process_of_the_same_user_cannot_look_into_the_proxy() -> Result<()> {
-    let test = "another_process_of_the_same_user_cannot_look_into_the_proxy";
+async fn another_process_of_the_same_user_cannot_read_the_proxys_memory() -> Result<()> {
+    let test = "another_process_of_the_same_user_cannot_read_the_proxys_memory";
     let user = USER.to_string();
     let as_user = ["--reuid", &user, "--regid", &user, "--clear-groups"];
     let setpriv = |arguments: &[&str]| {

@@ -13,7 +13,7 @@ fn machine_has_a_tee() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_tee_it_refuses_to_start_and_says_what_it_looked_for() -> Result<()> {
+async fn refuses_to_start_without_a_tee_and_lists_what_was_probed() -> Result<()> {
     if machine_has_a_tee() {
         println!("skipped: this machine has configfs-tsm");
         return Ok(());
@@ -56,7 +56,7 @@ async fn without_a_tee_a_confidential_model_is_a_configuration_error() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_shipped_binary_knows_no_software_platform() -> Result<()> {
+async fn the_shipped_binary_does_not_contain_the_software_platform() -> Result<()> {
     let directory = ScratchDir::new("no-flag")?;
     let seed = "00".repeat(32);
     let arguments = ["--platform-seed", &seed, "serve"];

@@ -45,8 +45,7 @@ async fn salt_of(world: &Alone, key: &str, own: Option<Value>) -> Result<String>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_tenant_has_its_own_part_of_the_engines_cache_and_cannot_name_anothers() -> Result<()>
-{
+async fn each_tenant_has_its_own_cache_salt_and_cannot_choose_anothers() -> Result<()> {
     let world = Alone::new("salt", |config, _| salted(config)).await?;
     let again = world.enclave.create_key("tests").await?;
     let other = world.enclave.create_key("other").await?;
@@ -80,7 +79,7 @@ async fn each_tenant_has_its_own_part_of_the_engines_cache_and_cannot_name_anoth
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callers_salt_does_not_reach_an_engine_that_takes_none() -> Result<()> {
+async fn a_clients_salt_is_removed_for_an_engine_without_salts() -> Result<()> {
     let world = Alone::new("unsalted", |config, _| config).await?;
     let mut request = chat(MODEL, "hello");
     request["cache_salt"] = json!("chosen by the caller");
@@ -92,7 +91,7 @@ async fn a_callers_salt_does_not_reach_an_engine_that_takes_none() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_may_refuse_callers_salts_and_always_refuses_two() -> Result<()> {
+async fn client_salts_can_be_refused_and_two_salts_always_are() -> Result<()> {
     let world = Alone::new("salt-refused", |config, _| {
         salted(config).and("[limits]\nclient_cache_salt = \"refuse\"")
     })
@@ -113,7 +112,7 @@ async fn a_service_may_refuse_callers_salts_and_always_refuses_two() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enclave_keeps_the_tenants_of_an_aggregator_apart() -> Result<()> {
+async fn an_enclave_isolates_the_tenants_of_an_aggregator() -> Result<()> {
     let bind = |config| salted(config).and("[limits]\nclient_cache_salt = \"bind\"");
     let world = World::with("salt-chain", bind, |config, _, _| salted(config)).await?;
     let other = world.gateway.create_key("other").await?;
@@ -166,7 +165,7 @@ async fn a_reused_connection_carries_nothing_from_one_tenant_to_the_next() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_with_header_syntax_in_them_change_no_header() -> Result<()> {
+async fn names_with_header_syntax_do_not_inject_headers() -> Result<()> {
     let world = Alone::new("injection", |config, _| config).await?;
     let mut connection = world.enclave.connect().await?;
     for name in [

@@ -123,8 +123,7 @@ async fn missing_and_wrong_keys_are_refused_as_openai_refuses_them() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_works_when_the_command_that_creates_it_ends_and_not_when_the_one_that_revokes_it_does()
--> Result<()> {
+async fn keys_commands_return_once_the_service_has_applied_the_change() -> Result<()> {
     let world = Alone::new("keys-at-once", |config, _| config).await?;
     for _ in 0..3 {
         let output = world
@@ -151,8 +150,7 @@ async fn a_key_works_when_the_command_that_creates_it_ends_and_not_when_the_one_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_works_when_an_administrator_is_answered_that_it_does_and_not_when_revoked()
--> Result<()> {
+async fn admin_api_answers_once_a_created_or_revoked_key_is_applied() -> Result<()> {
     let address = free_address()?;
     let listener = format!("[admin]\nlisten = \"{address}\"");
     let world = Alone::new("keys-administered", |config, _| config.and(&listener)).await?;

@@ -13,7 +13,7 @@ use testkit::relay::Relay;
 use testkit::service::free_address;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_answers_like_the_service_and_keeps_verified_receipts() -> Result<()> {
+async fn the_proxy_answers_like_the_service_and_stores_verified_receipts() -> Result<()> {
     let world = World::new("proxied").await?;
     let (_running, address) = world
         .proxy(&["--require-receipt", "--keep-receipts", "kept"])
@@ -32,7 +32,7 @@ async fn it_answers_like_the_service_and_keeps_verified_receipts() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_verifies_the_new_epoch_and_carries_on() -> Result<()> {
+async fn the_proxy_verifies_a_new_epoch_and_continues() -> Result<()> {
     let world = World::new("proxy-epochs").await?;
     let (_running, address) = world.proxy(&[]).await?;
     let mut connection = Connection::plain(address).await?;
@@ -48,7 +48,7 @@ async fn it_verifies_the_new_epoch_and_carries_on() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_does_not_start_before_a_relay_and_says_why() -> Result<()> {
+async fn the_proxy_refuses_to_start_behind_a_relay() -> Result<()> {
     let world = World::new("proxy-relay").await?;
     let relay = Relay::start(world.gateway.address()).await?;
     let listen = free_address()?.to_string();
@@ -77,7 +77,7 @@ async fn it_does_not_start_before_a_relay_and_says_why() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_to_wait_it_refuses_every_request_before_a_relay_and_sends_nothing() -> Result<()> {
+async fn with_wait_the_proxy_refuses_every_request_behind_a_relay() -> Result<()> {
     let world = World::new("proxy-waits").await?;
     let relay = Relay::start(world.gateway.address()).await?;
     let upstream = format!("https://{}", relay.address());
@@ -107,7 +107,7 @@ async fn with_open_model(name: &str) -> Result<(World, Engine)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_sends_no_prompt_that_the_gateway_would_pass_on_unverified() -> Result<()> {
+async fn the_proxy_sends_no_prompt_to_unverified_upstreams() -> Result<()> {
     let (world, open) = with_open_model("proxy-open").await?;
     let (_running, address) = world.proxy(&["--require-receipt"]).await?;
     let mut connection = Connection::plain(address).await?;
@@ -141,7 +141,7 @@ async fn it_sends_no_prompt_that_the_gateway_would_pass_on_unverified() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_sends_such_a_prompt_where_a_flag_says_so() -> Result<()> {
+async fn the_proxy_sends_to_unverified_upstreams_when_allowed_by_flag() -> Result<()> {
     let (world, open) = with_open_model("proxy-allowed").await?;
     let flags = ["--require-receipt", "--allow-unverified-upstreams"];
     let (_running, address) = world.proxy(&flags).await?;

@@ -71,7 +71,7 @@ async fn an_enclave_with_another_measurement_gets_no_prompt() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_before_the_enclave_gets_no_prompt() -> Result<()> {
+async fn a_relay_in_front_of_the_enclave_gets_no_prompt() -> Result<()> {
     let directory = trusting_directory("relay")?;
     let engine = Engine::start().await?;
     let config = Config::direct(free_address()?).serving(engine_model(&engine, MODEL));
@@ -89,7 +89,7 @@ async fn a_relay_before_the_enclave_gets_no_prompt() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enclave_that_is_gone_is_no_reason_to_send_elsewhere() -> Result<()> {
+async fn does_not_fail_over_to_an_unverified_upstream_when_the_enclave_stops() -> Result<()> {
     let mut world = World::new("gone").await?;
     world.enclave.process().signal("KILL")?;
     world.enclave.process().ended().await?;
@@ -108,7 +108,7 @@ async fn an_enclave_that_is_gone_is_no_reason_to_send_elsewhere() -> Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_insists_on_verified_upstreams_is_not_served_by_a_plain_one() -> Result<()> {
+async fn a_client_that_requires_verified_upstreams_is_not_served_by_a_plain_one() -> Result<()> {
     let directory = trusting_directory("insisting")?;
     let engine = Engine::start().await?;
     let plain =
@@ -138,7 +138,7 @@ async fn a_caller_that_insists_on_verified_upstreams_is_not_served_by_a_plain_on
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_pins_a_session_is_served_by_that_session_or_not_at_all() -> Result<()> {
+async fn a_client_that_pins_a_session_is_served_only_by_that_session() -> Result<()> {
     let world = World::new("sessions").await?;
     let mut connection = world.gateway.connect().await?;
     let answer = connection

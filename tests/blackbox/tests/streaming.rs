@@ -176,7 +176,7 @@ async fn a_client_that_hangs_up_before_the_answer_cancels_the_engine() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_breaks_off_is_not_made_to_look_finished() -> Result<()> {
+async fn a_stream_aborted_by_the_engine_is_aborted_for_the_client() -> Result<()> {
     let world = World::with(
         "break-off",
         |config| {
@@ -223,7 +223,7 @@ async fn many_streams_at_once_do_not_mix() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_engine_of_a_second_model_is_told_that_models_name() -> Result<()> {
+async fn the_engine_of_a_second_model_receives_that_models_name() -> Result<()> {
     let other = Engine::start().await?;
     let world = World::with(
         "two-engines",

@@ -127,7 +127,7 @@ fn returned(receipt: &Value) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_an_upstream_sent_reaches_the_client_before_the_break() -> Result<()> {
+async fn everything_an_upstream_sent_before_aborting_reaches_the_client() -> Result<()> {
     let body = events(10) + &event("", "\"stop\"");
     let json = format!("{{\"id\":\"x\",\"text\":\"{}\"}}", "z".repeat(2000));
     let long = events(4000);
@@ -189,7 +189,7 @@ async fn everything_an_upstream_sent_reaches_the_client_before_the_break() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_answer_whose_message_ends_badly_is_whole() -> Result<()> {
+async fn an_answer_is_complete_when_only_its_transfer_encoding_ends_badly() -> Result<()> {
     let whole = events(3) + &event("", "\"stop\"");
     let done = format!("{whole}{DONE}");
     let unended = format!("{whole}data: [DONE]");
@@ -287,8 +287,8 @@ async fn a_client_hears_comments_while_an_engine_is_silent_and_the_receipt_count
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_metered_although_its_caller_did_not_ask_and_the_caller_sees_nothing_of_it()
--> Result<()> {
+async fn a_stream_is_metered_without_the_clients_request_and_the_client_sees_no_usage() -> Result<()>
+{
     let engine = Engine::start().await?;
     let upstream = engine.base_url();
     let metrics = free_address()?;
@@ -330,8 +330,7 @@ async fn a_stream_is_metered_although_its_caller_did_not_ask_and_the_caller_sees
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_of_64_kib_and_200_fields_are_taken_and_larger_ones_are_refused_with_a_reason()
--> Result<()> {
+async fn accepts_response_heads_of_64_kib_and_200_fields_and_rejects_larger_ones() -> Result<()> {
     let answer = |more: &str| {
         vec![send(&format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{more}content-length: 2\r\n\r\n{{}}"

@@ -6,7 +6,7 @@ use attest_core::CheckId;
 use conformance::run;
 
 #[test]
-fn every_case_comes_out_as_it_says() {
+fn every_case_has_the_verdict_it_states() {
     let directory = run::directory();
     let cases = run::read_all(&directory).expect("cases that can be read");
     assert!(cases.len() >= 200, "{} cases", cases.len());

@@ -103,7 +103,7 @@ fn status_and_advisories_of_the_level_are_reported() {
 }
 
 #[test]
-fn each_bent_knob_is_refused_for_its_own_reason() {
+fn each_fault_is_rejected_with_its_own_reason() {
     type Bend = fn(&mut Knobs);
     let cases: [(Bend, &str); 14] = [
         (|k| k.levels = Levels::AllAbove, "No matching TCB level"),
@@ -192,7 +192,7 @@ fn bad_td_attributes_are_refused() {
 }
 
 #[test]
-fn another_root_accepts_nothing_of_ours() {
+fn rejects_our_evidence_under_another_root() {
     let stranger = MockIntel::new(&[8; 32], Knobs::default(), NOW);
     assert!(verify(&healthy(), &stranger, &TdMeasurements::named("enclave")).is_err());
 }

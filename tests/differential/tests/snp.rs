@@ -40,7 +40,7 @@ fn cannot_be_asked(subject: &Report) -> bool {
 }
 
 #[test]
-fn reports_are_read_alike_and_judged_alike() {
+fn both_parse_reports_alike_and_reach_the_same_verdict() {
     let (mut compared, mut refused) = (0, 0);
     for subject in reports().expect("subjects") {
         let report = SnpReport::parse(&subject.bytes).expect("a report");
@@ -143,7 +143,7 @@ fn no_changed_certificate_is_accepted_by_us_alone() {
 }
 
 #[test]
-fn a_certificate_table_that_sev_writes_reads_as_it_was_meant() {
+fn parses_a_certificate_table_written_by_sev() {
     let subject = reports().expect("subjects").remove(0);
     let entries = [
         (CertType::VCEK, subject.certificates.vek.clone()),
@@ -163,7 +163,7 @@ fn a_certificate_table_that_sev_writes_reads_as_it_was_meant() {
 /// digest before, the page's digest and 16 bytes about the page. Our image's measurement will rest
 /// on it; nothing that is shipped computes one yet.
 #[test]
-fn a_launch_digest_grows_page_by_page_as_sev_says() {
+fn computes_the_launch_digest_page_by_page_like_sev() {
     const NORMAL: u8 = 1;
     let mut firmware = [[0x11; 4096], [0x22; 4096]].concat();
     let end = firmware.len() - 32;

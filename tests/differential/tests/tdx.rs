@@ -42,7 +42,7 @@ fn cannot_be_asked(subject: &Quote) -> bool {
 }
 
 #[test]
-fn quotes_are_read_alike_and_their_signatures_hold_for_both() {
+fn both_parse_quotes_alike_and_accept_their_signatures() {
     let mut compared = 0;
     for subject in quotes().expect("subjects") {
         let theirs = judge(&subject.bytes);
@@ -82,7 +82,7 @@ fn quotes_are_read_alike_and_their_signatures_hold_for_both() {
 /// The QE report's signature, by the key in the quote's own chain, is the third; for recorded quotes
 /// they also walk that chain to Intel's root, which is built into them.
 #[test]
-fn the_chain_of_a_genuine_quote_holds_for_both() {
+fn both_accept_the_chain_of_a_genuine_quote() {
     for subject in quotes().expect("subjects") {
         if let Theirs::Signed(quote) = judge(&subject.bytes) {
             let theirs = quote.verify().is_ok();

@@ -7,7 +7,7 @@ use differential::dcap::{Relation, judge, ours, relate};
 use differential::subjects::{changed, quotes};
 
 #[test]
-fn recorded_quotes_come_to_the_same_status_and_advisories_for_both() {
+fn both_report_the_same_status_and_advisories_for_recorded_quotes() {
     let mut verified = 0;
     for subject in quotes().expect("subjects") {
         let collateral = subject.collateral.tdx.as_ref().expect("Intel's");

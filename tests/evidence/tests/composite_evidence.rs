@@ -267,7 +267,7 @@ fn a_node_of_eight_gpus_and_four_switches_earns_a_trusted_peer() {
 }
 
 #[test]
-fn trust_ends_with_the_first_manifest_if_that_is_first() {
+fn trust_expires_with_the_first_manifest_to_expire() {
     let appraisal = judge(
         &node_report(&node(&NodeKnobs::default())),
         &policy(WHOLE_NODE),
@@ -286,7 +286,7 @@ fn trust_ends_with_the_first_manifest_if_that_is_first() {
 }
 
 #[test]
-fn evidence_of_another_machines_gpus_answers_another_nonce() {
+fn rejects_gpu_evidence_of_another_machine_by_its_nonce() {
     let elsewhere = Nonce::from_bytes([9; 32]);
     for wrong in [
         gpu_nonce(&elsewhere, &keyset().digest()),
@@ -309,7 +309,7 @@ fn evidence_of_another_machines_gpus_answers_another_nonce() {
 }
 
 #[test]
-fn one_device_does_not_pass_for_two() {
+fn rejects_one_device_presented_twice() {
     let mut node = node(&NodeKnobs::default());
     node.gpus[1] = node.gpus[0].clone();
     // The switches name the GPU that is not there.
@@ -320,7 +320,7 @@ fn one_device_does_not_pass_for_two() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_missed() {
+fn rejects_a_machine_with_a_missing_device() {
     let mut without_switch = node(&NodeKnobs::default());
     without_switch.switches.pop();
     refused_by(
@@ -337,7 +337,7 @@ fn a_device_that_is_not_there_is_missed() {
 }
 
 #[test]
-fn a_device_linked_to_a_stranger_is_refused() {
+fn rejects_a_device_linked_to_an_unknown_device() {
     for knobs in [
         NodeKnobs {
             stray_gpu: Some(2),
@@ -364,7 +364,7 @@ fn a_device_linked_to_a_stranger_is_refused() {
 }
 
 #[test]
-fn measurements_nobody_spoke_for_are_no_pass() {
+fn measurements_without_a_manifest_do_not_pass() {
     let node = node(&NodeKnobs::default());
     for missing in 0..3 {
         let mut some = manifests();
@@ -396,7 +396,7 @@ fn measurements_nobody_spoke_for_are_no_pass() {
 }
 
 #[test]
-fn a_manifest_with_other_values_refuses_and_a_second_one_that_fits_is_enough() {
+fn rejects_a_manifest_with_other_values_and_accepts_with_a_second_that_matches() {
     let nvidia = nvidia();
     let mut other = nvidia.manifest(Chip::Hopper, Source::Vbios);
     let index = nvidia
@@ -427,7 +427,7 @@ fn a_manifest_with_other_values_refuses_and_a_second_one_that_fits_is_enough() {
 }
 
 #[test]
-fn revocation_outweighs_every_good_answer() {
+fn one_revocation_overrides_every_good_answer() {
     let nvidia = nvidia();
     let device = nvidia.healthy(Chip::Hopper, "alone");
     let presented = vec![
@@ -465,7 +465,7 @@ fn revocation_outweighs_every_good_answer() {
 }
 
 #[test]
-fn a_root_that_was_not_supplied_is_not_made_up_for() {
+fn rejects_evidence_without_its_root() {
     let report = node_report(&node(&NodeKnobs::default()));
     let appraisal = judge_by(&report, &policy(WHOLE_NODE), &intel().roots());
     let (check, cause) = appraisal.verdict().failures().next().expect("a failure");
@@ -474,7 +474,7 @@ fn a_root_that_was_not_supplied_is_not_made_up_for() {
 }
 
 #[test]
-fn an_snp_guest_earns_trust_by_the_same_road() {
+fn accepts_an_snp_guest() {
     for processor in [Processor::Milan, Processor::Turin] {
         let machine = amd(processor, EndorsementKey::Vcek);
         let report = report(snp(&machine), vec![], Collateral::default());
@@ -487,7 +487,7 @@ fn an_snp_guest_earns_trust_by_the_same_road() {
 }
 
 #[test]
-fn a_policy_accepts_the_tees_it_has_a_section_for() {
+fn a_policy_accepts_only_the_tees_it_has_a_section_for() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let guest = report(snp(&machine), vec![], Collateral::default());
     refused_by(judge(&guest, &policy("")), &["policy.tee"]);
@@ -499,7 +499,7 @@ fn a_policy_accepts_the_tees_it_has_a_section_for() {
 }
 
 #[test]
-fn what_an_snp_policy_asks_for_is_asked() {
+fn every_condition_of_an_snp_policy_is_checked() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let report_of = |cpu| report(cpu, vec![], Collateral::default());
     let good = report_of(snp(&machine));
@@ -540,7 +540,7 @@ fn what_an_snp_policy_asks_for_is_asked() {
 }
 
 #[test]
-fn an_snp_report_relayed_under_other_keys_binds_nothing() {
+fn rejects_an_snp_report_relayed_under_other_keys() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let other = CpuEvidence::SevSnp {
         report: machine.report("node", &[7; 64]),
@@ -554,7 +554,7 @@ fn an_snp_report_relayed_under_other_keys_binds_nothing() {
 }
 
 #[test]
-fn an_image_is_accepted_whole_or_not_at_all() {
+fn rejects_an_image_unless_every_measurement_matches() {
     let hex = |bytes: &[u8; 48]| attest_core::to_hex(bytes);
     let (one, two) = (
         TdMeasurements::named("node"),

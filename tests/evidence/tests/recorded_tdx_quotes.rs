@@ -75,7 +75,7 @@ fn every_recorded_quote_gets_its_recorded_verdict() {
 }
 
 #[test]
-fn a_quote_cut_short_at_any_length_is_malformed() {
+fn rejects_a_quote_truncated_at_any_length_as_malformed() {
     let Some(vectors) = vectors_or_skip("truncation of recorded TDX quotes") else {
         return;
     };
@@ -102,7 +102,7 @@ fn a_quote_cut_short_at_any_length_is_malformed() {
 }
 
 #[test]
-fn a_flipped_bit_is_refused_or_changes_nothing_that_is_relied_on() {
+fn a_flipped_bit_is_rejected_or_changes_no_used_field() {
     let Some(vectors) = vectors_or_skip("bit flips in recorded TDX quotes") else {
         return;
     };
@@ -135,7 +135,7 @@ fn a_flipped_bit_is_refused_or_changes_nothing_that_is_relied_on() {
 }
 
 #[test]
-fn whatever_follows_a_quote_is_reported_and_not_read() {
+fn trailing_bytes_after_a_quote_are_reported_and_not_parsed() {
     let Some(vectors) = vectors_or_skip("bytes after recorded TDX quotes") else {
         return;
     };
@@ -187,7 +187,7 @@ fn whatever_follows_a_quote_is_reported_and_not_read() {
 }
 
 #[test]
-fn without_collateral_nothing_is_accepted_and_every_check_says_why() {
+fn without_collateral_nothing_is_accepted_and_every_check_has_its_reason() {
     let Some(vectors) = vectors_or_skip("recorded TDX quotes without collateral") else {
         return;
     };
@@ -203,7 +203,7 @@ fn without_collateral_nothing_is_accepted_and_every_check_says_why() {
 }
 
 #[test]
-fn each_spoilt_part_of_the_collateral_fails_its_own_check() {
+fn each_corrupted_part_of_the_collateral_fails_its_own_check() {
     let Some(vectors) = vectors_or_skip("recorded TDX quotes with spoilt collateral") else {
         return;
     };
@@ -248,7 +248,7 @@ fn each_spoilt_part_of_the_collateral_fails_its_own_check() {
 }
 
 #[test]
-fn collateral_of_another_platform_is_refused_as_that() {
+fn rejects_collateral_of_another_platform() {
     let Some(vectors) = vectors_or_skip("recorded TDX quotes with others' collateral") else {
         return;
     };
@@ -285,7 +285,7 @@ fn collateral_of_another_platform_is_refused_as_that() {
 }
 
 #[test]
-fn the_example_policy_accepts_the_quote_its_values_are_from_and_no_other() {
+fn the_example_policy_accepts_only_the_quote_it_was_made_from() {
     let Some(vectors) = vectors_or_skip("the example policy on recorded TDX quotes") else {
         return;
     };
@@ -319,7 +319,7 @@ fn the_example_policy_accepts_the_quote_its_values_are_from_and_no_other() {
 }
 
 #[test]
-fn supplied_roots_are_said_to_be_supplied_even_where_they_equal_the_vendors() {
+fn supplied_roots_are_reported_as_supplied_even_if_equal_to_the_vendors() {
     let Some(vectors) = vectors_or_skip("recorded TDX quotes under supplied roots") else {
         return;
     };

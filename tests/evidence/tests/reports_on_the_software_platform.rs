@@ -178,7 +178,7 @@ fn a_good_report_earns_a_trusted_peer() {
 }
 
 #[test]
-fn trust_ends_with_the_collateral_if_that_is_first() {
+fn trust_expires_with_the_collateral_if_that_is_first() {
     let mut long = made();
     long.keyset.not_after = NOW.plus(Duration::from_secs(400 * 86_400));
     let any_lifetime = policy("[keyset]\nmax_lifetime = \"any\"\n");
@@ -196,7 +196,7 @@ fn trust_ends_with_the_collateral_if_that_is_first() {
 }
 
 #[test]
-fn acceptance_without_our_nonce_or_without_a_channel_is_not_trust() {
+fn no_trusted_peer_without_a_nonce_or_a_channel() {
     let unchallenged = Made {
         statement: Some(Statement::unchallenged(keyset().digest())),
         ..made()
@@ -238,7 +238,7 @@ fn acceptance_without_our_nonce_or_without_a_channel_is_not_trust() {
 }
 
 #[test]
-fn a_report_of_another_nonce_is_not_fresh() {
+fn rejects_a_report_for_another_nonce_as_not_fresh() {
     let other = Nonce::from_bytes([7; 32]);
     let replayed = Made {
         statement: Some(Statement::challenged(keyset().digest(), other)),
@@ -269,7 +269,7 @@ fn a_report_of_another_nonce_is_not_fresh() {
 }
 
 #[test]
-fn genuine_evidence_relayed_under_other_keys_binds_nothing() {
+fn rejects_genuine_evidence_relayed_under_other_keys() {
     // The attacker shows the victim's evidence with a keyset of its own, signed by its own key.
     let attackers = SigningKey::from_seed("receipt-1", &[9; 32]).expect("a key");
     let mut relayed = made();
@@ -283,7 +283,7 @@ fn genuine_evidence_relayed_under_other_keys_binds_nothing() {
 }
 
 #[test]
-fn a_relay_on_the_channel_shows_another_key() {
+fn rejects_a_relay_by_its_tls_key() {
     let other = SpkiDigest::from_bytes([8; 32]);
     let appraisal = Appraiser {
         roots: &platform().roots(),
@@ -310,14 +310,14 @@ fn a_relay_on_the_channel_shows_another_key() {
 }
 
 #[test]
-fn a_key_of_another_host_name_is_not_the_channels() {
+fn rejects_a_key_of_another_host_name() {
     let mut named = made();
     named.keyset.tls_public_keys[0].domain = Some("gateway.example".into());
     refused_by(judge(&named.sign()), &["channel.spki"]);
 }
 
 #[test]
-fn whatever_is_changed_after_signing_breaks_the_signature() {
+fn rejects_a_report_changed_after_signing() {
     let report = made().sign();
     refused_by(
         judge(&report.replace("\"serving\":\"direct\"", "\"serving\":\"aggregator\"")),
@@ -337,7 +337,7 @@ fn whatever_is_changed_after_signing_breaks_the_signature() {
 }
 
 #[test]
-fn a_restated_digest_that_is_not_the_keysets_is_told() {
+fn reports_a_stated_digest_that_differs_from_the_keyset() {
     let report = made().sign();
     let other = Sha256Digest::hash(b"another keyset").to_string();
     let forged = report.replacen(
@@ -350,7 +350,7 @@ fn a_restated_digest_that_is_not_the_keysets_is_told() {
 }
 
 #[test]
-fn a_keyset_past_its_end_or_too_long_lived_is_refused() {
+fn rejects_an_expired_keyset_and_one_that_is_valid_too_long() {
     let report = made().sign();
     let end = keyset().not_after;
     let just_before = UnixTime::from_secs(end.secs() - 1);
@@ -378,7 +378,7 @@ fn a_keyset_past_its_end_or_too_long_lived_is_refused() {
 }
 
 #[test]
-fn documents_must_be_the_ones_hardware_bound() {
+fn rejects_documents_that_the_hardware_evidence_does_not_bind() {
     for (name, check) in [
         ("config", "contract.config"),
         ("retention", "contract.retention"),
@@ -401,7 +401,7 @@ fn documents_must_be_the_ones_hardware_bound() {
 }
 
 #[test]
-fn the_policy_limits_the_contract() {
+fn rejects_a_contract_outside_the_policys_limits() {
     let report = made().sign();
     let under = |more: &str| judge_under(&report, &policy(more), NOW);
     let config = Sha256Digest::hash(CONFIG.as_bytes());
@@ -443,7 +443,7 @@ fn the_policy_limits_the_contract() {
 }
 
 #[test]
-fn a_contract_the_policy_asks_for_must_be_there() {
+fn rejects_a_report_without_the_required_contract() {
     let mut without = made();
     without.keyset.subject = None;
     let report = without.sign();
@@ -468,7 +468,7 @@ fn a_contract_the_policy_asks_for_must_be_there() {
 }
 
 #[test]
-fn a_retention_document_without_a_readable_mode_is_not_within_any_limit() {
+fn rejects_a_retention_document_without_a_readable_mode() {
     let text = "version = 1\nmode = \"everything\"\n";
     let mut odd = made();
     odd.documents.insert("retention".into(), text.into());
@@ -504,7 +504,7 @@ fn showing(shown: &RetentionPolicy, signatures: &str) -> String {
 }
 
 #[test]
-fn limits_on_retention_are_held_against_whom_they_ask_about() {
+fn limits_on_retention_apply_to_the_tenant_and_model_they_name() {
     let shown = RetentionPolicy::from_toml(&format!(
         "format = \"sealgate/retention/1\"\nepoch = 2\npredecessor = \"{}\"\n\
          [default]\nmode = \"metadata\"\nttl = \"30d\"\n\
@@ -578,7 +578,7 @@ fn limits_on_retention_are_held_against_whom_they_ask_about() {
 }
 
 #[test]
-fn without_a_matching_opening_a_tenants_limit_is_held_against_the_most_lenient_terms() {
+fn without_a_matching_opening_a_tenants_limit_applies_to_the_most_lenient_terms() {
     let shown = RetentionPolicy::from_toml(&format!(
         "format = \"sealgate/retention/2\"\nepoch = 1\nsalt = \"{}1e\"\n\
          [default]\nmode = \"metadata\"\nttl = \"30d\"\n\
@@ -667,7 +667,7 @@ fn without_a_matching_opening_a_tenants_limit_is_held_against_the_most_lenient_t
 }
 
 #[test]
-fn limits_on_retention_that_ask_nothing_are_no_policy() {
+fn rejects_a_policy_with_empty_limits_on_retention() {
     let error = |more: &str| {
         let text = pinned_policy("enclave", &TdMeasurements::named("enclave")) + more;
         let invalid = AttestationPolicy::parse(&text).expect_err("no policy");
@@ -703,7 +703,7 @@ fn limits_on_retention_that_ask_nothing_are_no_policy() {
 }
 
 #[test]
-fn claimed_provenance_is_held_against_the_policy() {
+fn checks_claimed_provenance_against_the_policy() {
     let mut claimed = made();
     claimed.provenance.repo_commit = Some("abc".into());
     let report = claimed.sign();
@@ -719,7 +719,7 @@ fn claimed_provenance_is_held_against_the_policy() {
 }
 
 #[test]
-fn devices_that_the_policy_wants_are_not_passed_unseen() {
+fn rejects_a_report_without_the_devices_a_policy_requires() {
     let wanted = policy("[nvidia]\nrequired = true\n");
     let none = judge_under(&made().sign(), &wanted, NOW);
     assert_eq!(none.verdict().decision(), Decision::Rejected);
@@ -744,7 +744,7 @@ fn devices_that_the_policy_wants_are_not_passed_unseen() {
 }
 
 #[test]
-fn collateral_comes_with_the_report_or_from_the_caller_or_nothing_is_accepted() {
+fn accepts_collateral_from_the_report_or_the_caller_and_rejects_without() {
     let mut without = made();
     without.collateral = None;
     let report = without.sign();
@@ -768,7 +768,7 @@ fn collateral_comes_with_the_report_or_from_the_caller_or_nothing_is_accepted() 
 }
 
 #[test]
-fn another_image_is_refused_by_its_measurements() {
+fn rejects_another_image_by_its_measurements() {
     let text = pinned_policy("other", &TdMeasurements::named("other"));
     let other = AttestationPolicy::parse(&text).expect("a policy");
     refused_by(
@@ -784,7 +784,7 @@ fn another_image_is_refused_by_its_measurements() {
 }
 
 #[test]
-fn a_policy_for_one_tee_refuses_another_and_nothing_is_green() {
+fn rejects_evidence_of_another_tee_without_any_passed_check() {
     let (mut report, key) = made().unsigned();
     report.tee_type = TeeType::SevSnp;
     report.evidence.cpu = CpuEvidence::SevSnp {
@@ -798,7 +798,7 @@ fn a_policy_for_one_tee_refuses_another_and_nothing_is_green() {
 }
 
 #[test]
-fn what_is_not_a_report_is_malformed_and_what_is_of_another_tee_unsupported() {
+fn reports_malformed_documents_and_unsupported_tees() {
     for bytes in ["", "{}", "[]", "null", "{\"api_version\":\"aci/1\"}"] {
         let appraisal = judge(bytes);
         assert_eq!(
@@ -816,7 +816,7 @@ fn what_is_not_a_report_is_malformed_and_what_is_of_another_tee_unsupported() {
 }
 
 #[test]
-fn the_json_of_a_verdict_tells_every_check_and_the_grounds() {
+fn the_json_of_a_verdict_contains_every_check_and_its_grounds() {
     let appraisal = judge(&made().sign());
     let json = appraisal.verdict().to_json();
     assert_eq!(json["decision"], "accepted");

@@ -17,7 +17,7 @@ fn no_sampled_flip_of_a_signed_bit_is_accepted() {
 }
 
 #[test]
-fn a_judge_that_looks_at_nothing_is_found_out() {
+fn detects_a_verifier_that_checks_nothing() {
     let subject = flips::Subject::new("none", "none", vec![0; 4], |_| true);
     let count = flips::run(&subject, usize::MAX, THREADS).expect("accepted");
     assert_eq!((count.flips, count.accepted.len()), (32, 32));

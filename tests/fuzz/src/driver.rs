@@ -124,7 +124,7 @@ mod tests {
     use fuzz_targets::Cost;
 
     #[test]
-    fn a_target_that_panics_is_found_out_and_the_input_kept() {
+    fn reports_a_target_that_panics_and_keeps_the_input() {
         let target = Target {
             name: "fragile",
             run: |data| assert!(data.len() != 3, "told to"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn truncations_reach_from_nothing_to_the_last_byte() {
+    fn truncations_cover_every_length() {
         assert_eq!(truncations(3, 10), [0, 1, 2]);
         assert_eq!(truncations(0, 10), [0; 0]);
         assert_eq!(truncations(100, 4), [0, 25, 50, 75, 99]);

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_mutate_is_no_reason_to_stop() {
+    fn mutates_an_empty_input() {
         let mut numbers = Numbers::from(1);
         for _ in 0..500 {
             mutant(&[vec![]], &mut numbers);

@@ -99,7 +99,7 @@ fn whole_seeds_are_accepted_unchanged() {
 }
 
 #[test]
-fn no_parser_panics_at_any_recording_or_what_is_left_of_it() {
+fn no_parser_panics_at_any_recording_or_truncation_of_it() {
     let Some(vectors) = evidence::vectors_or_skip("truncations of recorded evidence") else {
         return;
     };

@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_is_left_in_a_table_is_counted_whole_or_in_part() {
+    fn counts_whole_and_partial_copies_of_a_key() {
         let digits = "0a".repeat(64);
         let whole = format!("aes-xts-plain64 {digits} 0 254:16 0");
         let part = format!("\0\0\0\0{} 0 253:0 0", &digits[..KEY_DIGITS]);

@@ -171,7 +171,7 @@ mod tests {
     use crate::canary::Canary;
 
     #[test]
-    fn what_lies_in_our_own_memory_is_found_once() {
+    fn a_pattern_in_our_own_memory_is_found_once() {
         let canary = Canary::fresh();
         let needles = Needles::new(canary.needles(Side::Prompt));
         let before = search(std::process::id(), &needles, |_, _| {}).expect("our own memory");
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_is_an_error() {
+    fn reports_an_error_for_a_missing_process() {
         let needles = Needles::new(Canary::fresh().needles(Side::Prompt));
         assert!(search(u32::MAX, &needles, |_, _| {}).is_err());
     }

@@ -7,7 +7,7 @@ use leaks::scenario::Scenario;
 use leaks::table;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_leaves_the_processes_holds_a_prompt_or_an_answer() -> Result<()> {
+async fn no_output_of_the_processes_contains_a_prompt_or_an_answer() -> Result<()> {
     let scenarios = [Scenario::few(), Scenario::failures()].concat();
     let outputs = gather(&scenarios, Keeping::Metadata).await?;
     let complaints = table::complaints_of_outputs(&outputs);
@@ -41,7 +41,7 @@ async fn nothing_that_leaves_the_processes_holds_a_prompt_or_an_answer() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_mode_zero_nothing_that_lasts_names_a_request() -> Result<()> {
+async fn in_mode_zero_no_stored_output_identifies_a_request() -> Result<()> {
     let scenarios = [Scenario::few(), Scenario::failures()].concat();
     let outputs = gather(&scenarios, Keeping::Zero).await?;
     let leaks = outputs.leaks();

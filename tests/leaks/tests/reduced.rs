@@ -49,7 +49,7 @@ async fn without_wiping_the_same_search_finds_thousands() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_copy_is_left_in_memory_where_nothing_is_kept() -> Result<()> {
+async fn no_copy_is_left_in_memory_in_mode_zero() -> Result<()> {
     let hunted = hunt(&Stage::under(Keeping::Zero).await?, &Scenario::few()).await?;
     let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();
     assert!(left.is_empty(), "{left:#?}");
@@ -57,7 +57,7 @@ async fn no_copy_is_left_in_memory_where_nothing_is_kept() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_copy_is_left_in_memory_or_unsealed_on_the_disk_where_content_is_kept() -> Result<()> {
+async fn no_copy_is_left_in_memory_or_unsealed_on_disk_in_mode_content() -> Result<()> {
     let stage = Stage::under(Keeping::Content).await?;
     let hunted = hunt(&stage, &Scenario::few()).await?;
     let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_the_traffic_does_not_explain_is_a_fault() {
+    fn an_unexpected_log_line_is_a_fault() {
         let good =
             "T hardened holds=x\nT request_finished receipt=r outcome=completed x=1\nT stopped";
         assert_eq!(unexplained("it", good), [""; 0]);

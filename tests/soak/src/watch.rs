@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_and_descriptors_that_grow_are_faults_and_flat_ones_are_none() {
+    fn growing_memory_or_descriptors_are_faults() {
         assert!(samples(|_| 100, |second| second % 100).faults().is_empty());
         // Caches that fill at the beginning.
         assert!(

@@ -83,7 +83,7 @@ async fn a_stream_carries_the_same_text_and_usage_only_when_asked() {
 }
 
 #[tokio::test]
-async fn it_calls_a_tool_when_the_message_speaks_of_one_and_not_otherwise() {
+async fn it_calls_a_tool_only_when_the_message_names_one() {
     let engine = Engine::start().await.unwrap();
     let tools = json!([{"type": "function", "function": {
         "name": "get_weather",
@@ -189,7 +189,7 @@ async fn faults_are_injected_by_model_name_and_quote_the_prompt() {
 }
 
 #[tokio::test]
-async fn a_reset_breaks_the_answer_off() {
+async fn a_reset_aborts_the_answer() {
     let engine = Engine::start().await.unwrap();
     let mut connection = Connection::plain(engine.address()).await.unwrap();
     let request = with(question("hello"), "stream", json!(true));
@@ -238,7 +238,7 @@ async fn a_client_that_hangs_up_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_script_is_given_byte_for_byte() {
+async fn a_script_is_sent_byte_for_byte() {
     let engine = Engine::start().await.unwrap();
     engine.script(
         "scripted",

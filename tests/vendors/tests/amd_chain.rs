@@ -58,7 +58,7 @@ fn bad_signature(link: Link) -> ChainError {
 }
 
 #[test]
-fn every_product_and_kind_of_key_verifies_and_says_what_was_certified() {
+fn every_product_and_kind_of_key_verifies_and_reports_what_was_certified() {
     for processor in Processor::ALL {
         for key in [EndorsementKey::Vcek, EndorsementKey::Vlek] {
             let machine = MockAmd::healthy(&SEED, processor, key, NOW);
@@ -89,7 +89,7 @@ fn every_product_and_kind_of_key_verifies_and_says_what_was_certified() {
 }
 
 #[test]
-fn a_chip_key_is_good_for_seven_years_and_a_loaded_one_for_one() {
+fn a_vcek_is_valid_for_seven_years_and_a_vlek_for_one() {
     for (key, years) in [(EndorsementKey::Vcek, 7), (EndorsementKey::Vlek, 1)] {
         let machine = MockAmd::healthy(&SEED, Processor::Genoa, key, NOW);
         let from = NOW - 90 * DAY;
@@ -111,7 +111,7 @@ fn a_chip_key_is_good_for_seven_years_and_a_loaded_one_for_one() {
 }
 
 #[test]
-fn a_chain_that_hangs_from_another_root_is_refused_under_the_pinned_one() {
+fn rejects_a_chain_from_another_root() {
     let pinned = MockAmd::healthy(&SEED, Processor::Milan, EndorsementKey::Vcek, NOW);
     let other = bent(Processor::Milan, EndorsementKey::Vcek, |knobs| {
         knobs.root = Signer::Impostor;
@@ -154,7 +154,7 @@ fn each_signature_of_the_chain_is_checked() {
 }
 
 #[test]
-fn a_root_edited_after_it_was_signed_is_refused() {
+fn rejects_a_root_edited_after_signing() {
     let machine = MockAmd::healthy(&SEED, Processor::Milan, EndorsementKey::Vcek, NOW);
     let mut ark = machine.ark().to_vec();
     *ark.last_mut().unwrap() ^= 1;
@@ -169,7 +169,7 @@ fn a_root_edited_after_it_was_signed_is_refused() {
 }
 
 #[test]
-fn a_key_of_one_kind_or_product_does_not_stand_in_for_another() {
+fn rejects_a_key_of_another_kind_or_product() {
     let name = |link| ChainError::Name { link };
     assert_eq!(
         refusal(|knobs| knobs.names = Names::ArkOfAnotherProduct),
@@ -201,7 +201,7 @@ fn a_key_of_one_kind_or_product_does_not_stand_in_for_another() {
 }
 
 #[test]
-fn an_authority_has_to_say_that_it_is_one() {
+fn rejects_an_authority_without_the_ca_flag() {
     for (authorities, link) in [
         (Authorities::ArkSaysNot, Link::Ark),
         (Authorities::AskSaysNot, Link::Ask),
@@ -215,7 +215,7 @@ fn an_authority_has_to_say_that_it_is_one() {
 }
 
 #[test]
-fn every_link_has_to_be_within_its_dates() {
+fn rejects_every_certificate_outside_its_dates() {
     type Bend = fn(&mut Knobs, Dates);
     let links: [(Link, Bend); 3] = [
         (Link::Ark, |knobs, dates| knobs.ark_dates = dates),
@@ -237,7 +237,7 @@ fn every_link_has_to_be_within_its_dates() {
 }
 
 #[test]
-fn a_certificate_without_what_amd_certifies_is_refused() {
+fn rejects_a_certificate_without_amds_extensions() {
     use EndorsementKey::Vcek;
     use Processor::{Milan, Turin};
     for (processor, claims, error) in [
@@ -289,7 +289,7 @@ fn a_certificate_without_what_amd_certifies_is_refused() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_read_is_named() {
+fn names_the_certificate_that_cannot_be_parsed() {
     let machine = MockAmd::healthy(&SEED, Processor::Milan, EndorsementKey::Vcek, NOW);
     let chain = [machine.vek(), machine.ask(), machine.ark()];
     let links = [Link::Vek, Link::Ask, Link::Ark];
@@ -311,7 +311,7 @@ fn a_certificate_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_revocation_list_clears_or_condemns_the_signing_key() {
+fn a_revocation_list_decides_on_the_signing_key() {
     for key in [EndorsementKey::Vcek, EndorsementKey::Vlek] {
         let until = Ok(UnixTime::from_secs(NOW + 29 * DAY));
         assert_eq!(revocation(key, |_| {}), until);
@@ -324,7 +324,7 @@ fn a_revocation_list_clears_or_condemns_the_signing_key() {
 }
 
 #[test]
-fn a_revocation_list_has_to_be_current_and_the_roots() {
+fn rejects_an_expired_revocation_list_and_one_of_another_root() {
     use EndorsementKey::Vcek;
     assert_eq!(
         revocation(Vcek, |crl| crl.dates = Dates::Expired),

@@ -149,7 +149,7 @@ fn unknown_versions_algorithms_and_keys_are_refused() {
 }
 
 #[test]
-fn a_report_signed_by_another_key_or_edited_after_signing_is_refused() {
+fn rejects_a_report_signed_by_another_key_or_edited_after_signing() {
     let impostor = milan(|knobs| knobs.report_signer = ReportSigner::Impostor);
     let signed = report(&impostor, |_| {});
     assert_eq!(
@@ -170,7 +170,7 @@ fn a_report_signed_by_another_key_or_edited_after_signing_is_refused() {
 }
 
 #[test]
-fn a_signature_has_one_spelling() {
+fn rejects_noncanonical_signatures() {
     for (spelling, error) in [
         (SignatureField::HighByteOfR, ReportSignatureError::Encoding),
         (SignatureField::HighByteOfS, ReportSignatureError::Encoding),
@@ -188,7 +188,7 @@ fn a_signature_has_one_spelling() {
 }
 
 #[test]
-fn a_report_has_to_name_the_kind_of_key_that_signed_it() {
+fn rejects_a_report_that_names_another_kind_of_signing_key() {
     for (key, named, reported, certified) in [
         (EndorsementKey::Vcek, 1, VekKind::Vlek, VekKind::Vcek),
         (EndorsementKey::Vlek, 0, VekKind::Vcek, VekKind::Vlek),
@@ -206,7 +206,7 @@ fn a_report_has_to_name_the_kind_of_key_that_signed_it() {
 }
 
 #[test]
-fn a_processor_of_another_product_is_refused_where_the_report_tells() {
+fn rejects_a_processor_of_another_product_if_the_report_states_it() {
     let machine = machine(Processor::Milan, EndorsementKey::Vcek);
     let vek = vek(&machine);
     for cpuid in [
@@ -230,7 +230,7 @@ fn a_processor_of_another_product_is_refused_where_the_report_tells() {
 }
 
 #[test]
-fn a_chip_key_is_good_for_its_own_chip_only() {
+fn rejects_a_vcek_of_another_chip() {
     for processor in [Processor::Milan, Processor::Turin] {
         let machine = machine(processor, EndorsementKey::Vcek);
         let vek = vek(&machine);
@@ -256,7 +256,7 @@ fn a_chip_key_is_good_for_its_own_chip_only() {
 }
 
 #[test]
-fn a_hardware_id_has_to_suit_the_kind_of_key() {
+fn rejects_a_hardware_id_that_does_not_match_the_kind_of_key() {
     let chip_key_of_no_chip = milan(|knobs| knobs.claims = Claims::NoHardwareId);
     let mut knobs = Knobs::healthy(Processor::Milan, EndorsementKey::Vlek);
     knobs.claims = Claims::HardwareIdInLoadedKey;
@@ -270,7 +270,7 @@ fn a_hardware_id_has_to_suit_the_kind_of_key() {
 }
 
 #[test]
-fn each_component_is_held_against_the_certificate_never_against_the_report() {
+fn each_tcb_component_is_compared_with_the_certificate() {
     type Bend = fn(&mut SecurityVersions);
     let components: [(Component, u8, Bend); 5] = [
         (Component::Fmc, 1, |tcb| tcb.fmc += 1),
@@ -303,7 +303,7 @@ fn each_component_is_held_against_the_certificate_never_against_the_report() {
 }
 
 #[test]
-fn reserved_bytes_of_the_reported_tcb_are_not_overlooked() {
+fn rejects_reserved_bytes_in_the_reported_tcb() {
     for (processor, reserved) in [(Processor::Milan, 2..=5), (Processor::Turin, 4..=6)] {
         let machine = machine(processor, EndorsementKey::Vcek);
         for byte in reserved {
@@ -317,7 +317,7 @@ fn reserved_bytes_of_the_reported_tcb_are_not_overlooked() {
 }
 
 #[test]
-fn policy_platform_and_privilege_are_told_as_signed() {
+fn reports_policy_platform_and_privilege_as_signed() {
     let machine = machine(Processor::Milan, EndorsementKey::Vcek);
     let plain = report(&machine, |_| {});
     assert_eq!(plain.policy.check_reserved(), Ok(()));
@@ -348,7 +348,7 @@ fn policy_platform_and_privilege_are_told_as_signed() {
 }
 
 #[test]
-fn the_hosts_certificate_table_hands_out_the_chain() {
+fn reads_the_chain_from_the_hosts_certificate_table() {
     for key in [EndorsementKey::Vcek, EndorsementKey::Vlek] {
         let machine = machine(Processor::Milan, key);
         let table = CertTable::parse(&machine.certificate_table()).unwrap();
@@ -368,7 +368,7 @@ fn the_hosts_certificate_table_hands_out_the_chain() {
 }
 
 #[test]
-fn a_table_the_host_cut_or_doubled_is_refused() {
+fn rejects_a_truncated_or_duplicated_certificate_table() {
     let machine = machine(Processor::Milan, EndorsementKey::Vcek);
     let table = machine.certificate_table();
     let short = &table[..table.len() - 1];
@@ -424,7 +424,7 @@ fn an_azure_report_commits_to_its_claims() {
 }
 
 #[test]
-fn any_bit_of_a_signed_report_that_is_flipped_is_noticed() {
+fn rejects_a_report_with_any_flipped_bit() {
     let machine = machine(Processor::Milan, EndorsementKey::Vcek);
     let vek = vek(&machine);
     let report = machine.report("enclave", &DATA);

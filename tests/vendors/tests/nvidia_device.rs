@@ -80,7 +80,7 @@ fn a_healthy_device_of_every_chip_verifies_and_is_read_back() {
 }
 
 #[test]
-fn two_devices_are_told_apart_and_one_is_recognised() {
+fn distinguishes_two_devices_and_recognises_the_same_one() {
     let of = |label| verify(&nvidia().healthy(Chip::Hopper, label)).unwrap();
     assert_eq!(of("a").fingerprint(), of("a").fingerprint());
     assert_ne!(of("a").fingerprint(), of("b").fingerprint());
@@ -88,7 +88,7 @@ fn two_devices_are_told_apart_and_one_is_recognised() {
 }
 
 #[test]
-fn only_the_pinned_root_counts() {
+fn rejects_every_root_but_the_pinned_one() {
     let impostor = bent(Chip::Hopper, |knobs| knobs.root = Signer::Impostor);
     assert_eq!(verify(&impostor), Err(DeviceChainError::Root));
     let under_its_own = verify_device_chain(
@@ -151,7 +151,7 @@ fn each_certificate_has_to_be_within_its_dates() {
 }
 
 #[test]
-fn a_chain_has_one_shape() {
+fn rejects_chains_of_another_length_or_order() {
     for (shape, error) in [
         (ChainShape::WithoutRoot, DeviceChainError::Length(4)),
         (ChainShape::RootTwice, DeviceChainError::Length(6)),
@@ -177,7 +177,7 @@ fn a_chain_has_one_shape() {
 }
 
 #[test]
-fn a_leaf_of_no_known_device_is_refused() {
+fn rejects_a_leaf_of_an_unknown_device() {
     for leaf in [
         Leaf::OfAnUnknownChip,
         Leaf::WithoutSerialNumber,
@@ -233,7 +233,7 @@ fn the_certified_firmware_has_to_be_the_reported_one() {
 }
 
 #[test]
-fn a_report_signed_by_another_key_or_device_is_refused() {
+fn rejects_a_report_signed_by_another_key_or_device() {
     let healthy = nvidia().healthy(Chip::Hopper, "0");
     let impostor = bent(Chip::Hopper, |knobs| knobs.report_signer = Signer::Impostor);
     let neighbour = nvidia().healthy(Chip::Hopper, "1");
@@ -248,7 +248,7 @@ fn a_report_signed_by_another_key_or_device_is_refused() {
 }
 
 #[test]
-fn any_flipped_bit_of_evidence_is_refused() {
+fn rejects_evidence_with_any_flipped_bit() {
     let device = nvidia().healthy(Chip::Ls10, "0");
     let verified = verify(&device).unwrap();
     let report = device.report(&NONCE);
@@ -264,7 +264,7 @@ fn any_flipped_bit_of_evidence_is_refused() {
 }
 
 #[test]
-fn evidence_has_one_shape() {
+fn rejects_malformed_evidence() {
     let device = nvidia().healthy(Chip::Hopper, "0");
     let refusal = |bend: &dyn Fn(&mut Evidence)| {
         let mut evidence = nvidia().evidence(&device, &NONCE);

@@ -71,7 +71,7 @@ fn compared(driver: &VerifiedRim, vbios: &VerifiedRim) -> Result<Comparison, Com
 }
 
 #[test]
-fn healthy_devices_measure_what_is_published() {
+fn healthy_devices_match_the_published_measurements() {
     for chip in [Chip::Hopper, Chip::Blackwell] {
         let device = nvidia().healthy(chip, "0");
         let (driver, vbios) = (driver(chip), vbios(chip));
@@ -108,7 +108,7 @@ fn healthy_devices_measure_what_is_published() {
 }
 
 #[test]
-fn a_manifest_is_named_by_its_bytes_and_good_for_two_years() {
+fn a_manifest_is_identified_by_its_digest_and_valid_for_two_years() {
     let xml = signed(|_| {});
     let rim = verify(&xml).unwrap();
     assert_eq!(rim.digest(), Sha256Digest::hash(xml.as_bytes()));
@@ -131,7 +131,7 @@ fn a_manifest_is_named_by_its_bytes_and_good_for_two_years() {
 }
 
 #[test]
-fn the_same_document_spelled_otherwise_is_the_same_document() {
+fn accepts_another_serialization_of_the_same_document() {
     let usual = verify(&signed(|_| {})).unwrap();
     for xml in [
         signed(|knobs| knobs.edited = Edited::Spelling),
@@ -146,7 +146,7 @@ fn the_same_document_spelled_otherwise_is_the_same_document() {
 }
 
 #[test]
-fn a_manifest_changed_after_it_was_signed_is_refused() {
+fn rejects_a_manifest_changed_after_signing() {
     for edited in [
         Edited::Version,
         Edited::Active,
@@ -170,7 +170,7 @@ fn a_manifest_changed_after_it_was_signed_is_refused() {
 }
 
 #[test]
-fn a_digest_edited_to_suit_an_edited_manifest_is_refused() {
+fn rejects_an_edited_manifest_with_a_recomputed_digest() {
     let honest = signed(|_| {});
     let mut manifest = nvidia().manifest(Chip::Hopper, Source::Driver);
     manifest.differ_at(7);
@@ -188,7 +188,7 @@ fn a_digest_edited_to_suit_an_edited_manifest_is_refused() {
 }
 
 #[test]
-fn the_signer_has_to_lead_to_the_root() {
+fn rejects_a_signer_without_a_chain_to_the_root() {
     let signature = RimError::Chain(SignedObjectError::Signature);
     assert_eq!(
         refusal(|knobs| knobs.certified_by = Signer::Impostor),
@@ -263,7 +263,7 @@ fn a_document_of_another_layout_is_refused() {
 }
 
 #[test]
-fn what_the_digest_does_not_cover_is_not_read() {
+fn ignores_what_the_digest_does_not_cover() {
     let hidden = signed(|knobs| knobs.layout = Layout::PayloadInSignature);
     let rim = verify(&hidden).expect("the document itself is as signed");
     assert_eq!(rim.version(), Chip::Hopper.version(Source::Driver));
@@ -272,7 +272,7 @@ fn what_the_digest_does_not_cover_is_not_read() {
 }
 
 #[test]
-fn signed_values_that_cannot_be_read_are_refused() {
+fn rejects_signed_values_that_cannot_be_parsed() {
     type Bend = fn(&mut Manifest);
     let cases: [(&str, Bend); 3] = [
         ("Resource index", |manifest| manifest.at(4).index = 3),
@@ -359,7 +359,7 @@ fn every_active_value_is_compared_and_every_difference_named() {
 }
 
 #[test]
-fn the_decoders_firmware_is_left_out_only_while_the_decoder_is_off() {
+fn skips_the_decoders_firmware_only_while_the_decoder_is_off() {
     let chip = Chip::Hopper;
     let device = nvidia().healthy(chip, "0");
     let (driver, vbios) = (driver(chip), vbios(chip));
@@ -381,7 +381,7 @@ fn the_decoders_firmware_is_left_out_only_while_the_decoder_is_off() {
 }
 
 #[test]
-fn any_of_several_published_values_will_do() {
+fn accepts_any_of_several_published_values() {
     let chip = Chip::Hopper;
     for place in 0..3 {
         let several = manifest(chip, Source::Driver, |manifest| {
@@ -402,7 +402,7 @@ fn any_of_several_published_values_will_do() {
 }
 
 #[test]
-fn two_manifests_that_speak_for_one_measurement_are_refused() {
+fn rejects_two_manifests_for_one_measurement() {
     let chip = Chip::Hopper;
     let overlapping = manifest(chip, Source::Vbios, |manifest| manifest.at(7).active = true);
     assert_eq!(
@@ -421,7 +421,7 @@ fn two_manifests_that_speak_for_one_measurement_are_refused() {
 }
 
 #[test]
-fn a_manifest_that_speaks_for_nothing_or_too_much_is_refused() {
+fn rejects_a_manifest_with_no_or_too_many_measurements() {
     let chip = Chip::Hopper;
     let silent = manifest(chip, Source::Driver, |manifest| {
         manifest
@@ -455,7 +455,7 @@ fn a_manifest_that_speaks_for_nothing_or_too_much_is_refused() {
 }
 
 #[test]
-fn no_manifest_cut_short_is_read() {
+fn rejects_every_truncated_manifest() {
     let xml = signed(|_| {});
     for len in (0..xml.len()).step_by(101) {
         assert_eq!(verify(&xml[..len]), Err(RimError::NotXml), "{len}");

@@ -192,7 +192,7 @@ fn a_good_response_is_about_the_certificate_and_signed_by_its_issuers_delegate()
 }
 
 #[test]
-fn each_status_is_written_as_it_is_meant() {
+fn encodes_each_status() {
     for (status, tag, reason) in [
         (Status::Good, 0x80, None),
         (Status::Revoked, 0xA1, Some(1)),
@@ -213,7 +213,7 @@ fn each_status_is_written_as_it_is_meant() {
 }
 
 #[test]
-fn dates_and_nonce_are_bent_alone() {
+fn each_fault_changes_only_dates_or_nonce() {
     let der = respond(1, |knobs| knobs.dates = Dates::Expired);
     let expired = Response::read(&der);
     assert_eq!(expired.next_update, b"20260101030405Z");
@@ -234,7 +234,7 @@ fn dates_and_nonce_are_bent_alone() {
 }
 
 #[test]
-fn an_impostors_signature_does_not_verify() {
+fn rejects_a_signature_by_another_key() {
     let der = respond(1, |knobs| knobs.signer = Signer::Impostor);
     let response = Response::read(&der);
     let responder = certificate(response.responder.unwrap());
@@ -283,7 +283,7 @@ fn an_answer_about_another_certificate_names_another_serial_number() {
 }
 
 #[test]
-fn a_refusal_carries_nothing_but_its_status() {
+fn an_error_response_contains_only_its_status() {
     let refused = respond(1, |knobs| knobs.response_status = 6);
     assert_eq!(refused, [0x30, 3, 0x0A, 1, 6]);
 }

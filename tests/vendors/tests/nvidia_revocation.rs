@@ -56,7 +56,7 @@ fn a_good_response_passes_by_nonce_or_by_age() {
 }
 
 #[test]
-fn revoked_on_hold_and_unknown_are_told_apart() {
+fn distinguishes_revoked_on_hold_and_unknown() {
     assert!(matches!(
         bent(|knobs| knobs.status = Status::Revoked),
         Err(OcspError::Revoked { .. })
@@ -72,7 +72,7 @@ fn revoked_on_hold_and_unknown_are_told_apart() {
 }
 
 #[test]
-fn only_a_responder_of_the_issuer_is_believed() {
+fn rejects_a_responder_that_the_issuer_did_not_delegate() {
     for responder in [
         Responder::WithoutPurpose,
         Responder::Forged,
@@ -113,7 +113,7 @@ fn a_response_must_be_fresh_and_about_this_certificate() {
 }
 
 #[test]
-fn an_answer_that_is_none_says_so() {
+fn reports_an_error_response_as_such() {
     assert_eq!(
         bent(|knobs| knobs.response_status = 6),
         Err(OcspError::Unsuccessful(6))
@@ -121,7 +121,7 @@ fn an_answer_that_is_none_says_so() {
 }
 
 #[test]
-fn no_prefix_of_a_response_is_one_and_none_panics() {
+fn rejects_every_truncated_response_without_a_panic() {
     let (nvidia, device) = &*DEVICE;
     let response = nvidia.ocsp(device, 1, &OcspKnobs::good(Some(&NONCE)));
     let chain = certificates();

@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_quote_says_what_the_td_was_measured_as(td in td(), report_data in bytes::<64>()) {
+    fn a_quote_contains_the_measurements_of_the_td(td in td(), report_data in bytes::<64>()) {
         let quote = INTEL.quote(&td, &report_data);
         let facts = decode(&quote).expect("a quote").expect("of a TD");
         let body = &facts.body;
@@ -116,7 +116,7 @@ proptest! {
     }
 
     #[test]
-    fn an_snp_report_says_what_the_firmware_wrote(guest in guest()) {
+    fn an_snp_report_contains_what_the_firmware_wrote(guest in guest()) {
         let bytes = AMD.sign(&guest);
         let report = SnpReport::parse(&bytes).expect("a report");
         prop_assert_eq!(report.version, guest.version);
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn a_wrapped_report_comes_out_with_its_claims(
+    fn a_wrapped_report_is_unwrapped_with_its_claims(
         mut guest in guest(),
         claims in "[ -~]{0,400}",
     ) {
@@ -179,7 +179,7 @@ proptest! {
     }
 
     #[test]
-    fn a_gpu_report_says_what_the_device_measured(
+    fn a_gpu_report_contains_what_the_device_measured(
         nonces in (bytes::<32>(), bytes::<32>()),
         values in vec(bytes::<48>(), 1..64),
         opaque in btree_map(any::<u16>(), vec(any::<u8>(), 0..40), 0..12),

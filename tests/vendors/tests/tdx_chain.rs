@@ -40,7 +40,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn bytes_that_belong_to_no_certificate_of_the_chain_are_refused() {
+fn rejects_bytes_outside_the_certificates_of_the_chain() {
     for form in [
         PckChainForm::JunkBefore,
         PckChainForm::JunkBetween,
@@ -53,7 +53,7 @@ fn bytes_that_belong_to_no_certificate_of_the_chain_are_refused() {
 }
 
 #[test]
-fn the_terminator_that_intels_library_leaves_behind_a_chain_is_no_junk() {
+fn accepts_the_terminator_that_intels_library_appends_to_a_chain() {
     for form in [PckChainForm::Usual, PckChainForm::NulAfter] {
         let verdict = chain(form, "");
         assert_eq!(verdict.decision(), Decision::Accepted, "{verdict}");
@@ -61,7 +61,7 @@ fn the_terminator_that_intels_library_leaves_behind_a_chain_is_no_junk() {
 }
 
 #[test]
-fn a_chain_of_another_order_or_without_its_root_is_refused() {
+fn rejects_a_chain_in_another_order_or_without_its_root() {
     for form in [
         PckChainForm::LeafLast,
         PckChainForm::RootMissing,
@@ -74,7 +74,7 @@ fn a_chain_of_another_order_or_without_its_root_is_refused() {
 
 /// The machine in front is the one that the policy names; the quote is another machine's.
 #[test]
-fn a_policy_for_one_machine_is_not_met_by_its_certificate_in_another_machines_quote() {
+fn rejects_the_certificate_of_an_allowed_machine_in_another_machines_quote() {
     let platform = bent(|_| {});
     let ours = platform.intel().claims().ppid;
     let others = hex(&ours.map(|byte| byte ^ 0xff));
@@ -94,7 +94,7 @@ fn a_policy_for_one_machine_is_not_met_by_its_certificate_in_another_machines_qu
 }
 
 #[test]
-fn tcb_info_for_another_pce_is_refused_as_for_another_platform() {
+fn rejects_tcb_info_for_another_pce_as_for_another_platform() {
     let platform = bent(|knobs| {
         let edit = (r#""pceId":"0000""#, r#""pceId":"0100""#);
         knobs.tcb_info_edits.push(edit);
@@ -111,7 +111,7 @@ fn tcb_info_for_another_pce_is_refused_as_for_another_platform() {
 }
 
 #[test]
-fn extended_features_that_no_td_has_are_refused_unless_the_policy_names_them() {
+fn rejects_unknown_extended_features_unless_the_policy_names_them() {
     let td = |xfam| TdMeasurements {
         xfam,
         ..TdMeasurements::named("enclave")
@@ -138,7 +138,7 @@ fn extended_features_that_no_td_has_are_refused_unless_the_policy_names_them() {
 }
 
 #[test]
-fn a_mask_leaves_the_other_bits_to_the_default_rule() {
+fn bits_outside_a_mask_follow_the_default_rule() {
     let amx = 0x0006_0000_u64;
     let policy = |mask: u64| {
         let [value, mask] = [amx, mask].map(|it| hex(&it.to_le_bytes()));

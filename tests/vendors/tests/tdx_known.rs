@@ -55,7 +55,7 @@ fn failures(verdict: &Verdict) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_platform_that_is_known_is_verified_to_the_same_verdict() {
+fn a_cached_platform_gets_the_same_verdict() {
     let platform = bent(|_| {});
     let mut judge = Judge::of(&platform);
     let (quote, collateral) = (quote(&platform), platform.collateral());
@@ -75,7 +75,7 @@ fn a_platform_that_is_known_is_verified_to_the_same_verdict() {
 }
 
 #[test]
-fn what_is_known_does_not_outlive_its_dates() {
+fn cached_results_expire_with_their_dates() {
     let platform = bent(|_| {});
     let mut judge = Judge::of(&platform);
     let (quote, collateral) = (quote(&platform), platform.collateral());
@@ -90,7 +90,7 @@ fn what_is_known_does_not_outlive_its_dates() {
 }
 
 #[test]
-fn a_newer_list_revokes_a_platform_that_is_known() {
+fn rejects_a_cached_platform_that_a_newer_list_revokes() {
     let platform = bent(|_| {});
     let mut judge = Judge::of(&platform);
     let quote = quote(&platform);
@@ -110,7 +110,7 @@ fn a_newer_list_revokes_a_platform_that_is_known() {
 }
 
 #[test]
-fn what_is_known_under_one_root_is_not_under_another() {
+fn cached_results_hold_for_one_root_only() {
     let platform = bent(|_| {});
     let mut judge = Judge::of(&platform);
     let (quote, collateral) = (quote(&platform), platform.collateral());
@@ -121,7 +121,7 @@ fn what_is_known_under_one_root_is_not_under_another() {
 }
 
 #[test]
-fn what_was_refused_is_not_kept() {
+fn rejected_platforms_are_not_cached() {
     type Bend = fn(&mut Knobs);
     let bends: [(usize, Bend); 6] = [
         (0, |k| k.tcb_info_signer = Signer::Impostor),

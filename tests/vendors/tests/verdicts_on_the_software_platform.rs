@@ -48,7 +48,7 @@ fn failures(verdict: &Verdict) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_healthy_platform_is_accepted_and_said_to_be_rooted_in_a_supplied_root() {
+fn accepts_a_healthy_platform_and_reports_its_supplied_root() {
     let policy = pinned_policy("enclave", &enclave());
     let verdict = appraise(
         &healthy(),
@@ -68,7 +68,7 @@ fn a_healthy_platform_is_accepted_and_said_to_be_rooted_in_a_supplied_root() {
 }
 
 #[test]
-fn each_bent_knob_fails_the_check_that_it_breaks() {
+fn each_fault_fails_the_check_that_it_breaks() {
     type Bend = fn(&mut Knobs);
     let cases: &[(&str, Bend)] = &[
         ("tdx.tcb.level", |k| k.levels = Levels::AllAbove),
@@ -121,7 +121,7 @@ fn each_bent_knob_fails_the_check_that_it_breaks() {
 }
 
 #[test]
-fn each_bent_attribute_of_the_td_fails_its_own_check() {
+fn each_wrong_attribute_of_the_td_fails_its_own_check() {
     let policy = pinned_policy("enclave", &enclave());
     for (id, attributes) in [
         (
@@ -150,7 +150,7 @@ fn each_bent_attribute_of_the_td_fails_its_own_check() {
 }
 
 #[test]
-fn each_register_that_differs_fails_by_its_own_name() {
+fn each_wrong_register_fails_its_own_check() {
     let policy = pinned_policy("enclave", &enclave());
     type Bend = fn(&mut TdMeasurements);
     let cases: [(&str, Bend); 6] = [
@@ -170,7 +170,7 @@ fn each_register_that_differs_fails_by_its_own_name() {
 }
 
 #[test]
-fn policy_floors_are_held_against_the_platform() {
+fn policy_floors_apply_to_the_platform() {
     let policy = |more: &str| pinned_policy("enclave", &enclave()) + more;
     let advised = bent(|knobs| knobs.advisories = vec!["INTEL-SA-01234".to_owned()]);
     let verdict = appraise(
@@ -213,7 +213,7 @@ fn another_seed_is_another_root() {
 }
 
 #[test]
-fn intels_own_root_accepts_nothing_of_the_software_platforms() {
+fn intels_root_rejects_the_software_platform() {
     let verdict = Appraiser {
         roots: &attest_core::Roots::vendor(),
         policy: &AttestationPolicy::parse(&pinned_policy("enclave", &enclave())).unwrap(),
@@ -226,7 +226,7 @@ fn intels_own_root_accepts_nothing_of_the_software_platforms() {
 }
 
 #[test]
-fn any_flipped_bit_of_the_signed_part_is_refused() {
+fn rejects_a_quote_with_any_flipped_bit_in_its_signed_part() {
     let policy = pinned_policy("enclave", &enclave());
     let original = quote(&healthy(), &enclave());
     // Every 13th byte of header and body, then the signature and the attestation key.

@@ -43,7 +43,7 @@ fn files_in(folder: &Path) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_auditor_takes_the_log_home_and_replays_it_and_a_cut_archive_is_refused() -> Result<()> {
+async fn an_auditor_replays_the_exported_log_and_a_truncated_archive_is_rejected() -> Result<()> {
     let admin = Administered::new("admin-export").await?;
     let mut client = admin.world.enclave.connect().await?;
     let answer = client

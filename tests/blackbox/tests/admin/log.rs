@@ -18,7 +18,7 @@ fn entries<'a>(log: &'a Value, kind: &str) -> Vec<&'a Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_names_whom_entries_are_about_to_auditors_alone() -> Result<()> {
+async fn only_auditors_see_the_subjects_of_log_entries() -> Result<()> {
     let admin = Administered::new("admin-log").await?;
     let body = br#"{"tenant":"acme-bank"}"#;
     let made = admin
@@ -62,7 +62,7 @@ async fn it_names_whom_entries_are_about_to_auditors_alone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_lists_the_receipts_of_a_batch() -> Result<()> {
+async fn lists_the_receipts_of_a_batch() -> Result<()> {
     let admin = Administered::new("admin-batch").await?;
     let mut client = admin.world.enclave.connect().await?;
     let question = chat(MODEL, "hello");

@@ -115,7 +115,7 @@ async fn a_signed_policy_is_planned_then_set_and_a_new_epoch_begins() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_signed_for_this_place_is_refused_and_changes_nothing() -> Result<()> {
+async fn rejects_a_policy_whose_signature_is_missing_or_for_another_epoch() -> Result<()> {
     let (_folder, admin) = decided_by_one_key("admin-refused").await?;
     let (_, digest) = in_force(&admin).await?;
     let next = policy(2, Some(&digest), "zero");

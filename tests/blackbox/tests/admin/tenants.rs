@@ -46,7 +46,8 @@ async fn told(admin: &Administered, action: &str, subject: &str) -> Result<usize
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_begins_with_its_first_key_and_ends_with_all_of_them_at_once() -> Result<()> {
+async fn creating_the_first_key_adds_a_tenant_and_removing_the_tenant_revokes_all_keys()
+-> Result<()> {
     let admin = Administered::new("admin-tenants").await?;
     let keys = [made(&admin, "acme").await?, made(&admin, "acme").await?];
     let other = made(&admin, "acme-too").await?;

@@ -50,7 +50,7 @@ async fn report_status(connection: &mut Connection, key: Option<&str>) -> Result
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_from_ten_addresses_locks_no_verifier_at_another_address_out() -> Result<()> {
+async fn a_flood_from_ten_addresses_does_not_block_a_verifier_at_another_address() -> Result<()> {
     let world = slow_enclave("flood-ten").await?;
     let flood = Flood::start(world.enclave.address(), TEN_ADDRESSES);
     is_turned_away(&flood).await;
@@ -97,8 +97,7 @@ async fn holders_of_a_key_and_addresses_where_one_was_used_pass_a_flood_from_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_valid_buys_no_place_and_who_is_refused_learns_when_to_come_back()
--> Result<()> {
+async fn an_invalid_key_gets_no_priority_and_refusals_carry_retry_after() -> Result<()> {
     let world = slow_enclave("flood-refused").await?;
     let flood = Flood::start(world.enclave.address(), TEN_ADDRESSES);
     is_turned_away(&flood).await;

@@ -149,7 +149,7 @@ async fn asked(gateway: &Service, key: &str, status: u16) -> Result<Vec<Event>> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_with_gpus_is_verified_whole_and_then_given_the_prompt() -> Result<()> {
+async fn a_machine_with_gpus_is_verified_before_it_gets_the_prompt() -> Result<()> {
     let machine = Machine::td("machine").await?;
     let (code, verdict) = machine.verdict().await?;
     assert_eq!(code, Some(0), "{verdict:#}");
@@ -196,7 +196,7 @@ async fn a_machine_with_gpus_is_verified_whole_and_then_given_the_prompt() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gpus_that_are_configured_and_not_there_stop_the_start() -> Result<()> {
+async fn startup_fails_when_configured_gpus_are_missing() -> Result<()> {
     let directory = trusting_directory("no-gpus")?;
     let engine = Engine::start().await?;
     let config = with_gpus(GPUS)?.serving(engine_model(&engine, MODEL));
@@ -207,8 +207,7 @@ async fn gpus_that_are_configured_and_not_there_stop_the_start() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_of_a_machine_is_refused_for_its_own_reason_and_no_prompt_is_sent() -> Result<()>
-{
+async fn each_machine_fault_is_rejected_with_its_reason_before_a_prompt_is_sent() -> Result<()> {
     let mut machine = Machine::td("faults").await?;
     let gateway = machine.gateway().await?;
     let key = gateway.create_key("tests").await?;
@@ -249,7 +248,7 @@ async fn each_fault_of_a_machine_is_refused_for_its_own_reason_and_no_prompt_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gateway_and_enclave_on_snp_are_verified_by_the_same_road() -> Result<()> {
+async fn gateway_and_enclave_on_snp_are_verified_too() -> Result<()> {
     let snp = |image: &str| Identity {
         snp: true,
         ..identity(image)
@@ -326,7 +325,7 @@ fn failures(machine: &Machine, report: &[u8], freshness: Freshness) -> Result<Ve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gpus_of_a_report_that_nobody_challenged_answer_zeros_and_the_keyset() -> Result<()> {
+async fn gpu_evidence_of_an_unchallenged_report_covers_a_zero_nonce_and_the_keyset() -> Result<()> {
     let machine = Machine::td("unchallenged").await?;
     let bytes = machine.report("").await?;
     let report = Report::parse(&bytes)?;
@@ -352,7 +351,7 @@ async fn gpus_of_a_report_that_nobody_challenged_answer_zeros_and_the_keyset() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_put_into_a_report_after_it_was_signed_breaks_its_signature() -> Result<()> {
+async fn a_report_changed_after_signing_has_an_invalid_signature() -> Result<()> {
     let machine = Machine::td("spliced").await?;
     let nonce = Nonce::from_bytes([7; 32]);
     let challenged = Freshness::Challenged(nonce);

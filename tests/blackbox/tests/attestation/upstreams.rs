@@ -110,8 +110,8 @@ impl Blackhole {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enclave_one_of_whose_addresses_is_dead_is_reached_at_the_other() -> Result<()> {
-    let name = "an_enclave_one_of_whose_addresses_is_dead_is_reached_at_the_other";
+async fn connects_to_the_second_address_when_the_first_is_unreachable() -> Result<()> {
+    let name = "connects_to_the_second_address_when_the_first_is_unreachable";
     if !private_mounts_are_possible() {
         println!("skipped: {name}: no private mount namespace can be had here");
         return Ok(());
@@ -168,7 +168,7 @@ async fn answer_for(directory: &ScratchDir, url: &str) -> Result<(OpenAiError, S
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enclave_that_is_not_reached_is_unavailable_and_not_unverified() -> Result<()> {
+async fn an_unreachable_enclave_is_reported_as_unavailable() -> Result<()> {
     let directory = trusting_directory("unreached")?;
     let closed = format!("https://{}", free_address()?);
     let (refused, log) = answer_for(&directory, &closed).await?;
@@ -190,7 +190,7 @@ async fn an_enclave_that_is_not_reached_is_unavailable_and_not_unverified() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enclave_that_has_no_report_in_time_is_busy_and_not_unverified() -> Result<()> {
+async fn an_enclave_whose_report_times_out_is_reported_as_busy() -> Result<()> {
     let directory = trusting_directory("no-time")?;
     let engine = Engine::start().await?;
     let mut slow = identity("enclave");

@@ -49,8 +49,7 @@ async fn every_answer_of_many_at_once_has_its_receipt_and_its_row_after_a_restar
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_unrecorded_requests_are_refused_none_of_many_at_once_is_and_all_have_their_rows()
--> Result<()> {
+async fn with_refuse_concurrent_requests_are_all_served_and_recorded() -> Result<()> {
     let terms = "mode = \"metadata\"\nttl = \"90d\"\non_failure = \"refuse\"";
     let place = Place::under_policy("many-refusing", terms).await?;
     let mut place = has_everything_after_a_restart(place).await?;

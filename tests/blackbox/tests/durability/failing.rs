@@ -84,8 +84,7 @@ async fn a_failing_ledger_is_named_in_the_log_counted_in_metrics_and_makes_the_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_the_database_refuses_keeps_no_other_row_waiting_and_is_entered_as_lost()
--> Result<()> {
+async fn a_rejected_row_does_not_block_others_and_is_logged_as_lost() -> Result<()> {
     let place = Place::new("one-bad-row", "").await?;
     place
         .change_ledger(
@@ -168,7 +167,7 @@ async fn rows_that_wait_are_bounded_and_what_is_dropped_is_counted_and_entered()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_says_what_it_could_not_write_and_ends_with_3() -> Result<()> {
+async fn shutdown_reports_unwritten_rows_and_exits_with_3() -> Result<()> {
     let mut place = Place::new("unwritten", "[ledger]\nstop_timeout = \"1s\"\n").await?;
     place.answered().await?;
     eventually("the first row is written", async || {
@@ -209,8 +208,7 @@ async fn a_stop_says_what_it_could_not_write_and_ends_with_3() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_log_that_fails_is_seen_too_and_has_every_receipt_when_it_works_again()
--> Result<()> {
+async fn a_failing_audit_log_is_reported_and_gets_every_receipt_after_recovery() -> Result<()> {
     let bounds = "[ledger]\nunready_after = \"1s\"\nstop_timeout = \"1s\"\n";
     let mut place = Place::new("failing-log", bounds).await?;
     let change_log = async |place: &Place, statements: &'static str| -> Result<()> {
@@ -260,7 +258,7 @@ async fn an_audit_log_that_fails_is_seen_too_and_has_every_receipt_when_it_works
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_waits_until_another_process_lets_go_of_the_ledger() -> Result<()> {
+async fn shutdown_waits_for_another_process_to_unlock_the_ledger() -> Result<()> {
     let mut place = Place::new("held-at-stop", "").await?;
     let mut other = place.database("ledger.sqlite").await?;
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;
@@ -282,8 +280,7 @@ async fn a_stop_waits_until_another_process_lets_go_of_the_ledger() -> Result<()
 
 /// As a tool does that copies the file: ten seconds are longer than a statement of the service waits.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_is_held_for_longer_than_a_statement_waits_stops_nothing_for_good() -> Result<()>
-{
+async fn service_recovers_from_a_lock_held_longer_than_the_statement_timeout() -> Result<()> {
     let place = Place::new("held-long", "").await?;
     let mut other = place.database("ledger.sqlite").await?;
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await?;

@@ -79,7 +79,7 @@ fn are_right(dates: (i64, i64)) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_with_a_clock_ahead_is_healed_when_the_clock_is_set_right() -> Result<()> {
+async fn recovers_from_a_start_with_a_clock_ahead() -> Result<()> {
     let world = Clocked::start("clock-ahead", 7200, "24h").await?;
     assert!(world.dates().await?.0 > true_time(), "not valid yet");
     world.set_clock(0)?;
@@ -94,7 +94,7 @@ async fn a_start_with_a_clock_ahead_is_healed_when_the_clock_is_set_right() -> R
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_before_1970_serves_and_is_healed_when_the_clock_is_set_right() -> Result<()> {
+async fn serves_with_a_clock_before_1970_and_recovers_when_it_is_corrected() -> Result<()> {
     let world = Clocked::start("clock-1970", -100 * 365 * DAY, "24h").await?;
     assert_eq!(world.dates().await?.0, 0);
     world.set_clock(0)?;
@@ -107,7 +107,7 @@ async fn a_start_before_1970_serves_and_is_healed_when_the_clock_is_set_right() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jump_of_ten_years_and_back_stops_no_epochs_and_leaves_no_long_one() -> Result<()> {
+async fn epochs_continue_after_a_clock_jump_of_ten_years_and_back() -> Result<()> {
     let world = Clocked::start("clock-jump", 0, "2s").await?;
     world.more_epochs("epochs before the jump", 1).await;
     world.set_clock(3650 * DAY)?;

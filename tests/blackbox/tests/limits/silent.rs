@@ -55,7 +55,7 @@ async fn chats(world: &Alone) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chats_are_served_while_silent_connections_take_every_place() -> Result<()> {
+async fn chats_are_served_while_silent_connections_use_every_slot() -> Result<()> {
     let health = free_address()?;
     let more = format!(
         "[limits]\nmax_unauthenticated = 50\n[health]\nlisten = \"{health}\"\n[timeouts]\nclient_header = \"10m\""
@@ -90,7 +90,7 @@ async fn chats_are_served_while_silent_connections_take_every_place() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_is_answered_at_an_address_of_its_own_and_nothing_else_is() -> Result<()> {
+async fn the_health_listener_answers_only_health_checks() -> Result<()> {
     let health = free_address()?;
     let more = format!("[health]\nlisten = \"{health}\"");
     let world = Alone::new("health", |config, _| config.and(&more)).await?;

@@ -42,7 +42,7 @@ async fn asks_and_stops_reading(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_its_answer_gives_its_slot_back() -> Result<()> {
+async fn a_client_that_does_not_read_loses_its_slot_after_the_timeout() -> Result<()> {
     let world = Alone::new("unread", |config, _| {
         config.and("[limits]\nmax_concurrent_per_key = 1\n[timeouts]\nclient_write = \"1s\"")
     })

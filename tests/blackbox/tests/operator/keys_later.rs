@@ -216,7 +216,7 @@ async fn signatures_beside_the_configured_policy_count_for_keys_that_come_later(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_next_policy_that_is_signed_is_gone_on_to_with_its_keys_in_one_reload() -> Result<()> {
+async fn one_reload_adds_policy_keys_and_activates_the_signed_next_policy() -> Result<()> {
     let alone = Alone::new("operator-next-later", |config, _| config).await?;
     let key = keygen(&alone, "policy.key").await?;
     let (_, printed) = cli(&alone, &["retention", "show"]).await?;

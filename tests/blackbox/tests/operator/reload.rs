@@ -43,7 +43,7 @@ async fn reload_prints_what_needs_a_restart_with_its_line_and_the_epoch_goes_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_with_problems_is_printed_and_not_asked_for() -> Result<()> {
+async fn reload_prints_configuration_problems_without_asking_the_service() -> Result<()> {
     let alone = Alone::new("operator-broken", |config, _| config).await?;
     let text = configuration(&alone)?.replace("mode = ", "mod = ");
     alone.enclave.write_config(&text)?;
@@ -59,7 +59,7 @@ async fn a_configuration_with_problems_is_printed_and_not_asked_for() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reload_without_a_service_says_so_and_leaves_no_request_behind() -> Result<()> {
+async fn reload_without_a_service_fails_and_removes_its_request() -> Result<()> {
     let mut alone = Alone::new("operator-none", |config, _| config).await?;
     alone.enclave.end("TERM").await?;
     let (code, printed) = cli(&alone, &["reload", "--timeout", "1"]).await?;

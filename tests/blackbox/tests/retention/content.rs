@@ -57,7 +57,7 @@ pub fn content(recipient: &str, more: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stock_age_opens_exactly_the_bytes_of_the_receipt_and_nobody_else_does() -> Result<()> {
+async fn only_the_age_recipient_can_decrypt_a_record_and_it_matches_the_receipt() -> Result<()> {
     let scratch = ScratchDir::new("retention-tenant")?;
     let Some((identity, recipient)) = tenant(scratch.path())? else {
         return Ok(());
@@ -129,7 +129,7 @@ async fn stock_age_opens_exactly_the_bytes_of_the_receipt_and_nobody_else_does()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_is_deleted_by_whom_the_policy_lets_and_its_receipt_stays() -> Result<()> {
+async fn only_roles_permitted_by_the_policy_delete_a_record_and_its_receipt_stays() -> Result<()> {
     let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
     let world = Operated::new(
         "retention-deletion",
@@ -220,8 +220,7 @@ async fn a_revoked_key_deletes_no_records_and_the_operator_still_does() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_recorded_is_refused_or_served_as_the_policy_says_and_never_in_silence()
--> Result<()> {
+async fn unrecordable_requests_are_refused_or_marked_as_the_policy_requires() -> Result<()> {
     let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
     let world = Operated::new("retention-failure", &content(recipient, "")).await?;
     // Where the folder should be there is a file: nothing can be written there, by nobody.

@@ -143,8 +143,7 @@ fn long_stream() -> Script {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_what_cannot_be_recorded_is_refused_or_broken_off_and_served_again_with_room()
--> Result<()> {
+async fn on_a_full_disk_refuse_rejects_or_aborts_and_recovers_with_free_space() -> Result<()> {
     let Some((world, disk)) = on_a_small_disk("full-content", &content(RECIPIENT, "")).await?
     else {
         return Ok(());
@@ -217,7 +216,7 @@ async fn on_a_full_disk_what_cannot_be_recorded_is_refused_or_broken_off_and_ser
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_what_is_served_all_the_same_is_said_to_be_unrecorded() -> Result<()> {
+async fn on_a_full_disk_serve_marks_answers_as_unrecorded() -> Result<()> {
     let terms = content(RECIPIENT, "on_failure = \"serve\"");
     let Some((world, disk)) = on_a_small_disk("full-served", &terms).await? else {
         return Ok(());
@@ -247,8 +246,7 @@ async fn on_a_full_disk_what_is_served_all_the_same_is_said_to_be_unrecorded() -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_whatever_was_answered_under_refuse_has_its_row_even_after_a_kill()
--> Result<()> {
+async fn on_a_full_disk_every_answer_under_refuse_has_its_row_after_a_kill() -> Result<()> {
     let Some((mut world, disk)) = on_a_small_disk("full-metadata", STRICT_METADATA).await? else {
         return Ok(());
     };
@@ -287,7 +285,7 @@ async fn on_a_full_disk_whatever_was_answered_under_refuse_has_its_row_even_afte
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_down_refuse_refuses_and_what_was_in_flight_has_its_row_after_a_kill()
+async fn while_the_database_fails_refuse_rejects_and_answers_in_flight_keep_their_rows()
 -> Result<()> {
     let mut world = Operated::new("down-metadata", STRICT_METADATA).await?;
     let stepper = world.engine.stepping();
@@ -335,8 +333,8 @@ async fn while_the_database_is_down_refuse_refuses_and_what_was_in_flight_has_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_down_serve_serves_says_so_and_writes_the_rows_when_it_is_back()
--> Result<()> {
+async fn while_the_database_fails_serve_reports_it_and_writes_the_rows_after_recovery() -> Result<()>
+{
     let world = Operated::new("down-served", LAX_METADATA).await?;
     let held = take_down(&world).await?;
     let before = ask(&world, &chat(MODEL, "before anybody knows")).await?;
@@ -363,7 +361,7 @@ async fn while_the_database_is_down_serve_serves_says_so_and_writes_the_rows_whe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_database_is_down_content_is_refused_or_served_and_said_so() -> Result<()> {
+async fn while_the_database_fails_content_is_refused_or_marked_as_unrecorded() -> Result<()> {
     let world = Operated::new("down-content", &content(RECIPIENT, "")).await?;
     let held = take_down(&world).await?;
     let forwarded = world.engine.stats().prompts;

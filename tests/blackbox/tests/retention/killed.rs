@@ -141,8 +141,7 @@ fn some_life() -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_under_load_the_service_keeps_every_record_proof_and_head_that_it_gave_away()
--> Result<()> {
+async fn a_kill_under_load_loses_no_record_proof_or_head_that_was_sent() -> Result<()> {
     let scratch = ScratchDir::new("killed-tenant")?;
     let keys = tenant(scratch.path())?;
     let nobody = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";

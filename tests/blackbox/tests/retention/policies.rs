@@ -11,7 +11,7 @@ use testkit::client::{Answer, Connection};
 use crate::operated::{CANARY, METADATA, Operated, ZERO, files_below, holds, mode_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_plans_signs_and_sets_a_policy_and_the_service_is_under_it() -> Result<()> {
+async fn an_operator_plans_signs_and_activates_a_policy() -> Result<()> {
     let world = Operated::new("retention-cli", METADATA).await?;
     let first = world.policy().await?;
     let (code, said) = world.cli(&["retention", "show"]).await?;
@@ -73,7 +73,7 @@ async fn an_operator_plans_signs_and_sets_a_policy_and_the_service_is_under_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_mode_zero_no_row_no_line_and_no_file_names_a_request() -> Result<()> {
+async fn in_mode_zero_no_row_log_line_or_file_identifies_a_request() -> Result<()> {
     let world = Operated::new("retention-zero", ZERO).await?;
     let key_id = world.key.split('-').nth(2).context("a key id")?.to_owned();
     let mut ids = Vec::new();
@@ -140,7 +140,7 @@ async fn in_mode_zero_no_row_no_line_and_no_file_names_a_request() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_in_mode_zero_though_nothing_is_written_down() -> Result<()> {
+async fn limits_apply_in_mode_zero() -> Result<()> {
     let limits = "[limits]\nmax_concurrent_per_key = 1\nmax_concurrent = 2";
     let world =
         Operated::serving("retention-zero-limits", ZERO, |config| config.and(limits)).await?;
@@ -203,7 +203,7 @@ async fn limits_hold_in_mode_zero_though_nothing_is_written_down() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_forgets_the_receipts_of_mode_zero() -> Result<()> {
+async fn receipts_of_mode_zero_are_not_available_after_a_restart() -> Result<()> {
     let mut world = Operated::new("retention-zero-restart", ZERO).await?;
     let mut connection = world.service.connect().await?;
     let answer = connection.post(&world.key, CHAT, &chat(MODEL, "x")).await?;

@@ -165,8 +165,8 @@ impl Auditor<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_parties_see_every_toggle_under_load_and_none_is_served_under_another_policy()
--> Result<()> {
+async fn four_parties_are_served_only_under_the_policy_they_verified_during_changes() -> Result<()>
+{
     let scratch = testkit::scratch::ScratchDir::new("toggle-story-tenant")?;
     let Some((identity, recipient)) = tenant(scratch.path())? else {
         return Ok(());

@@ -73,8 +73,7 @@ pub async fn note(world: &Operated, time: i64) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_had_its_time_is_purged_at_the_next_start_and_both_logs_say_how_much() -> Result<()>
-{
+async fn expired_rows_are_purged_at_the_next_start_and_counted_in_both_logs() -> Result<()> {
     let mut world = Operated::new("time-restart", &kept_for("4s")).await?;
     let other = world.service.create_key("clinic").await?;
     said(&world, &world.key).await?;
@@ -120,7 +119,7 @@ pub async fn entries(database: &str) -> Result<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_set_back_while_the_service_is_down_keeps_nothing_longer() -> Result<()> {
+async fn a_clock_set_back_during_downtime_does_not_delay_expiry() -> Result<()> {
     let mut world = Operated::new("time-back", &kept_for("1h")).await?;
     said(&world, &world.key).await?;
     everything_is_kept(&world).await;
@@ -135,8 +134,7 @@ async fn a_clock_set_back_while_the_service_is_down_keeps_nothing_longer() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_jumped_ahead_while_the_service_was_down_destroys_nothing_until_it_is_accepted()
--> Result<()> {
+async fn a_clock_ahead_after_downtime_deletes_nothing_until_it_is_accepted() -> Result<()> {
     let mut world = Operated::new("time-ahead", &kept_for("4s")).await?;
     said(&world, &world.key).await?;
     everything_is_kept(&world).await;

@@ -71,7 +71,7 @@ fn policy(more: &str) -> AttestationPolicy {
 }
 
 #[test]
-fn a_log_that_leads_to_the_signed_registers_is_accepted_and_its_pins_are_judged() {
+fn accepts_a_log_that_replays_to_the_signed_registers_and_checks_its_pins() {
     let report = report(&guest(), Some(&bytes(&guest())));
     let pins = format!(
         "app_id = [\"{}\"]\ncompose_hash = [\"{}\"]\n",
@@ -92,7 +92,7 @@ fn a_log_that_leads_to_the_signed_registers_is_accepted_and_its_pins_are_judged(
 }
 
 #[test]
-fn a_log_that_leads_elsewhere_is_refused_whatever_it_says() {
+fn rejects_a_log_that_does_not_replay_to_the_signed_registers() {
     let mut reordered = guest();
     reordered.swap(1, 2);
     let mut shorter = guest();
@@ -108,7 +108,7 @@ fn a_log_that_leads_elsewhere_is_refused_whatever_it_says() {
 }
 
 #[test]
-fn a_log_that_a_policy_requires_and_a_report_lacks_is_missed() {
+fn rejects_a_report_without_the_required_log() {
     let without = report(&guest(), None);
     refused_for_want_of(judge(&without, &policy("")), "event_log.format");
 }

@@ -51,7 +51,7 @@ fn known_node(policy: &AttestationPolicy) -> (String, EndorsementCache) {
 }
 
 #[test]
-fn what_was_judged_before_is_judged_the_same() {
+fn known_evidence_gets_the_same_verdict() {
     let policy = policy(WHOLE_NODE);
     let (report, mut known) = known_node(&policy);
     peer(judge_both(&report, &policy, &roots(), NOW, &mut known));
@@ -72,7 +72,7 @@ fn what_was_judged_before_is_judged_the_same() {
 }
 
 #[test]
-fn what_is_known_does_not_outlive_its_dates() {
+fn cached_results_expire_with_their_dates() {
     let nodes = policy(WHOLE_NODE);
     let (report, mut known) = known_node(&nodes);
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
@@ -101,7 +101,7 @@ fn what_is_known_does_not_outlive_its_dates() {
 }
 
 #[test]
-fn what_is_known_under_one_root_is_not_under_another() {
+fn cached_results_hold_for_one_root_only() {
     let policy = policy(WHOLE_NODE);
     let (report, mut known) = known_node(&policy);
     let stranger = MockNvidia::new(&[77; 32], NOW.secs());
@@ -129,7 +129,7 @@ fn what_is_known_under_one_root_is_not_under_another() {
 }
 
 #[test]
-fn a_manifest_with_one_other_bit_is_not_the_known_one() {
+fn a_manifest_with_one_flipped_bit_is_not_taken_from_the_cache() {
     let policy = policy(WHOLE_NODE);
     let (_, mut known) = known_node(&policy);
     let mut changed = manifests();
@@ -148,7 +148,7 @@ fn a_manifest_with_one_other_bit_is_not_the_known_one() {
 }
 
 #[test]
-fn a_known_device_still_has_to_sign() {
+fn a_known_device_must_still_sign() {
     let policy = policy(WHOLE_NODE);
     let (_, mut known) = known_node(&policy);
     let mut node = node(&NodeKnobs::default());
@@ -164,7 +164,7 @@ fn a_known_device_still_has_to_sign() {
 }
 
 #[test]
-fn what_a_policy_asks_of_known_manifests_is_asked_again() {
+fn the_policy_is_applied_to_cached_manifests_again() {
     let policy_of_node = policy(WHOLE_NODE);
     let (report, mut known) = known_node(&policy_of_node);
     for (more, check) in [
@@ -190,7 +190,7 @@ fn what_a_policy_asks_of_known_manifests_is_asked_again() {
 }
 
 #[test]
-fn the_revocation_of_a_known_manifests_signer_counts() {
+fn rejects_a_cached_manifest_whose_signer_was_revoked() {
     let policy = policy(WHOLE_NODE);
     let (_, mut known) = known_node(&policy);
     let knobs = OcspKnobs {

@@ -47,7 +47,7 @@ fn failures(verdict: &Verdict) -> Vec<&'static str> {
 }
 
 #[test]
-fn cpu_and_devices_are_judged_together_and_each_for_its_own() {
+fn cpu_and_devices_are_appraised_together_with_separate_checks() {
     let (cpu, devices) = (td(), [gpu()]);
     let verdict = judge(&whole(&cpu, &devices), &policy(ONE_GPU));
     assert_eq!(verdict.decision(), Decision::Accepted, "{verdict}");
@@ -77,7 +77,7 @@ fn cpu_and_devices_are_judged_together_and_each_for_its_own() {
 }
 
 #[test]
-fn what_a_policy_requires_and_a_machine_leaves_out_is_missed() {
+fn rejects_a_machine_without_the_evidence_a_policy_requires() {
     let cpu = td();
     let verdict = judge(&whole(&cpu, &[]), &policy(ONE_GPU));
     let told = verdict.check(CheckId::NvidiaDevices).expect("it");
@@ -106,7 +106,7 @@ fn what_a_policy_requires_and_a_machine_leaves_out_is_missed() {
 }
 
 #[test]
-fn an_event_log_that_leads_elsewhere_or_nowhere_is_refused() {
+fn rejects_an_event_log_that_does_not_replay_or_cannot_be_parsed() {
     let cpu = td();
     let asked = policy("[event_log]\nrequired = true\n");
     for (log, check) in [

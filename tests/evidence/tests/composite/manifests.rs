@@ -36,7 +36,7 @@ fn with_driver(driver: Vec<u8>) -> String {
 }
 
 #[test]
-fn a_manifest_for_another_chip_is_refused_for_its_product() {
+fn rejects_a_manifest_for_another_chip_by_its_product() {
     let nvidia = nvidia();
     let mut other = nvidia.manifest(Chip::Hopper, Source::Driver);
     other.product = nvidia.manifest(Chip::Blackwell, Source::Driver).product;
@@ -48,7 +48,7 @@ fn a_manifest_for_another_chip_is_refused_for_its_product() {
 }
 
 #[test]
-fn a_manifest_that_is_not_pinned_is_refused_for_its_digest() {
+fn rejects_a_manifest_that_is_not_pinned_by_its_digest() {
     let driver = manifest(Chip::Hopper, Source::Driver);
     let digest = |bytes: &[u8]| attest_core::Sha256Digest::hash(bytes);
     let vbios = digest(&manifest(Chip::Hopper, Source::Vbios));
@@ -61,7 +61,7 @@ fn a_manifest_that_is_not_pinned_is_refused_for_its_digest() {
 }
 
 #[test]
-fn a_signer_outside_its_dates_is_refused_unless_the_policy_says_that_nobody_asks() {
+fn rejects_an_expired_signer_unless_the_policy_skips_the_check() {
     let nvidia = nvidia();
     for signer_dates in [Dates::Expired, Dates::NotYetValid] {
         let knobs = ManifestKnobs {
@@ -83,7 +83,7 @@ fn a_signer_outside_its_dates_is_refused_unless_the_policy_says_that_nobody_asks
 }
 
 #[test]
-fn a_revoked_signer_of_a_manifest_is_refused_and_a_required_answer_is_not_made_up_for() {
+fn rejects_a_revoked_manifest_signer_and_a_missing_required_ocsp_answer() {
     let nvidia = nvidia();
     let answer = |place, status| {
         let knobs = OcspKnobs {
@@ -110,7 +110,7 @@ fn a_revoked_signer_of_a_manifest_is_refused_and_a_required_answer_is_not_made_u
 }
 
 #[test]
-fn a_measurement_that_a_manifest_speaks_of_and_the_device_lacks_is_a_wrong_count() {
+fn reports_a_wrong_count_when_a_device_lacks_a_published_measurement() {
     let nvidia = nvidia();
     let mut longer = nvidia.manifest(Chip::Hopper, Source::Driver);
     let mut beyond = longer.values[0].clone();

@@ -8,7 +8,7 @@ use super::super::{
 };
 
 #[test]
-fn what_the_id_block_and_the_guests_policy_say_is_held_against_the_policy() {
+fn checks_the_id_block_and_the_guest_policy_against_the_policy() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let mut guest = machine.guest("enclave", report_data().as_bytes());
     guest.family_id = [0xfa; 16];
@@ -54,7 +54,7 @@ fn what_the_id_block_and_the_guests_policy_say_is_held_against_the_policy() {
 }
 
 #[test]
-fn a_revocation_list_may_be_too_old_inside_its_dates_and_is_not_made_up_for() {
+fn rejects_a_revocation_list_that_is_too_old_or_missing() {
     let machine = amd(Processor::Milan, EndorsementKey::Vcek);
     let with = Collateral::from(SnpCollateral {
         vek: machine.vek().to_vec(),

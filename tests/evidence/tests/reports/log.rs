@@ -37,7 +37,7 @@ fn judge_for(report: &str, section: &str) -> Appraisal {
 }
 
 #[test]
-fn a_report_that_shows_its_epoch_in_the_log_is_accepted_and_the_head_is_a_fact() {
+fn accepts_a_report_with_its_epoch_in_the_log_and_reports_the_head() {
     let report = with_log(document(start(), &signing_key()));
     let wanted = format!("required = true\norigins = [\"{ORIGIN}\"]\nmin_size = 2");
     for appraisal in [judge(&report), judge_for(&report, &wanted)] {
@@ -56,7 +56,7 @@ fn a_report_that_shows_its_epoch_in_the_log_is_accepted_and_the_head_is_a_fact()
 }
 
 #[test]
-fn a_report_without_a_log_is_refused_only_where_the_policy_wants_one() {
+fn rejects_a_report_without_a_log_only_if_the_policy_requires_one() {
     let report = made().sign();
     assert_eq!(judge(&report).verdict().decision(), Decision::Accepted);
     let unasked = judge_for(&report, "required = false");
@@ -71,7 +71,7 @@ fn a_report_without_a_log_is_refused_only_where_the_policy_wants_one() {
 }
 
 #[test]
-fn a_head_that_somebody_else_signed_or_nobody_can_read_is_refused() {
+fn rejects_a_malformed_head_and_one_signed_by_another_key() {
     let other = SigningKey::from_seed("receipt-1", &[9; 32]).expect("a key");
     let forged = with_log(document(start(), &other));
     refused_by(judge(&forged), &["log.checkpoint"]);
@@ -80,7 +80,7 @@ fn a_head_that_somebody_else_signed_or_nobody_can_read_is_refused() {
 }
 
 #[test]
-fn a_head_of_a_log_that_tells_of_another_epoch_is_refused() {
+fn rejects_a_head_of_a_log_with_another_epoch() {
     let other = Sha256Digest::hash(b"other");
     let bent: [fn(&mut EpochStart, Sha256Digest); 3] = [
         |start, other| start.keyset = other,
@@ -96,7 +96,7 @@ fn a_head_of_a_log_that_tells_of_another_epoch_is_refused() {
 }
 
 #[test]
-fn a_log_begun_anew_or_with_fewer_entries_than_before_is_refused_by_a_policy_that_pins_them() {
+fn rejects_a_restarted_or_shorter_log_than_the_policy_pins() {
     let report = with_log(document(start(), &signing_key()));
     let another = format!(
         "required = true\norigins = [\"sealgate.log/{}\"]",

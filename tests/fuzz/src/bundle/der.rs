@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken_apart_is_written_as_it_was() {
+    fn parsed_der_is_written_back_unchanged() {
         let der = [
             0x30, 0x0b, 0x02, 0x01, 0x05, 0x04, 0x04, 0x30, 0x02, 0x05, 0x00, 0x05, 0x00,
         ];

@@ -257,13 +257,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quote_that_is_put_together_again_is_the_quote() {
+    fn a_parsed_quote_is_written_back_unchanged() {
         let bundles = Bundles::default();
         assert_eq!(bundles.quote(&bundles.parts), bundles.healthy.quote);
     }
 
     #[test]
-    fn a_number_makes_one_bundle() {
+    fn the_same_number_makes_the_same_bundle() {
         let bundles = Bundles::default();
         for number in 0..50 {
             let (one, again) = (bundles.make(number), bundles.make(number));

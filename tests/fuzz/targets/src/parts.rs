@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_joined_comes_apart_again() {
+    fn joined_parts_are_split_again() {
         let parts: [&[u8]; 3] = [b"one", b"", b"three"];
         assert_eq!(split::<3>(&join(&parts)), parts);
     }

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_below_the_length_cuts_and_says_so() {
+    fn a_limit_below_the_length_truncates_with_finish_reason_length() {
         assert_eq!(
             limited("one two three", Some(2)),
             ("one two".to_owned(), "length")

@@ -30,7 +30,7 @@ fn other(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn each_list_accepts_its_value_and_refuses_another_by_its_own_name() {
+fn each_list_accepts_its_values_and_rejects_others_under_its_own_check() {
     let facts = facts();
     let (body, platform) = (&facts.body, facts.platform.as_ref().expect("a platform"));
     let lists: [(&str, &str, &[u8]); 10] = [
@@ -71,7 +71,7 @@ fn each_list_accepts_its_value_and_refuses_another_by_its_own_name() {
 }
 
 #[test]
-fn each_floor_is_held_component_by_component() {
+fn each_floor_applies_to_each_component() {
     let svn = facts().body.tee_tcb_svn;
     let line = |svn: &[u8; 16]| format!("min_tee_tcb_svn = \"{}\"\n", to_hex(svn));
     assert_eq!(asked(&line(&svn)).decision(), Decision::Accepted);
@@ -109,7 +109,7 @@ fn each_floor_is_held_component_by_component() {
 }
 
 #[test]
-fn what_only_tdx_1_5_says_is_missed_where_a_policy_asks_an_older_td() {
+fn rejects_an_older_td_where_a_policy_requires_fields_of_tdx_1_5() {
     for (check, line) in [
         (
             "tdx.tee_tcb_svn2",
@@ -129,7 +129,7 @@ fn what_only_tdx_1_5_says_is_missed_where_a_policy_asks_an_older_td() {
 }
 
 #[test]
-fn collateral_may_be_too_old_inside_its_dates() {
+fn rejects_collateral_older_than_the_policys_limit() {
     // It was issued a day ago.
     let accepted = asked("max_collateral_age = \"24h\"\n");
     assert_eq!(accepted.decision(), Decision::Accepted, "{accepted}");
@@ -152,7 +152,7 @@ fn grace(days: u32) -> String {
 
 /// The level is of 2024-11-13 and the judgement of 2026-09-21, 677 days later.
 #[test]
-fn an_advisory_has_its_days_from_the_date_of_its_level_and_no_longer() {
+fn the_grace_of_an_advisory_counts_from_the_date_of_its_level() {
     let late = out_of_date("OutOfDate", &[ADVISORY]);
     let within = asked_of(&late, &grace(678));
     assert_eq!(within.decision(), Decision::Accepted, "{within}");
@@ -190,7 +190,7 @@ fn grace_is_given_to_named_advisories_of_levels_that_are_out_of_date() {
 }
 
 #[test]
-fn grace_that_is_not_needed_is_not_a_check_that_is_missed() {
+fn unneeded_grace_is_not_a_failed_check() {
     let verdict = asked(&grace(1));
     let told = verdict.check(CheckId::TdxTcbGrace).expect("the check");
     assert_eq!(told.outcome, Outcome::NotEvaluated(Why::NotNeeded));
@@ -199,7 +199,7 @@ fn grace_that_is_not_needed_is_not_a_check_that_is_missed() {
 }
 
 #[test]
-fn a_quote_of_another_vendors_quoting_enclave_is_refused_as_that() {
+fn rejects_a_quote_of_another_vendors_quoting_enclave() {
     let platform = healthy();
     let mut other = quote(&platform, &enclave());
     other[12] ^= 1;
@@ -214,7 +214,7 @@ fn a_quote_of_another_vendors_quoting_enclave_is_refused_as_that() {
 }
 
 #[test]
-fn the_levels_that_were_matched_are_told_with_their_dates() {
+fn reports_the_matched_levels_with_their_dates() {
     let tcb = facts().tcb.expect("matched levels");
     let told: Vec<_> = tcb
         .levels
