@@ -130,7 +130,7 @@ test("every answer names its receipt and the keyset", async () => {
 
 test("a wrong key is an authentication error", async () => {
   const error = await refused(OpenAI.AuthenticationError, () =>
-    client({ apiKey: "sk-nobody" }).chat.completions.create({ model: "demo-model", messages: say("Hello") }));
+    client({ apiKey: "sk-unknown" }).chat.completions.create({ model: "demo-model", messages: say("Hello") }));
   assert.equal(error.status, 401);
   assert.equal(error.code, "invalid_api_key");
 });

@@ -190,7 +190,7 @@ def the_receipt_of_an_answer_can_be_fetched_with_the_key_that_asked():
 
 @test
 def a_wrong_key_is_an_authentication_error():
-    error = refused(openai.AuthenticationError, lambda: client(api_key="sk-nobody").chat.completions.create(
+    error = refused(openai.AuthenticationError, lambda: client(api_key="sk-unknown").chat.completions.create(
         model="demo-model", messages=say("Hello")))
     assert error.status_code == 401
     assert error.code == "invalid_api_key", error.code

@@ -8,7 +8,7 @@ import { ADMIN_URL } from "./tests.mjs";
 
 // Node looks for packages beside the script; they are installed elsewhere.
 const { chromium } = createRequire(`${process.env.CONSOLE_HOME}/`)("playwright-core");
-const PATIENCE = 30_000;
+const TIMEOUT = 30_000;
 
 /** Every launch has a new profile. Certificates count for nothing but by this key; nothing outside this machine is found. */
 export function launch(trusted = verifiedKey) {
@@ -30,11 +30,11 @@ export function launch(trusted = verifiedKey) {
   });
 }
 
-/** One page with a profile of its own, and all that it asks for. */
+/** One page with a separate profile, and all that it requests. */
 export class Visit {
   static async open({ browser, opened, visits }, options = {}) {
     const context = await browser.newContext(options);
-    context.setDefaultTimeout(PATIENCE);
+    context.setDefaultTimeout(TIMEOUT);
     const visit = new Visit(context, await context.newPage());
     opened.push(visit);
     visits.push(visit);

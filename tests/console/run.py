@@ -35,7 +35,7 @@ class Administered(Stack):
         self.admin_port = free_port()
         self.admin_url = f"https://localhost:{self.admin_port}"
         self.start_services()
-        # The console asks for a key; whoever is asked is verified first, on that very address.
+        # The console asks for a key, so its address is verified first.
         self.admin_certificate = self.verify(self.admin_url, "admin.pem")
         self.admin_keys = {role: self.create_admin(role) for role in ROLES}
         self.write_next_policy()

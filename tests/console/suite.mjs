@@ -11,7 +11,7 @@ import "./tests/log.mjs";
 import "./tests/export.mjs";
 import "./tests/tenants.mjs";
 import "./tests/layout.mjs";
-// The last of these puts a policy in force: the TLS key that was verified is used no more.
+// The last of these activates a policy, which replaces the TLS key that was verified.
 import "./tests/retention.mjs";
 import "./tests/requests.mjs";
 

@@ -1,4 +1,4 @@
-// Tests in the order in which they are told, and what several of them need.
+// Tests in the order in which they are registered, and what several of them need.
 
 import assert from "node:assert/strict";
 

@@ -27,7 +27,7 @@ COVERAGE = [
 ]
 DONE = re.compile(r"Done (\d+) runs in (\d+) second")
 COVERED = re.compile(r"cov: (\d+)")
-# An execution that takes longer than this many seconds is a fault of its own.
+# An execution that takes longer than this many seconds counts as a fault.
 TIMEOUT = 10
 
 

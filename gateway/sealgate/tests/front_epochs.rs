@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use front_support::platform::NoTee;
-use front_support::{CHAT, Gateway, PATIENCE, Setup, eventually, streamed};
+use front_support::{CHAT, Gateway, Setup, TIMEOUT, eventually, streamed};
 use gateway_base::config::Config;
 use sealgate::ServeError;
 use sealgate::serve;
@@ -100,7 +100,7 @@ async fn a_new_configuration_counts_for_new_connections_only() {
         .expect("JSON");
     assert_eq!(list["data"][0]["id"], "renamed");
     stepper.release(1000);
-    let rest = tokio::time::timeout(PATIENCE, stream.bytes())
+    let rest = tokio::time::timeout(TIMEOUT, stream.bytes())
         .await
         .expect("in time")
         .expect("a whole body");
@@ -121,7 +121,7 @@ async fn what_does_not_finish_in_time_is_cut_off() {
     stepper.release(1);
     stream.chunk().await.expect("a chunk");
     gateway.reload().await;
-    let rest = tokio::time::timeout(PATIENCE, stream.bytes())
+    let rest = tokio::time::timeout(TIMEOUT, stream.bytes())
         .await
         .expect("in time");
     assert!(
@@ -168,7 +168,7 @@ async fn stopping_finishes_what_is_in_flight_and_refuses_what_is_new() {
     })
     .await;
     stepper.release(1000);
-    let rest = tokio::time::timeout(PATIENCE, stream.bytes())
+    let rest = tokio::time::timeout(TIMEOUT, stream.bytes())
         .await
         .expect("in time")
         .expect("a whole body");
@@ -252,7 +252,7 @@ async fn plain_http_gets_no_answer() {
         .await
         .expect("written");
     let mut answer = Vec::new();
-    let _ = tokio::time::timeout(PATIENCE, tcp.read_to_end(&mut answer))
+    let _ = tokio::time::timeout(TIMEOUT, tcp.read_to_end(&mut answer))
         .await
         .expect("it is closed");
     assert!(!answer.starts_with(b"HTTP/"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use front_support::platform::NoTee;
-use front_support::{CHAT, Gateway, PATIENCE, Setup, chat, error, eventually, streamed};
+use front_support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
 use serde_json::Value;
 use testkit::client::TlsClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,7 +66,7 @@ async fn a_body_that_does_not_arrive_in_time_is_given_up() {
     );
     raw.write_all(head.as_bytes()).await.expect("written");
     let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, raw.read_to_string(&mut answer))
+    tokio::time::timeout(TIMEOUT, raw.read_to_string(&mut answer))
         .await
         .expect("in time")
         .expect("an answer");

@@ -194,7 +194,7 @@ fn tls() -> Result<ClientConfig> {
     Ok(config)
 }
 
-/// Accepts whoever holds the key of the certificate shown: these are our own children on loopback.
+/// Accepts any server that holds the key of its certificate: these are our own children on loopback.
 #[derive(Debug)]
 struct DangerousAnyCertificate(WebPkiSupportedAlgorithms);
 

@@ -1,4 +1,4 @@
-//! Child processes: on a core of their own where `taskset` is there, with their output in a file, ended on drop.
+//! Child processes: each on a separate core where `taskset` is installed, with their output in a file, ended on drop.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -51,13 +51,13 @@ impl Process {
         self.wait(address, Duration::from_secs(180))
     }
 
-    fn wait(&mut self, address: SocketAddr, patience: Duration) -> Result<()> {
-        let give_up = Instant::now() + patience;
+    fn wait(&mut self, address: SocketAddr, timeout: Duration) -> Result<()> {
+        let deadline = Instant::now() + timeout;
         while std::net::TcpStream::connect(address).is_err() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ended with {status}:\n{}", self.last_words());
             }
-            if Instant::now() > give_up {
+            if Instant::now() > deadline {
                 bail!("does not listen on {address}:\n{}", self.last_words());
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -73,7 +73,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Asks first: a program that has children of its own (nginx) has to end them itself.
+    /// Asks first: a program with child processes (nginx) has to end them itself.
     fn drop(&mut self) {
         let id = self.id().to_string();
         let _asked = Command::new("sh")
@@ -120,7 +120,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// A loopback address nobody listens on.
+/// A loopback address on which nothing listens.
 pub fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 pub const CHAT: &str = "/v1/chat/completions";
 
 /// Longer than anything that is meant to happen takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 /// Long enough to be sure that nothing happens.
 pub const SILENCE: Duration = Duration::from_millis(250);
 
@@ -63,7 +63,7 @@ pub async fn error(answer: Answer) -> Result<OpenAiError> {
 /// The receipt of `id`, once it is there: it is written when the exchange is over.
 pub async fn receipt(connection: &mut Connection, key: &str, id: &str) -> Result<Vec<u8>> {
     let path = format!("/v1/aci/receipts/{id}");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let answer = connection.get_as(key, &path).await?;
         let status = answer.status;
@@ -78,7 +78,7 @@ pub async fn receipt(connection: &mut Connection, key: &str, id: &str) -> Result
 
 /// Waits until `holds` gives true.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !holds().await {
         assert!(Instant::now() < deadline, "never came true: {what}");
         sleep(Duration::from_millis(20)).await;
@@ -87,7 +87,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl Fn
 
 /// The next chunk, or a panic that says what was waited for.
 pub async fn next_chunk(answer: &mut Answer, what: &str) -> Option<Vec<u8>> {
-    match timeout(PATIENCE, answer.chunk()).await {
+    match timeout(TIMEOUT, answer.chunk()).await {
         Ok(chunk) => chunk
             .unwrap_or_else(|error| panic!("{what}: {error:#}"))
             .map(|c| c.to_vec()),

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-/// Whether a process may have a file system view of its own here. Where not, tests that need it are skipped by name.
+/// Whether a process may have a separate file system view here. Where not, tests that need it are skipped by name.
 pub fn private_mounts_are_possible() -> bool {
     let tried = Command::new("unshare").args(["-m", "true"]).output();
     tried.is_ok_and(|output| output.status.success())

@@ -132,7 +132,7 @@ pub async fn start_as(
     Service::start(&home, identity, config.listen, &config.text()).await
 }
 
-/// An enclave alone, in front of its own engine.
+/// An enclave alone, in front of an engine.
 pub struct Alone {
     pub directory: ScratchDir,
     pub engine: Engine,

@@ -107,8 +107,8 @@ async fn rejects_requests_without_an_admin_key_and_with_an_api_key() -> Result<(
         "/admin/v1/log",
         "/admin/v1/log/export",
     ]) {
-        let nobody = admin.connect().await?.get(path).await?;
-        assert_eq!(refusal(nobody).await?, (401, None), "{path}");
+        let without_key = admin.connect().await?.get(path).await?;
+        assert_eq!(refusal(without_key).await?, (401, None), "{path}");
         let mut almost = admin.operator.clone();
         let last = if almost.pop() == Some('A') { 'B' } else { 'A' };
         almost.push(last);

@@ -1,4 +1,4 @@
-//! The report: whom it convinces, and that asking for it starves nobody.
+//! The report: which verifiers accept it, and that requests for it do not starve other clients.
 
 #[path = "attestation/flood.rs"]
 mod flood;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use attest_core::{Decision, Freshness, Nonce};
-use blackbox::asking::{CHAT, PATIENCE, chat, error};
+use blackbox::asking::{CHAT, TIMEOUT, chat, error};
 use blackbox::identity;
 use blackbox::world::{
     Alone, MODEL, World, appraise, gateway_trusting, judge, start, trusting_directory,
@@ -142,8 +142,8 @@ async fn a_flood_of_nonces_is_rejected_while_other_clients_are_served() -> Resul
     let mut connection = world.enclave.connect().await?;
     let question = chat(MODEL, "is anyone starved?");
     let served = connection.post(&world.key, CHAT, &question);
-    assert_eq!(timeout(PATIENCE, served).await??.status, 200);
-    let unchallenged = timeout(PATIENCE, connection.get("/v1/aci/attestation")).await??;
+    assert_eq!(timeout(TIMEOUT, served).await??.status, 200);
+    let unchallenged = timeout(TIMEOUT, connection.get("/v1/aci/attestation")).await??;
     assert_eq!(
         unchallenged.status, 200,
         "the unchallenged report is served from the epoch"
@@ -161,7 +161,7 @@ async fn a_flood_of_nonces_is_rejected_while_other_clients_are_served() -> Resul
             other => panic!("{other:?}"),
         }
     }
-    assert!(answered >= 1, "somebody is answered");
+    assert!(answered >= 1, "at least one request is answered");
     assert!(
         turned_away >= 10,
         "only {turned_away} of 30 were turned away"

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use attest_core::log::SignedHead;
-use blackbox::asking::{CHAT, PATIENCE, chat, error, receipt};
+use blackbox::asking::{CHAT, TIMEOUT, chat, error, receipt};
 use blackbox::world::{Alone, MODEL};
 use serde_json::Value;
 use testkit::process::{run, sibling};
@@ -70,7 +70,7 @@ async fn proven(world: &Alone) -> Result<(Vec<u8>, Vec<u8>)> {
     answer.bytes().await?;
     let receipt = receipt(&mut connection, &world.key, &id).await?;
     let path = format!("/v1/aci/receipts/{id}/proof");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let answer = connection.get_as(&world.key, &path).await?;
         if answer.status == 200 {

@@ -1,7 +1,7 @@
 //! Requests that are not what they should be, refused in OpenAI's shape before any engine sees them.
 
 use anyhow::Result;
-use blackbox::asking::{CHAT, PATIENCE, chat, error, eventually};
+use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually};
 use blackbox::world::{Alone, MODEL};
 use serde_json::json;
 use testkit::client::TlsClient;
@@ -95,7 +95,7 @@ async fn a_body_over_the_limit_is_413_whether_announced_or_not() -> Result<()> {
     // The gateway may answer and stop reading before all of it is written.
     let _ = raw.write_all(chunk.as_bytes()).await;
     let mut status = [0; 12];
-    timeout(PATIENCE, raw.read_exact(&mut status)).await??;
+    timeout(TIMEOUT, raw.read_exact(&mut status)).await??;
     assert_eq!(&status, b"HTTP/1.1 413");
 
     let mut connection = world.enclave.connect().await?;
@@ -202,7 +202,7 @@ async fn an_engine_that_never_answers_is_504() -> Result<()> {
     .await?;
     let mut connection = world.enclave.connect().await?;
     let answer = timeout(
-        PATIENCE,
+        TIMEOUT,
         connection.post(&world.key, CHAT, &chat("hang", "hm")),
     )
     .await??;
@@ -211,7 +211,7 @@ async fn an_engine_that_never_answers_is_504() -> Result<()> {
         (refused.status, refused.code.as_deref()),
         (504, Some("upstream_timeout"))
     );
-    eventually("the engine is told", async || {
+    eventually("the engine sees the disconnect", async || {
         world.engine.stats().hang_ups == 1
     })
     .await;

@@ -77,7 +77,7 @@ impl Named {
     }
 }
 
-/// Skips by name where a test cannot have a `/etc` of its own.
+/// Skips by name where a test cannot have a separate `/etc`.
 fn skipped(test: &str) -> bool {
     let skipped = !private_mounts_are_possible();
     if skipped {
@@ -315,7 +315,7 @@ async fn a_reload_reads_keys_and_policies_that_were_replaced_by_renaming() -> Re
     Ok(())
 }
 
-/// The programs themselves are on the list of what may be looked at by name; what is beside them is not read.
+/// The programs themselves may be looked up by name; their contents and what is beside them cannot be read.
 #[test]
 fn the_helper_runs_only_where_it_was_started_with_a_socket() -> Result<()> {
     let program = testkit::process::sibling("sealgate")?;

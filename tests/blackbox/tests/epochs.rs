@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use attest_core::Nonce;
-use blackbox::asking::{CHAT, PATIENCE, chat, error, eventually, next_chunk, streamed};
+use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL, World, appraise};
 use testkit::client::{Connection, TlsClient, post};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,7 +68,7 @@ async fn a_stream_in_flight_finishes_under_its_own_epoch_and_then_its_connection
 
     assert_eq!(answer.header("x-aci-keyset-digest"), Some(keyset.as_str()));
     stepper.release(1000);
-    let rest = timeout(PATIENCE, answer.bytes()).await??;
+    let rest = timeout(TIMEOUT, answer.bytes()).await??;
     assert!(rest.ends_with(b"data: [DONE]\n\n"));
     eventually("the old connection closes", async || old.is_closed()).await;
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use blackbox::asking::{CHAT, PATIENCE, chat};
+use blackbox::asking::{CHAT, TIMEOUT, chat};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,14 +15,14 @@ async fn answer_to(world: &Alone, request: &[u8]) -> Result<String> {
     let _ = stream.write_all(request).await;
     let mut said = Vec::new();
     let mut piece = vec![0; 16 << 10];
-    let mut patience = PATIENCE;
-    while let Ok(Ok(read)) = timeout(patience, stream.read(&mut piece)).await {
+    let mut limit = TIMEOUT;
+    while let Ok(Ok(read)) = timeout(limit, stream.read(&mut piece)).await {
         if read == 0 {
             break;
         }
         said.extend_from_slice(&piece[..read]);
         // Something will come, however busy the machine; whether more does is not known.
-        patience = Duration::from_millis(700);
+        limit = Duration::from_millis(700);
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
@@ -364,7 +364,7 @@ async fn slow_heads_are_closed_and_slow_bodies_are_408() -> Result<()> {
                     // A byte now and then, which must not buy more time.
                     _ = dripping.tick() => if stream.write_all(b" ").await.is_err() { break },
                 }
-                assert!(began.elapsed() < PATIENCE, "it is still open");
+                assert!(began.elapsed() < TIMEOUT, "it is still open");
             }
             anyhow::Ok((String::from_utf8_lossy(&said).into_owned(), began.elapsed()))
         }

@@ -1,4 +1,4 @@
-//! What a serving process has given up, seen from outside.
+//! The restrictions of a serving process, observed from outside.
 
 use std::fs;
 use std::path::Path;
@@ -59,7 +59,7 @@ async fn a_serving_process_cannot_dump_core_or_gain_privileges_and_every_thread_
         assert_eq!(field(&status, "Seccomp:"), Some(claimed("seccomp", "2")));
         threads += 1;
     }
-    assert!(threads > 1, "only {threads} threads were looked at");
+    assert!(threads > 1, "only {threads} threads were checked");
     let status = of_process(id, "status")?;
     let locked = field(&status, "VmLck:").is_some_and(|line| !line.starts_with("0 "));
     assert_eq!(locked, held.contains(&"memory_locked"), "{log}");

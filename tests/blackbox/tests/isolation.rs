@@ -31,7 +31,7 @@ fn salt(request: &Value) -> Result<String> {
         .to_owned())
 }
 
-/// Asks and gives the salt that the engine was told.
+/// Sends a chat and returns the salt that the engine received.
 async fn salt_of(world: &Alone, key: &str, own: Option<Value>) -> Result<String> {
     let mut request = chat(MODEL, "the same beginning");
     if let Some(own) = own {
@@ -184,7 +184,7 @@ async fn names_with_header_syntax_do_not_inject_headers() -> Result<()> {
 
     // A client's own headers stay where they are.
     let request = testkit::client::post(CHAT, &world.key)
-        .header("x-tenant", "somebody else")
+        .header("x-tenant", "another tenant")
         .header("x-forwarded-for", "192.0.2.1")
         .header("cookie", "a=b");
     let body = chat(MODEL, "hello").to_string();

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use attest_core::{Event, Receipt};
-use blackbox::asking::{CHAT, PATIENCE, chat, error, next_chunk, receipt, streamed};
+use blackbox::asking::{CHAT, TIMEOUT, chat, error, next_chunk, receipt, streamed};
 use blackbox::world::{Alone, MODEL};
 use serde_json::json;
 use testkit::client::{TlsClient, post};
@@ -143,7 +143,7 @@ async fn keys_commands_return_once_the_service_has_applied_the_change() -> Resul
         .enclave
         .cli(&["keys", "create", "--tenant", "acme"])
         .await?;
-    assert!(output.status.success() && begun.elapsed() < PATIENCE);
+    assert!(output.status.success() && begun.elapsed() < TIMEOUT);
     let said = String::from_utf8(output.stderr)?;
     assert!(!said.contains("not confirmed"), "{said}");
     Ok(())
@@ -209,7 +209,7 @@ async fn a_request_whose_key_is_revoked_while_its_body_arrives_is_not_served() -
     revoke(&world, &key).await?;
     stream.write_all(later.as_bytes()).await?;
     let mut status = [0; 12];
-    timeout(PATIENCE, stream.read_exact(&mut status)).await??;
+    timeout(TIMEOUT, stream.read_exact(&mut status)).await??;
     assert_eq!(std::str::from_utf8(&status)?, "HTTP/1.1 401");
     assert_eq!(world.engine.stats().prompts, 0);
     Ok(())
@@ -238,9 +238,9 @@ async fn a_running_stream_goes_on_when_its_key_is_revoked_or_is_cut_off_as_confi
         if goes_on {
             stepper.release(1000);
         }
-        let rest = timeout(PATIENCE, answer.bytes()).await?;
+        let rest = timeout(TIMEOUT, answer.bytes()).await?;
         assert_eq!(rest.is_ok(), goes_on, "{choice}: {rest:?}");
-        // A revoked key still reads the receipts of its own requests.
+        // A revoked key still reads the receipts of its requests.
         let mut connection = world.enclave.connect().await?;
         let receipt = Receipt::parse(&receipt(&mut connection, &key, &id).await?)?;
         let incomplete = receipt.body().events.iter().any(|event| match event {

@@ -198,7 +198,7 @@ async fn the_next_upstream_serves_when_the_first_cannot_be_verified() -> Result<
     let key = gateway.create_key("tests").await?;
     let mut connection = gateway.connect().await?;
     let answer = connection
-        .post(&key, CHAT, &chat(MODEL, "whoever can be trusted"))
+        .post(&key, CHAT, &chat(MODEL, "any trusted upstream"))
         .await?;
     assert_eq!(answer.status, 200);
     answer.bytes().await?;

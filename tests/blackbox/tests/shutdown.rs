@@ -1,7 +1,7 @@
 //! Going down: what is in flight finishes, nothing new begins, and the exit is clean.
 
 use anyhow::Result;
-use blackbox::asking::{CHAT, PATIENCE, chat, eventually, next_chunk, streamed};
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ async fn a_stream_in_flight_finishes_and_then_the_process_ends_with_0() -> Resul
     .await;
     assert!(world.enclave.process().is_running());
     stepper.release(1000);
-    let rest = timeout(PATIENCE, answer.bytes()).await??;
+    let rest = timeout(TIMEOUT, answer.bytes()).await??;
     assert!(rest.ends_with(b"data: [DONE]\n\n"));
     let status = world.enclave.process().ended().await?;
     assert_eq!(status.code(), Some(0), "{}", world.enclave.log());
@@ -46,7 +46,7 @@ async fn an_idle_service_ends_at_once_even_with_connections_open() -> Result<()>
         200
     );
     world.enclave.process().signal("TERM")?;
-    let status = timeout(PATIENCE, world.enclave.process().ended()).await??;
+    let status = timeout(TIMEOUT, world.enclave.process().ended()).await??;
     assert_eq!(status.code(), Some(0), "{}", world.enclave.log());
     Ok(())
 }

@@ -1,12 +1,10 @@
-//! Streams: nothing is held back, nothing is changed, and nobody computes for a client that left.
+//! Streams: forwarded at once and unchanged, and cancelled at the engine when the client disconnects.
 
 use std::net::SocketAddr;
 
 use anyhow::Result;
 use blackbox::World;
-use blackbox::asking::{
-    CHAT, PATIENCE, eventually, next_chunk, nothing_arrives, receipt, streamed,
-};
+use blackbox::asking::{CHAT, TIMEOUT, eventually, next_chunk, nothing_arrives, receipt, streamed};
 use blackbox::world::{MODEL, engine_model};
 use bytes::Bytes;
 use serde_json::Value;
@@ -43,7 +41,7 @@ async fn a_chunk_reaches_the_client_before_the_next_one_leaves_the_engine() -> R
         let (mut connection, key) = way.open(&world, proxy).await?;
         let request = streamed(MODEL, "one at a time, please");
         let answer = connection.post(&key, CHAT, &request);
-        let mut answer = timeout(PATIENCE, answer)
+        let mut answer = timeout(TIMEOUT, answer)
             .await
             .expect("the head comes before any chunk")?;
         assert_eq!(answer.status, 200);
@@ -58,7 +56,7 @@ async fn a_chunk_reaches_the_client_before_the_next_one_leaves_the_engine() -> R
             assert_eq!(world.engine.stats().chunks_sent, before + step);
         }
         stepper.release(1000);
-        let rest = timeout(PATIENCE, answer.bytes()).await??;
+        let rest = timeout(TIMEOUT, answer.bytes()).await??;
         assert!(rest.ends_with(b"data: [DONE]\n\n"));
     }
     Ok(())
@@ -103,7 +101,7 @@ async fn event_streams_arrive_byte_for_byte() -> Result<()> {
             .post(&key, CHAT, &streamed("scripted", "x"))
             .await?;
         assert_eq!(answer.header("content-type"), Some("text/event-stream"));
-        let bytes = timeout(PATIENCE, answer.bytes()).await??;
+        let bytes = timeout(TIMEOUT, answer.bytes()).await??;
         assert_eq!(
             String::from_utf8_lossy(&bytes),
             String::from_utf8_lossy(&script.concat())
@@ -163,7 +161,7 @@ async fn a_client_that_hangs_up_before_the_answer_cancels_the_engine() -> Result
     let request = streamed("hang", "anyone there?");
     let waiting = connection.post(&world.key, CHAT, &request);
     assert!(
-        timeout(PATIENCE / 20, waiting).await.is_err(),
+        timeout(TIMEOUT / 20, waiting).await.is_err(),
         "the engine never answers"
     );
     assert_eq!(world.engine.stats().hang_ups, 0);
@@ -194,7 +192,7 @@ async fn a_stream_aborted_by_the_engine_is_aborted_for_the_client() -> Result<()
         let request = streamed("reset-mid-stream", "tell me everything");
         let answer = connection.post(&key, CHAT, &request).await?;
         assert_eq!(answer.status, 200);
-        let ended = timeout(PATIENCE, answer.bytes()).await?;
+        let ended = timeout(TIMEOUT, answer.bytes()).await?;
         assert!(ended.is_err(), "a broken stream ended as if it were whole");
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use attest_core::Sha256Digest;
-use blackbox::asking::{CHAT, PATIENCE, chat, eventually, receipt, streamed};
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, receipt, streamed};
 use blackbox::world::identity;
 use serde_json::Value;
 use testkit::client::{Answer, Connection};
@@ -96,7 +96,7 @@ struct Asked {
 async fn everything(mut asked: Asked) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
     loop {
-        match timeout(PATIENCE, asked.answer.chunk())
+        match timeout(TIMEOUT, asked.answer.chunk())
             .await
             .expect("it ends or breaks")
         {

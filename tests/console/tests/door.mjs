@@ -8,7 +8,7 @@ import { ADMIN_URL, API_KEY, AUDITOR, OPERATOR, test, VIEWER } from "../tests.mj
 
 const FACTS = "#rooms dd, #rooms td";
 
-test("a browser that was told another key refuses the page", async (room) => {
+test("a browser that pins another key refuses the page", async (room) => {
   const other = Buffer.alloc(32, 7);
   const wary = await launch(other);
   try {
@@ -19,7 +19,7 @@ test("a browser that was told another key refuses the page", async (room) => {
   }
 });
 
-test("before anybody signs in the page shows nothing and asks nothing", async (room) => {
+test("before sign-in the page shows nothing and requests nothing", async (room) => {
   const visit = await (await Visit.open(room)).front();
   assert.equal(await visit.shown("#enter"), true);
   assert.equal(await visit.shown("#rooms"), false);
@@ -46,7 +46,7 @@ for (const [what, key] of [
   });
 }
 
-test("a refused key does not stand in the way of the right one", async (room) => {
+test("a valid key works after a refused one", async (room) => {
   const visit = await (await Visit.open(room)).front();
   await visit.enter(API_KEY);
   assert.equal(await visit.shown("#trouble"), true);
@@ -56,7 +56,7 @@ test("a refused key does not stand in the way of the right one", async (room) =>
   assert.equal(await visit.text("#who"), "the-read-only, read-only");
 });
 
-test("who may only read sees no keys, no policies, no log and nothing to press but signing out", async (room) => {
+test("a read-only administrator sees no keys, policies or log, and can only sign out", async (room) => {
   const visit = await signedIn(room, VIEWER);
   for (const hidden of ["#keys", "#new-key", "#made", "#retention", "#log", "#tenants"]) assert.equal(await visit.shown(hidden), false, hidden);
   assert.equal(await visit.page.locator("#keys-table *").count(), 0);
@@ -64,7 +64,7 @@ test("who may only read sees no keys, no policies, no log and nothing to press b
   for (const path of ["keys", "retention", "log", "tenants"]) assert.deepEqual(visit.asked(`/admin/v1/${path}`), []);
 });
 
-test("an auditor sees who holds keys, and can neither make nor revoke one", async (room) => {
+test("an auditor sees API keys and can neither create nor revoke one", async (room) => {
   const visit = await signedIn(room, AUDITOR);
   const { keys } = await admin("keys", AUDITOR);
   const listed = await visit.rows("keys-table");
@@ -90,7 +90,7 @@ for (const [role, key] of [["read-only", VIEWER], ["auditor", AUDITOR]]) {
   });
 }
 
-test("reloading forgets the admin key", async (room) => {
+test("reloading discards the admin key", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   assert.equal(await visit.page.evaluate((key) => document.documentElement.outerHTML.includes(key), OPERATOR), false);
   assert.equal(await visit.page.inputValue("#key"), "");
@@ -102,7 +102,7 @@ test("reloading forgets the admin key", async (room) => {
   assert.equal(visit.asked("/admin/").length, before, "the reloaded page asks nothing");
 });
 
-test("signing out forgets it too", async (room) => {
+test("signing out discards the admin key", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   await Promise.all([visit.page.waitForEvent("load"), visit.page.click("#leave")]);
   assert.equal(await visit.shown("#enter"), true);

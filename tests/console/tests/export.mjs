@@ -25,7 +25,7 @@ async function exported(visit) {
   return unpacked(readFileSync(await download.path()));
 }
 
-test("the log is exported whole, its head last, and names nobody unless that is asked for", async (room) => {
+test("the log is exported whole, its head last, with names only on request", async (room) => {
   const visit = await signedIn(room, AUDITOR);
   const files = await exported(visit);
   const [last, head] = files.at(-1);
@@ -35,9 +35,9 @@ test("the log is exported whole, its head last, and names nobody unless that is 
   assert.equal(named, origin);
   assert.ok(Number(counted) > 0 && Number(counted) <= size, `${counted} of ${size}`);
   assert.ok(files.some(([path]) => path.startsWith("tile/entries/")));
-  const told = (files) => files.some(([path, text]) => path.startsWith("openings/") && text.includes("of tenant clients"));
+  const named = (files) => files.some(([path, text]) => path.startsWith("openings/") && text.includes("of tenant clients"));
   assert.equal(files.some(([, text]) => text.includes("tenant clients")), false);
   await visit.page.check("#private");
-  assert.equal(told(await exported(visit)), true);
+  assert.equal(named(await exported(visit)), true);
   assert.match(await visit.text("#exported"), /^audit-log\.tar, [\d,]+ bytes/);
 });

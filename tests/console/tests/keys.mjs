@@ -19,7 +19,7 @@ async function make(visit, tenant, name = "") {
   return key[0];
 }
 
-test("an operator makes a key that works, and revokes it: then it works no more", async (room) => {
+test("an operator creates a working key and revokes it", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   const key = await make(visit, "acme", "batch-jobs");
   assert.match(await visit.text("#made"), /^Key for acme, shown only this once: sk-/);
@@ -40,7 +40,7 @@ test("an operator makes a key that works, and revokes it: then it works no more"
   assert.equal(await row(visit, "acme").getByRole("button").count(), 0);
 });
 
-test("whoever thinks better of it revokes nothing", async (room) => {
+test("declining the confirmation revokes nothing", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   const key = await make(visit, "kept");
   await eventually("the key counts", async () => (await chat(key)) === 200);

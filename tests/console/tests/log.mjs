@@ -24,10 +24,10 @@ test("an auditor sees the log's head and its newest entries, the newest first", 
   assert.equal(Buffer.from(root, "base64").length, 32);
 });
 
-test("the log tells making a key from revoking it", async (room) => {
+test("creating and revoking a key are different log entries", async (room) => {
   const visit = await signedIn(room, AUDITOR);
   const rows = await visit.rows("log-table");
-  const told = rows.filter(([, , , about]) => / of tenant acme$/.test(about)).map(([, , what]) => what);
-  assert.equal(told.length, 2, JSON.stringify(rows));
-  assert.notEqual(told[0], told[1]);
+  const listed = rows.filter(([, , , about]) => / of tenant acme$/.test(about)).map(([, , what]) => what);
+  assert.equal(listed.length, 2, JSON.stringify(rows));
+  assert.notEqual(listed[0], listed[1]);
 });

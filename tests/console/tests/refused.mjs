@@ -107,7 +107,7 @@ const ASTRAY = [
   ["form-action", (url) => add("form", { action: url, method: "post" }).submit()],
 ];
 
-test("nothing is fetched from another site or carried there, in whatever way", (room) =>
+test("nothing is fetched from or sent to another site", (room) =>
   elsewhere(async (site, seen) => {
     const visit = await signedIn(room, VIEWER);
     visit.ledAstray = true;
@@ -150,7 +150,7 @@ test("another site's page cannot ask the admin API, with a key or without", (roo
     assert.equal(await visit.page.evaluate(asked, [`${site}/plain`, {}]), "answered");
   }));
 
-test("a tenant that is markup cannot be made, and the page says why", async (room) => {
+test("a tenant name that is markup is rejected, and the page shows why", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   await visit.page.fill("#tenant", MARKUP);
   const [answer] = await Promise.all([
@@ -165,7 +165,7 @@ test("a tenant that is markup cannot be made, and the page says why", async (roo
   assert.equal(keys.some(({ tenant }) => tenant.includes("<")), false);
 });
 
-test("were a name markup after all, it would be shown as text", async (room) => {
+test("a name that is markup is shown as text", async (room) => {
   const visit = await Visit.open(room);
   const spoil = async (path, spoiled) => {
     const json = spoiled(await admin(path, OPERATOR));
@@ -184,7 +184,7 @@ test("were a name markup after all, it would be shown as text", async (room) => 
   assert.equal(await visit.page.evaluate(() => window.hurt), undefined);
 });
 
-test("a refusal that is markup would be shown as text, too", async (room) => {
+test("an error message that is markup is shown as text", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   await visit.context.route(`${ADMIN_URL}/admin/v1/keys`, (route) => route.fulfill({
     status: 401,

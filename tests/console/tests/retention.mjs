@@ -1,4 +1,4 @@
-// Retention policies are looked at, planned, and put in force when they are signed: and the page cannot do otherwise.
+// Retention policies are shown, planned, and activated once they are signed; the page can do nothing else with them.
 
 import assert from "node:assert/strict";
 
@@ -20,7 +20,7 @@ const verdict = async (visit) => [
   await visit.shown("#set"),
 ];
 
-test("an auditor sees every policy there was, and what another would change", async (room) => {
+test("an auditor sees every past policy, and what another would change", async (room) => {
   const visit = await signedIn(room, AUDITOR);
   const { in_force: inForce } = await admin("retention", AUDITOR);
   assert.equal((await visit.facts("retention-facts"))["in force"], `policy 1, ${inForce.digest}`);
@@ -39,7 +39,7 @@ test("an auditor sees every policy there was, and what another would change", as
   assert.deepEqual(await verdict(visit), ["good", false], "it could be set, but not by an auditor");
 });
 
-test("what is not signed, or was signed otherwise, cannot be put in force, and the page says why", async (room) => {
+test("a policy without a valid signature cannot be activated, and the page shows why", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   await plan(visit, NEXT_POLICY, "");
   assert.deepEqual(await verdict(visit), ["bad", false]);
@@ -58,7 +58,7 @@ test("what is not signed, or was signed otherwise, cannot be put in force, and t
   assert.equal((await admin("retention", AUDITOR)).in_force.epoch, 1);
 });
 
-test("a plan is forgotten when what was planned is changed", async (room) => {
+test("editing a planned policy discards its plan", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   await plan(visit, NEXT_POLICY, ITS_SIGNATURES);
   assert.deepEqual(await verdict(visit), ["good", true]);
@@ -67,7 +67,7 @@ test("a plan is forgotten when what was planned is changed", async (room) => {
   assert.equal(await visit.shown("#set"), false);
 });
 
-test("a signed policy is put in force after a question, and the key that was verified is used no more", async (room) => {
+test("a signed policy is activated after a confirmation, and the verified key is replaced", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   await plan(visit, NEXT_POLICY, ITS_SIGNATURES);
   visit.page.once("dialog", (dialog) => dialog.dismiss());

@@ -6,7 +6,7 @@ import { signedIn } from "../browser.mjs";
 import { admin, ask, chat, verifiedKey } from "../service.mjs";
 import { eventually, GATEWAY_URL, test, VIEWER } from "../tests.mjs";
 
-test("the epoch shown is the one in force, its TLS key the one that was verified", async (room) => {
+test("shows the active epoch with the TLS key that was verified", async (room) => {
   const visit = await signedIn(room, VIEWER);
   const { epoch, retention, version } = await admin("status");
   const facts = await visit.facts("epoch-facts");
@@ -20,7 +20,7 @@ test("the epoch shown is the one in force, its TLS key the one that was verified
   assert.ok(facts["TLS key"].endsWith(verifiedKey.toString("hex")), facts["TLS key"]);
 });
 
-test("what clients see is shown as they get it", async (room) => {
+test("shows the report that clients get", async (room) => {
   const visit = await signedIn(room, VIEWER);
   const { body: published } = await ask(`${GATEWAY_URL}/aci/attestation`);
   const facts = await visit.facts("attested-facts");
@@ -29,7 +29,7 @@ test("what clients see is shown as they get it", async (room) => {
   assert.equal(facts.evidence, published.attestation.evidence.cpu.type);
 });
 
-test("an enclave that was accepted is shown as verified, one that was not with the reason", async (room) => {
+test("shows an accepted enclave as verified and a rejected one with its reason", async (room) => {
   await eventually("both enclaves are judged", async () => {
     const { upstreams } = await admin("upstreams");
     return upstreams.every(({ verified, last_failure: failure }) => verified || failure);
@@ -46,7 +46,7 @@ test("an enclave that was accepted is shown as verified, one that was not with t
   assert.notEqual(failure, "–");
 });
 
-test("sessions are listed as the service tells of them, the newest first", async (room) => {
+test("sessions are listed as the API returns them, the newest first", async (room) => {
   const visit = await signedIn(room, VIEWER);
   const { sessions } = await admin("sessions?count=10");
   assert.ok(sessions.length > 0);
@@ -57,7 +57,7 @@ test("sessions are listed as the service tells of them, the newest first", async
   );
 });
 
-test("usage is told by tenant and model once a chat was answered", async (room) => {
+test("usage is listed by tenant and model after a chat", async (room) => {
   assert.equal(await chat(), 200);
   const counted = await eventually("the chat is counted", async () => {
     const { usage } = await admin("usage");

@@ -30,7 +30,7 @@ test("an operator revokes all keys of a tenant at once, and of no other", async 
   assert.equal(await chat(keys[2]), 200);
 });
 
-test("an auditor sees tenants and has nothing to end them with", async (room) => {
+test("an auditor sees tenants and cannot revoke their keys", async (room) => {
   const visit = await signedIn(room, AUDITOR);
   const { tenants } = await admin("tenants", AUDITOR);
   const rows = await visit.rows("tenants-table");

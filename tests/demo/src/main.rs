@@ -67,5 +67,5 @@ async fn show(stage: &mut Stage) -> Result<()> {
     tour::a_receipt_is_verified(stage).await?;
     refusals::a_relay_in_the_middle(stage).await?;
     refusals::an_enclave_with_another_measurement(stage).await?;
-    refusals::a_pinned_keyset_that_is_gone(stage).await
+    refusals::a_client_that_pins_a_replaced_keyset(stage).await
 }

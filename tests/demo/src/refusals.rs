@@ -96,8 +96,8 @@ pub async fn an_enclave_with_another_measurement(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_pinned_keyset_that_is_gone(stage: &mut Stage) -> Result<()> {
-    say::step("Refused: a client whose pinned keyset is gone");
+pub async fn a_client_that_pins_a_replaced_keyset(stage: &mut Stage) -> Result<()> {
+    say::step("Refused: a client that pins a keyset that was replaced");
     let mut old = stage.gateway.connect().await?;
     let answer = old.get("/v1/models").await?;
     let pinned = answer

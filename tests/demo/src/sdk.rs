@@ -1,4 +1,4 @@
-//! A client that nobody here wrote: the `openai` Python package where it can be had, curl where not.
+//! A client from a third party: the `openai` Python package where it can be installed, otherwise curl.
 
 use std::path::{Path, PathBuf};
 

@@ -125,7 +125,7 @@ impl Stage {
     }
 }
 
-/// Roots, and one policy for each image that somebody is meant to trust.
+/// Roots, and one policy for each image that a client is meant to accept.
 fn write_trust(directory: &Path) -> Result<()> {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)?

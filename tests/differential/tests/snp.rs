@@ -81,7 +81,7 @@ fn product(report: &SnpReport) -> Option<Product> {
 }
 
 /// Where they refuse, we do. They accept more: no dates, no names, and a report written again from
-/// what was read of it, so that a bit which nobody reads may change.
+/// what was read of it, so that a bit that neither reads may change.
 #[test]
 fn no_changed_report_is_accepted_by_us_alone() {
     let (mut shown, mut both_refused, mut by_them_alone) = (0, 0, 0);

@@ -1,4 +1,4 @@
-//! Comparing, with every difference told rather than the first.
+//! Comparing, with every difference reported rather than the first.
 
 use std::fmt::Debug;
 

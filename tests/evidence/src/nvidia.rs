@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::expect::Differences;
 use crate::index::{Index, OtherCase, Vector};
-use crate::row::{Row, failures, told};
+use crate::row::{Row, failures, summary};
 
 /// What is asked of a recording besides that it is authentic.
 #[derive(Clone, Copy)]
@@ -139,7 +139,7 @@ fn judge(vectors: &Path, vector: &Vector, case: &OtherCase) -> anyhow::Result<Ro
             files => files.join(" + "),
         },
         recorded: case.expected.verdict.clone(),
-        ours: told(&verdict),
+        ours: summary(&verdict),
         differences: differences.into_vec(),
     })
 }
@@ -317,7 +317,7 @@ fn whole_node(vectors: &Path, index: &Index) -> anyhow::Result<Row> {
         at: at.to_string(),
         collateral: "none".into(),
         recorded: "(not recorded together)".into(),
-        ours: told(&whole),
+        ours: summary(&whole),
         differences: differences.into_vec(),
     })
 }

@@ -18,7 +18,7 @@ pub fn failures(verdict: &Verdict) -> Vec<&'static str> {
 }
 
 /// Decision and failed checks in one cell.
-pub fn told(verdict: &Verdict) -> String {
+pub fn summary(verdict: &Verdict) -> String {
     match failures(verdict).as_slice() {
         [] => verdict.decision().to_string(),
         failed => format!("{}: {}", verdict.decision(), failed.join(", ")),

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::expect::Differences;
 use crate::index::{Index, OtherCase, Vector};
-use crate::row::{Row, failures, told};
+use crate::row::{Row, failures, summary};
 
 /// Any image, any key, any level: what is left to refuse is what the recording is about.
 fn lenient() -> AttestationPolicy {
@@ -123,7 +123,7 @@ fn judge(vectors: &Path, vector: &Vector, case: &OtherCase) -> anyhow::Result<Ro
         }
         .into(),
         recorded: case.expected.verdict.clone(),
-        ours: told(&verdict),
+        ours: summary(&verdict),
         differences: differences.into_vec(),
     })
 }

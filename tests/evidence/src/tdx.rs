@@ -178,15 +178,15 @@ fn statuses(verdict: &Verdict, expected: &Expected, differences: &mut Difference
     else {
         return differences.add("no TCB facts".into());
     };
-    let told = |status: TcbStatus| Some(status.as_str().to_owned());
-    differences.equal("status", told(tcb.status), expected.tcb_status.clone());
-    let platform = told(tcb.platform_status);
+    let text = |status: TcbStatus| Some(status.as_str().to_owned());
+    differences.equal("status", text(tcb.status), expected.tcb_status.clone());
+    let platform = text(tcb.platform_status);
     differences.equal(
         "platform status",
         platform,
         expected.platform_status.clone(),
     );
-    differences.equal("QE status", told(tcb.qe_status), expected.qe_status.clone());
+    differences.equal("QE status", text(tcb.qe_status), expected.qe_status.clone());
     differences.equal(
         "advisories",
         tcb.advisories.clone(),
@@ -271,8 +271,8 @@ fn facts(
         return Ok(());
     };
     let ours = decoded(facts);
-    let told = recorded.as_object().context("facts are not an object")?;
-    for (name, recorded) in told {
+    let members = recorded.as_object().context("facts are not an object")?;
+    for (name, recorded) in members {
         // What the recorder checked with other tools, and what a quote does not hold itself.
         if ["sig_checks", "tee", "body_type", "body_size"].contains(&name.as_str()) {
             continue;

@@ -236,11 +236,11 @@ fn peer(appraisal: Appraisal) -> TrustedPeer {
 #[track_caller]
 fn refused_for_want_of(appraisal: Appraisal, check: &str) {
     assert_eq!(failures(&appraisal), Vec::<&str>::new());
-    let told = appraisal
+    let listed = appraisal
         .verdict()
         .check(check.parse().expect(check))
         .expect(check);
-    assert!(told.required && matches!(told.outcome, Outcome::NotEvaluated(_)));
+    assert!(listed.required && matches!(listed.outcome, Outcome::NotEvaluated(_)));
     assert_eq!(appraisal.verdict().decision(), Decision::Rejected);
     assert!(appraisal.trusted().is_err());
 }
@@ -387,11 +387,11 @@ fn measurements_without_a_manifest_do_not_pass() {
     // Only a policy that says so does without, and the verdict tells.
     let lax = policy(&format!("{WHOLE_NODE}rims = \"optional\"\n"));
     let appraisal = judge(&none, &lax);
-    let told = appraisal
+    let listed = appraisal
         .verdict()
         .check(CheckId::NvidiaMeasurements)
         .expect("it");
-    assert!(matches!(told.outcome, Outcome::NotEvaluated(_)) && !told.required);
+    assert!(matches!(listed.outcome, Outcome::NotEvaluated(_)) && !listed.required);
     assert!(appraisal.trusted().is_ok());
 }
 
@@ -533,7 +533,7 @@ fn every_condition_of_an_snp_policy_is_checked() {
     refused_by(
         judge(
             &by_cloud,
-            &snp_policy("keys = [\"VLEK\"]\ncsp_id = [\"nobody\"]\n"),
+            &snp_policy("keys = [\"VLEK\"]\ncsp_id = [\"unknown\"]\n"),
         ),
         &["snp.vek.accepted"],
     );

@@ -270,7 +270,7 @@ fn rejects_a_report_for_another_nonce_as_not_fresh() {
 
 #[test]
 fn rejects_genuine_evidence_relayed_under_other_keys() {
-    // The attacker shows the victim's evidence with a keyset of its own, signed by its own key.
+    // The attacker shows the victim's evidence with the attacker's keyset, signed by the attacker's key.
     let attackers = SigningKey::from_seed("receipt-1", &[9; 32]).expect("a key");
     let mut relayed = made();
     relayed.statement = Some(Statement::challenged(keyset().digest(), nonce()));
@@ -532,7 +532,7 @@ fn limits_on_retention_apply_to_the_tenant_and_model_they_name() {
     assert_eq!(cause("max = \"metadata\""), mode("content", "metadata"));
     assert_eq!(cause("max = \"zero\"\ntenant = \"clinic\""), None);
     assert_eq!(
-        cause("max = \"zero\"\ntenant = \"somebody\""),
+        cause("max = \"zero\"\ntenant = \"other\""),
         mode("metadata", "zero")
     );
     assert_eq!(
@@ -548,7 +548,7 @@ fn limits_on_retention_apply_to_the_tenant_and_model_they_name() {
             limit: days(90)
         })
     );
-    assert_eq!(cause("max_ttl = \"90d\"\ntenant = \"somebody\""), None);
+    assert_eq!(cause("max_ttl = \"90d\"\ntenant = \"other\""), None);
     assert_eq!(cause("min_epoch = 2"), None);
     assert_eq!(
         cause("min_epoch = 3"),
@@ -733,7 +733,7 @@ fn rejects_a_report_without_the_devices_a_policy_requires() {
     assert_eq!(some.verdict().decision(), Decision::Rejected);
     assert!(failures(&some).contains(&"nvidia.evidence.format"));
     assert!(some.trusted().is_err());
-    // Where nobody asked for them, the verdict says that nobody looked.
+    // Where the policy does not require them, the verdict lists them as not evaluated.
     let unasked = judge(&report);
     let check = unasked
         .verdict()
@@ -840,9 +840,9 @@ fn the_json_of_a_verdict_contains_every_check_and_its_grounds() {
         assert!(id.parse::<CheckId>().is_ok(), "{id}");
     }
     for id in CheckId::ALL.iter().map(|id| id.as_str()) {
-        // Of the other TEE nothing is said, and of devices that nobody asked for one thing.
+        // The verdict has no check of the other TEE, and one of the devices that the policy does not require.
         let not_here =
             id.starts_with("snp.") || (id.starts_with("nvidia.") && id != "nvidia.devices");
-        assert_eq!(ids.iter().any(|told| told == id), !not_here, "{id}");
+        assert_eq!(ids.iter().any(|listed| listed == id), !not_here, "{id}");
     }
 }

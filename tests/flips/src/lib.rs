@@ -1,8 +1,8 @@
-//! Every bit of what somebody signed, flipped one at a time: nothing that differs may be accepted.
+//! Every bit of everything signed, flipped one at a time: nothing that differs may be accepted.
 //!
 //! A [`Subject`] is a run of signed bytes and a judge that puts a changed run back where it came
 //! from and says whether everything was accepted. Text that carries certificates (PEM) is flipped
-//! in the certificate's own bytes, since the text's spelling is signed by nobody. A certificate
+//! in the certificate's own bytes, since no signature covers the text's spelling. A certificate
 //! that is itself the trust anchor is no subject: the one that counts is the verifier's own.
 
 pub mod collateral;

@@ -127,7 +127,7 @@ mod tests {
     fn reports_a_target_that_panics_and_keeps_the_input() {
         let target = Target {
             name: "fragile",
-            run: |data| assert!(data.len() != 3, "told to"),
+            run: |data| assert!(data.len() != 3, "panics on purpose"),
             cost: Cost::Parse,
         };
         let effort = Effort {

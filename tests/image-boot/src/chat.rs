@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::policy::pinned_policy;
 use testkit::{SoftwarePlatform, TdMeasurements};
 
-use crate::measured::PATIENCE;
+use crate::measured::TIMEOUT;
 use crate::stage::Stage;
 
 /// As in `enclave-image/images/test.toml`.
@@ -60,7 +60,7 @@ pub fn verified(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
 
     let key = guest
         .console()
-        .wait_for(PATIENCE, |line| {
+        .wait_for(TIMEOUT, |line| {
             let key = line.strip_prefix("init: sealgate: ")?;
             key.starts_with("sk-sealgate-").then(|| key.to_owned())
         })
@@ -114,7 +114,7 @@ impl Proxy {
             process,
             address: String::new(),
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut heard = String::new();
         while proxy.address.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -138,7 +138,7 @@ impl Proxy {
         })
         .to_string();
         let mut stream = TcpStream::connect(&self.address).context("the proxy")?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         write!(
             stream,
             "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\

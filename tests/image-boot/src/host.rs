@@ -98,7 +98,7 @@ pub fn beside_the_image(stage: &Stage) -> Result<Vec<String>> {
     Ok(vec![line, differs])
 }
 
-/// Items that nobody reads.
+/// Items that the guest does not read.
 pub fn fw_cfg(stage: &Stage) -> Result<Vec<String>> {
     let launch = launch_with(
         stage,

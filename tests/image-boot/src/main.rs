@@ -1,7 +1,7 @@
 //! Boots the images under emulation and shows what they do: serve where they should, refuse where they must, and
 //! measure what was predicted.
 //!
-//! Every check boots a machine of its own. The hardware is emulated, so what is shown is the image's behaviour and the
+//! Every check boots a separate machine. The hardware is emulated, so what is shown is the image's behaviour and the
 //! measurements that a TPM gets; no quote and no launch digest is made here.
 
 mod chat;
@@ -104,7 +104,7 @@ fn main() -> ExitCode {
             || state::absent(&stage),
         );
     } else {
-        println!("– the image test-state was not built: it is not looked at");
+        println!("– the image test-state was not built: it is not checked");
     }
     if stage.has("inference") {
         checks.run(
@@ -115,7 +115,7 @@ fn main() -> ExitCode {
             refusals::flipped_model(&stage)
         });
     } else {
-        println!("– the image inference was not built: it is not looked at (needs --model FILE)");
+        println!("– the image inference was not built: it is not checked (needs --model FILE)");
     }
     checks.conclude()
 }

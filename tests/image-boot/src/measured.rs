@@ -148,7 +148,7 @@ pub fn as_predicted(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
     Ok(seen)
 }
 
-/// That the boot is told apart from the one that was predicted.
+/// That the boot is distinguished from the predicted one.
 pub fn differs_from_prediction(stage: &Stage, guest: &Guest) -> Result<String> {
     let (code, text) = compare(stage, guest)?;
     ensure!(
@@ -169,4 +169,4 @@ fn replay(extends: &[Extend], register: u32) -> [u8; 48] {
 }
 
 /// How long a chat may take on an emulated machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);

@@ -88,7 +88,7 @@ pub fn flipped_model(stage: &Stage) -> Result<Vec<String>> {
     Ok(vec![format!("byte {at}: {line}")])
 }
 
-/// It must not be ready; nobody may answer on its port.
+/// It must not be ready, and nothing may answer on its port.
 fn without_a_tee_ends(guest: &mut Guest) -> Result<String> {
     let line = match ending(guest)? {
         Ending::Refused(line) => line,
@@ -108,7 +108,7 @@ fn without_a_tee_ends(guest: &mut Guest) -> Result<String> {
     guest.wait_until_off(Duration::from_secs(60))?;
     ensure!(
         TcpStream::connect(("127.0.0.1", guest.port()?)).is_err(),
-        "somebody still answers on its port"
+        "something still answers on its port"
     );
     let text = guest.console().text();
     let why = text

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use enclave_image::machine::guest::{Guest, Launch};
 
-use crate::measured::PATIENCE;
+use crate::measured::TIMEOUT;
 use crate::stage::{Ending, Stage, ending, refusal};
 
 const IMAGE: &str = "test-state";
 const MIB: u64 = 1 << 20;
 /// Two groups of the file system.
 const SIZE: u64 = 256 * MIB;
-/// In the second group's table of inodes, which nobody uses: zeros, as the guest sees it.
+/// In the second group's unused table of inodes: zeros, as the guest sees it.
 const ZEROS: u64 = (32_768 + 2 + 100) * 4096;
 const DATABASE: &[u8] = b"SQLite format 3\0";
 /// The file system's name for itself, and where it is in its first block.
@@ -79,7 +79,7 @@ fn one_boot(stage: &Stage, disk: &Path, name: &str) -> Result<(Boot, Vec<String>
         other => bail!("{other:?}\n{}", guest.console().tail(20)),
     }
     // What an earlier boot left would be a second key.
-    let keys = guest.console().wait_for(PATIENCE, |line| {
+    let keys = guest.console().wait_for(TIMEOUT, |line| {
         let (_, number) = line.split_once(" keys_reloaded active=")?;
         Some(number.to_owned())
     })?;
@@ -138,7 +138,7 @@ fn one_boot(stage: &Stage, disk: &Path, name: &str) -> Result<(Boot, Vec<String>
         format!(
             "{written} blocks written, no database's head and no superblock in them; in memory {databases} and {file_systems}"
         ),
-        format!("the key is nowhere in memory as text ({places} places looked at)"),
+        format!("the key is nowhere in memory as text ({places} places searched)"),
     ];
     Ok((Boot { zeros, api_key }, seen))
 }
@@ -184,7 +184,7 @@ fn is_written(block: &[u8]) -> bool {
 fn stop(guest: &mut Guest, monitor: &Path) -> Result<()> {
     let mut stream = UnixStream::connect(monitor).context("the emulator's monitor")?;
     let deadline = Instant::now() + Duration::from_secs(90);
-    // The keyboard may not be looked at yet.
+    // The guest may not read its keyboard yet.
     while guest.wait_until_off(Duration::from_secs(5)).is_err() {
         ensure!(
             Instant::now() < deadline,

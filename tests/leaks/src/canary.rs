@@ -1,4 +1,4 @@
-//! Canaries: words nobody else uses, texts that repeat them, and the forms they could take.
+//! Canaries: words that occur nowhere else, texts that repeat them, and the forms they could take.
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -77,7 +77,7 @@ pub async fn look(
     Ok(sightings)
 }
 
-/// Where the first finds are, for whoever is after their cause.
+/// Where the first finds are, to help find their cause.
 fn show(needles: &Needles, scenario: &str, process: &Hunted) -> Result<()> {
     let mut shown = 0;
     search(process.pid, needles, |place, around| {

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use testkit::process::{run, sibling};
 use testkit::scratch::ScratchDir;
 
-/// Somebody's. No identity of it is anywhere near.
+/// A recipient whose identity is not on this machine.
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 
-/// The retention policy in force.
+/// The active retention policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keeping {
     /// The built-in policy.
@@ -27,7 +27,7 @@ impl Keeping {
         }
     }
 
-    /// Writes the policy into `directory`; gives the section that puts it in force for `tenants`.
+    /// Writes the policy into `directory`; returns the section that activates it for `tenants`.
     pub async fn configure(self, directory: &ScratchDir, tenants: &[&str]) -> Result<String> {
         let (terms, signed) = match self {
             Keeping::Metadata => return Ok(String::new()),

@@ -26,7 +26,7 @@ use crate::wire::{Length, Wire};
 
 /// What the log of the client's own proxy is called.
 const PROXY: &str = "proxy";
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,7 +272,7 @@ fn processes(stage: &Stage) -> Result<Vec<Output>> {
 
 /// Waits until the last request has come out as a span of each gateway.
 async fn exported(collector: &Collector, stage: &Stage, marker: &str) -> Result<()> {
-    let over = Instant::now() + PATIENCE;
+    let over = Instant::now() + TIMEOUT;
     let doors = stage.doors.len();
     let spans = |body: &[u8]| {
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -300,7 +300,7 @@ pub fn files(directory: &Path, all: &mut Vec<Output>) -> Result<()> {
         if path.is_dir() {
             files(&path, all)?;
         } else if let Ok(bytes) = std::fs::read(&path) {
-            // One that is gone again, such as a journal, was nothing to read.
+            // A file that was removed meanwhile, such as a journal, is skipped.
             all.push(output(Kind::File, path.display(), bytes));
         }
     }

@@ -39,6 +39,6 @@ pub async fn die(stage: &Stage, door: &Door, file: &Path) -> Result<()> {
     std::fs::write(file, "")?;
     wire.write(&[*last]).await?;
     ensure!(wire.answer().await.is_err(), "the handler did not panic");
-    ensure!(!file.exists(), "nobody looked at the clock");
+    ensure!(!file.exists(), "no handler read the clock");
     Ok(())
 }

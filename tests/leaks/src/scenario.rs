@@ -10,7 +10,7 @@ use crate::canary::Canary;
 use crate::stage::Door;
 use crate::wire::{Length, Wire};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Long enough for what was written to have been read and passed on.
 const SETTLED: Duration = Duration::from_millis(150);
 /// Beyond the gateway's and the proxy's limits.
@@ -152,7 +152,7 @@ impl Scenario {
             answered("constraint refused", "short", Ask::Constrained)
                 .then(Then::Read(&[400, 412, 503])),
             answered("not JSON", "short", Ask::NotJson(k200)).then(Then::Read(&[400])),
-            answered("model unknown", "nobody's", Ask::Chat(k200)).then(Then::Read(&[404])),
+            answered("model unknown", "unknown", Ask::Chat(k200)).then(Then::Read(&[404])),
         ]
     }
 
@@ -204,7 +204,7 @@ impl Scenario {
         let mut wire = Wire::open(door).await?;
         for _ in 0..self.rounds {
             let exchange = self.exchange(&mut wire, door, body);
-            let stays = timeout(PATIENCE, exchange).await.context("in time")??;
+            let stays = timeout(TIMEOUT, exchange).await.context("in time")??;
             if !stays {
                 return Ok(None);
             }

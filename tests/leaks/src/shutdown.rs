@@ -1,4 +1,4 @@
-//! Graceful shutdown: a process that was told to stop finishes what it has begun. While one last
+//! Graceful shutdown: a process that gets SIGTERM finishes what it has begun. While one last
 //! stream without canaries keeps it alive, nothing of the others may be left.
 
 use std::time::Duration;
@@ -34,15 +34,15 @@ async fn stop(stage: &Stage, door: &Door, process: &Hunted) -> Result<Vec<Sighti
     holding.answer().await?.expect(&[200])?;
 
     let mut wire = Wire::open(door).await?;
-    // So long an answer that its end cannot be on its way before somebody reads it.
+    // So long an answer that its end cannot be on its way before it is read.
     let body = Ask::Chat(200 << 10).body("huge", &stage.prompts);
     send(&mut wire, door, &body).await?;
     let head = wire.answer().await?;
     head.expect(&[200])?;
-    let told = std::process::Command::new("kill")
+    let kill = std::process::Command::new("kill")
         .args(["-TERM", &process.pid.to_string()])
         .status()?;
-    anyhow::ensure!(told.success(), "{} cannot be told to stop", process.name);
+    anyhow::ensure!(kill.success(), "{} cannot be signalled", process.name);
     sleep(NOTICED).await;
     wire.body(&head)
         .await

@@ -1,4 +1,4 @@
-//! A client in plain sight: it writes what it is told, in the pieces it is told, and hangs up when told.
+//! A client without a library: it writes the given bytes in the given pieces, and closes the connection on request.
 
 use anyhow::{Context, Result, bail, ensure};
 use testkit::client::TlsClient;
@@ -16,7 +16,7 @@ pub struct Wire {
     buffer: Vec<u8>,
     /// A canary that its heads hold.
     word: String,
-    /// The ids of the receipts it was told of.
+    /// The ids of the receipts in the answers.
     pub receipts: Vec<String>,
     /// The bodies of the errors it was given.
     pub errors: Vec<Vec<u8>>,

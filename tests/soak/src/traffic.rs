@@ -18,7 +18,7 @@ const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 const THIRDS: u32 = 3;
 /// Requests a second of all connections together: less than the machine could do, so that its load is no subject here.
 const RATE: u32 = 150;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// More than these are not kept in words.
 const SHOWN: usize = 20;
 
@@ -153,9 +153,9 @@ impl Traffic {
             let kind = Kind::chosen(numbers.next());
             let tenant = (numbers.next() % TENANTS.len() as u32) as usize;
             let exchange = exchange(&mut open, door, kind, tenant);
-            let result = match timeout(PATIENCE, exchange).await {
+            let result = match timeout(TIMEOUT, exchange).await {
                 Ok(result) => result,
-                Err(_) => Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs())),
+                Err(_) => Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())),
             };
             if result.is_err() {
                 open = None;

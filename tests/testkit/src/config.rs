@@ -136,7 +136,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// An enclave in front of its own engine.
+    /// An enclave in front of an engine.
     pub fn direct(listen: SocketAddr) -> Self {
         Self {
             listen,

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the binaries of this build lie: beside the running program, or one level up for a test
 /// (cargo puts those in `deps`).
@@ -83,7 +83,7 @@ impl Process {
     /// Waits for a line for which `pick` gives a value.
     pub async fn wait_for<T>(&mut self, pick: impl Fn(&str) -> Option<T>) -> Result<T> {
         let mut changes = self.log.changes.subscribe();
-        let found = timeout(PATIENCE, async {
+        let found = timeout(TIMEOUT, async {
             loop {
                 changes.mark_unchanged();
                 if let Some(value) = self.log.text().lines().find_map(&pick) {
@@ -132,7 +132,7 @@ impl Process {
 
     /// Waits for the process to end by itself.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
-        timeout(PATIENCE, self.child.wait())
+        timeout(TIMEOUT, self.child.wait())
             .await
             .with_context(|| format!("{} did not end in time", self.name))?
             .context("wait")
@@ -151,7 +151,7 @@ pub async fn run<S: AsRef<OsStr>>(
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    timeout(PATIENCE, running)
+    timeout(TIMEOUT, running)
         .await
         .with_context(|| format!("{} did not end in time", program.display()))?
         .with_context(|| format!("cannot run {}", program.display()))

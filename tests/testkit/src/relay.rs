@@ -1,4 +1,4 @@
-//! A man in the middle: terminates TLS with a key of its own and passes every byte on.
+//! A man in the middle: terminates TLS with another key and passes every byte on.
 //!
 //! What it relays is genuine — the report, its signature, the quote. Only the key of the
 //! connection is not the one that was attested.

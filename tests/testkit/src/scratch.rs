@@ -1,4 +1,4 @@
-//! A directory of its own for each test, gone when the test is.
+//! A separate directory for each test, removed when the test ends.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -42,7 +42,7 @@ impl ScratchDir {
 
 impl Drop for ScratchDir {
     fn drop(&mut self) {
-        // A directory that stays behind in the system's temporary folder harms nobody.
+        // A directory that stays in the system's temporary folder does no harm.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

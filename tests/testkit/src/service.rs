@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::{Connection, TlsClient};
 use crate::process::{Process, run, sibling};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Which build of the gateway runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Service {
         Ok(service)
     }
 
-    /// Ends the process as an operator would and starts it anew on the same state.
+    /// Ends the process as an operator would and restarts it on the same state.
     pub async fn restart(&mut self) -> Result<()> {
         self.end("TERM").await?;
         self.start_again().await
@@ -178,7 +178,7 @@ impl Service {
         Ok(())
     }
 
-    /// Starts it anew on the same state, after it has ended.
+    /// Starts it again on the same state, after it has ended.
     pub async fn start_again(&mut self) -> Result<()> {
         self.process = spawn(&self.program, &self.identity, &self.directory)?;
         self.wait_until_ready().await
@@ -209,7 +209,7 @@ impl Service {
         self.process.log()
     }
 
-    /// Opens a connection of its own, taking whatever key the gateway shows.
+    /// Opens a separate connection and accepts any key that the gateway shows.
     pub async fn connect(&self) -> Result<Connection> {
         TlsClient::observing().connect(self.address).await
     }
@@ -233,7 +233,7 @@ impl Service {
     pub async fn reload(&self) -> Result<()> {
         let before = self.connect().await?.spki_sha256();
         self.process.signal("HUP")?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.connect().await?.spki_sha256() == before {
             if Instant::now() > deadline {
                 bail!("no new epoch began. The gateway said:\n{}", self.log());
@@ -244,7 +244,7 @@ impl Service {
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Ok(mut connection) = self.connect().await
                 && let Ok(answer) = connection.get("/readyz").await
@@ -283,7 +283,7 @@ impl Service {
 
     /// A running gateway notices changes to its keys within a second.
     async fn wait_until_known(&self, key: &str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut connection = self.connect().await?;
         while connection.get_as(key, "/v1/models").await?.status != 200 {
             if Instant::now() > deadline {

@@ -117,7 +117,7 @@ def _accepted():
 
 
 def _refused_as_documents():
-    """Refused while reading. Signed anew after the change, so that only the change can be at fault."""
+    """Refused while reading. Signed again after the change, so that only the change can be at fault."""
 
     def case(name, path, value, error):
         return refused(name, jcs(sign(changed(TDX_REPORT, path, value))), error)

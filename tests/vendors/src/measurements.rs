@@ -1,5 +1,5 @@
 //! What a trust domain is measured as. In the software platform the measurements follow from a
-//! name, so that a gateway, an enclave and an impostor are told apart by what they are called.
+//! name, so that a gateway, an enclave and an impostor differ by their names.
 
 use ring::digest::{SHA384, digest};
 

@@ -27,7 +27,7 @@ const KILLS_OF_A_LOG: u32 = 40;
 /// The longest that a writer lives. Opening takes part of it, so that this is interrupted, too.
 const MAX_LIFE_MILLIS: u16 = 120;
 /// How long a silent writer is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -224,7 +224,7 @@ fn write_and_die(directory: &Path, patient: bool) -> Vec<String> {
     std::thread::sleep(Duration::from_millis(life.into()));
     let mut lines = Vec::new();
     while patient && !lines.iter().any(|line: &String| line.starts_with("head")) {
-        match hear.recv_timeout(PATIENCE) {
+        match hear.recv_timeout(TIMEOUT) {
             Ok(line) => lines.push(line),
             Err(_) => break,
         }

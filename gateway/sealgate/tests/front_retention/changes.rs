@@ -18,7 +18,7 @@ use testkit::scratch::ScratchDir;
 
 use crate::front_support::platform::{Counting, CountingPlatform, NoTee};
 use crate::front_support::policies::{METADATA, ZERO, beginning_with, policy, signed, text};
-use crate::front_support::{CHAT, Gateway, PATIENCE, Setup, chat, error, eventually, streamed};
+use crate::front_support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
 
 async fn plain(terms: &str) -> Gateway {
     Gateway::start(beginning_with(terms, Setup::new("", "")), Arc::new(NoTee)).await
@@ -66,7 +66,7 @@ async fn what_is_in_flight_finishes_under_the_policy_it_was_admitted_under() {
     stream.chunk().await.expect("a chunk");
     gateway.toggle(ZERO).await;
     stepper.release(1000);
-    let rest = tokio::time::timeout(PATIENCE, stream.bytes())
+    let rest = tokio::time::timeout(TIMEOUT, stream.bytes())
         .await
         .expect("in time");
     assert!(rest.expect("a whole body").ends_with(b"data: [DONE]\n\n"));
@@ -157,7 +157,7 @@ async fn refusal(setup: &Setup, directory: &ScratchDir) -> HistoryError {
         .write("sealgate.toml", setup.text(&engine))
         .expect("written");
     let outcome = serve(&file, Arc::new(NoTee), std::future::pending(), |_| {});
-    let outcome = tokio::time::timeout(PATIENCE, outcome)
+    let outcome = tokio::time::timeout(TIMEOUT, outcome)
         .await
         .expect("it does not serve");
     let problems = match outcome {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::front_support::platform::{Counting, CountingPlatform};
 use crate::front_support::policies::{CONTENT, METADATA, ZERO, beginning_with};
-use crate::front_support::{CHAT, Gateway, PATIENCE, Setup, streamed};
+use crate::front_support::{CHAT, Gateway, Setup, TIMEOUT, streamed};
 
 /// Streams at once.
 const CLIENTS: usize = 200;
@@ -40,7 +40,7 @@ pub async fn attested(connection: &mut Connection) -> Result<(Report, RetentionP
 
 /// A receipt of the gateway's own key, once it is there.
 pub async fn receipt(gateway: &Gateway, id: &str) -> Receipt {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     loop {
         if let Ok(bytes) = try_receipt(gateway, id).await {
             return Receipt::parse(&bytes).expect("a receipt");
@@ -133,7 +133,7 @@ async fn every_receipt_names_the_policy_that_was_attested_to_its_client_however_
     for toggle in 0..TOGGLES {
         // Each toggle lands among streams: a number of them has to have come through since the last.
         let before = served.load(Ordering::SeqCst);
-        let deadline = tokio::time::Instant::now() + 3 * PATIENCE;
+        let deadline = tokio::time::Instant::now() + 3 * TIMEOUT;
         while served.load(Ordering::SeqCst) < before + CLIENTS / 8 {
             assert!(
                 tokio::time::Instant::now() < deadline,

@@ -25,7 +25,7 @@ pub mod platform;
 pub mod policies;
 
 pub const CHAT: &str = "/v1/chat/completions";
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub struct Gateway {
     pub directory: ScratchDir,
@@ -183,7 +183,7 @@ impl Gateway {
     /// Waits until it has stopped.
     pub async fn stopped(&mut self) {
         self.begin_stop();
-        let outcome = tokio::time::timeout(PATIENCE, &mut self.task)
+        let outcome = tokio::time::timeout(TIMEOUT, &mut self.task)
             .await
             .expect("it stops in time");
         outcome.expect("no panic").expect("a clean stop");
@@ -262,7 +262,7 @@ pub async fn error(answer: Answer) -> (u16, String, Value, Value) {
 }
 
 pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !holds().await {
         assert!(
             tokio::time::Instant::now() < deadline,

@@ -37,7 +37,7 @@ async fn listed(admin: &Administered, tenant: &str) -> Result<Value> {
         .with_context(|| format!("no {tenant} in {all}"))
 }
 
-async fn told(admin: &Administered, action: &str, subject: &str) -> Result<usize> {
+async fn logged(admin: &Administered, action: &str, subject: &str) -> Result<usize> {
     let log = admin.get(&admin.auditor, "/admin/v1/log?count=500").await?;
     let log = log.json().await?;
     let entries = log["entries"].as_array().context("entries")?;
@@ -61,22 +61,31 @@ async fn creating_the_first_key_adds_a_tenant_and_removing_the_tenant_revokes_al
     assert_eq!(removed.status, 200);
     assert_eq!(removed.json().await?["revoked_keys"], 2);
     for key in &keys {
-        eventually("it counts no more", async || !counts(&admin, key).await).await;
+        eventually("the key is no longer accepted", async || {
+            !counts(&admin, key).await
+        })
+        .await;
     }
-    assert!(counts(&admin, &other).await, "another tenant's key counts");
+    assert!(
+        counts(&admin, &other).await,
+        "another tenant's key is accepted"
+    );
     let row = listed(&admin, "acme").await?;
     assert_eq!(
         (&row["active_keys"], &row["revoked_keys"]),
         (&json!(0), &json!(2))
     );
-    for gone in [path, "/admin/v1/tenants/nobody", "/admin/v1/tenants/%20"] {
-        let again = admin.send(&admin.operator, "DELETE", gone, b"").await?;
-        assert_eq!(refusal(again).await?.0, 404, "{gone}");
+    for missing in [path, "/admin/v1/tenants/unknown", "/admin/v1/tenants/%20"] {
+        let again = admin.send(&admin.operator, "DELETE", missing, b"").await?;
+        assert_eq!(refusal(again).await?.0, 404, "{missing}");
     }
-    eventually("the log tells of both, once", async || {
-        told(&admin, "tenant.created", "tenant acme").await.ok() == Some(1)
-            && told(&admin, "tenant.removed", "tenant acme").await.ok() == Some(1)
-            && told(&admin, "tenant.removed", "tenant acme-too").await.ok() == Some(0)
+    eventually("the log has one entry for each", async || {
+        logged(&admin, "tenant.created", "tenant acme").await.ok() == Some(1)
+            && logged(&admin, "tenant.removed", "tenant acme").await.ok() == Some(1)
+            && logged(&admin, "tenant.removed", "tenant acme-too")
+                .await
+                .ok()
+                == Some(0)
     })
     .await;
     Ok(())

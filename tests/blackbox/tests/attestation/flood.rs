@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use attest_core::Nonce;
-use blackbox::asking::{CHAT, PATIENCE, chat, eventually};
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually};
 use blackbox::flood::{Flood, Shape};
 use blackbox::identity;
 use blackbox::world::{Alone, MODEL, appraise};
@@ -57,7 +57,7 @@ async fn a_flood_from_ten_addresses_does_not_block_a_verifier_at_another_address
     for number in 0..6u8 {
         let mut connection = world.enclave.connect().await?;
         let nonce = Nonce::from_bytes([number; 32]);
-        let appraisal = timeout(PATIENCE, appraise(&mut connection, "enclave", nonce)).await??;
+        let appraisal = timeout(TIMEOUT, appraise(&mut connection, "enclave", nonce)).await??;
         assert!(appraisal.trusted().is_ok(), "verification {number}");
     }
     assert!(flood.seen().reports.load(Ordering::Relaxed) > 0);
@@ -78,7 +78,7 @@ async fn holders_of_a_key_and_addresses_where_one_was_used_pass_a_flood_from_the
         .await?;
     let mut statuses = Vec::new();
     for _ in 0..6 {
-        statuses.push(timeout(PATIENCE, report_status(&mut connection, Some(&world.key))).await??);
+        statuses.push(timeout(TIMEOUT, report_status(&mut connection, Some(&world.key))).await??);
     }
     assert_eq!(statuses, [200; 6], "with a key");
 
@@ -90,7 +90,7 @@ async fn holders_of_a_key_and_addresses_where_one_was_used_pass_a_flood_from_the
     ensure!(answer.status == 200, "the chat was answered");
     answer.bytes().await?;
     for _ in 0..3 {
-        let status = timeout(PATIENCE, report_status(&mut connection, None)).await??;
+        let status = timeout(TIMEOUT, report_status(&mut connection, None)).await??;
         assert_eq!(status, 200, "without a key, from a known address");
     }
     Ok(())
@@ -109,7 +109,7 @@ async fn an_invalid_key_gets_no_priority_and_refusals_carry_retry_after() -> Res
             .connect_from(crowded, world.enclave.address())
             .await?;
         let forged = format!("sk-sealgate-000000000000-{}", "A".repeat(43));
-        let answer = timeout(PATIENCE, connection.get_as(&forged, &path)).await??;
+        let answer = timeout(TIMEOUT, connection.get_as(&forged, &path)).await??;
         if answer.status == 429 {
             let retry_after = answer.header("retry-after").context("no Retry-After")?;
             assert!(

@@ -76,7 +76,7 @@ impl Machine {
         start(&self.directory, "gateway", config).await
     }
 
-    /// Starts the machine anew with this fault. Keys are new ones, so nobody trusts it already.
+    /// Restarts the machine with this fault. Its keys are new, so no client has verified them yet.
     async fn restart_with(&mut self, fault: Option<Fault>) -> Result<()> {
         FaultFile::write(&self.faults, fault)?;
         self.enclave.restart().await

@@ -65,7 +65,7 @@ async fn sixty_models_at_one_enclave_need_one_report_at_the_start_and_one_after_
     let enclave = start_as(&directory, slow, config).await?;
     let key_file = directory.write("enclave.key", &enclave.create_key("gateway").await?)?;
 
-    // Each model has an upstream of its own name.
+    // Each model has an upstream with another name.
     let mut config = gateway_trusting(&directory, "enclave")?;
     for number in 0..MODELS {
         let model = Model::confidential(&format!("model-{number}"), enclave.url());

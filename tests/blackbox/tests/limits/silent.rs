@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use blackbox::asking::{CHAT, PATIENCE, chat, eventually};
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::Connection;
 use testkit::service::free_address;
@@ -43,7 +43,7 @@ async fn silent(target: SocketAddr, from: Ipv4Addr) -> std::io::Result<TcpStream
     socket.connect(target).await
 }
 
-/// A chat on a connection of its own.
+/// A chat on a separate connection.
 async fn chats(world: &Alone) -> Result<()> {
     let mut connection = world.enclave.connect().await?;
     let answer = connection
@@ -71,7 +71,7 @@ async fn chats_are_served_while_silent_connections_use_every_slot() -> Result<()
     for from in [&one[..], &several] {
         let flood = Flood::start(world.enclave.address(), 300, from).await;
         for number in 0..10 {
-            timeout(PATIENCE, chats(&world))
+            timeout(TIMEOUT, chats(&world))
                 .await
                 .with_context(|| format!("chat {number} among connections from {from:?}"))??;
             let mut probe = Connection::plain(health).await?;
@@ -112,7 +112,7 @@ async fn the_health_listener_answers_only_health_checks() -> Result<()> {
             let mut probe = Connection::plain(health).await?;
             probe.get("/readyz").await
         };
-        assert_eq!(timeout(PATIENCE, answer).await??.status, 200);
+        assert_eq!(timeout(TIMEOUT, answer).await??.status, 200);
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ async fn without_descriptors_for_them_silent_connections_make_room_and_the_log_s
     for number in 0..3 {
         // Each may have to come again: its upstream connection needs a descriptor, too.
         eventually(&format!("chat {number} is served"), async || {
-            timeout(PATIENCE, chats(&world))
+            timeout(TIMEOUT, chats(&world))
                 .await
                 .is_ok_and(|chat| chat.is_ok())
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use attest_core::{Event, Receipt};
-use blackbox::asking::{CHAT, PATIENCE, chat, error, eventually, receipt, streamed};
+use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually, receipt, streamed};
 use blackbox::world::{Alone, MODEL, World};
 use testkit::client::{Connection, TlsClient};
 use testkit::engine::{CHAT_MODEL, Script};
@@ -31,7 +31,7 @@ async fn asks_and_stops_reading(
         .await?;
     let mut said = String::new();
     while !said.contains("\r\n\r\n") {
-        let byte = timeout(PATIENCE, stream.read_u8()).await??;
+        let byte = timeout(TIMEOUT, stream.read_u8()).await??;
         said.push(char::from(byte));
     }
     let id = said
@@ -98,7 +98,7 @@ async fn a_body_that_keeps_arriving_may_take_longer_than_its_timeout() -> Result
         sleep(Duration::from_millis(60)).await;
     }
     let mut status = [0; 12];
-    timeout(PATIENCE, stream.read_exact(&mut status)).await??;
+    timeout(TIMEOUT, stream.read_exact(&mut status)).await??;
     assert_eq!(std::str::from_utf8(&status)?, "HTTP/1.1 200");
     Ok(())
 }

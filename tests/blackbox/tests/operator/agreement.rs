@@ -65,7 +65,7 @@ const CASES: &[Case] = &[
         served: false,
     },
     Case {
-        name: "another policy that nobody may set",
+        name: "another policy that no key may set",
         change: |text| before_tee(text, "[retention]\npolicy = \"zero.toml\""),
         served: false,
     },

@@ -176,7 +176,7 @@ async fn policy_keys_are_added_to_a_running_service_in_the_documented_steps() ->
 #[tokio::test(flavor = "multi_thread")]
 async fn signatures_beside_the_configured_policy_count_for_keys_that_come_later() -> Result<()> {
     let alone = Alone::new("operator-named-later", |config, _| config).await?;
-    // The policy in force is the one of this file from now on.
+    // The policy of this file is the active one from now on.
     let output = alone
         .enclave
         .cli(&["retention", "show", "--document"])

@@ -17,7 +17,7 @@ async fn reload_waits_for_the_new_epoch_and_ends_with_0() -> Result<()> {
         "{printed}"
     );
     assert_ne!(alone.enclave.connect().await?.spki_sha256(), before);
-    // Another one right after it gets an answer of its own.
+    // A second request right after it gets a separate answer.
     let (code, printed) = cli(&alone, &["reload", "sealgate.toml"]).await?;
     assert_eq!((code, printed.contains("epoch 3")), (0, true), "{printed}");
     Ok(())

@@ -223,7 +223,7 @@ async fn a_revoked_key_deletes_no_records_and_the_operator_still_does() -> Resul
 async fn unrecordable_requests_are_refused_or_marked_as_the_policy_requires() -> Result<()> {
     let recipient = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
     let world = Operated::new("retention-failure", &content(recipient, "")).await?;
-    // Where the folder should be there is a file: nothing can be written there, by nobody.
+    // Where the folder should be there is a file: no process can write there.
     std::fs::write(world.state().join("records"), "in the way")?;
     let mut connection = world.service.connect().await?;
     let prompts = world.engine.stats().prompts;

@@ -4,7 +4,7 @@
 //! process is killed a moment later; where it says `serve`, the receipt says what could not be kept.
 
 use anyhow::{Context, Result, ensure};
-use blackbox::asking::{CHAT, PATIENCE, chat, eventually, next_chunk, receipt, streamed};
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, next_chunk, receipt, streamed};
 use blackbox::world::{MODEL, trusting_directory};
 use serde_json::Value;
 use sqlx::SqliteConnection;
@@ -15,7 +15,7 @@ use crate::content::content;
 use crate::disk::SmallDisk;
 use crate::operated::{CANARY, Operated, files_below, holds};
 
-/// Nobody in these tests opens what is sealed.
+/// No test here opens what is sealed.
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 const STRICT_METADATA: &str =
     "[default]\nmode = \"metadata\"\nttl = \"30d\"\non_failure = \"refuse\"\n";
@@ -110,7 +110,7 @@ async fn let_go(mut held: SqliteConnection) -> Result<()> {
 
 /// Asks until it is answered; the id of that request.
 async fn served_again(world: &Operated) -> Result<String> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let ended = ask(world, &chat(MODEL, "and now?")).await?;
         if ended.is_served() {
@@ -191,7 +191,7 @@ async fn on_a_full_disk_refuse_rejects_or_aborts_and_recovers_with_free_space() 
     disk.free()?;
     world.engine.script(CHAT_MODEL, Script::json(200, "{}"));
     let id = served_again(&world).await?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while record_state(&world, &id).await?.as_deref() != Some("whole") {
         let state = record_state(&world, &id).await?;
         let log = world.service.log();
@@ -235,7 +235,7 @@ async fn on_a_full_disk_serve_marks_answers_as_unrecorded() -> Result<()> {
     // What the write-ahead log has room for already is still taken.
     let full = |what| format!("ledger_failed what={what} cause=full sqlite_code=13");
     for what in ["commit", "audit"] {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !world.service.log().contains(&full(what)) {
             let log = world.service.log();
             ensure!(Instant::now() < deadline, "no {what} failed:\n{log}");

@@ -49,7 +49,7 @@ impl Given {
     }
 }
 
-/// Asks until the service is gone. What broke off was not given away.
+/// Sends requests until the service has ended. An aborted answer does not count as sent.
 async fn ask_until_killed(
     address: SocketAddr,
     key: String,
@@ -144,10 +144,10 @@ fn some_life() -> Duration {
 async fn a_kill_under_load_loses_no_record_proof_or_head_that_was_sent() -> Result<()> {
     let scratch = ScratchDir::new("killed-tenant")?;
     let keys = tenant(scratch.path())?;
-    let nobody = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+    let unused = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
     let (identity, recipient) = match &keys {
         Some((identity, recipient)) => (Some(identity), recipient.as_str()),
-        None => (None, nobody),
+        None => (None, unused),
     };
     let mut world = Operated::new("killed", &content(recipient, "")).await?;
     let given = Arc::<Mutex<Given>>::default();

@@ -1,4 +1,4 @@
-//! Clients that ask again and again, each over a connection on which it has looked at the policy first.
+//! Clients that send requests in a loop, each over a connection on which it has read the policy first.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl Load {
         let shared = Arc::<Shared>::default();
         let client = |_| {
             let (address, key) = (world.service.address(), world.key.clone());
-            tokio::spawn(ask_until_told(address, key, shared.clone()))
+            tokio::spawn(ask_until_over(address, key, shared.clone()))
         };
         let clients = (0..CLIENTS).map(client).collect();
         Self { shared, clients }
@@ -70,7 +70,7 @@ impl Load {
     }
 }
 
-async fn ask_until_told(
+async fn ask_until_over(
     address: SocketAddr,
     key: String,
     shared: Arc<Shared>,

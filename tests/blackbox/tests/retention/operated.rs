@@ -140,7 +140,7 @@ impl Operated {
     }
 }
 
-/// Whoever holds the policy key.
+/// The holder of the policy key.
 pub struct Operator<'a>(pub &'a Path);
 
 impl Operator<'_> {

@@ -89,7 +89,7 @@ async fn in_mode_zero_no_row_log_line_or_file_identifies_a_request() -> Result<(
             .context("a receipt id")?
             .to_owned();
         answer.bytes().await?;
-        // Signed as ever, and there for whoever asked.
+        // Signed as always, and available to the client that made the request.
         let found = receipt(&mut connection, &world.key, &id).await?;
         assert_eq!(mode_of(&found)?, "zero");
         let chat_id = Receipt::parse(&found)?.body().chat_id.clone();

@@ -40,7 +40,7 @@ fn says(who: &str, what: impl AsRef<str>) {
     }
 }
 
-/// Somebody who uses an SDK, and has said that the bank's requests may leave metadata at most.
+/// A user of an SDK who has stated that the bank's requests may leave metadata at most.
 struct Sdk {
     _proxy: Process,
     url: String,
@@ -106,7 +106,7 @@ impl Sdk {
         Ok(format!("{} {}", refused.status, refused.message))
     }
 
-    /// Asks until the answer has this status: the proxy looks anew when it meets a key it does not know.
+    /// Asks until the answer has this status: the proxy verifies again when it meets an unknown key.
     async fn gets(&self, status: &str) -> Result<()> {
         let mut last = String::new();
         for _ in 0..40 {
@@ -232,7 +232,7 @@ async fn four_parties_are_served_only_under_the_policy_they_verified_during_chan
     );
     let again = pinning.connect(world.service.address()).await;
     let why = again.err().context("the old key is still taken")?;
-    says("pinned", format!("connects anew: {why:#}"));
+    says("pinned", format!("connects again: {why:#}"));
     let request = post(CHAT, &world.key).header("x-aci-keyset-digest", &keyset);
     let refused = new
         .send(request, chat(MODEL, CANARY).to_string().into())
@@ -279,7 +279,7 @@ async fn four_parties_are_served_only_under_the_policy_they_verified_during_chan
             attested == applied,
             "{id} was served under {applied}, its client was shown {attested}"
         );
-        let number = names.get(applied).context("a policy that nobody set")?;
+        let number = names.get(applied).context("a policy that was not set")?;
         counts[number - 1] += 1;
     }
     ensure!(counts.iter().all(|count| *count > 0), "{counts:?}");

@@ -1,4 +1,4 @@
-//! What has had its time, over restarts and whatever is done to the clock.
+//! Expiry over restarts and changes of the clock.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,7 +52,7 @@ pub async fn everything_is_kept(world: &Operated) {
 }
 
 async fn nothing_is_kept(world: &Operated) {
-    eventually("what had its time is gone", async || {
+    eventually("expired rows are purged", async || {
         kept(world).await.ok() == Some((0, 0, 0))
     })
     .await;
@@ -81,7 +81,11 @@ async fn expired_rows_are_purged_at_the_next_start_and_counted_in_both_logs() ->
     everything_is_kept(&world).await;
     world.service.end("TERM").await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(kept(&world).await?, (1, 1, 2), "nobody purges meanwhile");
+    assert_eq!(
+        kept(&world).await?,
+        (1, 1, 2),
+        "nothing is purged meanwhile"
+    );
     world.service.start_again().await?;
     nothing_is_kept(&world).await;
     assert_eq!(
@@ -141,7 +145,7 @@ async fn a_clock_ahead_after_downtime_deletes_nothing_until_it_is_accepted() -> 
     world.service.end("TERM").await?;
     let month_ago = now() - 30 * 24 * HOUR;
     note(&world, month_ago).await?;
-    // A row that had its time by any clock: when it is gone, there was a purge.
+    // A row that has expired by any clock: once it is removed, a purge has run.
     let old = "INSERT INTO usage (at, tenant, endpoint, stream, status, outcome, expires_at) \
                VALUES (1, 'clinic', 'chat', 0, 200, 'completed', 2)";
     sqlx::raw_sql(old)
@@ -157,7 +161,7 @@ async fn a_clock_ahead_after_downtime_deletes_nothing_until_it_is_accepted() -> 
     assert_eq!(
         kept(&world).await?,
         (1, 1, 2),
-        "by the system's clock it had its time"
+        "expired by the system's clock only"
     );
     let log = world.service.log();
     ensure!(log.contains("clock_doubted"), "{log}");

@@ -80,14 +80,14 @@ fn cpu_and_devices_are_appraised_together_with_separate_checks() {
 fn rejects_a_machine_without_the_evidence_a_policy_requires() {
     let cpu = td();
     let verdict = judge(&whole(&cpu, &[]), &policy(ONE_GPU));
-    let told = verdict.check(CheckId::NvidiaDevices).expect("it");
-    assert!(told.required);
-    assert_eq!(told.outcome, Outcome::NotEvaluated(Why::Absent));
+    let listed = verdict.check(CheckId::NvidiaDevices).expect("it");
+    assert!(listed.required);
+    assert_eq!(listed.outcome, Outcome::NotEvaluated(Why::Absent));
     assert_eq!(verdict.decision(), Decision::Rejected);
 
     let verdict = judge(&whole(&cpu, &[]), &policy("[event_log]\nrequired = true\n"));
-    let told = verdict.check(CheckId::EventLogReplay).expect("it");
-    assert!(told.required && told.outcome == Outcome::NotEvaluated(Why::Absent));
+    let listed = verdict.check(CheckId::EventLogReplay).expect("it");
+    assert!(listed.required && listed.outcome == Outcome::NotEvaluated(Why::Absent));
     assert_eq!(verdict.decision(), Decision::Rejected);
 
     let verdict = judge(&MachineEvidence::default(), &policy(""));

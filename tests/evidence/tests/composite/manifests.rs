@@ -73,9 +73,9 @@ fn rejects_an_expired_signer_unless_the_policy_skips_the_check() {
         refused_by(judge(&report, &policy(GPU)), &["nvidia.rim.signer_dates"]);
         let ignored = policy(&format!("{GPU}rim_signer_dates = \"ignored\"\n"));
         let appraisal = judge(&report, &ignored);
-        let told = appraisal.verdict().check(CheckId::NvidiaRimSignerDates);
+        let listed = appraisal.verdict().check(CheckId::NvidiaRimSignerDates);
         assert!(matches!(
-            told.expect("it").outcome,
+            listed.expect("it").outcome,
             Outcome::NotEvaluated(_)
         ));
         assert!(appraisal.trusted().is_ok());

@@ -64,7 +64,7 @@ fn rejects_a_report_without_a_log_only_if_the_policy_requires_one() {
     let refused = judge_for(&report, "required = true");
     assert_eq!(refused.verdict().decision(), Decision::Rejected);
     for id in [CheckId::LogCheckpoint, CheckId::LogEpoch] {
-        let check = refused.verdict().check(id).expect("told");
+        let check = refused.verdict().check(id).expect("the check");
         assert_eq!(check.outcome, Outcome::NotEvaluated(Why::Absent), "{id}");
         assert!(check.required);
     }
@@ -108,5 +108,5 @@ fn rejects_a_restarted_or_shorter_log_than_the_policy_pins() {
     let careless = AttestationPolicy::parse(
         "name = \"a\"\n[tdx]\nmeasurements = \"any\"\n[log]\nrequired = false\nmin_size = 3\n",
     );
-    assert!(careless.is_err(), "a floor that nobody looks at");
+    assert!(careless.is_err(), "a floor that nothing checks");
 }

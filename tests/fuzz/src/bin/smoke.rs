@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let seeds = Seeds::make();
     let crashes = Path::new("target/fuzz/crashes");
     let (mut executions, mut panics) = (0, 0);
-    // Panics are told below, with the input that caused them.
+    // Panics are reported below, with the input that caused them.
     std::panic::set_hook(Box::new(|panic| eprintln!("    {panic}")));
     for target in ALL {
         if only.as_ref().is_some_and(|only| only != target.name) {

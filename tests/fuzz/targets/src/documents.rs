@@ -48,7 +48,7 @@ pub fn encodings(data: &[u8]) {
     }
 }
 
-/// Certificates that somebody hands over: a peer's, or a root in a file.
+/// Certificates from outside: a peer's, or a root in a file.
 pub fn certificates(data: &[u8]) {
     let _ = SpkiDigest::from_certificate_der(data);
     let _ = Roots::supplied(data);

@@ -1,5 +1,5 @@
 //! What whole appraisals are made by: the software platform's roots, one time, one nonce, and
-//! policies that want as little as a policy can, so that as much as possible is looked at.
+//! policies with as few conditions as possible, so that as much as possible is parsed.
 
 use std::sync::LazyLock;
 

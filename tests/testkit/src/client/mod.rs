@@ -75,7 +75,7 @@ impl Connection {
         tls::dates(self.certificate.as_deref()?)
     }
 
-    /// Whether the handshake resumed an earlier session instead of proving the key anew.
+    /// Whether the handshake resumed an earlier session instead of proving the key again.
     pub fn was_resumed(&self) -> bool {
         self.resumed
     }

@@ -1,4 +1,4 @@
-//! What the engine has seen, and what a test told it to do.
+//! What the engine has received, and the behaviour that a test configured.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

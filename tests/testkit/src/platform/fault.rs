@@ -18,7 +18,7 @@ pub enum Fault {
     DoubledGpu,
     /// The firmware's manifest lists other measurements.
     OtherManifest,
-    /// The firmware's manifest is signed by somebody else.
+    /// The firmware's manifest is signed by another key.
     ForgedManifest,
     /// A byte of the event log is another.
     AlteredLog,
@@ -65,7 +65,7 @@ impl FaultFile {
         std::fs::write(path, fault.map_or("", Fault::name))
     }
 
-    /// The fault of now. A file that cannot be read, or a name that nobody knows, is a mistake of the test's.
+    /// The current fault. An unreadable file or an unknown name is a mistake in the test.
     pub fn read(&self) -> Option<Fault> {
         let file = self.0.as_deref()?;
         let text = std::fs::read_to_string(file)

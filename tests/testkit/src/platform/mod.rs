@@ -115,7 +115,7 @@ impl SoftwarePlatform {
         self
     }
 
-    /// Makes the next look at the clock panic whenever `file` exists; the file is gone then. A way to
+    /// Makes the next read of the clock panic whenever `file` exists, and removes the file. A way to
     /// see a request handler die with a request in its hands.
     #[must_use]
     pub fn panicking_on(mut self, file: PathBuf) -> Self {
@@ -190,7 +190,7 @@ impl Clock for PanickingClock {
         // The main thread watches over the whole service; handlers run on others.
         let handler = std::thread::current().name() != Some("main");
         if handler && std::fs::remove_file(&self.0).is_ok() {
-            panic!("told to by {}", self.0.display());
+            panic!("panic requested by {}", self.0.display());
         }
         SystemClock.now()
     }

@@ -156,7 +156,7 @@ pub enum Claims {
     /// A loaded key bound to a chip, which AMD does not make.
     HardwareIdInLoadedKey,
     ShortHardwareId,
-    /// The hardware id wrapped in an OCTET STRING of its own.
+    /// The hardware id wrapped in another OCTET STRING.
     WrappedHardwareId,
     AnotherProduct,
     UnknownProduct,

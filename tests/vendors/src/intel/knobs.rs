@@ -159,7 +159,7 @@ pub enum FmspcInTcbInfo {
 pub enum ModuleInTcbInfo {
     Ours,
     AnotherVersion,
-    /// The same version, signed by somebody else.
+    /// The same version, signed by another key.
     AnotherSigner,
 }
 

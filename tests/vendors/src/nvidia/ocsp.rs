@@ -55,7 +55,7 @@ pub enum Status {
     Unknown,
 }
 
-/// The certificate of whoever signs.
+/// The signer's certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Responder {
     /// Issued by the issuer, for signing OCSP responses.

@@ -150,7 +150,7 @@ fn resource(value: &Reference, form: Form) -> String {
     empty("ns0:Resource", &attributes, form)
 }
 
-/// In canonical form an element stands alone and declares every namespace that is in force there.
+/// In canonical form an element stands alone and declares every namespace that is in scope there.
 fn signed_info(stated_digest: &str, knobs: &ManifestKnobs, form: Form) -> String {
     let canonicalization = usual_unless(knobs, Algorithm::Canonicalization, C14N, EXCLUSIVE_C14N);
     let method = usual_unless(

@@ -1,5 +1,5 @@
 //! Each thing a policy may ask of a TD and its platform: accepted where it holds, refused by the check
-//! of its own name where it does not, and by no other.
+//! with its name where it does not, and by no other.
 
 use attest_core::tdx::TdxFacts;
 use attest_core::{Cause, CheckId, Decision, Outcome, Verdict, Why, to_hex};
@@ -121,9 +121,9 @@ fn rejects_an_older_td_where_a_policy_requires_fields_of_tdx_1_5() {
         ),
     ] {
         let verdict = asked(&line);
-        let told = verdict.check(check.parse().expect(check)).expect(check);
-        assert!(told.required);
-        assert_eq!(told.outcome, Outcome::NotEvaluated(Why::Absent));
+        let listed = verdict.check(check.parse().expect(check)).expect(check);
+        assert!(listed.required);
+        assert_eq!(listed.outcome, Outcome::NotEvaluated(Why::Absent));
         assert_eq!(verdict.decision(), Decision::Rejected);
     }
 }
@@ -171,7 +171,7 @@ fn grace_is_given_to_named_advisories_of_levels_that_are_out_of_date() {
         assert_eq!(verdict.decision(), Decision::Rejected);
     };
     refused_by_status(&out_of_date("OutOfDate", &[ADVISORY]), "");
-    // One that nobody named; none at all; other words; the worst one.
+    // An advisory that the policy does not name; none; other statuses; the worst status.
     let two = out_of_date("OutOfDate", &[ADVISORY, "INTEL-SA-05678"]);
     refused_by_status(&two, &grace(9999));
     refused_by_status(&out_of_date("OutOfDate", &[]), &grace(9999));
@@ -192,9 +192,9 @@ fn grace_is_given_to_named_advisories_of_levels_that_are_out_of_date() {
 #[test]
 fn unneeded_grace_is_not_a_failed_check() {
     let verdict = asked(&grace(1));
-    let told = verdict.check(CheckId::TdxTcbGrace).expect("the check");
-    assert_eq!(told.outcome, Outcome::NotEvaluated(Why::NotNeeded));
-    assert!(!told.required);
+    let listed = verdict.check(CheckId::TdxTcbGrace).expect("the check");
+    assert_eq!(listed.outcome, Outcome::NotEvaluated(Why::NotNeeded));
+    assert!(!listed.required);
     assert_eq!(verdict.decision(), Decision::Accepted);
 }
 
@@ -209,14 +209,14 @@ fn rejects_a_quote_of_another_vendors_quoting_enclave() {
     assert_eq!(verdict.decision(), Decision::Rejected);
     assert!(
         verdict.facts().tdx.is_some(),
-        "what it says is told all the same"
+        "its fields are reported nevertheless"
     );
 }
 
 #[test]
 fn reports_the_matched_levels_with_their_dates() {
     let tcb = facts().tcb.expect("matched levels");
-    let told: Vec<_> = tcb
+    let dated: Vec<_> = tcb
         .levels
         .iter()
         .map(|level| {
@@ -229,7 +229,7 @@ fn reports_the_matched_levels_with_their_dates() {
         .collect();
     let date = || "2024-11-13T00:00:00Z".to_owned();
     assert_eq!(
-        told,
+        dated,
         [
             ("platform", "UpToDate", date()),
             ("module", "UpToDate", date()),

@@ -39,12 +39,12 @@ impl fmt::Display for Needs {
             (self.rsa, "RSA-4096"),
             (self.ed25519, "Ed25519"),
         ];
-        let told: Vec<String> = kinds
+        let parts: Vec<String> = kinds
             .iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, kind)| format!("{count} {kind}"))
             .collect();
-        f.write_str(&told.join(" + "))
+        f.write_str(&parts.join(" + "))
     }
 }
 
