@@ -1,4 +1,4 @@
-//! What clients see.
+//! The report as clients see it.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ pub(super) async fn attestation(
     Ok(json(report.await?))
 }
 
-/// `GET /v1/aci/attestation`: the report to anybody's challenge, as on the public listener. Whoever is about to type an
-/// admin key verifies this very address first, and has no key to show for that yet.
+/// `GET /v1/aci/attestation`: the report for a client's challenge, as on the public listener. It needs no key, because
+/// administrators verify this address before they type an admin key.
 pub(super) async fn challenged(
     admin: State<Arc<Admin>>,
     connection: Connection,
@@ -36,7 +36,7 @@ pub(super) async fn challenged(
     Ok(json(report.await?))
 }
 
-/// Admin keys are no API keys: an administrator waits where the address's other requests do.
+/// Admin keys are not API keys: an administrator's request waits in the same queue as others from that address.
 fn requester(connection: &Connection) -> Requester {
     Requester {
         address: connection.peer,

@@ -1,4 +1,4 @@
-//! The bodies of admin requests: small JSON objects, of exactly the members that a path takes.
+//! The bodies of admin requests: small JSON objects with exactly the members that a path accepts.
 
 use axum::body::Body;
 use http::HeaderMap;

@@ -1,4 +1,4 @@
-//! The time by which kept things expire, and an operator's word for it.
+//! The clock by which stored data expires, and how an operator accepts the system's clock.
 
 use std::sync::Arc;
 
@@ -18,37 +18,37 @@ use gateway_path::http::json as document;
 /// Larger than the one member.
 const MAX_BODY: usize = 1 << 10;
 
-/// `GET /admin/v1/retention/clock`: by what things expire, what the system says, and how far that is ahead.
+/// `GET /admin/v1/retention/clock`: the time by which data expires, the system's time, and the difference.
 pub(super) async fn show(admin: State<Arc<Admin>>, _by: By<Auditing>) -> Response<Body> {
-    told(&admin)
+    rendered(&admin)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Word {
+struct AcceptRequest {
     accept: bool,
 }
 
-/// `POST /admin/v1/retention/clock` with `{"accept": true}`: the system's clock is right. What has had its time by it
-/// goes within a minute. One that is behind changes nothing.
+/// `POST /admin/v1/retention/clock` with `{"accept": true}`: the system's clock is right. Data that has
+/// expired by it is deleted within a minute. A clock that is behind changes nothing.
 pub(super) async fn accept(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let (head, posted) = request.into_parts();
-    let word: Word = body::read(&head.headers, posted, MAX_BODY).await?;
-    if !word.accept {
+    let accepted: AcceptRequest = body::read(&head.headers, posted, MAX_BODY).await?;
+    if !accepted.accept {
         return Err(Invalid::AdminBody.into());
     }
     let now = SystemClock.now();
     let noted = admin.ledger.accept_time(now).await;
     noted.map_err(|_| ApiError::Internal)?;
     admin.ledger.clock().advance_to(now);
-    Ok(told(&admin))
+    Ok(rendered(&admin))
 }
 
-fn told(admin: &Admin) -> Response<Body> {
+fn rendered(admin: &Admin) -> Response<Body> {
     let (by, system) = (admin.ledger.clock().now(), SystemClock.now());
     let ahead = |one: UnixTime, other: UnixTime| one.since(other).map_or(0, |gap| gap.as_secs());
     let answer = json!({

@@ -1,6 +1,6 @@
-//! The console: one page, one style sheet, one script, the same for everybody.
+//! The console: one page, one style sheet, one script, the same for every client.
 //!
-//! The page asks the admin API like any other client. The admin key stays in the script's memory: no cookie, no
+//! The page calls the admin API like any other client. The admin key stays in the script's memory: no cookie, no
 //! storage, nothing that another page could make a browser send along. The policy of the page allows what is served
 //! here and nothing else; there are no inline scripts and no third parties.
 
@@ -17,27 +17,27 @@ const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy")
 const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 pub(super) async fn page() -> Response<Body> {
-    part(
+    asset(
         "text/html; charset=utf-8",
         include_str!("console/index.html"),
     )
 }
 
 pub(super) async fn style() -> Response<Body> {
-    part(
+    asset(
         "text/css; charset=utf-8",
         include_str!("console/console.css"),
     )
 }
 
 pub(super) async fn script() -> Response<Body> {
-    part(
+    asset(
         "text/javascript; charset=utf-8",
         include_str!("console/console.js"),
     )
 }
 
-fn part(kind: &'static str, text: &'static str) -> Response<Body> {
+fn asset(kind: &'static str, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
     for (name, value) in [

@@ -1,8 +1,8 @@
 //! Admin keys: `sk-sealgate-admin-<id>-<secret>`.
 //!
 //! The id, 12 hex characters, is public and finds the key; the secret is 256 random bits. What is stored and compared
-//! is the SHA-256 of the whole, as for API keys. The two cannot be taken for each other: their prefixes and lengths
-//! differ, and they are kept in different tables.
+//! is the SHA-256 of the whole, as for API keys. The two cannot be confused: their prefixes and lengths
+//! differ, and they are stored in different tables.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,19 +17,19 @@ const ID_LEN: usize = 12;
 const SECRET_LEN: usize = 43;
 const TOKEN_LEN: usize = PREFIX.len() + ID_LEN + 1 + SECRET_LEN;
 
-/// A whole admin key, as its owner gets it: once.
+/// A complete admin key. Its owner sees it once.
 pub struct AdminToken {
     id: String,
     token: Sensitive<String>,
 }
 
-/// Why a key could not be made.
+/// Why a key could not be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the system gave no randomness")]
 pub struct AdminTokenError;
 
 impl AdminToken {
-    /// Makes a new key.
+    /// Generates a new key.
     pub fn generate() -> Result<Self, AdminTokenError> {
         let random = SystemRandom::new();
         let mut id = [0; ID_LEN / 2];

@@ -1,6 +1,6 @@
 //! The audit log as one file: a tar archive of what `sealgate log export` writes into a directory.
 //!
-//! It is made as it is sent, a file at a time. Its last file is the head: an archive that was cut off has none, and is
+//! It is generated while it is sent, one file at a time. Its last file is the head: an archive that was cut off has none, and is
 //! refused by `sealgate-verify log replay`.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use gateway_store::audit::{Export, ExportError};
 
 const BLOCK: usize = 512;
 
-/// `GET /admin/v1/log/export`, with `?private=1` together with whom entries are about and which receipts batches are of.
+/// `GET /admin/v1/log/export`, with `?private=1` with the subjects of entries and the receipts of batches.
 pub(super) async fn export(
     admin: State<Arc<Admin>>,
     _by: By<Auditing>,
@@ -38,7 +38,7 @@ pub(super) async fn export(
         match next(&mut export, ledger.audit(), at).await {
             Ok(Some(file)) => Some((Ok(file), Some((ledger, export)))),
             Ok(None) => Some((Ok(Bytes::from_static(&[0; 2 * BLOCK])), None)),
-            // The connection is broken off.
+            // The connection is aborted, so that the client sees a truncated archive.
             Err(error) => Some((Err(error), None)),
         }
     });

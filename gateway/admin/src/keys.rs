@@ -1,4 +1,4 @@
-//! API keys: who holds one, a new one, one less.
+//! API keys: listed, created and revoked.
 
 use std::sync::Arc;
 
@@ -40,20 +40,20 @@ fn row(key: &KeyRow) -> Value {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct CreateRequest {
     tenant: String,
     #[serde(default)]
     name: Option<String>,
 }
 
-/// `POST /admin/v1/keys` with `{"tenant", "name"?}`: 201, and the key, this once; it works already.
+/// `POST /admin/v1/keys` with `{"tenant", "name"?}`: 201 and the key, which is shown only here and already works.
 pub(super) async fn create(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
-    let Wanted { tenant, name } = body::read(&head.headers, body, MAX_BODY).await?;
+    let CreateRequest { tenant, name } = body::read(&head.headers, body, MAX_BODY).await?;
     let named = |text: &str, member| {
         Name::from_operator(text).map_err(|_| ApiError::Invalid(Invalid::NameMember(member)))
     };
@@ -83,7 +83,7 @@ pub(super) async fn create(
     Ok(response)
 }
 
-/// `DELETE /admin/v1/keys/{id}`: 204, when the service refuses the key already.
+/// `DELETE /admin/v1/keys/{id}`: 204 once the service refuses the key.
 pub(super) async fn revoke(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,

@@ -1,12 +1,11 @@
-//! What administrators see and do, on a listener of its own.
+//! The administrators' API and console, on a separate listener.
 //!
-//! The listener speaks TLS with the key of the epoch in force, so that an administrator can verify the service with
-//! `sealgate-verify endpoint` before an admin key is typed anywhere. Admin keys are not API keys: they open nothing on
-//! the public listener, and API keys nothing here. Every handler takes a [`By`] with the role it needs; there is no
-//! other way to an answer than through it, but for the [`console`], whose page is the same for everybody, and the
-//! report that answers a challenge.
+//! The listener speaks TLS with the key of the active epoch, so that an administrator can verify the service with
+//! `sealgate-verify endpoint` before an admin key is typed anywhere. Admin keys are not API keys: they grant nothing on
+//! the public listener, and API keys nothing here. Every handler takes a [`By`] with the role it needs, except the
+//! [`console`], whose page is the same for every client, and the report that answers a challenge.
 //!
-//! Nothing here is content: what can be asked is what the ledger, the epoch and the audit log hold.
+//! No handler returns the content of requests, only what the ledger, the epoch and the audit log store.
 
 mod attestation;
 mod body;

@@ -1,7 +1,7 @@
-//! The audit log, with what the public log keeps to itself: whom entries are about, and which receipts a batch is of.
+//! The audit log with what the public log hides: the subjects of entries and the receipts of a batch.
 //!
-//! What is shown here proves nothing to an auditor who does not trust this service; heads and proofs do, and
-//! `sealgate-verify log` checks them. This is for looking, and for exporting what proofs are about.
+//! These answers prove nothing to an auditor who does not trust this service; heads and proofs do, and
+//! `sealgate-verify log` checks them. They are for display, and for exporting the data that proofs are about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use gateway_path::http::{Connection, json as document};
 /// The most entries in one answer.
 const MAX_COUNT: u64 = 500;
 
-/// `GET /admin/v1/log?from=INDEX&count=N`: the newest head, and entries that it counts; the last 50 unless said
-/// otherwise.
+/// `GET /admin/v1/log?from=INDEX&count=N`: the newest head and the entries that it counts, by default
+/// the last 50.
 pub(super) async fn entries(
     admin: State<Arc<Admin>>,
     _by: By<Auditing>,
@@ -49,7 +49,7 @@ pub(super) async fn entries(
 }
 
 fn row(index: u64, entry: &[u8], subjects: &BTreeMap<u64, String>) -> Value {
-    // As it was hashed; what does not parse would have stopped the service when it opened its log.
+    // The bytes that were hashed. They parse: otherwise the service would have refused to open its log.
     let entry: Value = serde_json::from_slice(entry).unwrap_or(Value::Null);
     json!({ "index": index, "entry": entry, "subject": subjects.get(&index) })
 }

@@ -1,4 +1,4 @@
-//! Sealed records, for an operator whom somebody entitled to it has asked to delete one.
+//! Sealed records, which an operator deletes when an entitled person asks for it.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{Admin, By, Operating};
 use gateway_base::errors::ApiError;
 use gateway_retention::Deleted;
 
-/// `DELETE /admin/v1/records/{receipt id}`: 204, whoever made the request and whatever the policy leaves to callers. The
+/// `DELETE /admin/v1/records/{receipt id}`: 204, whichever client made the request and whatever the policy permits clients. The
 /// receipt stays.
 pub(super) async fn delete(
     admin: State<Arc<Admin>>,

@@ -1,7 +1,7 @@
-//! The retention policy: what is in force, what another would change, and putting a signed one in force.
+//! The retention policy: the active one, what another would change, and activating a signed one.
 //!
-//! A toggle takes the operator's policy keys, which are nowhere near this process: what is posted here is a policy
-//! that was signed elsewhere, and is refused as `sealgate retention set` refuses it. A running service notices within
+//! A change needs the operator's policy keys, which this process does not have: what is posted here is a policy that
+//! was signed elsewhere, and is refused as `sealgate retention set` refuses it. A running service notices within
 //! a second and begins a new epoch; this connection ends with the old one.
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use gateway_store::ledger::PolicyRow;
 /// As large as a policy file may be, twice.
 const MAX_BODY: usize = 2 << 20;
 
-/// `GET /admin/v1/retention`: every policy that was in force, the last of them now, and whose word changes it.
+/// `GET /admin/v1/retention`: every policy so far, the last of which is active, and the keys that may change it.
 pub(super) async fn show(
     admin: State<Arc<Admin>>,
     _by: By<Auditing>,
@@ -93,10 +93,10 @@ pub(super) async fn plan(
     let (policy, signatures) = proposed.read()?;
     let config: &Config = &connection.epoch.config;
     let plan = retention::plan(&admin.ledger, config, policy, signatures).await;
-    Ok(document(told(&plan.map_err(refused)?).to_string()))
+    Ok(document(rendered(&plan.map_err(refused)?).to_string()))
 }
 
-fn told(plan: &Plan) -> Value {
+fn rendered(plan: &Plan) -> Value {
     let named = |policy: &RetentionPolicy| json!({ "epoch": policy.epoch(), "digest": policy.digest().to_string(), "most": policy.most().as_str() });
     json!({
         "from": named(&plan.before),
@@ -121,7 +121,7 @@ fn difference(difference: &Difference) -> Value {
     })
 }
 
-/// `POST /admin/v1/retention` with `{"policy", "signatures"}`: puts it in force.
+/// `POST /admin/v1/retention` with `{"policy", "signatures"}`: activates it.
 pub(super) async fn set(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,
@@ -147,7 +147,7 @@ pub(super) async fn set(
 fn refused(error: HistoryError) -> ApiError {
     match error {
         HistoryError::Refused(_) | HistoryError::Taken(_) => ApiError::PolicyRefused {
-            reason: format!("The policy is not put in force: {error}."),
+            reason: format!("The policy was not activated: {error}."),
         },
         _ => ApiError::Internal,
     }

@@ -1,4 +1,4 @@
-//! Who may do what: three roles, each of which may all that the one before it may.
+//! The three roles, each with all permissions of the one before it.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use gateway_path::admit::{bearer, digest};
 use gateway_path::http::Connection;
 use gateway_store::ledger::Role;
 
-/// What a handler needs.
+/// The role that a handler needs.
 pub(crate) trait Need: Send + Sync {
     const ROLE: Role;
 }
@@ -48,7 +48,7 @@ impl<N: Need> FromRequestParts<Arc<Admin>> for By<N> {
     async fn from_request_parts(parts: &mut Parts, admin: &Arc<Admin>) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers)?;
         let id = claimed_id(token).ok_or(ApiError::InvalidKey)?;
-        // Asked each time: a revoked key counts no more with the next request.
+        // Read from the ledger for each request, so that a revoked key is refused from the next request on.
         let row = admin.ledger.administrator(id).await;
         let row = row
             .map_err(|_| ApiError::Internal)?

@@ -16,7 +16,7 @@ use gateway_path::http::{Routes, only};
 use gateway_retention::Records;
 use gateway_store::ledger::Ledger;
 
-/// The rooms that administrators ask.
+/// What the handlers use.
 pub struct Admin {
     pub ledger: Arc<Ledger>,
     pub keyring: Arc<Keyring>,
@@ -30,7 +30,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
     routes().into_router(admin)
 }
 
-/// Every path there is, as `METHOD PATH`.
+/// Every path, as `METHOD PATH`.
 pub fn paths() -> Vec<String> {
     routes().list()
 }

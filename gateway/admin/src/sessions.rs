@@ -16,8 +16,8 @@ use gateway_path::http::{Connection, json as document};
 /// The most sessions in one answer.
 const MAX_COUNT: u32 = 200;
 
-/// `GET /admin/v1/sessions?count=N`: the newest sessions that receipts may cite, abbreviated as in the public list; the
-/// last 50 unless said otherwise.
+/// `GET /admin/v1/sessions?count=N`: the newest sessions that receipts may cite, abbreviated as in the public list; by
+/// default the last 50.
 pub(super) async fn list(
     admin: State<Arc<Admin>>,
     _by: By<Viewing>,
@@ -25,7 +25,7 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
     let count = count(uri.query())?;
-    let in_force: BTreeSet<[u8; 32]> = connection
+    let active: BTreeSet<[u8; 32]> = connection
         .epoch
         .routes
         .sessions(None, None)
@@ -39,7 +39,7 @@ pub(super) async fn list(
         .filter_map(|json| Session::parse(json).ok())
         .map(|session| {
             let mut row = session.abbreviated_json();
-            row["in_force"] = in_force.contains(session.id().as_bytes()).into();
+            row["in_force"] = active.contains(session.id().as_bytes()).into();
             row
         })
         .collect();

@@ -1,4 +1,4 @@
-//! The epoch in force, and who asks.
+//! The active epoch, and the administrator that asks.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) async fn whoami(by: By<Viewing>) -> Response<Body> {
     document(json!({ "id": by.id, "name": by.name, "role": by.role.as_str() }).to_string())
 }
 
-/// `GET /admin/v1/status`: the contract that this very connection was opened under.
+/// `GET /admin/v1/status`: the epoch of this connection.
 pub(super) async fn status(
     admin: State<Arc<Admin>>,
     _by: By<Viewing>,

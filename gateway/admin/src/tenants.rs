@@ -1,4 +1,4 @@
-//! Tenants: whoever keys were made for. One begins with its first key and ends when all of them are revoked.
+//! Tenants: the names that API keys belong to. A tenant exists from its first key until all its keys are revoked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use gateway_base::request::Name;
 use gateway_path::http::{Connection, json as document};
 use gateway_store::ledger::KeyRow;
 
-/// What the keys of one tenant come to.
+/// The keys of one tenant, counted.
 struct Tenant {
     since: UnixTime,
     active: usize,

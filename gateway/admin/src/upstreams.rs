@@ -1,4 +1,4 @@
-//! The enclaves behind this service, and what was last decided of each.
+//! The enclaves behind this service, each with its last verdict.
 
 use axum::body::Body;
 use http::Response;
@@ -14,12 +14,12 @@ pub(super) async fn upstreams(_by: By<Viewing>, connection: Connection) -> Respo
     let upstreams: Vec<Value> = routes
         .enclaves()
         .iter()
-        .map(|enclave| told(enclave))
+        .map(|enclave| rendered(enclave))
         .collect();
     document(json!({ "upstreams": upstreams }).to_string())
 }
 
-fn told(enclave: &Enclave) -> Value {
+fn rendered(enclave: &Enclave) -> Value {
     let sessions: Vec<Value> = enclave
         .sessions()
         .iter()

@@ -15,7 +15,7 @@ use gateway_store::ledger::UsageSum;
 
 const DAY: u64 = 86_400;
 
-/// `GET /admin/v1/usage?since=SECONDS&until=SECONDS`: requests and tokens, the last day unless said otherwise.
+/// `GET /admin/v1/usage?since=SECONDS&until=SECONDS`: requests and tokens, by default of the last day.
 pub(super) async fn usage(
     admin: State<Arc<Admin>>,
     _by: By<Viewing>,

@@ -34,19 +34,19 @@ use gateway_retention::{self as retention, Records};
 use gateway_store::ledger::{Ledger, LedgerError, Unwritten};
 use harden as hardening;
 
-/// Why the service did not start, or did not go on.
+/// Why the service did not start, or stopped with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error("{0}")]
     Config(#[from] ConfigError),
-    #[error("[tee] kind = \"{wanted}\", but this platform has no evidence to offer")]
+    #[error("[tee] kind = \"{wanted}\", but this platform has no evidence")]
     NoEvidence { wanted: &'static str },
     #[error("[tee] kind = \"{wanted}\", but this platform offers {found} evidence")]
     OtherEvidence {
         wanted: &'static str,
         found: &'static str,
     },
-    #[error("[tee] gpus = \"nvidia\", but this platform has no evidence of GPUs to offer")]
+    #[error("[tee] gpus = \"nvidia\", but this platform has no evidence of GPUs")]
     NoDevices,
     #[error("{0}")]
     Ledger(#[from] LedgerError),
@@ -67,17 +67,17 @@ pub enum ServeError {
     Unwritten(Unwritten),
 }
 
-/// What the surroundings of a service may do to it.
+/// How the caller controls a running service.
 pub struct Controls {
     /// Resolves when the service is to stop.
     pub shutdown: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Each message is a wish for the configuration to be read anew.
+    /// Each message requests that the configuration is read again.
     pub reload: mpsc::Receiver<Reload>,
-    /// Told the address once connections are accepted.
+    /// Called with the address once connections are accepted.
     pub ready: Box<dyn FnOnce(SocketAddr) + Send>,
 }
 
-/// Serves until `shutdown` resolves, reading the configuration anew on SIGHUP.
+/// Serves until `shutdown` resolves, reading the configuration again on SIGHUP.
 pub async fn serve(
     config_file: &Path,
     platform: Arc<dyn Platform>,
@@ -85,11 +85,11 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> Result<(), ServeError> {
     let mut hangups = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
-    let (wishes, reload) = mpsc::channel(1);
+    let (requests, reload) = mpsc::channel(1);
     let forward = async move {
         while hangups.recv().await.is_some() {
-            // One wish is enough while another waits.
-            let _ = wishes.try_send(Reload);
+            // One waiting request is enough.
+            let _ = requests.try_send(Reload);
         }
     };
     let controls = Controls {
@@ -103,7 +103,7 @@ pub async fn serve(
     }
 }
 
-/// Serves under the given controls; signals are left alone.
+/// Serves under the given controls, without handling signals.
 pub async fn serve_with(
     config_file: &Path,
     platform: Arc<dyn Platform>,
@@ -269,14 +269,14 @@ async fn run(
         }
     }
     events::emit(Event::Stopping);
-    let patience = keeper.current().config.server.drain_timeout;
+    let drain_timeout = keeper.current().config.server.drain_timeout;
     let administrators = async {
         match admin_connections {
-            Some(connections) => connections.drain(patience).await,
+            Some(connections) => connections.drain(drain_timeout).await,
             None => 0,
         }
     };
-    let (left, administrators) = tokio::join!(connections.drain(patience), administrators);
+    let (left, administrators) = tokio::join!(connections.drain(drain_timeout), administrators);
     let left = left + administrators;
     if left > 0 {
         events::emit(Event::StoppedShort { connections: left });
@@ -284,7 +284,7 @@ async fn run(
     ledger.close_service(front.services.clock.now()).await
 }
 
-/// What reports are made with; nothing where there are to be none.
+/// The hardware that signs reports; none without a TEE in the configuration.
 fn hardware(platform: &dyn Platform, tee: &Tee) -> Result<Option<Hardware>, ServeError> {
     let cpu = match tee.kind {
         TeeKind::None => return Ok(None),
@@ -329,7 +329,7 @@ fn listen(config: &Config) -> Result<(Listener, SocketAddr), ServeError> {
         .map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Administrators are few: their connections cannot take the place of any client's, nor silent ones theirs.
+/// Separate from the clients' limits, so that clients and administrators cannot exhaust each other's connections.
 const ADMIN_PLACES: ConnectionLimits = ConnectionLimits {
     authenticated: 64,
     unauthenticated: 32,

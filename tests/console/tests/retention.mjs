@@ -23,7 +23,7 @@ const verdict = async (visit) => [
 test("an auditor sees every past policy, and what another would change", async (room) => {
   const visit = await signedIn(room, AUDITOR);
   const { in_force: inForce } = await admin("retention", AUDITOR);
-  assert.equal((await visit.facts("retention-facts"))["in force"], `policy 1, ${inForce.digest}`);
+  assert.equal((await visit.facts("retention-facts")).active, `policy 1, ${inForce.digest}`);
   const expiry = Date.parse((await visit.facts("retention-facts"))["things expire by"]);
   assert.ok(Math.abs(expiry - Date.now()) < 60_000, String(expiry));
   assert.deepEqual((await visit.rows("retention-table")).map(([epoch, most]) => [epoch, most]), [["1", "metadata"]]);
@@ -54,7 +54,7 @@ test("a policy without a valid signature cannot be activated, and the page shows
   visit.page.once("dialog", (dialog) => dialog.accept());
   await visit.page.click("#set");
   await visit.page.waitForSelector("#trouble:not([hidden])");
-  assert.match(await visit.text("#trouble"), /not put in force/);
+  assert.match(await visit.text("#trouble"), /not activated/);
   assert.equal((await admin("retention", AUDITOR)).in_force.epoch, 1);
 });
 

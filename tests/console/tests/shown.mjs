@@ -53,7 +53,7 @@ test("sessions are listed as the API returns them, the newest first", async (roo
   const rows = await visit.rows("sessions-table");
   assert.deepEqual(
     rows.map(([upstream, id, , , state]) => [upstream, id, state]),
-    sessions.map((session) => [session.upstream_name, session.session_id, session.in_force ? "in force" : "past"]),
+    sessions.map((session) => [session.upstream_name, session.session_id, session.in_force ? "active" : "past"]),
   );
 });
 

@@ -25,7 +25,7 @@ test("an operator revokes all keys of a tenant at once, and of no other", async 
   }));
   await row(visit, "leaving").getByRole("button", { name: "Revoke all keys" }).click();
   assert.match(await asked, /^Revoke every key of leaving \(2\)\?/);
-  await row(visit, "leaving").getByText("no key counts").waitFor();
+  await row(visit, "leaving").getByText("no active key").waitFor();
   for (const each of keys.slice(0, 2)) await eventually("it counts no more", async () => (await chat(each)) === 401);
   assert.equal(await chat(keys[2]), 200);
 });

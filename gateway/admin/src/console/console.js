@@ -1,6 +1,6 @@
 "use strict";
 
-// The admin key lives here and nowhere else: closing or reloading the page forgets it.
+// The admin key is stored only here: closing or reloading the page discards it.
 let key = null;
 let role = null;
 
@@ -8,7 +8,7 @@ const RANK = { "read-only": 0, auditor: 1, operator: 2 };
 const at = (id) => document.getElementById(id);
 const may = (needed) => RANK[role] >= RANK[needed];
 
-/** Asks the admin API; what it refuses becomes an Error in its own words. */
+/** Calls the admin API; an error answer becomes an Error with its message. */
 async function ask(path, options = {}) {
   const response = await fetch(path, {
     ...options,
@@ -128,7 +128,7 @@ async function showSessions() {
       ["session", (row) => row.session_id, "code long"],
       ["verified", (row) => instant(row.established_at), "time"],
       ["until", (row) => instant(row.expires_at), "time"],
-      ["state", (row) => make("span", row.in_force ? "in force" : "past", row.in_force ? "good" : "none")],
+      ["state", (row) => make("span", row.in_force ? "active" : "past", row.in_force ? "good" : "none")],
     ],
     sessions,
     "No upstream was ever verified.",
@@ -148,7 +148,7 @@ async function showUsage() {
       ["completion tokens", (row) => number(row.completion_tokens), "number"],
     ],
     usage,
-    "Nothing was asked.",
+    "There were no requests.",
   );
 }
 
@@ -157,7 +157,7 @@ async function showTenants() {
   if (!may("auditor")) return;
   const { tenants } = await ask("admin/v1/tenants");
   const remover = (row) => {
-    if (row.active_keys === 0) return make("span", "no key counts", "none");
+    if (row.active_keys === 0) return make("span", "no active key", "none");
     if (!may("operator")) return make("span", "active", "good");
     const button = make("button", "Revoke all keys");
     button.type = "button";
@@ -218,7 +218,7 @@ async function showKeys() {
   );
 }
 
-/** By what time things expire, as a fact; where the service does not say, why not. */
+/** The time by which data expires, as a fact; if it cannot be read, the reason. */
 async function clockFact() {
   try {
     const clock = await ask("admin/v1/retention/clock");
@@ -237,8 +237,8 @@ async function showRetention() {
   const retention = await ask("admin/v1/retention");
   const keys = retention.policy_keys;
   facts("retention-facts", [
-    ["in force", `policy ${retention.in_force.epoch}, ${retention.in_force.digest}`],
-    ["changed by", keys.threshold ? `${keys.threshold} of ${keys.keys.length} policy keys` : "nobody: no policy keys are configured"],
+    ["active", `policy ${retention.in_force.epoch}, ${retention.in_force.digest}`],
+    ["changed by", keys.threshold ? `${keys.threshold} of ${keys.keys.length} policy keys` : "not possible: no policy keys are configured"],
     await clock,
   ]);
   table(
@@ -255,7 +255,7 @@ async function showRetention() {
   );
 }
 
-/** What is in the form, as the API takes it. */
+/** The form's content as a request of the API. */
 function proposed() {
   return {
     method: "POST",
@@ -288,7 +288,7 @@ async function planRetention(event) {
         ["then", (row) => (row.changes ? row.then : "stays")],
       ],
       plan.changes,
-      "Nothing changes for anybody.",
+      "Nothing changes for any tenant.",
     );
     at("set").hidden = !(plan.can_be_set && may("operator"));
   });
@@ -296,7 +296,7 @@ async function planRetention(event) {
 
 async function setRetention() {
   await guarded(async () => {
-    if (!window.confirm("Put this policy in force? Every connection ends, and every client verifies anew.")) return;
+    if (!window.confirm("Activate this policy? Every connection ends, and every client verifies again.")) return;
     const set = await ask("admin/v1/retention", proposed());
     hidePlan();
     at("installed").hidden = false;
@@ -314,7 +314,7 @@ async function showLog() {
     ["entries", number(log.size)],
     ["head", log.checkpoint, "note"],
   ]);
-  const told = ({ at: when, type, ...rest }) =>
+  const details = ({ at: when, type, ...rest }) =>
     Object.entries(rest)
       .map(([name, value]) => `${name} ${typeof value === "object" ? JSON.stringify(value) : value}`)
       .join(", ");
@@ -324,14 +324,14 @@ async function showLog() {
       ["entry", (row) => number(row.index), "number"],
       ["when", (row) => instant(row.entry.at), "time"],
       ["what", (row) => (row.entry.action ? `${row.entry.type}: ${row.entry.action}` : row.entry.type)],
-      ["about", (row) => row.subject ?? told(row.entry), "code long"],
+      ["about", (row) => row.subject ?? details(row.entry), "code long"],
     ],
     log.entries.reverse(),
     "The log is empty.",
   );
 }
 
-/** Fetches the log as an archive and hands it to the browser to save. A broken one is not handed over. */
+/** Fetches the log as an archive and has the browser save it. An incomplete archive is not saved. */
 async function exportLog(event) {
   event.preventDefault();
   await guarded(async () => {
@@ -356,8 +356,8 @@ async function exportLog(event) {
   });
 }
 
-/** Each room: what fills it, and where it is shown when that fails. */
-const ROOMS = {
+/** Each section: the function that fills it, and the element that shows the error when that fails. */
+const SECTIONS = {
   epoch: [showEpoch, "epoch-facts"],
   attested: [showAttested, "attested-facts"],
   upstreams: [showUpstreams, "upstreams-table"],
@@ -369,12 +369,12 @@ const ROOMS = {
   keys: [showKeys, "keys-table"],
 };
 
-/** Fills rooms at the same time. One that cannot be filled shows why, in its own place, and keeps no other from it. */
+/** Fills sections concurrently. A section that fails shows its error and does not stop the others. */
 async function load(...names) {
   at("rooms").setAttribute("aria-busy", "true");
   await Promise.all(
     names.map(async (name) => {
-      const [show, place] = ROOMS[name];
+      const [show, place] = SECTIONS[name];
       try {
         await show();
       } catch (error) {
@@ -386,18 +386,18 @@ async function load(...names) {
   at("rooms").setAttribute("aria-busy", "false");
 }
 
-function say(message) {
+function showError(message) {
   at("trouble").hidden = !message;
   at("trouble").textContent = message || "";
 }
 
-/** Runs something an administrator asked for, and shows why it failed. */
+/** Runs an administrator's action and shows its error. */
 async function guarded(work) {
-  say("");
+  showError("");
   try {
     await work();
   } catch (error) {
-    say(error.message);
+    showError(error.message);
   }
 }
 
@@ -418,7 +418,7 @@ async function enter(event) {
     at("enter").hidden = true;
     at("leave").hidden = false;
     at("rooms").hidden = false;
-    await load(...Object.keys(ROOMS));
+    await load(...Object.keys(SECTIONS));
   });
 }
 

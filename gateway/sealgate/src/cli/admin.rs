@@ -1,7 +1,7 @@
-//! `sealgate admin`: who may administer, straight in the ledger.
+//! `sealgate admin`: admin keys, written directly to the ledger.
 //!
-//! The first administrator has to come from somewhere: from whoever can write the state directory. The key itself is
-//! printed once, when it is created; what is kept is its digest.
+//! The first administrator is created by a user who can write the state directory. The key is printed once, when it is
+//! created; only its digest is stored.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `sealgate check`: what would be served, or everything that is wrong.
+//! `sealgate check`: prints what a configuration would serve, or all its problems.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ use gateway_contract::check::{self, Findings};
 use gateway_contract::platform::PlatformError;
 use harden as hardening;
 
-/// Reads the configuration and looks at the state directory, the addresses and the machine. Changes nothing.
+/// Checks the configuration, the state directory, the addresses and the machine. Changes nothing.
 pub(super) async fn run(
     file: &Path,
     hardware: impl FnOnce(&Config) -> Result<(), PlatformError>,
@@ -52,7 +52,7 @@ pub(super) async fn run(
     }
 }
 
-/// A service may have a higher limit than this command; where it has not, it serves less than it is configured to.
+/// A service may have a higher limit than this command; otherwise it serves less than it is configured to.
 fn too_few_descriptors(config: &Config) -> Option<String> {
     let needed = descriptors::required(&config.limits);
     let limit = hardening::hard_descriptor_limit();

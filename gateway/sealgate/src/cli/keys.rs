@@ -1,7 +1,7 @@
-//! `sealgate keys`: API keys, straight in the ledger.
+//! `sealgate keys`: API keys, written directly to the ledger.
 //!
-//! Where a service runs from the same state directory, the command ends when that has applied the change. The key itself is printed once, when it is created; what is kept is its
-//! digest.
+//! If a service runs from the same state directory, the command waits until the service has applied the change. The key
+//! is printed once, when it is created; only its digest is stored.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `sealgate log`: the audit log, for the operator to hand out.
+//! `sealgate log`: exports the audit log.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,11 +15,11 @@ pub(super) enum LogCommand {
     Export {
         #[command(flatten)]
         config: ConfigFile,
-        /// The directory: not there yet, or empty
+        /// The directory; it must be empty or not exist
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
-        /// Add what an auditor may know and the public may not: the digests of receipts, and whom
-        /// administration was about
+        /// Add what auditors may see and the public may not: the digests of receipts, and the subjects of
+        /// administrative entries
         #[arg(long)]
         private: bool,
     },

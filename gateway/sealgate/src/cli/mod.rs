@@ -1,4 +1,4 @@
-//! What an operator types.
+//! The operator's command line.
 //!
 //! `sealgate serve`, `check`, `keys`, `admin`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
@@ -43,12 +43,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM; SIGHUP reads the configuration anew and begins a new epoch
+    /// Serve until SIGTERM; SIGHUP reads the configuration again and begins a new epoch
     Serve(ConfigFile),
-    /// Say what a configuration would serve, or everything that is wrong with it, with the state directory and the
-    /// addresses it names
+    /// Print what a configuration would serve, or every problem with it, its state directory and its addresses
     Check(ConfigFile),
-    /// Have the running service read its configuration again, wait, and say what came of it
+    /// Have the running service read its configuration again, wait for it, and print the outcome
     Reload {
         #[command(flatten)]
         config: ConfigFile,
@@ -66,12 +65,12 @@ enum Command {
         #[command(subcommand)]
         command: admin::AdminCommand,
     },
-    /// Hand out the audit log
+    /// Export the audit log
     Log {
         #[command(subcommand)]
         command: log::LogCommand,
     },
-    /// Show, plan, sign and set what outlives requests
+    /// Show, plan, sign and set the retention policy
     Retention {
         #[command(subcommand)]
         command: retention::RetentionCommand,
@@ -185,7 +184,7 @@ where
         Ok(config) => config,
         Err(error) => return unusable(&error),
     };
-    // Looked for before the confinement, so that what is said of a machine without it is what is there.
+    // Probed before the confinement, so that the error for a machine without a TEE lists what is really there.
     let platform = match platform(&config) {
         Ok(platform) => platform,
         Err(error) => {
@@ -196,14 +195,14 @@ where
     gateway_base::events::install_panic_hook();
     // Read from the control group's files, which are out of reach later.
     let workers = std::thread::available_parallelism();
-    // Rules need something to stand on.
+    // The confinement's rules need an existing directory.
     let _ = std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&config.server.state_dir);
     if let Err(error) = hardening::start_resolver(resolver_ended) {
         eprintln!(
-            "sealgate: no process of its own resolves names ({error}): once /etc/resolv.conf or /etc/hosts is replaced, \
+            "sealgate: no separate process resolves names ({error}): once /etc/resolv.conf or /etc/hosts is replaced, \
              a restart is needed"
         );
     }

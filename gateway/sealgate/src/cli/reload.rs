@@ -1,4 +1,4 @@
-//! `sealgate reload`: has the running service read its configuration again, and says what came of it.
+//! `sealgate reload`: has the running service read its configuration again, and prints the outcome.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,22 +11,20 @@ use super::{UNUSABLE, unusable};
 use gateway_base::config::{Config, ConfigError, InFile};
 use gateway_contract::rotation::{ReloadOutcome, ReloadRequests};
 
-/// From one look for the answer to the next.
-const LOOK: Duration = Duration::from_millis(50);
-/// A service that runs takes a request up within this time, unless it is busy with an epoch.
-const TAKEN_UP: Duration = Duration::from_secs(10);
+/// How often the answer is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// A running service accepts a request within this time, unless it is busy with an epoch.
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 enum ReloadError {
-    #[error("the system has no randomness to offer")]
+    #[error("the system has no randomness")]
     Random,
-    #[error("cannot ask in {dir}: {source}")]
-    Ask { dir: String, source: std::io::Error },
-    #[error("no service took the request up from {dir} within {} s: does one run from it?", TAKEN_UP.as_secs())]
+    #[error("cannot write the request in {dir}: {source}")]
+    Request { dir: String, source: std::io::Error },
+    #[error("no service accepted the request from {dir} within {} s: does one run from it?", ACCEPTED_WITHIN.as_secs())]
     NoService { dir: String },
-    #[error(
-        "the service took the request up and did not answer within {0} s; its log says what it is doing"
-    )]
+    #[error("the service accepted the request and did not answer within {0} s; see its log")]
     NoAnswer(u64),
 }
 
@@ -35,7 +33,7 @@ pub(super) fn run(file: &Path, timeout: Duration) -> ExitCode {
         Ok(config) => config,
         Err(error) => {
             let code = unusable(&error);
-            eprintln!("The service was not asked; it goes on as it is.");
+            eprintln!("The service was not asked; it continues unchanged.");
             return code;
         }
     };
@@ -56,27 +54,27 @@ fn ask(state_dir: &Path, timeout: Duration) -> Result<ReloadOutcome, ReloadError
     let id = to_hex(&id);
     let dir = state_dir.display().to_string();
     let requests = ReloadRequests::of(state_dir);
-    requests.ask(&id).map_err(|source| ReloadError::Ask {
+    requests.ask(&id).map_err(|source| ReloadError::Request {
         dir: dir.clone(),
         source,
     })?;
     let asked = Instant::now();
-    let (mut taken_up, mut waits) = (false, TAKEN_UP.min(timeout));
+    let (mut accepted, mut waits) = (false, ACCEPTED_WITHIN.min(timeout));
     loop {
         if let Some(outcome) = requests.answer(&id) {
             return Ok(outcome);
         }
         if asked.elapsed() >= waits {
-            if taken_up {
+            if accepted {
                 return Err(ReloadError::NoAnswer(timeout.as_secs()));
             }
             if requests.withdraw() {
                 return Err(ReloadError::NoService { dir });
             }
-            // It is not there any more: the service is at it.
-            (taken_up, waits) = (true, timeout);
+            // The request file was removed, so the service is working on it.
+            (accepted, waits) = (true, timeout);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -94,7 +92,10 @@ fn report(file: &Path, outcome: ReloadOutcome) -> ExitCode {
         let (file, problems) = (file.to_owned(), outcome.problems);
         unusable(&ConfigError { file, problems });
     }
-    eprintln!("Not reloaded ({failure}); epoch {} goes on.", outcome.epoch);
+    eprintln!(
+        "Not reloaded ({failure}); epoch {} continues.",
+        outcome.epoch
+    );
     if is_configuration {
         ExitCode::from(UNUSABLE)
     } else {

@@ -65,7 +65,7 @@ async fn reload_without_a_service_fails_and_removes_its_request() -> Result<()> 
     let (code, printed) = cli(&alone, &["reload", "--timeout", "1"]).await?;
     assert_eq!(code, 1, "{printed}");
     assert!(
-        printed.contains("no service took the request up"),
+        printed.contains("no service accepted the request"),
         "{printed}"
     );
     let state = alone.enclave.directory().join("state");

@@ -1,4 +1,4 @@
-//! Putting a policy in force, and the operator's word for the time.
+//! The commands that change something: `set`, `delete` and `clock --accept`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailu
     ledger.close().await;
     let words = match installed? {
         Installed::First => "is the first policy",
-        Installed::Next => "takes the place of the one before",
-        Installed::SignedAgain => "was in force already and is signed anew",
+        Installed::Next => "replaces the one before",
+        Installed::SignedAgain => "was active already and has new signatures",
     };
     println!("{digest}");
     for notice in notices {
         eprintln!("warning: {notice}");
     }
-    eprintln!("Epoch {epoch} {words}. A running service is under it within a second.");
+    eprintln!("Epoch {epoch} {words}. A running service serves under it within a second.");
     Ok(())
 }
 
@@ -60,14 +60,14 @@ pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFa
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let system = SystemClock.now();
     let words = match ledger.clock_resumed() {
-        Resumed::First => "nothing was noted before".to_owned(),
+        Resumed::First => "no time was stored before".to_owned(),
         Resumed::Believed => "the system's clock is believed".to_owned(),
         Resumed::Behind(by) => format!(
-            "the system's clock is behind what has passed by {} s; things expire by what has passed",
+            "the system's clock is {} s behind the stored time; data expires by the stored time",
             by.as_secs()
         ),
         Resumed::Doubted(by) => format!(
-            "the system's clock is ahead of what was noted by {} s; nothing expires by it until it is accepted",
+            "the system's clock is {} s ahead of the stored time; nothing expires by it until it is accepted",
             by.as_secs()
         ),
     };
@@ -82,7 +82,7 @@ pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFa
     ledger.close().await;
     noted?;
     if accept {
-        eprintln!("Accepted. A running service goes by it within a minute.");
+        eprintln!("Accepted. A running service uses it within a minute.");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked to.
+//! Why a command failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -37,12 +37,12 @@ pub(super) enum RetentionFailure {
     Record(#[from] RecordError),
     #[error("there is no record {0}")]
     NoRecord(String),
-    #[error("the system has no randomness to offer")]
+    #[error("the system has no randomness")]
     Random,
 }
 
 impl RetentionFailure {
-    /// 2 for what the operator can mend by writing something else, 1 for what failed.
+    /// 2 for what the operator can correct in a file or on the command line, 1 for everything else.
     pub(super) fn report(self) -> ExitCode {
         match self {
             Self::Config(error) => unusable(&error),

@@ -1,4 +1,4 @@
-//! Policy keys: made here, kept by whoever may change the policy, and never read by a service.
+//! Policy keys: generated here, held by those who may change the policy, and never read by a service.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

@@ -1,4 +1,4 @@
-//! Looking: nothing here changes anything.
+//! The commands that only read: `show`, `plan` and `history`.
 
 use std::path::Path;
 
@@ -11,41 +11,41 @@ use gateway_base::config::{Config, built_in};
 use gateway_retention::{self as retention, Settable, history};
 use gateway_store::ledger::Ledger;
 
-/// As what a policy is shown.
-pub(super) enum Shown {
-    /// In words.
-    Words,
+/// The form in which a policy is printed.
+pub(super) enum PolicyForm {
+    /// As a table for people.
+    Table,
     /// With names and salt, as the ledger keeps it.
     Document,
     /// As reports show it.
     Published,
 }
 
-pub(super) async fn show(config: &Path, shown: Shown) -> Result<(), RetentionFailure> {
+pub(super) async fn show(config: &Path, form: PolicyForm) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
-    let in_force = history::look(&ledger).await?;
+    let active = history::look(&ledger).await?;
     ledger.close().await;
-    if !matches!(shown, Shown::Words) {
+    if !matches!(form, PolicyForm::Table) {
         let first = || match &config.retention.policy {
             Some(named) => named.policy.clone(),
             None => built_in(),
         };
-        let policy = in_force.map_or_else(first, |in_force| in_force.policy().clone());
-        match shown {
-            Shown::Published => print!("{}", policy.published().text()),
+        let policy = active.map_or_else(first, |active| active.policy().clone());
+        match form {
+            PolicyForm::Published => print!("{}", policy.published().text()),
             _ => print!("{}", policy.stored_text()),
         }
         return Ok(());
     }
-    let Some(in_force) = in_force else {
-        println!("No policy is in force yet. A service that started now would begin with:\n");
+    let Some(active) = active else {
+        println!("No policy is active yet. A service that started now would begin with:\n");
         let first = config.retention.policy.map(|named| named.policy);
         print_policy(&first.unwrap_or_else(built_in));
         return Ok(());
     };
-    print_policy(in_force.policy());
-    print_standing(&in_force, &config.retention.authority);
+    print_policy(active.policy());
+    print_signatures(&active, &config.retention.authority);
     Ok(())
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn history(config: &Path) -> Result<(), RetentionFailure> {
             .map(|key| key.get(..16).unwrap_or(key))
             .collect();
         let by = if by.is_empty() {
-            "nobody".to_owned()
+            "no key".to_owned()
         } else {
             by.join(" ")
         };
@@ -127,21 +127,21 @@ fn print_policy(policy: &RetentionPolicy) {
     }
 }
 
-fn print_standing(in_force: &ActivePolicy, authority: &Authority) {
-    let claimed: Vec<String> = in_force.signatures().claimed_keys().collect();
+fn print_signatures(active: &ActivePolicy, authority: &Authority) {
+    let claimed: Vec<String> = active.signatures().claimed_keys().collect();
     if claimed.is_empty() {
-        println!("signed by    nobody");
+        println!("signed by    no key");
     }
     for key in claimed {
         println!("signed by    {key}");
     }
     match authority {
-        Authority::NoKeys => println!("changed by   nobody: no policy keys are configured"),
+        Authority::NoKeys => println!("changed by   no key: no policy keys are configured"),
         Authority::Keys(keys) => {
             let all = keys.to_hex().len();
             println!("changed by   {} of {all} policy keys", keys.threshold());
-            if let Err(error) = keys.verify(in_force.policy().digest(), in_force.signatures()) {
-                println!("NOT IN FORCE it {error}; a service would not start under it");
+            if let Err(error) = keys.verify(active.policy().digest(), active.signatures()) {
+                println!("NOT ACTIVE   it {error}; a service would not start under it");
             }
         }
     }
@@ -152,7 +152,7 @@ fn print_change(before: &RetentionPolicy, after: &RetentionPolicy, differences: 
     println!("to    {} (epoch {})", after.digest(), after.epoch());
     println!();
     if !differences.iter().any(Difference::changes) {
-        println!("Nothing changes for anybody.");
+        println!("Nothing changes for any tenant.");
     }
     for difference in differences {
         let tenant = difference.tenant.as_deref().unwrap_or("every other tenant");
@@ -175,7 +175,7 @@ fn print_change(before: &RetentionPolicy, after: &RetentionPolicy, differences: 
     }
     println!();
     println!(
-        "Every connection ends and every client verifies anew; what is in flight finishes under the policy of now."
+        "Every connection ends and every client verifies again; requests in flight finish under the current policy."
     );
 }
 
@@ -186,7 +186,7 @@ fn print_verdict(before: &RetentionPolicy, verdict: Result<Settable, ChangeRefus
             println!("It cannot be set: {reason}.");
             match reason {
                 ChangeRefused::Signature(_) => {
-                    println!("Whoever holds a policy key signs it with `sealgate retention sign`.");
+                    println!("A holder of a policy key signs it with `sealgate retention sign`.");
                 }
                 ChangeRefused::NoPolicyKeys | ChangeRefused::UnsignedContent => {}
                 _ => {

@@ -1,8 +1,8 @@
-//! `sealgate retention`: the policy in force, what another would change, and putting it in force.
+//! `sealgate retention`: shows the active policy, plans another, signs it and activates it.
 //!
-//! Nothing here has more power than a signed document: `set` refuses what the service would refuse. A running service
-//! notices within a second and begins a new epoch. Signing needs neither configuration nor service, only a key file;
-//! it can be done where neither of them is.
+//! These commands cannot do more than a signed document permits: `set` refuses what the service would refuse. A running
+//! service notices a change within a second and begins a new epoch. Signing needs only a key file, neither the
+//! configuration nor the service, so it can be done on another machine.
 
 mod act;
 mod failure;
@@ -17,17 +17,17 @@ use clap::Subcommand;
 
 use super::ConfigFile;
 use failure::RetentionFailure;
-use look::Shown;
+use look::PolicyForm;
 
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
-    /// Make a policy key: the secret into a file, the public half on standard output
+    /// Generate a policy key: the secret half goes to a file, the public half to standard output
     Keygen {
         /// Where the secret goes; must not exist
         #[arg(short, long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Show the policy in force
+    /// Show the active policy
     Show {
         #[command(flatten)]
         config: ConfigFile,
@@ -38,7 +38,7 @@ pub(super) enum RetentionCommand {
         #[arg(long, conflicts_with = "document")]
         published: bool,
     },
-    /// Say exactly what another policy would change, and for whom; nothing is changed
+    /// Print exactly what another policy would change, and for which tenants; nothing is changed
     #[command(allow_missing_positional = true)]
     Plan {
         #[command(flatten)]
@@ -53,7 +53,7 @@ pub(super) enum RetentionCommand {
         key: PathBuf,
         policy: PathBuf,
     },
-    /// Put a signed policy in force; a running service begins a new epoch
+    /// Activate a signed policy; a running service begins a new epoch
     #[command(allow_missing_positional = true)]
     Set {
         #[command(flatten)]
@@ -61,12 +61,12 @@ pub(super) enum RetentionCommand {
         /// The policy; signatures are read from POLICY.sig
         policy: PathBuf,
     },
-    /// List every policy that was in force
+    /// List every policy that was active
     History {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Delete a sealed record before its time; its receipt stays
+    /// Delete a sealed record before it expires; its receipt stays
     #[command(allow_missing_positional = true)]
     Delete {
         #[command(flatten)]
@@ -74,11 +74,11 @@ pub(super) enum RetentionCommand {
         /// The receipt's id
         receipt_id: String,
     },
-    /// Say by which time things expire; with --accept, take the system's clock for it
+    /// Print the time by which data expires; with --accept, use the system's clock
     Clock {
         #[command(flatten)]
         config: ConfigFile,
-        /// The system's clock is right: what has expired by it goes
+        /// The system's clock is right: delete what has expired by it
         #[arg(long)]
         accept: bool,
     },
@@ -92,12 +92,12 @@ pub(super) async fn run(command: RetentionCommand) -> ExitCode {
             document,
             published,
         } => {
-            let shown = match (document, published) {
-                (true, _) => Shown::Document,
-                (_, true) => Shown::Published,
-                _ => Shown::Words,
+            let form = match (document, published) {
+                (true, _) => PolicyForm::Document,
+                (_, true) => PolicyForm::Published,
+                _ => PolicyForm::Table,
             };
-            look::show(&config.path(), shown).await
+            look::show(&config.path(), form).await
         }
         RetentionCommand::Plan { config, policy } => look::plan(&config.path(), &policy).await,
         RetentionCommand::Sign { key, policy } => keys::sign(&key, &policy),
