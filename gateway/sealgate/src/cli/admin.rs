@@ -8,14 +8,13 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::keys::name;
-use super::{ConfigFile, UNUSABLE, unusable};
+use super::ConfigFile;
+use super::credentials::{self, Column, CredentialError, Kind, Row, name};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
-use gateway_admin::{AdminToken, AdminTokenError};
-use gateway_base::config::{Config, ConfigError};
+use gateway_admin::AdminToken;
 use gateway_base::request::Name;
-use gateway_store::ledger::{AdminRow, Ledger, LedgerError, Role};
+use gateway_store::ledger::{AdminRow, Role};
 
 #[derive(Subcommand)]
 pub(super) enum AdminCommand {
@@ -23,7 +22,7 @@ pub(super) enum AdminCommand {
     Create {
         #[command(flatten)]
         config: ConfigFile,
-        /// read-only, auditor or operator; each may what the one before it may
+        /// read-only, auditor or operator; each has the permissions of the one before it
         #[arg(short, long, value_parser = role)]
         role: Role,
         /// A note for yourself
@@ -35,7 +34,7 @@ pub(super) enum AdminCommand {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Revoke an admin key; it counts no more with the next request
+    /// Revoke an admin key; it is refused from the next request on
     #[command(allow_missing_positional = true)]
     Revoke {
         #[command(flatten)]
@@ -45,46 +44,16 @@ pub(super) enum AdminCommand {
     },
 }
 
-#[derive(Debug, thiserror::Error)]
-enum AdminError {
-    #[error("{0}")]
-    Config(#[from] ConfigError),
-    #[error("{0}")]
-    Ledger(#[from] LedgerError),
-    #[error("{0}")]
-    Token(#[from] AdminTokenError),
-    #[error("there is no active admin key with the id {0}")]
-    NoSuchKey(String),
-}
-
 pub(super) async fn run(command: AdminCommand) -> ExitCode {
-    let outcome = match command {
+    credentials::report(match command {
         AdminCommand::Create { config, role, name } => create(&config.path(), role, name).await,
         AdminCommand::List { config } => list(&config.path()).await,
-        AdminCommand::Revoke { config, id } => revoke(&config.path(), &id).await,
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(AdminError::Config(error)) => unusable(&error),
-        Err(error @ AdminError::NoSuchKey(_)) => {
-            eprintln!("sealgate: {error}");
-            ExitCode::from(UNUSABLE)
-        }
-        Err(error) => {
-            eprintln!("sealgate: {error}");
-            ExitCode::FAILURE
-        }
-    }
+        AdminCommand::Revoke { config, id } => revoke(&config.path(), id).await,
+    })
 }
 
-async fn open(config: &Path) -> Result<(Config, Ledger), AdminError> {
-    let config = Config::load(config)?;
-    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
-    Ok((config, ledger))
-}
-
-async fn create(config: &Path, role: Role, name: Option<Name>) -> Result<(), AdminError> {
-    let (config, ledger) = open(config).await?;
+async fn create(config: &Path, role: Role, name: Option<Name>) -> Result<(), CredentialError> {
+    let (config, ledger) = credentials::open(config).await?;
     let token = AdminToken::generate()?;
     let admin = AdminRow {
         id: token.id().to_owned(),
@@ -96,50 +65,38 @@ async fn create(config: &Path, role: Role, name: Option<Name>) -> Result<(), Adm
     };
     ledger.add_administrator(&admin).await?;
     ledger.close().await;
-    // The key alone goes to standard output, so that it can be piped to where it belongs.
-    println!("{}", token.expose());
-    eprintln!(
-        "Created admin key {} with the role {role}. It is shown only this once.",
-        admin.id
-    );
+    let purpose = format!("with the role {role}");
+    credentials::print_created(token.expose(), Kind::Admin, &admin.id, &purpose);
     if config.admin.listen.is_none() {
-        eprintln!("Nobody can use it yet: the configuration has no [admin] listen.");
+        eprintln!("It cannot be used yet: the configuration has no [admin] listen.");
     }
     Ok(())
 }
 
-async fn list(config: &Path) -> Result<(), AdminError> {
-    let (_, ledger) = open(config).await?;
+async fn list(config: &Path) -> Result<(), CredentialError> {
+    let (_, ledger) = credentials::open(config).await?;
     let admins = ledger.administrators().await?;
     ledger.close().await;
-    println!(
-        "{:<12}  {:<7}  {:<20}  {:<9}  NAME",
-        "ID", "STATE", "CREATED", "ROLE"
-    );
-    for admin in admins {
-        let state = if admin.revoked_at.is_some() {
-            "revoked"
-        } else {
-            "active"
-        };
-        let name = admin.name.as_ref().map_or("", Name::as_str);
-        let (id, created) = (&admin.id, admin.created_at.to_string());
-        println!(
-            "{id:<12}  {state:<7}  {created:<20}  {:<9}  {name}",
-            admin.role.as_str()
-        );
-    }
+    let rows = admins.iter().map(|admin| Row {
+        id: &admin.id,
+        is_revoked: admin.revoked_at.is_some(),
+        created_at: admin.created_at,
+        holder: admin.role.as_str(),
+        name: admin.name.as_ref(),
+    });
+    credentials::print_list(Column("ROLE", 9), rows);
     Ok(())
 }
 
-async fn revoke(config: &Path, id: &str) -> Result<(), AdminError> {
-    let (_, ledger) = open(config).await?;
-    let revoked = ledger.revoke_administrator(id, SystemClock.now()).await?;
+async fn revoke(config: &Path, id: String) -> Result<(), CredentialError> {
+    let (_, ledger) = credentials::open(config).await?;
+    let revoked = ledger.revoke_administrator(&id, SystemClock.now()).await?;
     ledger.close().await;
     if !revoked {
-        return Err(AdminError::NoSuchKey(id.to_owned()));
+        let kind = Kind::Admin;
+        return Err(CredentialError::NotActive { kind, id });
     }
-    eprintln!("Revoked admin key {id}. It counts no more with the next request.");
+    eprintln!("Revoked admin key {id}. It is refused from the next request on.");
     Ok(())
 }
 

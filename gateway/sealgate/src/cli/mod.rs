@@ -5,6 +5,7 @@
 
 mod admin;
 mod check;
+mod credentials;
 mod keys;
 mod log;
 mod reload;

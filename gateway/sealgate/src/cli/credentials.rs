@@ -1,0 +1,113 @@
+//! What `sealgate keys` and `sealgate admin` share: opening the ledger, the table of a list, the message about a created
+//! key, and the exit status.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use attest_core::UnixTime;
+
+use super::{UNUSABLE, unusable};
+use gateway_admin::AdminTokenError;
+use gateway_base::config::{Config, ConfigError, show_duration};
+use gateway_base::request::Name;
+use gateway_path::admit::TokenError;
+use gateway_store::ledger::{Ledger, LedgerError};
+
+/// How long a running service may take to apply a change. It polls four times a second.
+pub(super) const CONFIRM: Duration = Duration::from_secs(5);
+
+/// The two kinds of keys, as messages name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Api,
+    Admin,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Api => "key",
+            Self::Admin => "admin key",
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CredentialError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    ApiToken(#[from] TokenError),
+    #[error("{0}")]
+    AdminToken(#[from] AdminTokenError),
+    #[error("there is no active {kind} with the id {id}")]
+    NotActive { kind: Kind, id: String },
+    #[error(
+        "revoked key {id} in the ledger, but the running service has not confirmed it within {}; see its log",
+        show_duration(CONFIRM)
+    )]
+    NotConfirmed { id: String },
+}
+
+/// Prints a failure and returns the exit status: 2 for what the operator can correct, 1 for everything else.
+pub(super) fn report(outcome: Result<(), CredentialError>) -> ExitCode {
+    let error = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(CredentialError::Config(error)) => return unusable(&error),
+        Err(error) => error,
+    };
+    eprintln!("sealgate: {error}");
+    match error {
+        CredentialError::NotActive { .. } => ExitCode::from(UNUSABLE),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// The configuration and the ledger in its state directory, which a running service may have open as well.
+pub(super) async fn open(config: &Path) -> Result<(Config, Ledger), CredentialError> {
+    let config = Config::load(config)?;
+    let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
+    Ok((config, ledger))
+}
+
+/// Prints a new key and what it is for.
+pub(super) fn print_created(token: &str, kind: Kind, id: &str, purpose: &str) {
+    // Only the key goes to standard output, so that it can be piped to where it belongs.
+    println!("{token}");
+    eprintln!("Created {kind} {id} {purpose}. It is shown only this once.");
+}
+
+/// The column that the two lists do not share: its heading and width.
+#[derive(Clone, Copy)]
+pub(super) struct Column(pub &'static str, pub usize);
+
+/// One key in a list.
+pub(super) struct Row<'a> {
+    pub id: &'a str,
+    pub is_revoked: bool,
+    pub created_at: UnixTime,
+    /// The text in the [`Column`].
+    pub holder: &'a str,
+    pub name: Option<&'a Name>,
+}
+
+pub(super) fn print_list<'a>(Column(heading, width): Column, rows: impl Iterator<Item = Row<'a>>) {
+    println!(
+        "{:<12}  {:<7}  {:<20}  {heading:<width$}  NAME",
+        "ID", "STATE", "CREATED"
+    );
+    for row in rows {
+        let state = if row.is_revoked { "revoked" } else { "active" };
+        let (id, created, holder) = (row.id, row.created_at.to_string(), row.holder);
+        let name = row.name.map_or("", Name::as_str);
+        println!("{id:<12}  {state:<7}  {created:<20}  {holder:<width$}  {name}");
+    }
+}
+
+/// Parses a tenant's name or an operator's note.
+pub(super) fn name(text: &str) -> Result<Name, String> {
+    Name::from_operator(text).map_err(|reason| format!("the name {reason}"))
+}
