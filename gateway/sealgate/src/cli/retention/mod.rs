@@ -61,7 +61,7 @@ pub(super) enum RetentionCommand {
         /// The policy; signatures are read from POLICY.sig
         policy: PathBuf,
     },
-    /// List every policy that was active
+    /// List every policy that was ever active
     History {
         #[command(flatten)]
         config: ConfigFile,
