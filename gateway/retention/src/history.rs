@@ -1,8 +1,8 @@
-//! The chain of policies: taking it up at the start, and going on to the next.
+//! The chain of policies: restoring it at the start, and appending the next policy.
 //!
-//! The ledger's rows are checked each time, links and signatures: whoever can write the database cannot change the
-//! policy. Whoever can put an older database in its place can go back to an older policy that was once signed; that is
-//! seen by clients that know a later epoch (`[retention] min_epoch`), and by nobody inside.
+//! The ledger's rows are checked each time, links and signatures: a process that can write the database cannot change
+//! the policy. One that can replace it with an older one can go back to an older policy that was once signed; clients
+//! that know a later epoch detect that (`[retention] min_epoch`); nothing inside the machine can.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub enum HistoryError {
     /// The policy to begin with cannot be.
     #[error("{0}")]
     First(ChangeRefused),
-    /// Nothing is signed, and somebody is to decide.
+    /// Policy keys are configured, and no policy is signed by them.
     #[error(
         "retention.keys are configured and no signed policy is: sign one and name it as retention.policy, or set it \
          with `sealgate retention set`"
@@ -41,7 +41,7 @@ pub enum HistoryError {
     /// A policy that is to be set cannot be.
     #[error("{0}")]
     Refused(ChangeRefused),
-    /// Somebody else was faster.
+    /// Another process set a policy of this epoch first.
     #[error("another policy of epoch {0} was set at the same time")]
     Taken(u64),
 }
@@ -77,7 +77,7 @@ pub enum Installed {
     First,
     /// It took the place of the one before.
     Next,
-    /// It was in force already, and is signed anew.
+    /// It was active already, and got further signatures.
     SignedAgain,
 }
 
@@ -90,7 +90,7 @@ pub enum Decision {
     Begins(ActivePolicy),
     /// The configured policy follows on the history.
     GoesOn(ActivePolicy),
-    /// The configured signatures, of keys that were configured later, are added to the policy in force.
+    /// The configured signatures, of keys that were configured later, are added to the active policy.
     SignedAgain(ActivePolicy),
 }
 
@@ -124,7 +124,7 @@ pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, Hi
     match named {
         Some(named) if !contains(rows, named.policy.digest()) => {
             // Signed by today's keys and naming the end of the history: its holders accept what came before. Without
-            // keys nothing follows, and the history has to stand by itself to be told apart from that.
+            // keys nothing follows, and the history has to be valid without it, so that the error says which of the two is wrong.
             if *authority == Authority::NoKeys {
                 standing?;
             }
@@ -188,7 +188,7 @@ pub fn look_through(rows: &[PolicyRow]) -> Result<(), HistoryError> {
     Ok(())
 }
 
-/// Sets a policy: as the first, as the next, or signed anew.
+/// Sets a policy: as the first, as the next, or with further signatures.
 pub async fn install(
     ledger: &Ledger,
     authority: &Authority,

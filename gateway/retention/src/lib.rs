@@ -8,8 +8,8 @@
 //! that are not ours, in files that nothing here can open ([`Records`]).
 
 mod age;
+mod begin;
 pub mod history;
-mod keeping;
 pub mod logged;
 mod notice;
 pub mod plan;
@@ -18,8 +18,8 @@ mod recording;
 mod records;
 
 pub use age::SealError;
+pub use begin::{Subject, keep};
 pub use history::{Decision, HistoryError, Installed, decide};
-pub use keeping::{Subject, keep};
 pub use notice::Notice;
 pub use plan::{Plan, Settable, plan};
 pub use recording::{Recorded, Stopped, Tape, Unkept};

@@ -1,6 +1,6 @@
-//! Which changes of the policy the audit log has not been told of.
+//! Finds the changes of the policy that are not in the audit log yet.
 //!
-//! The log itself is asked, and not the ledger: a crash may lie between the two. What was set while nobody served is
+//! The log itself is read, and not the ledger: a crash may lie between the two. What was set while no service ran is
 //! entered too, policy by policy, so that each entry names the one before it as its predecessor.
 
 use attest_core::log::{Entry, Fact, RetentionChange, Word};
@@ -16,7 +16,7 @@ const PIECE: u64 = 1024;
 
 /// The changes from what the log knows to the end of the history, in order. `config` is the configuration's digest.
 ///
-/// Policy keys that were configured later sign the policy that was in force without them: that is entered too, as a
+/// Policy keys that were configured later sign the policy that was active without them: that is entered too, as a
 /// change from the policy to itself.
 pub async fn unlogged(
     ledger: &Ledger,

@@ -1,6 +1,6 @@
 //! Where sealed records are: a row in the ledger, and beside it a file for the request and one for the response.
 //!
-//! The row comes first and goes last, so that there is no file that nobody will purge. Files are sealed from their
+//! The row comes first and goes last, so that every file has a row by which it is purged. Files are sealed from their
 //! first byte; there are no temporary ones. What they are named after is the receipt's id and nothing of its content.
 
 use std::fs::{self, File};
@@ -132,7 +132,7 @@ impl Records {
         })
     }
 
-    /// The sealed file, for whoever made the request.
+    /// The sealed file, for the API key that made the request.
     pub async fn find(
         &self,
         receipt_id: &str,
@@ -147,7 +147,7 @@ impl Records {
         Ok(read.map_err(|_| RecordError::Task)?.ok())
     }
 
-    /// Deletes a record because whoever made the request asks. Says whether it was there and may be.
+    /// Deletes a record for the API key that made the request. Returns whether there was one, and whether the policy allows it.
     pub async fn delete_for(
         &self,
         receipt_id: &str,
@@ -160,7 +160,7 @@ impl Records {
         }
     }
 
-    /// Deletes a record because somebody entitled to it asks, and has the audit log say so.
+    /// Deletes a record for an operator or its caller, and enters that in the audit log.
     pub async fn delete_asked(&self, receipt_id: &str) -> Result<Deleted, RecordError> {
         let deleted = self.delete(receipt_id).await?;
         if deleted == Deleted::Gone {
