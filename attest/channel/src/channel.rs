@@ -384,6 +384,10 @@ impl ConnectionOwner for AttestedChannel {
         AttestedChannel::put_back(self, http, spki);
     }
 
+    fn close_idle(&self, spki: SpkiDigest) {
+        self.state().pool.close(spki);
+    }
+
     fn reconnect<'a>(&'a self, peer: &'a Arc<TrustedPeer>) -> Reconnecting<'a> {
         Box::pin(self.connect_to(peer))
     }

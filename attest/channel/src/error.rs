@@ -93,6 +93,10 @@ pub enum SendError {
     /// No byte of the request left this process: it may be sent elsewhere.
     #[error("request not sent: {0}")]
     NotSent(NotSent),
+    /// The peer received the request and did not process it: its epoch has ended, and it serves requests only on new
+    /// connections (421, RFC 9110 §15.5.20). It may be sent again, to this origin.
+    #[error("the peer serves no more requests on this connection")]
+    Misdirected,
     /// The peer may have seen the request, or a part of it.
     #[error("request interrupted: {0}")]
     Interrupted(String),

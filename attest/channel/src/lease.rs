@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use attest_core::TrustedPeer;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 
 use crate::body::{LeasedBody, LeasedConnection};
@@ -72,7 +72,8 @@ impl Lease {
     /// Sends `request` and waits for the head of the response. `Host` is set here.
     ///
     /// A pooled connection that turns out to be closed before anything was written is replaced once,
-    /// by another one to the same peer. Dropping the future closes the connection.
+    /// by another one to the same peer. A peer whose epoch has ended answers 421; the other idle connections to it are
+    /// closed then, and the caller leases again. Dropping the future closes the connection.
     pub async fn send<B>(mut self, request: Request<B>) -> Result<Response<LeasedBody>, SendError>
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -86,6 +87,14 @@ impl Lease {
             // local variable closes it.
             let mut http = self.http.take().ok_or(SendError::NotSent(NotSent::Stale))?;
             match http.send(request).await {
+                Sent::Answered(response)
+                    if response.status() == StatusCode::MISDIRECTED_REQUEST =>
+                {
+                    if let Some(owner) = &self.owner {
+                        owner.close_idle(self.peer.spki());
+                    }
+                    return Err(SendError::Misdirected);
+                }
                 Sent::Answered(response) => {
                     let connection = LeasedConnection {
                         http,

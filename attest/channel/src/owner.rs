@@ -18,6 +18,9 @@ pub(crate) trait ConnectionOwner: Send + Sync {
     /// Takes a connection back on which no request is under way.
     fn put_back(&self, http: Http1, spki: SpkiDigest);
 
+    /// Closes every idle connection to this key: the peer serves no more requests on them.
+    fn close_idle(&self, spki: SpkiDigest);
+
     /// Opens another connection to exactly this peer, for a request whose connection turned out to be closed.
     fn reconnect<'a>(&'a self, peer: &'a Arc<TrustedPeer>) -> Reconnecting<'a>;
 }

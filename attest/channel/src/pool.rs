@@ -79,6 +79,11 @@ impl Pool {
         None
     }
 
+    /// Closes every idle connection to this key.
+    pub(crate) fn close(&mut self, key: SpkiDigest) {
+        self.idle.retain(|idle| idle.spki != key);
+    }
+
     /// Removes connections past their idle timeout, or closed by the peer, and returns how many are left.
     pub(crate) fn reap(&mut self) -> usize {
         let now = Instant::now();

@@ -75,6 +75,34 @@ async fn a_stream_in_flight_finishes_under_its_own_epoch_and_then_its_connection
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_on_a_connection_whose_epoch_has_ended_is_refused_unread_and_may_be_sent_again()
+-> Result<()> {
+    let world = alone("ended").await?;
+    let mut old = world.enclave.connect().await?;
+    let answer = old.post(&world.key, CHAT, &chat(MODEL, "before")).await?;
+    assert_eq!(answer.status, 200);
+    answer.bytes().await?;
+    world.enclave.reload().await?;
+
+    let answer = old.post(&world.key, CHAT, &chat(MODEL, "after")).await?;
+    assert_eq!(answer.status, 421);
+    assert_eq!(answer.header("x-should-retry"), Some("true"));
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(error(answer).await?.code.as_deref(), Some("epoch_ended"));
+    let last = world
+        .engine
+        .last_body()
+        .context("the engine was asked before")?;
+    assert!(!last.windows(5).any(|window| window == b"after"));
+    eventually("the old connection closes", async || old.is_closed()).await;
+
+    let mut new = world.enclave.connect().await?;
+    let answer = new.post(&world.key, CHAT, &chat(MODEL, "after")).await?;
+    assert_eq!(answer.status, 200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_of_the_old_epoch_is_closed() -> Result<()> {
     let world = alone("idle").await?;
     let mut old = world.enclave.connect().await?;

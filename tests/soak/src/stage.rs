@@ -192,7 +192,7 @@ async fn retention(directory: &ScratchDir) -> Result<String> {
     let rule = |tenant: &str, terms: &str| format!("[[rule]]\ntenants = [{tenant:?}]\n{terms}\n");
     let content = format!("mode = \"content\"\nttl = \"1d\"\nrecipients = [{RECIPIENT:?}]\n");
     let policy = [
-        "format = \"sealgate/retention/1\"\nepoch = 1\n[default]\nmode = \"metadata\"\nttl = \"1d\"\n"
+        "format = \"sealgate/retention/2\"\nepoch = 1\nsalt = \"5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1\"\n[default]\nmode = \"metadata\"\nttl = \"1d\"\n"
             .to_owned(),
         rule("metadata-refuse", "mode = \"metadata\"\nttl = \"1d\"\non_failure = \"refuse\""),
         rule("content-serve", &format!("{content}on_failure = \"serve\"")),

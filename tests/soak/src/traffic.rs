@@ -114,6 +114,7 @@ pub struct Answered {
 struct Records {
     counts: BTreeMap<Kind, u64>,
     answered: Vec<Answered>,
+    reloads: u64,
     faults: u64,
     shown: Vec<String>,
 }
@@ -137,8 +138,25 @@ impl Traffic {
                     let door = &stage.doors[number % stage.doors.len()];
                     self.client(door, number as u32 + third * 1000, connections as u32, ends)
                 });
-                futures_util::future::join_all(clients).await;
+                let clients = futures_util::future::join_all(clients);
+                tokio::join!(clients, self.reload_after(stage, wave / 2));
                 eprintln!("soak: {} requests", self.total());
+            }
+        }
+    }
+
+    /// Begins a new epoch of every gateway while clients are in the middle of their requests.
+    async fn reload_after(&self, stage: &Stage, delay: Duration) {
+        sleep(delay).await;
+        for gateway in &stage.gateways {
+            let reloaded = gateway.service.reload().await;
+            let mut records = self.records();
+            records.reloads += 1;
+            if let Err(error) = reloaded {
+                records.faults += 1;
+                records
+                    .shown
+                    .push(format!("reload of {}: {error:#}", gateway.name));
             }
         }
     }
@@ -199,7 +217,7 @@ impl Traffic {
         let words: Vec<_> = counts
             .map(|(kind, count)| format!("{count} {}", kind.name()))
             .collect();
-        words.join(", ")
+        format!("{}, {} reloads", words.join(", "), records.reloads)
     }
 
     pub fn faults(&self) -> Vec<String> {
@@ -212,6 +230,13 @@ impl Traffic {
     }
 }
 
+async fn connect(door: &Door) -> Result<Connection> {
+    match door.tls {
+        true => TlsClient::observing().connect(door.address).await,
+        false => Connection::plain(door.address).await,
+    }
+}
+
 /// One request and its answer; the id of its receipt, if it carried one.
 async fn exchange(
     open: &mut Option<Connection>,
@@ -219,18 +244,31 @@ async fn exchange(
     kind: Kind,
     tenant: usize,
 ) -> Result<Option<String>> {
-    if open.as_ref().is_none_or(Connection::is_closed) {
-        *open = Some(match door.tls {
-            true => TlsClient::observing().connect(door.address).await?,
-            false => Connection::plain(door.address).await?,
-        });
+    let reused = open.as_ref().is_some_and(|open| !open.is_closed());
+    if !reused {
+        *open = Some(connect(door).await?);
     }
     let connection = open.as_mut().context("a connection")?;
     let key = match kind {
         Kind::UnknownKey => "sk-unknown",
         _ => &door.keys[tenant],
     };
-    let mut answer: Answer = connection.send(post(CHAT, key), kind.body()).await?;
+    let sent = connection.send(post(CHAT, key), kind.body()).await;
+    let mut answer: Answer = match sent {
+        // An idle connection may be closed just when it is used again: by the end of its epoch.
+        Err(_) if reused => {
+            *open = Some(connect(door).await?);
+            let connection = open.as_mut().context("a connection")?;
+            connection.send(post(CHAT, key), kind.body()).await?
+        }
+        sent => sent?,
+    };
+    // As OpenAI's clients do: an epoch that ends is no failure.
+    if answer.header("x-should-retry") == Some("true") && answer.status == 421 {
+        *open = Some(connect(door).await?);
+        let connection = open.as_mut().context("a connection")?;
+        answer = connection.send(post(CHAT, key), kind.body()).await?;
+    }
     let status = answer.status.as_u16();
     let receipt = answer.header("x-receipt-id").map(str::to_owned);
     if kind == Kind::Aborted && status == 200 {

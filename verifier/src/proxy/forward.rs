@@ -85,8 +85,8 @@ impl Proxy {
         match lease.send(request).await {
             Ok(response) if keyset_changed(&response, &parts.headers, peer) => Ok(Sent::Again),
             Ok(response) => Ok(Sent::Answer(Box::new(response))),
-            // The channel has tried another connection to the same peer; another peer answers now.
-            Err(SendError::NotSent(NotSent::Stale)) => Ok(Sent::Again),
+            // The channel has tried another connection to the same peer, or the peer's epoch has ended: another one answers.
+            Err(SendError::NotSent(NotSent::Stale) | SendError::Misdirected) => Ok(Sent::Again),
             Err(SendError::NotSent(NotSent::Channel(error))) => Err(self.refusal(error)),
             Err(SendError::NotSent(NotSent::WrongOrigin)) => Err(Refusal::Target),
             Err(SendError::Interrupted(_)) => Err(Refusal::Broken),

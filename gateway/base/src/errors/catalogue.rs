@@ -76,6 +76,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::SessionNotAccepted => ApiError::SessionNotAccepted,
         ApiError::KeyBusy => ApiError::KeyBusy,
         ApiError::ServiceBusy => ApiError::ServiceBusy,
+        ApiError::EpochEnded => ApiError::EpochEnded,
         ApiError::AttestationBusy { .. } => ApiError::AttestationBusy { retry_after: Duration::ZERO },
         ApiError::AttestationFailed => ApiError::AttestationFailed,
         ApiError::UpstreamVerificationFailed => ApiError::UpstreamVerificationFailed,

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{Response, StatusCode};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, Response, StatusCode};
 
 pub use catalogue::{ListedError, list_errors};
 pub use head::HeadFault;
@@ -84,6 +84,8 @@ pub enum ApiError {
     KeyBusy,
     /// Too many requests in flight for the whole service.
     ServiceBusy,
+    /// The epoch of this connection has ended: requests are served on new connections only.
+    EpochEnded,
     /// Too many challenged reports waiting for the hardware.
     AttestationBusy {
         retry_after: Duration,
@@ -108,6 +110,9 @@ struct Shape {
     param: Option<&'static str>,
     message: String,
 }
+
+/// Tells SDKs whether to send the same request again, whatever they make of its status.
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 const INVALID_REQUEST: &str = "invalid_request_error";
 
@@ -166,6 +171,10 @@ impl ApiError {
             }
             ApiError::MissingKey | ApiError::InvalidKey | ApiError::ReceiptUnauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            ApiError::EpochEnded => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("true"));
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}
         }
@@ -370,6 +379,12 @@ impl ApiError {
                 "server_error",
                 Some("service_overloaded"),
                 "The service has as many requests in flight, or as much of their bodies in memory, as it may. Try again.",
+            ),
+            ApiError::EpochEnded => (
+                S::MISDIRECTED_REQUEST,
+                "server_error",
+                Some("epoch_ended"),
+                "The contract of this connection has ended. The request was not processed: send it again on a new connection.",
             ),
             ApiError::AttestationBusy { .. } => (
                 S::TOO_MANY_REQUESTS,

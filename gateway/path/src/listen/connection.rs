@@ -35,6 +35,9 @@ use gateway_contract::epoch::Epoch;
 
 /// How long a peer that is still sending what we will not read gets to notice that it was answered.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long connections that are idle when their epoch ends stay open. A request that a client sends on one just then
+/// is refused and may be sent again; it would be lost if the connection were closed at the same moment.
+const EPOCH_ENDED: Duration = Duration::from_secs(1);
 /// The smallest that hyper allows. A larger buffer is not reused from its start with each read, and its used part,
 /// which [`Scrubbed`] cannot reach, would keep what was read before. It grows for a head that is longer, and the
 /// connection closes after that one's response.
@@ -102,8 +105,7 @@ pub(super) async fn serve(
         },
         _ = stopping.wait_for(|stop| *stop) => return,
     };
-    // The epoch may have ended while hands were shaken. Its key must not be used any more.
-    if epochs.has_changed().unwrap_or(true) || *stopping.borrow() {
+    if *stopping.borrow() {
         return;
     }
     place.reached(Stage::Open);
@@ -135,18 +137,24 @@ async fn http(
     let respond = hyper::service::service_fn({
         let (router, front) = (service.router.clone(), service.front.clone());
         let (context, authentication) = (context.clone(), service.authentication);
-        let requests = Cell::new(0);
+        let (requests, epochs) = (Cell::new(0), epochs.clone());
         move |mut request: Request<Incoming>| {
             requests.set(requests.get() + 1);
             let (number, findings) = (requests.get(), findings.clone());
+            // The epoch may have ended since the last request, or during the handshake: its keys serve nothing any more.
+            let ended = epochs.has_changed().unwrap_or(true);
             let routed = match findings.refused(number) {
                 Some(fault) => Err(refused(fault, &context)),
+                None if ended && refuses_after_epoch(&request, authentication) => {
+                    context.leave_body_unread();
+                    Err(ApiError::EpochEnded)
+                }
                 None => placed(&request, &context, &front, authentication).map(|()| {
                     request.extensions_mut().insert(context.clone());
                     router.call(request)
                 }),
             };
-            let context = context.clone();
+            let (context, epochs) = (context.clone(), epochs.clone());
             // Boxed, so that the connection can be moved out of when it ends.
             Box::pin(async move {
                 let response: Response<Body> = match routed {
@@ -154,7 +162,7 @@ async fn http(
                     Err(refusal) => refusal.into_response(),
                 };
                 let mut response = finish(response, &context.epoch);
-                if findings.is_last(number) {
+                if findings.is_last(number) || epochs.has_changed().unwrap_or(true) {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }
@@ -181,7 +189,7 @@ async fn http(
 
     let ended = tokio::select! {
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
-        _ = epochs.changed() => None,
+        () = ended(&mut epochs, service.authentication) => None,
         _ = stopping.wait_for(|stop| *stop) => None,
     };
     let ended = match ended {
@@ -206,6 +214,21 @@ async fn http(
         let tls = tls.into_inner().into_inner().into_inner();
         close(tls, context.left_body_unread()).await;
     }
+}
+
+/// Ready when an idle connection is to be closed because its epoch has ended. Browsers send a request again by
+/// themselves when a connection was closed, and not when it was refused.
+async fn ended(epochs: &mut watch::Receiver<Arc<Epoch>>, authentication: Authentication) {
+    if epochs.changed().await.is_ok() && authentication == Authentication::ApiKey {
+        tokio::time::sleep(EPOCH_ENDED).await;
+    }
+}
+
+/// Whether a request is refused on a connection whose epoch has ended. Health does not depend on an epoch, and a load
+/// balancer would take the refusal for a failure.
+fn refuses_after_epoch(request: &Request<Incoming>, authentication: Authentication) -> bool {
+    authentication == Authentication::ApiKey
+        && !matches!(request.uri().path(), "/healthz" | "/readyz")
 }
 
 /// A request whose head is refused. Nothing of it is read any further, and the connection closes.

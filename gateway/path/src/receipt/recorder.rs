@@ -256,8 +256,8 @@ impl Recorder {
         self.note(|open| open.cause = Some(cause));
     }
 
-    /// The request is sent to the same upstream once more, because it refused what we had added.
-    pub fn repeating(&mut self, upstream: &Name) {
+    /// The request is sent to the same upstream once more: it refused what we had added, or the connection.
+    pub fn repeating(&mut self, upstream: &Name, reason: &'static str) {
         self.note(|open| {
             let Some(forwarded) = open.forwarded else {
                 return;
@@ -265,7 +265,7 @@ impl Recorder {
             let event = json!({
                 "type": REPEATED,
                 "upstream_name": upstream.as_str(),
-                "reason": "stream_options_refused",
+                "reason": reason,
                 "body_hash": forwarded.to_string(),
             });
             open.passed_over.extend(own_event(event));

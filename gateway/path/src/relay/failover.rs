@@ -88,6 +88,9 @@ impl Unused {
     }
 }
 
+/// How often an enclave is connected to again for one request.
+const RECONNECTS: usize = 2;
+
 impl Ask {
     /// Finds the route and checks what the caller demands of it. Nothing is sent yet.
     pub(super) fn prepare(
@@ -220,25 +223,39 @@ impl Ask {
             .map_or_else(String::new, |first| first.model().to_string())
     }
 
-    /// One attempt; another on the same upstream if it refuses that we asked for the usage of a stream.
+    /// One attempt; another on the same upstream if it refuses that we asked for the usage of a stream, or serves no more
+    /// requests on a connection that it had.
     async fn attempt(
         &self,
         candidate: &Candidate,
         notes: &Notes,
         recorder: &mut Recorder,
     ) -> Result<Answer, Missed> {
-        let asks_usage = self.stream && !self.usage_asked_for && notes.asks_usage();
-        match self
-            .attempt_once(candidate, notes, asks_usage, recorder)
-            .await
-        {
-            Err(Attempted::UsageRefused) => {
-                notes.refuses_usage();
-                recorder.repeating(candidate.name());
-                let again = self.attempt_once(candidate, notes, false, recorder).await;
-                again.map_err(Attempted::missed)
+        let mut asks_usage = self.stream && !self.usage_asked_for && notes.asks_usage();
+        let mut reconnects = 0;
+        loop {
+            let attempted = self
+                .attempt_once(candidate, notes, asks_usage, recorder)
+                .await;
+            match attempted {
+                Err(Attempted::UsageRefused) if asks_usage => {
+                    notes.refuses_usage();
+                    recorder.repeating(candidate.name(), "stream_options_refused");
+                    asks_usage = false;
+                }
+                // The enclave's epoch ended. It is the same one that gets the prompt again, on a connection that is
+                // verified under its next epoch.
+                Err(Attempted::Misdirected) if reconnects < RECONNECTS => {
+                    reconnects += 1;
+                    recorder.repeating(candidate.name(), "epoch_ended");
+                }
+                Err(Attempted::Missed(Missed::Unused(Unused::Stale)))
+                    if matches!(candidate, Candidate::Verified(_)) && reconnects < RECONNECTS =>
+                {
+                    reconnects += 1;
+                }
+                other => return other.map_err(|attempted| attempted.missed(recorder)),
             }
-            other => other.map_err(Attempted::missed),
         }
     }
 
@@ -281,15 +298,18 @@ impl Ask {
         upstream: &VerifiedUpstream,
         prompt: Forwarded,
         recorder: &mut Recorder,
-    ) -> Result<Response<UpstreamBody>, Missed> {
+    ) -> Result<Response<UpstreamBody>, Attempted> {
         let opened = upstream.open(self.pinned()).await;
         let connection = opened.map_err(|why| Missed::Unused(Unused::NotVerified(why)))?;
         recorder.verified(self.required(), candidate.model(), connection.session());
         recorder.forwarding(candidate.name(), prompt.digest, &prompt.changed);
         let sending = connection.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
+        if let Ok(Err(SendFailure::Misdirected)) = sent {
+            return Err(Attempted::Misdirected);
+        }
         let sent = sent.map(|sent| sent.map_err(PlainFailure::Send));
-        arrived(sent, recorder)
+        Ok(arrived(sent, recorder)?)
     }
 
     async fn send_unattested(
@@ -426,6 +446,8 @@ enum Attempted {
     Missed(Missed),
     /// The upstream refused the request because it was asked for the usage of the stream.
     UsageRefused,
+    /// The upstream did not process the request and asks for another connection.
+    Misdirected,
 }
 
 impl From<Missed> for Attempted {
@@ -435,8 +457,12 @@ impl From<Missed> for Attempted {
 }
 
 impl Attempted {
-    fn missed(self) -> Missed {
+    fn missed(self, recorder: &mut Recorder) -> Missed {
         match self {
+            Attempted::Misdirected => {
+                recorder.upstream_failed(Cause::Closed);
+                Missed::Spent(ApiError::UpstreamUnavailable.into())
+            }
             Attempted::Missed(missed) => missed,
             // It was not asked.
             Attempted::UsageRefused => Missed::Spent(ApiError::Internal.into()),
@@ -458,9 +484,9 @@ fn arrived(sent: Sent, recorder: &mut Recorder) -> Result<Response<UpstreamBody>
             recorder.not_forwarded();
             return Err(Missed::Unused(Unused::Stale));
         }
-        Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Closed)))) => {
-            (Cause::Closed, ApiError::UpstreamUnavailable)
-        }
+        Ok(Err(PlainFailure::Send(
+            SendFailure::Misdirected | SendFailure::MaybeSent(NoResponse::Closed),
+        ))) => (Cause::Closed, ApiError::UpstreamUnavailable),
         Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Head)))) => {
             (Cause::Head, ApiError::UpstreamUnavailable)
         }

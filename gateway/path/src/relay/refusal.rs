@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::retry_after::RETRY_AFTER_MS;
 use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
 use crate::receipt::{Ending, Recorder};
-use gateway_base::errors::{ApiError, ListedError};
+use gateway_base::errors::{ApiError, ListedError, SHOULD_RETRY};
 use gateway_base::metering::Outcome;
 
 /// Why there is no inference.
@@ -67,7 +67,6 @@ impl Refusal {
 }
 
 /// A header of OpenAI's packages: whether they may send a request again.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// A wait that is longer is not one to sit out within a call. OpenAI's packages would not wait at all and repeat the
 /// request at once instead.
 const LONGEST_WAIT_WITHIN_A_CALL: Duration = Duration::from_secs(60);

@@ -37,6 +37,9 @@ pub enum SendFailure {
     /// Not one byte of the request was written: trying elsewhere is safe.
     #[error("the connection was gone before the request was sent")]
     NotSent,
+    /// The other side received the request, did not process it, and asks for another connection.
+    #[error("the upstream serves no more requests on this connection")]
+    Misdirected,
     /// The request may have been read by the other side.
     #[error("no response arrived: {0}")]
     MaybeSent(NoResponse),

@@ -270,6 +270,7 @@ impl VerifiedConnection<'_> {
         let request = self.target.request(endpoint, stream, prompt);
         self.lease.send(request).await.map_err(|error| match error {
             SendError::NotSent(_) => SendFailure::NotSent,
+            SendError::Misdirected => SendFailure::Misdirected,
             SendError::Interrupted(_) => SendFailure::MaybeSent(NoResponse::Closed),
         })
     }
