@@ -43,11 +43,11 @@ pub const EXPLAINED: &[Explained] = &[
     explained(
         "only we refuse: tdx.crl: RevocationList",
         "the PCK revocation list's own issuer chain leads to the root, and is that of the PCK \
-         certificate's authority; they do not look at it",
+         certificate's authority; they do not check it",
     ),
     explained(
         "only we refuse: tdx.crl: CertificateRevoked",
-        "its authority is on the root's list; they do not look at it",
+        "its authority is on the root's list; they do not check it",
     ),
     explained(
         "only we refuse: tdx.pck.chain: CertificateChain(Pem",

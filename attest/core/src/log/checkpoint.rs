@@ -21,7 +21,7 @@ use crate::aci::{SigningKey, VerifyingKey};
 use crate::encoding::{parse_base64, parse_hex, to_base64, to_hex};
 
 /// Every origin of ours begins with this.
-pub const ORIGIN_PREFIX: &str = "sealgate.log/";
+pub(crate) const ORIGIN_PREFIX: &str = "sealgate.log/";
 
 /// Which log this is: 16 random bytes, generated when the log began. A log that was started again has another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -28,13 +28,13 @@ pub mod tile;
 pub mod tree;
 pub mod verify;
 
-pub use checkpoint::{Checkpoint, CheckpointError, ORIGIN_PREFIX, Origin, OriginError, SignedHead};
+pub use checkpoint::{Checkpoint, CheckpointError, Origin, OriginError, SignedHead};
 pub use entry::{
     AdminAction, Commitment, Entry, EntryError, EpochEnd, EpochReason, EpochStart, Fact,
     MAX_ENTRY_BYTES, PurgeReason, Purged, RetentionChange, Salt, Word, WordError,
 };
 pub use epoch_proof::EpochProof;
-pub use proof_text::{LogProof, LogProofError, MAX_PROOF_BYTES};
+pub use proof_text::{LogProof, LogProofError};
 pub use receipt_proof::{ReceiptProof, receipts_root};
 pub use replay::{EpochSpan, Replay, ReplayError};
 pub use tree::{Frontier, Node, TreeHash};

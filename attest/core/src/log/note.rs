@@ -14,7 +14,7 @@ use crate::digest::sha256;
 use crate::encoding::{parse_base64, to_base64};
 
 /// A note may be this long.
-pub const MAX_NOTE_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_NOTE_BYTES: usize = 16 * 1024;
 
 const MAX_SIGNATURES: usize = 32;
 /// A line of another algorithm may be longer than ours.

@@ -20,7 +20,7 @@ const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 const MAX_HASHES: usize = 64;
 
 /// The longest text that is read as a proof.
-pub const MAX_PROOF_BYTES: usize = 2 * MAX_ENTRY_BYTES + 2 * MAX_NOTE_BYTES;
+pub(crate) const MAX_PROOF_BYTES: usize = 2 * MAX_ENTRY_BYTES + 2 * MAX_NOTE_BYTES;
 
 /// That a leaf is at a place in the log of a head. Nothing in it has been verified.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,9 +11,6 @@ use super::{OpaqueField, SpdmEvidence};
 
 const NVDEC0_INDEX: u8 = 34;
 
-/// Where an expected value came from.
-pub type MeasurementSource = RimKind;
-
 /// Why measurements are not the published ones.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {

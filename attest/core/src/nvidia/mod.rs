@@ -20,7 +20,7 @@ mod rim;
 mod spdm;
 
 pub(crate) use compare::check_count;
-pub use compare::{CompareError, Comparison, MeasurementSource, compare};
+pub use compare::{CompareError, Comparison, compare};
 pub use device::{
     AuthenticDevice, DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice,
     authenticate_device_chain, check_firmware_id, verify_device_chain, verify_report_signature,

@@ -10,7 +10,7 @@
 use crate::x509::{PemError, pem};
 
 /// The most a table may weigh.
-pub const MAX_TABLE_LEN: usize = 64 << 10;
+pub(crate) const MAX_TABLE_LEN: usize = 64 << 10;
 
 const ENTRY_LEN: usize = 24;
 const MAX_ENTRIES: usize = 32;

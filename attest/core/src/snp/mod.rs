@@ -22,8 +22,7 @@ mod verification;
 
 pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
 pub use cert_table::{
-    CertTable, CertTableError, MAX_TABLE_LEN, certificate_der, revocation_list_der,
-    signing_certificate_der,
+    CertTable, CertTableError, certificate_der, revocation_list_der, signing_certificate_der,
 };
 pub(crate) use chain::revocation_list_issued;
 pub use chain::{

@@ -51,7 +51,7 @@ pub use pck_extension::PckExtensionError;
 pub use platform::PlatformFacts;
 pub use qe_identity::QeIdentityError;
 pub use qe_report::QeReport;
-pub use quote::{INTEL_QE_VENDOR, MAX_QUOTE_LEN, QuoteFormatError};
+pub use quote::{INTEL_QE_VENDOR, QuoteFormatError};
 pub use status::TcbStatus;
 pub use tdx_module::TdxModuleError;
 

@@ -10,7 +10,7 @@ use super::qe_report::QeReport;
 use crate::reader::{EndsInside, Reader};
 
 /// Longer than any quote or quote buffer seen (they stay below 9 KiB).
-pub const MAX_QUOTE_LEN: usize = 64 << 10;
+pub(crate) const MAX_QUOTE_LEN: usize = 64 << 10;
 
 const TEE_TYPE_SGX: u32 = 0;
 const TEE_TYPE_TDX: u32 = 0x81;
@@ -33,7 +33,7 @@ pub enum QuoteFormatError {
         /// Which field.
         field: &'static str,
     },
-    /// Longer than [`MAX_QUOTE_LEN`].
+    /// Longer than 64 KiB.
     #[error("{0} bytes are more than any quote has")]
     TooLong(usize),
     /// A version this verifier does not know.
