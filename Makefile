@@ -111,10 +111,10 @@ fuzz:
 	@python3 tests/fuzz/libfuzzer.py $(SECONDS)
 
 log-crashes:
-	@SEALGATE_LOG_KILLS=1000 $(CARGO) test --quiet --locked -p sealgate --test audit_log killed_at_any_moment -- --nocapture
+	@SEALGATE_LOG_KILLS=1000 $(CARGO) test --quiet --locked -p gateway-store --test store killed_at_any_moment -- --nocapture
 
 log-start:
-	@$(CARGO) test --quiet --release --locked -p sealgate --test audit_log what_opening -- --ignored --nocapture
+	@$(CARGO) test --quiet --release --locked -p gateway-store --test store what_opening -- --ignored --nocapture
 
 IMAGE = $(CARGO) run --quiet --locked -p enclave-image --bin image --
 MODEL ?=

@@ -1,17 +1,15 @@
 //! The report endpoint: what it answers, how often it asks the hardware, and whom it turns away.
 
-mod front_support;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::support::platform::{Counting, CountingPlatform};
+use crate::support::{Gateway, Setup, error, eventually};
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::retention::RetentionPolicy;
 use attest_core::{
     CpuEvidence, Nonce, Report, Serving, Sha256Digest, Statement, Subject, gpu_nonce, to_hex,
 };
-use front_support::platform::{Counting, CountingPlatform};
-use front_support::{Gateway, Setup, error, eventually};
 use serde_json::Value;
 use testkit::client::Connection;
 use tokio::task::JoinSet;

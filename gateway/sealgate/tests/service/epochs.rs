@@ -1,12 +1,10 @@
 //! Epochs and draining: what changes at once, what may finish, and what is cut off.
 
-mod front_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use front_support::platform::NoTee;
-use front_support::{CHAT, Gateway, Setup, TIMEOUT, eventually, streamed};
+use crate::support::platform::NoTee;
+use crate::support::{CHAT, Gateway, Setup, TIMEOUT, eventually, streamed};
 use gateway_base::config::Config;
 use sealgate::ServeError;
 use sealgate::serve;

@@ -1,13 +1,11 @@
 //! The same through the front door: what a client on a real TLS connection sees of the relay.
 
-mod back_support;
-
 use std::time::Duration;
 
+use crate::support::engine::{Do, RawEngine};
+use crate::support::eventually;
+use crate::support::platform::{Enclave, running};
 use attest_core::{Receipt, Sha256Digest};
-use back_support::engine::{Do, RawEngine};
-use back_support::eventually;
-use back_support::platform::{Enclave, running};
 use testkit::client::TlsClient;
 use tokio::time::timeout;
 

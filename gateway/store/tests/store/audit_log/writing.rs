@@ -8,7 +8,7 @@ use gateway_store::audit::AuditLog;
 use sqlx::{Connection, Row, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
-use crate::support::{AT, begin, beginning, open, purged, replayed};
+use super::support::{AT, begin, beginning, open, purged, replayed};
 
 fn digest(number: u64) -> Sha256Digest {
     Sha256Digest::hash(&number.to_be_bytes())

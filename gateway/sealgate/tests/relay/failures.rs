@@ -1,12 +1,10 @@
 //! What a client is told when an upstream does not serve, and what the receipt says then.
 
-mod back_support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::engine::{Do, RawEngine};
+use crate::support::*;
 use attest_core::{Sha256Digest, Upstream};
-use back_support::engine::{Do, RawEngine};
-use back_support::*;
 use gateway_base::request::Endpoint;
 use gateway_path::relay::serve_inference;
 use tokio::net::TcpListener;

@@ -1,12 +1,10 @@
 //! Upstreams as they are: errors inside a 200, overflow in every engine's words, usage that has to be asked for,
 //! compressed bodies, missing media types, dead candidates.
 
-mod back_support;
-
 use std::io::Write;
 
-use back_support::engine::{Do, RawEngine};
-use back_support::*;
+use crate::support::engine::{Do, RawEngine};
+use crate::support::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;

@@ -7,7 +7,7 @@ use gateway_store::audit::{Altered, AuditError, AuditLog};
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
-use crate::support::{begin, open, purged, replayed};
+use super::support::{begin, open, purged, replayed};
 
 /// A log of 21 entries: its beginning, an epoch's, 17 more, and two of the next run.
 async fn made(name: &str) -> ScratchDir {

@@ -11,9 +11,9 @@ use testkit::client::Connection;
 use testkit::engine::CHAT_MODEL;
 use tokio::task::JoinSet;
 
-use crate::front_support::platform::{Counting, CountingPlatform};
-use crate::front_support::policies::{CONTENT, METADATA, ZERO, beginning_with};
-use crate::front_support::{CHAT, Gateway, Setup, TIMEOUT, streamed};
+use crate::support::platform::{Counting, CountingPlatform};
+use crate::support::policies::{CONTENT, METADATA, ZERO, beginning_with};
+use crate::support::{CHAT, Gateway, Setup, TIMEOUT, streamed};
 
 /// Streams at once.
 const CLIENTS: usize = 200;

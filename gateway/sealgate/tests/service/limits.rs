@@ -1,12 +1,10 @@
 //! Sizes, times, slots, and keys that come and go.
 
-mod front_support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use front_support::platform::NoTee;
-use front_support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
+use crate::support::platform::NoTee;
+use crate::support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
 use serde_json::Value;
 use testkit::client::TlsClient;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

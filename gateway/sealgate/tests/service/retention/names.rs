@@ -10,9 +10,9 @@ use gateway_store::ledger::inspect;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::front_support::platform::{Counting, CountingPlatform};
-use crate::front_support::policies::{CONTENT, METADATA, beginning_with, policy, signed, text};
-use crate::front_support::{Gateway, Setup, error};
+use crate::support::platform::{Counting, CountingPlatform};
+use crate::support::policies::{CONTENT, METADATA, beginning_with, policy, signed, text};
+use crate::support::{Gateway, Setup, error};
 
 const SALT: &str = "salt = \"5f1d0c3b7a9e8d6c4b2a190f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b\"\n";
 const OPENING: &str = "/v1/sealgate/retention/opening";
@@ -54,7 +54,7 @@ async fn set(gateway: &Gateway, text: &str) -> RetentionPolicy {
     let next = policy(text);
     let done = gateway.try_to_set(text, signed(&next)).await;
     done.expect("set");
-    crate::front_support::eventually("an epoch under the new policy", async || {
+    crate::support::eventually("an epoch under the new policy", async || {
         shown(gateway).await.digest() == next.digest()
     })
     .await;

@@ -1,9 +1,7 @@
 //! What is refused at the door, and that nothing of it reaches the engine.
 
-mod front_support;
-
+use crate::support::{CHAT, Gateway, chat, error};
 use bytes::Bytes;
-use front_support::{CHAT, Gateway, chat, error};
 use http::Request;
 use serde_json::{Value, json};
 use testkit::client::post;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gateway_store::ledger::{Ledger, ReceiptRow};
 use testkit::scratch::ScratchDir;
 
-use crate::support::{AT, begin};
+use super::support::{AT, begin};
 
 async fn ledger(directory: &Path) -> Ledger {
     let keep = Duration::from_secs(86_400);

@@ -1,11 +1,9 @@
 //! A flagged model is served by enclaves whose evidence was accepted, or not at all.
 
-mod back_support;
-
+use crate::support::engine::RawEngine;
+use crate::support::platform::{Enclave, running};
+use crate::support::*;
 use attest_core::{Claim, ClaimSource, Session, SessionId, Sha256Digest, Upstream};
-use back_support::engine::RawEngine;
-use back_support::platform::{Enclave, running};
-use back_support::*;
 use testkit::policy::write_policy;
 use testkit::scratch::ScratchDir;
 use testkit::{SoftwarePlatform, TdMeasurements};

@@ -17,7 +17,7 @@ use gateway_store::audit::{AuditLog, EpochLog};
 use ring::rand::{SecureRandom, SystemRandom};
 use testkit::scratch::ScratchDir;
 
-use crate::support::{beginning, open, purged};
+use super::support::{beginning, open, purged};
 
 const DIRECTORY: &str = "SEALGATE_LOG_DIRECTORY";
 const KILLS: &str = "SEALGATE_LOG_KILLS";
@@ -148,7 +148,7 @@ fn start(directory: &Path) -> Child {
     Command::new(std::env::current_exe().expect("this program"))
         .args([
             "--exact",
-            "crashes::the_writer_that_is_killed",
+            "audit_log::crashes::the_writer_that_is_killed",
             "--ignored",
             "--nocapture",
         ])

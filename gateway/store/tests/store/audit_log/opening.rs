@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use testkit::scratch::ScratchDir;
 
-use crate::support::{begin, open, purged};
+use super::support::{begin, open, purged};
 
 /// How many entries the largest log has that is measured.
 const ENTRIES: &str = "SEALGATE_LOG_ENTRIES";

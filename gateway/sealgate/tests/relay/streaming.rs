@@ -1,9 +1,7 @@
 //! Responses pass through byte for byte, as they come, and are metered and receipted on the way.
 
-mod back_support;
-
-use back_support::engine::{Do, RawEngine};
-use back_support::*;
+use crate::support::engine::{Do, RawEngine};
+use crate::support::*;
 use std::time::Duration;
 use tokio::time::timeout;
 

@@ -16,9 +16,9 @@ use testkit::client::{TlsClient, post};
 use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::scratch::ScratchDir;
 
-use crate::front_support::platform::{Counting, CountingPlatform, NoTee};
-use crate::front_support::policies::{METADATA, ZERO, beginning_with, policy, signed, text};
-use crate::front_support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
+use crate::support::platform::{Counting, CountingPlatform, NoTee};
+use crate::support::policies::{METADATA, ZERO, beginning_with, policy, signed, text};
+use crate::support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
 
 async fn plain(terms: &str) -> Gateway {
     Gateway::start(beginning_with(terms, Setup::new("", "")), Arc::new(NoTee)).await
@@ -296,7 +296,7 @@ async fn a_report_carries_the_policy_and_the_signatures_under_it() {
     assert_eq!(in_force.most(), RetentionMode::Zero);
     let documents = &report.evidence().documents;
     let lines = PolicySignatures::parse(&documents["retention_signatures"]).expect("signatures");
-    let keys = match crate::front_support::policies::authority() {
+    let keys = match crate::support::policies::authority() {
         attest_core::retention::Authority::Keys(keys) => keys,
         other => panic!("{other:?}"),
     };

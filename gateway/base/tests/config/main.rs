@@ -1,0 +1,4 @@
+//! Configuration files: what they may contain, and how problems in them are reported.
+
+mod hints;
+mod values;

@@ -1,0 +1,9 @@
+//! The audit log's writer: what it guarantees when it is killed, how it detects a changed database, and what it
+//! publishes.
+
+mod altered;
+mod crashes;
+mod opening;
+mod support;
+mod unlogged;
+mod writing;

@@ -1,0 +1,5 @@
+//! The databases of a state directory: the ledger, its sums of usage, and the audit log.
+
+mod audit_log;
+mod ledger;
+mod usage_sums;
