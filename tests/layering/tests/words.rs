@@ -39,7 +39,6 @@ const STILL_EXEMPT: &[&str] = &[
     "gateway/contract",
     "gateway/path",
     "gateway/retention",
-    "gateway/sealgate",
     "gateway/store",
     "gateway/upstream",
 ];

@@ -1,4 +1,4 @@
-//! Configurations as people write them who come from other software: what `check` reports they should write instead.
+//! Mistakes that users of other software make, each reported with what to write instead.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -55,7 +55,7 @@ fn lines(error: &ConfigError) -> Vec<String> {
     let lines = text.lines().map(|line| {
         let rest = line
             .strip_prefix(&prefix)
-            .expect("every problem on a line of its own");
+            .expect("every problem on a separate line");
         rest.trim_start().to_owned()
     });
     lines.collect()
@@ -115,7 +115,7 @@ fn a_string_that_is_not_closed_is_reported_in_its_line() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_reported_with_the_one_that_is() {
+fn a_missing_file_is_reported_with_the_similar_one_that_exists() {
     only(
         &replaced("enclave-policy.toml", "enclave-polcy.toml"),
         &[
@@ -234,7 +234,7 @@ fn a_deployment_url_of_azure_is_reported_with_the_one_that_works() {
 }
 
 #[test]
-fn sections_of_other_software_are_reported_with_what_there_is_instead() {
+fn sections_of_other_software_are_reported_with_our_equivalent() {
     for (more, parts) in [
         (
             "[database]\nurl = \"postgres://x\"\n",
@@ -262,7 +262,7 @@ fn sections_of_other_software_are_reported_with_what_there_is_instead() {
 }
 
 #[test]
-fn weights_and_fallback_rules_are_refused_since_order_is_what_counts() {
+fn weights_and_fallback_rules_are_refused_because_order_decides() {
     let text = format!(
         "{}weight = 2\n[model.fallback]\non = [\"timeout\"]\n",
         good()

@@ -1,4 +1,4 @@
-//! What a configuration file may say, and how it is told what it may not.
+//! What a configuration file may contain, and how problems in it are reported.
 
 use gateway_base::config::{Config, ConfigError};
 use testkit::TdMeasurements;
@@ -84,7 +84,7 @@ fn a_good_configuration_loads_and_explains_itself() {
 }
 
 #[test]
-fn what_the_machine_shows_beside_its_cpu_is_configured_and_explained() {
+fn devices_and_event_logs_are_configured_and_explained() {
     use gateway_base::config::{EventLogChoice, Gpus};
     let tee = |more: &str| {
         let text = with("kind = \"tdx\"", &format!("kind = \"tdx\"\n{more}"));
@@ -115,7 +115,7 @@ fn what_the_machine_shows_beside_its_cpu_is_configured_and_explained() {
 }
 
 #[test]
-fn every_mistake_is_named_with_its_line_its_key_and_its_reason() {
+fn every_mistake_is_reported_with_line_key_and_reason() {
     for (text, line, says) in [
         (
             with("listen = \"127.0.0.1:8443\"", "listen = \"localhost:8443\""),
@@ -373,7 +373,7 @@ fn every_mistake_is_named_with_its_line_its_key_and_its_reason() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+fn all_problems_are_reported_at_once_in_the_order_of_the_file() {
     let text = with("listen = ", "lissen = ")
         .replace("mode = \"aggregator\"", "mode = 1")
         .replace("https://", "ftp://");
@@ -406,7 +406,7 @@ fn in_direct_mode_the_engine_is_on_this_machine() {
 }
 
 #[test]
-fn the_published_document_names_secrets_and_does_not_tell_them() {
+fn the_published_document_names_secrets_without_their_values() {
     let document = load(GOOD).expect("a good configuration").document();
     assert!(
         document.contains("\"api_key_file\":\"upstream.key\""),
@@ -422,7 +422,7 @@ fn the_published_document_names_secrets_and_does_not_tell_them() {
 }
 
 #[test]
-fn the_document_changes_with_the_contract_and_not_with_the_machine() {
+fn the_document_depends_on_the_contract_and_not_on_the_machine() {
     let document = |text: &str| load(text).expect("a good configuration").document();
     let base = document(GOOD);
     for same in [
@@ -457,7 +457,7 @@ fn the_document_changes_with_the_contract_and_not_with_the_machine() {
 }
 
 #[test]
-fn supplied_roots_are_pinned_by_the_document_and_shouted_by_the_explanation() {
+fn supplied_roots_are_pinned_by_the_document_and_highlighted_by_the_explanation() {
     let document = |seed: u8| {
         let directory = directory();
         let platform = testkit::SoftwarePlatform::with_knobs(
@@ -482,7 +482,7 @@ fn supplied_roots_are_pinned_by_the_document_and_shouted_by_the_explanation() {
 }
 
 #[test]
-fn debugging_a_configuration_shows_no_secret() {
+fn debug_output_of_a_configuration_contains_no_secret() {
     let config = load(GOOD).expect("a good configuration");
     assert!(!format!("{config:?}").contains("sk-upstream-secret"));
 }

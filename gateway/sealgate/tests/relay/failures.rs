@@ -1,4 +1,4 @@
-//! What a client is told when an upstream does not serve, and what the receipt says then.
+//! The error and the receipt that a client gets when an upstream fails.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use tokio::net::TcpListener;
 const BODY: &str = r#"{"model":"m","messages":[]}"#;
 const CANARY: &str = "canary-7f3a";
 
-/// An address where nobody listens.
+/// An address where nothing listens.
 async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     format!("http://{}/v1", listener.local_addr().expect("an address"))
 }
 
 #[tokio::test]
-async fn each_class_of_upstream_error_is_told_in_our_own_words() {
+async fn each_class_of_upstream_error_is_mapped_to_our_own_text() {
     let context = format!(
         r#"{{"error":{{"message":"{CANARY}","type":"{CANARY}","param":"{CANARY}","code":"context_length_exceeded"}}}}"#
     );
@@ -172,7 +172,7 @@ async fn an_endless_error_body_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn silence_before_the_head_is_a_timeout() {
+async fn an_upstream_that_sends_no_head_times_out() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("silence", &engine.base()).await;
     let begun = Instant::now();
@@ -187,7 +187,7 @@ async fn silence_before_the_head_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_before_the_head_is_not_tried_elsewhere() {
+async fn does_not_retry_after_a_connection_closed_before_the_head() {
     let (first, second) = (RawEngine::start().await, RawEngine::start().await);
     let bench = Bench::start(
         "closed",
@@ -208,13 +208,13 @@ async fn a_connection_closed_before_the_head_is_not_tried_elsewhere() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_cannot_be_reached_is_passed_over_in_order() {
+async fn fails_over_in_order_when_an_upstream_is_unreachable() {
     let engine = RawEngine::start().await;
-    let gone = nowhere().await;
+    let unreachable = nowhere().await;
     let bench = Bench::start(
         "order",
         "aggregator",
-        &plain_model(&[&gone, &engine.base(), &gone]),
+        &plain_model(&[&unreachable, &engine.base(), &unreachable]),
     )
     .await;
     engine.answer("200 OK", "content-type: application/json\r\n", "{}");
@@ -239,9 +239,14 @@ async fn an_upstream_that_cannot_be_reached_is_passed_over_in_order() {
 }
 
 #[tokio::test]
-async fn when_nobody_can_be_reached_the_prompt_was_not_forwarded() {
-    let gone = nowhere().await;
-    let bench = Bench::start("nobody", "aggregator", &plain_model(&[&gone, &gone])).await;
+async fn reports_not_forwarded_when_no_upstream_is_reachable() {
+    let unreachable = nowhere().await;
+    let bench = Bench::start(
+        "unreachable",
+        "aggregator",
+        &plain_model(&[&unreachable, &unreachable]),
+    )
+    .await;
     let response = bench.chat(BODY).await;
     let id = receipt_id(&response);
     let (status, error, bytes) = error_of(response).await;
@@ -280,7 +285,7 @@ async fn an_unknown_model_is_refused_with_a_receipt_that_does_not_repeat_its_nam
 }
 
 #[tokio::test]
-async fn a_receipt_is_shown_to_the_key_that_made_the_request_only() {
+async fn a_receipt_is_returned_only_to_the_key_of_its_request() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("owner", &engine.base()).await;
     engine.answer(
@@ -306,7 +311,7 @@ async fn a_receipt_is_shown_to_the_key_that_made_the_request_only() {
 }
 
 #[tokio::test]
-async fn verified_serving_is_never_met_by_an_upstream_without_evidence() {
+async fn refuses_an_upstream_without_evidence_when_verification_is_required() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("constraint", &engine.base()).await;
     let pinned = "a".repeat(64);
@@ -364,7 +369,7 @@ async fn each_endpoint_has_its_own_path_upstream() {
 }
 
 #[tokio::test]
-async fn the_upstream_gets_our_key_and_not_the_callers() {
+async fn the_upstream_receives_our_key_instead_of_the_clients() {
     let engine = RawEngine::start().await;
     let directory = testkit::scratch::ScratchDir::new("key").expect("a directory");
     directory

@@ -1,4 +1,4 @@
-//! Responses pass through byte for byte, as they come, and are metered and receipted on the way.
+//! Responses are forwarded byte for byte as they arrive, metered, and get a receipt.
 
 use crate::support::engine::{Do, RawEngine};
 use crate::support::*;
@@ -82,7 +82,7 @@ async fn each_event_reaches_the_client_before_the_next_leaves_the_engine() {
 }
 
 #[tokio::test]
-async fn what_is_forwarded_is_what_was_received_but_for_the_rewrites() {
+async fn the_body_is_forwarded_unchanged_except_for_the_rewrites() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("rewrite", &engine.base()).await;
     engine.answer(
@@ -133,7 +133,7 @@ async fn what_is_forwarded_is_what_was_received_but_for_the_rewrites() {
 }
 
 #[tokio::test]
-async fn a_body_with_a_length_keeps_it_and_its_receipt_is_there_with_the_last_byte() {
+async fn a_body_keeps_its_length_and_its_receipt_exists_with_the_last_byte() {
     let engine = RawEngine::start().await;
     let bench = bench("length", &engine).await;
     let json = r#"{"id":"chatcmpl-2","usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
@@ -169,7 +169,7 @@ async fn a_body_with_a_length_keeps_it_and_its_receipt_is_there_with_the_last_by
 }
 
 #[tokio::test]
-async fn a_final_event_is_not_kept_back_when_the_engine_dallies() {
+async fn the_final_event_is_forwarded_before_the_engine_closes() {
     let engine = RawEngine::start().await;
     let bench = bench("dally", &engine).await;
     engine.write(HEAD);
@@ -190,7 +190,7 @@ async fn a_final_event_is_not_kept_back_when_the_engine_dallies() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_stops_the_engine_and_leaves_a_receipt() {
+async fn a_client_that_disconnects_stops_the_engine_and_leaves_a_receipt() {
     let engine = RawEngine::start().await;
     let bench = bench("hangup", &engine).await;
     engine.write(HEAD);
@@ -212,7 +212,7 @@ async fn a_caller_that_hangs_up_stops_the_engine_and_leaves_a_receipt() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_before_the_head_leaves_a_receipt_too() {
+async fn a_client_that_disconnects_before_the_head_leaves_a_receipt() {
     let engine = RawEngine::start().await;
     let bench = bench("early", &engine).await;
     let arrives = eventually("the request arrives", async || {
@@ -233,7 +233,7 @@ async fn a_caller_that_hangs_up_before_the_head_leaves_a_receipt_too() {
 }
 
 #[tokio::test]
-async fn a_response_that_breaks_off_upstream_breaks_off_here() {
+async fn a_response_aborted_upstream_is_aborted_for_the_client() {
     let cases: [(&str, &[u8], Do); 5] = [
         ("chunked", b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\na\r\ndata: {}\n\n\r\n", Do::Close),
         ("length", b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\nabc", Do::Close),
@@ -265,7 +265,7 @@ async fn a_response_that_breaks_off_upstream_breaks_off_here() {
 }
 
 #[tokio::test]
-async fn a_response_ended_by_closing_is_whole_if_its_content_is() {
+async fn a_response_ended_by_closing_is_complete_if_its_content_is() {
     for (kind, content) in [
         ("application/json", "{\"id\":\"chatcmpl-4\"}"),
         (
@@ -291,7 +291,7 @@ async fn a_response_ended_by_closing_is_whole_if_its_content_is() {
 }
 
 #[tokio::test]
-async fn an_engine_that_falls_silent_is_cut_off() {
+async fn an_idle_engine_is_cut_off() {
     let engine = RawEngine::start().await;
     let bench = bench("silent", &engine).await;
     engine.write(HEAD);
@@ -310,7 +310,7 @@ async fn an_engine_that_falls_silent_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_large_response_is_relayed_at_the_readers_pace() {
+async fn a_large_response_is_relayed_with_backpressure() {
     let engine = RawEngine::start().await;
     let bench = bench("pace", &engine).await;
     let size = 64 << 20;

@@ -1,5 +1,5 @@
-//! Upstreams as they are: errors inside a 200, overflow in every engine's words, usage that has to be asked for,
-//! compressed bodies, missing media types, dead candidates.
+//! The variety of real upstreams: errors inside a 200, every engine's text for an overflow, usage only on request,
+//! compressed bodies, missing media types, unreachable candidates.
 
 use std::io::Write;
 
@@ -42,7 +42,7 @@ async fn read(response: http::Response<axum::body::Body>) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn an_error_inside_a_200_is_an_error_in_our_words() {
+async fn an_error_inside_a_200_becomes_an_error_with_our_text() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("in-band", &engine.base()).await;
     for (body, status, code) in [
@@ -81,7 +81,7 @@ async fn an_error_inside_a_200_is_an_error_in_our_words() {
 }
 
 #[tokio::test]
-async fn an_error_event_anywhere_in_a_stream_is_replaced_by_ours_and_no_success() {
+async fn an_error_event_in_a_stream_is_replaced_and_not_counted_as_success() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("in-stream", &engine.base()).await;
     let failure = format!("data: {{\"error\":{{\"message\":\"{CANARY}\",\"code\":500}}}}\n\n");
@@ -123,7 +123,7 @@ async fn a_stream_that_ends_without_a_finish_is_not_counted_as_complete() {
 }
 
 #[tokio::test]
-async fn an_answer_without_content_is_complete() {
+async fn an_empty_answer_is_complete() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("no-content", &engine.base()).await;
     engine.write("HTTP/1.1 204 No Content\r\n\r\n");
@@ -173,7 +173,7 @@ async fn a_full_context_window_is_recognised_in_long_cut_and_compressed_bodies()
 }
 
 #[tokio::test]
-async fn a_wait_is_passed_on_in_seconds_and_a_long_one_is_not_repeated_within_a_call() {
+async fn retry_after_is_forwarded_in_seconds_and_long_waits_are_not_retried() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("waits", &engine.base()).await;
     for (given, seconds, millis, repeated) in [
@@ -212,7 +212,7 @@ async fn a_wait_is_passed_on_in_seconds_and_a_long_one_is_not_repeated_within_a_
 }
 
 #[tokio::test]
-async fn usage_is_read_whatever_the_upstream_does_to_it() {
+async fn usage_is_read_from_every_form_an_upstream_sends() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("usage", &engine.base()).await;
     let zip = |kind: &str| format!("{kind}content-encoding: gzip\r\n");
@@ -269,7 +269,7 @@ async fn usage_is_read_whatever_the_upstream_does_to_it() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_that_is_cut_is_cut_for_the_client_too() {
+async fn a_truncated_compressed_answer_is_truncated_for_the_client() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("cut-gzip", &engine.base()).await;
     let zipped = gzip(&format!("{CHUNK}{LAST}"));
@@ -286,7 +286,7 @@ async fn a_compressed_answer_that_is_cut_is_cut_for_the_client_too() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_caller_did_not_ask_is_metered_and_the_usage_taken_out() {
+async fn a_stream_without_requested_usage_is_metered_and_the_usage_removed() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("asked", &engine.base()).await;
     let with_null = CHUNK.replace("null}]}", "null}],\"usage\":null}");
@@ -327,7 +327,7 @@ async fn a_stream_whose_caller_did_not_ask_is_metered_and_the_usage_taken_out() 
 }
 
 #[tokio::test]
-async fn an_engine_that_refuses_the_question_for_usage_is_sent_the_request_without_it() {
+async fn retries_without_the_usage_option_when_an_engine_rejects_it() {
     let engine = RawEngine::start().await;
     let bench = Bench::plain("refuses", &engine.base()).await;
     let refusal = r#"{"error":{"message":"[{'type': 'extra_forbidden', 'loc': ('body', 'stream_options')}]","code":400}}"#;
@@ -362,7 +362,7 @@ async fn an_engine_that_refuses_the_question_for_usage_is_sent_the_request_witho
 }
 
 #[tokio::test]
-async fn a_candidate_that_could_not_be_reached_is_tried_last_for_a_while() {
+async fn an_unreachable_upstream_is_tried_last_for_a_while() {
     let engine = RawEngine::start().await;
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
@@ -398,7 +398,7 @@ async fn a_candidate_that_could_not_be_reached_is_tried_last_for_a_while() {
 }
 
 #[tokio::test]
-async fn what_kept_an_upstream_from_answering_is_named() {
+async fn names_why_an_upstream_did_not_answer() {
     let silent = RawEngine::start().await;
     let closing = RawEngine::start().await;
     let garbled = RawEngine::start().await;

@@ -1,4 +1,4 @@
-//! A flagged model is served by enclaves whose evidence was accepted, or not at all.
+//! A confidential model is served only by enclaves whose evidence was accepted.
 
 use crate::support::engine::RawEngine;
 use crate::support::platform::{Enclave, running};
@@ -140,7 +140,7 @@ async fn an_accepted_enclave_serves_and_the_receipt_cites_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_enclave_running_something_else_gets_no_prompt() {
+async fn an_enclave_with_another_image_gets_no_prompt() {
     let engine = RawEngine::start().await;
     let impostor = Enclave::start(running("impostor"), &engine.base()).await;
     let bench = aggregator(&running("enclave"), &[(&impostor.url(), &impostor.key)]).await;
@@ -168,7 +168,7 @@ async fn an_enclave_running_something_else_gets_no_prompt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_upstream_is_passed_over_for_the_next_one() {
+async fn fails_over_from_a_rejected_upstream() {
     let (bad, good) = (RawEngine::start().await, RawEngine::start().await);
     let impostor = Enclave::start(running("impostor"), &bad.base()).await;
     let enclave = Enclave::start(running("enclave"), &good.base()).await;
@@ -234,7 +234,7 @@ async fn a_server_without_evidence_gets_no_prompt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pinned_sessions_are_honoured_and_a_replaced_one_is_not_served_by_its_successor() {
+async fn a_pinned_session_is_not_served_by_its_successor() {
     let engine = RawEngine::start().await;
     let enclave = Enclave::start(running("enclave"), &engine.base()).await;
     let bench = aggregator(&running("enclave"), &[(&enclave.url(), &enclave.key)]).await;
@@ -280,7 +280,7 @@ async fn pinned_sessions_are_honoured_and_a_replaced_one_is_not_served_by_its_su
     assert_eq!(forwarded(&receipt), None);
     assert_eq!(engine.requests().len(), 1);
 
-    // With the enclave's next epoch its old key is gone, and with it the session that was asked for.
+    // The enclave's next epoch replaces its key, which ends the pinned session.
     enclave.begin_new_epoch().await;
     let prompts = engine.requests().len();
     let (status, error, _) = error_of(bench.chat(&pinned(&[session])).await).await;
@@ -290,7 +290,7 @@ async fn pinned_sessions_are_honoured_and_a_replaced_one_is_not_served_by_its_su
     );
     assert_eq!(engine.requests().len(), prompts);
 
-    // Who pinned nothing is served by the successor, in a session of its own.
+    // A client that pinned nothing is served in the successor's session.
     answer(&engine);
     let response = bench.chat(BODY).await;
     assert_eq!(response.status(), 200);
@@ -303,7 +303,7 @@ async fn pinned_sessions_are_honoured_and_a_replaced_one_is_not_served_by_its_su
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_direct_service_meets_aci_verified_and_refuses_any_session() {
+async fn a_direct_service_satisfies_aci_verified_and_refuses_pinned_sessions() {
     let engine = RawEngine::start().await;
     let sections = format!(
         "[tee]\nkind = \"tdx\"\n{TIMEOUTS}[[model]]\nid = \"m\"\nconfidential = true\n[[model.upstream]]\nname = \"engine\"\nurl = \"{}\"\n",

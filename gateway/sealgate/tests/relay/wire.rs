@@ -1,4 +1,4 @@
-//! The same through the front door: what a client on a real TLS connection sees of the relay.
+//! The relay through the listener, as a client on a TLS connection sees it.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn says_incomplete(receipt: &Receipt) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_arrives_piece_by_piece_and_its_receipt_is_there_at_done() {
+async fn a_stream_arrives_chunk_by_chunk_and_its_receipt_exists_at_done() {
     let engine = RawEngine::start().await;
     let enclave = Enclave::start(running("enclave"), &engine.base()).await;
     let mut connection = TlsClient::observing()
@@ -92,7 +92,7 @@ async fn a_stream_arrives_piece_by_piece_and_its_receipt_is_there_at_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hanging_up_stops_the_engine_at_once() {
+async fn a_disconnect_stops_the_engine_at_once() {
     let engine = RawEngine::start().await;
     let enclave = Enclave::start(running("enclave"), &engine.base()).await;
     for before_the_head in [false, true] {
@@ -136,7 +136,7 @@ async fn hanging_up_stops_the_engine_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_cut_short_upstream_does_not_end_politely_for_the_client() {
+async fn a_response_truncated_upstream_ends_with_an_error_for_the_client() {
     let engine = RawEngine::start().await;
     let enclave = Enclave::start(running("enclave"), &engine.base()).await;
     let mut connection = TlsClient::observing()

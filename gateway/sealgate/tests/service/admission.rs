@@ -1,4 +1,4 @@
-//! What is refused at the door, and that nothing of it reaches the engine.
+//! Requests that admission refuses, none of which reaches the engine.
 
 use crate::support::{CHAT, Gateway, chat, error};
 use bytes::Bytes;
@@ -67,7 +67,7 @@ async fn unknown_paths_and_methods_are_refused_in_openais_shape() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn models_are_listed_for_whoever_holds_a_key() {
+async fn models_are_listed_for_every_holder_of_a_key() {
     let gateway = Gateway::plain().await;
     let mut connection = gateway.connect().await;
     let list = connection
@@ -107,7 +107,7 @@ async fn models_are_listed_for_whoever_holds_a_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_not_requests_are_refused_for_their_reason() {
+async fn rejects_malformed_bodies_with_their_reason() {
     let gateway = Gateway::plain().await;
     let mut connection = gateway.connect().await;
     for (body, code, param) in [
@@ -179,7 +179,7 @@ async fn bodies_that_are_not_requests_are_refused_for_their_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_without_content_type_is_taken_for_json() {
+async fn a_body_without_content_type_is_read_as_json() {
     let gateway = Gateway::plain().await;
     let request = Request::post(CHAT).header("authorization", format!("Bearer {}", gateway.key));
     let answer = gateway
@@ -192,7 +192,7 @@ async fn a_body_without_content_type_is_taken_for_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn preconditions_refuse_before_the_body_and_let_pass_what_holds() {
+async fn failed_preconditions_are_refused_before_the_body_is_read() {
     let gateway = Gateway::plain().await;
     let mut connection = gateway.connect().await;
     let answer = connection.get("/healthz").await.expect("an answer");

@@ -1,4 +1,4 @@
-//! The report endpoint: what it answers, how often it asks the hardware, and whom it turns away.
+//! The report endpoint: its answers, how often the hardware attests, and which requests it refuses.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -67,7 +67,7 @@ async fn a_report_answers_its_challenge_and_is_signed_by_the_epochs_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documents_are_the_ones_the_subject_commits_to() {
+async fn the_documents_match_the_digests_in_the_subject() {
     let (gateway, _) = start("").await;
     let report = report(&mut gateway.connect().await, "").await;
     let subject = Subject::parse(report.keyset().subject.as_deref().expect("a subject"))
@@ -87,7 +87,7 @@ async fn the_documents_are_the_ones_the_subject_commits_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_unchallenged_report_is_made_once_however_many_ask() {
+async fn concurrent_unchallenged_requests_share_one_report() {
     let (gateway, counting) = start("").await;
     counting.shut();
     let gateway = Arc::new(gateway);
@@ -131,12 +131,12 @@ async fn the_unchallenged_report_is_made_once_however_many_ask() {
         .bytes()
         .await
         .expect("a body");
-    assert_ne!(answer, reports[0], "a new epoch has a report of its own");
+    assert_ne!(answer, reports[0], "a new epoch has another report");
     assert_eq!(counting.attested.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn collateral_comes_along_when_asked_for_and_is_fetched_once() {
+async fn collateral_is_included_on_request_and_fetched_once() {
     let (gateway, counting) = start("").await;
     let mut connection = gateway.connect().await;
     let nonce = Nonce::from_bytes([8; 32]);
@@ -162,7 +162,7 @@ async fn collateral_comes_along_when_asked_for_and_is_fetched_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gpus_are_asked_with_the_nonce_that_follows_from_challenge_and_keyset() {
+async fn gpus_attest_the_nonce_derived_from_challenge_and_keyset() {
     let counting = Arc::new(Counting::default());
     let setup = Setup {
         tee: "gpus = \"nvidia\"",
@@ -194,14 +194,14 @@ async fn gpus_are_asked_with_the_nonce_that_follows_from_challenge_and_keyset() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_gpus_in_the_configuration_none_are_asked() {
+async fn no_gpu_attests_unless_configured() {
     let (gateway, _) = start("").await;
     let report = report(&mut gateway.connect().await, "").await;
     assert!(report.evidence().devices.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hardware_is_asked_one_at_a_time_and_the_queue_is_bounded() {
+async fn the_hardware_attests_one_request_at_a_time_and_the_queue_is_bounded() {
     let (gateway, counting) = start("[limits]\nattest_queue = 3").await;
     counting.shut();
     let gateway = Arc::new(gateway);
@@ -251,7 +251,7 @@ async fn the_hardware_is_asked_one_at_a_time_and_the_queue_is_bounded() {
                 .as_deref()
                 .is_some_and(|secs| secs.parse::<u64>().is_ok_and(|secs| secs >= 1))
     }));
-    // Whoever only wants to be served is not held up.
+    // Other requests are not delayed.
     assert_eq!(gateway.chat().await.status, 200);
     counting.open();
     let rest = asking.join_all().await;
@@ -261,7 +261,7 @@ async fn the_hardware_is_asked_one_at_a_time_and_the_queue_is_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_hangs_up_leaves_the_queue_but_not_the_hardware_unattended() {
+async fn a_client_that_disconnects_leaves_the_queue_and_the_hardware_finishes() {
     let (gateway, counting) = start("[limits]\nattest_queue = 1").await;
     counting.shut();
     let ask = |number: u8| {
@@ -303,7 +303,7 @@ async fn whoever_hangs_up_leaves_the_queue_but_not_the_hardware_unattended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_that_is_not_one_is_refused_without_asking_the_hardware() {
+async fn rejects_a_malformed_report_request_without_using_the_hardware() {
     let (gateway, counting) = start("").await;
     let mut connection = gateway.connect().await;
     for query in ["?nonce=", "?nonce=00", "?collateral=yes"] {

@@ -1,4 +1,4 @@
-//! The shipped program on the command line: what it prints, and the status it ends with.
+//! The shipped program on the command line: its output and its exit status.
 
 use std::process::{Command, Output};
 
@@ -85,7 +85,7 @@ fn check_and_serve_end_with_2_where_there_is_no_configuration() {
 }
 
 #[test]
-fn serve_says_what_it_looked_for_where_there_is_no_tee() {
+fn serve_lists_what_was_probed_without_a_tee() {
     for (kind, vendor) in [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")] {
         let config = CONFIG.replace(
             "kind = \"none\"",
@@ -144,7 +144,7 @@ fn a_key_is_printed_once_and_listed_without_its_secret() {
 }
 
 #[test]
-fn a_command_line_that_is_none_ends_with_2() {
+fn an_invalid_command_line_ends_with_2() {
     let directory = directory(CONFIG);
     for arguments in [
         &["fly"][..],

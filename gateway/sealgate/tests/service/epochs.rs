@@ -1,4 +1,4 @@
-//! Epochs and draining: what changes at once, what may finish, and what is cut off.
+//! Epochs and draining: what changes at once, which requests may finish, and which are aborted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use testkit::engine::Engine;
 use testkit::scratch::ScratchDir;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_changes_every_key_and_nothing_is_resumed_across_it() {
+async fn a_reload_changes_every_key_and_prevents_session_resumption() {
     let gateway = Gateway::plain().await;
     let client = TlsClient::observing();
     let mut first = client.connect(gateway.address).await.expect("a connection");
@@ -74,7 +74,7 @@ async fn a_configuration_that_cannot_be_served_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_configuration_counts_for_new_connections_only() {
+async fn a_new_configuration_applies_to_new_connections_only() {
     let gateway = Gateway::plain().await;
     let good = std::fs::read_to_string(gateway.directory.path().join("sealgate.toml"))
         .expect("a configuration");
@@ -107,7 +107,7 @@ async fn a_new_configuration_counts_for_new_connections_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_finish_in_time_is_cut_off() {
+async fn requests_that_exceed_the_drain_timeout_are_aborted() {
     let gateway =
         Gateway::start(Setup::new("drain_timeout = \"300ms\"", ""), Arc::new(NoTee)).await;
     let stepper = gateway.engine.stepping();
@@ -149,7 +149,7 @@ async fn epochs_renew_themselves_before_they_expire() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stopping_finishes_what_is_in_flight_and_refuses_what_is_new() {
+async fn shutdown_finishes_requests_in_flight_and_refuses_new_ones() {
     let mut gateway = Gateway::plain().await;
     let stepper = gateway.engine.stepping();
     let mut connection = gateway.connect().await;
@@ -175,7 +175,7 @@ async fn stopping_finishes_what_is_in_flight_and_refuses_what_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_recorded_is_on_disk_when_the_service_has_stopped() {
+async fn all_records_are_on_disk_after_shutdown() {
     let mut gateway = Gateway::plain().await;
     let answer = gateway.chat().await;
     let id = answer
@@ -206,7 +206,7 @@ async fn what_was_recorded_is_on_disk_when_the_service_has_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_tls_1_3_is_spoken() {
+async fn accepts_only_tls_1_3() {
     let gateway = Gateway::plain().await;
     let mut roots = rustls::RootCertStore::empty();
     let pem = std::fs::read(gateway.directory.path().join("state/certificate.pem"))
@@ -306,7 +306,7 @@ async fn metrics_are_on_their_own_listener_and_count_by_configured_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_asks_for_a_tee_does_not_start_without_one() {
+async fn a_service_that_requires_a_tee_does_not_start_without_one() {
     let directory = ScratchDir::new("front-tee").expect("a directory");
     let engine = Engine::start().await.expect("an engine");
     let file = directory

@@ -1,4 +1,4 @@
-//! Sizes, times, slots, and keys that come and go.
+//! Limits on sizes, times and concurrent requests, and the lifetime of keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_arrive_in_time_is_given_up() {
+async fn a_body_that_exceeds_its_timeout_is_abandoned() {
     let setup = Setup::new("", "[timeouts]\nclient_body = \"150ms\"");
     let gateway = Gateway::start(setup, Arc::new(NoTee)).await;
     let mut raw = TlsClient::observing()
@@ -75,7 +75,7 @@ async fn a_body_that_does_not_arrive_in_time_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_counts_from_its_creation_to_its_revocation_without_a_restart() {
+async fn a_key_is_valid_from_creation_to_revocation_without_a_restart() {
     let gateway = Gateway::plain().await;
     let key = gateway.create_key("zeta").await;
     let status = async |key: &str| {
@@ -101,7 +101,7 @@ async fn a_key_counts_from_its_creation_to_its_revocation_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_key_cannot_take_every_slot_and_the_service_has_a_limit_too() {
+async fn concurrent_requests_are_limited_per_key_and_per_service() {
     let setup = Setup::new(
         "",
         "[limits]\nmax_concurrent_per_key = 1\nmax_concurrent = 2",
@@ -160,7 +160,7 @@ async fn one_key_cannot_take_every_slot_and_the_service_has_a_limit_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receipt_is_there_at_once_for_its_owner_and_for_nobody_else() {
+async fn a_receipt_is_available_at_once_and_only_to_its_owner() {
     let gateway = Gateway::plain().await;
     let other = gateway.create_key("zeta").await;
     let mut connection = gateway.connect().await;

@@ -1,4 +1,4 @@
-//! What is written down, for whom, for how long, and in which file.
+//! What the ledger stores, who can read it, for how long, and in which file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -74,7 +74,7 @@ async fn database(state: &Path) -> SqliteConnection {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn directory_and_files_are_their_owners_alone() {
+async fn directory_and_files_are_accessible_to_their_owner_only() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let state = scratch.path().join("state");
     let ledger = Ledger::open(&state, KEEP).await.expect("a ledger");
@@ -134,7 +134,7 @@ async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_k
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_kept_for_no_time_is_not_found_again() {
+async fn a_receipt_with_no_retention_is_not_found() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     ledger.store_receipt(receipt("rcpt-1", None, 1), ledger.clock().now());
@@ -191,7 +191,7 @@ async fn sessions_outlive_their_validity_by_the_time_receipts_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_commits_everything_and_rows_say_what_they_were_told() {
+async fn closing_commits_everything_and_rows_contain_what_was_added() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     for number in 0..1000 {
@@ -256,7 +256,7 @@ async fn epochs_are_numbered_across_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_service_on_one_state_directory_is_refused_until_the_first_is_gone() {
+async fn a_second_service_on_one_state_directory_is_refused_until_the_first_has_ended() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let first = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let second = Ledger::open(scratch.path(), KEEP).await.err();
@@ -270,11 +270,11 @@ async fn a_second_service_on_one_state_directory_is_refused_until_the_first_is_g
     first.close().await;
     Ledger::open(scratch.path(), KEEP)
         .await
-        .expect("nobody serves from it any more");
+        .expect("no service runs from it any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_of_a_newer_version_is_left_alone() {
+async fn a_ledger_of_a_newer_version_is_refused_unchanged() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     Ledger::open(scratch.path(), KEEP)
         .await
@@ -305,7 +305,7 @@ async fn a_ledger_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_wait_while_somebody_else_holds_the_database() {
+async fn rows_wait_while_another_process_locks_the_database() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let mut other = database(scratch.path()).await;
@@ -338,7 +338,7 @@ async fn rows_wait_while_somebody_else_holds_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_policy_leaves_out_is_not_in_the_row() {
+async fn fields_excluded_by_a_policy_are_not_in_the_row() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let nothing = RowRetention {
@@ -379,7 +379,7 @@ async fn what_a_policy_leaves_out_is_not_in_the_row() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_had_its_time_is_purged_and_the_rest_is_not() {
+async fn only_expired_rows_are_purged() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let now = ledger.clock().now();
@@ -405,7 +405,7 @@ async fn what_has_had_its_time_is_purged_and_the_rest_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_from_the_future_expires_nothing_early_and_nothing_late() {
+async fn a_ledger_with_a_later_clock_expires_nothing_early_or_late() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let year = Duration::from_secs(365 * 86_400);
     let ahead = SystemClock.now().plus(year);
@@ -442,7 +442,7 @@ async fn a_ledger_from_the_future_expires_nothing_early_and_nothing_late() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sums_count_what_a_policy_leaves_out_as_nothing() {
+async fn sums_count_excluded_fields_as_zero() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let nothing = RowRetention {
@@ -462,8 +462,7 @@ async fn sums_count_what_a_policy_leaves_out_as_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_begun_and_never_ended_is_a_row_at_the_next_start_and_what_ended_is_one_row_alone()
-{
+async fn an_unfinished_request_gets_its_row_at_the_next_start_and_a_finished_one_only_one() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let unfinished = |id: &str| UsageRow {

@@ -26,7 +26,7 @@ fn name(text: &str) -> Name {
     Name::from_operator(text).expect("a name")
 }
 
-/// A row, and whether its time has passed when things are purged.
+/// A row, and whether it has expired at the purge.
 #[derive(Clone, Debug)]
 struct Written {
     row: UsageRow,
@@ -264,7 +264,7 @@ fn usage(tokens: u64) -> UsageRow {
 
 /// An upstream can report any number of tokens.
 #[tokio::test(flavor = "multi_thread")]
-async fn absurd_token_counts_neither_block_rows_nor_break_the_sums() {
+async fn extreme_token_counts_do_not_block_rows_or_break_the_sums() {
     let scratch = ScratchDir::new("sums-absurd").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let keep = || RowRetention {

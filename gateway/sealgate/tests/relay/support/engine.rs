@@ -1,4 +1,4 @@
-//! An engine that is told byte by byte what to write, and when.
+//! An engine that writes given bytes at given times.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ pub struct RawEngine {
 }
 
 impl RawEngine {
-    /// Handles one request at a time, as it is told.
+    /// Handles one request at a time, by its script.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("an address");

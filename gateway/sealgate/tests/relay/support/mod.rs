@@ -1,5 +1,5 @@
-//! The back half of the gateway without its front door: requests are handed to the relay as admission would hand
-//! them, and responses are read as the connection would read them.
+//! The relay without a listener: requests are passed to it as admission would pass them, and responses are read as the
+//! connection would read them.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -36,7 +36,7 @@ pub mod platform;
 
 pub const KEY: [u8; 32] = [7; 32];
 
-/// The back half under one configuration.
+/// The relay and its services under one configuration.
 pub struct Bench {
     pub directory: ScratchDir,
     pub back: RequestServices,
@@ -127,7 +127,7 @@ impl Bench {
         .await
     }
 
-    /// The receipt of a response that is complete or given up, verified under the epoch's keyset.
+    /// The receipt of a response that is complete or aborted, verified under the epoch's keyset.
     pub async fn receipt(&self, id: &str) -> VerifiedReceipt {
         let json = self
             .back
@@ -184,7 +184,7 @@ pub fn receipt_id(response: &Response<Body>) -> String {
         .to_owned()
 }
 
-/// The next piece of a body; `Err` where the connection would be broken off.
+/// The next piece of a body; `Err` where the connection would be aborted.
 pub async fn piece(body: &mut Body) -> Option<Result<Bytes, ()>> {
     let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
     Some(

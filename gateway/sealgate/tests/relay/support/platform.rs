@@ -1,4 +1,4 @@
-//! A gateway on the software platform, in this process: an enclave as an aggregator meets it.
+//! A gateway on the software platform, in this process, as the enclave behind an aggregator.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub struct Enclave {
     /// The credential the aggregator presents to it.
     pub key: String,
     stop: Option<oneshot::Sender<()>>,
-    wishes: mpsc::Sender<Reload>,
+    requests: mpsc::Sender<Reload>,
     _task: tokio::task::JoinHandle<()>,
     _directory: ScratchDir,
 }
@@ -59,7 +59,7 @@ impl Enclave {
         let key = create_key(&file).await;
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, address) = oneshot::channel();
-        let (wishes, reload) = mpsc::channel(1);
+        let (requests, reload) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             let controls = sealgate::Controls {
                 shutdown: Box::pin(async move { drop(stopped.await) }),
@@ -77,13 +77,13 @@ impl Enclave {
             address,
             key,
             stop: Some(stop),
-            wishes,
+            requests,
             _task: task,
             _directory: directory,
         }
     }
 
-    /// Begins a new epoch: new keys, and the old ones are gone.
+    /// Begins a new epoch, whose keys replace the old ones.
     pub async fn begin_new_epoch(&self) {
         let key = async || {
             let connection = TlsClient::observing()
@@ -93,7 +93,7 @@ impl Enclave {
             connection.spki_sha256()
         };
         let before = key().await;
-        self.wishes.send(Reload).await.expect("it runs");
+        self.requests.send(Reload).await.expect("it runs");
         super::eventually("a new key", async || key().await != before).await;
         // Connections of the old epoch are closed at the same moment; this lets their other ends see it.
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;

@@ -1,4 +1,4 @@
-//! A change takes a signed document, and begins an epoch.
+//! A policy change needs a signed document, and begins an epoch.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ async fn plain(terms: &str) -> Gateway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_toggle_changes_every_key_and_no_ticket_crosses_it() {
+async fn a_policy_change_replaces_every_key_and_invalidates_tickets() {
     let gateway = plain(METADATA).await;
     let client = TlsClient::observing();
     let mut first = client.connect(gateway.address).await.expect("a connection");
@@ -52,7 +52,7 @@ async fn a_toggle_changes_every_key_and_no_ticket_crosses_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_flight_finishes_under_the_policy_it_was_admitted_under() {
+async fn requests_in_flight_finish_under_the_policy_that_admitted_them() {
     let gateway = plain(METADATA).await;
     let before = policy(&text(1, None, METADATA));
     let stepper = gateway.engine.stepping();
@@ -78,7 +78,7 @@ async fn what_is_in_flight_finishes_under_the_policy_it_was_admitted_under() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_without_a_good_signature_place_or_number_is_refused_and_nothing_happens() {
+async fn rejects_a_policy_change_with_a_wrong_signature_predecessor_or_epoch() {
     let gateway = plain(METADATA).await;
     let key = gateway.connect().await.spki_sha256();
     let first = policy(&text(1, None, METADATA)).digest();
@@ -126,7 +126,7 @@ async fn a_change_without_a_good_signature_place_or_number_is_refused_and_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_somebody_wrote_into_the_database_changes_nothing() {
+async fn an_unsigned_row_written_into_the_database_has_no_effect() {
     let gateway = plain(METADATA).await;
     let key = gateway.connect().await.spki_sha256();
     let first = policy(&text(1, None, METADATA)).digest();
@@ -173,7 +173,7 @@ async fn refusal(setup: &Setup, directory: &ScratchDir) -> HistoryError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_content_is_not_kept_and_with_keys_nothing_unsigned_is_served() {
+async fn without_policy_keys_no_content_mode_and_with_keys_no_unsigned_policy() {
     let directory = ScratchDir::new("retention").expect("a directory");
     let content = text(
         1,
@@ -206,7 +206,7 @@ async fn without_keys_content_is_not_kept_and_with_keys_nothing_unsigned_is_serv
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_history_is_taken_up_where_it_ended_and_never_without_its_keys() {
+async fn a_history_continues_after_a_restart_and_only_with_its_keys() {
     let mut gateway = plain(METADATA).await;
     let second = gateway.toggle(ZERO).await;
     gateway.stopped().await;
@@ -224,7 +224,7 @@ async fn a_history_is_taken_up_where_it_ended_and_never_without_its_keys() {
         refused,
         HistoryError::Chain(ChainError::Head(ChangeRefused::NoPolicyKeys))
     ));
-    // What the configuration begins with is in the history; what follows it there is in force.
+    // The configured first policy is in the history; the policy that follows it there is active.
     let setup = beginning_with(METADATA, Setup::attested(""));
     let again = Gateway::start_in(
         directory,
@@ -232,14 +232,14 @@ async fn a_history_is_taken_up_where_it_ended_and_never_without_its_keys() {
         Arc::new(CountingPlatform(Arc::new(Counting::default()))),
     )
     .await;
-    let (_, in_force) = super::races::attested(&mut again.connect().await)
+    let (_, active) = super::races::attested(&mut again.connect().await)
         .await
         .expect("a report");
-    assert_eq!(in_force, second);
+    assert_eq!(active, second);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_preconditions_know_every_mode_and_whose_request_it_is() {
+async fn the_preconditions_cover_every_mode_and_each_tenants_terms() {
     let terms = format!(
         "{METADATA}[[rule]]\ntenants = [\"clinic\"]\nmode = \"zero\"\n\
          [[rule]]\nmodels = [\"{CHAT_MODEL}\"]\ntenants = [\"lab\"]\nmode = \"zero\"\n"
@@ -290,10 +290,10 @@ async fn a_report_carries_the_policy_and_the_signatures_under_it() {
     let setup = beginning_with(ZERO, Setup::attested(""));
     let gateway = Gateway::start(setup, Arc::new(CountingPlatform(counting.clone()))).await;
     let mut connection = gateway.connect().await;
-    let (report, in_force) = super::races::attested(&mut connection)
+    let (report, active) = super::races::attested(&mut connection)
         .await
         .expect("a report");
-    assert_eq!(in_force.most(), RetentionMode::Zero);
+    assert_eq!(active.most(), RetentionMode::Zero);
     let documents = &report.evidence().documents;
     let lines = PolicySignatures::parse(&documents["retention_signatures"]).expect("signatures");
     let keys = match crate::support::policies::authority() {
@@ -301,7 +301,7 @@ async fn a_report_carries_the_policy_and_the_signatures_under_it() {
         other => panic!("{other:?}"),
     };
     assert_eq!(
-        keys.verify(in_force.digest(), &lines).map(|by| by.len()),
+        keys.verify(active.digest(), &lines).map(|by| by.len()),
         Ok(1)
     );
     assert!(
@@ -310,7 +310,7 @@ async fn a_report_carries_the_policy_and_the_signatures_under_it() {
     );
     assert_eq!(
         RetentionPolicy::from_stored(&documents["retention"]),
-        Ok(in_force)
+        Ok(active)
     );
     assert_eq!(counting.attested.load(Ordering::SeqCst), 1);
 }

@@ -1,4 +1,4 @@
-//! What others learn of the names in a retention policy: commitments, and each tenant its own openings.
+//! The names in a retention policy: published as commitments, each opened only to its tenant.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ async fn set(gateway: &Gateway, text: &str) -> RetentionPolicy {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_policy_moves_to_format_two_and_its_openings_survive_a_change_and_a_restart() {
+async fn openings_of_format_two_survive_a_policy_change_and_a_restart() {
     let mut gateway = started(CONTENT).await;
     let first = shown(&gateway).await;
     assert_eq!(first.format(), Format::One);
@@ -113,7 +113,7 @@ async fn a_policy_moves_to_format_two_and_its_openings_survive_a_change_and_a_re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_gets_its_own_opening_and_a_client_without_a_key_gets_none() {
+async fn a_tenant_gets_only_its_opening_and_a_client_without_a_key_gets_none() {
     let terms = format!("{CONTENT}[[rule]]\ntenants = [\"clinic\"]\nmode = \"zero\"\n");
     let gateway = started(METADATA).await;
     let clinic = gateway.create_key("clinic").await;
@@ -152,7 +152,7 @@ async fn a_tenant_gets_its_own_opening_and_a_client_without_a_key_gets_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_keeps_the_names_and_the_digest_is_of_what_is_published() {
+async fn the_ledger_stores_the_names_and_the_digest_covers_the_published_form() {
     let mut gateway = started(METADATA).await;
     let first = shown(&gateway).await;
     let second = set(&gateway, &two(2, Some(first.digest()), CONTENT)).await;

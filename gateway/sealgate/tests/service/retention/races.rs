@@ -1,4 +1,4 @@
-//! Toggles against streams: whatever a receipt says was applied is what that client was shown before it asked.
+//! Policy changes during streams: a receipt names the policy that was attested to its client before the request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,8 +109,7 @@ async fn one_client(gateway: &Gateway) -> Result<Option<RetentionPolicy>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_receipt_names_the_policy_that_was_attested_to_its_client_however_often_it_is_toggled()
- {
+async fn every_receipt_names_the_policy_attested_to_its_client_during_policy_changes() {
     let setup = beginning_with(METADATA, Setup::attested(""));
     let platform = Arc::new(CountingPlatform(Arc::new(Counting::default())));
     let gateway = Arc::new(Gateway::start(setup, platform).await);

@@ -88,7 +88,7 @@ impl Gateway {
     }
 
     pub async fn start(setup: Setup, platform: Arc<dyn Platform>) -> Self {
-        let directory = ScratchDir::new("front").expect("a directory");
+        let directory = ScratchDir::new("service").expect("a directory");
         Self::start_in(directory, setup, platform).await
     }
 
@@ -106,20 +106,20 @@ impl Gateway {
             directory.write(name, contents).expect("written");
         }
         let key = create_key(&directory, "acme").await;
-        let (reload, wishes) = mpsc::channel(1);
+        let (reload, requests) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
-        let (tell, told) = oneshot::channel();
+        let (report_address, reported_address) = oneshot::channel();
         let controls = Controls {
             shutdown: Box::pin(async move {
                 let _ = stopped.await;
             }),
-            reload: wishes,
+            reload: requests,
             ready: Box::new(move |address| {
-                let _ = tell.send(address);
+                let _ = report_address.send(address);
             }),
         };
         let task = tokio::spawn(async move { serve_with(&file, platform, controls).await });
-        let address = match told.await {
+        let address = match reported_address.await {
             Ok(address) => address,
             Err(_) => panic!(
                 "the gateway did not start: {:?}",

@@ -1,4 +1,4 @@
-//! Platforms that count and wait as a test wants. What they sign proves nothing and is not judged here.
+//! Platforms that count their requests and wait as a test requires. Their evidence is not genuine and is not verified here.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

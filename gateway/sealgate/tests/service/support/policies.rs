@@ -1,4 +1,4 @@
-//! Retention policies, signed by a key of the test's, and put in force as an operator would.
+//! Retention policies, signed by a test key and activated as an operator would.
 
 use attest_channel::Clock;
 use attest_channel::SystemClock;
@@ -28,7 +28,7 @@ pub fn authority() -> Authority {
     Authority::Keys(PolicyKeys::new(&[public()], 1).expect("keys"))
 }
 
-/// A policy text in its place of the chain.
+/// A policy text with its epoch and predecessor.
 pub fn text(epoch: u64, predecessor: Option<Sha256Digest>, terms: &str) -> String {
     let predecessor = predecessor.map(|digest| format!("predecessor = \"{digest}\"\n"));
     let predecessor = predecessor.unwrap_or_default();
@@ -59,7 +59,7 @@ pub fn beginning_with(terms: &str, mut setup: Setup) -> Setup {
 }
 
 impl Gateway {
-    /// Puts the next policy in force beside the running service, and waits until it serves under it.
+    /// Activates the next policy beside the running service, and waits until it serves under it.
     pub async fn toggle(&self, terms: &str) -> RetentionPolicy {
         let before = self.connect().await.spki_sha256();
         let next = self.set(terms).await;
@@ -70,7 +70,7 @@ impl Gateway {
         next
     }
 
-    /// Puts the next policy in force.
+    /// Activates the next policy.
     pub async fn set(&self, terms: &str) -> RetentionPolicy {
         let ledger = self.ledger().await;
         let head = history::look(&ledger)
@@ -91,7 +91,7 @@ impl Gateway {
         next
     }
 
-    /// Tries to put a policy in force.
+    /// Tries to activate a policy.
     pub async fn try_to_set(
         &self,
         text: &str,

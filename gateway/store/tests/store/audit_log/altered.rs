@@ -1,4 +1,4 @@
-//! A database that was changed behind the writer's back: found when it is opened, each for its own reason.
+//! A database that another process changed: each change is detected at the next start, with its reason.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ async fn an_untouched_log_is_opened_and_holds_everything() {
 }
 
 #[tokio::test]
-async fn an_edited_entry_is_noticed() {
+async fn detects_an_edited_entry() {
     let scratch = made("audit-edited").await;
     let entry = String::from_utf8(purged(1000).to_bytes()).expect("text");
     alter(
@@ -70,7 +70,7 @@ async fn an_edited_entry_is_noticed() {
 }
 
 #[tokio::test]
-async fn an_edited_entry_with_its_hashes_mended_is_noticed_by_the_signed_head() {
+async fn detects_an_edited_entry_with_recomputed_hashes_by_the_signed_head() {
     let scratch = made("audit-mended").await;
     let log = open(scratch.path()).await;
     let mut leaves = log.entries(0..21).await.expect("entries");
@@ -95,7 +95,7 @@ async fn an_edited_entry_with_its_hashes_mended_is_noticed_by_the_signed_head() 
 }
 
 #[tokio::test]
-async fn two_entries_that_changed_places_are_noticed() {
+async fn detects_two_swapped_entries() {
     let scratch = made("audit-reordered").await;
     alter(
         scratch.path(),
@@ -110,7 +110,7 @@ async fn two_entries_that_changed_places_are_noticed() {
 }
 
 #[tokio::test]
-async fn a_changed_hash_is_noticed() {
+async fn detects_a_changed_hash() {
     let scratch = made("audit-hash").await;
     alter(
         scratch.path(),
@@ -122,7 +122,7 @@ async fn a_changed_hash_is_noticed() {
 
 /// Chunks are read in one piece: what only moves the borders in it is noticed all the same.
 #[tokio::test]
-async fn hashes_and_entries_whose_borders_were_moved_are_noticed() {
+async fn detects_hashes_and_entries_with_moved_boundaries() {
     let move_borders = "UPDATE nodes SET hash = CAST(substr((SELECT hash FROM nodes WHERE position = 3), 32, 1) || hash AS BLOB) \
          WHERE position = 4; \
          UPDATE nodes SET hash = substr(hash, 1, 31) WHERE position = 3";
@@ -157,7 +157,7 @@ async fn hashes_and_entries_whose_borders_were_moved_are_noticed() {
 }
 
 #[tokio::test]
-async fn an_entry_cut_out_and_entries_cut_off_are_noticed() {
+async fn detects_removed_and_truncated_entries() {
     let scratch = made("audit-cut").await;
     alter(scratch.path(), "DELETE FROM entries WHERE idx >= 18").await;
     assert_eq!(found(scratch.path()).await, Altered::Missing { index: 18 });
@@ -168,7 +168,7 @@ async fn an_entry_cut_out_and_entries_cut_off_are_noticed() {
 }
 
 #[tokio::test]
-async fn a_head_that_no_epoch_of_the_log_signed_is_noticed() {
+async fn detects_a_head_signed_by_no_epoch_of_the_log() {
     let (scratch, other) = (made("audit-head").await, made("audit-other").await);
     let log = open(other.path()).await;
     let head = log.latest_head().await.expect("readable").expect("a head");
@@ -183,7 +183,7 @@ async fn a_head_that_no_epoch_of_the_log_signed_is_noticed() {
 
 /// What is not found here, and why heads are kept: the whole file of an earlier day.
 #[tokio::test]
-async fn a_log_put_back_whole_opens_and_only_a_kept_head_tells() {
+async fn a_restored_backup_opens_and_is_detected_only_by_a_later_head() {
     let scratch = made("audit-rolled-back").await;
     let file = scratch.path().join("audit.sqlite");
     let earlier = std::fs::read(&file).expect("the file");

@@ -1,8 +1,8 @@
-//! A writer that is killed at any moment, again and again, over one database.
+//! A writer that is killed repeatedly, at any moment, over one database.
 //!
-//! What it said it had committed must be there afterwards, at the same place; and of no size may two heads with
-//! different roots ever have been shown. `SEALGATE_LOG_KILLS` sets how often; `make log-crashes` does it a thousand times.
-//! After some kills a log is held to all that was promised of it, and another begun: every start reads its whole log.
+//! Every entry that it acknowledged must be there afterwards, at the same index, and no two heads of one size may have
+//! different roots. `SEALGATE_LOG_KILLS` sets the number of kills; `make log-crashes` uses a thousand. After some kills
+//! the log is checked against everything acknowledged and a new one is begun, because every start reads the whole log.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
@@ -35,14 +35,14 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// One line for one promise. A line is written whole or, by whoever is killed, not to its end.
+/// Prints one acknowledgement as a line. A killed writer may leave the last line incomplete.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(format!("\n{line}\n").as_bytes());
     let _ = out.flush();
 }
 
-/// Not a test: what the test below runs as a process of its own, and kills.
+/// Not a test: the writer that the test below runs as a separate process and kills.
 #[test]
 #[ignore = "a process that is started to be killed"]
 fn the_writer_that_is_killed() {
@@ -79,7 +79,7 @@ async fn log_size(log: &AuditLog) -> (u64, Option<SignedHead>) {
     (head.as_ref().map_or(0, |head| head.claimed().size), head)
 }
 
-/// Entries, one after another, each told of once it is acknowledged; and every head that is shown meanwhile.
+/// Writes entries one after another, and prints each once it is acknowledged, and every head published meanwhile.
 async fn enter(log: Arc<AuditLog>, epoch: Arc<EpochLog>) {
     loop {
         // Fast enough to be killed at work, and no faster: every start reads the whole log.
@@ -161,7 +161,7 @@ fn start(directory: &Path) -> Child {
 }
 
 #[test]
-fn killed_at_any_moment_it_loses_no_acknowledged_entry_and_shows_no_two_heads_of_one_size() {
+fn killed_at_any_moment_it_loses_no_acknowledged_entry_and_never_forks_its_heads() {
     let kills = std::env::var(KILLS)
         .ok()
         .and_then(|kills| kills.parse().ok());
@@ -211,7 +211,7 @@ fn kill_one_log(kills: u32, sums: &mut Sums) {
 }
 
 /// One writer, killed after a while; what it had said by then. `patient` waits for its first head however slow the
-/// machine is: a log that nobody wrote to would show nothing.
+/// machine is: a log without entries would show nothing.
 fn write_and_die(directory: &Path, patient: bool) -> Vec<String> {
     let mut child = start(directory);
     let stdout = child.stdout.take().expect("its output");

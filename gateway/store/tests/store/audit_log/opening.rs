@@ -1,4 +1,4 @@
-//! What a start pays for reading the whole log.
+//! How long a start takes to read the whole log.
 
 use std::time::Instant;
 

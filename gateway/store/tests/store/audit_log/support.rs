@@ -69,6 +69,6 @@ pub async fn replayed(log: &AuditLog) -> (Replay, Vec<Entry>) {
         .expect("the head's entries");
     replay
         .check_signer(&head)
-        .expect("the epoch in force signed it");
+        .expect("the active epoch signed it");
     (replay, entries)
 }

@@ -1,4 +1,4 @@
-//! Receipts that a crash has kept out of the log.
+//! Receipts that are missing in the log after a crash.
 
 use std::path::Path;
 use std::time::Duration;
@@ -42,8 +42,7 @@ fn put(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn receipts_that_a_kill_kept_out_of_the_log_are_entered_at_the_next_start_and_others_not_twice()
- {
+async fn receipts_missing_after_a_kill_are_logged_once_at_the_next_start() {
     let scratch = ScratchDir::new("audit-unlogged").expect("a directory");
     let aside = ScratchDir::new("audit-unlogged-aside").expect("a directory");
     let first = ledger(scratch.path()).await;

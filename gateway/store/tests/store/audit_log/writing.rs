@@ -1,4 +1,4 @@
-//! What the log shows of what was entered.
+//! Entries as the log publishes them.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn digest(number: u64) -> Sha256Digest {
 }
 
 #[tokio::test]
-async fn each_epoch_signs_its_own_heads_and_shows_that_the_log_tells_of_it() {
+async fn each_epoch_signs_its_heads_and_proves_its_entry_in_the_log() {
     let scratch = ScratchDir::new("audit-epochs").expect("a directory");
     let log = open(scratch.path()).await;
     let first = begin(&log, 1).await;
@@ -58,7 +58,7 @@ async fn each_epoch_signs_its_own_heads_and_shows_that_the_log_tells_of_it() {
 }
 
 #[tokio::test]
-async fn receipts_are_entered_in_batches_and_each_is_proven() {
+async fn receipts_are_logged_in_batches_with_a_proof_each() {
     let scratch = ScratchDir::new("audit-receipts").expect("a directory");
     let log = open(scratch.path()).await;
     let epoch = begin(&log, 1).await;
@@ -88,7 +88,7 @@ async fn receipts_are_entered_in_batches_and_each_is_proven() {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_is_entered_by_itself_and_counted_together() {
+async fn unawaited_entries_are_written_and_counted_together() {
     let scratch = ScratchDir::new("audit-gathered").expect("a directory");
     let log = open(scratch.path()).await;
     let epoch = begin(&log, 1).await;
@@ -115,7 +115,7 @@ async fn what_nobody_waits_for_is_entered_by_itself_and_counted_together() {
 }
 
 #[tokio::test]
-async fn another_process_may_enter_and_the_service_signs_over_it() {
+async fn entries_of_another_process_are_covered_by_the_next_signed_head() {
     let scratch = ScratchDir::new("audit-beside").expect("a directory");
     let log = open(scratch.path()).await;
     let epoch = begin(&log, 1).await;
@@ -146,7 +146,7 @@ async fn another_process_may_enter_and_the_service_signs_over_it() {
 }
 
 #[tokio::test]
-async fn names_are_commitments_whose_openings_lie_beside_the_log() {
+async fn names_are_commitments_with_openings_stored_beside_the_log() {
     let scratch = ScratchDir::new("audit-names").expect("a directory");
     let log = open(scratch.path()).await;
     begin(&log, 1).await;
