@@ -155,10 +155,10 @@ async fn as_left_by_an_earlier_version(state: &Path) -> ScratchDir {
     let earlier = ScratchDir::new("sums-earlier").expect("a directory");
     std::fs::write(earlier.path().join("ledger.sqlite"), "").expect("a file");
     let steps = [
-        include_str!("../../store/src/ledger/schema.sql"),
-        include_str!("../../store/src/ledger/schema_retention.sql"),
-        include_str!("../../store/src/ledger/admins.sql"),
-        include_str!("../../store/src/ledger/unfinished.sql"),
+        include_str!("../../src/ledger/schema.sql"),
+        include_str!("../../src/ledger/schema_retention.sql"),
+        include_str!("../../src/ledger/admins.sql"),
+        include_str!("../../src/ledger/unfinished.sql"),
     ];
     let statements = format!(
         "{} PRAGMA user_version = 4; ATTACH '{}' AS now; \

@@ -1,10 +1,17 @@
 //! The audit log's head in a report: the service's own, about this epoch, of an accepted log.
 
+use std::time::Duration;
+
 use attest_core::log::{EpochReason, EpochStart, Origin, Word};
 
+use attest_core::{
+    Appraisal, AttestationPolicy, CheckId, Decision, Outcome, Sha256Digest, SigningKey, Why,
+};
 use vendors::audit_log::epoch_document;
 
-use super::*;
+use super::{
+    CONFIG, NOW, RETENTION, judge, judge_under, keyset, made, policy, refused_by, signing_key,
+};
 
 const ORIGIN: Origin = Origin::from_bytes([0xa7; 16]);
 
