@@ -8,7 +8,7 @@ use http::{Response, Uri};
 
 use super::{Admin, By, Viewing};
 use gateway_base::errors::ApiError;
-use gateway_contract::attestation::{Question, Requester};
+use gateway_contract::attestation::{ReportRequest, Requester};
 use gateway_path::http::{Connection, json};
 
 /// `GET /admin/v1/attestation`: the report as the public listener publishes it, unchallenged.
@@ -17,9 +17,11 @@ pub(super) async fn attestation(
     _by: By<Viewing>,
     connection: Connection,
 ) -> Result<Response<Body>, ApiError> {
-    let question = Question::default();
+    let request = ReportRequest::default();
     let requester = requester(&connection);
-    let report = admin.desk.report(&connection.epoch, question, requester);
+    let report = admin
+        .report_queue
+        .report(&connection.epoch, request, requester);
     Ok(json(report.await?))
 }
 
@@ -30,9 +32,11 @@ pub(super) async fn challenged(
     connection: Connection,
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
-    let question = Question::parse(uri.query())?;
+    let request = ReportRequest::parse(uri.query())?;
     let requester = requester(&connection);
-    let report = admin.desk.report(&connection.epoch, question, requester);
+    let report = admin
+        .report_queue
+        .report(&connection.epoch, request, requester);
     Ok(json(report.await?))
 }
 

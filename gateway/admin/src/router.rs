@@ -10,7 +10,7 @@ use super::{
     upstreams, usage,
 };
 use attest_channel::Clock;
-use gateway_contract::attestation::Desk;
+use gateway_contract::attestation::ReportQueue;
 use gateway_path::admit::Keyring;
 use gateway_path::http::{Routes, only};
 use gateway_retention::Records;
@@ -21,7 +21,7 @@ pub struct Admin {
     pub ledger: Arc<Ledger>,
     pub keyring: Arc<Keyring>,
     pub records: Records,
-    pub desk: Arc<Desk>,
+    pub report_queue: Arc<ReportQueue>,
     pub clock: Arc<dyn Clock>,
 }
 

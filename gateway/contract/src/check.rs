@@ -1,11 +1,11 @@
-//! What can be found out about a configuration before anything changes.
+//! Checks of a configuration before anything changes.
 //!
-//! A start, a reload and `sealgate check` ask the same functions, so that they cannot come to different answers.
-//! [`problems`] needs the configuration and the history of retention policies; [`examine`] finds those in a state
+//! A start, a reload and `sealgate check` call the same functions, so that their results cannot differ. [`problems`]
+//! takes the configuration and the history of retention policies; [`examine`] reads that history from the state
 //! directory without changing anything in it, and checks what else a start needs: the directory and the addresses.
 //!
-//! What only a start can find out: whether the machine has the hardware that `[tee]` names, and what the kernel takes
-//! from the process (`[hardening]`). What only a reload can: whether a setting changed that needs a restart.
+//! Only a start can check whether the machine has the hardware that `[tee]` names, and whether the kernel accepts the
+//! restrictions of `[hardening]`. Only a reload can check whether a setting changed that needs a restart.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -16,18 +16,18 @@ use gateway_retention::{self as retention, Notice};
 use gateway_store::ledger::{self, PolicyRow};
 use gateway_upstream::route::Routes;
 
-/// What was found out about a configuration.
+/// The result of checking a configuration.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What keeps it from being served, in the order of the file.
+    /// Errors: it cannot be served. In the order of the file.
     pub problems: Vec<Problem>,
-    /// What does not, and may not be what was meant.
+    /// It can be served, but this is probably a mistake.
     pub warnings: Vec<Problem>,
-    /// Whether a service runs from its state directory: then this is what a reload would come to.
+    /// Whether a service runs from its state directory: then this is what a reload would find.
     pub running: bool,
 }
 
-/// Everything that keeps the configuration from being served, given the retention policies so far.
+/// Everything that prevents the configuration from being served, given the retention policies so far.
 pub fn problems(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
     let mut found = Vec::new();
     let lines = &config.lines;
@@ -37,8 +37,8 @@ pub fn problems(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
     if !names_fit(&config.server.names) {
         found.push(lines.problem("server.names", "do not fit into a certificate"));
     }
-    for (place, error) in Routes::check(config) {
-        let key = format!("model[{}]", place + 1);
+    for (index, error) in Routes::check(config) {
+        let key = format!("model[{}]", index + 1);
         found.push(lines.problem(&key, error.to_string()));
     }
     if let Ok(directory) = std::fs::metadata(&config.server.state_dir)
@@ -51,7 +51,7 @@ pub fn problems(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
     found
 }
 
-/// What was noted when the configuration was read, and files that decide what is served and that every user may change.
+/// Warnings from reading the configuration, and about files that decide what is served and that every user may change.
 pub fn warnings(config: &Config) -> Vec<Problem> {
     let mut found = config.warnings.clone();
     let mut decisive = vec![(String::new(), config.file.clone())];
@@ -85,7 +85,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
     found
 }
 
-/// All of that, and what a start would find in the state directory and at the addresses. Changes nothing.
+/// All of it, and what a start would find in the state directory and at the addresses. Changes nothing.
 pub async fn examine(config: &Config) -> Findings {
     let mut findings = Findings {
         warnings: warnings(config),
@@ -101,14 +101,14 @@ pub async fn examine(config: &Config) -> Findings {
                 .warnings
                 .extend(policy_notices(config, &seen.policies));
         }
-        // Without the history nothing can be found out of the policy: what is in the way comes first.
+        // Without the history the policy cannot be checked. This error comes first.
         Err(error) => findings.problems.push(at_state_dir(error.to_string())),
     }
-    if let Err(reason) = usable(state_dir) {
+    if let Err(reason) = check_writable(state_dir) {
         findings.problems.push(at_state_dir(reason));
     }
     if !findings.running {
-        findings.problems.extend(taken_addresses(config));
+        findings.problems.extend(addresses_in_use(config));
     }
     findings
         .problems
@@ -116,7 +116,7 @@ pub async fn examine(config: &Config) -> Findings {
     findings
 }
 
-/// What its operator has to know about the retention policy that would be served.
+/// What the operator has to know about the retention policy that would be served.
 fn policy_notices(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
     let Ok(decision) = retention::decide(policies, &config.retention) else {
         return Vec::new();
@@ -127,7 +127,7 @@ fn policy_notices(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
 }
 
 /// Whether the service's user can make files in the directory, or make the directory.
-fn usable(state_dir: &Path) -> Result<(), String> {
+fn check_writable(state_dir: &Path) -> Result<(), String> {
     let mut existing = state_dir;
     while !existing.exists() {
         existing = match existing.parent() {
@@ -138,15 +138,15 @@ fn usable(state_dir: &Path) -> Result<(), String> {
     if !existing.is_dir() {
         return Err(format!("{} is not a directory", existing.display()));
     }
-    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    rustix::fs::access(existing, wanted).map_err(|error| {
+    let required = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(existing, required).map_err(|error| {
         let error = std::io::Error::from(error);
         format!("cannot write in {}: {error}", existing.display())
     })
 }
 
-/// Addresses that another program listens on, each asked by listening for a moment.
-fn taken_addresses(config: &Config) -> Vec<Problem> {
+/// Addresses that another program listens on, each tested by binding it for a moment.
+fn addresses_in_use(config: &Config) -> Vec<Problem> {
     let all: [(&str, Option<SocketAddr>); 4] = [
         ("server.listen", Some(config.server.listen)),
         ("health.listen", config.health.listen),

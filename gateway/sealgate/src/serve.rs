@@ -17,12 +17,12 @@ use gateway_base::descriptors::ConnectionLimits;
 use gateway_base::events::{self, Event};
 use gateway_base::metrics::Metrics;
 use gateway_base::telemetry::Exporter;
-use gateway_contract::attestation::Desk;
+use gateway_contract::attestation::ReportQueue;
 use gateway_contract::check;
 use gateway_contract::epoch::EpochError;
 use gateway_contract::evidence::Hardware;
 use gateway_contract::platform::Platform;
-use gateway_contract::rotation::{Keeper, Reload};
+use gateway_contract::rotation::{EpochRotation, Reload};
 use gateway_path::admit::{Admission, Keyring};
 use gateway_path::http::{Front, health_router, router};
 use gateway_path::listen::{
@@ -155,8 +155,9 @@ pub async fn serve_with(
     }
     let keyring = Keyring::open(&ledger, &config.server.state_dir).await?;
     let state_dir = config.server.state_dir.clone();
-    let keeper = Keeper::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
-    let keeper = Arc::new(keeper);
+    let rotation =
+        EpochRotation::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
+    let rotation = Arc::new(rotation);
     let records = Records::new(&state_dir, ledger.clone());
     let front = Arc::new(Front {
         admission: Admission::new(keyring.clone(), clock.clone()),
@@ -167,8 +168,8 @@ pub async fn serve_with(
             metrics: metrics.clone(),
             clock: clock.clone(),
         },
-        desk: Arc::new(Desk::new(hardware, platform, metrics.clone())),
-        keeper: keeper.clone(),
+        report_queue: Arc::new(ReportQueue::new(hardware, platform, metrics.clone())),
+        rotation: rotation.clone(),
         ledger: ledger.clone(),
         metrics: metrics.clone(),
     });
@@ -176,7 +177,7 @@ pub async fn serve_with(
         ledger: ledger.clone(),
         keyring,
         records,
-        desk: front.desk.clone(),
+        report_queue: front.report_queue.clone(),
         clock,
     });
     let admin = admin_listener.map(|listener| (listener, admin::router(admin)));
@@ -214,7 +215,7 @@ async fn run(
 ) -> Unwritten {
     let connections = listener.connections();
     let admin_connections = admin.as_ref().map(|(listener, _)| listener.connections());
-    let (keeper, ledger) = (front.keeper.clone(), front.ledger.clone());
+    let (rotation, ledger) = (front.rotation.clone(), front.ledger.clone());
     let metrics = async {
         match plain.metrics {
             Some(listener) => serve_metrics(listener, front.metrics.clone(), ledger.clone()).await,
@@ -233,7 +234,7 @@ async fn run(
         Arc::clone(&front.ledger),
         move || receipts.sweep(),
     );
-    let epoch = keeper.current();
+    let epoch = rotation.current();
     events::emit(Event::Listening {
         address,
         epoch: epoch.number,
@@ -261,7 +262,7 @@ async fn run(
         tokio::select! {
             () = accepting => {}
             () = administering => {}
-            () = keeper.run(controls.reload) => {}
+            () = rotation.run(controls.reload) => {}
             () = metrics => {}
             () = health => {}
             () = purging => {}
@@ -269,7 +270,7 @@ async fn run(
         }
     }
     events::emit(Event::Stopping);
-    let drain_timeout = keeper.current().config.server.drain_timeout;
+    let drain_timeout = rotation.current().config.server.drain_timeout;
     let administrators = async {
         match admin_connections {
             Some(connections) => connections.drain(drain_timeout).await,

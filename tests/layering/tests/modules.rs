@@ -103,6 +103,17 @@ const ORDERS: &[(&str, &[&str])] = &[
             "descriptors",
         ],
     ),
+    (
+        "gateway/contract/src",
+        &[
+            "platform",
+            "evidence",
+            "epoch",
+            "check",
+            "rotation",
+            "attestation",
+        ],
+    ),
 ];
 
 #[test]

@@ -36,7 +36,6 @@ const STILL_EXEMPT: &[&str] = &[
     "attest/core/src/retention",
     "docs/retention.md",
     "docs/security",
-    "gateway/contract",
     "gateway/path",
     "gateway/retention",
     "gateway/store",

@@ -1,8 +1,9 @@
-//! Collateral for our own evidence, gathered rarely.
+//! A cache of the collateral for our own evidence, in memory.
 //!
-//! It is the same for every question of this machine until a vendor publishes anew, so one gathering serves many
-//! questions. What could not be had is tried again after a short while, so that a vendor who does not answer is not
-//! waited for by every caller. How long collateral is good for is the business of whoever remembers it on disk.
+//! Collateral is the same for every report of this machine until a vendor publishes a new version, so it is fetched
+//! once for many reports. After an incomplete fetch the next one comes sooner, but not with every report, so that a
+//! vendor's service that does not answer does not delay every caller. The cache on disk ([`crate::platform`]) decides
+//! how long each document stays valid.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,67 +12,73 @@ use attest_core::{Collateral, CpuEvidence};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::platform::{Platform, Presented};
+use crate::platform::{EvidenceRef, Platform};
 use gateway_base::events::{self, Event};
 
-const FRESH: Duration = Duration::from_secs(300);
-const AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// How long complete collateral is used before it is fetched again.
+const REFRESH_AFTER: Duration = Duration::from_secs(300);
+/// The same where a part is missing.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
+/// The lock is held across the fetch, so that concurrent callers wait for one fetch instead of starting their own.
 #[derive(Default)]
-pub(super) struct CollateralCache(Mutex<Option<Gathered>>);
+pub(super) struct CollateralCache(Mutex<Option<Fetched>>);
 
-struct Gathered {
+struct Fetched {
     collateral: Arc<Collateral>,
     at: Instant,
-    whole: bool,
+    complete: bool,
 }
 
-impl Gathered {
+impl Fetched {
     fn is_fresh(&self) -> bool {
-        let fresh = if self.whole { FRESH } else { AFTER_FAILURE };
-        self.at.elapsed() < fresh
+        let limit = match self.complete {
+            true => REFRESH_AFTER,
+            false => RETRY_AFTER,
+        };
+        self.at.elapsed() < limit
     }
 }
 
 impl CollateralCache {
-    /// What can be had for this evidence, if anything. One caller gathers, the others wait for it.
+    /// The collateral for this evidence, as far as it is available; `None` if no part is.
     pub async fn get(
         &self,
         platform: &dyn Platform,
-        presented: Presented<'_>,
+        evidence: EvidenceRef<'_>,
     ) -> Option<Arc<Collateral>> {
-        let mut held = self.0.lock().await;
-        let gathered = match held.take().filter(Gathered::is_fresh) {
-            Some(gathered) => gathered,
-            None => gather(platform, presented).await,
+        let mut cached = self.0.lock().await;
+        let fetched = match cached.take().filter(Fetched::is_fresh) {
+            Some(fetched) => fetched,
+            None => fetch(platform, evidence).await,
         };
-        let collateral = gathered.collateral.clone();
-        *held = Some(gathered);
+        let collateral = fetched.collateral.clone();
+        *cached = Some(fetched);
         (*collateral != Collateral::default()).then_some(collateral)
     }
 }
 
-async fn gather(platform: &dyn Platform, presented: Presented<'_>) -> Gathered {
-    let collateral = platform.collateral(presented).await;
-    let whole = is_whole(&collateral, presented);
-    if !whole {
+async fn fetch(platform: &dyn Platform, evidence: EvidenceRef<'_>) -> Fetched {
+    let collateral = platform.collateral(evidence).await;
+    let complete = is_complete(&collateral, evidence);
+    if !complete {
         events::emit(Event::CollateralMissing);
     }
-    Gathered {
+    Fetched {
         collateral: Arc::new(collateral),
         at: Instant::now(),
-        whole,
+        complete,
     }
 }
 
-/// Whether every piece of evidence has what judges it.
-fn is_whole(collateral: &Collateral, presented: Presented<'_>) -> bool {
-    let cpu = match presented.cpu {
+/// Whether a verifier can check every piece of evidence with it.
+fn is_complete(collateral: &Collateral, evidence: EvidenceRef<'_>) -> bool {
+    let cpu = match evidence.cpu {
         CpuEvidence::Tdx { .. } => collateral.tdx.is_some(),
         CpuEvidence::SevSnp { .. } => collateral.snp.is_some(),
     };
     let nvidia = collateral.nvidia.as_ref();
-    let devices = presented.devices.is_empty()
+    let devices = evidence.devices.is_empty()
         || nvidia.is_some_and(|part| !part.rims.is_empty() && !part.ocsp.is_empty());
     cpu && devices
 }

@@ -1,15 +1,17 @@
-//! A bounded queue that is fair to those who wait in it, whatever the number of requests of each.
+//! A bounded queue that is fair to the hosts that wait in it, whatever the number of requests of each.
 //!
 //! Requests are grouped by host (an address) and hosts by network. Networks take turns, and within a network its hosts
 //! do, so that a network that holds many addresses gets no more than one that holds a single one. Where the queue is
-//! full, a newcomer takes the place of the youngest request of the host that has most waiting, if that makes the shares more
-//! equal; otherwise the newcomer is refused.
+//! full, a newcomer displaces the newest request of the host that has most waiting, if that makes the shares more equal;
+//! otherwise the newcomer is refused.
+//!
+//! The queue is plain data without a lock: [`super::turn_queue`] owns it and locks it.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How far requests may go.
+/// How many requests may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     /// Requests that wait at one time.
@@ -59,7 +61,7 @@ fn prefix_v6(address: Ipv6Addr, bits: u32) -> Ipv6Addr {
     Ipv6Addr::from_bits(address.to_bits() & mask)
 }
 
-/// Why a request does not wait.
+/// Why a request may not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Full {
     /// Its host has as many waiting as one may have.
@@ -68,11 +70,11 @@ pub(super) enum Full {
     Queue,
 }
 
-/// A request was taken.
+/// A request was added.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entered<T> {
     pub id: u64,
-    /// The request that lost its place to this one.
+    /// The request that was removed to make room for this one.
     pub displaced: Option<T>,
 }
 
@@ -83,8 +85,9 @@ struct Waiting<T> {
 
 type Requests<T> = VecDeque<Waiting<T>>;
 
-/// Members that take turns. Each is there as long as it has something waiting.
+/// Members that take turns. A member is in it exactly while it has a request waiting.
 struct Rotation<K, V> {
+    /// Each key of `members` once; the front is served next.
     order: VecDeque<K>,
     members: HashMap<K, V>,
 }
@@ -106,10 +109,11 @@ impl<K: Copy + Eq + Hash, V: Default> Rotation<K, V> {
         })
     }
 
-    /// Takes from the member whose turn it is; `take` also reports whether the member has nothing left.
+    /// Takes from the member whose turn it is; `take` also returns whether the member has nothing left.
     fn next<T>(&mut self, take: impl FnOnce(&mut V) -> (Option<T>, bool)) -> Option<T> {
         let key = self.order.pop_front()?;
         let (taken, empty) = take(self.members.get_mut(&key)?);
+        // A served member goes to the back of the order, or leaves it.
         if empty {
             self.members.remove(&key);
         } else {
@@ -140,7 +144,9 @@ impl<T> Default for Hosts<T> {
 
 pub(super) struct FairQueue<T> {
     networks: Rotation<Network, Hosts<T>>,
+    /// The sum of all `Hosts::waiting`.
     waiting: usize,
+    /// Identifies requests, so that one that is abandoned is removed and no other.
     next_id: u64,
 }
 
@@ -159,13 +165,13 @@ impl<T> FairQueue<T> {
         self.waiting
     }
 
-    /// How many hosts have something waiting.
+    /// How many hosts have a request waiting.
     pub fn hosts(&self) -> usize {
         let networks = self.networks.members.values();
         networks.map(|hosts| hosts.rotation.members.len()).sum()
     }
 
-    /// Puts a request behind its host's others.
+    /// Adds a request behind the others of its host.
     pub fn enter(
         &mut self,
         host: Host,
@@ -179,7 +185,7 @@ impl<T> FairQueue<T> {
             None
         } else {
             match self.largest_beyond(host) {
-                Some(largest) => self.drop_youngest(largest),
+                Some(largest) => self.drop_newest(largest),
                 None => return Err((request, Full::Queue)),
             }
         };
@@ -207,12 +213,12 @@ impl<T> FairQueue<T> {
         Some(taken.request)
     }
 
-    /// Takes out a request that no longer waits; nothing happens if its turn has come already.
+    /// Removes a request whose client stopped waiting; `None` if it was served or displaced before.
     pub fn leave(&mut self, host: Host, id: u64) -> Option<T> {
         let requests = self.requests_mut(host)?;
-        let place = requests.iter().position(|waiting| waiting.id == id)?;
-        let waiting = requests.remove(place)?;
-        self.removed_from(host);
+        let position = requests.iter().position(|waiting| waiting.id == id)?;
+        let waiting = requests.remove(position)?;
+        self.account_for_removal(host);
         Some(waiting.request)
     }
 
@@ -227,8 +233,8 @@ impl<T> FairQueue<T> {
         hosts.rotation.members.get_mut(&host)
     }
 
-    /// The host with most waiting in the network with most waiting, where a request of `newcomer` in its place would
-    /// make the shares more equal.
+    /// The host with most waiting in the network with most waiting, if exchanging one of its requests for one of
+    /// `newcomer` makes the shares more equal.
     fn largest_beyond(&self, newcomer: Host) -> Option<Host> {
         let networks = &self.networks.members;
         let (network, hosts) = networks.iter().max_by_key(|(_, hosts)| hosts.waiting)?;
@@ -244,14 +250,14 @@ impl<T> FairQueue<T> {
         (self.waiting_of(newcomer) + 1 < waiting).then_some(host)
     }
 
-    fn drop_youngest(&mut self, host: Host) -> Option<T> {
-        let youngest = self.requests_mut(host)?.pop_back()?;
-        self.removed_from(host);
-        Some(youngest.request)
+    fn drop_newest(&mut self, host: Host) -> Option<T> {
+        let newest = self.requests_mut(host)?.pop_back()?;
+        self.account_for_removal(host);
+        Some(newest.request)
     }
 
-    /// Accounts for one request that was taken from the middle of `host`'s.
-    fn removed_from(&mut self, host: Host) {
+    /// Updates counts and rotations after one request of `host` was removed out of turn.
+    fn account_for_removal(&mut self, host: Host) {
         self.waiting -= 1;
         let network = host.network();
         let Some(hosts) = self.networks.members.get_mut(&network) else {
@@ -304,16 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn hosts_of_one_network_take_turns_however_many_requests_each_has() {
+    fn hosts_of_one_network_take_turns_whatever_their_number_of_requests() {
         let mut queue = FairQueue::default();
         for _ in 0..5 {
-            queue
-                .enter(host("192.0.2.1"), "flood", WIDE)
-                .expect("a place");
+            queue.enter(host("192.0.2.1"), "flood", WIDE).expect("room");
         }
         queue
             .enter(host("192.0.2.2"), "verifier", WIDE)
-            .expect("a place");
+            .expect("room");
         assert_eq!(queue.hosts(), 2);
         assert_eq!(drained(&mut queue)[..3], ["flood", "verifier", "flood"]);
         assert!(is_empty(&queue));
@@ -324,12 +328,12 @@ mod tests {
         let mut queue = FairQueue::default();
         for last in 1..=100 {
             let flooder = host(&format!("192.0.2.{last}"));
-            queue.enter(flooder, "flood", WIDE).expect("a place");
+            queue.enter(flooder, "flood", WIDE).expect("room");
         }
         for _ in 0..2 {
             queue
                 .enter(host("198.51.100.1"), "verifier", WIDE)
-                .expect("a place");
+                .expect("room");
         }
         let order = drained(&mut queue);
         assert_eq!(order[..4], ["flood", "verifier", "flood", "verifier"]);
@@ -337,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn one_customers_ipv6_addresses_are_one_host() {
+    fn addresses_of_one_ipv6_network_are_one_host() {
         assert_eq!(host("2001:db8:1:2::1"), host("2001:db8:1:2:ffff::9"));
         assert_ne!(host("2001:db8:1:2::1"), host("2001:db8:1:3::1"));
         assert_eq!(
@@ -355,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_no_more_than_its_share_waiting() {
+    fn rejects_a_request_beyond_the_share_of_its_host() {
         let bounds = Bounds {
             total: 10,
             per_host: 2,
@@ -372,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_full_queue_a_newcomer_displaces_the_youngest_of_the_largest() {
+    fn a_full_queue_displaces_the_newest_request_of_the_largest_host() {
         let bounds = Bounds {
             total: 4,
             per_host: 4,
@@ -399,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_full_queue_another_network_displaces_one_of_the_largest_network() {
+    fn a_full_queue_displaces_a_request_of_the_largest_network() {
         let bounds = Bounds {
             total: 3,
             per_host: 3,
@@ -415,13 +419,17 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_left_takes_no_turn_and_leaves_no_trace() {
+    fn a_removed_request_takes_no_turn_and_leaves_no_entry() {
         let mut queue = FairQueue::default();
         let one = queue.enter(host("192.0.2.1"), "one", WIDE).expect("room");
         let two = queue.enter(host("192.0.2.1"), "two", WIDE).expect("room");
         assert_eq!(queue.leave(host("192.0.2.1"), one.id), Some("one"));
         assert_eq!(queue.leave(host("192.0.2.1"), one.id), None, "twice");
-        assert_eq!(queue.leave(host("192.0.2.9"), two.id), None, "not its own");
+        assert_eq!(
+            queue.leave(host("192.0.2.9"), two.id),
+            None,
+            "of another host"
+        );
         assert_eq!(queue.next(), Some("two"));
         assert_eq!(queue.leave(host("192.0.2.1"), two.id), None, "served");
         assert!(is_empty(&queue));

@@ -1,8 +1,8 @@
-//! Addresses from which a valid API key was used lately.
+//! Addresses from which a valid API key was used recently.
 //!
-//! Their report requests wait in a lane apart from strangers', so that they can verify again during a flood.
+//! Their report requests wait in a separate lane, so that known clients can verify again during a flood of others.
 //! A source address cannot be forged on an open connection, but it can be shared. Behind a balancer that hides the
-//! clients' addresses all of them are one address, and this says nothing.
+//! clients' addresses all of them are one address, and the lanes separate nothing.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,13 +12,16 @@ use super::fair_queue::Host;
 
 /// For how long an address counts as known after a key was last used from it.
 const REMEMBERED: Duration = Duration::from_secs(3600);
-/// Further ones replace the one that was used longest ago.
+/// Beyond it the address that was used longest ago is removed.
 const MAX_KNOWN: usize = 4096;
-/// A use is noted this often at most, so that requests rarely need the lock for writing.
+/// The time of use is updated this often at most.
 const REFRESH: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-pub(super) struct KnownAddresses(Mutex<HashMap<Host, Instant>>);
+pub(super) struct KnownAddresses(
+    /// By the time of last use. Held for one lookup or change, never across an await.
+    Mutex<HashMap<Host, Instant>>,
+);
 
 impl KnownAddresses {
     pub fn note(&self, host: Host) {
@@ -79,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_of_addresses_is_bounded() {
+    fn the_number_of_known_addresses_is_bounded() {
         let (known, start) = (KnownAddresses::default(), Instant::now());
         for number in 0..2 * u32::try_from(MAX_KNOWN).expect("a number") {
             known.note_at(host(number), start + Duration::from_millis(number.into()));

@@ -1,16 +1,16 @@
-//! The report endpoint: evidence for whoever asks, without letting anybody starve the service with nonces.
+//! Attestation reports: evidence for every client that requests it, without letting one client starve the others.
 //!
-//! Hardware signs one statement at a time and slowly, GPUs slower than the CPU. So one request is in work and a bounded
-//! number of requests wait: in two lanes, in each of which networks and their hosts take turns. A caller that is refused
-//! learns when to come back. The report that answers no challenge is made once per epoch; a challenged one answers its
-//! own challenge only and is never shared.
+//! Hardware signs one statement at a time and slowly, GPUs slower than the CPU. So one request is processed while a
+//! bounded number of requests wait ([`turn_queue`]): in two lanes, in each of which networks and their hosts take turns
+//! ([`fair_queue`]). A refused client is given a `Retry-After`. The report without a nonce is made once per epoch and
+//! cached; a report with a nonce is made for its request only and never shared.
 
 mod collateral;
-mod desk;
 mod fair_queue;
 mod known_addresses;
-mod question;
 mod report_queue;
+mod report_request;
+mod turn_queue;
 
-pub use desk::{Desk, Requester};
-pub use question::Question;
+pub use report_queue::{ReportQueue, Requester};
+pub use report_request::ReportRequest;

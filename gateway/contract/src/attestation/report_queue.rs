@@ -1,401 +1,340 @@
-//! Turns at the hardware, which signs one report at a time.
-//!
-//! Requests wait in two lanes: one for holders of an API key, for addresses from which a key was used lately and for the
-//! service itself, one for everybody else. While both have requests waiting they take turns, so that neither can starve
-//! the other; each is bounded and fair by itself ([`super::fair_queue`]).
+//! Answers requests for reports: waits for the hardware's turn, collects evidence, adds collateral, signs.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{Collateral, EvidenceBundle, Nonce, UnsignedReport, to_base64};
+use bytes::Bytes;
+use prometheus_client::metrics::gauge::Gauge;
 
-use super::fair_queue::{Bounds, FairQueue, Full, Host};
-use gateway_base::metrics::{Metrics, ReportRefusal};
+use super::ReportRequest;
+use super::collateral::CollateralCache;
+use super::fair_queue::{Bounds, Host};
+use super::known_addresses::KnownAddresses;
+use super::turn_queue::{Lane, Turn, TurnQueue};
+use crate::epoch::Epoch;
+use crate::evidence::{Challenge, Hardware, HardwareEvidence};
+use crate::platform::{EvidenceRef, Platform};
+use gateway_base::errors::ApiError;
+use gateway_base::events::{self, AttestationFailure, Event};
+use gateway_base::metrics::Metrics;
+use gateway_base::request::KeyId;
+use harden as hardening;
 
-/// A request that has waited this long is refused; its caller has usually stopped waiting before.
-const MAX_WAIT: Duration = Duration::from_secs(60);
-/// What a report is assumed to take before the first one was made.
-const FIRST_GUESS: Duration = Duration::from_millis(100);
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// For one report, not counting the wait for a turn. Hardware that takes longer keeps its turn until it has finished.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Which lane a request waits in.
+/// Refusals of clients without a key are delayed this much, and more the more of them are being delayed. It limits what
+/// clients cost that retry at once, whatever they are answered: to some 200 answers a second.
+const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+const DELAY_PER_REFUSAL: Duration = Duration::from_millis(5);
+const LONGEST_REFUSAL_DELAY: Duration = Duration::from_secs(5);
+
+/// The client that requests a report, as far as it matters for its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lane {
-    Known,
-    Unknown,
+pub struct Requester {
+    /// The address at the other end of the connection.
+    pub address: Option<IpAddr>,
+    /// The id of the valid API key that came with the request, if one did.
+    pub key: Option<KeyId>,
 }
 
-/// There is no place for a request; when one may be free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Busy {
-    pub reason: ReportRefusal,
-    pub retry_after: Duration,
-}
-
-pub(super) struct ReportQueue {
+/// Makes reports, one at a time, for the requests that wait.
+pub struct ReportQueue {
+    hardware: Option<Hardware>,
+    platform: Arc<dyn Platform>,
     metrics: Arc<Metrics>,
-    /// Held for changes of the queue only, never across an await.
-    state: Mutex<State>,
+    turns: Arc<TurnQueue>,
+    known: KnownAddresses,
+    /// How many refusals are being delayed. Only a counter: no other memory is ordered by it.
+    delayed_refusals: AtomicUsize,
+    collateral: CollateralCache,
 }
 
-/// The right to use the hardware. Dropped, it passes to the request whose turn is next.
-pub(super) struct Turn(Arc<ReportQueue>);
+/// A refusal that is being delayed, counted.
+struct DelayedRefusal<'a> {
+    count: &'a AtomicUsize,
+    at_entry: usize,
+}
 
-/// How a wait ends: with the turn, or with another request having taken the place.
-type Ended = Result<Turn, Busy>;
+impl<'a> DelayedRefusal<'a> {
+    fn enter(count: &'a AtomicUsize) -> Self {
+        let at_entry = count.fetch_add(1, Ordering::Relaxed);
+        DelayedRefusal { count, at_entry }
+    }
+}
 
-#[derive(Default)]
-struct State {
-    /// Whether a [`Turn`] exists.
-    taken: bool,
-    known: FairQueue<oneshot::Sender<Ended>>,
-    unknown: FairQueue<oneshot::Sender<Ended>>,
-    /// The lane that was served last while both had requests waiting.
-    last: Option<Lane>,
-    /// How long a report takes, as a running mean.
-    mean: Option<Duration>,
+impl Drop for DelayedRefusal<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The report without a nonce is made once in an epoch and is never refused.
+const UNBOUNDED: Bounds = Bounds {
+    total: usize::MAX,
+    per_host: usize::MAX,
+};
+
+/// A request that is being processed or waits, counted.
+struct Counted<'a>(&'a Gauge);
+
+impl<'a> Counted<'a> {
+    fn enter(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Counted(gauge)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl ReportQueue {
-    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self {
+    /// Without hardware there are no reports.
+    pub fn new(
+        hardware: Option<Hardware>,
+        platform: Arc<dyn Platform>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            hardware,
+            platform,
+            turns: TurnQueue::new(Arc::clone(&metrics)),
             metrics,
-            state: Mutex::default(),
-        })
+            known: KnownAddresses::default(),
+            delayed_refusals: AtomicUsize::new(0),
+            collateral: CollateralCache::default(),
+        }
     }
 
-    /// Waits for a turn. Dropping the future gives the place up.
-    pub async fn turn(
-        self: &Arc<Self>,
+    /// Remembers that a valid API key was used from this address.
+    pub fn note_authenticated(&self, address: Option<IpAddr>) {
+        if address.is_some() {
+            self.known.note(Host::from_address(address));
+        }
+    }
+
+    /// The report about this epoch, as JSON.
+    pub async fn report(
+        &self,
+        epoch: &Epoch,
+        request: ReportRequest,
+        requester: Requester,
+    ) -> Result<Bytes, ApiError> {
+        let hardware = self.hardware.as_ref().ok_or(ApiError::NoReport)?;
+        match request.nonce {
+            Some(nonce) => {
+                self.report_with_nonce(hardware, epoch, nonce, request.collateral, requester)
+                    .await
+            }
+            None => {
+                self.report_without_nonce(hardware, epoch, request.collateral)
+                    .await
+            }
+        }
+    }
+
+    async fn report_with_nonce(
+        &self,
+        hardware: &Hardware,
+        epoch: &Epoch,
+        nonce: Nonce,
+        collateral: bool,
+        requester: Requester,
+    ) -> Result<Bytes, ApiError> {
+        let limits = &epoch.config.limits;
+        let bounds = Bounds {
+            total: limits.attest_queue,
+            per_host: limits.attest_queue_per_address,
+        };
+        let (lane, host) = self.lane_and_host(requester);
+        let challenge = Challenge::new(epoch.keyset_digest, Some(nonce));
+        let evidence = self
+            .collect(hardware, challenge, lane, host, bounds)
+            .await?;
+        let collateral = match collateral {
+            true => self.collateral_for(&evidence).await,
+            false => None,
+        };
+        let log = epoch.log.document();
+        Ok(render(
+            epoch,
+            &challenge,
+            evidence,
+            &log,
+            collateral.as_deref(),
+        ))
+    }
+
+    async fn report_without_nonce(
+        &self,
+        hardware: &Hardware,
+        epoch: &Epoch,
+        collateral: bool,
+    ) -> Result<Bytes, ApiError> {
+        let cache = &epoch.evidence;
+        let challenge = Challenge::new(epoch.keyset_digest, None);
+        // Concurrent callers wait for one collection instead of taking a turn each.
+        let evidence = cache
+            .without_nonce
+            .get_or_try_init(|| {
+                self.collect(hardware, challenge, Lane::Known, Host::Unknown, UNBOUNDED)
+            })
+            .await?;
+        let collateral = match collateral {
+            true => self.collateral_for(evidence).await,
+            false => None,
+        };
+        let log = epoch.log.document();
+        let Some(collateral) = collateral else {
+            let mut cached = cache.report.lock().await;
+            return match &*cached {
+                Some((head, report)) if Arc::ptr_eq(head, &log) => Ok(report.clone()),
+                _ => {
+                    let report = render(epoch, &challenge, evidence.clone(), &log, None);
+                    *cached = Some((log, report.clone()));
+                    Ok(report)
+                }
+            };
+        };
+        let mut cached = cache.with_collateral.lock().await;
+        match &*cached {
+            Some((with, head, report))
+                if Arc::ptr_eq(with, &collateral) && Arc::ptr_eq(head, &log) =>
+            {
+                Ok(report.clone())
+            }
+            _ => {
+                let report = render(epoch, &challenge, evidence.clone(), &log, Some(&collateral));
+                *cached = Some((collateral, log, report.clone()));
+                Ok(report)
+            }
+        }
+    }
+
+    async fn collateral_for(&self, evidence: &HardwareEvidence) -> Option<Arc<Collateral>> {
+        let evidence = EvidenceRef {
+            cpu: &evidence.cpu,
+            devices: &evidence.devices,
+        };
+        self.collateral.get(&*self.platform, evidence).await
+    }
+
+    /// Which lane a request waits in, and whose share it takes there.
+    fn lane_and_host(&self, requester: Requester) -> (Lane, Host) {
+        let host = Host::from_address(requester.address);
+        match requester.key {
+            Some(key) => (Lane::Known, Host::Key(key.to_bytes())),
+            None if self.known.contains(host) => (Lane::Known, host),
+            None => (Lane::Unknown, host),
+        }
+    }
+
+    /// Waits for a turn and has the hardware sign.
+    async fn collect(
+        &self,
+        hardware: &Hardware,
+        challenge: Challenge,
         lane: Lane,
         host: Host,
         bounds: Bounds,
-    ) -> Result<Turn, Busy> {
-        let (id, ended) = match self.enter(lane, host, bounds) {
-            Ok(Place::Free(turn)) => return Ok(turn),
-            Ok(Place::Waiting { id, ended }) => (id, ended),
-            Err(busy) => return Err(self.refused(busy)),
-        };
-        let _place = Leaving {
-            queue: self,
-            lane,
-            host,
-            id,
-        };
-        let outcome = match tokio::time::timeout(MAX_WAIT, ended).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => {
-                let retry_after = self.state().until_served(lane);
-                let reason = ReportRefusal::WaitedTooLong;
-                Err(Busy {
-                    reason,
-                    retry_after,
-                })
-            }
-        };
-        outcome.map_err(|busy| self.refused(busy))
-    }
-
-    /// Notes how long the hardware took.
-    pub fn note_duration(&self, took: Duration) {
-        let mut state = self.state();
-        state.mean = Some(match state.mean {
-            None => took,
-            Some(mean) => mean / 8 * 7 + took / 8,
-        });
-    }
-
-    fn enter(self: &Arc<Self>, lane: Lane, host: Host, bounds: Bounds) -> Result<Place, Busy> {
-        let mut state = self.state();
-        if !state.taken {
-            state.taken = true;
-            return Ok(Place::Free(Turn(Arc::clone(self))));
-        }
-        let (sender, ended) = oneshot::channel();
-        let entered = state.lane(lane).enter(host, sender, bounds);
-        let (reason, retry_after) = match entered {
-            Ok(entered) => {
-                let retry_after = state.until_served(lane);
-                let reason = ReportRefusal::Displaced;
-                drop(state);
-                if let Some(displaced) = entered.displaced {
-                    let _ = displaced.send(Err(Busy {
-                        reason,
-                        retry_after,
-                    }));
+    ) -> Result<HardwareEvidence, ApiError> {
+        let counted = Counted::enter(&self.metrics.attestation_queue);
+        let turn = match self.turns.turn(lane, host, bounds).await {
+            Ok(turn) => turn,
+            Err(busy) => {
+                // A refused request does not count as waiting while its refusal is delayed.
+                drop(counted);
+                if lane == Lane::Unknown {
+                    self.delay_refusal().await;
                 }
-                let id = entered.id;
-                return Ok(Place::Waiting { id, ended });
+                let retry_after = busy.retry_after;
+                return Err(ApiError::AttestationBusy { retry_after });
             }
-            Err((_, Full::Host)) => (ReportRefusal::AddressShare, state.until_place(lane)),
-            Err((_, Full::Queue)) => (ReportRefusal::QueueFull, state.until_served(lane)),
         };
-        Err(Busy {
-            reason,
-            retry_after,
-        })
+        let work = self.run(hardware.clone(), challenge, turn);
+        tokio::time::timeout(REPORT_TIMEOUT, work)
+            .await
+            .unwrap_or(Err(AttestationFailure::Late))
+            .map_err(|failure| {
+                events::emit(Event::AttestationFailed { failure });
+                ApiError::AttestationFailed
+            })
     }
 
-    /// Hands the turn on. A request whose sender has left meanwhile drops it again, and it comes back here.
-    fn release(self: &Arc<Self>) {
-        let next = {
-            let mut state = self.state();
-            let next = state.next();
-            state.taken = next.is_some();
-            next
-        };
-        // Not under the lock: a turn that is dropped takes the lock.
-        if let Some(next) = next {
-            drop(next.send(Ok(Turn(Arc::clone(self)))));
-        }
+    async fn delay_refusal(&self) {
+        let delayed = DelayedRefusal::enter(&self.delayed_refusals);
+        let delay =
+            DELAY_PER_REFUSAL.saturating_mul(u32::try_from(delayed.at_entry).unwrap_or(u32::MAX));
+        tokio::time::sleep(delay.clamp(REFUSAL_DELAY, LONGEST_REFUSAL_DELAY)).await;
     }
 
-    fn refused(&self, busy: Busy) -> Busy {
-        self.metrics.report_refused(busy.reason);
-        busy
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Each section under this lock leaves the state whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a request got when it came.
-enum Place {
-    /// The hardware was free.
-    Free(Turn),
-    Waiting {
-        id: u64,
-        ended: oneshot::Receiver<Ended>,
-    },
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.release();
-    }
-}
-
-/// Takes a request out of the queue when its caller stops waiting.
-struct Leaving<'a> {
-    queue: &'a ReportQueue,
-    lane: Lane,
-    host: Host,
-    id: u64,
-}
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        let mut state = self.queue.state();
-        let left = state.lane(self.lane).leave(self.host, self.id);
-        drop(state);
-        drop(left);
-    }
-}
-
-impl State {
-    fn lane(&mut self, lane: Lane) -> &mut FairQueue<oneshot::Sender<Ended>> {
-        match lane {
-            Lane::Known => &mut self.known,
-            Lane::Unknown => &mut self.unknown,
-        }
-    }
-
-    /// The request whose turn is next: lanes alternate.
-    fn next(&mut self) -> Option<oneshot::Sender<Ended>> {
-        let first = match self.last {
-            Some(Lane::Known) => Lane::Unknown,
-            Some(Lane::Unknown) | None => Lane::Known,
-        };
-        let second = match first {
-            Lane::Known => Lane::Unknown,
-            Lane::Unknown => Lane::Known,
-        };
-        for lane in [first, second] {
-            if let Some(next) = self.lane(lane).next() {
-                self.last = Some(lane);
-                return Some(next);
-            }
-        }
-        None
-    }
-
-    /// In about what time a host of this lane that has requests waiting gets one of them served.
-    fn until_place(&mut self, lane: Lane) -> Duration {
-        let hosts = self.lane(lane).hosts();
-        self.time_for(hosts)
-    }
-
-    /// In about what time everything that waits in this lane is served.
-    fn until_served(&mut self, lane: Lane) -> Duration {
-        let waiting = self.lane(lane).len();
-        self.time_for(waiting)
-    }
-
-    fn time_for(&self, reports: usize) -> Duration {
-        let busy_lanes = [&self.known, &self.unknown].map(|lane| usize::from(lane.len() > 0));
-        let turns = reports.max(1) * busy_lanes.iter().sum::<usize>().max(1);
-        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-        self.mean
-            .unwrap_or(FIRST_GUESS)
-            .saturating_mul(turns)
-            .min(LONGEST_RETRY_AFTER)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::task::JoinHandle;
-
-    const BOUNDS: Bounds = Bounds {
-        total: 4,
-        per_host: 2,
-    };
-
-    fn queue() -> Arc<ReportQueue> {
-        ReportQueue::new(Arc::default())
-    }
-
-    fn host(number: u8) -> Host {
-        Host::from_address(Some([192, 0, 2, number].into()))
-    }
-
-    fn in_queue(queue: &ReportQueue) -> usize {
-        let state = queue.state();
-        state.known.len() + state.unknown.len()
-    }
-
-    async fn waiting(queue: &ReportQueue, expected: usize) {
-        while in_queue(queue) != expected {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Lets a request wait, and says so in `order` when its turn comes.
-    async fn wait(
-        queue: &Arc<ReportQueue>,
-        lane: Lane,
-        number: u8,
-        order: &Arc<Mutex<Vec<u8>>>,
-    ) -> JoinHandle<Result<(), Busy>> {
-        let before = in_queue(queue);
-        let (task_queue, order) = (Arc::clone(queue), Arc::clone(order));
-        let task = tokio::spawn(async move {
-            let _turn = task_queue.turn(lane, host(number), BOUNDS).await?;
-            order.lock().expect("a lock").push(number);
-            Ok(())
+    /// Collects evidence on a blocking thread. The thread owns the turn, so the hardware is not used by two requests at a
+    /// time even when the caller of the first has stopped waiting.
+    async fn run(
+        &self,
+        hardware: Hardware,
+        challenge: Challenge,
+        turn: Turn,
+    ) -> Result<HardwareEvidence, AttestationFailure> {
+        let turns = Arc::clone(&self.turns);
+        let work = tokio::task::spawn_blocking(move || {
+            let began = Instant::now();
+            let evidence = hardware.collect(&challenge);
+            let took = began.elapsed();
+            turns.note_duration(took);
+            drop(turn);
+            (evidence, took)
         });
-        waiting(queue, before + 1).await;
-        task
+        let (evidence, took) = work.await.map_err(|_| AttestationFailure::Worker)?;
+        self.metrics.observe_attestation(took);
+        evidence
     }
+}
 
-    #[tokio::test]
-    async fn lanes_alternate_while_both_have_requests_waiting() {
-        let (queue, order) = (queue(), Arc::default());
-        let turn = queue
-            .turn(Lane::Unknown, host(9), BOUNDS)
-            .await
-            .expect("free");
-        let mut tasks = Vec::new();
-        for (lane, number) in [
-            (Lane::Unknown, 1),
-            (Lane::Unknown, 1),
-            (Lane::Unknown, 2),
-            (Lane::Known, 3),
-            (Lane::Known, 3),
-        ] {
-            tasks.push(wait(&queue, lane, number, &order).await);
-        }
-        drop(turn);
-        for task in tasks {
-            task.await.expect("no panic").expect("a turn");
-        }
-        assert_eq!(*order.lock().expect("a lock"), [3, 1, 3, 2, 1]);
-        assert!(!queue.state().taken, "the last turn was given back");
+fn render(
+    epoch: &Epoch,
+    challenge: &Challenge,
+    evidence: HardwareEvidence,
+    log: &str,
+    collateral: Option<&Collateral>,
+) -> Bytes {
+    let mut documents = BTreeMap::from([
+        ("config".to_owned(), epoch.config_document.clone()),
+        (
+            "retention".to_owned(),
+            epoch.retention.policy().published().text().to_owned(),
+        ),
+        ("log".to_owned(), log.to_owned()),
+    ]);
+    let signatures = epoch.retention.signatures();
+    if !signatures.is_empty() {
+        documents.insert("retention_signatures".to_owned(), signatures.to_string());
     }
-
-    #[tokio::test]
-    async fn a_full_lane_leaves_the_other_lanes_places_alone() {
-        let (queue, order) = (queue(), Arc::default());
-        let turn = queue
-            .turn(Lane::Unknown, host(9), BOUNDS)
-            .await
-            .expect("free");
-        let mut tasks = Vec::new();
-        for number in 1..=4 {
-            tasks.push(wait(&queue, Lane::Unknown, number, &order).await);
-        }
-        let refused = queue.turn(Lane::Unknown, host(5), BOUNDS).await.err();
-        assert_eq!(
-            refused.map(|busy| busy.reason),
-            Some(ReportRefusal::QueueFull)
-        );
-        tasks.push(wait(&queue, Lane::Known, 6, &order).await);
-        drop(turn);
-        for task in tasks {
-            task.await.expect("no panic").expect("a turn");
-        }
-        assert_eq!(order.lock().expect("a lock").first(), Some(&6));
+    if let Some(facts) = hardening::observed() {
+        documents.insert("process".to_owned(), facts.document());
     }
-
-    #[tokio::test]
-    async fn who_is_displaced_or_over_its_share_learns_when_to_come_back() {
-        let (queue, order) = (queue(), Arc::default());
-        queue.note_duration(Duration::from_secs(2));
-        let turn = queue
-            .turn(Lane::Unknown, host(9), BOUNDS)
-            .await
-            .expect("free");
-        let mut flood = Vec::new();
-        for number in [1, 1, 2, 2] {
-            flood.push(wait(&queue, Lane::Unknown, number, &order).await);
-        }
-        let refused = queue.turn(Lane::Unknown, host(1), BOUNDS).await.err();
-        // Two hosts take turns, two seconds each.
-        let expected = Busy {
-            reason: ReportRefusal::AddressShare,
-            retry_after: Duration::from_secs(4),
-        };
-        assert_eq!(refused, Some(expected));
-        let newcomer = {
-            let queue = Arc::clone(&queue);
-            tokio::spawn(async move { queue.turn(Lane::Unknown, host(3), BOUNDS).await.map(drop) })
-        };
-        let mut displaced = None;
-        while displaced.is_none() {
-            tokio::task::yield_now().await;
-            displaced = flood.iter().position(JoinHandle::is_finished);
-        }
-        let displaced = flood.remove(displaced.expect("one of them"));
-        let expected = Busy {
-            reason: ReportRefusal::Displaced,
-            retry_after: Duration::from_secs(8),
-        };
-        assert_eq!(displaced.await.expect("no panic"), Err(expected));
-        drop(turn);
-        newcomer.await.expect("no panic").expect("a turn");
-        for task in flood {
-            task.await.expect("no panic").expect("a turn");
-        }
-    }
-
-    #[tokio::test]
-    async fn who_stops_waiting_leaves_no_place_taken_and_no_turn_lost() {
-        let (queue, order) = (queue(), Arc::default());
-        let turn = queue
-            .turn(Lane::Known, host(9), BOUNDS)
-            .await
-            .expect("free");
-        let leaving = wait(&queue, Lane::Known, 1, &order).await;
-        let staying = wait(&queue, Lane::Known, 2, &order).await;
-        leaving.abort();
-        assert!(leaving.await.expect_err("aborted").is_cancelled());
-        waiting(&queue, 1).await;
-        drop(turn);
-        staying.await.expect("no panic").expect("a turn");
-        let again = queue.turn(Lane::Unknown, host(3), BOUNDS).await;
-        assert!(again.is_ok());
-    }
+    let devices = evidence.devices.iter().map(UnverifiedDevice::to_evidence);
+    let report = UnsignedReport {
+        keyset: epoch.keyset.clone(),
+        tee_type: evidence.cpu.tee_type(),
+        report_data: challenge.report_data.digest_half(),
+        provenance: epoch.config.provenance.clone(),
+        evidence: EvidenceBundle {
+            event_log: evidence.event_log.as_deref().map(to_base64),
+            devices: devices.collect(),
+            cpu: evidence.cpu,
+            documents,
+            collateral: collateral.cloned(),
+        },
+        serving: epoch.config.server.mode,
+    };
+    Bytes::from(report.sign(&epoch.signing_key).to_json())
 }

@@ -22,10 +22,10 @@ use gateway_store::audit::EpochBeginning;
 use gateway_store::ledger::{EpochRow, Ledger, LedgerError};
 use gateway_upstream::route::{RouteError, Routes};
 
-/// Where clients that trust certificates instead of evidence find the one in force. It is public.
+/// The active certificate, for clients that trust certificates instead of evidence. It is public.
 const CERTIFICATE_FILE: &str = "certificate.pem";
 
-/// Why no epoch could begin.
+/// Why an epoch could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum EpochError {
     #[error("the keys of a new epoch could not be made")]
@@ -45,7 +45,7 @@ pub enum EpochError {
     },
 }
 
-/// Begins an epoch under a configuration that has just been read, and the policy that is to be in force.
+/// Begins an epoch under a configuration that was just read and the policy that becomes active with it.
 pub async fn begin(
     config: Arc<Config>,
     retention: Arc<ActivePolicy>,
@@ -63,7 +63,8 @@ pub async fn begin(
     create(config, retention, routes, ledger, clock.moment(), reason).await
 }
 
-/// Begins an epoch with new keys, this policy, and everything else as it was; verified upstreams stay verified.
+/// Begins an epoch with new keys and this policy. Configuration and routes are shared with the previous epoch, so
+/// verified upstreams stay verified.
 pub async fn renew(
     previous: &Epoch,
     retention: Arc<ActivePolicy>,
@@ -156,7 +157,7 @@ async fn create(
         signing_key: signing_key.clone(),
         retention: change,
     };
-    // Last, when nothing can keep the epoch from beginning any more.
+    // Last: after it nothing can fail, so the log never announces an epoch that did not begin.
     let log = ledger
         .audit()
         .begin_epoch(beginning)
@@ -192,12 +193,12 @@ fn signing_key() -> Result<SigningKey, EpochError> {
     SigningKey::from_seed(&key_id, &seed).map_err(|_| EpochError::Keys)
 }
 
-/// Replaces the file at once, so that no reader finds half of it.
+/// Replaces the file atomically, so that no reader finds half of it.
 fn publish_certificate(state_dir: &Path, pem: &str) -> Result<(), EpochError> {
     let path = state_dir.join(CERTIFICATE_FILE);
-    let fresh = state_dir.join(format!("{CERTIFICATE_FILE}.new"));
-    std::fs::write(&fresh, pem)
-        .and_then(|()| std::fs::rename(&fresh, &path))
+    let new = state_dir.join(format!("{CERTIFICATE_FILE}.new"));
+    std::fs::write(&new, pem)
+        .and_then(|()| std::fs::rename(&new, &path))
         .map_err(|source| EpochError::Certificate {
             path: path.display().to_string(),
             source,

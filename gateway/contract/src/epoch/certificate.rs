@@ -1,8 +1,8 @@
 //! The TLS key of an epoch and the certificate around it.
 //!
 //! The key is made here, lives in this process and is never written anywhere. The certificate is self-signed: what
-//! clients rely on is the key, through the keyset. Sessions resume within an epoch only: each has a store of its own,
-//! there are no stateless tickets, and early data is off.
+//! clients rely on is the key, through the keyset. TLS sessions resume within an epoch only: each epoch has a
+//! separate store, there are no stateless tickets, and early data is off.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) struct Identity {
     pub pem: String,
 }
 
-/// Whether a certificate can be made out for them.
+/// Whether a certificate can contain these names.
 pub(crate) fn names_fit(names: &[String]) -> bool {
     CertificateParams::new(names.to_vec()).is_ok()
 }
@@ -39,9 +39,9 @@ pub(super) fn create(names: &[String], lifetime: &Lifetime) -> Result<Identity, 
         DnType::CommonName,
         names.first().map_or("sealgate", String::as_str),
     );
-    let start_of_time = rcgen::date_time_ymd(1970, 1, 1);
-    params.not_before = start_of_time + Duration::from_secs(lifetime.not_before.secs());
-    params.not_after = start_of_time + Duration::from_secs(lifetime.not_after.secs());
+    let unix_epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = unix_epoch + Duration::from_secs(lifetime.not_before.secs());
+    params.not_after = unix_epoch + Duration::from_secs(lifetime.not_after.secs());
     let certificate = params.self_signed(&key).map_err(|_| EpochError::Keys)?;
     let spki = SpkiDigest::from_certificate_der(certificate.der()).map_err(|_| EpochError::Keys)?;
 

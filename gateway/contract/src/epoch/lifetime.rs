@@ -1,9 +1,9 @@
-//! From when to when an epoch is valid, and when the next one is due.
+//! When an epoch is valid, and when the next one is due.
 //!
 //! Keyset and certificate carry dates, by the system's clock, which can be set. How long an epoch lasts is measured by
-//! the time since the machine was started, which cannot: setting the clock prolongs no epoch and stops none. Where the
-//! clock was set so that the dates do not contain the time any more, or will end much too late, a new epoch with dates
-//! by the new time is due at once. A start with a wrong clock is healed by that as soon as the clock is set right.
+//! the machine's uptime, which cannot: setting the clock neither prolongs nor stops an epoch. If the clock was set so
+//! that the current time is outside the dates, or they end much too late, a new epoch with corrected dates is due at
+//! once. That also corrects a start with a wrong clock as soon as the clock is set.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use attest_core::UnixTime;
 /// Clocks of clients may be this far behind.
 const BACKDATED: Duration = Duration::from_secs(300);
 
-/// The keyset outlives its epoch by the time old connections get, and this.
+/// The keyset outlives its epoch by the time that old connections get to finish, and this.
 const GRACE: Duration = Duration::from_secs(60);
 
 /// Why a new epoch is due.
@@ -21,10 +21,11 @@ const GRACE: Duration = Duration::from_secs(60);
 pub enum Due {
     /// The epoch has lasted as long as it may.
     Expired,
-    /// The system's clock was set, and the epoch's dates are wrong by it.
+    /// The system's clock was set, and the epoch's dates do not fit it.
     ClockSet,
 }
 
+/// An epoch's dates, and how long it lasts by uptime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime {
     pub not_before: UnixTime,
@@ -35,7 +36,7 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// That of an epoch that begins now, lasts so long, and whose connections may take `drain` to finish.
+    /// The lifetime of an epoch that begins now, lasts this long, and whose connections may take `drain` to finish.
     pub fn begin(began: Moment, lasts: Duration, drain: Duration) -> Self {
         let renew_at = began.now.plus(lasts);
         let backdated = began.now.secs().saturating_sub(BACKDATED.as_secs());
@@ -64,8 +65,8 @@ impl Lifetime {
         }
     }
 
-    /// How long until the epoch has lasted as long as it may.
-    pub fn left(&self, moment: Moment) -> Duration {
+    /// How much of its duration the epoch has left.
+    pub fn remaining(&self, moment: Moment) -> Duration {
         let elapsed = moment.uptime.saturating_sub(self.began.uptime);
         self.lasts.saturating_sub(elapsed)
     }
@@ -79,7 +80,7 @@ mod tests {
     const DAY: Duration = Duration::from_secs(86_400);
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// So long after the start by the clock that cannot be set, at this second by the one that can.
+    /// This uptime after the start, and this second by the system's clock.
     fn moment(uptime: Duration, now: u64) -> Moment {
         Moment {
             now: UnixTime::from_secs(now),
@@ -92,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_lasts_its_lifetime_while_the_clock_is_not_set() {
+    fn an_epoch_expires_after_its_lifetime() {
         let lifetime = began_at(START);
         let after = |time: Duration| moment(time, START + time.as_secs());
         assert_eq!(lifetime.due(after(Duration::ZERO)), None);
         assert_eq!(lifetime.due(after(DAY - MINUTE)), None);
-        assert_eq!(lifetime.left(after(DAY - MINUTE)), MINUTE);
+        assert_eq!(lifetime.remaining(after(DAY - MINUTE)), MINUTE);
         assert_eq!(lifetime.due(after(DAY)), Some(Due::Expired));
-        assert_eq!(lifetime.left(after(DAY * 2)), Duration::ZERO);
+        assert_eq!(lifetime.remaining(after(DAY * 2)), Duration::ZERO);
         assert!(lifetime.contains(after(DAY).now));
         assert!(!lifetime.contains(after(DAY + MINUTE * 2).now));
     }
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_so_that_the_dates_are_wrong_makes_a_new_epoch_due_at_once() {
+    fn a_clock_set_outside_the_dates_makes_a_new_epoch_due_at_once() {
         let lifetime = began_at(START);
         let ten_years = 3650 * 86_400;
         for now in [
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_to_another_decade_and_back_neither_stops_epochs_nor_leaves_one_that_lasts_so_long() {
+    fn a_clock_set_ten_years_ahead_and_back_changes_the_dates_and_not_the_duration() {
         let ten_years = 3650 * 86_400;
         let ahead = began_at(START + ten_years);
         assert!(ahead.not_after.secs() > START + ten_years);
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_before_1970_is_healed_when_the_clock_is_set() {
+    fn a_start_at_1970_is_corrected_when_the_clock_is_set() {
         let lifetime = began_at(0);
         assert_eq!(lifetime.not_before, UnixTime::from_secs(0));
         assert!(lifetime.contains(UnixTime::from_secs(0)));

@@ -1,7 +1,8 @@
-//! The contract a connection is opened under.
+//! The contract that a connection is opened under.
 //!
-//! Keys, keyset, configuration and retention policy belong together and are never changed: whatever is to change
-//! begins a new [`Epoch`]. Connections and requests hold the one they came in under until they end.
+//! Keys, keyset, configuration and retention policy belong together and never change: a change begins a new [`Epoch`].
+//! A connection and its requests hold the epoch they began under (an `Arc`) until they end; when the last of them is
+//! dropped, so are the epoch's keys.
 
 mod build;
 mod certificate;
@@ -22,7 +23,7 @@ pub use build::{EpochError, begin, renew};
 pub(crate) use certificate::names_fit;
 pub use lifetime::{Due, Lifetime};
 
-/// One contract, from its keys to its routes.
+/// One contract: keys, configuration, policy, routes.
 pub struct Epoch {
     pub number: u64,
     pub keyset: Keyset,
@@ -30,7 +31,7 @@ pub struct Epoch {
     /// Signs receipts and reports.
     pub signing_key: Arc<SigningKey>,
     lifetime: Lifetime,
-    /// What outlives requests of this epoch.
+    /// Decides what is kept of requests of this epoch.
     pub retention: Arc<ActivePolicy>,
     pub config: Arc<Config>,
     /// Digest of the published configuration; part of the keyset's subject.
@@ -38,18 +39,18 @@ pub struct Epoch {
     /// The published configuration.
     pub config_document: String,
     pub routes: Arc<Routes>,
-    /// Derives what keeps tenants apart in an engine's prefix cache.
+    /// Derives the salts that separate tenants in an engine's prefix cache.
     pub cache_salts: CacheSalts,
     pub tls: Arc<rustls::ServerConfig>,
     pub spki: SpkiDigest,
     pub keyset_header: http::HeaderValue,
     pub(crate) evidence: EpochEvidence,
-    /// The audit log's heads, as long as this epoch is in force.
+    /// The audit log's heads, while this epoch is active.
     pub log: Arc<EpochLog>,
 }
 
 impl Epoch {
-    /// From when to when its keyset is valid, by a clock that cannot be set.
+    /// When its keyset is valid, and how long it lasts.
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime
     }
@@ -59,8 +60,8 @@ impl Epoch {
         self.lifetime.not_after
     }
 
-    /// When the next epoch begins, if the clock is not set: before `not_after`, by the time old connections get to
-    /// finish.
+    /// When the next epoch begins, unless the clock is set: earlier than `not_after` by the time that old connections get
+    /// to finish.
     pub fn renew_at(&self) -> UnixTime {
         self.lifetime.renew_at
     }

@@ -1,4 +1,4 @@
-//! Evidence that is collected once in an epoch.
+//! Evidence that is evidence once in an epoch.
 
 use std::sync::Arc;
 
@@ -6,16 +6,17 @@ use attest_core::Collateral;
 use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell};
 
-use super::Collected;
+use super::HardwareEvidence;
 
-/// What is known of an epoch's evidence without asking the hardware again.
+/// An epoch's evidence without a nonce, and the reports around it, cached. Made on first use; dropped with the epoch.
 #[derive(Default)]
 pub struct EpochEvidence {
-    /// What hardware showed for the unchallenged statement.
-    pub(crate) unchallenged: OnceCell<Collected>,
-    /// The report around it, and with which head of the audit log.
+    /// What the hardware signed for the statement without a nonce.
+    pub(crate) without_nonce: OnceCell<HardwareEvidence>,
+    /// The report without collateral, and the head of the audit log in it. Async locks: a report is rendered and signed
+    /// under them, once for all callers that wait.
     pub(crate) report: Mutex<Option<(Arc<str>, Bytes)>>,
-    /// The same with collateral, and with which.
+    /// The report with collateral.
     pub(crate) with_collateral: Mutex<Option<WithCollateral>>,
 }
 

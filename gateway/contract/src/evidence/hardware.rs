@@ -1,4 +1,4 @@
-//! What the desk asks of the machine: one quote, every device, and the event log, for one question.
+//! What a report needs from the hardware: one quote, every device, and the event log, for one challenge.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use attest_core::{CpuEvidence, Nonce, ReportData, Sha256Digest, Statement, gpu_n
 
 use gateway_base::events::AttestationFailure;
 
-/// Everything on this machine that has something to show.
+/// The sources of evidence on this machine.
 #[derive(Clone)]
 pub struct Hardware {
     pub cpu: Arc<dyn Attester>,
@@ -16,8 +16,8 @@ pub struct Hardware {
     pub event_log: Option<Arc<dyn EventLogSource>>,
 }
 
-/// What hardware is asked to sign: report data for the CPU, a nonce for devices. Both follow from the caller's
-/// challenge and the epoch's keyset.
+/// What the hardware signs: report data for the CPU, a nonce for devices. Both are derived from the client's nonce and
+/// the epoch's keyset.
 #[derive(Clone, Copy)]
 pub(crate) struct Challenge {
     pub report_data: ReportData,
@@ -25,7 +25,7 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// Where nobody challenged, zeros stand for the nonce that devices are asked with (docs/profile.md §3).
+    /// Without a client's nonce, devices sign zeros in its place (docs/profile.md §3).
     pub fn new(keyset: Sha256Digest, nonce: Option<Nonce>) -> Self {
         let statement = match nonce {
             Some(nonce) => Statement::challenged(keyset, nonce),
@@ -38,24 +38,27 @@ impl Challenge {
     }
 }
 
-/// What hardware showed for one challenge.
+/// Evidence for one challenge.
 #[derive(Clone)]
-pub(crate) struct Collected {
+pub(crate) struct HardwareEvidence {
     pub cpu: CpuEvidence,
     pub devices: Vec<UnverifiedDevice>,
     pub event_log: Option<Vec<u8>>,
 }
 
 impl Hardware {
-    /// All of it or nothing. Blocks.
-    pub(crate) fn show(&self, challenge: &Challenge) -> Result<Collected, AttestationFailure> {
+    /// Collects all of it, or fails. Blocks.
+    pub(crate) fn collect(
+        &self,
+        challenge: &Challenge,
+    ) -> Result<HardwareEvidence, AttestationFailure> {
         let cpu = self.cpu.attest(&challenge.report_data);
         let devices = self
             .devices
             .as_ref()
             .map(|devices| devices.attest_devices(&challenge.gpu_nonce));
         let event_log = self.event_log.as_ref().map(|source| source.event_log());
-        Ok(Collected {
+        Ok(HardwareEvidence {
             cpu: cpu.map_err(|_| AttestationFailure::Hardware)?,
             devices: devices
                 .transpose()

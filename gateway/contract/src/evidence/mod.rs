@@ -1,8 +1,8 @@
-//! What the hardware shows: one quote, every device and the event log, for one challenge.
+//! Evidence from the hardware: one quote, every device and the event log, for one challenge.
 
 mod epoch;
 mod hardware;
 
 pub use epoch::EpochEvidence;
 pub use hardware::Hardware;
-pub(crate) use hardware::{Challenge, Collected};
+pub(crate) use hardware::{Challenge, HardwareEvidence};

@@ -1,6 +1,6 @@
 //! Collateral for our own evidence, from the vendors' services behind a cache on disk.
 //!
-//! Each part is fetched by itself and within its time: a vendor that does not answer costs its part and no other.
+//! Each part is fetched separately and within a timeout: a vendor that does not answer costs its part and no other.
 
 use std::io;
 use std::path::Path;
@@ -13,18 +13,18 @@ use attest_fetch::{
     NVIDIA_RIM, Nvidia, NvidiaOcsp, NvidiaRim, RimFolder, Vendors,
 };
 
-use super::Presented;
+use super::EvidenceRef;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::config::{Gpus, Tee};
 
-/// For one part, with everything it takes.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// For one part, retries included.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where in the state directory collateral is remembered.
+/// The folder of the cache in the state directory.
 const CACHE: &str = "collateral";
 
-/// Why no collateral can be fetched at all.
+/// Why collateral cannot be fetched at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourcesError {
     #[error("[tee] {key} cannot be used: {reason}")]
@@ -32,7 +32,7 @@ pub enum SourcesError {
         key: &'static str,
         reason: FetchError,
     },
-    #[error("cannot keep collateral in {directory}: {kind}")]
+    #[error("cannot store collateral in {directory}: {kind}")]
     Cache {
         directory: String,
         kind: io::ErrorKind,
@@ -41,13 +41,17 @@ pub enum SourcesError {
 
 pub(super) struct Sources {
     vendors: Cached<Vendors>,
-    /// Manifests of our own, before NVIDIA's.
+    /// The operator's manifests, used instead of NVIDIA's service.
     rims: Option<RimFolder>,
 }
 
 impl Sources {
-    /// The services that this machine's evidence needs; none where they are not to be asked and there is nothing local.
-    pub fn of(cpu: TeeType, tee: &Tee, state_dir: &Path) -> Result<Option<Self>, SourcesError> {
+    /// The services that this machine's evidence needs; `None` if fetching is off and there are no local manifests.
+    pub fn from_settings(
+        cpu: TeeType,
+        tee: &Tee,
+        state_dir: &Path,
+    ) -> Result<Option<Self>, SourcesError> {
         let settings = &tee.collateral;
         let vendors = match settings.fetch {
             true => vendors(cpu, tee)?,
@@ -68,12 +72,12 @@ impl Sources {
         }))
     }
 
-    /// What can be had, all parts at the same time.
-    pub async fn gather(&self, presented: Presented<'_>) -> Collateral {
+    /// The parts that are available, fetched concurrently.
+    pub async fn fetch(&self, evidence: EvidenceRef<'_>) -> Collateral {
         let (cpu, rims, ocsp) = tokio::join!(
-            within(self.cpu(presented.cpu)),
-            within(self.manifests(presented.devices)),
-            within(self.revocation(presented.devices)),
+            with_timeout(self.cpu(evidence.cpu)),
+            with_timeout(self.manifests(evidence.devices)),
+            with_timeout(self.revocation(evidence.devices)),
         );
         let nvidia = match (rims, ocsp) {
             (None, None) => None,
@@ -120,29 +124,33 @@ impl Sources {
     }
 }
 
-async fn within<T>(part: impl Future<Output = Option<T>>) -> Option<T> {
-    tokio::time::timeout(PATIENCE, part).await.ok().flatten()
+async fn with_timeout<T>(part: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::time::timeout(FETCH_TIMEOUT, part)
+        .await
+        .ok()
+        .flatten()
 }
 
 fn vendors(cpu: TeeType, tee: &Tee) -> Result<Vendors, SourcesError> {
     let settings = &tee.collateral;
-    let of = |key| move |reason| SourcesError::Service { key, reason };
-    let url = |url: &'_ Option<String>, usual: &str| url.clone().unwrap_or(usual.to_owned());
+    let service_error = |key| move |reason| SourcesError::Service { key, reason };
+    let url = |url: &'_ Option<String>, default: &str| url.clone().unwrap_or(default.to_owned());
     let mut vendors = Vendors::default();
     match cpu {
         TeeType::Tdx => {
             let intel = IntelPcs::new(&url(&settings.pcs_url, INTEL_PCS));
-            vendors.intel = Some(intel.map_err(of("pcs_url"))?);
+            vendors.intel = Some(intel.map_err(service_error("pcs_url"))?);
         }
         TeeType::SevSnp => {
             let amd = AmdKds::new(&url(&settings.kds_url, AMD_KDS));
-            vendors.amd = Some(amd.map_err(of("kds_url"))?);
+            vendors.amd = Some(amd.map_err(service_error("kds_url"))?);
         }
     }
     if let Gpus::Nvidia { .. } = tee.gpus {
-        let rim = NvidiaRim::new(&url(&settings.rim_url, NVIDIA_RIM)).map_err(of("rim_url"))?;
-        let ocsp =
-            NvidiaOcsp::new(&url(&settings.ocsp_url, NVIDIA_OCSP)).map_err(of("ocsp_url"))?;
+        let rim = NvidiaRim::new(&url(&settings.rim_url, NVIDIA_RIM))
+            .map_err(service_error("rim_url"))?;
+        let ocsp = NvidiaOcsp::new(&url(&settings.ocsp_url, NVIDIA_OCSP))
+            .map_err(service_error("ocsp_url"))?;
         vendors.nvidia = Some(Nvidia::new(rim, ocsp));
     }
     Ok(vendors)
@@ -155,8 +163,8 @@ mod tests {
     use super::*;
     use gateway_base::config::{CollateralSettings, EventLogChoice, TeeKind};
 
-    /// Nothing listens there.
-    const NOBODY: &str = "http://127.0.0.1:9";
+    /// No service listens there.
+    const UNREACHABLE: &str = "http://127.0.0.1:9";
 
     struct Scratch(std::path::PathBuf);
 
@@ -177,7 +185,7 @@ mod tests {
     }
 
     fn tee(fetch: bool, rims: Option<RimFolder>) -> Tee {
-        let nobody = || Some(NOBODY.to_owned());
+        let unreachable = || Some(UNREACHABLE.to_owned());
         Tee {
             kind: TeeKind::Tdx,
             tsm_path: None,
@@ -185,18 +193,18 @@ mod tests {
             event_log: EventLogChoice::None,
             collateral: CollateralSettings {
                 fetch,
-                pcs_url: nobody(),
-                kds_url: nobody(),
-                rim_url: nobody(),
-                ocsp_url: nobody(),
+                pcs_url: unreachable(),
+                kds_url: unreachable(),
+                rim_url: unreachable(),
+                ocsp_url: unreachable(),
                 rims,
             },
         }
     }
 
     #[tokio::test]
-    async fn a_vendor_that_is_not_there_costs_its_part_and_no_other() {
-        let scratch = Scratch::new("gather");
+    async fn an_unreachable_vendor_costs_its_part_and_no_other() {
+        let scratch = Scratch::new("fetch");
         let rims = RimFolder::open(&scratch.0.join("rims")).expect("manifests");
         let devices = [UnverifiedDevice {
             kind: DeviceKind::Gpu,
@@ -204,34 +212,34 @@ mod tests {
             certificate_chain: Vec::new(),
         }];
         let cpu = CpuEvidence::Tdx { quote: Vec::new() };
-        let presented = Presented {
+        let evidence = EvidenceRef {
             cpu: &cpu,
             devices: &devices,
         };
         for fetch in [true, false] {
             let tee = tee(fetch, Some(rims.clone()));
-            let sources = Sources::of(TeeType::Tdx, &tee, &scratch.0).expect("a folder");
-            let gathered = sources.expect("manifests at least").gather(presented).await;
-            assert_eq!(gathered.tdx, None);
-            let nvidia = gathered.nvidia.expect("manifests");
+            let sources = Sources::from_settings(TeeType::Tdx, &tee, &scratch.0).expect("a folder");
+            let fetched = sources.expect("manifests at least").fetch(evidence).await;
+            assert_eq!(fetched.tdx, None);
+            let nvidia = fetched.nvidia.expect("manifests");
             assert_eq!(nvidia.rims, [b"<driver/>"]);
             assert!(nvidia.ocsp.is_empty());
         }
     }
 
     #[test]
-    fn nobody_is_asked_where_nobody_is_to_be_asked() {
-        let scratch = Scratch::new("nobody");
-        let sources = Sources::of(TeeType::SevSnp, &tee(false, None), &scratch.0);
+    fn contacts_no_service_when_fetching_is_off() {
+        let scratch = Scratch::new("no-fetch");
+        let sources = Sources::from_settings(TeeType::SevSnp, &tee(false, None), &scratch.0);
         assert!(sources.expect("no error").is_none());
         assert!(!scratch.0.join(CACHE).exists());
     }
 
     #[test]
-    fn a_cache_that_cannot_be_is_said_at_the_start() {
+    fn reports_an_unusable_cache_directory_at_the_start() {
         let scratch = Scratch::new("cache");
         let file = scratch.0.join("rims/driver.xml");
-        let error = Sources::of(TeeType::Tdx, &tee(true, None), &file).err();
+        let error = Sources::from_settings(TeeType::Tdx, &tee(true, None), &file).err();
         assert!(
             matches!(error, Some(SourcesError::Cache { .. })),
             "{error:?}"

@@ -1,4 +1,4 @@
-//! The machine itself: what of the configured hardware is there, found once, at the start.
+//! The real machine: finds the configured hardware once, at the start.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use attest_core::{Collateral, TeeType};
 use futures_util::future::BoxFuture;
 
 use super::collateral::{Sources, SourcesError};
-use super::{Platform, Presented};
+use super::{EvidenceRef, Platform};
 use gateway_base::config::{Config, EventLogChoice, Gpus, Tee, TeeKind};
 
-/// The machine itself.
+/// The real machine.
 #[derive(Default)]
 pub struct HardwarePlatform {
     attester: Option<Arc<dyn Attester>>,
@@ -23,7 +23,7 @@ pub struct HardwarePlatform {
     collateral: Option<Sources>,
 }
 
-/// Why the hardware that the configuration asks for is not there.
+/// Why the configured hardware cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlatformError {
     #[error(
@@ -46,7 +46,7 @@ pub enum PlatformError {
     },
     /// No driver, no confidential computing, DevTools, another number of devices.
     #[error(
-        "[tee] gpus = \"nvidia\", but there is no evidence of GPUs to be had: {0}.\n\
+        "[tee] gpus = \"nvidia\", but there is no evidence of GPUs is available: {0}.\n\
          Without evidence of them, set gpus = \"none\": a policy that asks for GPUs refuses this service then."
     )]
     NoDevices(DeviceError),
@@ -69,7 +69,7 @@ impl HardwarePlatform {
             attester: Some(cpu(wanted, tee.tsm_path.as_deref())?),
             devices: devices(tee.gpus)?,
             event_log: event_log(tee)?,
-            collateral: Sources::of(wanted, tee, &config.server.state_dir)?,
+            collateral: Sources::from_settings(wanted, tee, &config.server.state_dir)?,
         })
     }
 }
@@ -87,20 +87,20 @@ impl Platform for HardwarePlatform {
         self.event_log.clone()
     }
 
-    fn collateral<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Collateral> {
+    fn collateral<'a>(&'a self, evidence: EvidenceRef<'a>) -> BoxFuture<'a, Collateral> {
         Box::pin(async move {
             match &self.collateral {
-                Some(sources) => sources.gather(presented).await,
+                Some(sources) => sources.fetch(evidence).await,
                 None => Collateral::default(),
             }
         })
     }
 }
 
-/// configfs-tsm, or on SEV-SNP the device of older kernels where it is absent.
+/// configfs-tsm, or on SEV-SNP, if that is absent, the device of older kernels.
 fn cpu(wanted: TeeType, tsm_path: Option<&Path>) -> Result<Arc<dyn Attester>, PlatformError> {
-    let usual = Path::new(attest_collect::DEFAULT_BASE);
-    let looked_for = tsm_path.unwrap_or(usual).to_owned();
+    let default = Path::new(attest_collect::DEFAULT_BASE);
+    let looked_for = tsm_path.unwrap_or(default).to_owned();
     let attester = match ConfigfsTsm::probe(&looked_for) {
         Ok(attester) => attester,
         Err(CollectError::NoReportDirectory { .. })

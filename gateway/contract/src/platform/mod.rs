@@ -1,7 +1,8 @@
-//! What the machine beneath us can prove.
+//! Access to the machine's hardware evidence and to the collateral for it.
 //!
 //! [`HardwarePlatform`] is the only implementation in the shipped binaries: evidence comes from the guest's kernel and
-//! drivers, collateral from the hardware's vendors. It refuses to start where the hardware is missing.
+//! drivers, collateral from the hardware's vendors. The service does not start if the configured
+//! hardware is missing.
 
 mod collateral;
 mod hardware;
@@ -18,32 +19,32 @@ use attest_channel::SystemClock;
 
 pub use hardware::{HardwarePlatform, PlatformError};
 
-/// The evidence that collateral is wanted for.
+/// The evidence that collateral is requested for.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented<'a> {
+pub struct EvidenceRef<'a> {
     pub cpu: &'a CpuEvidence,
     pub devices: &'a [UnverifiedDevice],
 }
 
 /// Where hardware evidence and its collateral come from.
 pub trait Platform: Send + Sync + 'static {
-    /// What signs report data on this machine; none where there is no TEE.
+    /// Signs report data on this machine; `None` without a TEE.
     fn attester(&self) -> Option<Arc<dyn Attester>>;
 
-    /// What has the devices beside the CPU sign; none where none are to be shown.
+    /// Collects evidence of the devices beside the CPU; `None` if reports contain none.
     fn devices(&self) -> Option<Arc<dyn DeviceAttester>> {
         None
     }
 
-    /// Where the boot event log is read; none where there is none to be shown.
+    /// Reads the boot event log; `None` if reports contain none.
     fn event_log(&self) -> Option<Arc<dyn EventLogSource>> {
         None
     }
 
-    /// What a verifier needs to judge this offline: the parts that can be had.
-    fn collateral<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Collateral>;
+    /// What a verifier needs to check this evidence offline, as far as it is available.
+    fn collateral<'a>(&'a self, evidence: EvidenceRef<'a>) -> BoxFuture<'a, Collateral>;
 
-    /// The time the service lives by.
+    /// The service's clock.
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::new(SystemClock)
     }

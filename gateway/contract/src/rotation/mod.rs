@@ -1,7 +1,11 @@
-//! Who holds the current epoch and begins the next.
+//! Holds the active epoch and begins the next one.
 //!
-//! A new epoch begins when the operator asks for a reload or sets another retention policy, and by itself before the
-//! current one expires, or when the system's clock was set ([`Due`]). Everything is built before anything changes: if it cannot be built, the epoch in force stays in force, and the log says why.
+//! A new epoch begins when the operator requests a reload or sets another retention policy, before the active one
+//! expires, and when the system's clock was set ([`Due`]). The new epoch is built completely before it replaces the old
+//! one: if it cannot be built, the old one stays active, and a log event gives the reason.
+//!
+//! One task runs [`EpochRotation::run`] and is the only one that replaces the epoch; everything else reads it through a
+//! `watch` channel.
 
 mod reload;
 
@@ -24,23 +28,25 @@ use gateway_store::ledger::Ledger;
 
 pub use reload::{ReloadOutcome, ReloadRequests};
 
-/// A policy that an operator set counts within this time.
-const POLICY_LOOK: Duration = Duration::from_millis(250);
-/// After a failed attempt to renew.
-const RETRY: Duration = Duration::from_secs(5);
+/// How often the ledger is polled for a later policy, and the state directory for a reload request.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause after a renewal that failed.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// An operator's wish for a new epoch.
+/// An operator's request to reload the configuration.
 pub struct Reload;
 
-pub struct Keeper {
+/// The active epoch, and what is needed to begin the next.
+pub struct EpochRotation {
     config_file: PathBuf,
     ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    /// The active epoch. Connections keep the `Arc` they began with, so replacing it disturbs none of them.
     current: watch::Sender<Arc<Epoch>>,
 }
 
-impl Keeper {
+impl EpochRotation {
     /// Begins the first epoch.
     pub async fn start(
         config: Config,
@@ -71,38 +77,40 @@ impl Keeper {
         })
     }
 
-    /// The epoch in force.
+    /// The active epoch.
     pub fn current(&self) -> Arc<Epoch> {
         self.current.borrow().clone()
     }
 
-    /// Whether the epoch in force can be served under: the dates of its keyset and certificate contain the time.
+    /// Whether clients can accept the active epoch: the current time is within the dates of its keyset and certificate.
     pub fn is_ready(&self) -> bool {
         self.current().lifetime().contains(self.clock.now())
     }
 
-    /// Tells of every new epoch.
+    /// Notifies of every new epoch.
     pub fn watch(&self) -> watch::Receiver<Arc<Epoch>> {
         self.current.subscribe()
     }
 
-    /// Begins new epochs when asked, when another retention policy was set and when due, until dropped.
+    /// Begins new epochs on request, when another retention policy was set and when due, until dropped.
     pub async fn run(&self, mut reload: mpsc::Receiver<Reload>) {
         let mut listening = true;
-        let mut looked = Looked {
-            at: None,
+        let mut poll = PolicyPoll {
+            last: None,
             refused: None,
         };
         loop {
-            let due_in = self.current().lifetime().left(self.clock.moment());
-            let asked = tokio::select! {
-                wish = reload.recv(), if listening => {
-                    listening = wish.is_some();
-                    wish.is_some()
+            let due_in = self.current().lifetime().remaining(self.clock.moment());
+            let requested = tokio::select! {
+                // Its sender ends with the signal handler. Then `recv` would return at once, forever.
+                request = reload.recv(), if listening => {
+                    listening = request.is_some();
+                    request.is_some()
                 }
-                () = tokio::time::sleep(POLICY_LOOK.min(due_in).max(Duration::from_millis(5))) => false,
+                // The clock can be set at any time, so a due epoch is not only waited for but polled.
+                () = tokio::time::sleep(POLL_INTERVAL.min(due_in).max(Duration::from_millis(5))) => false,
             };
-            if asked {
+            if requested {
                 self.reload().await;
             } else if let Some(due) = self.current().lifetime().due(self.clock.moment()) {
                 let reason = match due {
@@ -110,30 +118,30 @@ impl Keeper {
                     Due::ClockSet => EpochReason::Clock,
                 };
                 if !self.renew(reason).await {
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
-            } else if looked.is_due() {
-                self.look_for_policy(&mut looked).await;
-                self.answer_requests().await;
+            } else if poll.is_due() {
+                self.check_policy(&mut poll).await;
+                self.answer_reload_request().await;
             }
         }
     }
 
-    /// Begins an epoch if the ledger holds a later policy than the one in force, once for each.
-    async fn look_for_policy(&self, looked: &mut Looked) {
-        looked.at = Some(Instant::now());
+    /// Begins an epoch if the ledger holds a later policy than the active one. A policy that is refused is not tried again.
+    async fn check_policy(&self, poll: &mut PolicyPoll) {
+        poll.last = Some(Instant::now());
         let Ok(last) = self.ledger.last_policy().await else {
             return;
         };
         if last > self.current().retention.policy().epoch()
-            && looked.refused != Some(last)
+            && poll.refused != Some(last)
             && !self.renew(EpochReason::Retention).await
         {
-            looked.refused = Some(last);
+            poll.refused = Some(last);
         }
     }
 
-    /// Reads the configuration again and begins an epoch under it, if [`check`] finds nothing in the way.
+    /// Reads the configuration again and begins an epoch under it, if [`check`] finds no problem.
     pub async fn reload(&self) -> ReloadOutcome {
         let file = self.config_file.clone();
         let loaded = tokio::task::spawn_blocking(move || Config::load(&file)).await;
@@ -171,7 +179,7 @@ impl Keeper {
         if outcome.is_ok() {
             events::set_format_and_level(log.format, log.level);
         }
-        let failure = self.settle(outcome, EpochReason::Reload).err();
+        let failure = self.activate(outcome, EpochReason::Reload).err();
         ReloadOutcome {
             epoch: self.current().number,
             began: failure.is_none(),
@@ -181,7 +189,7 @@ impl Keeper {
         }
     }
 
-    /// Stays with the epoch in force, and logs each problem with its place in the file.
+    /// Keeps the active epoch, and logs each problem with its line in the file.
     fn refuse(&self, failure: EpochFailure, problems: Vec<Problem>) -> ReloadOutcome {
         for problem in &problems {
             events::emit(Event::ConfigProblem {
@@ -190,7 +198,7 @@ impl Keeper {
             });
         }
         let first = problems.first();
-        self.keep(EpochReason::Reload, failure, first.cloned());
+        self.log_kept(EpochReason::Reload, failure, first.cloned());
         ReloadOutcome {
             epoch: self.current().number,
             began: false,
@@ -200,13 +208,13 @@ impl Keeper {
         }
     }
 
-    /// Reloads if `sealgate reload` asked for it, and answers.
-    async fn answer_requests(&self) {
-        let requests = ReloadRequests::of(&self.current().config.server.state_dir);
+    /// Reloads if `sealgate reload` requested it, and writes the answer.
+    async fn answer_reload_request(&self) {
+        let requests = ReloadRequests::in_directory(&self.current().config.server.state_dir);
         let Some(id) = requests.take() else { return };
         let outcome = self.reload().await;
-        // Who asked finds no answer and says so.
-        let _ = requests.settle(id, outcome);
+        // Without an answer the command times out and reports that.
+        let _ = requests.answer(id, outcome);
     }
 
     async fn begin_under(&self, config: Config) -> Result<Epoch, EpochError> {
@@ -234,10 +242,11 @@ impl Keeper {
             };
             renew(&current, retention, &self.ledger, &self.clock, logged).await
         };
-        self.settle(renewed.await, reason).is_ok()
+        self.activate(renewed.await, reason).is_ok()
     }
 
-    fn settle(
+    /// Makes a new epoch the active one, or logs why there is none.
+    fn activate(
         &self,
         outcome: Result<Epoch, EpochError>,
         reason: EpochReason,
@@ -245,6 +254,7 @@ impl Keeper {
         match outcome {
             Ok(epoch) => {
                 let epoch = Arc::new(epoch);
+                // Logged first, so that no event of a connection under it precedes its own.
                 announce(&epoch, reason, &self.metrics);
                 self.current.send_replace(epoch);
                 Ok(())
@@ -259,14 +269,14 @@ impl Keeper {
                 };
                 let lines = &self.current().config.lines;
                 let problem = lines.problem(key, error.to_string());
-                self.keep(reason, failure, Some(problem));
+                self.log_kept(reason, failure, Some(problem));
                 Err(failure)
             }
         }
     }
 
-    /// Logs that the epoch in force stays, why, and where in the configuration that is to be mended.
-    fn keep(&self, reason: EpochReason, failure: EpochFailure, problem: Option<Problem>) {
+    /// Logs that the active epoch is kept, why, and which line of the configuration has to be corrected.
+    fn log_kept(&self, reason: EpochReason, failure: EpochFailure, problem: Option<Problem>) {
         events::emit(Event::EpochKept {
             epoch: self.current().number,
             reason,
@@ -288,15 +298,15 @@ fn failure(error: &EpochError) -> EpochFailure {
     }
 }
 
-/// When the ledger was last asked for a later policy, and which one was refused.
-struct Looked {
-    at: Option<Instant>,
+/// When the ledger was last polled for a later policy, and which one was refused.
+struct PolicyPoll {
+    last: Option<Instant>,
     refused: Option<u64>,
 }
 
-impl Looked {
+impl PolicyPoll {
     fn is_due(&self) -> bool {
-        self.at.is_none_or(|at| at.elapsed() >= POLICY_LOOK)
+        self.last.is_none_or(|last| last.elapsed() >= POLL_INTERVAL)
     }
 }
 
@@ -313,7 +323,7 @@ fn announce(epoch: &Epoch, reason: EpochReason, metrics: &Metrics) {
     });
 }
 
-/// What was changed that a running service cannot take up, and the key that says so.
+/// Changed settings that take effect only with a restart, with their keys.
 fn settings_needing_restart(old: &Config, new: &Config) -> Vec<(StartupSetting, &'static str)> {
     let server = &old.server;
     let all = [

@@ -1,8 +1,8 @@
-//! A reload that is asked for and answered by files in the state directory.
+//! Reload requests and their answers, as files in the state directory.
 //!
-//! `sealgate reload` writes a request, the service answers it with what the reload came to. Whoever may write the
-//! directory may ask, as for keys and policies. Files need neither a socket nor a signal: they work under the
-//! process's own confinement, and from another container that has the directory.
+//! `sealgate reload` writes a request, and the service writes the outcome of the reload. Any user who may write to the
+//! directory may request one, as with keys and policies. Files need neither a socket nor a signal: they work under the
+//! process's confinement, and from another container that mounts the directory.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -18,14 +18,14 @@ const ANSWER: &str = "reload.answer";
 /// More than any request or answer.
 const MAX: u64 = 1 << 20;
 
-/// What a reload came to.
+/// The outcome of a reload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadOutcome {
-    /// The epoch in force after it.
+    /// The active epoch after it.
     pub epoch: u64,
     /// Whether that is a new one, under the configuration as it was read.
     pub began: bool,
-    /// Why not, in the word that the log has too.
+    /// Why not, as in the log event.
     pub failure: Option<String>,
     /// What is wrong with the configuration.
     pub problems: Vec<Problem>,
@@ -45,36 +45,36 @@ pub struct ReloadRequests {
 }
 
 impl ReloadRequests {
-    pub fn of(state_dir: &Path) -> Self {
+    pub fn in_directory(state_dir: &Path) -> Self {
         Self {
             state_dir: state_dir.to_owned(),
         }
     }
 
-    /// Asks for a reload, under a name that its answer will have.
-    pub fn ask(&self, id: &str) -> io::Result<()> {
+    /// Requests a reload; the answer will have the same id.
+    pub fn request(&self, id: &str) -> io::Result<()> {
         self.put(REQUEST, id.as_bytes())
     }
 
-    /// Takes the request back, if it was not seen; whether it was there.
+    /// Removes a request that was not taken yet. Returns whether there was one.
     pub fn withdraw(&self) -> bool {
         std::fs::remove_file(self.state_dir.join(REQUEST)).is_ok()
     }
 
-    /// The answer to a request, once it is there.
-    pub fn answer(&self, id: &str) -> Option<ReloadOutcome> {
+    /// The outcome of the request with this id, once it is written.
+    pub fn outcome(&self, id: &str) -> Option<ReloadOutcome> {
         let answer: Answer = serde_json::from_slice(&self.read(ANSWER)?).ok()?;
         (answer.id == id).then_some(answer.outcome)
     }
 
-    /// The request that waits, once: it is removed.
+    /// Takes the waiting request: its file is removed, so it is answered once.
     pub fn take(&self) -> Option<String> {
         let id = String::from_utf8(self.read(REQUEST)?).ok()?;
         self.withdraw().then_some(id)
     }
 
-    /// Answers a request.
-    pub fn settle(&self, id: String, outcome: ReloadOutcome) -> io::Result<()> {
+    /// Writes the answer to a request.
+    pub fn answer(&self, id: String, outcome: ReloadOutcome) -> io::Result<()> {
         let answer = serde_json::to_vec(&Answer { id, outcome })?;
         self.put(ANSWER, &answer)
     }
@@ -87,7 +87,7 @@ impl ReloadRequests {
         Some(bytes)
     }
 
-    /// Whole or not at all, for its owner only.
+    /// Replaces the file atomically, readable for its owner only.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let new = self.state_dir.join(format!("{name}.new"));
         let mut file = OpenOptions::new()

@@ -13,7 +13,7 @@ use super::public::json;
 use super::state::Connection;
 use crate::admit::{bearer, digest};
 use gateway_base::errors::{ApiError, Invalid};
-use gateway_contract::attestation::{Question, Requester};
+use gateway_contract::attestation::{ReportRequest, Requester};
 
 /// Ids longer than this were never given out, by us or by an upstream we took one from.
 const MAX_ID: usize = 256;
@@ -25,12 +25,14 @@ pub(super) async fn attestation(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let question = Question::parse(uri.query())?;
+    let request = ReportRequest::parse(uri.query())?;
     let requester = Requester {
         address: connection.peer,
         key: state.admission.key_of(&headers),
     };
-    let report = state.desk.report(&connection.epoch, question, requester);
+    let report = state
+        .report_queue
+        .report(&connection.epoch, request, requester);
     Ok(json(report.await?))
 }
 

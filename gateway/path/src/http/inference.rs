@@ -74,7 +74,7 @@ async fn serve(
             return refused.error.into_response();
         }
     };
-    front.desk.note_authenticated(connection.peer);
+    front.report_queue.note_authenticated(connection.peer);
     let cut = match connection.epoch.config.keys.on_revoke {
         OnRevoke::Finish => None,
         OnRevoke::Cut => Some(admitted.slot.revocation()),

@@ -21,7 +21,7 @@ use gateway_base::errors::{ApiError, Invalid};
 
 /// `GET /v1/aci/log/checkpoint`: the newest head.
 pub(super) async fn checkpoint(state: State<Arc<Front>>) -> Response<Body> {
-    let head = state.keeper.current().log.head();
+    let head = state.rotation.current().log.head();
     text(head.note().to_owned())
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn tile(
     path: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
     let tile = Tile::parse(&format!("tile/{}", path.0)).map_err(|_| ApiError::LogFileNotFound)?;
-    let size = state.keeper.current().log.head().claimed().size;
+    let size = state.rotation.current().log.head().claimed().size;
     match state.ledger.audit().tile(&tile, size).await {
         Ok(Some(bytes)) => {
             let mut response = Response::new(Body::from(bytes));
@@ -58,7 +58,7 @@ pub(super) async fn consistency(
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
     let (old, new) = sizes(uri.query()).ok_or(Invalid::Query)?;
-    if new > state.keeper.current().log.head().claimed().size {
+    if new > state.rotation.current().log.head().claimed().size {
         return Err(ApiError::LogFileNotFound);
     }
     match state.ledger.audit().consistency(old, new).await {
@@ -79,7 +79,7 @@ pub(super) async fn receipt_proof(
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let receipt = own_receipt(&state, &id, &headers).await?;
-    let epoch = state.keeper.current();
+    let epoch = state.rotation.current();
     let digest = Sha256Digest::hash(&receipt);
     match state
         .ledger

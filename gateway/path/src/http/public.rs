@@ -17,7 +17,7 @@ pub(super) async fn healthz() -> Response<Body> {
 /// The process can serve: the epoch in force has not expired, and both databases accept what they are given. Where not,
 /// the answer names the cause.
 pub(super) async fn readyz(state: State<Arc<Front>>) -> Response<Body> {
-    let cause = if !state.keeper.is_ready() {
+    let cause = if !state.rotation.is_ready() {
         serde_json::json!({ "ready": false, "cause": "epoch" })
     } else if let Some(failing) = state.ledger.failing_for_long() {
         serde_json::json!({

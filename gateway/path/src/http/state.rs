@@ -13,17 +13,17 @@ use crate::places::{NoPlace, Place};
 use crate::receipt::RequestServices;
 use gateway_base::errors::ApiError;
 use gateway_base::metrics::Metrics;
-use gateway_contract::attestation::Desk;
+use gateway_contract::attestation::ReportQueue;
 use gateway_contract::epoch::Epoch;
-use gateway_contract::rotation::Keeper;
+use gateway_contract::rotation::EpochRotation;
 use gateway_store::ledger::Ledger;
 
 /// The rooms behind the door.
 pub struct Front {
     pub admission: Admission,
     pub services: RequestServices,
-    pub desk: Arc<Desk>,
-    pub keeper: Arc<Keeper>,
+    pub report_queue: Arc<ReportQueue>,
+    pub rotation: Arc<EpochRotation>,
     pub ledger: Arc<Ledger>,
     pub metrics: Arc<Metrics>,
 }

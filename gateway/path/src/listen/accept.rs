@@ -87,7 +87,7 @@ pub async fn accept(
 ) {
     let service = connection::Service::new(front.clone(), router, authentication);
     let mut log = AcceptLog::default();
-    let mut epochs = front.keeper.watch();
+    let mut epochs = front.rotation.watch();
     epochs.mark_unchanged();
     loop {
         let (tcp, place) = listener.next(&mut log).await;

@@ -80,7 +80,7 @@ pub(super) async fn serve(
     place: Arc<Place>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut epochs = service.front.keeper.watch();
+    let mut epochs = service.front.rotation.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
     let peer = tcp.peer_addr().ok().map(|address| address.ip());

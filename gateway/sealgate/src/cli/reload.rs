@@ -53,15 +53,17 @@ fn ask(state_dir: &Path, timeout: Duration) -> Result<ReloadOutcome, ReloadError
         .map_err(|_| ReloadError::Random)?;
     let id = to_hex(&id);
     let dir = state_dir.display().to_string();
-    let requests = ReloadRequests::of(state_dir);
-    requests.ask(&id).map_err(|source| ReloadError::Request {
-        dir: dir.clone(),
-        source,
-    })?;
+    let requests = ReloadRequests::in_directory(state_dir);
+    requests
+        .request(&id)
+        .map_err(|source| ReloadError::Request {
+            dir: dir.clone(),
+            source,
+        })?;
     let asked = Instant::now();
     let (mut accepted, mut waits) = (false, ACCEPTED_WITHIN.min(timeout));
     loop {
-        if let Some(outcome) = requests.answer(&id) {
+        if let Some(outcome) = requests.outcome(&id) {
             return Ok(outcome);
         }
         if asked.elapsed() >= waits {

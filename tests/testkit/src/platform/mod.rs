@@ -17,8 +17,8 @@ use attest_core::event_log::trim_ccel;
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{Collateral, CpuEvidence, ReportData, SnpCollateral, TeeType, UnixTime};
 use futures_util::future::{BoxFuture, ready};
+use gateway_contract::platform::EvidenceRef;
 use gateway_contract::platform::Platform;
-use gateway_contract::platform::Presented;
 use vendors::Vendors;
 
 use crate::event_log::BootLog;
@@ -155,8 +155,8 @@ impl Platform for SoftwarePlatform {
         Some(Arc::new(self.clone()))
     }
 
-    fn collateral<'a>(&'a self, presented: Presented<'a>) -> BoxFuture<'a, Collateral> {
-        let mut collateral = match presented.cpu {
+    fn collateral<'a>(&'a self, evidence: EvidenceRef<'a>) -> BoxFuture<'a, Collateral> {
+        let mut collateral = match evidence.cpu {
             CpuEvidence::Tdx { .. } => self.collateral(),
             CpuEvidence::SevSnp { .. } => {
                 let amd = self.amd();
@@ -167,7 +167,7 @@ impl Platform for SoftwarePlatform {
                 })
             }
         };
-        if let Some(gpus) = self.gpus.as_ref().filter(|_| !presented.devices.is_empty()) {
+        if let Some(gpus) = self.gpus.as_ref().filter(|_| !evidence.devices.is_empty()) {
             collateral.nvidia = Some(gpus.collateral(self.faults.read()));
         }
         Box::pin(ready(collateral))

@@ -8,8 +8,8 @@ use attest_collect::Attester;
 use attest_core::Collateral;
 use futures_util::future::BoxFuture;
 use gateway_base::config::Config;
+use gateway_contract::platform::EvidenceRef;
 use gateway_contract::platform::Platform;
-use gateway_contract::platform::Presented;
 use gateway_contract::rotation::Reload;
 use gateway_path::admit::ApiToken;
 use gateway_store::ledger::{Ledger, NewKey};
@@ -32,7 +32,7 @@ impl Platform for Software {
         Some(Arc::new(self.0.clone()))
     }
 
-    fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
+    fn collateral<'a>(&'a self, _: EvidenceRef<'a>) -> BoxFuture<'a, Collateral> {
         Box::pin(async { self.0.collateral() })
     }
 }

@@ -7,8 +7,8 @@ use attest_collect::{Attester, CollectError, DeviceAttester, DeviceError};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{Collateral, CpuEvidence, ReportData, TdxCollateral, TeeType};
 use futures_util::future::BoxFuture;
+use gateway_contract::platform::EvidenceRef;
 use gateway_contract::platform::Platform;
-use gateway_contract::platform::Presented;
 
 pub struct NoTee;
 
@@ -17,7 +17,7 @@ impl Platform for NoTee {
         None
     }
 
-    fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
+    fn collateral<'a>(&'a self, _: EvidenceRef<'a>) -> BoxFuture<'a, Collateral> {
         Box::pin(async { Collateral::default() })
     }
 }
@@ -57,7 +57,7 @@ impl Platform for CountingPlatform {
         Some(self.0.clone())
     }
 
-    fn collateral<'a>(&'a self, _: Presented<'a>) -> BoxFuture<'a, Collateral> {
+    fn collateral<'a>(&'a self, _: EvidenceRef<'a>) -> BoxFuture<'a, Collateral> {
         self.0.collateral_fetched.fetch_add(1, Ordering::SeqCst);
         let tdx = TdxCollateral {
             pck_crl_issuer_chain: "a".into(),

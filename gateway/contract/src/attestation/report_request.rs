@@ -1,19 +1,20 @@
-//! What is asked for: `GET /v1/aci/attestation?nonce=<64 hex>[&collateral=1]`.
+//! The query of a request for a report: `GET /v1/aci/attestation?nonce=<64 hex>[&collateral=1]`.
 
 use attest_core::Nonce;
 
 use gateway_base::errors::Invalid;
 
+/// What a client requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Question {
-    /// The caller's freshness challenge.
+pub struct ReportRequest {
+    /// The client's nonce.
     pub nonce: Option<Nonce>,
-    /// Whether the report is to bring its collateral along.
+    /// Whether the report is to contain collateral.
     pub collateral: bool,
 }
 
-impl Question {
-    /// Reads the query. Parameters that are not ours are ignored; ours may be given once, in one spelling.
+impl ReportRequest {
+    /// Parses the query. Unknown parameters are ignored; known ones may be given once, in one spelling.
     pub fn parse(query: Option<&str>) -> Result<Self, Invalid> {
         let mut nonce = None;
         let mut collateral = None;
@@ -49,47 +50,47 @@ mod tests {
     const NONCE: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
     #[test]
-    fn a_question_is_read_in_one_spelling() {
+    fn parses_nonce_and_collateral_in_one_spelling() {
         let nonce = Some(Nonce::parse(NONCE).expect("a nonce"));
-        let ask = |query: &str| Question::parse(Some(query));
+        let parse = |query: &str| ReportRequest::parse(Some(query));
         assert_eq!(
-            Question::parse(None),
-            Ok(Question {
+            ReportRequest::parse(None),
+            Ok(ReportRequest {
                 nonce: None,
                 collateral: false
             })
         );
         assert_eq!(
-            ask(""),
-            Ok(Question {
+            parse(""),
+            Ok(ReportRequest {
                 nonce: None,
                 collateral: false
             })
         );
         assert_eq!(
-            ask(&format!("nonce={NONCE}")),
-            Ok(Question {
+            parse(&format!("nonce={NONCE}")),
+            Ok(ReportRequest {
                 nonce,
                 collateral: false
             })
         );
         assert_eq!(
-            ask(&format!("a=b&collateral=1&nonce={NONCE}&c")),
-            Ok(Question {
+            parse(&format!("a=b&collateral=1&nonce={NONCE}&c")),
+            Ok(ReportRequest {
                 nonce,
                 collateral: true
             })
         );
         assert_eq!(
-            ask("collateral=0"),
-            Ok(Question {
+            parse("collateral=0"),
+            Ok(ReportRequest {
                 nonce: None,
                 collateral: false
             })
         );
         assert_eq!(
-            ask("Nonce=1"),
-            Ok(Question {
+            parse("Nonce=1"),
+            Ok(ReportRequest {
                 nonce: None,
                 collateral: false
             })
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_nonce_is_refused() {
+    fn rejects_a_malformed_or_repeated_nonce() {
         for value in [
             "",
             "00",
@@ -108,27 +109,30 @@ mod tests {
             "%30",
         ] {
             assert_eq!(
-                Question::parse(Some(&format!("nonce={value}"))),
+                ReportRequest::parse(Some(&format!("nonce={value}"))),
                 Err(Invalid::Nonce),
                 "{value}"
             );
         }
-        assert_eq!(Question::parse(Some("nonce")), Err(Invalid::Nonce));
+        assert_eq!(ReportRequest::parse(Some("nonce")), Err(Invalid::Nonce));
         assert_eq!(
-            Question::parse(Some(&format!("nonce={NONCE}&nonce={NONCE}"))),
+            ReportRequest::parse(Some(&format!("nonce={NONCE}&nonce={NONCE}"))),
             Err(Invalid::Nonce)
         );
     }
 
     #[test]
-    fn collateral_is_wanted_or_not_and_said_once() {
+    fn rejects_a_malformed_or_repeated_collateral_parameter() {
         assert_eq!(
-            Question::parse(Some("collateral=true")),
+            ReportRequest::parse(Some("collateral=true")),
             Err(Invalid::Query)
         );
-        assert_eq!(Question::parse(Some("collateral")), Err(Invalid::Query));
         assert_eq!(
-            Question::parse(Some("collateral=1&collateral=1")),
+            ReportRequest::parse(Some("collateral")),
+            Err(Invalid::Query)
+        );
+        assert_eq!(
+            ReportRequest::parse(Some("collateral=1&collateral=1")),
             Err(Invalid::Query)
         );
     }
