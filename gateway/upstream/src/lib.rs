@@ -1,7 +1,7 @@
-//! Upstreams of the gateway. [`route`] finds the configured upstream of a model, [`channel`] is the only place that can
+//! Upstreams of the gateway. [`prompt`] is what is sent, [`route`] finds the configured upstreams of a model, [`channel`] is the only code that can
 //! send a prompt: over a connection whose peer was verified, or over one that the configuration calls unverified.
 //!
-//! Nothing in here knows who made a request.
+//! Nothing in here knows which client made a request.
 
 pub mod channel;
 pub mod prompt;

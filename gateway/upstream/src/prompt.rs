@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use gateway_base::request::BodyReservation;
 
-/// What a caller wrote: one owned buffer, wiped when dropped.
+/// A client's prompt: one owned buffer, wiped when dropped.
 ///
 /// It has no `Debug`, `Display`, `Clone` or `Serialize`, so logging one does not compile:
 ///
@@ -38,7 +38,7 @@ use gateway_base::request::BodyReservation;
 ///     UsageRow { tenant: prompt.into(), ..row }
 /// }
 /// ```
-/// There is no field of a row it would fit into. The same lines with what they are meant for do compile:
+/// No field of a row takes it. The same lines with the types they are meant for do compile:
 /// ```
 /// fn fail(error: gateway_base::errors::Invalid) -> gateway_base::errors::ApiError { error.into() }
 /// fn log(event: gateway_base::events::Event) { gateway_base::events::emit(event.into()) }
@@ -51,7 +51,7 @@ use gateway_base::request::BodyReservation;
 /// ```
 pub struct Prompt {
     bytes: Vec<u8>,
-    /// The memory that is accounted for it, given back after it was wiped.
+    /// The memory budget that it takes, released after the bytes were wiped: fields are dropped after `drop` has run.
     _reserved: Vec<BodyReservation>,
 }
 
@@ -63,13 +63,13 @@ impl Prompt {
         }
     }
 
-    /// An empty one with room for `capacity` bytes, to be filled as they arrive.
+    /// An empty prompt with room for `capacity` bytes, filled as they arrive.
     pub fn with_capacity(capacity: usize) -> Self {
         Self::new(Vec::with_capacity(capacity))
     }
 
-    /// Holds these reservations for as long as the bytes are there.
-    pub fn accounted_by(mut self, reserved: Vec<BodyReservation>) -> Self {
+    /// Holds these reservations until the bytes are dropped.
+    pub fn with_reservations(mut self, reserved: Vec<BodyReservation>) -> Self {
         self._reserved = reserved;
         self
     }
@@ -78,9 +78,10 @@ impl Prompt {
         self.bytes.capacity()
     }
 
-    /// Makes room for `capacity` bytes in all. They move once, and where they were is wiped.
-    pub fn make_room(&mut self, capacity: usize) {
+    /// Makes room for `capacity` bytes in total. The bytes are moved, and their old memory is wiped.
+    pub fn reserve_total(&mut self, capacity: usize) {
         if capacity > self.bytes.capacity() {
+            // Not `Vec::reserve`: it frees the old memory without wiping it.
             let mut larger = Vec::with_capacity(capacity);
             larger.extend_from_slice(&self.bytes);
             wipe(&mut self.bytes);
@@ -92,7 +93,7 @@ impl Prompt {
     pub fn extend(&mut self, piece: &[u8]) {
         let needed = self.bytes.len().saturating_add(piece.len());
         if needed > self.bytes.capacity() {
-            self.make_room(needed.max(self.bytes.capacity().saturating_mul(2)));
+            self.reserve_total(needed.max(self.bytes.capacity().saturating_mul(2)));
         }
         self.bytes.extend_from_slice(piece);
     }
@@ -122,8 +123,8 @@ impl Drop for Prompt {
     }
 }
 
-/// Overwrites the whole allocation: one memset, and a use of the result that keeps the compiler from leaving it out.
-/// Writing byte by byte with volatile stores would cost many times as much.
+/// Overwrites the whole allocation: one memset, and a use of the result, so that the compiler does not remove it.
+/// Volatile stores byte by byte would cost many times as much.
 fn wipe(bytes: &mut Vec<u8>) {
     let capacity = bytes.capacity();
     bytes.clear();
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_put_together_in_order() {
+    fn pieces_are_appended_in_order() {
         let mut prompt = Prompt::with_capacity(4);
         for piece in [&b"ab"[..], b"", b"cdefgh", b"i"] {
             prompt.extend(piece);
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn room_that_was_reserved_is_not_left() {
+    fn appending_within_the_capacity_does_not_move_the_bytes() {
         let mut prompt = Prompt::with_capacity(64);
         let before = prompt.bytes.as_ptr();
         prompt.extend(&[7; 64]);

@@ -114,6 +114,7 @@ const ORDERS: &[(&str, &[&str])] = &[
             "attestation",
         ],
     ),
+    ("gateway/upstream/src", &["prompt", "channel", "route"]),
 ];
 
 #[test]

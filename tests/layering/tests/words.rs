@@ -39,7 +39,6 @@ const STILL_EXEMPT: &[&str] = &[
     "gateway/path",
     "gateway/retention",
     "gateway/store",
-    "gateway/upstream",
 ];
 
 /// Where these words stay: a file or folder, and why.

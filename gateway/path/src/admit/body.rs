@@ -106,7 +106,7 @@ where
         if length > prompt.capacity() as u64 {
             let capacity = (prompt.capacity() as u64 * 2).clamp(length, limit);
             terms.reserve(capacity)?;
-            prompt.make_room(usize_from(capacity));
+            prompt.reserve_total(usize_from(capacity));
         }
         hasher.update(&piece);
         prompt.extend(&piece);
@@ -117,7 +117,7 @@ where
         }
     }
     let reserved = vec![terms.service.0, terms.key.0];
-    Ok((prompt.accounted_by(reserved), hasher.finish()))
+    Ok((prompt.with_reservations(reserved), hasher.finish()))
 }
 
 fn usize_from(length: u64) -> usize {

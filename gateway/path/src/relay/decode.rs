@@ -16,7 +16,7 @@ use http::header::CONTENT_ENCODING;
 use http_body::{Body, Frame};
 
 use super::head::text;
-use gateway_upstream::channel::{UpstreamBody, UpstreamBroke};
+use gateway_upstream::channel::{IncompleteBody, UpstreamBody};
 
 /// Compressed bytes taken at a time. Deflate grows them at most about a thousandfold.
 const PIECE: usize = 1024;
@@ -113,12 +113,12 @@ impl Decoded {
 
 impl Body for Decoded {
     type Data = Bytes;
-    type Error = UpstreamBroke;
+    type Error = IncompleteBody;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroke>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, IncompleteBody>>> {
         let this = self.get_mut();
         let Some(decoder) = &mut this.decoder else {
             return Pin::new(&mut this.body).poll_frame(cx);
@@ -129,14 +129,14 @@ impl Body for Decoded {
                     Some(Ok(frame)) => this.compressed = frame.into_data().unwrap_or_default(),
                     Some(Err(broke)) => return Poll::Ready(Some(Err(broke))),
                     None if decoder.finish() => return Poll::Ready(None),
-                    None => return Poll::Ready(Some(Err(UpstreamBroke))),
+                    None => return Poll::Ready(Some(Err(IncompleteBody))),
                 }
                 continue;
             }
             let piece = this.compressed.get(..PIECE).unwrap_or(&this.compressed);
             let taken = piece.len();
             let Ok(bytes) = decoder.decode(piece) else {
-                return Poll::Ready(Some(Err(UpstreamBroke)));
+                return Poll::Ready(Some(Err(IncompleteBody)));
             };
             this.compressed.advance(taken);
             if !bytes.is_empty() {

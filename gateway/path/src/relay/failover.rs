@@ -22,10 +22,10 @@ use gateway_base::metering::Cause;
 use gateway_base::request::{Endpoint, Salt};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::channel::{
-    ConnectFailure, Missing, NoResponse, NotVerified, OutgoingPrompt, PlainFailure, Reached,
-    ReceivedPrompt, SendFailure, UpstreamBody, VerifiedUpstream,
+    ConnectFailure, EvidenceError, HttpUpstream, NoResponse, NotVerified, OutgoingPrompt,
+    PlainFailure, ReceivedPrompt, SendFailure, UpstreamBody, VerifiedUpstream,
 };
-use gateway_upstream::route::{Candidate, Notes, Route};
+use gateway_upstream::route::{Candidate, CandidateState, Route};
 
 /// What is asked of the candidates.
 pub(super) struct Ask {
@@ -145,23 +145,23 @@ impl Ask {
     pub(super) async fn serve(&self, recorder: &mut Recorder) -> Result<Answer, Refusal> {
         self.check_pins(recorder)?;
         let mut before: Option<(&Candidate, Unused)> = None;
-        for (candidate, notes) in self.in_order() {
+        for (candidate, state) in self.in_order() {
             if let Some((unused, why)) = before.take() {
                 recorder.passed_over(unused.name(), &why.reason());
             }
-            match self.attempt(candidate, notes, recorder).await {
+            match self.attempt(candidate, state, recorder).await {
                 Ok(answer) => {
-                    notes.health.reached();
+                    state.health.mark_reachable();
                     return Ok(answer);
                 }
                 Err(Missed::Unused(why)) => {
                     if why.is_unreachable() {
-                        notes.health.unreachable();
+                        state.health.mark_unreachable();
                     }
                     before = Some((candidate, why));
                 }
                 Err(Missed::Spent(refusal)) => {
-                    notes.health.reached();
+                    state.health.mark_reachable();
                     return Err(refusal);
                 }
             }
@@ -170,13 +170,13 @@ impl Ask {
     }
 
     /// The candidates that may be used, in order of preference; those that could not be reached a moment ago come last.
-    fn in_order(&self) -> Vec<(&Candidate, &Notes)> {
+    fn in_order(&self) -> Vec<(&Candidate, &CandidateState)> {
         let usable = self
             .route
             .candidates()
             .filter(|(candidate, _)| self.may_use(candidate));
         let (mut order, last): (Vec<_>, Vec<_>) =
-            usable.partition(|(_, notes)| notes.health.may_be_tried());
+            usable.partition(|(_, state)| state.health.may_be_tried());
         order.extend(last);
         order
     }
@@ -228,18 +228,18 @@ impl Ask {
     async fn attempt(
         &self,
         candidate: &Candidate,
-        notes: &Notes,
+        state: &CandidateState,
         recorder: &mut Recorder,
     ) -> Result<Answer, Missed> {
-        let mut asks_usage = self.stream && !self.usage_asked_for && notes.asks_usage();
+        let mut asks_usage = self.stream && !self.usage_asked_for && state.may_request_usage();
         let mut reconnects = 0;
         loop {
             let attempted = self
-                .attempt_once(candidate, notes, asks_usage, recorder)
+                .attempt_once(candidate, state, asks_usage, recorder)
                 .await;
             match attempted {
                 Err(Attempted::UsageRefused) if asks_usage => {
-                    notes.refuses_usage();
+                    state.set_usage_refused();
                     recorder.repeating(candidate.name(), "stream_options_refused");
                     asks_usage = false;
                 }
@@ -262,19 +262,19 @@ impl Ask {
     async fn attempt_once(
         &self,
         candidate: &Candidate,
-        notes: &Notes,
+        state: &CandidateState,
         asks_usage: bool,
         recorder: &mut Recorder,
     ) -> Result<Answer, Attempted> {
         let response = match candidate {
             Candidate::Verified(upstream) => {
-                let prompt = self.outgoing(candidate, notes, asks_usage)?;
+                let prompt = self.outgoing(candidate, state, asks_usage)?;
                 self.send_verified(candidate, upstream, prompt, recorder)
                     .await?
             }
             Candidate::Local(engine) => {
-                let prompt = self.outgoing(candidate, notes, asks_usage)?;
-                self.send_unattested(candidate, engine.reached(), prompt, recorder)
+                let prompt = self.outgoing(candidate, state, asks_usage)?;
+                self.send_unattested(candidate, engine.http(), prompt, recorder)
                     .await?
             }
             Candidate::Plain(upstream) => {
@@ -284,8 +284,8 @@ impl Ask {
                     "not_attested",
                     Some(candidate.name()),
                 );
-                let prompt = self.outgoing(candidate, notes, asks_usage)?;
-                self.send_unattested(candidate, upstream.reached(), prompt, recorder)
+                let prompt = self.outgoing(candidate, state, asks_usage)?;
+                self.send_unattested(candidate, upstream.http(), prompt, recorder)
                     .await?
             }
         };
@@ -315,7 +315,7 @@ impl Ask {
     async fn send_unattested(
         &self,
         candidate: &Candidate,
-        upstream: &Reached,
+        upstream: &HttpUpstream,
         prompt: Forwarded,
         recorder: &mut Recorder,
     ) -> Result<Response<UpstreamBody>, Missed> {
@@ -329,14 +329,14 @@ impl Ask {
     fn outgoing(
         &self,
         candidate: &Candidate,
-        notes: &Notes,
+        state: &CandidateState,
         asks_usage: bool,
     ) -> Result<Forwarded, Missed> {
         let received = self.prompt.bytes();
         let wanted = Wanted {
             model: (self.requested_model != candidate.model().as_str())
                 .then(|| candidate.model().as_str()),
-            cache_salt: notes.salts.then(|| self.salt.as_str()),
+            cache_salt: state.takes_salt.then(|| self.salt.as_str()),
             usage: asks_usage,
         };
         let changed = rewrite::changed(&self.spans, &wanted);
@@ -421,11 +421,15 @@ impl Ask {
 /// An enclave that was not reached, or that had no time, was neither accepted nor refused.
 fn not_verified_error(why: NotVerified) -> ApiError {
     match why {
-        NotVerified::Unavailable(missing) => match missing {
-            Missing::Address | Missing::Connection | Missing::Tls => ApiError::UpstreamUnavailable,
-            Missing::ConnectTimeout => ApiError::UpstreamTimeout,
-            Missing::ReportBusy | Missing::ReportTimeout => ApiError::UpstreamVerificationBusy,
-            Missing::Report | Missing::Verdict => ApiError::UpstreamVerificationFailed,
+        NotVerified::Unavailable(error) => match error {
+            EvidenceError::Address | EvidenceError::Connection | EvidenceError::Tls => {
+                ApiError::UpstreamUnavailable
+            }
+            EvidenceError::ConnectTimeout => ApiError::UpstreamTimeout,
+            EvidenceError::ReportBusy | EvidenceError::ReportTimeout => {
+                ApiError::UpstreamVerificationBusy
+            }
+            EvidenceError::Report | EvidenceError::Verdict => ApiError::UpstreamVerificationFailed,
         },
         NotVerified::Rejected(_) | NotVerified::NotAmongPinned => {
             ApiError::UpstreamVerificationFailed

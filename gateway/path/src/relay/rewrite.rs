@@ -69,7 +69,7 @@ pub fn edits(body: &[u8], spans: &Spans, wanted: &Wanted<'_>) -> Vec<Edit> {
     }
     edits.extend(wanted.model.map(|name| Edit {
         range: spans.model.clone(),
-        with: quoted(name),
+        replacement: quoted(name),
     }));
     edits.extend(
         wanted
@@ -128,14 +128,14 @@ fn set_salt(body: &[u8], spans: &Spans, salt: &str) -> Option<Edit> {
     if let Some(own) = &spans.cache_salt {
         return Some(Edit {
             range: own.value.clone(),
-            with: quoted(salt),
+            replacement: quoted(salt),
         });
     }
     let inside = body.iter().position(|b| *b == b'{')? + 1;
     let member = format!("\"{CACHE_SALT}\":\"{salt}\",");
     Some(Edit {
         range: inside..inside,
-        with: Bytes::from(member),
+        replacement: Bytes::from(member),
     })
 }
 
@@ -148,7 +148,7 @@ fn ask_for_usage(body: &[u8]) -> Option<Edit> {
     let insert = |at: usize, text: String| {
         Some(Edit {
             range: at..at,
-            with: Bytes::from(text),
+            replacement: Bytes::from(text),
         })
     };
     let Some(options) = options else {
@@ -158,13 +158,13 @@ fn ask_for_usage(body: &[u8]) -> Option<Edit> {
     let Some(inner) = object_spans(body, options.value.start) else {
         return Some(Edit {
             range: options.value.clone(),
-            with: Bytes::from(format!("{{{MEMBER}}}")),
+            replacement: Bytes::from(format!("{{{MEMBER}}}")),
         });
     };
     match inner.members.iter().find(|m| m.name == "include_usage") {
         Some(given) => Some(Edit {
             range: given.value.clone(),
-            with: Bytes::from_static(b"true"),
+            replacement: Bytes::from_static(b"true"),
         }),
         None if inner.members.is_empty() => insert(inner.inside.start, MEMBER.to_owned()),
         None => insert(inner.inside.start, format!("{MEMBER},")),
@@ -189,7 +189,7 @@ fn quoted(text: &str) -> Bytes {
 fn remove(range: Range<usize>) -> Edit {
     Edit {
         range,
-        with: Bytes::new(),
+        replacement: Bytes::new(),
     }
 }
 
@@ -207,7 +207,7 @@ fn keep_only(object: &ObjectSpans<'_>, keep: &dyn Fn(usize) -> bool) -> Vec<Edit
         match kept_before {
             Some(before) if dropped_since => edits.push(Edit {
                 range: before.whole.end..member.whole.start,
-                with: Bytes::from_static(b","),
+                replacement: Bytes::from_static(b","),
             }),
             None if dropped_since => edits.push(remove(object.inside.start..member.whole.start)),
             _ => {}
@@ -254,7 +254,7 @@ mod tests {
         for edit in edits(body.as_bytes(), &spans(body.as_bytes()), wanted) {
             assert!(edit.range.start >= at, "edits overlap");
             out.extend_from_slice(&body.as_bytes()[at..edit.range.start]);
-            out.extend_from_slice(&edit.with);
+            out.extend_from_slice(&edit.replacement);
             at = edit.range.end;
         }
         out.extend_from_slice(&body.as_bytes()[at..]);

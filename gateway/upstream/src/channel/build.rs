@@ -1,5 +1,5 @@
-//! Upstreams from configuration. What several models share — an enclave's channel, the certificate authorities of
-//! this machine — is made once.
+//! Builds upstreams from the configuration. What several models share (an enclave's channel, the certificate authorities
+//! of this machine) is built once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use gateway_base::metrics::Metrics;
 use gateway_base::request::Name;
 use gateway_store::ledger::Ledger;
 
-/// Why an upstream cannot be set up.
+/// Why an upstream cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BuildError {
     #[error(transparent)]
@@ -28,7 +28,7 @@ pub enum BuildError {
     Origin(#[from] OriginError),
 }
 
-/// Finds out whether upstreams could be set up, and sets none up.
+/// Checks whether upstreams can be built, without building them.
 pub struct Checker<'a> {
     timeouts: &'a Timeouts,
     web_pki: WebPki,
@@ -65,21 +65,21 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Makes upstreams for one epoch.
+/// Builds the upstreams of one epoch.
 pub struct Builder<'a> {
     timeouts: &'a Timeouts,
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     web_pki: WebPki,
-    /// Remembers dead addresses for every upstream.
+    /// Shared by all upstreams, so that an address which did not answer one is tried last by all.
     tcp: Arc<TcpDialer>,
-    /// By origin and trust. What is verified on a channel holds for every upstream that uses it, so a key is verified
-    /// once however many models and upstreams need it.
+    /// By origin and trust. A verification on a channel is valid for every upstream that uses the channel, so each key is
+    /// verified once, whatever the number of models and upstreams.
     channels: HashMap<(String, Name), SharedChannel>,
 }
 
-/// A channel and the upstreams that use it, each under its own name.
+/// A channel and the upstreams that use it, by name.
 struct SharedChannel {
     channel: Arc<AttestedChannel>,
     enclaves: HashMap<Name, Arc<Enclave>>,
@@ -103,7 +103,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An enclave. [`finish`](Self::finish) begins to verify it.
+    /// Adds an enclave. [`finish`](Self::finish) starts its verification.
     pub fn verified(
         &mut self,
         upstream: &Upstream,
@@ -158,8 +158,8 @@ impl<'a> Builder<'a> {
         )?)
     }
 
-    /// The enclaves made so far, and the tasks that keep them verified: one for each channel. The first verifications
-    /// begin at once, in the background; needs a running executor.
+    /// The enclaves built so far, and the tasks that keep them verified, one for each channel. The first verifications
+    /// start at once, in the background; needs a running executor.
     pub fn finish(self) -> (Vec<Arc<Enclave>>, Vec<OwnedTask>) {
         let (mut all, mut tasks) = (Vec::new(), Vec::new());
         for SharedChannel { channel, enclaves } in self.channels.into_values() {

@@ -1,9 +1,9 @@
-//! The only place that can send a prompt.
+//! The only code that can send a prompt.
 //!
-//! Three honest types, and no flag between them: [`VerifiedUpstream`] is an enclave whose evidence was accepted for
-//! the very key the connection uses (ACI §1.2); [`LocalEngine`] is the engine inside this machine; [`PlainUpstream`]
-//! proves nothing and serves only models that nobody flagged confidential. Which of them a model may use is decided
-//! in [`route`](crate::route).
+//! Three types, and no flag that turns one into another: [`VerifiedUpstream`] is an enclave whose evidence was accepted
+//! for the key that the connection uses (ACI §1.2); [`LocalEngine`] is the engine inside this machine; [`PlainUpstream`]
+//! proves nothing and serves only models that are not flagged confidential. [`route`](crate::route) decides which of them
+//! a model may use.
 //!
 //! Refused here: sending before verification, following redirects, forwarding the client's credential.
 
@@ -24,12 +24,12 @@ mod verified;
 
 pub use build::{BuildError, Builder, Checker};
 pub use connection::{NoResponse, SendFailure};
-pub use not_verified::{Missing, NotVerified};
-pub use plain::{LocalEngine, PlainError, PlainFailure, PlainUpstream, Reached};
+pub use not_verified::{EvidenceError, NotVerified};
+pub use plain::{HttpUpstream, LocalEngine, PlainError, PlainFailure, PlainUpstream};
 pub use pool::ConnectFailure;
 pub use prompt_body::{Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt};
 pub use target::TargetError;
-pub use upstream_body::{UpstreamBody, UpstreamBroke};
+pub use upstream_body::{IncompleteBody, UpstreamBody};
 pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};
 
 use http::Response;
@@ -51,7 +51,7 @@ impl VerifiedConnection<'_> {
     }
 }
 
-impl Reached {
+impl HttpUpstream {
     /// Sends the prompt to an engine or API that is not attested.
     pub async fn send_prompt(
         &self,

@@ -1,55 +1,55 @@
-//! Why an enclave cannot be given a prompt, in words that receipts and logs may use.
+//! Why a prompt cannot be sent to an enclave, and the reasons that receipts and logs show.
 
 use attest_channel::{ChannelError, Stage};
 use attest_core::CheckId;
 
 use gateway_base::metering::Cause;
 
-/// Why an enclave cannot be used. The prompt has not left.
+/// Why an enclave cannot be used. The prompt was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotVerified {
-    /// A check of the verdict refused it, if one check can be named.
+    /// The verdict refuses it; the check that failed, if one can be named.
     #[error("its evidence was not accepted: {}", check_name(*.0))]
     Rejected(Option<CheckId>),
     #[error("its evidence could not be obtained: {}", .0.reason())]
-    Unavailable(Missing),
-    /// It is verified, but the caller asked for other sessions.
-    #[error("none of its sessions is among those asked for")]
+    Unavailable(EvidenceError),
+    /// It is verified, but the client requires other sessions.
+    #[error("none of its sessions is among those that the client accepts")]
     NotAmongPinned,
 }
 
-/// What stood in the way of evidence.
+/// Why there is no evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum EvidenceError {
     Address,
     Connection,
     ConnectTimeout,
     Tls,
     Report,
     ReportTimeout,
-    /// It said that it is busy making reports until there was no time left to ask again.
+    /// It answered that it is busy making reports until there was no time left for another attempt.
     ReportBusy,
-    /// The verification or its record was not completed; on our side.
+    /// Verification, or storing its session, failed on our side.
     Verdict,
 }
 
-impl Missing {
+impl EvidenceError {
     pub const fn reason(self) -> &'static str {
         match self {
-            Missing::Address => "name_not_resolved",
-            Missing::Connection => "connect_failed",
-            Missing::ConnectTimeout => "connect_timeout",
-            Missing::Tls => "tls_failed",
-            Missing::Report => "report_unavailable",
-            Missing::ReportTimeout => "report_timeout",
-            Missing::ReportBusy => "report_busy",
-            Missing::Verdict => "verification_incomplete",
+            EvidenceError::Address => "name_not_resolved",
+            EvidenceError::Connection => "connect_failed",
+            EvidenceError::ConnectTimeout => "connect_timeout",
+            EvidenceError::Tls => "tls_failed",
+            EvidenceError::Report => "report_unavailable",
+            EvidenceError::ReportTimeout => "report_timeout",
+            EvidenceError::ReportBusy => "report_busy",
+            EvidenceError::Verdict => "verification_incomplete",
         }
     }
 }
 
 impl NotVerified {
-    /// The word receipts and logs use: from a closed set, and `rejected:` with a check's id.
+    /// The reason in receipts and logs: from a closed set, and `rejected:` with a check's id.
     pub fn reason(self) -> String {
         match self {
             NotVerified::Rejected(check) => format!("rejected:{}", check_name(check)),
@@ -62,24 +62,27 @@ impl NotVerified {
 impl NotVerified {
     pub const fn cause(self) -> Cause {
         match self {
-            NotVerified::Unavailable(Missing::Address) => Cause::Dns,
-            NotVerified::Unavailable(Missing::Connection) => Cause::Unreachable,
-            NotVerified::Unavailable(Missing::ConnectTimeout) => Cause::ConnectTimeout,
-            NotVerified::Unavailable(Missing::Tls) => Cause::Tls,
+            NotVerified::Unavailable(EvidenceError::Address) => Cause::Dns,
+            NotVerified::Unavailable(EvidenceError::Connection) => Cause::Unreachable,
+            NotVerified::Unavailable(EvidenceError::ConnectTimeout) => Cause::ConnectTimeout,
+            NotVerified::Unavailable(EvidenceError::Tls) => Cause::Tls,
             NotVerified::Unavailable(
-                Missing::Report | Missing::ReportBusy | Missing::ReportTimeout | Missing::Verdict,
+                EvidenceError::Report
+                | EvidenceError::ReportBusy
+                | EvidenceError::ReportTimeout
+                | EvidenceError::Verdict,
             )
             | NotVerified::Rejected(_)
             | NotVerified::NotAmongPinned => Cause::NotVerified,
         }
     }
 
-    /// Whether there was no connection to it, so that nothing was verified or refused.
+    /// Whether no connection was made, so that nothing was verified or refused.
     pub const fn is_unreachable(self) -> bool {
         matches!(
             self,
             NotVerified::Unavailable(
-                Missing::Address | Missing::Connection | Missing::ConnectTimeout
+                EvidenceError::Address | EvidenceError::Connection | EvidenceError::ConnectTimeout
             )
         )
     }
@@ -92,18 +95,18 @@ impl From<ChannelError> for NotVerified {
                 return NotVerified::Rejected(verdict.main_obstacle().map(|(check, _)| check));
             }
             ChannelError::NoneAccepted => return NotVerified::NotAmongPinned,
-            ChannelError::Resolve => Missing::Address,
-            ChannelError::Connect(_) => Missing::Connection,
-            ChannelError::Tls(_) => Missing::Tls,
+            ChannelError::Resolve => EvidenceError::Address,
+            ChannelError::Connect(_) => EvidenceError::Connection,
+            ChannelError::Tls(_) => EvidenceError::Tls,
             ChannelError::Timeout {
                 stage: Stage::Report,
-            } => Missing::ReportTimeout,
-            ChannelError::Timeout { .. } => Missing::ConnectTimeout,
-            ChannelError::Busy { .. } => Missing::ReportBusy,
+            } => EvidenceError::ReportTimeout,
+            ChannelError::Timeout { .. } => EvidenceError::ConnectTimeout,
+            ChannelError::Busy { .. } => EvidenceError::ReportBusy,
             ChannelError::Http(_)
             | ChannelError::ReportStatus(_)
-            | ChannelError::ReportTooLarge => Missing::Report,
-            ChannelError::NoRandomness | ChannelError::VerificationFailed => Missing::Verdict,
+            | ChannelError::ReportTooLarge => EvidenceError::Report,
+            ChannelError::NoRandomness | ChannelError::VerificationFailed => EvidenceError::Verdict,
         })
     }
 }

@@ -1,15 +1,15 @@
-//! Upstreams without evidence, in two honest types.
+//! Upstreams without evidence, in two types.
 //!
-//! [`LocalEngine`] is the engine inside this very machine: reached over loopback only, checked on the address that
-//! was actually connected to. [`PlainUpstream`] is an ordinary API somewhere else, for models nobody flagged
-//! confidential. Neither can stand where a verified upstream belongs.
+//! [`LocalEngine`] is the engine inside this machine: connected over loopback only, which is checked on the resolved
+//! address. [`PlainUpstream`] is an ordinary API elsewhere, for models that are not flagged confidential. Neither can be
+//! used where a verified upstream is required.
 
 use http::Response;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::SendFailure;
-use super::pool::{ConnectFailure, Dial, Pool, PooledBody, Reach};
+use super::pool::{AllowedAddresses, ConnectFailure, Connector, Pool, PooledBody};
 use super::prompt_body::OutgoingPrompt;
 use super::target::{Target, TargetError};
 use attest_channel::TcpDialer;
@@ -19,7 +19,7 @@ use gateway_base::request::Name;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-/// Why such an upstream cannot be set up.
+/// Why such an upstream cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlainError {
     #[error(transparent)]
@@ -33,13 +33,13 @@ pub enum PlainError {
 }
 
 /// An engine on this machine's loopback interface.
-pub struct LocalEngine(Reached);
+pub struct LocalEngine(HttpUpstream);
 
-/// An ordinary API: TLS under WebPKI rules at best. No evidence, no session.
-pub struct PlainUpstream(Reached);
+/// An ordinary API: at best TLS under WebPKI rules. No evidence, no session.
+pub struct PlainUpstream(HttpUpstream);
 
-/// An address with its connections, and what to say there.
-pub struct Reached {
+/// An HTTP origin without evidence: its connections, and the fixed parts of requests to it.
+pub struct HttpUpstream {
     target: Target,
     pool: Arc<Pool>,
 }
@@ -55,13 +55,19 @@ impl LocalEngine {
             return Err(PlainError::NotLocal);
         }
         let target = Target::new(upstream, model_id)?;
-        Ok(Self(Reached {
+        Ok(Self(HttpUpstream {
             target,
-            pool: Pool::new(dial(upstream, Reach::Loopback, None, connect, tcp)),
+            pool: Pool::new(connector(
+                upstream,
+                AllowedAddresses::Loopback,
+                None,
+                connect,
+                tcp,
+            )),
         }))
     }
 
-    pub fn reached(&self) -> &Reached {
+    pub fn http(&self) -> &HttpUpstream {
         &self.0
     }
 }
@@ -85,28 +91,34 @@ impl PlainUpstream {
             }
         };
         let target = Target::new(upstream, model_id)?;
-        Ok(Self(Reached {
+        Ok(Self(HttpUpstream {
             target,
-            pool: Pool::new(dial(upstream, Reach::Anywhere, tls, connect, tcp)),
+            pool: Pool::new(connector(
+                upstream,
+                AllowedAddresses::All,
+                tls,
+                connect,
+                tcp,
+            )),
         }))
     }
 
-    pub fn reached(&self) -> &Reached {
+    pub fn http(&self) -> &HttpUpstream {
         &self.0
     }
 }
 
-fn dial(
+fn connector(
     upstream: &Upstream,
-    reach: Reach,
+    allowed: AllowedAddresses,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     connect_timeout: Duration,
     tcp: Arc<TcpDialer>,
-) -> Dial {
-    Dial {
+) -> Connector {
+    Connector {
         host: upstream.url.host.clone(),
         port: upstream.url.port,
-        reach,
+        allowed,
         tls,
         connect_timeout,
         tcp,
@@ -122,7 +134,7 @@ pub enum PlainFailure {
     Send(#[from] SendFailure),
 }
 
-impl Reached {
+impl HttpUpstream {
     pub fn name(&self) -> &Name {
         &self.target.name
     }
@@ -132,8 +144,7 @@ impl Reached {
         &self.target.model
     }
 
-    /// One attempt on a kept connection; should that turn out to be gone before anything was written, one on a
-    /// new one.
+    /// Sends on an idle connection; if that turns out to be closed before a byte was written, once more on a new one.
     pub(super) async fn send(
         &self,
         endpoint: Endpoint,
@@ -142,13 +153,13 @@ impl Reached {
     ) -> Result<Response<PooledBody>, PlainFailure> {
         let request = || self.target.request(endpoint, stream, prompt);
         match self.pool.lease().await?.send(request()).await {
-            Err(SendFailure::NotSent) => Ok(self.pool.fresh().await?.send(request()).await?),
+            Err(SendFailure::NotSent) => Ok(self.pool.connect().await?.send(request()).await?),
             other => Ok(other?),
         }
     }
 }
 
-/// The certificate authorities this machine trusts, read at most once.
+/// The certificate authorities that this machine trusts, read at most once.
 #[derive(Default)]
 pub struct WebPki(std::sync::OnceLock<Result<TlsConnector, PlainError>>);
 

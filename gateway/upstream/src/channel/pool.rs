@@ -1,7 +1,6 @@
-//! Connections to one origin that is not attested, kept between requests.
+//! A pool of connections to one origin that is not attested.
 //!
-//! Which peer answers is decided by address (a loopback engine) or by WebPKI (an ordinary API); neither is evidence,
-//! and nothing here claims that it is.
+//! The peer is identified by its address (a loopback engine) or under WebPKI (an ordinary API); neither is evidence.
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -25,31 +24,31 @@ use attest_channel::{DialError, Dialed, TcpDialer};
 use gateway_base::metering::Cause;
 use rustls_pki_types::ServerName;
 
-/// Servers in use (uvicorn among them) close idle connections after five seconds; we let go a little earlier, so
-/// that a request is not written into a connection that is closing.
-const KEEP_IDLE: Duration = Duration::from_secs(4);
+/// Common servers (uvicorn among them) close idle connections after five seconds; we close them a little earlier, so
+/// that no request is written to a connection that is closing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 /// More idle connections than this to one origin are closed.
 const MAX_IDLE: usize = 256;
 
 /// Which addresses an origin may resolve to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// Only this machine.
+pub(super) enum AllowedAddresses {
+    /// Only this machine's.
     Loopback,
-    Anywhere,
+    All,
 }
 
-/// Where and how to connect.
-pub(super) struct Dial {
+/// Opens connections to the origin.
+pub(super) struct Connector {
     pub host: String,
     pub port: u16,
-    pub reach: Reach,
+    pub allowed: AllowedAddresses,
     pub tls: Option<(TlsConnector, ServerName<'static>)>,
     pub connect_timeout: Duration,
     pub tcp: Arc<TcpDialer>,
 }
 
-/// Why no connection could be had. The prompt has not been touched.
+/// Why there is no connection. The prompt was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectFailure {
     #[error("the upstream's name does not resolve")]
@@ -67,7 +66,7 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// The word receipts use.
+    /// The reason in receipts.
     pub const fn reason(self) -> &'static str {
         match self {
             ConnectFailure::Resolve => "name_not_resolved",
@@ -89,7 +88,7 @@ impl ConnectFailure {
         }
     }
 
-    fn of(error: &DialError) -> Self {
+    fn from_dial_error(error: &DialError) -> Self {
         match error {
             DialError::Resolve(_) | DialError::ResolveTimeout => ConnectFailure::Resolve,
             DialError::NoneAllowed => ConnectFailure::NotLoopback,
@@ -109,47 +108,49 @@ struct Idle {
 
 /// The connections of one origin.
 pub(super) struct Pool {
-    dial: Dial,
+    connector: Connector,
+    /// Oldest first. A connection is either in here or owned by one exchange. The lock is never held across an await: a
+    /// connection is taken out, and polled outside of it.
     idle: Mutex<Vec<Idle>>,
 }
 
 impl Pool {
-    pub(super) fn new(dial: Dial) -> Arc<Self> {
+    pub(super) fn new(connector: Connector) -> Arc<Self> {
         Arc::new(Self {
-            dial,
+            connector,
             idle: Mutex::new(Vec::new()),
         })
     }
 
     /// A connection that can take a request now: the most recently used idle one, or a new one.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Checkout, ConnectFailure> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<PooledConnection, ConnectFailure> {
         while let Some(mut connection) = self.take_idle() {
-            if poll_fn(|cx| std::task::Poll::Ready(connection.poll_usable(cx))).await {
-                return Ok(Checkout {
+            if poll_fn(|cx| Poll::Ready(connection.poll_usable(cx))).await {
+                return Ok(PooledConnection {
                     connection,
-                    home: Arc::clone(self),
+                    pool: Arc::clone(self),
                 });
             }
         }
-        self.fresh().await
+        self.connect().await
     }
 
-    /// A connection that has never been idle.
-    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Checkout, ConnectFailure> {
-        let connection = self.dial.connect().await?;
-        Ok(Checkout {
+    /// A new connection.
+    pub(super) async fn connect(self: &Arc<Self>) -> Result<PooledConnection, ConnectFailure> {
+        let connection = self.connector.connect().await?;
+        Ok(PooledConnection {
             connection,
-            home: Arc::clone(self),
+            pool: Arc::clone(self),
         })
     }
 
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = idle.pop()?;
-        if newest.since.elapsed() < KEEP_IDLE {
+        if newest.since.elapsed() < IDLE_TIMEOUT {
             return Some(newest.connection);
         }
-        // The newest is too old, so all are.
+        // If the most recently used one is too old, all are.
         idle.clear();
         None
     }
@@ -159,7 +160,7 @@ impl Pool {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let stale = idle
             .iter()
-            .take_while(|one| now - one.since >= KEEP_IDLE)
+            .take_while(|one| now - one.since >= IDLE_TIMEOUT)
             .count();
         idle.drain(..stale);
         if idle.len() < MAX_IDLE {
@@ -171,49 +172,51 @@ impl Pool {
     }
 }
 
-/// A connection on loan for one exchange.
-pub(super) struct Checkout {
+/// A connection taken from the pool for one exchange.
+pub(super) struct PooledConnection {
     connection: Connection,
-    home: Arc<Pool>,
+    pool: Arc<Pool>,
 }
 
-impl Checkout {
+impl PooledConnection {
     pub(super) async fn send(
         self,
         request: Request<PromptBody>,
     ) -> Result<Response<PooledBody>, SendFailure> {
         let (response, connection) = self.connection.exchange(request).await?;
-        let home = Arc::downgrade(&self.home);
-        Ok(response.map(|incoming| PooledBody::new(incoming, connection, home)))
+        // Weak: a response that still streams must not keep the pool of an ended epoch, and its idle connections, alive.
+        let pool = Arc::downgrade(&self.pool);
+        Ok(response.map(|incoming| PooledBody::new(incoming, connection, pool)))
     }
 }
 
-/// A response body that returns its connection to the pool at its proper end and closes it otherwise.
+/// A response body that returns its connection to the pool when it is complete, and closes it otherwise.
 pub struct PooledBody {
     incoming: Incoming,
+    /// Polled by the body while it streams; taken when the body is complete or has failed.
     connection: Option<Connection>,
-    home: Weak<Pool>,
+    pool: Weak<Pool>,
 }
 
 impl PooledBody {
-    fn new(incoming: Incoming, connection: Connection, home: Weak<Pool>) -> Self {
+    fn new(incoming: Incoming, connection: Connection, pool: Weak<Pool>) -> Self {
         Self {
             incoming,
             connection: Some(connection),
-            home,
+            pool,
         }
     }
 
-    /// At the body's end: keep the connection if it is ready for another request.
-    fn settle(&mut self, cx: &mut Context<'_>) {
+    /// At the body's end: returns the connection to the pool if it is ready for another request.
+    fn return_connection(&mut self, cx: &mut Context<'_>) {
         let Some(mut connection) = self.connection.take() else {
             return;
         };
         if connection.poll_usable(cx)
-            && let Some(home) = self.home.upgrade()
-            && let Some(connection) = connection.renewed()
+            && let Some(pool) = self.pool.upgrade()
+            && let Some(connection) = connection.into_idle()
         {
-            home.put_back(connection);
+            pool.put_back(connection);
         }
     }
 }
@@ -231,12 +234,14 @@ impl Body for PooledBody {
         if polled.is_pending()
             && let Some(connection) = &mut this.connection
         {
+            // The body is filled by the connection, so poll that and look again.
             connection.drive(cx);
             polled = Pin::new(&mut this.incoming).poll_frame(cx);
         }
         match &polled {
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.settle(cx),
-            Poll::Ready(None) => this.settle(cx),
+            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.return_connection(cx),
+            Poll::Ready(None) => this.return_connection(cx),
+            // Its state is unknown: dropping closes it.
             Poll::Ready(Some(Err(_))) => this.connection = None,
             _ => {}
         }
@@ -252,8 +257,8 @@ impl Body for PooledBody {
     }
 }
 
-impl Dial {
-    /// TCP to one of the name's addresses and TLS, within one deadline.
+impl Connector {
+    /// Connects TCP to one of the name's addresses, and TLS on it, within one deadline.
     async fn connect(&self) -> Result<Connection, ConnectFailure> {
         let deadline = Instant::now() + self.connect_timeout;
         let Dialed { stream, address } = self.connect_tcp(deadline).await?;
@@ -262,7 +267,7 @@ impl Dial {
             Some((connector, name)) => {
                 let tls = connector.connect(name.clone(), Scrubbed::new(stream));
                 let tls = timeout_at(deadline.into(), tls).await.map_err(|_| {
-                    // It accepts connections and does not serve them: another address may.
+                    // The address accepts connections and does not answer: prefer another one next time.
                     self.tcp.note_failure(address);
                     ConnectFailure::Timeout
                 })?;
@@ -279,17 +284,17 @@ impl Dial {
         Ok(connection)
     }
 
-    /// One of the addresses that the name has and that may be connected to.
+    /// Connects to one of the name's addresses that are allowed.
     async fn connect_tcp(&self, deadline: Instant) -> Result<Dialed, ConnectFailure> {
-        let allowed = |address: &SocketAddr| match self.reach {
-            Reach::Anywhere => true,
-            Reach::Loopback => address.ip().is_loopback(),
+        let allowed = |address: &SocketAddr| match self.allowed {
+            AllowedAddresses::All => true,
+            AllowedAddresses::Loopback => address.ip().is_loopback(),
         };
         let dialed = self
             .tcp
             .dial(&self.host, self.port, allowed, deadline.into())
             .await;
-        let dialed = dialed.map_err(|error| ConnectFailure::of(&error))?;
+        let dialed = dialed.map_err(|error| ConnectFailure::from_dial_error(&error))?;
         // Without it small writes may wait for an acknowledgement; a failure costs only latency.
         let _ = dialed.stream.set_nodelay(true);
         Ok(dialed)

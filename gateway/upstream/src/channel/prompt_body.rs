@@ -1,6 +1,6 @@
-//! The prompt on its way out: pieces of the one owned request body, shared by reference and never copied.
+//! The prompt as it is sent: pieces of the one owned request body, shared by reference and never copied.
 //!
-//! Whoever holds the last piece drops the owner, and with it the bytes are wiped. There is no `Debug`, `Clone` or
+//! When the last piece is dropped, the owning [`Prompt`] is, and its bytes are wiped. There is no `Debug`, `Clone` or
 //! `Display` here on purpose: an [`OutgoingPrompt`] can be sent again to the next candidate, but not printed.
 
 use bytes::Bytes;
@@ -17,21 +17,21 @@ use attest_core::{BodyHasher, Sha256Digest};
 /// One replacement within the received body.
 pub struct Edit {
     pub range: Range<usize>,
-    pub with: Bytes,
+    pub replacement: Bytes,
 }
 
-/// The body as it will be forwarded.
+/// The body that is forwarded.
 pub struct OutgoingPrompt {
     pieces: Arc<[Bytes]>,
     length: u64,
 }
 
-/// Edits that do not lie in order inside the body. Admission produced the spans, so this is our own fault.
+/// Edits that overlap or lie outside the body. Admission made the spans, so this is a bug of ours.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a rewrite does not fit the request body")]
 pub struct EditOutOfPlace;
 
-/// The received body, held so that rewrites can refer into it.
+/// The received body. Outgoing prompts share its bytes.
 pub struct ReceivedPrompt(Bytes);
 
 impl ReceivedPrompt {
@@ -48,7 +48,7 @@ impl ReceivedPrompt {
         &self.0
     }
 
-    /// The body with `edits` (in order, not overlapping) applied, without copying what is kept.
+    /// The body with `edits` (in order, not overlapping) applied. What is not replaced is not copied.
     pub fn with_edits(&self, edits: Vec<Edit>) -> Result<OutgoingPrompt, EditOutOfPlace> {
         let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
         let mut at = 0;
@@ -57,7 +57,7 @@ impl ReceivedPrompt {
             if start < at || end < start || end > self.0.len() {
                 return Err(EditOutOfPlace);
             }
-            pieces.extend([self.0.slice(at..start), edit.with]);
+            pieces.extend([self.0.slice(at..start), edit.replacement]);
             at = end;
         }
         pieces.push(self.0.slice(at..));
@@ -71,14 +71,14 @@ impl ReceivedPrompt {
 }
 
 impl OutgoingPrompt {
-    /// The digest of exactly the bytes that will be sent.
+    /// The digest of exactly the bytes that are sent.
     pub fn digest(&self) -> Sha256Digest {
         let mut hasher = BodyHasher::new();
         self.pieces.iter().for_each(|piece| hasher.update(piece));
         hasher.finish()
     }
 
-    /// How many bytes will be sent.
+    /// How many bytes are sent.
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -93,7 +93,7 @@ impl OutgoingPrompt {
     }
 }
 
-/// What is handed to an upstream connection for one attempt.
+/// The body of one attempt to send the prompt.
 pub struct PromptBody {
     pieces: Arc<[Bytes]>,
     next: usize,

@@ -1,7 +1,7 @@
-//! Keeps what is behind a channel verified ahead of need: once at the start, then before each result expires. However
-//! many upstreams share the channel, one task verifies for all of them.
+//! Verifies the peer behind a channel in advance: once at the start, then before each result expires. One task verifies
+//! for all upstreams that share the channel.
 //!
-//! Requests do not depend on it. If it fails they verify for themselves, or are refused; it only saves them the wait.
+//! Requests do not depend on it: without it they verify the peer themselves, or are refused. It only saves them the wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use super::NotVerified;
 use super::verified::Enclave;
 use attest_channel::Clock;
 
-/// How long before expiry to verify anew, at most.
-const AHEAD: Duration = Duration::from_secs(600);
-/// The shortest and the longest pause between attempts.
+/// How long before expiry to verify again, at most.
+const MAX_LEAD: Duration = Duration::from_secs(600);
+/// The shortest and the longest interval between verifications.
 const SHORTEST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(3600);
-/// After a failure: doubling from here.
+/// The delay after a failure, doubled with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// Runs until dropped. What it finds is recorded for each of the upstreams that share the channel.
+/// Runs until dropped. The result is recorded for each of the upstreams that share the channel.
 pub(super) async fn keep_verified(
     channel: Arc<AttestedChannel>,
     enclaves: Vec<Arc<Enclave>>,
@@ -44,13 +44,13 @@ pub(super) async fn keep_verified(
             Ok(()) => {
                 verified_once = true;
                 retry = FIRST_RETRY;
-                sooner(until_renewal(&channel, clock.as_ref()), random_share())
+                shortened(until_renewal(&channel, clock.as_ref()), random_share())
             }
             Err(why) => {
                 for enclave in &enclaves {
                     enclave.not_verified(why);
                 }
-                let pause = later(retry, random_share());
+                let pause = lengthened(retry, random_share());
                 retry = (retry * 2).min(LAST_RETRY);
                 pause
             }
@@ -66,27 +66,27 @@ fn until_renewal(channel: &AttestedChannel, clock: &dyn Clock) -> Duration {
         .iter()
         .map(|peer| peer.expires_at().secs())
         .min();
-    pause(Duration::from_secs(
+    renewal_interval(Duration::from_secs(
         earliest.unwrap_or(now).saturating_sub(now),
     ))
 }
 
-/// A tenth of what is left before the earliest expiry, ten minutes at most, is kept in hand.
-fn pause(left: Duration) -> Duration {
-    (left - (left / 10).min(AHEAD)).clamp(SHORTEST, LONGEST)
+/// Renews when a tenth of the time to the earliest expiry is left, but ten minutes before it at the earliest.
+fn renewal_interval(left: Duration) -> Duration {
+    (left - (left / 10).min(MAX_LEAD)).clamp(SHORTEST, LONGEST)
 }
 
-/// Up to a tenth sooner, so that gateways that were started together do not renew together.
-fn sooner(pause: Duration, share: f64) -> Duration {
+/// Shortens by up to a tenth, so that gateways that were started together do not renew together.
+fn shortened(pause: Duration, share: f64) -> Duration {
     pause - (pause / 10).mul_f64(share)
 }
 
-/// Up to half as much again, for the same reason.
-fn later(pause: Duration, share: f64) -> Duration {
+/// Lengthens by up to a half, for the same reason.
+fn lengthened(pause: Duration, share: f64) -> Duration {
     pause + (pause / 2).mul_f64(share)
 }
 
-/// From 0 to 1. Without random numbers there is no verification either, and no need to be apart.
+/// A random number from 0 to 1. Without randomness there is no verification either, so 0 does no harm.
 fn random_share() -> f64 {
     let mut random = [0; 2];
     match SystemRandom::new().fill(&mut random) {
@@ -100,21 +100,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn renewal_comes_before_expiry_and_not_in_a_rush() {
-        let pause_of = |left| pause(Duration::from_secs(left)).as_secs();
-        assert_eq!(pause_of(0), 5);
-        assert_eq!(pause_of(100), 90);
-        assert_eq!(pause_of(3000), 2700);
-        assert_eq!(pause_of(86_400), 3600);
+    fn renews_before_expiry_and_not_too_often() {
+        let interval = |left| renewal_interval(Duration::from_secs(left)).as_secs();
+        assert_eq!(interval(0), 5);
+        assert_eq!(interval(100), 90);
+        assert_eq!(interval(3000), 2700);
+        assert_eq!(interval(86_400), 3600);
     }
 
     #[test]
-    fn gateways_that_were_started_together_renew_and_retry_apart_from_each_other() {
+    fn renewals_and_retries_are_randomly_shifted() {
         let pause = Duration::from_secs(100);
-        assert_eq!(sooner(pause, 0.0), pause);
-        assert_eq!(sooner(pause, 1.0), Duration::from_secs(90));
-        assert_eq!(later(pause, 0.0), pause);
-        assert_eq!(later(pause, 1.0), Duration::from_secs(150));
+        assert_eq!(shortened(pause, 0.0), pause);
+        assert_eq!(shortened(pause, 1.0), Duration::from_secs(90));
+        assert_eq!(lengthened(pause, 0.0), pause);
+        assert_eq!(lengthened(pause, 1.0), Duration::from_secs(150));
         let shares: Vec<f64> = (0..20).map(|_| random_share()).collect();
         assert!(shares.iter().all(|share| (0.0..=1.0).contains(share)));
         assert!(shares.iter().any(|share| share != &shares[0]));

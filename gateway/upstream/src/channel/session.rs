@@ -1,7 +1,7 @@
-//! The record of one verification: what we saw of an upstream, and what it does and does not prove (ACI §8).
+//! The record of one verification: the evidence of an upstream, and what it does and does not prove (ACI §8).
 //!
-//! Claims repeat the verdict and add nothing to it. What was not looked at is `unknown`; under supplied roots nothing
-//! is called proven by hardware, whatever the evidence looks like.
+//! Claims repeat the verdict and add nothing to it. What was not checked is `unknown`; under supplied roots no claim is
+//! called proven by hardware, whatever the evidence contains.
 
 use attest_core::tdx::{TcbStatus, TdxFacts};
 use attest_core::{
@@ -10,11 +10,11 @@ use attest_core::{
 };
 use serde_json::{Map, Value, json};
 
-/// Which verifier, and which version of it, stands behind a session.
+/// The verifier that made the session, with its version.
 const VERIFIER_ID: &str = concat!("sealgate/", env!("CARGO_PKG_VERSION"));
 
 /// The session for a peer. The same peer always gives the same document, hence the same id.
-pub(super) fn of_peer(
+pub(super) fn from_peer(
     peer: &TrustedPeer,
     upstream_name: &str,
     origin: &str,
@@ -56,7 +56,7 @@ fn claims(peer: &TrustedPeer) -> Claims {
     }
 }
 
-/// Hardware stands behind a claim only if its vendor's root does.
+/// A claim is proven by hardware only under the vendor's root.
 fn source(verdict: &Verdict) -> ClaimSource {
     match verdict.root_origin() {
         RootOrigin::Vendor => ClaimSource::HardwareProven,
@@ -89,8 +89,8 @@ fn tcb_up_to_date(verdict: &Verdict, tdx: Option<&TdxFacts>) -> Claim {
     }
 }
 
-/// NVIDIA devices answered our nonce under NVIDIA's root. That they are the ones this CPU uses follows
-/// from the measured code that asked them, not from their evidence.
+/// NVIDIA devices signed our nonce under NVIDIA's root. That they are the ones this CPU uses follows from the measured
+/// code that requested their evidence, not from the evidence.
 fn gpu_attested(verdict: &Verdict) -> Claim {
     let checks = [
         CheckId::NvidiaChain,
@@ -114,8 +114,8 @@ fn gpu_attested(verdict: &Verdict) -> Claim {
     }
 }
 
-/// What identifies the image was compared with references and is equal: on TDX firmware, kernel and
-/// initial file system, on SEV-SNP the launch digest.
+/// The measurements that identify the image equal the policy's references: on TDX firmware, kernel and initial file
+/// system, on SEV-SNP the launch digest.
 fn os_known_good(verdict: &Verdict) -> Claim {
     let tdx = [CheckId::TdxMrtd, CheckId::TdxRtmr1, CheckId::TdxRtmr2];
     let compared = if all_passed(verdict, &tdx) {
@@ -141,11 +141,11 @@ fn all_passed(verdict: &Verdict, checks: &[CheckId]) -> bool {
     checks.iter().all(|id| verdict.passed(*id))
 }
 
-/// Facts that are no claims. These names are a contract: add, never rename (ACI §8.3).
+/// Facts beside the claims. These names are a contract: add, never rename (ACI §8.3).
 fn extra(peer: &TrustedPeer, tdx: Option<&TdxFacts>) -> Map<String, Value> {
     let verdict = peer.verdict();
     let mut extra = Map::from_iter([
-        // Whoever judges the report again needs the nonce it was made for.
+        // Needed to verify the report again.
         ("nonce".to_owned(), json!(peer.nonce().to_string())),
         ("profile".to_owned(), json!(PROFILE_ID)),
         ("roots".to_owned(), json!(verdict.root_origin().as_str())),

@@ -1,6 +1,6 @@
-//! What is sent to one upstream besides the prompt: prepared once, the same for every request.
+//! The request head that is sent to one upstream: prepared once, the same for every request.
 //!
-//! Nothing of the client's own head is among it. Its credential in particular stays here: the upstream sees ours.
+//! No header of the client is in it. In particular the client's credential is not forwarded: the upstream gets ours.
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
@@ -17,7 +17,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// A configured value that cannot be put on the wire.
+/// A configured value that cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     #[error("its URL does not make a valid request target")]
@@ -26,7 +26,7 @@ pub enum TargetError {
     ApiKey,
 }
 
-/// An upstream's names and the unchanging parts of its requests.
+/// An upstream's names and the fixed parts of requests to it.
 pub(super) struct Target {
     pub name: Name,
     pub model: Name,
@@ -57,7 +57,7 @@ impl Target {
         })
     }
 
-    /// A complete request, its body the prompt.
+    /// A complete request with the prompt as its body.
     pub(super) fn request(
         &self,
         endpoint: Endpoint,
@@ -75,7 +75,7 @@ impl Target {
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(ACCEPT, if stream { EVENTS } else { JSON });
-        // Without it every coding may be used (RFC 9110 §12.5.3).
+        // Without this header the upstream may use any coding (RFC 9110 §12.5.3).
         headers.insert(ACCEPT_ENCODING, IDENTITY);
         headers.insert(USER_AGENT, OUR_NAME);
         if let Some(ours) = &self.authorization {

@@ -1,4 +1,4 @@
-//! Unattested upstreams against a server that misbehaves on cue.
+//! Unattested upstreams against a server with scripted faults.
 
 use super::*;
 use crate::prompt::Prompt;
@@ -16,7 +16,7 @@ const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const BODY: &[u8] = br#"{"model":"m"}"#;
 
 /// What a connection does with each request it has read; `false` closes the connection.
-type Act = fn(usize) -> (&'static [u8], bool);
+type Script = fn(usize) -> (&'static [u8], bool);
 
 struct Server {
     address: SocketAddr,
@@ -26,7 +26,7 @@ struct Server {
 }
 
 impl Server {
-    async fn start(act: Act) -> Self {
+    async fn start(script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let server = Self {
             address: listener.local_addr().expect("an address"),
@@ -42,7 +42,7 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(stream, act, requests.clone(), closed.clone()));
+                tokio::spawn(serve(stream, script, requests.clone(), closed.clone()));
             }
         });
         server
@@ -58,7 +58,7 @@ impl Server {
 
 async fn serve(
     mut stream: TcpStream,
-    act: Act,
+    script: Script,
     requests: Arc<AtomicUsize>,
     closed: Arc<AtomicUsize>,
 ) {
@@ -73,8 +73,8 @@ async fn serve(
             continue;
         }
         read.clear();
-        let (answer, go_on) = act(requests.fetch_add(1, Ordering::SeqCst));
-        if stream.write_all(answer).await.is_err() || !go_on {
+        let (answer, keep_open) = script(requests.fetch_add(1, Ordering::SeqCst));
+        if stream.write_all(answer).await.is_err() || !keep_open {
             break;
         }
     }
@@ -98,34 +98,34 @@ fn prompt() -> OutgoingPrompt {
         .expect("no edits")
 }
 
-async fn ask(engine: &LocalEngine) -> Result<http::Response<UpstreamBody>, PlainFailure> {
+async fn send(engine: &LocalEngine) -> Result<http::Response<UpstreamBody>, PlainFailure> {
     engine
-        .reached()
+        .http()
         .send_prompt(Endpoint::Chat, false, &prompt())
         .await
 }
 
-async fn text(response: http::Response<UpstreamBody>) -> Result<String, UpstreamBroke> {
+async fn text(response: http::Response<UpstreamBody>) -> Result<String, IncompleteBody> {
     let bytes = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-async fn eventually(counter: &AtomicUsize, wanted: usize) {
+async fn eventually(counter: &AtomicUsize, expected: usize) {
     for _ in 0..500 {
-        if counter.load(Ordering::SeqCst) == wanted {
+        if counter.load(Ordering::SeqCst) == expected {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{} instead of {wanted}", counter.load(Ordering::SeqCst));
+    panic!("{} instead of {expected}", counter.load(Ordering::SeqCst));
 }
 
 #[tokio::test]
-async fn requests_one_after_another_share_a_connection() {
+async fn consecutive_requests_reuse_a_connection() {
     let server = Server::start(|_| (WHOLE, true)).await;
     let engine = server.engine();
     for _ in 0..5 {
-        let response = ask(&engine).await.expect("a response");
+        let response = send(&engine).await.expect("a response");
         assert_eq!(text(response).await.as_deref(), Ok("ok"));
     }
     assert_eq!(server.connections.load(Ordering::SeqCst), 1);
@@ -133,7 +133,7 @@ async fn requests_one_after_another_share_a_connection() {
 }
 
 #[tokio::test]
-async fn chunked_responses_leave_the_connection_usable_too() {
+async fn a_connection_is_reused_after_a_chunked_response() {
     let server = Server::start(|_| {
         (
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -144,7 +144,7 @@ async fn chunked_responses_leave_the_connection_usable_too() {
     let engine = server.engine();
     for _ in 0..3 {
         assert_eq!(
-            text(ask(&engine).await.expect("a response"))
+            text(send(&engine).await.expect("a response"))
                 .await
                 .as_deref(),
             Ok("ok")
@@ -154,11 +154,11 @@ async fn chunked_responses_leave_the_connection_usable_too() {
 }
 
 #[tokio::test]
-async fn a_connection_closed_while_idle_is_replaced_without_a_failure() {
+async fn a_connection_closed_while_idle_is_replaced() {
     let server = Server::start(|_| (WHOLE, false)).await;
     let engine = server.engine();
     for sent in 1..=4 {
-        let response = ask(&engine).await.expect("a response");
+        let response = send(&engine).await.expect("a response");
         assert_eq!(text(response).await.as_deref(), Ok("ok"));
         eventually(&server.closed, sent).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -178,9 +178,9 @@ async fn a_request_that_was_written_is_never_repeated() {
     })
     .await;
     let engine = server.engine();
-    let first = ask(&engine).await.expect("a response");
+    let first = send(&engine).await.expect("a response");
     assert_eq!(text(first).await.as_deref(), Ok("ok"));
-    let second = ask(&engine).await.err();
+    let second = send(&engine).await.err();
     let closed = SendFailure::MaybeSent(NoResponse::Closed);
     assert_eq!(second, Some(PlainFailure::Send(closed)));
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -189,7 +189,7 @@ async fn a_request_that_was_written_is_never_repeated() {
 
 #[tokio::test]
 async fn a_response_that_ends_early_is_an_error_and_closes_the_connection() {
-    let cut: [Act; 2] = [
+    let cut: [Script; 2] = [
         |_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", false),
         |_| {
             (
@@ -198,13 +198,13 @@ async fn a_response_that_ends_early_is_an_error_and_closes_the_connection() {
             )
         },
     ];
-    for act in cut {
-        let server = Server::start(act).await;
+    for script in cut {
+        let server = Server::start(script).await;
         let engine = server.engine();
         for _ in 0..2 {
             assert_eq!(
-                text(ask(&engine).await.expect("a head")).await,
-                Err(UpstreamBroke)
+                text(send(&engine).await.expect("a head")).await,
+                Err(IncompleteBody)
             );
         }
         assert_eq!(server.connections.load(Ordering::SeqCst), 2);
@@ -215,7 +215,7 @@ async fn a_response_that_ends_early_is_an_error_and_closes_the_connection() {
 async fn dropping_a_body_closes_its_connection_at_once() {
     let server = Server::start(|_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", true)).await;
     let engine = server.engine();
-    let response = ask(&engine).await.expect("a head");
+    let response = send(&engine).await.expect("a head");
     drop(response);
     eventually(&server.closed, 1).await;
 }
@@ -224,13 +224,13 @@ async fn dropping_a_body_closes_its_connection_at_once() {
 async fn dropping_a_waiting_request_closes_its_connection_at_once() {
     let server = Server::start(|_| (b"", true)).await;
     let engine = server.engine();
-    let waiting = tokio::time::timeout(Duration::from_millis(100), ask(&engine)).await;
+    let waiting = tokio::time::timeout(Duration::from_millis(100), send(&engine)).await;
     assert!(waiting.is_err());
     eventually(&server.closed, 1).await;
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_refused_connection() {
+async fn reports_a_closed_port_as_connection_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("an address");
     drop(listener);
@@ -241,7 +241,7 @@ async fn nobody_listening_is_a_refused_connection() {
         Duration::from_secs(5),
         Arc::default(),
     );
-    let failure = ask(&engine.expect("an engine")).await.err();
+    let failure = send(&engine.expect("an engine")).await.err();
     assert_eq!(
         failure,
         Some(PlainFailure::Connect(ConnectFailure::Refused))
@@ -249,7 +249,7 @@ async fn nobody_listening_is_a_refused_connection() {
 }
 
 #[test]
-fn a_local_engine_is_on_this_machine_and_nowhere_else() {
+fn rejects_a_local_engine_on_another_machine() {
     let model = Name::from_operator("m").expect("a name");
     for url in [
         "http://192.0.2.1:80",
@@ -268,21 +268,21 @@ fn a_local_engine_is_on_this_machine_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn requests_in_parallel_get_connections_of_their_own() {
+async fn concurrent_requests_use_separate_connections() {
     let server = Server::start(|_| (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok", true)).await;
     let engine = server.engine();
-    let first = ask(&engine).await.expect("a head");
-    let second = ask(&engine).await.expect("a head");
+    let first = send(&engine).await.expect("a head");
+    let second = send(&engine).await.expect("a head");
     assert_eq!(server.connections.load(Ordering::SeqCst), 2);
     drop((first, second));
 }
 
 #[test]
-fn edits_make_the_body_and_its_digest() {
+fn edits_are_applied_to_the_body_and_its_digest() {
     let received = ReceivedPrompt::new(Prompt::new(b"hello world".to_vec()));
-    let edit = |range, with: &'static str| Edit {
+    let edit = |range, replacement: &'static str| Edit {
         range,
-        with: with.into(),
+        replacement: replacement.into(),
     };
     let outgoing = received.with_edits(vec![
         edit(0..5, "HELLO!"),
@@ -303,7 +303,7 @@ fn edits_make_the_body_and_its_digest() {
     }
 }
 
-/// A TLS server for `localhost` under an authority of its own, which is returned.
+/// A TLS server for `localhost` under a new authority, which is returned.
 async fn tls_server() -> (SocketAddr, rustls::RootCertStore, Arc<AtomicUsize>) {
     let made =
         rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
@@ -342,10 +342,10 @@ async fn tls_server() -> (SocketAddr, rustls::RootCertStore, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn an_ordinary_api_is_held_to_its_certificate() {
+async fn rejects_an_api_whose_certificate_has_another_name_or_authority() {
     let (address, roots, requests) = tls_server().await;
     let model = Name::from_operator("m").expect("a name");
-    let ask = async |host: &str, roots: rustls::RootCertStore| {
+    let send_to = async |host: &str, roots: rustls::RootCertStore| {
         let upstream = upstream(&format!("https://{host}:{}", address.port()));
         let authorities = plain::WebPki::trusting(roots);
         let api = PlainUpstream::new(
@@ -356,15 +356,17 @@ async fn an_ordinary_api_is_held_to_its_certificate() {
             &authorities,
         )
         .expect("an API");
-        api.reached()
+        api.http()
             .send_prompt(Endpoint::Chat, false, &prompt())
             .await
     };
-    let response = ask("localhost", roots.clone()).await.expect("a response");
+    let response = send_to("localhost", roots.clone())
+        .await
+        .expect("a response");
     assert_eq!(text(response).await.as_deref(), Ok("ok"));
-    let (_, strangers, _) = tls_server().await;
-    for (host, roots) in [("127.0.0.1", roots), ("localhost", strangers)] {
-        let failure = ask(host, roots).await.err();
+    let (_, other_roots, _) = tls_server().await;
+    for (host, roots) in [("127.0.0.1", roots), ("localhost", other_roots)] {
+        let failure = send_to(host, roots).await.err();
         assert_eq!(
             failure,
             Some(PlainFailure::Connect(ConnectFailure::Tls)),
@@ -374,7 +376,7 @@ async fn an_ordinary_api_is_held_to_its_certificate() {
     assert_eq!(requests.load(Ordering::SeqCst), 1);
 }
 
-/// Gives a name these addresses.
+/// Resolves every name to these addresses.
 struct Addresses(Vec<SocketAddr>);
 
 impl attest_channel::Resolve for Addresses {
@@ -384,9 +386,9 @@ impl attest_channel::Resolve for Addresses {
 }
 
 #[tokio::test]
-async fn a_dead_first_address_does_not_keep_an_api_from_being_reached_at_its_second() {
+async fn connects_to_the_second_address_if_the_first_does_not_answer() {
     let server = Server::start(|_| (WHOLE, true)).await;
-    // TEST-NET-3 (RFC 5737): what is sent there is swallowed or refused, never answered.
+    // TEST-NET-3 (RFC 5737): packets to it are dropped or refused, never answered.
     let dead = SocketAddr::from(([203, 0, 113, 1], server.address.port()));
     let tcp = Arc::new(attest_channel::TcpDialer::new(Arc::new(Addresses(vec![
         dead,
@@ -404,7 +406,7 @@ async fn a_dead_first_address_does_not_keep_an_api_from_being_reached_at_its_sec
     .expect("an API");
     for _ in 0..3 {
         let answer = api
-            .reached()
+            .http()
             .send_prompt(Endpoint::Chat, false, &prompt())
             .await
             .expect("a response");

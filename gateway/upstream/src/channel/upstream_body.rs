@@ -16,24 +16,24 @@ pub enum UpstreamBody {
 
 /// The response ended before it was complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the upstream's response broke off")]
-pub struct UpstreamBroke;
+#[error("the upstream's response is incomplete")]
+pub struct IncompleteBody;
 
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = UpstreamBroke;
+    type Error = IncompleteBody;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBroke>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, IncompleteBody>>> {
         match self.get_mut() {
             UpstreamBody::Enclave(body) => Pin::new(body)
                 .poll_frame(cx)
-                .map(|next| next.map(|frame| frame.map_err(|_| UpstreamBroke))),
+                .map(|next| next.map(|frame| frame.map_err(|_| IncompleteBody))),
             UpstreamBody::Unattested(body) => Pin::new(body)
                 .poll_frame(cx)
-                .map(|next| next.map(|frame| frame.map_err(|_| UpstreamBroke))),
+                .map(|next| next.map(|frame| frame.map_err(|_| IncompleteBody))),
         }
     }
 

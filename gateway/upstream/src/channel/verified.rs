@@ -1,4 +1,4 @@
-//! An upstream that is an enclave, reached only after its evidence was accepted, on the key that was accepted.
+//! Enclaves: a prompt is sent only after the evidence was accepted, on a connection with the accepted key.
 
 use attest_channel::{Accept, AttestedChannel, ChannelError, Lease, LeasedBody, SendError};
 use attest_core::log::{Entry, Fact, Word};
@@ -7,7 +7,7 @@ use http::Response;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::connection::{NoResponse, SendFailure};
-use super::not_verified::{Missing, NotVerified, check_name};
+use super::not_verified::{EvidenceError, NotVerified, check_name};
 use super::prompt_body::OutgoingPrompt;
 use super::session;
 use super::target::Target;
@@ -18,9 +18,9 @@ use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::ledger::{Ledger, SessionRow};
 
-/// One origin under one trust: its channel, and the session of every peer met there.
+/// One origin under one trust: its channel, and the session of every peer verified there.
 ///
-/// Several models may be served by the same enclave; those that call it by the same name share this (sessions are per
+/// Several models may be served by the same enclave: upstreams with the same name share this value (sessions are per
 /// channel, ACI §8), and all share the channel, with the keys verified on it.
 pub struct Enclave {
     name: Name,
@@ -28,11 +28,14 @@ pub struct Enclave {
     ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    met: Mutex<Vec<Met>>,
-    told: Mutex<Option<NotVerified>>,
+    /// One for each peer whose evidence has not expired. Both locks are held for single lookups and changes, never
+    /// together and never across an await.
+    sessions: Mutex<Vec<PeerSession>>,
+    /// The failure that was logged last, so that a repeated one is counted and not logged again.
+    last_failure: Mutex<Option<NotVerified>>,
 }
 
-struct Met {
+struct PeerSession {
     peer: Arc<TrustedPeer>,
     session: Arc<Session>,
 }
@@ -45,15 +48,14 @@ impl Enclave {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let (met, told) = (Mutex::new(Vec::new()), Mutex::new(None));
         Arc::new(Self {
             name,
             channel,
             ledger,
             metrics,
             clock,
-            met,
-            told,
+            sessions: Mutex::default(),
+            last_failure: Mutex::default(),
         })
     }
 
@@ -61,9 +63,12 @@ impl Enclave {
         &self.name
     }
 
-    /// Why it could not be used when that was last tried, unless it could be since.
+    /// Why the last attempt to verify it failed; `None` if it succeeded.
     pub fn last_failure(&self) -> Option<NotVerified> {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sessions that are valid now.
@@ -75,7 +80,7 @@ impl Enclave {
             .collect()
     }
 
-    /// The peer's session; written down before anyone can learn its id from us.
+    /// The peer's session. It is handed to the ledger before its id appears anywhere else.
     pub(super) fn session(&self, peer: &Arc<TrustedPeer>) -> Result<Arc<Session>, NotVerified> {
         if let Some(session) = self.known_session(peer) {
             return Ok(session);
@@ -87,7 +92,8 @@ impl Enclave {
             json: session.to_jcs().into(),
             expires_at: session.record().expires_at,
         });
-        if let Some(earlier) = self.meet(Met {
+        // Two requests may verify one peer at the same time: only the first is counted and logged.
+        if let Some(earlier) = self.remember(PeerSession {
             peer: Arc::clone(peer),
             session: Arc::clone(&session),
         }) {
@@ -99,27 +105,33 @@ impl Enclave {
             upstream: self.name.clone(),
             session: id,
         });
-        self.enter(|upstream| Fact::UpstreamAccepted {
+        self.append_to_audit_log(|upstream| Fact::UpstreamAccepted {
             upstream,
             session: id,
         });
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
         Ok(session)
     }
 
-    /// Remembers a peer's session, unless somebody else has in the meantime.
-    fn meet(&self, new: Met) -> Option<Arc<Session>> {
+    /// Remembers a peer's session. Returns the session that another task has remembered in the meantime, if one has.
+    fn remember(&self, new: PeerSession) -> Option<Arc<Session>> {
         let now = self.clock.now();
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(earlier) = met.iter().find(|met| Arc::ptr_eq(&met.peer, &new.peer)) {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = sessions
+            .iter()
+            .find(|known| Arc::ptr_eq(&known.peer, &new.peer));
+        if let Some(earlier) = earlier {
             return Some(Arc::clone(&earlier.session));
         }
-        met.retain(|met| met.peer.expires_at() > now);
-        met.push(new);
+        sessions.retain(|known| known.peer.expires_at() > now);
+        sessions.push(new);
         None
     }
 
-    /// Counts a failure, and says so in the log unless that is what was said last.
+    /// Counts a failure, and logs it unless the same one was logged last.
     pub(super) fn not_verified(&self, why: NotVerified) {
         let (result, failure, check) = match why {
             NotVerified::Rejected(check) => (
@@ -127,18 +139,20 @@ impl Enclave {
                 UpstreamFailure::Rejected,
                 Some(check_name(check)),
             ),
-            NotVerified::Unavailable(Missing::ReportBusy) => {
+            NotVerified::Unavailable(EvidenceError::ReportBusy) => {
                 (VerificationResult::Busy, UpstreamFailure::Busy, None)
             }
-            NotVerified::Unavailable(Missing::Report) => (
+            NotVerified::Unavailable(EvidenceError::Report) => (
                 VerificationResult::Unreachable,
                 UpstreamFailure::Report,
                 None,
             ),
-            NotVerified::Unavailable(Missing::Tls) => {
+            NotVerified::Unavailable(EvidenceError::Tls) => {
                 (VerificationResult::Unreachable, UpstreamFailure::Tls, None)
             }
-            NotVerified::Unavailable(Missing::ConnectTimeout | Missing::ReportTimeout) => (
+            NotVerified::Unavailable(
+                EvidenceError::ConnectTimeout | EvidenceError::ReportTimeout,
+            ) => (
                 VerificationResult::Unreachable,
                 UpstreamFailure::Timeout,
                 None,
@@ -151,8 +165,11 @@ impl Enclave {
             NotVerified::NotAmongPinned => return,
         };
         self.metrics.upstream_verification(&self.name, result);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.replace(why) != Some(why) {
+        let mut last = self
+            .last_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if last.replace(why) != Some(why) {
             events::emit(Event::UpstreamRefused {
                 upstream: self.name.clone(),
                 failure,
@@ -160,13 +177,13 @@ impl Enclave {
             });
             if failure == UpstreamFailure::Rejected {
                 let check = check.and_then(|check| Word::parse(check).ok());
-                self.enter(|upstream| Fact::UpstreamRejected { upstream, check });
+                self.append_to_audit_log(|upstream| Fact::UpstreamRejected { upstream, check });
             }
         }
     }
 
-    /// Hands a verdict to the audit log.
-    fn enter(&self, fact: impl FnOnce(Word) -> Fact) {
+    /// Queues an entry for the audit log.
+    fn append_to_audit_log(&self, fact: impl FnOnce(Word) -> Fact) {
         if let Ok(upstream) = Word::parse(&self.name) {
             self.ledger.audit().note(Entry {
                 at: self.clock.now(),
@@ -176,16 +193,16 @@ impl Enclave {
     }
 
     fn make_session(&self, peer: &TrustedPeer) -> Result<Session, NotVerified> {
-        session::of_peer(peer, &self.name, &self.channel.origin().to_string())
-            .map_err(|_| NotVerified::Unavailable(Missing::Verdict))
+        session::from_peer(peer, &self.name, &self.channel.origin().to_string())
+            .map_err(|_| NotVerified::Unavailable(EvidenceError::Verdict))
     }
 
     fn known_session(&self, peer: &TrustedPeer) -> Option<Arc<Session>> {
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        // The address names the peer as long as we hold it, and we do.
-        let found = met
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        // The address identifies the peer: each entry holds its peer, so no other can have the same address.
+        let found = sessions
             .iter()
-            .find(|met| std::ptr::eq(Arc::as_ptr(&met.peer), peer))?;
+            .find(|known| std::ptr::eq(Arc::as_ptr(&known.peer), peer))?;
         Some(Arc::clone(&found.session))
     }
 
@@ -198,11 +215,11 @@ impl Enclave {
         let Some(pinned) = pinned else {
             return self.channel.lease().await;
         };
-        let wanted = |peer: &TrustedPeer| match self.session_id(peer) {
+        let accept = |peer: &TrustedPeer| match self.session_id(peer) {
             Some(id) if pinned.contains(&id) => Accept::Yes,
             _ => Accept::No,
         };
-        self.channel.lease_for(&wanted).await
+        self.channel.lease_for(&accept).await
     }
 }
 
@@ -226,7 +243,7 @@ impl VerifiedUpstream {
         &self.enclave
     }
 
-    /// A connection to a peer whose evidence is accepted, and which is in one of the `pinned` sessions if any are.
+    /// A connection to a peer whose evidence is accepted, in one of the `pinned` sessions if there are any.
     pub async fn open(
         &self,
         pinned: Option<&[SessionId]>,
@@ -248,7 +265,7 @@ impl VerifiedUpstream {
     }
 }
 
-/// A prompt's way out to an enclave: verified, and recorded as such.
+/// A connection to a verified enclave, whose session is recorded.
 pub struct VerifiedConnection<'a> {
     target: &'a Target,
     lease: Lease,
@@ -256,7 +273,7 @@ pub struct VerifiedConnection<'a> {
 }
 
 impl VerifiedConnection<'_> {
-    /// The session that a receipt cites.
+    /// The session for the receipt.
     pub fn session(&self) -> SessionId {
         self.session
     }

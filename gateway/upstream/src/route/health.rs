@@ -1,15 +1,16 @@
-//! Candidates that could not be reached a moment ago.
+//! Whether a candidate can be connected to.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// For so long the others are tried first.
+/// How long a candidate is tried last after it could not be connected to.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Whether a candidate could be reached when that was last tried.
+/// Whether the last attempt to connect to a candidate succeeded.
 pub struct Health {
     since: Instant,
-    /// Milliseconds after `since` at which it may be tried first again; 0 while nothing speaks against it.
+    /// Milliseconds after `since` until which the candidate is paused; 0 if it is not. Relaxed: the value stands alone, and
+    /// a request that reads an old one only tries the candidates in another order.
     paused_until: AtomicU64,
 }
 
@@ -23,24 +24,23 @@ impl Default for Health {
 }
 
 impl Health {
-    /// It could not be reached.
-    pub fn unreachable(&self) {
+    pub fn mark_unreachable(&self) {
         let until = self.now() + millis(PAUSE);
         self.paused_until.store(until, Ordering::Relaxed);
     }
 
-    /// It could.
-    pub fn reached(&self) {
+    pub fn mark_reachable(&self) {
         self.paused_until.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a request is to try it in its turn. After a pause one request does, and the others wait for what comes
-    /// of that.
+    /// Whether a request is to try the candidate in its configured order. After a pause this returns true to one request,
+    /// which tests the candidate; for the others the pause is extended.
     pub fn may_be_tried(&self) -> bool {
         let (now, until) = (self.now(), self.paused_until.load(Ordering::Relaxed));
         if until == 0 {
             return true;
         }
+        // Exchanged, so that of concurrent requests only one wins.
         let next = now + millis(PAUSE);
         let claim = || {
             self.paused_until
@@ -63,17 +63,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_candidate_that_could_not_be_reached_is_paused_until_it_could() {
+    fn an_unreachable_candidate_is_paused_until_it_is_reachable() {
         let health = Health::default();
         assert!(health.may_be_tried());
-        health.unreachable();
+        health.mark_unreachable();
         assert!(!health.may_be_tried());
-        health.reached();
+        health.mark_reachable();
         assert!(health.may_be_tried());
     }
 
     #[test]
-    fn after_the_pause_one_request_tries_and_the_others_do_not() {
+    fn after_the_pause_one_request_tries_the_candidate() {
         let health = Health::default();
         health.paused_until.store(1, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(2));

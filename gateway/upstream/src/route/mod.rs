@@ -1,10 +1,10 @@
 //! Which upstreams may serve which model, decided once per epoch.
 //!
-//! [`Routes::build`] turns the configuration into routes and refuses those that would let a flagged model out: in
-//! aggregator mode each candidate of a confidential model is an enclave; in direct mode every candidate is an engine
-//! on this machine. What a candidate is, is its type; nothing later can change it.
+//! [`Routes::build`] turns the configuration into routes and refuses those that would send a confidential model's prompts
+//! to an upstream that is not verified: in aggregator mode each candidate of such a model is an enclave; in direct mode
+//! every candidate is an engine on this machine. The kind of a candidate is its type and cannot change later.
 //!
-//! Dropping the routes ends their upstream connections' upkeep; requests under way keep what they hold.
+//! Dropping the routes stops the tasks that keep enclaves verified; requests in progress hold their `Arc<Route>`.
 
 mod health;
 
@@ -25,13 +25,13 @@ use gateway_base::request::Name;
 use gateway_store::ledger::Ledger;
 pub use health::Health;
 
-/// What a model's prompt may be sent to.
+/// An upstream that a model's prompts may be sent to.
 pub enum Candidate {
-    /// An enclave, reached on the key its evidence was accepted for.
+    /// An enclave, on the key that its evidence was accepted for.
     Verified(VerifiedUpstream),
-    /// The engine inside this very machine.
+    /// The engine inside this machine.
     Local(LocalEngine),
-    /// No evidence; only for models nobody flagged.
+    /// An upstream without evidence; only for models that are not flagged confidential.
     Plain(PlainUpstream),
 }
 
@@ -39,8 +39,8 @@ impl Candidate {
     pub fn name(&self) -> &Name {
         match self {
             Candidate::Verified(upstream) => upstream.name(),
-            Candidate::Local(engine) => engine.reached().name(),
-            Candidate::Plain(upstream) => upstream.reached().name(),
+            Candidate::Local(engine) => engine.http().name(),
+            Candidate::Plain(upstream) => upstream.http().name(),
         }
     }
 
@@ -48,8 +48,8 @@ impl Candidate {
     pub fn model(&self) -> &Name {
         match self {
             Candidate::Verified(upstream) => upstream.model(),
-            Candidate::Local(engine) => engine.reached().model(),
-            Candidate::Plain(upstream) => upstream.reached().model(),
+            Candidate::Local(engine) => engine.http().model(),
+            Candidate::Plain(upstream) => upstream.http().model(),
         }
     }
 }
@@ -60,46 +60,46 @@ pub struct Route {
     pub confidential: bool,
     pub serving: Serving,
     pub candidates: Vec<Candidate>,
-    /// What is known of each candidate, in the same order.
-    notes: Vec<Notes>,
+    /// The state of each candidate, in the same order.
+    states: Vec<CandidateState>,
 }
 
-/// What is known of a candidate besides its address.
-pub struct Notes {
-    /// It divides its prefix cache by salt.
-    pub salts: bool,
-    /// It may be asked for the usage of streams whose callers did not ask.
-    asks_usage: bool,
-    /// It refused a request because of that.
-    refused_usage: AtomicBool,
+/// A candidate's settings, and what requests have learnt about it.
+pub struct CandidateState {
+    /// It divides its prefix cache by `cache_salt`.
+    pub takes_salt: bool,
+    /// The usage of a stream may be requested from it even if the client did not request it.
+    request_usage: bool,
+    /// It refused such a request. Set once; requests that read it late are refused once more and repeated.
+    usage_refused: AtomicBool,
     pub health: Health,
 }
 
-impl Notes {
-    fn of(upstream: &Upstream) -> Self {
+impl CandidateState {
+    fn from_config(upstream: &Upstream) -> Self {
         Self {
-            salts: upstream.cache_salt,
-            asks_usage: upstream.stream_usage,
-            refused_usage: AtomicBool::new(false),
+            takes_salt: upstream.cache_salt,
+            request_usage: upstream.stream_usage,
+            usage_refused: AtomicBool::new(false),
             health: Health::default(),
         }
     }
 
-    /// Whether to ask for the usage of a stream whose caller did not.
-    pub fn asks_usage(&self) -> bool {
-        self.asks_usage && !self.refused_usage.load(Ordering::Relaxed)
+    /// Whether to request the usage of a stream if the client did not.
+    pub fn may_request_usage(&self) -> bool {
+        self.request_usage && !self.usage_refused.load(Ordering::Relaxed)
     }
 
-    /// It does not take the question. It is not asked again.
-    pub fn refuses_usage(&self) {
-        self.refused_usage.store(true, Ordering::Relaxed);
+    /// The upstream refuses `stream_options`; usage is not requested from it again.
+    pub fn set_usage_refused(&self) {
+        self.usage_refused.store(true, Ordering::Relaxed);
     }
 }
 
 impl Route {
-    /// The candidates with what is known of them, in order of preference.
-    pub fn candidates(&self) -> impl Iterator<Item = (&Candidate, &Notes)> {
-        self.candidates.iter().zip(&self.notes)
+    /// The candidates with their states, in order of preference.
+    pub fn candidates(&self) -> impl Iterator<Item = (&Candidate, &CandidateState)> {
+        self.candidates.iter().zip(&self.states)
     }
 
     /// The current sessions of this route's enclaves.
@@ -128,14 +128,16 @@ pub enum RouteError {
         upstream: Name,
         source: BuildError,
     },
-    #[error("model {model} is confidential, but nothing says how its upstreams are to be judged")]
+    #[error(
+        "model {model} is confidential, but no attestation policy is configured for its upstreams"
+    )]
     NoAttestation { model: Name },
     #[error("{name} names more than one model")]
     Ambiguous { name: Name },
 }
 
 impl RouteError {
-    /// As something that is wrong with the configuration: the words are ours, the names the operator's.
+    /// As a problem of the configuration.
     pub fn as_problem(&self) -> Problem {
         Problem {
             line: None,
@@ -151,11 +153,12 @@ pub struct Routes {
     /// In the order of the configuration.
     routes: Vec<Arc<Route>>,
     enclaves: Vec<Arc<Enclave>>,
-    _upkeep: Vec<OwnedTask>,
+    /// Keep the enclaves verified; stopped when the routes are dropped.
+    _renewals: Vec<OwnedTask>,
 }
 
 impl Routes {
-    /// Sets everything up and begins to verify the enclaves. Needs a running executor.
+    /// Builds all routes and starts to verify the enclaves. Needs a running executor.
     pub fn build(
         config: &Config,
         ledger: Arc<Ledger>,
@@ -174,41 +177,41 @@ impl Routes {
             }
             routes.push(route);
         }
-        let (enclaves, upkeep) = builder.finish();
+        let (enclaves, renewals) = builder.finish();
         Ok(Self {
             by_name,
             routes,
             enclaves,
-            _upkeep: upkeep,
+            _renewals: renewals,
         })
     }
 
-    /// What would keep [`build`](Self::build) from succeeding, each with the place of its model. Sets nothing up.
+    /// What would make [`build`](Self::build) fail, each with the index of its model. Builds nothing.
     pub fn check(config: &Config) -> Vec<(usize, RouteError)> {
         let checker = Checker::new(&config.timeouts);
         let serving = config.server.mode;
         let mut found = Vec::new();
-        for (place, model) in config.models.iter().enumerate() {
+        for (index, model) in config.models.iter().enumerate() {
             for upstream in &model.upstreams {
                 let checked = match (serving, model.confidential, &model.attestation) {
                     (Serving::Direct, _, _) => checker.local(upstream, &model.id),
                     (Serving::Aggregator, _, Some(_)) => checker.verified(upstream, &model.id),
                     (Serving::Aggregator, true, None) => {
                         let model = model.id.clone();
-                        found.push((place, RouteError::NoAttestation { model }));
+                        found.push((index, RouteError::NoAttestation { model }));
                         continue;
                     }
                     (Serving::Aggregator, false, None) => checker.plain(upstream, &model.id),
                 };
                 if let Err(source) = checked {
-                    found.push((place, upstream_error(model, upstream, source)));
+                    found.push((index, upstream_error(model, upstream, source)));
                 }
             }
         }
         found
     }
 
-    /// Every enclave that some model may be served by.
+    /// Every enclave that serves a model.
     pub fn enclaves(&self) -> &[Arc<Enclave>] {
         &self.enclaves
     }
@@ -223,7 +226,7 @@ impl Routes {
         self.by_name.get_key_value(model)
     }
 
-    /// Every name a client may use with the model it stands for: ids first, each followed by its aliases.
+    /// Every name that a client may use, with its model: each id followed by its aliases, in the order of the configuration.
     pub fn names(&self) -> Vec<(&Name, &Route)> {
         let mut names: Vec<_> = self
             .by_name
@@ -240,7 +243,7 @@ impl Routes {
         names
     }
 
-    /// The body of `GET /v1/models`. `created` is a constant: we do not know when a model was made.
+    /// The body of `GET /v1/models`. `created` is a constant: the time is not known.
     pub fn models(&self) -> Value {
         let data: Vec<Value> = self
             .names()
@@ -257,7 +260,7 @@ impl Routes {
             .map(|(name, route)| model_object(name, route))
     }
 
-    /// Current sessions, of one upstream label and of the upstreams behind one model if so asked (ACI §8.1).
+    /// Current sessions, optionally of one upstream name and of the upstreams of one model (ACI §8.1).
     pub fn sessions(&self, upstream_name: Option<&str>, model: Option<&str>) -> Vec<Arc<Session>> {
         let of_model = |enclave: &Arc<Enclave>| {
             let Some(model) = model else { return true };
@@ -273,7 +276,7 @@ impl Routes {
     }
 }
 
-/// `confidential`: its prompts reach only this enclave, or upstreams whose evidence was verified.
+/// `confidential`: its prompts are sent only to this enclave, or to upstreams whose evidence was verified.
 fn model_object(name: &Name, route: &Route) -> Value {
     json!({
         "id": name.as_str(),
@@ -295,10 +298,10 @@ fn route(model: &Model, serving: Serving, builder: &mut Builder<'_>) -> Result<R
         confidential: model.confidential,
         serving,
         candidates,
-        notes: model
+        states: model
             .upstreams
             .iter()
-            .map(|upstream| Notes::of(upstream))
+            .map(|upstream| CandidateState::from_config(upstream))
             .collect(),
     })
 }
@@ -395,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flagged_model_without_a_way_to_judge_its_upstreams_is_refused() {
+    async fn rejects_a_confidential_model_without_an_attestation_policy() {
         for url in ["https://a.example", "http://127.0.0.1:1"] {
             let refused = built(Serving::Aggregator, &model(true, url)).await.err();
             assert_eq!(
@@ -407,7 +410,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_direct_service_has_engines_on_this_machine_only() {
+    async fn rejects_an_engine_on_another_machine_in_direct_mode() {
         for confidential in [true, false] {
             let here = built(Serving::Direct, &model(confidential, "http://127.0.0.1:1")).await;
             let here = here.map(|route| matches!(route.candidates[..], [Candidate::Local(_)]));
@@ -425,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_model_nobody_flagged_gets_an_upstream_that_claims_nothing() {
+    async fn a_model_that_is_not_confidential_gets_a_plain_upstream() {
         let route = built(Serving::Aggregator, &model(false, "http://192.0.2.1:1")).await;
         let route = route.map(|route| matches!(route.candidates[..], [Candidate::Plain(_)]));
         assert_eq!(route, Ok(true));
