@@ -13,7 +13,10 @@ impl OwnedTask {
     }
 
     /// Spawns on `runtime`, for callers that may run outside of one.
-    pub fn spawn_on(runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) -> Self {
+    pub(crate) fn spawn_on(
+        runtime: &Handle,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         OwnedTask(runtime.spawn(task))
     }
 

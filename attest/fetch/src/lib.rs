@@ -34,7 +34,7 @@ pub use names::NameResolver;
 pub use nvidia::{
     NVIDIA_OCSP, NVIDIA_RIM, Nvidia, NvidiaOcsp, NvidiaRim, RimFolder, RimFolderError, ocsp_request,
 };
-pub use pcs::{INTEL_PCS, INTEL_ROOT_CRL, IntelPcs};
+pub use pcs::{INTEL_PCS, IntelPcs};
 pub use vendors::Vendors;
 
 /// A source of collateral. A vendor's service has it for that vendor's evidence and returns

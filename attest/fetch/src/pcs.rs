@@ -22,8 +22,7 @@ use crate::{CollateralSource, FetchError, der, percent};
 /// Intel's service.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
 /// Where Intel publishes the root's revocation list.
-pub const INTEL_ROOT_CRL: &str =
-    "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
+const INTEL_ROOT_CRL: &str = "https://certificates.trustedservices.intel.com/IntelSGXRootCA.der";
 
 /// How addresses of a service end in Intel's configuration files.
 const API_PATHS: [&str; 4] = [

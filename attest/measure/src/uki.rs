@@ -164,7 +164,7 @@ impl<'a> Uki<'a> {
     }
 
     /// Whether the firmware measures the kernel by itself, besides the image around it.
-    pub const fn stub_loads_kernel_as_image(&self) -> bool {
+    pub(crate) const fn stub_loads_kernel_as_image(&self) -> bool {
         self.stub.loads_image
     }
 

@@ -80,7 +80,7 @@ impl SevMetadata {
 
     /// Whether the firmware has a page for hashes of what is booted, without which the launch digest does not
     /// cover kernel and command line.
-    pub fn takes_kernel_hashes(&self) -> bool {
+    pub(crate) fn takes_kernel_hashes(&self) -> bool {
         let mut kinds = self.sections.iter().map(|section| section.kind);
         kinds.any(|kind| kind == SevSectionKind::KernelHashes)
     }

@@ -21,7 +21,7 @@ mod rtmr2;
 
 pub use handoff::{MemoryMap, handoff_block};
 pub use mrtd::{PageOrder, mrtd};
-pub use rtmr0::{BootVariables, Machine, SecureBoot, rtmr0, ui_app_boot_option};
+pub use rtmr0::{BootVariables, Machine, SecureBoot, rtmr0};
 pub use rtmr1::rtmr1;
 pub use rtmr2::rtmr2;
 

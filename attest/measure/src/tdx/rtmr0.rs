@@ -54,7 +54,7 @@ pub struct BootVariables(Vec<Sha384>);
 
 impl BootVariables {
     /// From the values.
-    pub fn from_values(order: &[u8], options: &[&[u8]]) -> Self {
+    pub(crate) fn from_values(order: &[u8], options: &[&[u8]]) -> Self {
         let values = std::iter::once(order).chain(options.iter().copied());
         Self(values.map(|value| sha384(&[value])).collect())
     }
@@ -72,7 +72,7 @@ impl BootVariables {
 
 /// `EFI_LOAD_OPTION` of OVMF's menu: attributes, length of the path, description, and the path: the
 /// firmware's volume, the file in it, end.
-pub fn ui_app_boot_option() -> Vec<u8> {
+fn ui_app_boot_option() -> Vec<u8> {
     const VOLUME: Guid = Guid::new(0x7cb8_bdc9, 0xf8eb, 0x4f34, 0xaaea_3ee4_af65_16a1);
     const FILE: Guid = Guid::new(0x462c_aa21, 0x7614, 0x4503, 0x836e_8ab6_f466_2331);
     let mut option = 0x109_u32.to_le_bytes().to_vec();
