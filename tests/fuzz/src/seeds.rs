@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use attest_core::nvidia::DeviceKind;
+use attest_core::retention::RetentionPolicy;
 use attest_core::{
     Claims, CpuEvidence, Event as ReceiptEvent, NvidiaCollateral, ReceiptBody, Session,
     SessionEvidence, SessionRecord, Sha256Digest, Subject, to_base64,
@@ -17,6 +18,8 @@ use vendors::nvidia::ocsp::OcspKnobs;
 use vendors::nvidia::{Chip, Device, MockNvidia, Source};
 use vendors::report::{ReportParts, of_node, presented};
 use vendors::{TdMeasurements, Vendors, event_log};
+
+const SALT: &str = "salt = \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"";
 
 /// All seeds, by target.
 pub struct Seeds(BTreeMap<&'static str, Vec<Vec<u8>>>);
@@ -140,8 +143,15 @@ impl Seeds {
         ] {
             self.add("encodings", text);
         }
-        for policy in shipped_policies() {
+        for policy in shipped_policies("attestation") {
             self.add("policy", policy);
+        }
+        for policy in shipped_policies("retention") {
+            let salted = policy.replacen("# salt = \"<64 hex>\"", SALT, 1);
+            let read = RetentionPolicy::from_toml(&salted).expect("a shipped policy");
+            self.add("retention", read.stored_text());
+            self.add("retention", read.published().text());
+            self.add("retention", salted);
         }
     }
 
@@ -270,8 +280,8 @@ fn receipt(parts: &ReportParts) -> String {
     .to_json()
 }
 
-fn shipped_policies() -> Vec<String> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/attestation");
+fn shipped_policies(kind: &str) -> Vec<String> {
+    let folder = format!("{}/../../policies/{kind}", env!("CARGO_MANIFEST_DIR"));
     let mut paths: Vec<_> = std::fs::read_dir(folder)
         .into_iter()
         .flatten()

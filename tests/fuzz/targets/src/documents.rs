@@ -1,6 +1,7 @@
 //! JSON, TOML and the small encodings. Each has one spelling: what is accepted is what we write.
 
 use attest_core::json::{canonicalize, parse};
+use attest_core::retention::{PublishedPolicy, RetentionPolicy};
 use attest_core::{
     AttestationPolicy, Collateral, Nonce, RootKind, Roots, SpkiDigest, Subject, UnixTime,
     parse_base64, parse_hex_vec, to_base64, to_hex,
@@ -63,6 +64,26 @@ pub fn policy(data: &[u8]) {
     if let Ok(policy) = AttestationPolicy::parse(text) {
         let again = AttestationPolicy::parse(text).expect("it was read before");
         assert_eq!(again.digest(), policy.digest());
+    }
+}
+
+/// A retention policy: as an operator writes it, as a service stores it, as a report publishes it. What is published
+/// parses again to the same document and, in format 2, names nothing that the operator's text names.
+pub fn retention(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let written = RetentionPolicy::from_toml(text).ok();
+    let stored = RetentionPolicy::from_stored(text).ok();
+    for policy in written.into_iter().chain(stored) {
+        let published =
+            PublishedPolicy::parse(policy.published().text()).expect("it was published");
+        assert_eq!(&published, policy.published());
+        let again = RetentionPolicy::from_stored(&policy.stored_text()).expect("it was stored");
+        assert_eq!(again.digest(), policy.digest());
+    }
+    if let Ok(published) = PublishedPolicy::parse(text) {
+        assert_eq!(published.text(), text);
     }
 }
 

@@ -69,6 +69,7 @@ targets! {
     encodings: Parse,
     certificates: Parse,
     policy: Parse,
+    retention: Parse,
     collateral: Parse,
     aci_report: Signatures,
     aci_receipt: Signatures,
