@@ -1,9 +1,9 @@
-//! Knowing that a connection has written what it was handed.
+//! Counts the completed flushes of a connection, to know when bytes were written.
 //!
-//! The HTTP library keeps a write buffer of its own and drops it when a response body ends in an error. It flushes the
-//! connection below only when that buffer is empty, so each flush that completes there means: every byte handed over
-//! before has been written to the operating system. [`CountsFlushes`] counts those, below the library; a response
-//! that is to be broken off, or whose receipt says what was sent, waits for the next one through [`Flushes`].
+//! The HTTP library has a write buffer and drops it when a response body ends in an error. It flushes the connection below
+//! only when that buffer is empty. So when a flush completes there, every byte handed to the library before has been
+//! written to the operating system. [`FlushCounter`] counts these flushes, below the library; a response that is to be
+//! aborted, or whose receipt hashes what was written, waits for the next one through [`Flushes`].
 
 use std::io;
 use std::pin::Pin;
@@ -14,62 +14,63 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How often a connection has been flushed. Clones are of the same connection.
+/// The number of completed flushes of a connection. Clones belong to the same connection.
 #[derive(Clone, Default)]
-pub struct Flushes(Option<Arc<Counted>>);
+pub struct Flushes(Option<Arc<FlushCount>>);
 
 #[derive(Default)]
-struct Counted {
+struct FlushCount {
+    /// Acquire and release: a reader that sees a flush also sees everything that was done before it.
     completed: AtomicU64,
-    /// The one response that waits. Requests of a connection are served one after another.
+    /// The response that waits. One is enough: the requests of a connection are served one after another.
     waiting: AtomicWaker,
 }
 
 impl Flushes {
-    /// For a connection behind [`CountsFlushes`].
+    /// For a connection behind [`FlushCounter`].
     pub fn counted() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// How many flushes have completed; none where nothing counts them.
+    /// How many flushes have completed; 0 without a counter.
     pub fn completed(&self) -> u64 {
-        let counted = self.0.as_ref();
-        counted.map_or(0, |counted| counted.completed.load(Ordering::Acquire))
+        let count = self.0.as_ref();
+        count.map_or(0, |count| count.completed.load(Ordering::Acquire))
     }
 
-    /// Ready once more than `before` flushes have completed; at once where nothing counts them.
+    /// Ready once more than `before` flushes have completed; at once without a counter.
     pub fn poll_after(&self, before: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(counted) = &self.0 else {
+        let Some(count) = &self.0 else {
             return Poll::Ready(());
         };
         // Registered first, so that a flush between the check and the return is not missed.
-        counted.waiting.register(cx.waker());
-        if counted.completed.load(Ordering::Acquire) > before {
+        count.waiting.register(cx.waker());
+        if count.completed.load(Ordering::Acquire) > before {
             return Poll::Ready(());
         }
         Poll::Pending
     }
 
-    /// Whether anything counts them.
+    /// Whether there is a counter.
     pub fn are_counted(&self) -> bool {
         self.0.is_some()
     }
 
     fn complete(&self) {
-        if let Some(counted) = &self.0 {
-            counted.completed.fetch_add(1, Ordering::AcqRel);
-            counted.waiting.wake();
+        if let Some(count) = &self.0 {
+            count.completed.fetch_add(1, Ordering::AcqRel);
+            count.waiting.wake();
         }
     }
 }
 
-/// A connection whose completed flushes are counted.
-pub struct CountsFlushes<Io> {
+/// A connection whose completed flushes are count.
+pub struct FlushCounter<Io> {
     io: Io,
     flushes: Flushes,
 }
 
-impl<Io> CountsFlushes<Io> {
+impl<Io> FlushCounter<Io> {
     pub fn new(io: Io, flushes: Flushes) -> Self {
         Self { io, flushes }
     }
@@ -79,7 +80,7 @@ impl<Io> CountsFlushes<Io> {
     }
 }
 
-impl<Io: AsyncRead + Unpin> AsyncRead for CountsFlushes<Io> {
+impl<Io: AsyncRead + Unpin> AsyncRead for FlushCounter<Io> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -89,7 +90,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for CountsFlushes<Io> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for CountsFlushes<Io> {
+impl<Io: AsyncWrite + Unpin> AsyncWrite for FlushCounter<Io> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -130,10 +131,10 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     #[tokio::test]
-    async fn a_wait_ends_with_the_next_completed_flush_and_not_before() {
+    async fn a_wait_ends_with_the_next_completed_flush() {
         let (_there, here) = tokio::io::duplex(64);
         let flushes = Flushes::counted();
-        let mut here = CountsFlushes::new(here, flushes.clone());
+        let mut here = FlushCounter::new(here, flushes.clone());
         let waker = noop_waker();
         let mut cx = Context::from_waker(&waker);
         let before = flushes.completed();

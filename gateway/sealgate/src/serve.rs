@@ -24,12 +24,12 @@ use gateway_contract::evidence::Hardware;
 use gateway_contract::platform::Platform;
 use gateway_contract::rotation::{EpochRotation, Reload};
 use gateway_path::admit::{Admission, Keyring};
-use gateway_path::http::{Front, health_router, router};
+use gateway_path::http::{PublicState, health_router, router};
 use gateway_path::listen::{
     Authentication, Listener, accept, bind_plain, serve_health, serve_metrics,
 };
+use gateway_path::receipt::ReceiptStore;
 use gateway_path::receipt::RequestServices;
-use gateway_path::receipt::Store;
 use gateway_retention::{self as retention, Records};
 use gateway_store::ledger::{Ledger, LedgerError, Unwritten};
 use harden as hardening;
@@ -159,10 +159,10 @@ pub async fn serve_with(
         EpochRotation::start(config, ledger.clone(), clock.clone(), metrics.clone()).await?;
     let rotation = Arc::new(rotation);
     let records = Records::new(&state_dir, ledger.clone());
-    let front = Arc::new(Front {
+    let front = Arc::new(PublicState {
         admission: Admission::new(keyring.clone(), clock.clone()),
         services: RequestServices {
-            receipts: Arc::new(Store::new(ledger.clone())),
+            receipts: Arc::new(ReceiptStore::new(ledger.clone())),
             records: records.clone(),
             ledger: ledger.clone(),
             metrics: metrics.clone(),
@@ -210,7 +210,7 @@ async fn run(
     (listener, address): (Listener, SocketAddr),
     admin: Option<(Listener, Router)>,
     plain: PlainListeners,
-    front: Arc<Front>,
+    front: Arc<PublicState>,
     controls: Controls,
 ) -> Unwritten {
     let connections = listener.connections();

@@ -115,6 +115,12 @@ const ORDERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("gateway/upstream/src", &["prompt", "channel", "route"]),
+    (
+        "gateway/path/src",
+        &[
+            "flushes", "slots", "admit", "receipt", "relay", "http", "listen",
+        ],
+    ),
 ];
 
 #[test]

@@ -36,7 +36,6 @@ const STILL_EXEMPT: &[&str] = &[
     "attest/core/src/retention",
     "docs/retention.md",
     "docs/security",
-    "gateway/path",
     "gateway/retention",
     "gateway/store",
 ];

@@ -1,8 +1,7 @@
-//! How far a running service has read the keys of its ledger.
+//! The generation of keys that a running service has applied.
 //!
-//! Every change of the keys has a number, which the ledger counts. The service writes the number of the last change
-//! it has applied into a file of the state directory; `sealgate keys`, beside it, waits until its own change is
-//! applied.
+//! The ledger numbers every change of the keys. The service writes the number of the last change that it has applied to a
+//! file in the state directory; `sealgate keys`, another process, waits until its change is applied.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -13,18 +12,19 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 const FILE: &str = "keys.applied";
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// The file with that number.
 #[derive(Clone, Debug)]
-pub struct Applied(PathBuf);
+pub struct AppliedGeneration(PathBuf);
 
-impl Applied {
-    pub fn of(state_dir: &Path) -> Self {
+impl AppliedGeneration {
+    pub fn in_directory(state_dir: &Path) -> Self {
         Self(state_dir.join(FILE))
     }
 
-    /// Notes that the change of this number is applied. Where it cannot be written the command line waits in vain, and
-    /// says so.
+    /// Records that the change with this number is applied. If the file cannot be written, the command line times out and
+    /// reports that.
     pub(super) fn write(&self, generation: i64) {
         let file = OpenOptions::new()
             .create(true)
@@ -32,7 +32,7 @@ impl Applied {
             .write(true)
             .mode(0o600)
             .open(&self.0);
-        // The line's end says that the number is whole.
+        // The line end marks the number as complete: a reader may come between two writes.
         let _ = file.and_then(|mut file| writeln!(file, "{generation}"));
     }
 
@@ -41,9 +41,9 @@ impl Applied {
         text.strip_suffix('\n')?.parse().ok()
     }
 
-    /// Waits until the change of this number is applied, for `most`. Returns whether it is.
-    pub async fn reached(&self, generation: i64, most: Duration) -> bool {
-        let deadline = Instant::now() + most;
+    /// Waits until the change with this number is applied, for `timeout` at most. Returns whether it is.
+    pub async fn wait_for(&self, generation: i64, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
         loop {
             if self.read().is_some_and(|applied| applied >= generation) {
                 return true;
@@ -51,7 +51,7 @@ impl Applied {
             if Instant::now() >= deadline {
                 return false;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

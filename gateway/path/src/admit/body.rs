@@ -1,4 +1,4 @@
-//! Reading a request body into one buffer, within size and time.
+//! Reads a request body into one buffer, with limits on size, time and memory.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use gateway_base::errors::Invalid;
 use gateway_base::request::BodyReservation;
 use gateway_upstream::prompt::Prompt;
 
-/// Room made for a body whose length is not announced.
+/// The initial capacity for a body of unannounced length.
 const UNANNOUNCED: u64 = 16 * 1024;
-/// So much of a body has to arrive within each period of `timeouts.client_body`, or its rest.
-const PROGRESS: usize = 8 * 1024;
+/// This many bytes of a body, or its rest, have to arrive within each period of `timeouts.client_body`.
+const MIN_PROGRESS: usize = 8 * 1024;
 
-/// What a body may take.
-pub(super) struct BodyTerms {
-    /// The most bytes.
+/// Limits for one body.
+pub(super) struct BodyLimits {
+    /// The largest size in bytes.
     pub limit: u64,
-    /// In which some of it has to arrive.
+    /// The period in which [`MIN_PROGRESS`] has to arrive.
     pub timeout: Duration,
-    /// Memory of the whole service, and the error where there is none left.
+    /// The memory budget of the whole service, and the error when it is exhausted.
     pub service: (BodyReservation, ApiError),
-    /// The same for what one API key may take of it.
+    /// The same for the part that one API key may use.
     pub key: (BodyReservation, ApiError),
 }
 
-impl BodyTerms {
+impl BodyLimits {
     fn reserve(&mut self, bytes: u64) -> Result<(), ApiError> {
         for (reserved, error) in [&mut self.key, &mut self.service] {
             if !reserved.grow_to(bytes) {
@@ -44,7 +44,7 @@ impl BodyTerms {
     }
 }
 
-/// Refuses what the head already shows to be unacceptable.
+/// Checks what can be checked before the body arrives.
 pub(super) fn check_head(
     headers: &HeaderMap,
     body: &impl Body,
@@ -72,27 +72,28 @@ pub(super) fn check_head(
     Ok(())
 }
 
-/// Reads all of it, into memory that is reserved first.
+/// Reads all of it. Memory is reserved in the budgets before it is allocated.
 pub(super) async fn read<B>(
     body: B,
-    mut terms: BodyTerms,
+    mut limits: BodyLimits,
 ) -> Result<(Prompt, Sha256Digest), ApiError>
 where
     B: Body<Data = Bytes>,
 {
-    let limit = terms.limit;
+    let limit = limits.limit;
     let announced = body.size_hint().exact();
-    terms.reserve(announced.unwrap_or(UNANNOUNCED.min(limit)))?;
+    limits.reserve(announced.unwrap_or(UNANNOUNCED.min(limit)))?;
     let mut prompt = Prompt::with_capacity(usize_from(announced.unwrap_or(UNANNOUNCED)));
     let mut hasher = BodyHasher::new();
     let mut body = pin!(body);
-    let mut timeout = pin!(tokio::time::sleep(terms.timeout));
-    let mut since = 0;
+    let mut deadline = pin!(tokio::time::sleep(limits.timeout));
+    let mut progress = 0;
     loop {
         let frame = tokio::select! {
+            // What has arrived counts, also at the moment of the timeout.
             biased;
             frame = body.frame() => frame,
-            () = timeout.as_mut() => return Err(ApiError::BodyTimeout),
+            () = deadline.as_mut() => return Err(ApiError::BodyTimeout),
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Invalid::BodyUnreadable)?;
@@ -105,18 +106,18 @@ where
         }
         if length > prompt.capacity() as u64 {
             let capacity = (prompt.capacity() as u64 * 2).clamp(length, limit);
-            terms.reserve(capacity)?;
+            limits.reserve(capacity)?;
             prompt.reserve_total(usize_from(capacity));
         }
         hasher.update(&piece);
         prompt.extend(&piece);
-        since += piece.len();
-        if since >= PROGRESS {
-            since = 0;
-            timeout.as_mut().reset(Instant::now() + terms.timeout);
+        progress += piece.len();
+        if progress >= MIN_PROGRESS {
+            progress = 0;
+            deadline.as_mut().reset(Instant::now() + limits.timeout);
         }
     }
-    let reserved = vec![terms.service.0, terms.key.0];
+    let reserved = vec![limits.service.0, limits.key.0];
     Ok((prompt.with_reservations(reserved), hasher.finish()))
 }
 
@@ -140,12 +141,12 @@ mod tests {
         StreamBody::new(stream::iter(frames))
     }
 
-    fn terms(limit: u64, timeout: Duration) -> BodyTerms {
-        terms_of(limit, timeout, &BodyBudget::default(), u64::MAX)
+    fn limits(limit: u64, timeout: Duration) -> BodyLimits {
+        limits_with(limit, timeout, &BodyBudget::default(), u64::MAX)
     }
 
-    fn terms_of(limit: u64, timeout: Duration, service: &BodyBudget, most: u64) -> BodyTerms {
-        BodyTerms {
+    fn limits_with(limit: u64, timeout: Duration, service: &BodyBudget, most: u64) -> BodyLimits {
+        BodyLimits {
             limit,
             timeout,
             service: (service.reservation(most), ApiError::ServiceBusy),
@@ -159,11 +160,11 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn memory_is_reserved_before_a_body_is_read_and_for_as_long_as_it_is_held() {
+    async fn memory_is_reserved_until_the_body_is_dropped() {
         let budget = BodyBudget::default();
         let read = async |length: usize, most: u64| {
             let body = Full::new(Bytes::from(vec![b'x'; length]));
-            super::read(body, terms_of(1 << 20, LONG, &budget, most)).await
+            super::read(body, limits_with(1 << 20, LONG, &budget, most)).await
         };
         let Ok((held, _)) = read(600, 1000).await else {
             panic!("a body")
@@ -185,10 +186,10 @@ mod tests {
                 .map(move |_| Ok::<_, std::io::Error>(Frame::data(Bytes::from(piece.clone()))));
             StreamBody::new(stream::iter(frames))
         };
-        let outcome = read(body(), terms_of(1 << 20, LONG, &budget, 60_000)).await;
+        let outcome = read(body(), limits_with(1 << 20, LONG, &budget, 60_000)).await;
         assert_eq!(outcome.err(), Some(ApiError::ServiceBusy));
         assert_eq!(budget.reserved(), 0);
-        let outcome = read(body(), terms_of(1 << 20, LONG, &budget, 200_000)).await;
+        let outcome = read(body(), limits_with(1 << 20, LONG, &budget, 200_000)).await;
         let Ok((prompt, _)) = outcome else {
             panic!("a body")
         };
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_may_take_longer_than_the_timeout_while_enough_of_it_arrives() {
+    async fn a_body_may_take_longer_than_the_timeout_while_it_makes_progress() {
         let slowly = |piece: usize, pieces: usize| {
             let every = Duration::from_millis(10);
             StreamBody::new(Box::pin(stream::unfold(0, move |n| async move {
@@ -212,19 +213,19 @@ mod tests {
         let timeout = Duration::from_secs(1);
         let begun = Instant::now();
         assert!(
-            read(slowly(PROGRESS, 120), terms(1 << 20, timeout))
+            read(slowly(MIN_PROGRESS, 120), limits(1 << 20, timeout))
                 .await
                 .is_ok()
         );
         assert!(begun.elapsed() > timeout);
-        // Never silent either, and never done.
-        let outcome = read(slowly(1, 100_000), terms(1 << 20, timeout)).await;
+        // Bytes keep arriving, but too few.
+        let outcome = read(slowly(1, 100_000), limits(1 << 20, timeout)).await;
         assert_eq!(outcome.err(), Some(ApiError::BodyTimeout));
     }
 
     #[tokio::test]
-    async fn pieces_become_one_body_with_its_digest() {
-        let outcome = read(pieces(vec![b"{\"a\"", b":1}"]), terms(7, LONG)).await;
+    async fn pieces_are_joined_and_hashed() {
+        let outcome = read(pieces(vec![b"{\"a\"", b":1}"]), limits(7, LONG)).await;
         let Ok((prompt, digest)) = outcome else {
             panic!("a body")
         };
@@ -233,27 +234,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_unannounced_length_is_cut_off_at_the_limit() {
-        let outcome = read(pieces(vec![b"1234", b"5678"]), terms(7, LONG)).await;
+    async fn rejects_a_body_of_unannounced_length_at_the_limit() {
+        let outcome = read(pieces(vec![b"1234", b"5678"]), limits(7, LONG)).await;
         assert_eq!(outcome.err(), Some(ApiError::BodyTooLarge { limit: 7 }));
     }
 
     #[tokio::test]
-    async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    async fn rejects_a_body_that_does_not_arrive() {
         let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
         assert_eq!(
-            read(never, terms(7, Duration::from_millis(20))).await.err(),
+            read(never, limits(7, Duration::from_millis(20)))
+                .await
+                .err(),
             Some(ApiError::BodyTimeout)
         );
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_unreadable() {
+    async fn rejects_an_interrupted_body() {
         let broken = stream::iter([
             Ok(Frame::data(Bytes::from_static(b"{"))),
             Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
         ]);
-        let outcome = read(StreamBody::new(broken), terms(7, LONG)).await;
+        let outcome = read(StreamBody::new(broken), limits(7, LONG)).await;
         assert_eq!(
             outcome.err(),
             Some(ApiError::Invalid(Invalid::BodyUnreadable))
@@ -261,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_alone_can_be_reason_enough() {
+    fn rejects_a_size_media_type_or_encoding_by_the_head() {
         let head = |name: http::HeaderName, value: &'static str| {
             HeaderMap::from_iter([(name, http::HeaderValue::from_static(value))])
         };

@@ -1,7 +1,6 @@
 //! Serving constraints in the body's `provider` member (ACI/1 §5.3).
 //!
-//! They only tighten. A member that begins with `aci_` and that we do not know is refused, never ignored: its
-//! author believes it does something.
+//! They only tighten. An unknown member that begins with `aci_` is refused, not ignored: the client relies on it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +14,7 @@ use gateway_base::errors::Invalid;
 /// The most sessions a request may list.
 pub const MAX_SESSIONS: usize = 64;
 
-/// What the caller demands of whoever serves the request.
+/// What the client requires of the upstream that serves the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
     /// Serve through a verified attested session only.
@@ -25,7 +24,7 @@ pub struct Constraints {
 }
 
 impl Constraints {
-    /// Reads the value of `provider`; none if it holds no constraint at all.
+    /// Parses the value of `provider`; `None` if it contains no constraint.
     pub(super) fn read(value: &str) -> Result<Option<Self>, Invalid> {
         if !value.starts_with('{') {
             return if value == "null" {
@@ -51,7 +50,7 @@ impl Constraints {
     }
 }
 
-/// What was said, before it is known whether it goes together.
+/// The members found, before they are checked against each other.
 #[derive(Default, PartialEq)]
 struct Found {
     verified: Option<bool>,
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_kept_is_refused_for_its_reason() {
+    fn rejects_invalid_constraints_with_their_reasons() {
         let conflict = format!(r#"{{"aci_session_ids":["{ID}"],"aci_verified":false}}"#);
         let many = format!(
             r#"{{"aci_session_ids":[{}]}}"#,

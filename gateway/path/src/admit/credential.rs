@@ -1,7 +1,7 @@
 //! API keys: `sk-sealgate-<id>-<secret>`.
 //!
-//! The id, 12 hex characters, is public and finds the key; the secret is 256 random bits. What is stored and compared
-//! is the SHA-256 of the whole, which needs no salt: there is nothing to guess.
+//! The id, 12 hex characters, is public and identifies the key; the secret is 256 random bits. The SHA-256 of the whole
+//! token is stored and compared. It needs no salt, because a random secret of that length cannot be guessed.
 
 use gateway_base::request::KeyId;
 
@@ -21,18 +21,18 @@ const ID_LEN: usize = 12;
 const SECRET_LEN: usize = 43;
 const TOKEN_LEN: usize = PREFIX.len() + ID_LEN + 1 + SECRET_LEN;
 
-/// A whole API key, as its owner gets it: once.
+/// A complete API key, shown to its owner once.
 pub struct ApiToken(Sensitive<String>);
 
-/// Why a key could not be made.
+/// Why a key could not be generated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error("the system gave no randomness")]
+    #[error("the system has no randomness")]
     Randomness,
 }
 
 impl ApiToken {
-    /// Makes a new key.
+    /// Generates a new key.
     pub fn generate() -> Result<(KeyId, Self), TokenError> {
         let random = SystemRandom::new();
         let mut id = [0; 6];
@@ -48,7 +48,7 @@ impl ApiToken {
         Ok((id, token))
     }
 
-    /// The key itself, to be shown to its owner.
+    /// The key itself, for its owner.
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
@@ -58,7 +58,7 @@ impl ApiToken {
     }
 }
 
-/// What is stored of a key, and what receipts are bound to.
+/// The digest that is stored for a key, and that receipts are bound to.
 pub fn digest(token: &str) -> [u8; 32] {
     *Sha256Digest::hash(token.as_bytes()).as_bytes()
 }
@@ -80,7 +80,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     Ok(token)
 }
 
-/// The id in a token of the right form.
+/// The id in a well-formed token.
 pub(super) fn claimed_id(token: &str) -> Option<KeyId> {
     if token.len() != TOKEN_LEN {
         return None;
@@ -97,7 +97,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a_new_key_has_the_announced_form_and_names_its_id() {
+    fn a_new_key_is_well_formed_and_contains_its_id() {
         let (id, token) = ApiToken::generate().expect("a key");
         assert_eq!(token.expose().len(), TOKEN_LEN);
         assert!(token.expose().starts_with(&format!("sk-sealgate-{id}-")));
@@ -106,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn no_two_keys_are_alike() {
+    fn two_keys_differ() {
         let (_, a) = ApiToken::generate().expect("a key");
         let (_, b) = ApiToken::generate().expect("a key");
         assert_ne!(a.expose(), b.expose());
     }
 
     #[test]
-    fn a_token_of_another_form_names_no_id() {
+    fn rejects_a_malformed_token() {
         let (_, token) = ApiToken::generate().expect("a key");
         let token = token.expose();
         let upper = token.to_uppercase();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_bearer_token_is_a_credential() {
+    fn accepts_exactly_one_bearer_token() {
         let with = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {

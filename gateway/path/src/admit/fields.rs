@@ -1,11 +1,10 @@
-//! The few fields of a body that routing needs, found without taking the body apart.
+//! The few fields of a body that routing needs, found without building a tree.
 //!
-//! One pass over the bytes checks that all of them are strict JSON and notes where the top-level members we read
-//! begin and end. No tree is built and nothing but the model's name is copied.
+//! One pass over the bytes checks that they are strict JSON and records where the top-level members that we read begin
+//! and end. Nothing but the model's name is copied.
 //!
-//! Refused: a member we read that is given twice, in whatever spelling. Parsers disagree about which of two wins, and
-//! some match names without regard to case, so an upstream could serve another model, or stream otherwise, than we
-//! routed and recorded.
+//! Refused: a member that we read given twice, in any spelling. Parsers disagree about which of the two counts, and some
+//! ignore case in names, so an upstream could serve another model, or stream differently, than we routed and recorded.
 
 use std::ops::Range;
 
@@ -16,36 +15,36 @@ use serde_json::value::RawValue;
 use super::{Constraints, Endpoint};
 use gateway_base::errors::{Invalid, Member};
 
-/// The longest model name looked at.
+/// The longest model name that is read.
 const MAX_MODEL: usize = 256;
 
-/// What the body says about how it is to be served. Spans are byte ranges of the body.
+/// The members of a body that decide how it is served. Spans are byte ranges of the body.
 #[derive(Debug, PartialEq)]
 pub struct Fields {
-    /// The model the caller asked for, unescaped.
+    /// The requested model, unescaped.
     pub model: String,
     /// The value of `model`, quotes included.
     pub model_span: Range<usize>,
     pub stream: bool,
     /// `stream_options.include_usage`, when given.
     pub include_usage: Option<bool>,
-    /// The `provider` member with one of its commas, ready to be cut out. Present only if it holds ACI constraints.
+    /// The `provider` member with one of its commas, for removal. Present only if it contains ACI constraints.
     pub provider_span: Option<Range<usize>>,
     pub constraints: Constraints,
-    /// The caller's own `cache_salt`.
+    /// The client's `cache_salt`.
     pub cache_salt: Option<CacheSalt>,
 }
 
-/// Where a caller's `cache_salt` stands. What it says is read only where it is to be bound.
+/// The position of a client's `cache_salt`. Its value is read only if the configuration binds it.
 #[derive(Debug, PartialEq)]
 pub struct CacheSalt {
     pub value: Range<usize>,
-    /// The member with one of its commas, ready to be cut out.
+    /// The member with one of its commas, for removal.
     pub cut: Range<usize>,
 }
 
 impl Fields {
-    /// Judges a whole body.
+    /// Reads a complete body.
     pub fn read(body: &[u8], endpoint: Endpoint) -> Result<Self, Invalid> {
         let text = std::str::from_utf8(body).map_err(|_| Invalid::NotUtf8)?;
         let members = Members::find(text)?;
@@ -85,7 +84,7 @@ impl Fields {
     }
 }
 
-/// Where a member stands.
+/// The position of a member.
 struct Found<'a> {
     /// The opening quote of its name.
     start: usize,
@@ -99,7 +98,7 @@ impl Found<'_> {
     }
 }
 
-/// The members we read, by their place in [`Member::ALL`].
+/// The members that we read, by their index in [`Member::ALL`].
 struct Members<'a>([Option<Found<'a>>; Member::ALL.len()]);
 
 impl<'a> Members<'a> {
@@ -148,7 +147,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Walks the top level of an object. The inner result tells an ambiguity from bytes that are not JSON.
+/// Visits the top level of an object. The inner error is an ambiguity, the outer one means that it is not JSON.
 struct TopLevel<'a> {
     text: &'a str,
 }
@@ -163,7 +162,7 @@ impl<'de> Visitor<'de> for TopLevel<'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members([const { None }; Member::ALL.len()]);
         let mut ambiguous = None;
-        // Names are read raw: they must stay valid JSON strings, but only few of them need unescaping.
+        // Names are read raw: they have to be valid JSON strings, but only few of them need unescaping.
         while let Some(name) = map.next_key::<&RawValue>()? {
             let value: &RawValue = map.next_value()?;
             let Some((index, exact)) = recognise(name.get()).map_err(A::Error::custom)? else {
@@ -189,7 +188,7 @@ impl<'de> Visitor<'de> for TopLevel<'de> {
     }
 }
 
-/// Which of our members a quoted name could be taken for, and whether it is spelled exactly so.
+/// Which of our members a parser could take a quoted name for, and whether it is spelled exactly like it.
 fn recognise(quoted: &str) -> Result<Option<(usize, bool)>, serde_json::Error> {
     let inner = quoted
         .get(1..quoted.len().saturating_sub(1))
@@ -232,7 +231,7 @@ fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr().addr().saturating_sub(whole.as_ptr().addr())
 }
 
-/// A member and the comma that has to go with it.
+/// A member and the comma that has to be removed with it.
 fn cut(text: &str, found: &Found<'_>) -> Range<usize> {
     let blank = [' ', '\t', '\n', '\r'];
     let after = text.get(found.end()..).unwrap_or_default();

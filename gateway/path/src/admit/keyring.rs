@@ -1,9 +1,9 @@
 //! The active API keys, in memory.
 //!
-//! Requests never ask the database. A task watches it for commits of other processes and swaps the whole ring, so a
-//! key that `sealgate keys` created or revoked is active, or not active any more, within a second. What the service
-//! itself has changed it reads at once ([`Keyring::refresh`]). How far the ring is goes into a file of the state
-//! directory, which the command line waits for ([`Applied`]).
+//! Requests never query the database. A task polls it for commits of other processes and replaces all keys at once, so a
+//! key that `sealgate keys` created or revoked is active, or no longer active, within a second. Changes by the service
+//! itself are read at once ([`Keyring::refresh`]). The task writes the generation of the keys to a file, which the command
+//! line waits for ([`AppliedGeneration`]).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use http::HeaderMap;
 use subtle::ConstantTimeEq;
 
 use super::Caller;
-use super::applied::Applied;
+use super::applied::AppliedGeneration;
 use super::credential::{bearer, claimed_id, digest};
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
@@ -25,16 +25,16 @@ use gateway_base::request::BodyBudget;
 use gateway_base::request::KeyId;
 use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger, LedgerError};
 
-const POLL: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// One active key.
 pub struct ActiveKey {
     pub(super) caller: Caller,
-    /// Requests in flight. Survives a reload of the ring.
+    /// Requests in flight. Shared by all generations of the keyring that contain the key.
     pub(super) in_flight: AtomicUsize,
-    /// Memory that bodies of its requests take. Survives a reload of the ring, too.
+    /// The memory of its requests' bodies. Shared likewise.
     pub(super) bodies: BodyBudget,
-    /// A request that still holds the key after it left the ring sees it here.
+    /// Set once, when the key leaves the keyring: requests that still hold the key see it.
     revoked: watch::Sender<bool>,
 }
 
@@ -52,7 +52,7 @@ impl ActiveKey {
         *self.revoked.borrow()
     }
 
-    /// Turns true when the key is revoked.
+    /// Becomes true when the key is revoked.
     pub(crate) fn revocation(&self) -> watch::Receiver<bool> {
         self.revoked.subscribe()
     }
@@ -60,31 +60,35 @@ impl ActiveKey {
 
 type Ring = HashMap<KeyId, Arc<ActiveKey>>;
 
-/// A wish to read the ledger's keys now; answered when that is done.
+/// A request to read the ledger's keys now; answered when they are applied.
 type Refresh = oneshot::Sender<Result<(), LedgerError>>;
 
+/// All active keys.
 pub struct Keyring {
+    /// Replaced as a whole by one task. Readers clone the `Arc` and release the lock at once.
     ring: RwLock<Arc<Ring>>,
+    /// To that task, which ends when the keyring is dropped.
     refresh: mpsc::Sender<Refresh>,
 }
 
 impl Keyring {
-    /// Loads the keys and keeps them current for as long as the ring is held.
+    /// Loads the keys and keeps them current until the keyring is dropped.
     pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, LedgerError> {
-        let (refresh, mut wishes) = mpsc::channel(16);
+        let (refresh, mut requestes) = mpsc::channel(16);
         let ring = Arc::new(Self::new(refresh));
         let mut watch = ledger.change_watch().await?;
-        let applied = Applied::of(state_dir);
+        let applied = AppliedGeneration::in_directory(state_dir);
         if let Some(changed) = watch.changed_keys().await? {
             ring.apply(changed, &applied);
         }
+        // Weak, so that the task does not keep the keyring alive.
         let weak = Arc::downgrade(&ring);
         tokio::spawn(async move {
             let mut failing = false;
             loop {
-                let wish = tokio::select! {
-                    wish = wishes.recv() => wish,
-                    () = tokio::time::sleep(POLL) => None,
+                let request = tokio::select! {
+                    request = requestes.recv() => request,
+                    () = tokio::time::sleep(POLL_INTERVAL) => None,
                 };
                 let Some(ring) = weak.upgrade() else { return };
                 let read = watch.changed_keys().await.map(|changed| {
@@ -101,8 +105,8 @@ impl Keyring {
                     });
                 }
                 failing = read.is_err();
-                if let Some(wish) = wish {
-                    let _ = wish.send(read);
+                if let Some(request) = request {
+                    let _ = request.send(read);
                 }
             }
         });
@@ -116,27 +120,27 @@ impl Keyring {
         }
     }
 
-    /// Reads the keys as they are in the ledger now. Afterwards they are the ones that requests are compared with.
+    /// Reads the keys from the ledger now. When it returns, requests are checked against them.
     pub async fn refresh(&self) -> Result<(), LedgerError> {
         let (done, waiting) = oneshot::channel();
-        let asked = self.refresh.send(done).await;
-        match (asked, waiting.await) {
+        let sent = self.refresh.send(done).await;
+        match (sent, waiting.await) {
             (Ok(()), Ok(read)) => read,
             _ => Err(LedgerError::Closed),
         }
     }
 
-    fn apply(&self, changed: ChangedKeys, applied: &Applied) {
+    fn apply(&self, changed: ChangedKeys, applied: &AppliedGeneration) {
         self.replace(changed.keys);
         applied.write(changed.generation);
     }
 
-    /// Whose request this is.
+    /// The active key of a request.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<ActiveKey>, ApiError> {
         self.with_token(bearer(headers)?)
     }
 
-    /// Whose token this is.
+    /// The active key with this token.
     pub(super) fn with_token(&self, token: &str) -> Result<Arc<ActiveKey>, ApiError> {
         let id = claimed_id(token).ok_or(ApiError::InvalidKey)?;
         let ring = self.ring();
@@ -168,6 +172,8 @@ impl Keyring {
         }
         let ring = Arc::new(ring);
         *self.ring.write().expect("no holder of this lock panics") = ring.clone();
+        // After the replacement: a request that finds the old key from now on is not possible, and those that found it before
+        // are notified.
         for (id, key) in old.iter() {
             if !ring.get(id).is_some_and(|kept| Arc::ptr_eq(kept, key)) {
                 key.revoked.send_replace(true);
@@ -176,7 +182,7 @@ impl Keyring {
     }
 }
 
-/// A key of the new ring: the old one where nothing changed, so that what it counts goes on.
+/// A key of the new ring: the old value if nothing changed, so that its counters continue.
 fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
     if row.revoked_at.is_some() {
         return None;
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_counts_while_it_is_in_the_ring() {
+    fn accepts_a_key_until_it_is_revoked() {
         let (id, token) = ApiToken::generate().expect("a key");
         let ring = ring();
         assert_eq!(
@@ -254,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_holds_a_key_sees_its_revocation() {
+    fn a_request_in_progress_sees_the_revocation_of_its_key() {
         let (id, token) = ApiToken::generate().expect("a key");
         let ring = ring();
         ring.replace(vec![row(id, token.digest())]);
@@ -266,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_id_with_another_secret_is_refused() {
+    fn rejects_an_id_with_another_secret() {
         let (id, token) = ApiToken::generate().expect("a key");
         let (_, other) = ApiToken::generate().expect("a key");
         let ring = ring();
@@ -281,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_key_counts_survives_a_reload() {
+    fn counters_of_a_key_survive_a_reload() {
         let (id, token) = ApiToken::generate().expect("a key");
         let ring = ring();
         ring.replace(vec![row(id, token.digest())]);

@@ -1,16 +1,16 @@
-//! Who may ask, for what, and is it well formed.
+//! Admission: authentication, limits, and the form of a request.
 //!
 //! [`Admission::admit`] turns an HTTP request into an [`AdmittedRequest`] or an [`ApiError`](gateway_base::errors::ApiError).
 //! The order matters: the credential and the caller's preconditions are checked before a byte of the body is read,
-//! the limits before anything is allocated for it, and the body is judged as bytes: it is never parsed into a tree,
-//! copied or printed. Behind this door nobody re-checks.
+//! the limits before anything is allocated for it, and the body is read as bytes: it is never parsed into a tree,
+//! copied or printed. Later modules rely on these checks and do not repeat them.
 
+mod admission;
 mod applied;
 mod body;
 mod constraints;
 mod credential;
 mod fields;
-mod gate;
 mod keyring;
 mod preconditions;
 mod salt;
@@ -24,12 +24,12 @@ use gateway_base::request::{Caller, Endpoint, Salt};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
 
-pub use applied::Applied;
+pub use admission::{Admission, Admitted, Refused, RequestSlot};
+pub use applied::AppliedGeneration;
 pub use constraints::Constraints;
 pub use credential::{ApiToken, TokenError};
 pub use credential::{bearer, digest};
 pub use fields::{CacheSalt, Fields};
-pub use gate::{Admission, Admitted, Refused, Slot};
 pub use keyring::Keyring;
 
 /// A request that may be served: authenticated, within limits, well formed, and bound to the epoch it came in under.
@@ -38,14 +38,14 @@ pub struct AdmittedRequest {
     pub caller: Caller,
     pub endpoint: Endpoint,
     pub fields: Fields,
-    /// What engines that divide their cache by tenant are told.
+    /// For engines that divide their prefix cache by salt.
     pub salt: Salt,
     pub prompt: Prompt,
     /// SHA-256 of the body as it was received.
     pub received_hash: Sha256Digest,
-    /// The contract in force for this request until its end.
+    /// The contract for this request until its end.
     pub epoch: Arc<Epoch>,
-    /// What outlives it under that contract.
+    /// What is kept of it under that contract.
     pub retention: Terms,
     pub admitted_at: UnixTime,
 }

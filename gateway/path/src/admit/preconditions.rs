@@ -1,6 +1,6 @@
-//! Preconditions a caller may send along, checked before its body is read (profile `sealgate/1`).
+//! Preconditions in request headers, checked before the body is read (profile `sealgate/1`).
 //!
-//! They only tighten: they can refuse a request, never loosen what would happen without them.
+//! They only tighten: they can make a request fail, never allow more than without them.
 
 use attest_core::{RetentionMode, Sha256Digest};
 use http::{HeaderMap, HeaderName};
@@ -9,7 +9,7 @@ use gateway_base::errors::ApiError;
 use gateway_base::errors::Invalid;
 use gateway_base::request::{KEYSET_DIGEST, MODEL, RETENTION};
 
-/// Is the keyset of this connection the one the caller pinned?
+/// Checks that the keyset of this connection is the one that the client pinned.
 pub(super) fn check_keyset(headers: &HeaderMap, keyset: &Sha256Digest) -> Result<(), ApiError> {
     if let Some(text) = single(headers, &KEYSET_DIGEST, Invalid::KeysetHeader)? {
         let pinned = Sha256Digest::parse(text).map_err(|_| Invalid::KeysetHeader)?;
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_is_let_through() {
+    fn accepts_preconditions_that_hold() {
         let ours = Sha256Digest::hash(b"ours").to_string();
         assert_eq!(check_with(&[]), Ok(()));
         assert_eq!(
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_hold_is_refused_for_its_reason() {
+    fn rejects_preconditions_with_their_reasons() {
         let theirs = Sha256Digest::hash(b"theirs").to_string();
         let ours = Sha256Digest::hash(b"ours").to_string();
         assert_eq!(
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mode_allows_itself_and_what_is_stricter() {
+    fn a_retention_mode_allows_itself_and_stricter_ones() {
         for kept in RetentionMode::ALL {
             for allowed in RetentionMode::ALL {
                 let outcome = check_where(&[(&RETENTION, allowed.as_str())], |_| kept);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_announced_model_narrows_what_is_asked_and_has_to_be_the_models_name() {
+    fn an_announced_model_has_to_be_the_models_name() {
         let most = |model: Option<&str>| match model {
             Some("private") => RetentionMode::Zero,
             _ => RetentionMode::Metadata,

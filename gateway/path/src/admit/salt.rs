@@ -1,4 +1,4 @@
-//! A caller's own cache salt: taken out, refused, or allowed to divide its tenant's part of the cache further.
+//! A client's own cache salt: removed, refused, or bound, which divides its tenant's part of the cache further.
 
 use gateway_base::config::ClientCacheSalt;
 use gateway_base::errors::Invalid;
@@ -7,10 +7,10 @@ use gateway_base::request::{CacheSalts, Salt};
 
 use super::CacheSalt;
 
-/// The longest salt of a caller that is looked at.
+/// The longest client's salt that is read.
 const MAX_SALT: usize = 256;
 
-/// The salt for a tenant's request, or why its own one is not taken.
+/// The salt for a tenant's request, or why the client's own salt is refused.
 pub(super) fn decide(
     salts: &CacheSalts,
     tenant: &Name,
@@ -26,7 +26,7 @@ pub(super) fn decide(
     Ok(salts.derive(tenant, own.as_deref()))
 }
 
-/// What the caller wrote; none for null, as if the member were not there.
+/// The client's salt; `None` for null, as if the member were absent.
 fn read(body: &[u8], at: &CacheSalt) -> Result<Option<String>, Invalid> {
     let value = body.get(at.value.clone()).ok_or(Invalid::CacheSaltType)?;
     if value.len() > 6 * MAX_SALT {
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callers_own_salt_never_decides_alone() {
+    fn a_clients_salt_never_selects_another_tenants_cache() {
         use ClientCacheSalt::{Bind, Refuse, Strip};
         let own = ",\"cache_salt\":\"s\"";
         let without = salt_of("acme", "", Strip);
@@ -75,13 +75,13 @@ mod tests {
         assert_ne!(bound, salt_of("other", own, Bind));
         assert_ne!(bound, salt_of("acme", ",\"cache_salt\":\"t\"", Bind));
         assert_eq!(salt_of("acme", ",\"cache_salt\":null", Bind), without);
-        // Whoever knows another's salt gets somewhere else with it.
+        // Another tenant's salt gives a different result.
         let known = format!(",\"cache_salt\":{:?}", without.clone().unwrap_or_default());
         assert_ne!(salt_of("mallory", &known, Bind), without);
     }
 
     #[test]
-    fn what_cannot_be_bound_is_refused() {
+    fn rejects_a_salt_that_cannot_be_bound() {
         let long = format!("\"{}\"", "a".repeat(MAX_SALT + 1));
         for value in [
             "1",

@@ -1,4 +1,4 @@
-//! ACI/1's artifacts: the report, receipts, sessions.
+//! ACI/1's documents: the report, receipts, sessions.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use axum::extract::{Path, State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, Uri};
 
-use super::Front;
+use super::PublicState;
 use super::public::json;
 use super::state::Connection;
 use crate::admit::{bearer, digest};
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_contract::attestation::{ReportRequest, Requester};
 
-/// Ids longer than this were never given out, by us or by an upstream we took one from.
+/// No id is longer, neither ours nor those that are taken from upstreams.
 const MAX_ID: usize = 256;
 
 /// `GET /v1/aci/attestation` (ACI/1 §4).
 pub(super) async fn attestation(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     uri: Uri,
     headers: HeaderMap,
@@ -28,7 +28,7 @@ pub(super) async fn attestation(
     let request = ReportRequest::parse(uri.query())?;
     let requester = Requester {
         address: connection.peer,
-        key: state.admission.key_of(&headers),
+        key: state.admission.key_id(&headers),
     };
     let report = state
         .report_queue
@@ -37,9 +37,9 @@ pub(super) async fn attestation(
 }
 
 /// `GET /v1/aci/receipts/{id}` (ACI/1 §7.1, §7.6). The credential is compared with the one that made the request, not
-/// with those that are active: a revoked key still reads the receipts of its own requests.
+/// with the active keys: a revoked key can still read the receipts of its own requests.
 pub(super) async fn receipt(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
@@ -48,7 +48,7 @@ pub(super) async fn receipt(
 
 /// The receipt with this id, if the credential is the one that made the request.
 pub(super) async fn own_receipt(
-    front: &Front,
+    state: &PublicState,
     id: &str,
     headers: &HeaderMap,
 ) -> Result<Bytes, ApiError> {
@@ -59,7 +59,7 @@ pub(super) async fn own_receipt(
     if id.is_empty() || id.len() > MAX_ID {
         return Err(ApiError::ReceiptNotFound);
     }
-    match front.services.receipts.get(id, &digest(token)).await {
+    match state.services.receipts.get(id, &digest(token)).await {
         Ok(Some(receipt)) => Ok(receipt),
         Ok(None) => Err(ApiError::ReceiptNotFound),
         Err(_) => Err(ApiError::Internal),
@@ -68,7 +68,7 @@ pub(super) async fn own_receipt(
 
 /// `GET /v1/aci/sessions/{id}` (ACI/1 §8.1).
 pub(super) async fn session(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     id: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
     let id = SessionId::parse(&id).map_err(|_| ApiError::SessionNotFound)?;
@@ -79,7 +79,7 @@ pub(super) async fn session(
     }
 }
 
-/// `GET /v1/aci/sessions?upstream_name=&model=`: the sessions in force, abbreviated.
+/// `GET /v1/aci/sessions?upstream_name=&model=`: the current sessions, abbreviated.
 pub(super) async fn sessions(connection: Connection, uri: Uri) -> Result<Response<Body>, ApiError> {
     let filter = Filter::parse(uri.query())?;
     let sessions = connection
@@ -106,12 +106,12 @@ impl Filter {
         let mut filter = Self::default();
         for pair in query.unwrap_or_default().split('&') {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let place = match name {
+            let slot = match name {
                 "upstream_name" => &mut filter.upstream_name,
                 "model" => &mut filter.model,
                 _ => continue,
             };
-            if place.replace(percent_decoded(value)?).is_some() {
+            if slot.replace(percent_decoded(value)?).is_some() {
                 return Err(Invalid::Query);
             }
         }

@@ -12,8 +12,8 @@ use http_body::{Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
-use super::{Front, state::Connection};
-use crate::admit::Slot;
+use super::{PublicState, state::Connection};
+use crate::admit::RequestSlot;
 use crate::relay;
 use gateway_base::config::OnRevoke;
 use gateway_base::errors::ApiError;
@@ -21,7 +21,7 @@ use gateway_base::events::Event;
 use gateway_base::request::Endpoint;
 
 pub(super) async fn chat(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -29,7 +29,7 @@ pub(super) async fn chat(
 }
 
 pub(super) async fn completions(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -37,7 +37,7 @@ pub(super) async fn completions(
 }
 
 pub(super) async fn embeddings(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     request: Request<Body>,
 ) -> Response<Body> {
@@ -45,14 +45,14 @@ pub(super) async fn embeddings(
 }
 
 async fn serve(
-    front: &Front,
+    state: &PublicState,
     connection: Connection,
     endpoint: Endpoint,
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let epoch = connection.epoch.clone();
-    let admitted = match front
+    let admitted = match state
         .admission
         .admit(epoch, endpoint, &head.headers, body)
         .await
@@ -67,21 +67,21 @@ async fn serve(
                 status: refused.error.status().as_u16(),
                 kind: refused.error.kind(),
             };
-            front.metrics.count_and_emit(event);
+            state.metrics.count_and_emit(event);
             if let Some(code) = refused.error.refused_by_policy() {
-                front.ledger.audit().refused(code);
+                state.ledger.audit().refused(code);
             }
             return refused.error.into_response();
         }
     };
-    front.report_queue.note_authenticated(connection.peer);
-    let cut = match connection.epoch.config.keys.on_revoke {
+    state.report_queue.note_authenticated(connection.peer);
+    let revocation = match connection.epoch.config.keys.on_revoke {
         OnRevoke::Finish => None,
         OnRevoke::Cut => Some(admitted.slot.revocation()),
     };
-    let in_flight = InFlight::enter(&front.metrics.in_flight, admitted.slot);
-    let serving = relay::serve_inference(&front.services, admitted.request, connection.flushes);
-    let response = match cut.clone() {
+    let in_flight = InFlight::enter(&state.metrics.in_flight, admitted.slot);
+    let serving = relay::serve_inference(&state.services, admitted.request, connection.flushes);
+    let response = match revocation.clone() {
         None => serving.await,
         Some(revocation) => tokio::select! {
             response = serving => response,
@@ -89,9 +89,9 @@ async fn serve(
         },
     };
     response.map(|body| {
-        Body::new(Accompanied {
+        Body::new(InFlightBody {
             body: Some(body),
-            cut: cut.map(|revocation| Box::pin(revoked(revocation)) as Pin<Box<_>>),
+            revoked: revocation.map(|revocation| Box::pin(revoked(revocation)) as Pin<Box<_>>),
             _in_flight: in_flight,
         })
     })
@@ -104,14 +104,14 @@ async fn revoked(mut revocation: watch::Receiver<bool>) {
     }
 }
 
-/// A request in flight: its slot and its place in the gauge, until the last byte of its response.
+/// A request in flight: its slot, and its count in the gauge, until the last byte of its response.
 struct InFlight {
     gauge: Gauge,
-    _slot: Slot,
+    _slot: RequestSlot,
 }
 
 impl InFlight {
-    fn enter(gauge: &Gauge, slot: Slot) -> Self {
+    fn enter(gauge: &Gauge, slot: RequestSlot) -> Self {
         gauge.inc();
         Self {
             gauge: gauge.clone(),
@@ -126,20 +126,21 @@ impl Drop for InFlight {
     }
 }
 
-/// A response body that keeps its request counted, and ends with its key where that is wanted.
-struct Accompanied {
-    /// None once it was cut off.
+/// A response body that keeps its request counted, and is aborted when its key is revoked, if so configured.
+struct InFlightBody {
+    /// `None` once it was aborted.
     body: Option<Body>,
-    cut: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Ready when the key is revoked; `None` if responses are to finish.
+    revoked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _in_flight: InFlight,
 }
 
-/// Makes the server break the client's connection off.
+/// Makes the server close the client's connection without ending the response.
 #[derive(Debug, thiserror::Error)]
 #[error("the API key was revoked")]
 struct KeyRevoked;
 
-impl http_body::Body for Accompanied {
+impl http_body::Body for InFlightBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -149,12 +150,12 @@ impl http_body::Body for Accompanied {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         if this
-            .cut
+            .revoked
             .as_mut()
-            .is_some_and(|cut| cut.as_mut().poll(cx).is_ready())
+            .is_some_and(|revoked| revoked.as_mut().poll(cx).is_ready())
         {
-            this.cut = None;
-            // Dropped here: its receipt and its row say how far it came.
+            this.revoked = None;
+            // Dropping it writes its receipt and its row, up to the bytes sent.
             this.body = None;
             return Poll::Ready(Some(Err(axum::Error::new(KeyRevoked))));
         }

@@ -1,8 +1,8 @@
-//! The audit log, for everybody: heads, tiles and entries in the C2SP `tlog-tiles` layout below `/v1/aci/log/`, and
-//! proofs for those who hold a receipt.
+//! The audit log, public: heads, tiles and entries in the C2SP `tlog-tiles` layout below `/v1/aci/log/`, and proofs for
+//! holders of a receipt.
 //!
-//! Entries are public. They hold no name but those of upstreams, which sessions tell anyway; who administered whom
-//! and which receipts there are stands there as digests.
+//! Entries contain no names but those of upstreams, which sessions contain as well; administrators and receipts are in
+//! them as digests.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use http::{HeaderMap, Response, Uri};
 use attest_core::Sha256Digest;
 use attest_core::log::tile::Tile;
 
-use super::Front;
+use super::PublicState;
 use super::aci::own_receipt;
 use super::public::json;
 use gateway_base::errors::{ApiError, Invalid};
 
 /// `GET /v1/aci/log/checkpoint`: the newest head.
-pub(super) async fn checkpoint(state: State<Arc<Front>>) -> Response<Body> {
+pub(super) async fn checkpoint(state: State<Arc<PublicState>>) -> Response<Body> {
     let head = state.rotation.current().log.head();
     text(head.note().to_owned())
 }
 
 /// `GET /v1/aci/log/tile/…`: a tile or a bundle of entries that the newest head counts. Never changes.
 pub(super) async fn tile(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     path: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
     let tile = Tile::parse(&format!("tile/{}", path.0)).map_err(|_| ApiError::LogFileNotFound)?;
@@ -52,9 +52,9 @@ pub(super) async fn tile(
 }
 
 /// `GET /v1/aci/log/consistency?old=N&new=M`: the hashes that show the tree of N entries to be the beginning of that
-/// of M (RFC 6962 §2.1.2), for those who would rather not put them together from tiles.
+/// of M (RFC 6962 §2.1.2), for clients that do not want to compute them from tiles.
 pub(super) async fn consistency(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
     let (old, new) = sizes(uri.query()).ok_or(Invalid::Query)?;
@@ -72,9 +72,10 @@ pub(super) async fn consistency(
     }
 }
 
-/// `GET /v1/aci/receipts/{id}/proof`: that the receipt is in the log (C2SP `tlog-proof`), for whom the receipt is for.
+/// `GET /v1/aci/receipts/{id}/proof`: that the receipt is in the log (C2SP `tlog-proof`), for the key that may read
+/// the receipt.
 pub(super) async fn receipt_proof(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
@@ -109,13 +110,13 @@ fn sizes(query: Option<&str>) -> Option<(u64, u64)> {
     let (mut old, mut new) = (None, None);
     for pair in query?.split('&') {
         let (name, value) = pair.split_once('=')?;
-        let place = match name {
+        let slot = match name {
             "old" => &mut old,
             "new" => &mut new,
             _ => return None,
         };
         let size: u64 = value.parse().ok()?;
-        if size.to_string() != value || place.replace(size).is_some() {
+        if size.to_string() != value || slot.replace(size).is_some() {
             return None;
         }
     }

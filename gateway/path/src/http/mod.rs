@@ -1,8 +1,8 @@
-//! Paths to rooms, and back.
+//! The public HTTP API.
 //!
-//! [`router`] maps the public surface: OpenAI's inference endpoints, ACI/1's artifacts, liveness. HTTP errors are born in
-//! [`errors`](gateway_base::errors). Every response, whoever made it, leaves with the ACI headers of the epoch
-//! its connection was opened under.
+//! [`router`] maps paths to handlers: OpenAI's inference endpoints, ACI/1's documents, health. Errors become HTTP responses
+//! in [`errors`](gateway_base::errors). Every response gets the ACI headers of the epoch that its connection was opened
+//! under.
 
 mod aci;
 mod finish;
@@ -20,4 +20,4 @@ pub(crate) use finish::finish;
 pub use public::json;
 pub use router::{health_router, paths, router};
 pub use routes::{Routes, only};
-pub use state::{Connection, Front};
+pub use state::{Connection, PublicState};

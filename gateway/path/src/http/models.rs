@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`, for whoever holds a key.
+//! `GET /v1/models` and `GET /v1/models/{id}`, for holders of an API key.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response};
 
-use super::Front;
+use super::PublicState;
 use super::public::json;
 use super::state::Connection;
 use gateway_base::errors::ApiError;
 
 pub(super) async fn list(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
@@ -21,7 +21,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn one(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     id: Path<String>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! Liveness, readiness, and answers in JSON.
+//! Liveness, readiness, and JSON responses.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use axum::extract::State;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::Front;
+use super::PublicState;
 
-/// The process answers.
+/// The process is alive.
 pub(super) async fn healthz() -> Response<Body> {
     text(StatusCode::OK, "ok\n")
 }
 
-/// The process can serve: the epoch in force has not expired, and both databases accept what they are given. Where not,
-/// the answer names the cause.
-pub(super) async fn readyz(state: State<Arc<Front>>) -> Response<Body> {
+/// The process can serve: the active epoch has not expired, and both databases accept writes. If not, the response names
+/// the cause.
+pub(super) async fn readyz(state: State<Arc<PublicState>>) -> Response<Body> {
     let cause = if !state.rotation.is_ready() {
         serde_json::json!({ "ready": false, "cause": "epoch" })
     } else if let Some(failing) = state.ledger.failing_for_long() {
@@ -44,7 +44,7 @@ fn text(status: StatusCode, words: &'static str) -> Response<Body> {
     response
 }
 
-/// A JSON document as a response that nobody in between should keep.
+/// A JSON document as a response that no cache may store.
 pub fn json(document: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(document.into());
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! Sealed records, for whoever made the request: fetched as they are, deleted where the policy leaves that to him.
+//! Sealed records, for the key that made the request: fetched as they are, deleted if the policy allows that.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use axum::extract::{Path, State};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::Front;
+use super::PublicState;
 use crate::admit::{bearer, digest};
 use gateway_base::errors::ApiError;
 use gateway_retention::{Deleted, Part};
 
 /// `GET /v1/sealgate/records/{id}/{part}`: an age file.
 pub(super) async fn fetch(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     Path((id, part)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
@@ -34,9 +34,9 @@ pub(super) async fn fetch(
     Ok(response)
 }
 
-/// `DELETE /v1/sealgate/records/{id}`. Empty where it is done. A revoked key deletes nothing: it may have been stolen.
+/// `DELETE /v1/sealgate/records/{id}`. The response is empty. A revoked key cannot delete: it may have been stolen.
 pub(super) async fn delete(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
@@ -54,7 +54,7 @@ pub(super) async fn delete(
     }
 }
 
-/// As with receipts, the credential is compared with the one that made the request; a revoked key still reads the
+/// As with receipts, the credential is compared with the one that made the request; a revoked key can still read the
 /// sealed records of its own requests.
 fn credential(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
     Ok(digest(bearer(headers)?))

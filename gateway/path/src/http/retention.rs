@@ -1,4 +1,4 @@
-//! What opens the caller's own names in the published retention policy.
+//! Opens the client's own names in the published retention policy.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use axum::extract::State;
 use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 
-use super::Front;
+use super::PublicState;
 use super::public::json as document;
 use super::state::Connection;
 use gateway_base::errors::ApiError;
@@ -17,16 +17,16 @@ use gateway_base::errors::ApiError;
 /// `GET /v1/sealgate/retention/opening`: for the tenant of the API key and no other, under the policy of this
 /// connection's epoch.
 pub(super) async fn opening(
-    state: State<Arc<Front>>,
+    state: State<Arc<PublicState>>,
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let caller = state.admission.caller(&headers)?;
     let policy = connection.epoch.retention.policy();
-    Ok(document(of_tenant(policy, &caller.tenant).to_string()))
+    Ok(document(tenant_opening(policy, &caller.tenant).to_string()))
 }
 
-fn of_tenant(policy: &RetentionPolicy, tenant: &str) -> Value {
+fn tenant_opening(policy: &RetentionPolicy, tenant: &str) -> Value {
     let opening = policy.tenant_opening(tenant);
     let salt = opening.as_ref().map(|opening| to_hex(&opening.tenant.salt));
     let commitment = opening

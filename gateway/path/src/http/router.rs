@@ -1,4 +1,4 @@
-//! The public surface, whole.
+//! All routes of the public API and of the health listener.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post};
 
 use super::routes::{Methods, Routes, only};
-use super::{Front, aci, inference, log, models, public, records, retention};
+use super::{PublicState, aci, inference, log, models, public, records, retention};
 use gateway_base::request::Endpoint;
 
-/// Every path there is. Other paths, and other methods on these, get an error in OpenAI's shape.
-pub fn router(front: Arc<Front>) -> Router {
-    routes().into_router(front)
+/// All routes. Other paths, and other methods on these, get an error in OpenAI's shape.
+pub fn router(state: Arc<PublicState>) -> Router {
+    routes().into_router(state)
 }
 
-/// Every path there is, as `METHOD PATH`. The health listener's are among them.
+/// All routes as `METHOD PATH`, including those of the health listener.
 pub fn paths() -> Vec<String> {
     routes().list()
 }
 
-fn routes() -> Routes<Front> {
+fn routes() -> Routes<PublicState> {
     Routes::default()
         .route(Endpoint::Chat.path(), only_post(post(inference::chat)))
         .route(
@@ -59,21 +59,21 @@ fn routes() -> Routes<Front> {
         .route("/readyz", only_get(get(public::readyz)))
 }
 
-/// What the health listener serves: the same answers as on the public surface.
-pub fn health_router(front: Arc<Front>) -> Router {
-    health_routes().into_router(front)
+/// The routes of the health listener, with the same answers as in the public API.
+pub fn health_router(state: Arc<PublicState>) -> Router {
+    health_routes().into_router(state)
 }
 
-fn health_routes() -> Routes<Front> {
+fn health_routes() -> Routes<PublicState> {
     Routes::default()
         .route("/healthz", only_get(get(public::healthz)))
         .route("/readyz", only_get(get(public::readyz)))
 }
 
-fn only_post(route: MethodRouter<Arc<Front>>) -> Methods<Front> {
+fn only_post(route: MethodRouter<Arc<PublicState>>) -> Methods<PublicState> {
     only("POST", route)
 }
 
-fn only_get(route: MethodRouter<Arc<Front>>) -> Methods<Front> {
+fn only_get(route: MethodRouter<Arc<PublicState>>) -> Methods<PublicState> {
     only("GET, HEAD", route)
 }

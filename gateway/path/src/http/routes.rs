@@ -1,4 +1,4 @@
-//! A router that keeps a list of what is routed, so that the reference page can be compared with it.
+//! A router that lists its routes, so that the reference page can be compared with it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::routing::MethodRouter;
 
 use gateway_base::errors::ApiError;
 
-/// The methods of a path as an `Allow` header names them, and what answers them.
+/// The methods of a path as in an `Allow` header, and their handlers.
 pub(crate) type Methods<S> = (&'static str, MethodRouter<Arc<S>>);
 
 /// Paths in the order in which they were added.
@@ -39,7 +39,7 @@ impl<S: Send + Sync + 'static> Routes<S> {
             .with_state(state)
     }
 
-    /// `METHOD PATH` for every method of every path; `HEAD` goes with `GET` and is not listed apart.
+    /// `METHOD PATH` for every method of every path; `HEAD` belongs to `GET` and is not listed.
     pub fn list(&self) -> Vec<String> {
         let one = |(allow, path): &(&str, &str)| -> Vec<String> {
             let methods = allow.split(", ").filter(|method| *method != "HEAD");

@@ -1,4 +1,4 @@
-//! What handlers are given.
+//! State that handlers get.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use http::request::Parts;
 
 use crate::admit::Admission;
 use crate::flushes::Flushes;
-use crate::places::{NoPlace, Place};
 use crate::receipt::RequestServices;
+use crate::slots::{ConnectionSlot, NoSlot};
 use gateway_base::errors::ApiError;
 use gateway_base::metrics::Metrics;
 use gateway_contract::attestation::ReportQueue;
@@ -18,8 +18,8 @@ use gateway_contract::epoch::Epoch;
 use gateway_contract::rotation::EpochRotation;
 use gateway_store::ledger::Ledger;
 
-/// The rooms behind the door.
-pub struct Front {
+/// What handlers of the public API share.
+pub struct PublicState {
     pub admission: Admission,
     pub services: RequestServices,
     pub report_queue: Arc<ReportQueue>,
@@ -28,44 +28,45 @@ pub struct Front {
     pub metrics: Arc<Metrics>,
 }
 
-/// The connection a request came in on: the epoch it was opened under, and whether a body was left unread on it.
+/// The connection of a request: its epoch, its slot, and whether a body was left unread on it.
 #[derive(Clone)]
 pub struct Connection {
     pub epoch: Arc<Epoch>,
-    /// The address at the other end, if the system still knew it.
+    /// The peer's address, if the system still knew it.
     pub peer: Option<IpAddr>,
-    place: Arc<Place>,
-    /// How often it has been flushed.
+    slot: Arc<ConnectionSlot>,
+    /// Its completed flushes.
     pub flushes: Flushes,
+    /// Set by a handler, read by the connection's task when the response is done. Nothing else is ordered by it.
     unread: Arc<AtomicBool>,
 }
 
 impl Connection {
-    pub fn new(epoch: Arc<Epoch>, peer: Option<IpAddr>, place: Arc<Place>) -> Self {
+    pub fn new(epoch: Arc<Epoch>, peer: Option<IpAddr>, slot: Arc<ConnectionSlot>) -> Self {
         Self {
             epoch,
             peer,
-            place,
+            slot,
             flushes: Flushes::counted(),
             unread: Arc::default(),
         }
     }
 
-    /// Notes that a request was authenticated. Fails where the service has no place for one more such connection; the
-    /// request is not served then, nor its body read.
+    /// A request was authenticated. Fails if there is no slot for one more such connection; then the request is not served
+    /// and its body not read.
     pub fn authenticated(&self) -> Result<(), ApiError> {
-        self.place.authenticated().map_err(|NoPlace| {
+        self.slot.authenticated().map_err(|NoSlot| {
             self.leave_body_unread();
             ApiError::ServiceBusy
         })
     }
 
-    /// Notes that a request had a credential that is not valid.
+    /// A request had an invalid credential.
     pub fn not_authenticated(&self) {
-        self.place.not_authenticated();
+        self.slot.not_authenticated();
     }
 
-    /// Notes that a request was answered although its body was not read to the end.
+    /// A request was answered although its body was not read to the end.
     pub fn leave_body_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }

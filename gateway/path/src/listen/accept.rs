@@ -8,9 +8,9 @@ use axum::Router;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::connection::{self, Authentication};
-use crate::http::Front;
-use crate::places::Peer;
-use crate::places::{Connections, Place};
+use crate::http::PublicState;
+use crate::slots::Peer;
+use crate::slots::{ConnectionSlot, Connections};
 use gateway_base::descriptors::ConnectionLimits;
 use gateway_base::descriptors::connection_limits;
 use gateway_base::events::{self, Component, Event};
@@ -18,12 +18,12 @@ use harden as hardening;
 
 /// The system may allow less.
 const BACKLOG: u32 = 4096;
-/// After the system refused to hand over a connection, typically for lack of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
-/// What happens with every connection is logged no more often than this.
-const LOG_AGAIN: Duration = Duration::from_secs(30);
+/// The pause after an error of the system, typically for lack of file descriptors.
+const ERROR_PAUSE: Duration = Duration::from_millis(50);
+/// Events that can happen with every connection are logged at most this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A bound socket and everything that is to be served on it.
+/// A bound socket and its connections.
 pub struct Listener {
     socket: TcpListener,
     connections: Connections,
@@ -53,25 +53,25 @@ impl Listener {
         self.connections.clone()
     }
 
-    /// The next connection and its place, when there is room for one.
-    pub(super) async fn next(&self, log: &mut AcceptLog) -> (TcpStream, Place) {
+    /// Waits until there is room, and accepts the next connection.
+    pub(super) async fn next(&self, log: &mut AcceptLog) -> (TcpStream, ConnectionSlot) {
         loop {
-            if self.connections.room().await {
+            if self.connections.wait_for_room().await {
                 log.evicted();
             }
             match self.socket.accept().await {
                 Ok((tcp, address)) => {
-                    let place = self.connections.enter(Peer::from_address(address.ip()));
-                    return (tcp, place);
+                    let slot = self.connections.enter(Peer::from_address(address.ip()));
+                    return (tcp, slot);
                 }
-                Err(error) if is_the_peers_doing(&error) => {}
+                Err(error) if is_caused_by_peer(&error) => {}
                 Err(error) => {
                     log.failed(&error);
-                    // It gives its descriptor back.
+                    // An evicted connection returns its file descriptor.
                     if self.connections.evict_one() {
                         log.evicted();
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(ERROR_PAUSE).await;
                 }
             }
         }
@@ -81,16 +81,16 @@ impl Listener {
 /// Accepts connections until dropped.
 pub async fn accept(
     listener: Listener,
-    front: Arc<Front>,
+    state: Arc<PublicState>,
     router: Router,
     authentication: Authentication,
 ) {
-    let service = connection::Service::new(front.clone(), router, authentication);
+    let service = connection::Service::new(state.clone(), router, authentication);
     let mut log = AcceptLog::default();
-    let mut epochs = front.rotation.watch();
+    let mut epochs = state.rotation.watch();
     epochs.mark_unchanged();
     loop {
-        let (tcp, place) = listener.next(&mut log).await;
+        let (tcp, slot) = listener.next(&mut log).await;
         if authentication == Authentication::ApiKey && epochs.has_changed().unwrap_or(false) {
             let limits = &epochs.borrow_and_update().config.limits;
             let limits = connection_limits(hardening::descriptor_limit(), limits);
@@ -98,12 +98,13 @@ pub async fn accept(
         }
         let stopping = listener.connections.stopping();
         let service = service.clone();
-        let open = Open::new(&front);
-        let place = Arc::new(place);
+        let open = Open::new(&state);
+        let slot = Arc::new(slot);
+        // The task owns the slot: it ends by itself or when it is evicted. A second task reports a panic of the first.
         let task = tokio::spawn(async move {
             tokio::select! {
-                () = connection::serve(tcp, service, place.clone(), stopping) => {}
-                () = place.evicted() => {}
+                () = connection::serve(tcp, service, slot.clone(), stopping) => {}
+                () = slot.evicted() => {}
             }
             drop(open);
         });
@@ -117,7 +118,7 @@ pub async fn accept(
     }
 }
 
-/// Keeps what can happen with every connection from filling the log.
+/// Limits how often events of single connections are logged.
 #[derive(Default)]
 pub(super) struct AcceptLog {
     evicted: u64,
@@ -144,14 +145,14 @@ impl AcceptLog {
 }
 
 fn is_due(logged: &mut Option<Instant>) -> bool {
-    let due = logged.is_none_or(|at| at.elapsed() >= LOG_AGAIN);
+    let due = logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL);
     if due {
         *logged = Some(Instant::now());
     }
     due
 }
 
-fn is_the_peers_doing(error: &std::io::Error) -> bool {
+fn is_caused_by_peer(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as K;
     matches!(
         error.kind(),
@@ -160,12 +161,12 @@ fn is_the_peers_doing(error: &std::io::Error) -> bool {
 }
 
 /// An open connection, counted.
-struct Open(Arc<Front>);
+struct Open(Arc<PublicState>);
 
 impl Open {
-    fn new(front: &Arc<Front>) -> Self {
-        front.metrics.connections.inc();
-        Self(front.clone())
+    fn new(state: &Arc<PublicState>) -> Self {
+        state.metrics.connections.inc();
+        Self(state.clone())
     }
 }
 

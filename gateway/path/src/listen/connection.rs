@@ -1,4 +1,4 @@
-//! One connection, from handshake to close.
+//! One client connection, from handshake to close.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -24,63 +24,63 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::framing::{Findings, FramingGuard, HeadLimits, MOST_AT_ONCE};
+use super::framing::{Findings, FramingGuard, HeadLimits, MAX_READ};
 use super::timed_writes::TimedWrites;
-use crate::flushes::CountsFlushes;
-use crate::http::{Connection, Front, finish};
-use crate::places::{Place, Stage};
+use crate::flushes::FlushCounter;
+use crate::http::{Connection, PublicState, finish};
+use crate::slots::{ConnectionSlot, Stage};
 use gateway_base::errors::{ApiError, HeadFault};
 use gateway_base::events::{self, Event};
 use gateway_contract::epoch::Epoch;
 
-/// How long a peer that is still sending what we will not read gets to notice that it was answered.
+/// How long a peer that is still sending bytes we do not read has to receive its response.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long connections that are idle when their epoch ends stay open. A request that a client sends on one just then
 /// is refused and may be sent again; it would be lost if the connection were closed at the same moment.
 const EPOCH_ENDED: Duration = Duration::from_secs(1);
-/// The smallest that hyper allows. A larger buffer is not reused from its start with each read, and its used part,
-/// which [`Scrubbed`] cannot reach, would keep what was read before. It grows for a head that is longer, and the
-/// connection closes after that one's response.
-const READ_BUFFER: usize = MOST_AT_ONCE + 1;
+/// The smallest size that hyper allows. A larger buffer is not reused from its start with each read, and its used part,
+/// which [`Scrubbed`] does not reach, would keep earlier bytes. It grows for a longer head, and then the connection closes
+/// after the response.
+const READ_BUFFER: usize = MAX_READ + 1;
 
 /// Scrubbed below TLS, for the buffer that records are read into.
 type Tls = TlsStream<Scrubbed<TimedWrites<TcpStream>>>;
 
-/// Where it is found out whose a request is.
+/// Where requests are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
-    /// Here, for the connection's place, and again at admission: by API key.
+    /// By API key: here, for the connection's slot, and again in admission.
     ApiKey,
     /// In the handlers.
     ByHandlers,
 }
 
-/// What connections need, cheap to clone.
+/// What connections share, cheap to clone.
 #[derive(Clone)]
 pub(super) struct Service {
-    front: Arc<Front>,
+    state: Arc<PublicState>,
     router: TowerToHyperService<Router>,
     authentication: Authentication,
 }
 
 impl Service {
-    pub fn new(front: Arc<Front>, router: Router, authentication: Authentication) -> Self {
+    pub fn new(state: Arc<PublicState>, router: Router, authentication: Authentication) -> Self {
         Self {
-            front,
+            state,
             router: TowerToHyperService::new(router),
             authentication,
         }
     }
 }
 
-/// Serves one connection under the epoch in force, until it, the peer, or the service ends.
+/// Serves one connection under the active epoch, until the epoch, the peer, or the service ends it.
 pub(super) async fn serve(
     tcp: TcpStream,
     service: Service,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut epochs = service.front.rotation.watch();
+    let mut epochs = service.state.rotation.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
     let peer = tcp.peer_addr().ok().map(|address| address.ip());
@@ -88,7 +88,7 @@ pub(super) async fn serve(
     let handshake = async {
         let spoke = tcp.peek(&mut [0; 1]).await?;
         if spoke > 0 {
-            place.reached(Stage::Handshake);
+            slot.set_stage(Stage::Handshake);
         }
         let tcp = TimedWrites::new(tcp, timeouts.client_write);
         let acceptor = TlsAcceptor::from(epoch.tls.clone());
@@ -96,7 +96,7 @@ pub(super) async fn serve(
     };
     let handshake = tokio::time::timeout(timeouts.client_header, handshake);
     let tls = tokio::select! {
-        shaken = handshake => match shaken {
+        result = handshake => match result {
             Ok(Ok(tls)) => tls,
             Ok(Err(_)) | Err(_) => {
                 let epoch = epoch.number;
@@ -108,23 +108,23 @@ pub(super) async fn serve(
     if *stopping.borrow() {
         return;
     }
-    place.reached(Stage::Open);
+    slot.set_stage(Stage::Open);
     let number = epoch.number;
     events::emit(Event::ConnectionOpened { epoch: number });
-    http(tls, &service, (peer, place), epoch, epochs, stopping).await;
+    http(tls, &service, (peer, slot), epoch, epochs, stopping).await;
     events::emit(Event::ConnectionClosed { epoch: number });
 }
 
 async fn http(
     tls: Tls,
     service: &Service,
-    (peer, place): (Option<IpAddr>, Arc<Place>),
+    (peer, slot): (Option<IpAddr>, Arc<ConnectionSlot>),
     epoch: Arc<Epoch>,
     mut epochs: watch::Receiver<Arc<Epoch>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let limits = &epoch.config.limits;
-    let context = Connection::new(epoch.clone(), peer, place);
+    let context = Connection::new(epoch.clone(), peer, slot);
     let findings = Findings::default();
     let guard = FramingGuard::new(
         tls,
@@ -135,13 +135,13 @@ async fn http(
         findings.clone(),
     );
     let respond = hyper::service::service_fn({
-        let (router, front) = (service.router.clone(), service.front.clone());
+        let (router, state) = (service.router.clone(), service.state.clone());
         let (context, authentication) = (context.clone(), service.authentication);
         let (requests, epochs) = (Cell::new(0), epochs.clone());
         move |mut request: Request<Incoming>| {
             requests.set(requests.get() + 1);
             let (number, findings) = (requests.get(), findings.clone());
-            // The epoch may have ended since the last request, or during the handshake: its keys serve nothing any more.
+            // The epoch may have ended since the last request, or during the handshake: then its keys must not be used.
             let ended = epochs.has_changed().unwrap_or(true);
             let routed = match findings.refused(number) {
                 Some(fault) => Err(refused(fault, &context)),
@@ -149,10 +149,12 @@ async fn http(
                     context.leave_body_unread();
                     Err(ApiError::EpochEnded)
                 }
-                None => placed(&request, &context, &front, authentication).map(|()| {
-                    request.extensions_mut().insert(context.clone());
-                    router.call(request)
-                }),
+                None => {
+                    authenticate_connection(&request, &context, &state, authentication).map(|()| {
+                        request.extensions_mut().insert(context.clone());
+                        router.call(request)
+                    })
+                }
             };
             let (context, epochs) = (context.clone(), epochs.clone());
             // Boxed, so that the connection can be moved out of when it ends.
@@ -173,14 +175,14 @@ async fn http(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(epoch.config.timeouts.client_header)
-        // The guard keeps to these limits first, and answers.
+        // The guard checks these limits first, and its refusals get a response.
         .max_buf_size(READ_BUFFER.max(limits.max_header + 1))
         .max_header_size(limits.max_header + 1)
         .max_headers(limits.max_header_fields)
         .keep_alive(true)
         // Scrubbed above the guard, for the buffer that HTTP is read into.
         .serve_connection(
-            TokioIo::new(CountsFlushes::new(
+            TokioIo::new(FlushCounter::new(
                 Scrubbed::new(guard),
                 context.flushes.clone(),
             )),
@@ -209,7 +211,7 @@ async fn http(
         }
     };
     if ended.is_ok() || context.left_body_unread() {
-        // The library's buffer, and what was read into it, is gone before the peer is waited for.
+        // Drops the library's buffer, and what was read into it, before waiting for the peer.
         let tls = connection.into_parts().io.into_inner();
         let tls = tls.into_inner().into_inner().into_inner();
         close(tls, context.left_body_unread()).await;
@@ -231,7 +233,7 @@ fn refuses_after_epoch(request: &Request<Incoming>, authentication: Authenticati
         && !matches!(request.uri().path(), "/healthz" | "/readyz")
 }
 
-/// A request whose head is refused. Nothing of it is read any further, and the connection closes.
+/// A request whose head is refused. The rest of it is not read, and the connection closes.
 fn refused(fault: HeadFault, context: &Connection) -> ApiError {
     context.leave_body_unread();
     events::emit(Event::HeadRefused {
@@ -241,18 +243,18 @@ fn refused(fault: HeadFault, context: &Connection) -> ApiError {
     ApiError::Head(fault)
 }
 
-/// A request with a valid API key moves its connection to a place that is not taken away. Where there is none left the
+/// A request with a valid API key moves its connection to a slot from which it is not evicted. If there is none, the
 /// request is refused.
-fn placed(
+fn authenticate_connection(
     request: &Request<Incoming>,
     context: &Connection,
-    front: &Front,
+    state: &PublicState,
     authentication: Authentication,
 ) -> Result<(), ApiError> {
     if authentication == Authentication::ByHandlers {
         return Ok(());
     }
-    match front.admission.authenticate(request.headers()) {
+    match state.admission.authenticate(request.headers()) {
         Ok(()) => context.authenticated(),
         Err(ApiError::InvalidKey) => {
             context.not_authenticated();
@@ -262,10 +264,10 @@ fn placed(
     }
 }
 
-/// Says goodbye. Where the peer may still be sending, closing at once would reset the connection and could take our
-/// answer with it: what still comes is read and thrown away for a moment.
+/// Closes the connection. If the peer may still be sending, closing at once would reset the connection, and our response
+/// could be lost: for a moment, what arrives is read and discarded.
 async fn close(mut tls: Tls, linger: bool) {
-    let goodbye = async {
+    let closing = async {
         let _ = tls.shutdown().await;
         if linger {
             let (mut tcp, _) = tls.into_inner();
@@ -273,5 +275,5 @@ async fn close(mut tls: Tls, linger: bool) {
             while tcp.read(&mut sink).await.is_ok_and(|read| read > 0) {}
         }
     };
-    let _ = tokio::time::timeout(LINGER, goodbye).await;
+    let _ = tokio::time::timeout(LINGER, closing).await;
 }

@@ -1,16 +1,16 @@
-//! What of a client's bytes the HTTP library gets to see.
+//! Checks the framing of requests before the HTTP library reads them.
 //!
-//! Where two parsers read one stream, they can see two different requests in it (RFC 9112 §11.2). Here one parser
-//! decides: [`FramingGuard`] reads the connection, takes each head whole and checks it ([`head`]), and hands the
-//! library strict heads only, each followed by exactly the body that it announced. Chunked bodies are framed again on
-//! the way: chunk extensions, padded sizes and trailers end here. So the library finds each request where the guard
-//! has found it; a property test holds the two against each other.
+//! If two parsers read one stream, they can find two different requests in it (request smuggling, RFC 9112 §11.2). Here
+//! one parser decides: [`FramingGuard`] reads the connection, checks each complete head ([`head`]), and passes only strict
+//! heads on to the library, each followed by exactly the body that it announced. Chunked bodies are framed again: chunk
+//! extensions, padded sizes and trailers are not passed on. So the library finds each request where the guard has found
+//! it; a property test compares the two.
 //!
-//! A head that is refused is replaced by a short one that closes the connection, so that its answer comes in its
-//! place behind those of the requests before it; [`Refused`] says which request that is and why. A body that cannot be
-//! followed breaks off with an error.
+//! A refused head is replaced by a short one that closes the connection, so that its response follows those of the requests
+//! before it; [`Findings`] tells the handler which request that is and why. A body that cannot be followed ends in an
+//! error.
 //!
-//! What was handed over is overwritten here at once.
+//! Bytes that were passed on are overwritten here at once.
 
 mod head;
 mod held;
@@ -25,24 +25,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use gateway_base::errors::HeadFault;
 use head::BodyFraming;
 pub(super) use head::HeadLimits;
-use held::{Held, Own, Search};
+use held::{Held, Inserted, Search};
 
-/// The most that the library is given with one read. With 8 KiB or more it would make its buffer larger, and a larger
-/// buffer is not overwritten by the reads that follow.
-pub(super) const MOST_AT_ONCE: usize = 8 * 1024 - 1;
-/// A chunk's size with its extensions.
+/// The most bytes that the library gets with one read. With 8 KiB or more it would enlarge its buffer, and a larger buffer
+/// is not overwritten by later reads.
+pub(super) const MAX_READ: usize = 8 * 1024 - 1;
+/// The longest line of a chunk's size with its extensions.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
-/// All that the framing of one body may take beyond the sizes themselves: extensions, leading zeros, trailers.
+/// The most bytes of one body's framing beyond the sizes themselves: extensions, leading zeros, trailers.
 const MAX_CHUNK_OVERHEAD: usize = 64 * 1024;
-/// Room for reading where a line or a head is looked for.
+/// The initial buffer in which a line or a head is searched.
 const ROOM: usize = 8 * 1024;
 
 /// In place of a head that is refused.
 const REFUSED: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
-/// The same where the answer must not have a body.
+/// The same if the response must not have a body.
 const REFUSED_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: refused\r\nConnection: close\r\n\r\n";
 
-/// What the guard found out about requests of a connection, which are counted from 1.
+/// What the guard found about the requests of a connection, which are numbered from 1. Written by the guard, read by the
+/// handlers; each finding is set once, because the connection ends with it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Findings(Arc<Shared>);
 
@@ -60,8 +61,8 @@ impl Findings {
         (*refused == number).then_some(*fault)
     }
 
-    /// Whether the connection ends with the answer to the `number`th request: it is refused, its body cannot be
-    /// followed, or a head up to it was longer than [`MOST_AT_ONCE`], so that the library's buffer has grown.
+    /// Whether the connection closes after the response to the `number`th request: it is refused, its body cannot be
+    /// followed, or a head up to it was longer than [`MAX_READ`], so that the library's buffer has grown.
     pub fn is_last(&self, number: u64) -> bool {
         self.refused(number).is_some()
             || self.0.broken.get().is_some_and(|broken| *broken == number)
@@ -69,28 +70,28 @@ impl Findings {
     }
 }
 
-/// A connection of which only checked requests are read.
+/// A connection from which only checked requests can be read.
 #[derive(Debug)]
 pub(super) struct FramingGuard<Io> {
     io: Io,
     state: State,
 }
 
-/// Where in the stream of requests the next byte belongs.
+/// The part of a request that the next byte of the connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
+enum Position {
     Head,
-    /// So many bytes of a checked head are still to be handed over.
+    /// This many bytes of a checked head are still to be passed on.
     CheckedHead(u64, BodyFraming),
-    /// So many bytes of a body of announced length are still to come.
+    /// This many bytes of a body of announced length are still to come.
     Body(u64),
     ChunkSize,
-    /// So many bytes of a chunk are still to come.
+    /// This many bytes of a chunk are still to come.
     Chunk(u64),
-    /// The line end behind a chunk's bytes.
+    /// The line end after a chunk's bytes.
     ChunkEnd,
     Trailers,
-    /// A head was refused: what still comes is read and dropped, to see the client's end.
+    /// A head was refused: what still arrives is read and dropped, to notice when the client closes.
     Refused,
     /// A body cannot be followed.
     Broken,
@@ -98,14 +99,14 @@ enum At {
 
 #[derive(Debug)]
 struct State {
-    at: At,
+    position: Position,
     limits: HeadLimits,
     held: Held,
-    /// Framing of our own that is to be handed over first.
-    own: Own,
-    /// Heads that have ended.
+    /// Framing of our own that is passed on before anything else.
+    inserted: Inserted,
+    /// The number of complete heads, which is the number of the current request.
     heads: u64,
-    /// What the framing of the current body has taken beyond its sizes.
+    /// Bytes of the current body's framing beyond its sizes.
     overhead: usize,
     findings: Findings,
 }
@@ -115,10 +116,10 @@ impl<Io> FramingGuard<Io> {
         Self {
             io,
             state: State {
-                at: At::Head,
+                position: Position::Head,
                 limits,
                 held: Held::default(),
-                own: Own::default(),
+                inserted: Inserted::default(),
                 heads: 0,
                 overhead: 0,
                 findings,
@@ -131,15 +132,15 @@ impl<Io> FramingGuard<Io> {
     }
 }
 
-/// What a step needs to go on.
+/// The result of one step.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// Something was done or handed over.
+    /// The state changed or bytes were passed on.
     Done,
-    /// More bytes of the connection, here.
+    /// More bytes are needed in `held`.
     More,
-    /// More bytes of the connection, which may go straight to the reader: at most so many.
-    Straight(u64),
+    /// More bytes are needed, and may be read into the reader's buffer directly: at most this many.
+    Direct(u64),
     Broken,
 }
 
@@ -153,7 +154,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for FramingGuard<Io> {
         let before = buffer.filled().len();
         loop {
             let handed = buffer.filled().len() - before;
-            let room = buffer.remaining().min(MOST_AT_ONCE - handed);
+            let room = buffer.remaining().min(MAX_READ - handed);
             if room == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -162,8 +163,8 @@ impl<Io: AsyncRead + Unpin> AsyncRead for FramingGuard<Io> {
                 Step::Broken if handed == 0 => {
                     return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                 }
-                // The connection is not asked for more while there is something to go on with.
-                Step::Broken | Step::More | Step::Straight(_) if handed > 0 => {
+                // What there is, is passed on before the connection is read again, which might wait.
+                Step::Broken | Step::More | Step::Direct(_) if handed > 0 => {
                     return Poll::Ready(Ok(()));
                 }
                 Step::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
@@ -172,7 +173,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for FramingGuard<Io> {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Step::Straight(left) => {
+                Step::Direct(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(room);
                     let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
                     ready!(Pin::new(&mut *io).poll_read(context, &mut part))?;
@@ -217,54 +218,55 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for FramingGuard<Io> {
 }
 
 impl State {
-    /// Goes on with what is held, if that suffices.
+    /// Processes what is held, as far as possible.
     fn step(&mut self, buffer: &mut ReadBuf<'_>, room: usize) -> Step {
-        if self.own.hand_over(buffer, room) {
+        // Inserted framing comes first: the state that follows it is already set.
+        if self.inserted.hand_over(buffer, room) {
             return Step::Done;
         }
-        match self.at {
-            At::Head => self.head(),
-            At::CheckedHead(left, _) | At::Chunk(left) | At::Body(left) => {
+        match self.position {
+            Position::Head => self.head(),
+            Position::CheckedHead(left, _) | Position::Chunk(left) | Position::Body(left) => {
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(room);
                 let passed = self.held.hand_over(buffer, most);
                 if passed > 0 {
                     self.passed(passed as u64);
                     return Step::Done;
                 }
-                Step::Straight(left)
+                Step::Direct(left)
             }
-            At::ChunkSize | At::ChunkEnd | At::Trailers => self.line(),
-            At::Refused => {
+            Position::ChunkSize | Position::ChunkEnd | Position::Trailers => self.line(),
+            Position::Refused => {
                 self.held.clear();
                 Step::More
             }
-            At::Broken => Step::Broken,
+            Position::Broken => Step::Broken,
         }
     }
 
-    /// So many bytes of a head or a body were handed over.
+    /// This many bytes of a head or a body were passed on.
     fn passed(&mut self, bytes: u64) {
-        self.at = match self.at {
-            At::CheckedHead(left, framing) => match (left.saturating_sub(bytes), framing) {
-                (0, BodyFraming::Chunked) => At::ChunkSize,
-                (0, BodyFraming::Length(0)) => At::Head,
-                (0, BodyFraming::Length(length)) => At::Body(length),
-                (left, framing) => At::CheckedHead(left, framing),
+        self.position = match self.position {
+            Position::CheckedHead(left, framing) => match (left.saturating_sub(bytes), framing) {
+                (0, BodyFraming::Chunked) => Position::ChunkSize,
+                (0, BodyFraming::Length(0)) => Position::Head,
+                (0, BodyFraming::Length(length)) => Position::Body(length),
+                (left, framing) => Position::CheckedHead(left, framing),
             },
-            At::Body(left) => match left.saturating_sub(bytes) {
-                0 => At::Head,
-                left => At::Body(left),
+            Position::Body(left) => match left.saturating_sub(bytes) {
+                0 => Position::Head,
+                left => Position::Body(left),
             },
-            At::Chunk(left) => match left.saturating_sub(bytes) {
-                0 => At::ChunkEnd,
-                left => At::Chunk(left),
+            Position::Chunk(left) => match left.saturating_sub(bytes) {
+                0 => Position::ChunkEnd,
+                left => Position::Chunk(left),
             },
             at => at,
         };
     }
 
     fn head(&mut self) -> Step {
-        // Empty lines before a head are none of its own (RFC 9112 §2.2).
+        // Empty lines before a head are not part of it (RFC 9112 §2.2).
         while self.held.starts_with(b"\r\n") {
             self.held.consume(2);
         }
@@ -274,10 +276,11 @@ impl State {
                 self.overhead = 0;
                 match head::parse(self.held.bytes(length), self.limits) {
                     Ok(framing) => {
-                        if length > MOST_AT_ONCE {
+                        // The library's buffer grows for it, see `READ_BUFFER` in the connection.
+                        if length > MAX_READ {
                             let _ = self.findings.0.long.set(self.heads);
                         }
-                        self.at = At::CheckedHead(length as u64, framing);
+                        self.position = Position::CheckedHead(length as u64, framing);
                     }
                     Err(fault) => self.refuse(fault),
                 }
@@ -299,19 +302,20 @@ impl State {
     }
 
     fn refuse(&mut self, fault: HeadFault) {
+        // The library answers our head, so its method decides whether the response has a body.
         let without_body = self.held.starts_with(b"HEAD ");
         let _ = self.findings.0.refused.set((self.heads, fault));
         self.held.clear();
-        self.own
+        self.inserted
             .set(if without_body { REFUSED_HEAD } else { REFUSED });
-        self.at = At::Refused;
+        self.position = Position::Refused;
     }
 
-    /// Where the body ends, and the next request begins, is unknown.
-    fn break_off(&mut self) -> Step {
+    /// The end of the body, and the beginning of the next request, is unknown.
+    fn fail(&mut self) -> Step {
         let _ = self.findings.0.broken.set(self.heads);
         self.held.clear();
-        self.at = At::Broken;
+        self.position = Position::Broken;
         Step::Broken
     }
 
@@ -321,51 +325,52 @@ impl State {
             Search::Found(length) if length <= MAX_CHUNK_LINE => length,
             Search::Open(length) if length <= MAX_CHUNK_LINE => return Step::More,
             Search::Found(_) | Search::Open(_) | Search::BareLineFeed => {
-                return self.break_off();
+                return self.fail();
             }
         };
         let line = self.held.bytes(length.saturating_sub(2));
-        let next = match self.at {
-            At::ChunkEnd if line.is_empty() => Some((At::ChunkSize, 0)),
-            At::ChunkSize => chunk_size(line).map(|(size, overhead)| match size {
-                0 => (At::Trailers, overhead),
-                size => (At::Chunk(size), overhead),
+        let next = match self.position {
+            Position::ChunkEnd if line.is_empty() => Some((Position::ChunkSize, 0)),
+            Position::ChunkSize => chunk_size(line).map(|(size, overhead)| match size {
+                0 => (Position::Trailers, overhead),
+                size => (Position::Chunk(size), overhead),
             }),
-            At::Trailers if line.is_empty() => Some((At::Head, 0)),
-            At::Trailers => head::field(line).map(|_| (At::Trailers, length)),
+            Position::Trailers if line.is_empty() => Some((Position::Head, 0)),
+            Position::Trailers => head::field(line).map(|_| (Position::Trailers, length)),
             _ => None,
         };
         self.held.consume(length);
         let Some((next, overhead)) = next else {
-            return self.break_off();
+            return self.fail();
         };
         self.overhead += overhead;
         if self.overhead > MAX_CHUNK_OVERHEAD {
-            return self.break_off();
+            return self.fail();
         }
-        match (self.at, next) {
-            (_, At::Chunk(size)) => self.own.set(format!("{size:x}\r\n").as_bytes()),
-            (At::ChunkEnd, _) => self.own.set(b"\r\n"),
-            (At::Trailers, At::Head) => self.own.set(b"0\r\n\r\n"),
+        // The library gets plain sizes, line ends and an empty trailer section, whatever the client sent.
+        match (self.position, next) {
+            (_, Position::Chunk(size)) => self.inserted.set(format!("{size:x}\r\n").as_bytes()),
+            (Position::ChunkEnd, _) => self.inserted.set(b"\r\n"),
+            (Position::Trailers, Position::Head) => self.inserted.set(b"0\r\n\r\n"),
             _ => {}
         }
-        self.at = next;
+        self.position = next;
         Step::Done
     }
 }
 
-/// The size at the start of a chunk's line, and how many bytes of the line say nothing about it.
+/// The size at the start of a chunk's line, and how many bytes of the line are overhead.
 fn chunk_size(line: &[u8]) -> Option<(u64, usize)> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit());
     let (digits, rest) = line.split_at_checked(end.unwrap_or(line.len()))?;
     let size = head::number(digits, 16)?;
     let extension = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t'));
-    let sound = match extension {
+    let valid = match extension {
         None => rest.is_empty(),
         Some(at) => rest.get(at) == Some(&b';') && rest.iter().all(head::is_field_byte),
     };
     let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-    sound.then_some((size, rest.len() + zeros))
+    valid.then_some((size, rest.len() + zeros))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Connections: TLS 1.3, HTTP/1.1, each bound to the epoch it was opened under.
+//! Client connections: TLS 1.3 and HTTP/1.1, each bound to the epoch that it was opened under.
 //!
-//! A new epoch takes effect for the next accepted connection. Connections of the old one finish the response they are
-//! in and are closed; whatever has not finished in time is cut off. There is no other TLS version, and plain HTTP
-//! for health and metrics alone.
+//! A new epoch takes effect with the next accepted connection. Connections of the old one finish their current response and
+//! are closed; those that do not finish within the drain timeout are dropped. There is no other TLS version, and plain HTTP
+//! only for health and metrics.
 
 mod accept;
 mod connection;

@@ -1,5 +1,4 @@
-//! Plain HTTP: metrics on loopback, and health wherever the operator's probes come from. Neither takes a place of the
-//! connections that are served, nor does a silent client take one of theirs.
+//! Plain HTTP: metrics on loopback, and health for the operator's probes. These listeners have separate slots.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -19,16 +18,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 
 use super::accept::{AcceptLog, Listener};
-use crate::places::Place;
+use crate::slots::ConnectionSlot;
 use gateway_base::descriptors::ConnectionLimits;
 use gateway_base::metrics::Metrics;
 use gateway_store::ledger::Ledger;
 
 const TEXT: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-/// Every path there is, as `METHOD PATH`.
+/// All routes of the metrics listener, as `METHOD PATH`.
 pub const METRICS_PATHS: [&str; 1] = ["GET /metrics"];
-/// The whole exchange.
+/// For a connection with its one exchange.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const LIMITS: ConnectionLimits = ConnectionLimits {
     authenticated: 0,
@@ -44,13 +43,13 @@ pub fn bind_plain(address: SocketAddr) -> std::io::Result<Listener> {
 pub async fn serve_metrics(listener: Listener, metrics: Arc<Metrics>, ledger: Arc<Ledger>) {
     let mut log = AcceptLog::default();
     loop {
-        let (tcp, place) = listener.next(&mut log).await;
+        let (tcp, slot) = listener.next(&mut log).await;
         let (metrics, ledger) = (metrics.clone(), ledger.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             let response = metrics_answer(&request, &metrics, &ledger);
             async move { Ok::<_, Infallible>(response) }
         });
-        tokio::spawn(exchange(tcp, place, service));
+        tokio::spawn(exchange(tcp, slot, service));
     }
 }
 
@@ -59,13 +58,13 @@ pub async fn serve_health(listener: Listener, router: Router) {
     let mut log = AcceptLog::default();
     let service = TowerToHyperService::new(router);
     loop {
-        let (tcp, place) = listener.next(&mut log).await;
-        tokio::spawn(exchange(tcp, place, service.clone()));
+        let (tcp, slot) = listener.next(&mut log).await;
+        tokio::spawn(exchange(tcp, slot, service.clone()));
     }
 }
 
-/// One request and its answer.
-async fn exchange<S>(tcp: TcpStream, place: Place, service: S)
+/// Serves one request on a connection.
+async fn exchange<S>(tcp: TcpStream, slot: ConnectionSlot, service: S)
 where
     S: HttpService<Incoming>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -79,7 +78,7 @@ where
         .serve_connection(TokioIo::new(tcp), service);
     tokio::select! {
         _ = tokio::time::timeout(TIMEOUT, connection) => {}
-        () = place.evicted() => {}
+        () = slot.evicted() => {}
     }
 }
 

@@ -1,8 +1,8 @@
-//! Clients that do not read.
+//! A write timeout for clients that do not read.
 //!
-//! A response waits for its client to take it, and everything that the request holds waits with it: its slot, its
-//! prompt, its upstream. [`TimedWrites`] lets a connection fail whose peer takes too little for too long; the response
-//! is dropped then as if the client had closed the connection.
+//! While a response waits for its client, so does everything that the request holds: its slot, its prompt, its upstream.
+//! With [`TimedWrites`] a connection fails if its peer reads too little for too long; the response is dropped then, as if
+//! the client had closed the connection.
 
 use std::io;
 use std::pin::Pin;
@@ -12,21 +12,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// So much has to be taken within each period of `timeouts.client_write` in which something waits to be taken.
-const PROGRESS: usize = 16 * 1024;
+/// This many bytes have to be read by the peer within each period of `timeouts.client_write` in which writes are blocked.
+const MIN_PROGRESS: usize = 16 * 1024;
 
-/// A connection whose writes fail when its peer takes too little of them.
+/// A connection whose writes fail if its peer reads too slowly.
 #[derive(Debug)]
 pub(super) struct TimedWrites<Io> {
     io: Io,
     limit: Duration,
-    /// Since the system took less than it was given.
+    /// Set while the system accepts less than it is given.
     blocked: Option<Blocked>,
 }
 
 #[derive(Debug)]
 struct Blocked {
-    alarm: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
     taken: usize,
 }
 
@@ -39,8 +39,8 @@ impl<Io> TimedWrites<Io> {
         }
     }
 
-    /// Of `offered` bytes so many were taken, or the peer has no room.
-    fn judge(
+    /// Updates the timeout after a write of `offered` bytes.
+    fn check_progress(
         &mut self,
         written: Poll<io::Result<usize>>,
         offered: usize,
@@ -52,16 +52,16 @@ impl<Io> TimedWrites<Io> {
                 let limit = self.limit;
                 let blocked = self.blocked.get_or_insert_with(|| Blocked::new(limit));
                 blocked.taken += taken;
-                if blocked.taken >= PROGRESS {
+                if blocked.taken >= MIN_PROGRESS {
                     blocked.taken = 0;
-                    blocked.alarm.as_mut().reset(Instant::now() + limit);
+                    blocked.timer.as_mut().reset(Instant::now() + limit);
                 }
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
                 let limit = self.limit;
                 let blocked = self.blocked.get_or_insert_with(|| Blocked::new(limit));
-                if blocked.alarm.as_mut().poll(context).is_ready() {
+                if blocked.timer.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
             }
@@ -73,7 +73,7 @@ impl<Io> TimedWrites<Io> {
 impl Blocked {
     fn new(limit: Duration) -> Self {
         Self {
-            alarm: Box::pin(sleep(limit)),
+            timer: Box::pin(sleep(limit)),
             taken: 0,
         }
     }
@@ -96,7 +96,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for TimedWrites<Io> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.judge(written, bytes.len(), context)
+        self.check_progress(written, bytes.len(), context)
     }
 
     fn poll_write_vectored(
@@ -106,7 +106,7 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for TimedWrites<Io> {
     ) -> Poll<io::Result<usize>> {
         let offered = slices.iter().map(|slice| slice.len()).sum();
         let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
-        self.judge(written, offered, context)
+        self.check_progress(written, offered, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_takes_nothing_is_waited_for_no_longer_than_the_limit() {
+    async fn a_write_fails_if_the_peer_reads_nothing() {
         let (_peer, here) = duplex(1000);
         let mut here = TimedWrites::new(here, SHORT);
         write(&mut here, 1000).await.expect("room");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_takes_a_byte_now_and_then_is_not_waited_for_either() {
+    async fn a_write_fails_if_the_peer_reads_too_little() {
         let (mut peer, here) = duplex(1000);
         let mut here = TimedWrites::new(here, SHORT);
         let reading = tokio::spawn(async move {
@@ -161,27 +161,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_peer_gets_everything_however_long_it_takes() {
-        let (mut peer, here) = duplex(PROGRESS);
+    async fn a_slow_peer_that_makes_progress_gets_everything() {
+        let (mut peer, here) = duplex(MIN_PROGRESS);
         let limit = Duration::from_secs(2);
         let mut here = TimedWrites::new(here, limit);
         let reading = tokio::spawn(async move {
-            let mut part = vec![0; PROGRESS];
+            let mut part = vec![0; MIN_PROGRESS];
             let mut read = 0;
-            while read < 160 * PROGRESS {
+            while read < 160 * MIN_PROGRESS {
                 peer.read_exact(&mut part).await.expect("more");
                 read += part.len();
                 tokio::time::sleep(Duration::from_millis(15)).await;
             }
         });
         let begun = Instant::now();
-        write(&mut here, 160 * PROGRESS).await.expect("written");
+        write(&mut here, 160 * MIN_PROGRESS).await.expect("written");
         assert!(begun.elapsed() > limit);
         reading.await.expect("read");
     }
 
     #[tokio::test]
-    async fn what_was_taken_long_ago_does_not_count_against_a_later_wait() {
+    async fn the_timeout_restarts_after_a_completed_write() {
         let (mut peer, here) = duplex(1000);
         let mut here = TimedWrites::new(here, SHORT);
         let first = tokio::spawn(async move {

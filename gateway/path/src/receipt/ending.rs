@@ -1,51 +1,51 @@
-//! How a request can end.
+//! How a response ended.
 
 use gateway_base::metering::Cause;
 use gateway_base::metering::Outcome;
 
-/// The response was handed over whole, or cut short.
+/// The response was complete, or interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// A whole response: the upstream's, or our own error.
-    Whole(Outcome),
-    /// The response ended before its time.
-    CutShort(CutShort),
+    /// A complete response: the upstream's, or our own error.
+    Complete(Outcome),
+    /// The response was aborted before it was complete.
+    Interrupted(Interruption),
 }
 
-/// Why a response was cut short. The names on the wire are part of the profile.
+/// Why a response was interrupted. The reasons on the wire are part of the profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CutShort {
-    /// The caller's connection closed first.
+pub enum Interruption {
+    /// The client's connection closed first.
     ConnectionClosed,
-    /// The upstream's connection broke, or its message ended before it was complete.
-    UpstreamBroke,
+    /// The upstream's connection closed, or its message ended, before the response was complete.
+    UpstreamClosed,
     /// The upstream stopped sending.
     UpstreamStalled,
-    /// The upstream reported an error in the middle of its response, which is not passed on.
+    /// The upstream reported an error in the middle of its response. It is not passed on.
     UpstreamError,
-    /// What the retention policy demands could not be kept.
-    Unkept,
+    /// What the retention policy requires could not be kept.
+    RetentionFailed,
 }
 
-impl CutShort {
+impl Interruption {
     /// The `reason` of the receipt event.
     pub const fn reason(self) -> &'static str {
         match self {
-            CutShort::ConnectionClosed => "connection_closed",
-            CutShort::UpstreamBroke => "upstream_broke_off",
-            CutShort::UpstreamStalled => "upstream_stalled",
-            CutShort::UpstreamError => "upstream_error",
-            CutShort::Unkept => "retention_failed",
+            Interruption::ConnectionClosed => "connection_closed",
+            Interruption::UpstreamClosed => "upstream_broke_off",
+            Interruption::UpstreamStalled => "upstream_stalled",
+            Interruption::UpstreamError => "upstream_error",
+            Interruption::RetentionFailed => "retention_failed",
         }
     }
 
-    /// What the upstream did, where it was its doing.
+    /// The upstream's failure, if it was one.
     pub const fn cause(self) -> Option<Cause> {
         match self {
-            CutShort::UpstreamBroke => Some(Cause::Closed),
-            CutShort::UpstreamStalled => Some(Cause::Stalled),
-            CutShort::UpstreamError => Some(Cause::ReportedError),
-            CutShort::ConnectionClosed | CutShort::Unkept => None,
+            Interruption::UpstreamClosed => Some(Cause::Closed),
+            Interruption::UpstreamStalled => Some(Cause::Stalled),
+            Interruption::UpstreamError => Some(Cause::ReportedError),
+            Interruption::ConnectionClosed | Interruption::RetentionFailed => None,
         }
     }
 }
@@ -54,12 +54,12 @@ impl Ending {
     /// What the usage row says.
     pub const fn outcome(self) -> Outcome {
         match self {
-            Ending::Whole(outcome) => outcome,
-            Ending::CutShort(CutShort::ConnectionClosed) => Outcome::ClientGone,
-            Ending::CutShort(CutShort::UpstreamBroke) => Outcome::UpstreamBrokeOff,
-            Ending::CutShort(CutShort::UpstreamStalled) => Outcome::UpstreamTimeout,
-            Ending::CutShort(CutShort::UpstreamError) => Outcome::UpstreamRejected,
-            Ending::CutShort(CutShort::Unkept) => Outcome::Failed,
+            Ending::Complete(outcome) => outcome,
+            Ending::Interrupted(Interruption::ConnectionClosed) => Outcome::ClientGone,
+            Ending::Interrupted(Interruption::UpstreamClosed) => Outcome::UpstreamBrokeOff,
+            Ending::Interrupted(Interruption::UpstreamStalled) => Outcome::UpstreamTimeout,
+            Ending::Interrupted(Interruption::UpstreamError) => Outcome::UpstreamRejected,
+            Ending::Interrupted(Interruption::RetentionFailed) => Outcome::Failed,
         }
     }
 }

@@ -1,19 +1,19 @@
-//! What is said about each request, signed: hashes, names and times, never a body (ACI §7).
+//! Receipts: a signed record of each request with hashes, names and times, never a body (ACI §7).
 //!
-//! A [`Recorder`] goes with a request from its admission on and finalises exactly once, whatever happens: at the end
-//! of the response, on refusal, when the upstream breaks off, and when the caller hangs up and everything is dropped.
-//! The receipt is findable before the last byte of the response is handed to the connection.
+//! A [`ReceiptBuilder`] accompanies a request from its admission and signs exactly one receipt: at the end of the response,
+//! on refusal, when the upstream fails, and when the client disconnects and everything is dropped. The receipt can be
+//! fetched before the last byte of the response is handed to the connection.
 //!
-//! `response.returned` hashes the bytes handed to the connection; of a response that was cut short, those that the
-//! connection has written. If it was cut short, an event of type `sealgate.response.incomplete` says why; a receipt
-//! without it is for a whole response.
+//! `response.returned` hashes the bytes that were handed to the connection; for an interrupted response, those that the
+//! connection has written. The event `sealgate.response.incomplete` gives the reason of an interruption; a receipt without
+//! it is for a complete response.
 
+mod builder;
+mod cache;
 mod ending;
-mod recorder;
-mod shelf;
 mod store;
 
-pub use ending::{CutShort, Ending};
-pub use recorder::{Recorder, RequestServices};
-pub use shelf::SHELF_LIFE;
-pub use store::Store;
+pub use builder::{ReceiptBuilder, RequestServices};
+pub use cache::CACHE_TTL;
+pub use ending::{Ending, Interruption};
+pub use store::ReceiptStore;

@@ -1,28 +1,28 @@
-//! Receipts by id. The id is the one in `X-Receipt-Id`, or the response's own; either is good only together with the
+//! Receipts by id. The id is the one in `X-Receipt-Id`, or the response's own; either is valid only together with the
 //! key that made the request (ACI §7.1, §7.6).
 
 use attest_core::{Receipt, UnixTime};
 use bytes::Bytes;
 use std::sync::Arc;
 
-use super::shelf::Shelf;
+use super::cache::ReceiptCache;
 use gateway_store::ledger::{Ledger, LedgerError, ReceiptRow};
 
-/// Where receipts are: in the ledger where the policy keeps them, else on a shelf in memory. Findable at once.
-pub struct Store {
+/// All receipts: in the ledger if the policy keeps them, otherwise in a cache in memory. Available at once.
+pub struct ReceiptStore {
     ledger: Arc<Ledger>,
-    shelf: Shelf,
+    cache: ReceiptCache,
 }
 
-impl Store {
+impl ReceiptStore {
     pub fn new(ledger: Arc<Ledger>) -> Self {
         Self {
             ledger,
-            shelf: Shelf::default(),
+            cache: ReceiptCache::default(),
         }
     }
 
-    /// Keeps a receipt for the holder of the key with this digest: durably until then, or on the shelf.
+    /// Stores a receipt for the holder of the key with this digest: in the ledger until `until`, or in the cache.
     pub fn put(&self, receipt: &Receipt, key_digest: [u8; 32], until: Option<UnixTime>) {
         let body = receipt.body();
         let row = ReceiptRow {
@@ -34,20 +34,20 @@ impl Store {
         };
         match until {
             Some(until) => self.ledger.store_receipt(row, until),
-            None => self.shelf.put(row),
+            None => self.cache.put(row),
         }
     }
 
-    /// The receipt document, if there is one for this id and this key. A wrong key is like a wrong id.
+    /// The receipt document for this id and this key. A wrong key is the same as a wrong id.
     pub async fn get(&self, id: &str, key_digest: &[u8; 32]) -> Result<Option<Bytes>, LedgerError> {
-        if let Some(shelved) = self.shelf.get(id, key_digest) {
-            return Ok(Some(shelved));
+        if let Some(cached) = self.cache.get(id, key_digest) {
+            return Ok(Some(cached));
         }
         self.ledger.receipt(id, key_digest).await
     }
 
-    /// Clears out what was on the shelf long enough.
+    /// Removes expired receipts from the cache.
     pub fn sweep(&self) {
-        self.shelf.sweep();
+        self.cache.sweep();
     }
 }

@@ -1,4 +1,8 @@
-//! The response on its way to the client.
+//! The response body that the client gets.
+//!
+//! A small state machine: `Open` passes the upstream's bytes on; `Complete` is its proper end; `Aborting` waits until what
+//! was handed over is written and then ends in an error, so that the server closes the connection. The receipt is stored
+//! on entering `Complete`, on leaving `Aborting`, or when the body is dropped, whichever comes first.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,36 +14,36 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 
 use super::answer::{Answer, AnswerBody, AnswerFault, Completeness};
-use super::patience::Patience;
+use super::idle_timeout::IdleTimeout;
 use crate::flushes::Flushes;
-use crate::receipt::{CutShort, Ending, Recorder};
+use crate::receipt::{Ending, Interruption, ReceiptBuilder};
 use gateway_base::metering::{Cause, Outcome};
 use gateway_retention::{Recorded, Stopped, Tape};
 
-/// A stream's last event is kept back this long, so that the receipt is there when the client has read it.
-const END_GRACE: Duration = Duration::from_millis(100);
-/// No more than this is ever kept back.
+/// How long a stream's last event is held back, so that the receipt is stored before the client has read it.
+const MAX_HOLD_TIME: Duration = Duration::from_millis(100);
+/// The most bytes that are held back.
 const MAX_HELD: usize = 64 * 1024;
 
-/// The answer as the client gets it: its bytes, and of its head what is on our list.
+/// Makes the client's response from an answer.
 pub fn relay(
     answer: Answer,
     tape: Option<Tape>,
-    mut recorder: Recorder,
+    mut receipt: ReceiptBuilder,
     flushes: Flushes,
 ) -> Response<Body> {
-    recorder.answering(answer.status.as_u16());
+    receipt.set_status(answer.status.as_u16());
     if flushes.are_counted() {
-        recorder.confirms_sending();
+        receipt.track_writes();
     }
     let left = http_body::Body::size_hint(&answer.body).exact();
-    let mut relayed = Relayed {
+    let mut relayed = RelayBody {
         state: State::Open(Recorded::new(answer.body, tape)),
         left,
-        recorder,
+        receipt,
         flushed_before: flushes.completed(),
         flushes,
-        grace: Patience::new(END_GRACE),
+        hold_timeout: IdleTimeout::new(MAX_HOLD_TIME),
         held: None,
         may_hold: true,
     };
@@ -58,66 +62,67 @@ pub fn relay(
 )]
 enum State {
     Open(Recorded<AnswerBody>),
-    /// Over as it should be; nothing more to say.
+    /// Complete; the receipt is stored.
     Complete,
-    /// Cut short. What was handed over is still to be written, and then the client's connection to be broken off.
-    Breaking(CutShort),
+    /// Interrupted. The receipt is stored when the connection has written what was handed over.
+    Aborting(Interruption),
 }
 
-struct Relayed {
+struct RelayBody {
     state: State,
-    /// Bytes still to be handed over, where the head promises a length.
+    /// Bytes still to be handed over, if the head announces a length.
     left: Option<u64>,
-    recorder: Recorder,
+    receipt: ReceiptBuilder,
     flushes: Flushes,
     /// How many flushes had completed when bytes, or the head, were last handed over.
     flushed_before: u64,
-    grace: Patience,
-    /// The final event, until the upstream's end is seen.
+    hold_timeout: IdleTimeout,
+    /// The final event, held back until the upstream's end is seen.
     held: Option<Bytes>,
+    /// Becomes false with the first event that is held back: it happens once.
     may_hold: bool,
 }
 
-/// Makes the server break the client's connection off.
+/// Makes the server close the client's connection without ending the response.
 #[derive(Debug, thiserror::Error)]
-#[error("the response was cut short")]
-struct Cut;
+#[error("the response was interrupted")]
+struct Aborted;
 
 /// What the upstream did.
 enum Next {
     Bytes(Bytes),
     End,
-    Cut(CutShort),
+    Interrupted(Interruption),
 }
 
-type Polled = Poll<Option<Result<Frame<Bytes>, Cut>>>;
+type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
 
-impl Relayed {
+impl RelayBody {
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         let State::Open(answer) = &mut self.state else {
             return Poll::Ready(Next::End);
         };
         let next = match ready!(http_body::Body::poll_frame(Pin::new(answer), cx)) {
             Some(Ok(frame)) => Next::Bytes(frame.into_data().unwrap_or_default()),
-            Some(Err(Stopped::Upstream(fault))) => Next::Cut(match fault {
-                AnswerFault::Broke => CutShort::UpstreamBroke,
-                AnswerFault::Stalled => CutShort::UpstreamStalled,
-                AnswerFault::ReportedError => CutShort::UpstreamError,
+            Some(Err(Stopped::Upstream(fault))) => Next::Interrupted(match fault {
+                AnswerFault::Closed => Interruption::UpstreamClosed,
+                AnswerFault::Stalled => Interruption::UpstreamStalled,
+                AnswerFault::ReportedError => Interruption::UpstreamError,
             }),
-            Some(Err(Stopped::Unkept)) => Next::Cut(CutShort::Unkept),
+            Some(Err(Stopped::Unkept)) => Next::Interrupted(Interruption::RetentionFailed),
             None => Next::End,
         };
         Poll::Ready(next)
     }
 
-    /// Notes when everything that was handed over so far has been written.
+    /// Records whether everything that was handed over so far has been written.
     fn note_flushes(&mut self) {
         if self.flushes.completed() > self.flushed_before {
-            self.recorder.sent();
+            self.receipt.mark_written();
         }
     }
 
-    /// Bytes that go to the client now.
+    /// Passes bytes on to the client.
     fn emit(&mut self, bytes: Bytes) -> Polled {
         self.hand_over(&bytes);
         if self.left == Some(0) {
@@ -126,8 +131,9 @@ impl Relayed {
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
+    /// Before the bytes leave this body: a flush that completes from now on may not include them.
     fn hand_over(&mut self, bytes: &Bytes) {
-        self.recorder.emitting(bytes);
+        self.receipt.add_body(bytes);
         self.flushed_before = self.flushes.completed();
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(bytes.len() as u64);
@@ -137,57 +143,57 @@ impl Relayed {
     fn complete(&mut self) {
         let completeness = self.meter();
         self.state = State::Complete;
-        self.recorder.finish(Ending::Whole(match completeness {
-            Completeness::Whole | Completeness::WholeBadlyFramed => Outcome::Completed,
+        self.receipt.finish(Ending::Complete(match completeness {
+            Completeness::Complete | Completeness::CompleteBadlyFramed => Outcome::Completed,
             Completeness::Unfinished => Outcome::UpstreamUnfinished,
             Completeness::Failed(_) => Outcome::UpstreamRejected,
         }));
     }
 
-    /// What is known of the answer goes into the record.
+    /// Id, usage and faults of the answer, for the receipt.
     fn meter(&mut self) -> Completeness {
         let State::Open(answer) = &self.state else {
-            return Completeness::Whole;
+            return Completeness::Complete;
         };
         let answer = answer.body();
-        self.recorder.metered(answer.id(), answer.usage());
+        self.receipt.set_metering(answer.id(), answer.usage());
         let completeness = answer.completeness();
         match completeness {
-            Completeness::Whole => {}
-            Completeness::WholeBadlyFramed => self.recorder.upstream_failed(Cause::Framing),
-            Completeness::Unfinished => self.recorder.upstream_failed(Cause::Unfinished),
-            Completeness::Failed(failure) => self.recorder.upstream_failed(failure.cause()),
+            Completeness::Complete => {}
+            Completeness::CompleteBadlyFramed => self.receipt.upstream_failed(Cause::Framing),
+            Completeness::Unfinished => self.receipt.upstream_failed(Cause::Unfinished),
+            Completeness::Failed(failure) => self.receipt.upstream_failed(failure.cause()),
         }
         completeness
     }
 
-    /// Begins to break off.
-    fn cut(&mut self, why: CutShort) {
+    /// Starts to abort the response.
+    fn interrupt(&mut self, why: Interruption) {
         self.meter();
         if let Some(cause) = why.cause() {
-            self.recorder.upstream_failed(cause);
+            self.receipt.upstream_failed(cause);
         }
-        self.state = State::Breaking(why);
+        self.state = State::Aborting(why);
     }
 
-    /// Breaks off once everything that was handed over has been written: an error makes the server drop what has not.
-    /// How long that may take is the connection's to bound.
-    fn poll_breaking(&mut self, why: CutShort, cx: &mut Context<'_>) -> Polled {
+    /// Ends in an error once everything that was handed over has been written: an error makes the server drop the rest. The
+    /// connection's write timeout limits the wait.
+    fn poll_aborting(&mut self, why: Interruption, cx: &mut Context<'_>) -> Polled {
         ready!(self.flushes.poll_after(self.flushed_before, cx));
-        self.recorder.sent();
-        self.recorder.finish(Ending::CutShort(why));
+        self.receipt.mark_written();
+        self.receipt.finish(Ending::Interrupted(why));
         self.state = State::Complete;
-        Poll::Ready(Some(Err(Cut)))
+        Poll::Ready(Some(Err(Aborted)))
     }
 
-    /// With the final event in hand: wait briefly for the upstream's end, so that the receipt is filed before the
-    /// client can ask for it. A client may stop reading at that event.
+    /// Waits briefly for the upstream's end before passing the final event on, so that the receipt is stored before the
+    /// client can request it. A client may stop reading at that event.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Polled {
         loop {
             let next = match self.poll_upstream(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => {
-                    ready!(self.grace.poll_exhausted(cx));
+                    ready!(self.hold_timeout.poll_expired(cx));
                     return self.release();
                 }
             };
@@ -208,9 +214,9 @@ impl Relayed {
                     self.complete();
                     return Poll::Ready(Some(Ok(Frame::data(held))));
                 }
-                Next::Cut(why) => {
+                Next::Interrupted(why) => {
                     self.hand_over(&held);
-                    self.cut(why);
+                    self.interrupt(why);
                     return Poll::Ready(Some(Ok(Frame::data(held))));
                 }
             }
@@ -224,9 +230,9 @@ impl Relayed {
         }
     }
 
-    /// Whether the bytes that have just come bring a stream's final event, and its end is still to be seen.
+    /// Whether the bytes that have just arrived contain a stream's final event.
     fn should_hold(&mut self) -> bool {
-        let done = matches!(&self.state, State::Open(answer) if answer.body().said_done());
+        let done = matches!(&self.state, State::Open(answer) if answer.body().is_done_passed_on());
         let hold = self.may_hold && done;
         self.may_hold &= !hold;
         hold
@@ -243,24 +249,24 @@ impl Relayed {
                 self.complete();
                 Poll::Ready(None)
             }
-            Next::Cut(why) => {
-                self.cut(why);
-                self.poll_breaking(why, cx)
+            Next::Interrupted(why) => {
+                self.interrupt(why);
+                self.poll_aborting(why, cx)
             }
         }
     }
 }
 
-impl http_body::Body for Relayed {
+impl http_body::Body for RelayBody {
     type Data = Bytes;
-    type Error = Cut;
+    type Error = Aborted;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         this.note_flushes();
         match this.state {
             State::Complete => Poll::Ready(None),
-            State::Breaking(why) => this.poll_breaking(why, cx),
+            State::Aborting(why) => this.poll_aborting(why, cx),
             State::Open(_) if this.held.is_some() => this.poll_held(cx),
             State::Open(_) => this.poll_open(cx),
         }
@@ -278,35 +284,35 @@ impl http_body::Body for Relayed {
     }
 }
 
-/// A caller that goes away after the final event has had the whole response; anywhere else it has not. The metering
-/// so far goes into the record either way.
-impl Drop for Relayed {
+/// A client that disconnects after the final event has got the complete response; before it, an interrupted one. The
+/// receipt gets the metering so far either way.
+impl Drop for RelayBody {
     fn drop(&mut self) {
         self.note_flushes();
         let ending = match &self.state {
             State::Complete => return,
-            State::Breaking(why) => Ending::CutShort(*why),
-            State::Open(answer) if answer.body().said_done() && self.held.is_none() => {
-                Ending::Whole(Outcome::Completed)
+            State::Aborting(why) => Ending::Interrupted(*why),
+            State::Open(answer) if answer.body().is_done_passed_on() && self.held.is_none() => {
+                Ending::Complete(Outcome::Completed)
             }
-            State::Open(_) => Ending::CutShort(CutShort::ConnectionClosed),
+            State::Open(_) => Ending::Interrupted(Interruption::ConnectionClosed),
         };
         match ending {
-            Ending::Whole(_) => self.complete(),
-            Ending::CutShort(_) => {
+            Ending::Complete(_) => self.complete(),
+            Ending::Interrupted(_) => {
                 self.meter_so_far();
-                self.recorder.finish(ending);
+                self.receipt.finish(ending);
             }
         }
     }
 }
 
-impl Relayed {
-    /// For an answer that has not ended: its metering alone.
+impl RelayBody {
+    /// For an answer that has not ended: without its completeness.
     fn meter_so_far(&mut self) {
         if let State::Open(answer) = &self.state {
             let answer = answer.body();
-            self.recorder.metered(answer.id(), answer.usage());
+            self.receipt.set_metering(answer.id(), answer.usage());
         }
     }
 }

@@ -1,9 +1,8 @@
-//! Bodies that an upstream compressed although it was asked not to (`Accept-Encoding: identity`).
+//! Decompresses bodies that an upstream compressed although the request said not to (`Accept-Encoding: identity`).
 //!
-//! They are decompressed as they pass: metering, errors inside a 200 and comments are then the same as for every other
-//! answer, and the client, whose own `Accept-Encoding` no upstream ever saw, gets what it can certainly read. Input is
-//! taken in small pieces, so that a piece which grows a thousandfold stays bounded. Codings other than gzip and deflate
-//! are passed on as they are.
+//! Metering, errors inside a 200 and comments then work as for every other answer, and the client, whose
+//! `Accept-Encoding` is not forwarded, gets what it can certainly read. Input is decoded in small pieces, so that the
+//! output of each is bounded even if it grows a thousandfold. Codings other than gzip and deflate are passed on unchanged.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use http_body::{Body, Frame};
 use super::head::text;
 use gateway_upstream::channel::{IncompleteBody, UpstreamBody};
 
-/// Compressed bytes taken at a time. Deflate grows them at most about a thousandfold.
+/// Compressed bytes decoded at a time. Deflate expands them at most about a thousandfold.
 const PIECE: usize = 1024;
 
 /// The coding of a body.
@@ -27,12 +26,12 @@ pub(super) enum Coding {
     Identity,
     Gzip,
     Deflate,
-    /// One that is not undone here, or several.
+    /// One that is not decoded here, or several.
     Other,
 }
 
 impl Coding {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(CONTENT_ENCODING).iter();
         let (first, second) = (values.next(), values.next());
         if first.is_none() {
@@ -79,7 +78,7 @@ impl Decoder {
         Ok(decoded.into())
     }
 
-    /// Whether the compressed data has come to its own end.
+    /// Whether the compressed data is complete.
     fn finish(&mut self) -> bool {
         match self {
             Decoder::Gzip(gzip) => gzip.try_finish().is_ok(),
@@ -92,7 +91,7 @@ impl Decoder {
 pub(super) struct Decoded {
     body: UpstreamBody,
     decoder: Option<Decoder>,
-    /// Compressed bytes that have come and were not taken yet.
+    /// Compressed bytes that were received and not decoded yet.
     compressed: Bytes,
 }
 
@@ -105,7 +104,7 @@ impl Decoded {
         }
     }
 
-    /// Whether its bytes are others than the upstream's.
+    /// Whether its bytes differ from the upstream's.
     pub(super) fn decodes(&self) -> bool {
         self.decoder.is_some()
     }

@@ -1,4 +1,4 @@
-//! As much of an upstream's error as is needed to translate it.
+//! Reads as much of an upstream's error as is needed to translate it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,21 +13,21 @@ use super::retry_after;
 use super::upstream_refusal::{MAX_ERROR_BODY, UpstreamRefusal};
 use gateway_upstream::channel::UpstreamBody;
 
-/// An error's body may take so long, from its first byte to the last that is read.
-const LONGEST: Duration = Duration::from_secs(10);
+/// The most time for an error's body.
+const MAX_TIME: Duration = Duration::from_secs(10);
 
-/// Reads an error response and translates it. What has come of its body counts, also where it is cut off.
+/// Reads an error response and translates it. A body that is cut off is used as far as it was received.
 pub(super) async fn read(
     response: Response<UpstreamBody>,
     idle: Duration,
     now: SystemTime,
 ) -> (UpstreamRefusal, Vec<u8>) {
     let (head, body) = response.into_parts();
-    let mut body = Decoded::new(body, Coding::of(&head.headers));
+    let mut body = Decoded::new(body, Coding::from_headers(&head.headers));
     let mut read = Vec::new();
     let begun = Instant::now();
     loop {
-        let limit = idle.min(LONGEST.saturating_sub(begun.elapsed()));
+        let limit = idle.min(MAX_TIME.saturating_sub(begun.elapsed()));
         let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
         let Ok(Some(Ok(frame))) = timeout(limit, next).await else {
             break;
@@ -44,7 +44,7 @@ pub(super) async fn read(
     (refusal, read)
 }
 
-/// Whether a refusal is about the question for a stream's usage, which some engines do not know.
+/// Whether a refusal is about `stream_options`, which some engines do not know.
 pub(super) fn is_about_stream_options(status: u16, body: &[u8]) -> bool {
     const NAMES: [&[u8]; 2] = [b"stream_options", b"include_usage"];
     let named = |name: &[u8]| memchr::memmem::find(body, name).is_some();

@@ -1,7 +1,7 @@
-//! Candidates in order, until one takes the prompt.
+//! Tries candidates in order until the prompt was sent to one.
 //!
-//! The next candidate is tried only while the prompt has not left. From the first byte that may have been written the
-//! request belongs to that upstream, whatever becomes of it: a second copy of a prompt is a second disclosure.
+//! The next candidate is tried only while the prompt was certainly not sent. Once a byte may have been written, no other
+//! upstream gets the prompt, whatever happens: a second copy of a prompt is a second disclosure.
 
 use attest_core::{Serving, SessionId, Sha256Digest};
 use http::Response;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 use tokio::time::timeout;
 
-use super::answer::{self, Answer, Failed};
+use super::answer::{self, Answer, NoAnswer};
 use super::error_body;
 use super::refusal::Refusal;
-use super::rewrite::{self, Spans, Wanted};
+use super::rewrite::{self, Rewrites, Spans};
 use crate::admit::{AdmittedRequest, Constraints};
-use crate::receipt::Recorder;
+use crate::receipt::ReceiptBuilder;
 use attest_channel::Clock;
 use gateway_base::config::Timeouts;
 use gateway_base::errors::ApiError;
@@ -27,14 +27,14 @@ use gateway_upstream::channel::{
 };
 use gateway_upstream::route::{Candidate, CandidateState, Route};
 
-/// What is asked of the candidates.
-pub(super) struct Ask {
+/// An admitted request with its route, ready to be sent to candidates.
+pub(super) struct RoutedRequest {
     route: Arc<Route>,
     epoch: Arc<Epoch>,
     endpoint: Endpoint,
     stream: bool,
-    /// The caller asked for a stream's usage itself.
-    usage_asked_for: bool,
+    /// The client requested a stream's usage itself.
+    usage_requested: bool,
     clock: Arc<dyn Clock>,
     requested_model: String,
     spans: Spans,
@@ -45,58 +45,58 @@ pub(super) struct Ask {
 }
 
 /// Why one candidate did not answer.
-enum Missed {
-    /// The prompt has not left: another may be tried.
-    Unused(Unused),
-    /// It may have been read: this is the end.
-    Spent(Refusal),
+enum AttemptError {
+    /// The prompt was not sent: another candidate may be tried.
+    NotSent(NotSentReason),
+    /// The upstream may have read it: no other candidate is tried.
+    MaybeSent(Refusal),
 }
 
-/// Why a candidate could not be given the prompt.
+/// Why the prompt was not sent to a candidate.
 #[derive(Clone, Copy)]
-enum Unused {
+enum NotSentReason {
     NotVerified(NotVerified),
     Connect(ConnectFailure),
-    /// Connections were had but kept closing before anything was written.
-    Stale,
+    /// Connections were made, but closed before a byte was written.
+    Closed,
 }
 
-impl Unused {
+impl NotSentReason {
     fn reason(self) -> String {
         match self {
-            Unused::NotVerified(why) => why.reason(),
-            Unused::Connect(why) => why.reason().to_owned(),
-            Unused::Stale => "connection_closed".to_owned(),
+            NotSentReason::NotVerified(why) => why.reason(),
+            NotSentReason::Connect(why) => why.reason().to_owned(),
+            NotSentReason::Closed => "connection_closed".to_owned(),
         }
     }
 
     fn cause(self) -> Cause {
         match self {
-            Unused::NotVerified(why) => why.cause(),
-            Unused::Connect(why) => why.cause(),
-            Unused::Stale => Cause::Closed,
+            NotSentReason::NotVerified(why) => why.cause(),
+            NotSentReason::Connect(why) => why.cause(),
+            NotSentReason::Closed => Cause::Closed,
         }
     }
 
-    /// Whether others are to be tried first for a while.
+    /// Whether the candidate is to be tried last for a while.
     fn is_unreachable(self) -> bool {
         match self {
-            Unused::NotVerified(why) => why.is_unreachable(),
-            Unused::Connect(_) => true,
-            Unused::Stale => false,
+            NotSentReason::NotVerified(why) => why.is_unreachable(),
+            NotSentReason::Connect(_) => true,
+            NotSentReason::Closed => false,
         }
     }
 }
 
-/// How often an enclave is connected to again for one request.
+/// How many more connections to an enclave one request may make.
 const RECONNECTS: usize = 2;
 
-impl Ask {
+impl RoutedRequest {
     /// Finds the route and checks what the caller demands of it. Nothing is sent yet.
     pub(super) fn prepare(
         request: AdmittedRequest,
         clock: &Arc<dyn Clock>,
-        recorder: &mut Recorder,
+        receipt: &mut ReceiptBuilder,
     ) -> Result<Self, Refusal> {
         let AdmittedRequest {
             endpoint,
@@ -110,18 +110,18 @@ impl Ask {
         let required = fields.constraints.verified;
         let Some((asked_for, route)) = epoch.routes.lookup(&fields.model) else {
             if epoch.config.server.mode == Serving::Aggregator {
-                recorder.unverified(required, "", "model_not_found", None);
+                receipt.unverified(required, "", "model_not_found", None);
             }
             return Err(ApiError::ModelNotFound.into());
         };
-        recorder.routed(&route.model, asked_for);
+        receipt.routed(&route.model, asked_for);
         let route = Arc::clone(route);
         Ok(Self {
             route,
             epoch,
             endpoint,
             stream: fields.stream,
-            usage_asked_for: fields.include_usage == Some(true),
+            usage_requested: fields.include_usage == Some(true),
             clock: Arc::clone(clock),
             requested_model: fields.model,
             spans: Spans {
@@ -141,35 +141,35 @@ impl Ask {
         self.prompt.shared()
     }
 
-    /// The first candidate's answer, or why there is none.
-    pub(super) async fn serve(&self, recorder: &mut Recorder) -> Result<Answer, Refusal> {
-        self.check_pins(recorder)?;
-        let mut before: Option<(&Candidate, Unused)> = None;
+    /// The answer of the first candidate that the prompt was sent to, or why there is none.
+    pub(super) async fn serve(&self, receipt: &mut ReceiptBuilder) -> Result<Answer, Refusal> {
+        self.check_pins(receipt)?;
+        let mut previous: Option<(&Candidate, NotSentReason)> = None;
         for (candidate, state) in self.in_order() {
-            if let Some((unused, why)) = before.take() {
-                recorder.passed_over(unused.name(), &why.reason());
+            if let Some((passed_over, why)) = previous.take() {
+                receipt.passed_over(passed_over.name(), &why.reason());
             }
-            match self.attempt(candidate, state, recorder).await {
+            match self.attempt(candidate, state, receipt).await {
                 Ok(answer) => {
                     state.health.mark_reachable();
                     return Ok(answer);
                 }
-                Err(Missed::Unused(why)) => {
+                Err(AttemptError::NotSent(why)) => {
                     if why.is_unreachable() {
                         state.health.mark_unreachable();
                     }
-                    before = Some((candidate, why));
+                    previous = Some((candidate, why));
                 }
-                Err(Missed::Spent(refusal)) => {
+                Err(AttemptError::MaybeSent(refusal)) => {
                     state.health.mark_reachable();
                     return Err(refusal);
                 }
             }
         }
-        Err(self.nobody(before, recorder))
+        Err(self.no_candidate_left(previous, receipt))
     }
 
-    /// The candidates that may be used, in order of preference; those that could not be reached a moment ago come last.
+    /// The candidates that may be used, in order of preference; those that recently could not be connected to come last.
     fn in_order(&self) -> Vec<(&Candidate, &CandidateState)> {
         let usable = self
             .route
@@ -181,7 +181,7 @@ impl Ask {
         order
     }
 
-    /// Whether the prompt may go only to verified upstreams.
+    /// Whether the prompt may be sent to verified upstreams only.
     fn required(&self) -> bool {
         self.route.confidential
             || self.constraints.verified
@@ -202,7 +202,7 @@ impl Ask {
     }
 
     /// A direct service has no sessions, so it refuses any list of them.
-    fn check_pins(&self, recorder: &mut Recorder) -> Result<(), Refusal> {
+    fn check_pins(&self, receipt: &mut ReceiptBuilder) -> Result<(), Refusal> {
         let Some(pinned) = self.pinned() else {
             return Ok(());
         };
@@ -211,7 +211,7 @@ impl Ask {
             return Ok(());
         }
         if self.route.serving == Serving::Aggregator {
-            recorder.unverified(true, &self.upstream_model(), "session_not_accepted", None);
+            receipt.unverified(true, &self.upstream_model(), "session_not_accepted", None);
         }
         Err(ApiError::SessionNotAccepted.into())
     }
@@ -223,38 +223,38 @@ impl Ask {
             .map_or_else(String::new, |first| first.model().to_string())
     }
 
-    /// One attempt; another on the same upstream if it refuses that we asked for the usage of a stream, or serves no more
-    /// requests on a connection that it had.
+    /// One attempt; another one on the same upstream if it refuses our request for the usage of a stream, or serves no more
+    /// requests on a connection.
     async fn attempt(
         &self,
         candidate: &Candidate,
         state: &CandidateState,
-        recorder: &mut Recorder,
-    ) -> Result<Answer, Missed> {
-        let mut asks_usage = self.stream && !self.usage_asked_for && state.may_request_usage();
+        receipt: &mut ReceiptBuilder,
+    ) -> Result<Answer, AttemptError> {
+        let mut request_usage = self.stream && !self.usage_requested && state.may_request_usage();
         let mut reconnects = 0;
         loop {
             let attempted = self
-                .attempt_once(candidate, state, asks_usage, recorder)
+                .attempt_once(candidate, state, request_usage, receipt)
                 .await;
             match attempted {
-                Err(Attempted::UsageRefused) if asks_usage => {
+                Err(SingleAttemptError::UsageRefused) if request_usage => {
                     state.set_usage_refused();
-                    recorder.repeating(candidate.name(), "stream_options_refused");
-                    asks_usage = false;
+                    receipt.repeated(candidate.name(), "stream_options_refused");
+                    request_usage = false;
                 }
-                // The enclave's epoch ended. It is the same one that gets the prompt again, on a connection that is
-                // verified under its next epoch.
-                Err(Attempted::Misdirected) if reconnects < RECONNECTS => {
+                // The enclave's epoch ended. The same enclave gets the prompt again, on a connection that is verified under its
+                // next epoch.
+                Err(SingleAttemptError::Misdirected) if reconnects < RECONNECTS => {
                     reconnects += 1;
-                    recorder.repeating(candidate.name(), "epoch_ended");
+                    receipt.repeated(candidate.name(), "epoch_ended");
                 }
-                Err(Attempted::Missed(Missed::Unused(Unused::Stale)))
+                Err(SingleAttemptError::Failed(AttemptError::NotSent(NotSentReason::Closed)))
                     if matches!(candidate, Candidate::Verified(_)) && reconnects < RECONNECTS =>
                 {
                     reconnects += 1;
                 }
-                other => return other.map_err(|attempted| attempted.missed(recorder)),
+                other => return other.map_err(|attempted| attempted.final_error(receipt)),
             }
         }
     }
@@ -263,33 +263,33 @@ impl Ask {
         &self,
         candidate: &Candidate,
         state: &CandidateState,
-        asks_usage: bool,
-        recorder: &mut Recorder,
-    ) -> Result<Answer, Attempted> {
+        request_usage: bool,
+        receipt: &mut ReceiptBuilder,
+    ) -> Result<Answer, SingleAttemptError> {
         let response = match candidate {
             Candidate::Verified(upstream) => {
-                let prompt = self.outgoing(candidate, state, asks_usage)?;
-                self.send_verified(candidate, upstream, prompt, recorder)
+                let prompt = self.outgoing(candidate, state, request_usage)?;
+                self.send_verified(candidate, upstream, prompt, receipt)
                     .await?
             }
             Candidate::Local(engine) => {
-                let prompt = self.outgoing(candidate, state, asks_usage)?;
-                self.send_unattested(candidate, engine.http(), prompt, recorder)
+                let prompt = self.outgoing(candidate, state, request_usage)?;
+                self.send_unattested(candidate, engine.http(), prompt, receipt)
                     .await?
             }
             Candidate::Plain(upstream) => {
-                recorder.unverified(
+                receipt.unverified(
                     false,
                     candidate.model(),
                     "not_attested",
                     Some(candidate.name()),
                 );
-                let prompt = self.outgoing(candidate, state, asks_usage)?;
-                self.send_unattested(candidate, upstream.http(), prompt, recorder)
+                let prompt = self.outgoing(candidate, state, request_usage)?;
+                self.send_unattested(candidate, upstream.http(), prompt, receipt)
                     .await?
             }
         };
-        self.judge(response, asks_usage, recorder).await
+        self.read_response(response, request_usage, receipt).await
     }
 
     async fn send_verified(
@@ -297,19 +297,20 @@ impl Ask {
         candidate: &Candidate,
         upstream: &VerifiedUpstream,
         prompt: Forwarded,
-        recorder: &mut Recorder,
-    ) -> Result<Response<UpstreamBody>, Attempted> {
+        receipt: &mut ReceiptBuilder,
+    ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
         let opened = upstream.open(self.pinned()).await;
-        let connection = opened.map_err(|why| Missed::Unused(Unused::NotVerified(why)))?;
-        recorder.verified(self.required(), candidate.model(), connection.session());
-        recorder.forwarding(candidate.name(), prompt.digest, &prompt.changed);
+        let connection =
+            opened.map_err(|why| AttemptError::NotSent(NotSentReason::NotVerified(why)))?;
+        receipt.verified(self.required(), candidate.model(), connection.session());
+        receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
         let sending = connection.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
         if let Ok(Err(SendFailure::Misdirected)) = sent {
-            return Err(Attempted::Misdirected);
+            return Err(SingleAttemptError::Misdirected);
         }
         let sent = sent.map(|sent| sent.map_err(PlainFailure::Send));
-        Ok(arrived(sent, recorder)?)
+        Ok(response_head(sent, receipt)?)
     }
 
     async fn send_unattested(
@@ -317,12 +318,12 @@ impl Ask {
         candidate: &Candidate,
         upstream: &HttpUpstream,
         prompt: Forwarded,
-        recorder: &mut Recorder,
-    ) -> Result<Response<UpstreamBody>, Missed> {
-        recorder.forwarding(candidate.name(), prompt.digest, &prompt.changed);
+        receipt: &mut ReceiptBuilder,
+    ) -> Result<Response<UpstreamBody>, AttemptError> {
+        receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
         let sending = upstream.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
-        arrived(sent, recorder)
+        response_head(sent, receipt)
     }
 
     /// The bytes for this candidate.
@@ -330,14 +331,14 @@ impl Ask {
         &self,
         candidate: &Candidate,
         state: &CandidateState,
-        asks_usage: bool,
-    ) -> Result<Forwarded, Missed> {
+        request_usage: bool,
+    ) -> Result<Forwarded, AttemptError> {
         let received = self.prompt.bytes();
-        let wanted = Wanted {
+        let wanted = Rewrites {
             model: (self.requested_model != candidate.model().as_str())
                 .then(|| candidate.model().as_str()),
             cache_salt: state.takes_salt.then(|| self.salt.as_str()),
-            usage: asks_usage,
+            usage: request_usage,
         };
         let changed = rewrite::changed(&self.spans, &wanted);
         let edits = rewrite::edits(received, &self.spans, &wanted);
@@ -345,7 +346,7 @@ impl Ask {
         let body = self
             .prompt
             .with_edits(edits)
-            .map_err(|_| Missed::Spent(ApiError::Internal.into()))?;
+            .map_err(|_| AttemptError::MaybeSent(ApiError::Internal.into()))?;
         let digest = match as_received {
             true => self.received,
             false => body.digest(),
@@ -357,59 +358,65 @@ impl Ask {
         })
     }
 
-    /// What the upstream's response comes to.
-    async fn judge(
+    /// Reads the upstream's response: an answer, or a refusal.
+    async fn read_response(
         &self,
         response: Response<UpstreamBody>,
-        asks_usage: bool,
-        recorder: &mut Recorder,
-    ) -> Result<Answer, Attempted> {
+        request_usage: bool,
+        receipt: &mut ReceiptBuilder,
+    ) -> Result<Answer, SingleAttemptError> {
         if !response.status().is_success() {
             let status = response.status().as_u16();
             let now = UNIX_EPOCH + Duration::from_secs(self.clock.now().secs());
             let (refusal, body) = error_body::read(response, self.timeouts().idle, now).await;
-            if asks_usage && error_body::is_about_stream_options(status, &body) {
-                return Err(Attempted::UsageRefused);
+            if request_usage && error_body::is_about_stream_options(status, &body) {
+                return Err(SingleAttemptError::UsageRefused);
             }
-            return Err(Missed::Spent(Refusal::Upstream(refusal)).into());
+            return Err(AttemptError::MaybeSent(Refusal::Upstream(refusal)).into());
         }
-        let wanted = answer::Wanted {
-            strip_usage: asks_usage,
+        let wanted = answer::AnswerOptions {
+            strip_usage: request_usage,
         };
         let begun = Answer::begin(response, wanted, self.timeouts().into()).await;
         begun.map_err(|failed| {
             let (cause, refusal) = match failed {
-                Failed::Refused(refusal) => (refusal.cause(), Refusal::Upstream(refusal)),
-                Failed::Silent => (Cause::Timeout, ApiError::UpstreamTimeout.into()),
-                Failed::Broke => (Cause::Closed, ApiError::UpstreamUnavailable.into()),
+                NoAnswer::Refused(refusal) => (refusal.cause(), Refusal::Upstream(refusal)),
+                NoAnswer::TimedOut => (Cause::Timeout, ApiError::UpstreamTimeout.into()),
+                NoAnswer::Closed => (Cause::Closed, ApiError::UpstreamUnavailable.into()),
             };
-            recorder.upstream_failed(cause);
-            Missed::Spent(refusal).into()
+            receipt.upstream_failed(cause);
+            AttemptError::MaybeSent(refusal).into()
         })
     }
 
-    /// Every candidate was passed over; the last one decides how that is told.
-    fn nobody(&self, last: Option<(&Candidate, Unused)>, recorder: &mut Recorder) -> Refusal {
+    /// The refusal when every candidate was passed over. The last one decides.
+    fn no_candidate_left(
+        &self,
+        last: Option<(&Candidate, NotSentReason)>,
+        receipt: &mut ReceiptBuilder,
+    ) -> Refusal {
         let aggregator = self.route.serving == Serving::Aggregator;
         let Some((candidate, why)) = last else {
-            // Verification was asked for, and nothing that serves this model can be verified.
+            // Verification is required, and no candidate of this model can be verified.
             if aggregator {
-                recorder.unverified(true, &self.upstream_model(), "not_attested", None);
+                receipt.unverified(true, &self.upstream_model(), "not_attested", None);
             }
             return ApiError::UpstreamVerificationFailed.into();
         };
-        recorder.upstream_failed(why.cause());
+        receipt.upstream_failed(why.cause());
         match why {
-            Unused::NotVerified(not_verified) => {
+            NotSentReason::NotVerified(not_verified) => {
                 let reason = not_verified.reason();
-                recorder.unverified(true, candidate.model(), &reason, Some(candidate.name()));
+                receipt.unverified(true, candidate.model(), &reason, Some(candidate.name()));
                 match self.pinned() {
                     Some(_) => ApiError::SessionNotAccepted.into(),
                     None => not_verified_error(not_verified).into(),
                 }
             }
-            Unused::Connect(ConnectFailure::Timeout) => ApiError::UpstreamTimeout.into(),
-            Unused::Connect(_) | Unused::Stale => ApiError::UpstreamUnavailable.into(),
+            NotSentReason::Connect(ConnectFailure::Timeout) => ApiError::UpstreamTimeout.into(),
+            NotSentReason::Connect(_) | NotSentReason::Closed => {
+                ApiError::UpstreamUnavailable.into()
+            }
         }
     }
 
@@ -418,7 +425,7 @@ impl Ask {
     }
 }
 
-/// An enclave that was not reached, or that had no time, was neither accepted nor refused.
+/// An enclave that could not be connected to, or was busy, was neither accepted nor refused.
 fn not_verified_error(why: NotVerified) -> ApiError {
     match why {
         NotVerified::Unavailable(error) => match error {
@@ -437,39 +444,39 @@ fn not_verified_error(why: NotVerified) -> ApiError {
     }
 }
 
-/// The bytes for one candidate.
+/// The body for one candidate.
 struct Forwarded {
     body: OutgoingPrompt,
     digest: Sha256Digest,
-    /// Members that are not as the caller sent them.
+    /// Members that differ from the received body.
     changed: Vec<&'static str>,
 }
 
-/// Why one attempt gave no answer.
-enum Attempted {
-    Missed(Missed),
-    /// The upstream refused the request because it was asked for the usage of the stream.
+/// Why one attempt failed.
+enum SingleAttemptError {
+    Failed(AttemptError),
+    /// The upstream refused our request for the usage of the stream.
     UsageRefused,
-    /// The upstream did not process the request and asks for another connection.
+    /// The upstream did not process the request and requires another connection.
     Misdirected,
 }
 
-impl From<Missed> for Attempted {
-    fn from(missed: Missed) -> Self {
-        Attempted::Missed(missed)
+impl From<AttemptError> for SingleAttemptError {
+    fn from(error: AttemptError) -> Self {
+        SingleAttemptError::Failed(error)
     }
 }
 
-impl Attempted {
-    fn missed(self, recorder: &mut Recorder) -> Missed {
+impl SingleAttemptError {
+    fn final_error(self, receipt: &mut ReceiptBuilder) -> AttemptError {
         match self {
-            Attempted::Misdirected => {
-                recorder.upstream_failed(Cause::Closed);
-                Missed::Spent(ApiError::UpstreamUnavailable.into())
+            SingleAttemptError::Misdirected => {
+                receipt.upstream_failed(Cause::Closed);
+                AttemptError::MaybeSent(ApiError::UpstreamUnavailable.into())
             }
-            Attempted::Missed(missed) => missed,
-            // It was not asked.
-            Attempted::UsageRefused => Missed::Spent(ApiError::Internal.into()),
+            SingleAttemptError::Failed(error) => error,
+            // Usage was not requested.
+            SingleAttemptError::UsageRefused => AttemptError::MaybeSent(ApiError::Internal.into()),
         }
     }
 }
@@ -477,16 +484,19 @@ impl Attempted {
 type Sent = Result<Result<Response<UpstreamBody>, PlainFailure>, tokio::time::error::Elapsed>;
 
 /// The head of a response, or why there is none.
-fn arrived(sent: Sent, recorder: &mut Recorder) -> Result<Response<UpstreamBody>, Missed> {
+fn response_head(
+    sent: Sent,
+    receipt: &mut ReceiptBuilder,
+) -> Result<Response<UpstreamBody>, AttemptError> {
     let (cause, error) = match sent {
         Ok(Ok(response)) => return Ok(response),
         Ok(Err(PlainFailure::Connect(why))) => {
-            recorder.not_forwarded();
-            return Err(Missed::Unused(Unused::Connect(why)));
+            receipt.not_forwarded();
+            return Err(AttemptError::NotSent(NotSentReason::Connect(why)));
         }
         Ok(Err(PlainFailure::Send(SendFailure::NotSent))) => {
-            recorder.not_forwarded();
-            return Err(Missed::Unused(Unused::Stale));
+            receipt.not_forwarded();
+            return Err(AttemptError::NotSent(NotSentReason::Closed));
         }
         Ok(Err(PlainFailure::Send(
             SendFailure::Misdirected | SendFailure::MaybeSent(NoResponse::Closed),
@@ -496,6 +506,6 @@ fn arrived(sent: Sent, recorder: &mut Recorder) -> Result<Response<UpstreamBody>
         }
         Err(_elapsed) => (Cause::Timeout, ApiError::UpstreamTimeout),
     };
-    recorder.upstream_failed(cause);
-    Err(Missed::Spent(error.into()))
+    receipt.upstream_failed(cause);
+    Err(AttemptError::MaybeSent(error.into()))
 }

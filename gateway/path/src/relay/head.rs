@@ -1,4 +1,4 @@
-//! The head of an upstream's response: what of it the client gets, and how the message says where it ends.
+//! The head of an upstream's response: which headers the client gets, and how the end of the body is announced.
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -13,7 +13,7 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
     headers.get(name)?.to_str().ok()
 }
 
-/// The headers the client gets: those on this list and no others.
+/// The headers that the client gets: those on this list and no others.
 pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     if let Some(value) = text(upstream, &CONTENT_TYPE).and_then(listed_type) {
@@ -28,7 +28,7 @@ pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The encodings that are passed on. Another is none that a client could undo, and its name could be any text.
+/// The encodings that are passed on. A client cannot decode others, and their names could be any text.
 fn listed_encoding(value: &str) -> Option<&'static str> {
     const LISTED: [&str; 6] = ["identity", "gzip", "x-gzip", "deflate", "br", "zstd"];
     let value = value.trim();
@@ -37,7 +37,7 @@ fn listed_encoding(value: &str) -> Option<&'static str> {
         .find(|listed| listed.eq_ignore_ascii_case(value))
 }
 
-/// The media types that are passed on, without and with the one parameter they have in use.
+/// The media types that are passed on, without and with the one parameter in use.
 fn listed_type(value: &str) -> Option<&'static str> {
     let mut parts = value.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default();
@@ -55,20 +55,20 @@ fn listed_type(value: &str) -> Option<&'static str> {
     }
 }
 
-/// What a body is, as far as we read it.
+/// The kind of a body, which decides how it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType {
     Events,
     Json,
-    /// Compressed in a way that we do not undo.
+    /// In a coding that is not decoded here.
     Encoded,
-    /// Not named, or named as something else: its beginning may tell.
+    /// Not declared, or declared as something else: it may be recognised by its beginning.
     Unknown,
 }
 
 impl MediaType {
-    /// By what the head says.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// As declared by the head.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         match text(headers, &CONTENT_TYPE).and_then(listed_type) {
             Some(listed) if listed.starts_with(EVENTS) => MediaType::Events,
             Some(_) => MediaType::Json,
@@ -76,7 +76,7 @@ impl MediaType {
         }
     }
 
-    /// By how it begins.
+    /// As recognised by its first bytes.
     pub(super) fn recognise(beginning: &[u8]) -> Self {
         const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
         const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
@@ -100,18 +100,18 @@ impl MediaType {
     }
 }
 
-/// How the upstream's message says where it ends.
+/// How the end of the upstream's body is announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     /// This many bytes are still to come.
     Length(u64),
     Chunked,
-    /// At the connection's end, which a broken connection looks like too.
+    /// By the end of the connection, which looks the same as a failed connection.
     UntilClose,
 }
 
 impl Framing {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn from_headers(headers: &HeaderMap) -> Self {
         if headers.contains_key(TRANSFER_ENCODING) {
             return Framing::Chunked;
         }
@@ -121,7 +121,7 @@ impl Framing {
         }
     }
 
-    /// For a body whose length is not the announced one, because it is decoded. Where it ends is still clear.
+    /// For a decoded body, whose length is not the announced one. Its end is still known.
     pub(super) fn without_length(self) -> Self {
         match self {
             Framing::Length(0) => self,
@@ -130,7 +130,7 @@ impl Framing {
         }
     }
 
-    /// Whether so many bytes are all of it.
+    /// Whether this many bytes are the complete body.
     pub(super) fn is_all(self, read: usize) -> bool {
         matches!(self, Framing::Length(length) if read as u64 >= length)
     }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_listed_media_types_are_passed_on_and_never_their_own_spelling() {
+    fn passes_on_listed_media_types_in_our_spelling() {
         for (given, passed) in [
             ("application/json", Some("application/json")),
             (
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listed_encodings_are_passed_on() {
+    fn passes_on_listed_encodings_only() {
         assert_eq!(listed_encoding("GZIP "), Some("gzip"));
         assert_eq!(listed_encoding("br"), Some("br"));
         for other in ["", "secret", "gzip, secret", "gzip, br"] {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_usable_type_is_recognised_by_its_beginning() {
+    fn recognises_a_body_by_its_first_bytes() {
         for (beginning, found) in [
             ("data: {}", MediaType::Events),
             (": hi\n", MediaType::Events),

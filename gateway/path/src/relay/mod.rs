@@ -1,10 +1,10 @@
 //! From an admitted request to the last byte of its response.
 //!
-//! [`serve_inference`] picks an upstream ([`failover`]), sends it the prompt as it was received but for the rewrites
-//! in [`rewrite`], and passes the answer on as it comes ([`answer`], [`body`]): bytes are not changed but for what we
-//! asked for ourselves and for the upstream's errors, an event of a stream goes on when its last byte is here, the
-//! client's pace is the upstream's, and a response that broke off upstream breaks off here too instead of ending
-//! politely, after everything that came of it has been written. Whatever happens, a receipt says so.
+//! [`serve_inference`] chooses an upstream ([`failover`]), sends it the prompt as received except for the rewrites in
+//! [`rewrite`], and passes the answer on as it arrives ([`answer`], [`body`]). Bytes are not changed, except that usage
+//! which only we requested and the upstream's errors are removed. An event of a stream is passed on when it is complete. A
+//! slow client slows the upstream down. A response that the upstream interrupts is aborted here too, after everything that
+//! arrived has been written. Whatever happens, there is a receipt.
 
 mod answer;
 mod body;
@@ -12,9 +12,9 @@ mod decode;
 mod error_body;
 mod failover;
 mod head;
+mod idle_timeout;
 mod object_spans;
 mod overflow;
-mod patience;
 mod refusal;
 mod retry_after;
 mod rewrite;
@@ -29,23 +29,23 @@ use http::Response;
 
 use crate::admit::AdmittedRequest;
 use crate::flushes::Flushes;
-use crate::receipt::Recorder;
+use crate::receipt::ReceiptBuilder;
 use answer::Answer;
-use failover::Ask;
+use failover::RoutedRequest;
 use gateway_base::request::RECEIPT_ID;
 use gateway_retention::{self as retention, Tape};
 
-/// Serves an admitted request on a connection. Errors become responses, with receipts of their own.
+/// Serves an admitted request. Errors become responses, which have receipts too.
 pub async fn serve_inference(
     services: &RequestServices,
     request: AdmittedRequest,
     flushes: Flushes,
 ) -> Response<Body> {
-    let mut recorder = Recorder::begin(services, &request);
+    let mut receipt = ReceiptBuilder::new(services, &request);
     let receipt_id = http::HeaderValue::try_from(request.receipt_id.as_str());
-    let mut response = match answer(services, request, &mut recorder).await {
-        Ok((answer, tape)) => body::relay(answer, tape, recorder, flushes),
-        Err(refusal) => refusal.answer(recorder),
+    let mut response = match answer(services, request, &mut receipt).await {
+        Ok((answer, tape)) => body::relay(answer, tape, receipt, flushes),
+        Err(refusal) => refusal.into_response(receipt),
     };
     if let Ok(receipt_id) = receipt_id {
         response.headers_mut().insert(RECEIPT_ID, receipt_id);
@@ -53,25 +53,25 @@ pub async fn serve_inference(
     response
 }
 
-/// An upstream's answer, and what records it where the policy wants that.
+/// An upstream's answer, and its recording if the policy requires one.
 async fn answer(
     services: &RequestServices,
     request: AdmittedRequest,
-    recorder: &mut Recorder,
+    receipt: &mut ReceiptBuilder,
 ) -> Result<(Answer, Option<Tape>), Refusal> {
     let terms = request.retention.clone();
     let caller = request.caller.clone();
     let receipt_id = request.receipt_id.clone();
     let policy = request.epoch.retention.policy().digest();
-    let ask = Ask::prepare(request, &services.clock, recorder)?;
+    let ask = RoutedRequest::prepare(request, &services.clock, receipt)?;
     let subject = retention::Subject {
         receipt_id: &receipt_id,
         caller: &caller,
         policy,
         terms: &terms,
-        row_before: recorder.row_before(),
+        row_before: receipt.row_before_forwarding(),
     };
-    let unkept = recorder.unkept();
+    let unkept = receipt.unkept();
     let tape = retention::keep(
         &services.records,
         &services.ledger,
@@ -80,5 +80,5 @@ async fn answer(
         &unkept,
     )
     .await?;
-    Ok((ask.serve(recorder).await?, tape))
+    Ok((ask.serve(receipt).await?, tape))
 }

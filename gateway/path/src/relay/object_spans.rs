@@ -1,12 +1,12 @@
-//! Where the members of a JSON object lie in its text.
+//! Positions of the members of a JSON object in its text.
 //!
-//! Admission has already parsed the body, so this only has to find edges, not judge syntax: on text that is not an
-//! object it answers `None` rather than guess.
+//! Admission has already checked the syntax of bodies, so this only finds positions: for text that is not an object it
+//! returns `None`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// One member: its decoded name, where `"name": value` lies, and where the value alone does.
+/// One member: its decoded name, the position of `"name": value`, and that of the value.
 pub struct MemberSpan<'a> {
     pub name: Cow<'a, str>,
     pub whole: Range<usize>,
@@ -145,7 +145,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn members_are_found_with_their_decoded_names() {
+    fn finds_members_with_their_decoded_names() {
         let text = br#" { "a" : 1 , "\u0062" :[{"x":"}]\""},2] ,"c":"\\"} "#;
         let found = object_spans(text, 0).expect("an object");
         let shown: Vec<(&str, &str)> = found
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_object_is_refused() {
+    fn rejects_text_that_is_not_an_object() {
         for text in [
             "",
             " ",

@@ -1,10 +1,10 @@
-//! What engines say when a request does not fit into the model's context window.
+//! Recognises errors that mean that a request does not fit into the model's context window.
 //!
-//! OpenAI has a code for it; most engines have only a sentence. Agents need to know: they shorten the conversation and
-//! go on. Each sentence is here once, with `#` for a number; an upstream's own text is compared with it and goes no
-//! further. Letter case makes no difference.
+//! OpenAI has a code for it; most engines have only a sentence. Agents need the code: they shorten the conversation and
+//! continue. The sentences are listed here, with `#` for a number. An upstream's text is compared with them and not passed
+//! on. Letter case is ignored.
 
-/// Sentences, by who says them.
+/// Sentences, by engine.
 const SENTENCES: &[&str] = &[
     // vLLM; also Mistral, OpenRouter ("This endpoint's …") and everything in front of OpenAI.
     "maximum context length is # tokens",
@@ -52,7 +52,7 @@ const SENTENCES: &[&str] = &[
     "maximum prompt length is # but the request contains # tokens",
 ];
 
-/// Codes and types that mean the same.
+/// Codes and types with the same meaning.
 const CODES: &[&str] = &[
     "context_length_exceeded",
     "context_window_exceeded",
@@ -60,13 +60,13 @@ const CODES: &[&str] = &[
     "model_context_window_exceeded",
 ];
 
-/// Whether a code or type says so.
+/// Whether a code or type means it.
 pub(super) fn is_code(code: &str) -> bool {
     CODES.contains(&code)
 }
 
-/// Whether a text, JSON or not, whole or cut, holds one of the sentences or one of the codes as a JSON string.
-pub(super) fn is_said_in(text: &[u8]) -> bool {
+/// Whether a text, JSON or not, complete or cut off, contains one of the sentences, or one of the codes as a JSON string.
+pub(super) fn is_reported_in(text: &[u8]) -> bool {
     let text = text.to_ascii_lowercase();
     let has_code = CODES.iter().any(|code| {
         let quoted = format!("\"{code}\"");
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_engines_own_words_are_recognised() {
+    fn recognises_the_sentences_of_engines() {
         for said in [
             "This model's maximum context length is 2048 tokens. However, you requested 4096 tokens",
             "This endpoint's maximum context length is 131072 tokens.",
@@ -126,15 +126,15 @@ mod tests {
             "The input token count (1,048,577) exceeds the maximum number of tokens allowed (1048576).",
             "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
         ] {
-            assert!(is_said_in(said.as_bytes()), "{said}");
+            assert!(is_reported_in(said.as_bytes()), "{said}");
         }
-        assert!(is_said_in(
+        assert!(is_reported_in(
             br#"{"error":{"code":"context_length_exceeded","message":"cut h"#
         ));
     }
 
     #[test]
-    fn other_complaints_are_not_taken_for_it() {
+    fn does_not_recognise_other_errors() {
         for said in [
             "maximum context length",
             "What is the maximum context length is a question without a number",
@@ -144,7 +144,7 @@ mod tests {
             "prompt length (x) exceeds maximum input length (2048)",
             "",
         ] {
-            assert!(!is_said_in(said.as_bytes()), "{said}");
+            assert!(!is_reported_in(said.as_bytes()), "{said}");
         }
     }
 }

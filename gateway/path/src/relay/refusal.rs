@@ -1,4 +1,4 @@
-//! Answering with an error instead of an inference, and recording that.
+//! Errors instead of an answer: the response and its receipt.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use serde_json::json;
 
 use super::retry_after::RETRY_AFTER_MS;
 use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
-use crate::receipt::{Ending, Recorder};
+use crate::receipt::{Ending, ReceiptBuilder};
 use gateway_base::errors::{ApiError, ListedError, SHOULD_RETRY};
 use gateway_base::metering::Outcome;
 
-/// Why there is no inference.
+/// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Ours.
+    /// Our own error.
     Own(ApiError),
-    /// The upstream's, translated.
+    /// The upstream's error, translated.
     Upstream(UpstreamRefusal),
 }
 
@@ -30,23 +30,23 @@ impl From<ApiError> for Refusal {
 }
 
 impl Refusal {
-    /// The response. Its receipt is filed first.
-    pub fn answer(self, mut recorder: Recorder) -> Response<Body> {
+    /// The response. Its receipt is stored first.
+    pub fn into_response(self, mut receipt: ReceiptBuilder) -> Response<Body> {
         let outcome = self.outcome();
         let (response, body) = match self {
             Refusal::Own(error) => {
-                recorder.refused(&error);
+                receipt.count_policy_refusal(&error);
                 let body = error.body();
                 (error.into_response().map(|_| ()), body)
             }
             Refusal::Upstream(refusal) => {
-                recorder.upstream_failed(refusal.cause());
+                receipt.upstream_failed(refusal.cause());
                 refusal.response()
             }
         };
-        recorder.answering(response.status().as_u16());
-        recorder.emitting(&body);
-        recorder.finish(Ending::Whole(outcome));
+        receipt.set_status(response.status().as_u16());
+        receipt.add_body(&body);
+        receipt.finish(Ending::Complete(outcome));
         response.map(|_| Body::from(body))
     }
 
@@ -66,16 +66,15 @@ impl Refusal {
     }
 }
 
-/// A header of OpenAI's packages: whether they may send a request again.
-/// A wait that is longer is not one to sit out within a call. OpenAI's packages would not wait at all and repeat the
-/// request at once instead.
-const LONGEST_WAIT_WITHIN_A_CALL: Duration = Duration::from_secs(60);
+/// A header for OpenAI's packages: whether they may send the request again.
+/// OpenAI's packages do not wait longer than this within a call; they would repeat the request at once.
+const MAX_CLIENT_WAIT: Duration = Duration::from_secs(60);
 
 impl UpstreamRefusal {
     fn response(self) -> (Response<()>, Bytes) {
         let body = self.body();
         let mut response = Response::new(());
-        *response.status_mut() = self.kind.words().0;
+        *response.status_mut() = self.kind.parts().0;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if !self.kind.may_be_repeated() {
@@ -97,21 +96,21 @@ impl UpstreamRefusal {
     }
 
     fn body(self) -> Bytes {
-        let (_, kind, code, message) = self.kind.words();
+        let (_, kind, code, message) = self.kind.parts();
         let error = json!({ "message": message, "type": kind, "param": null, "code": code });
         Bytes::from(json!({ "error": error }).to_string())
     }
 
-    /// As an event of a stream that has begun.
+    /// As an event in a stream.
     pub(super) fn event(self) -> Bytes {
         Bytes::from([b"data: ", &self.body()[..], b"\n\n"].concat())
     }
 }
 
-/// What clients see of each refusal of an upstream, for the reference page.
+/// The errors that clients get for refusals of upstreams, for the reference page.
 pub fn shown_refusals() -> Vec<ListedError> {
     let shown = RefusalKind::each().map(|kind| {
-        let (status, kind, code, _) = kind.words();
+        let (status, kind, code, _) = kind.parts();
         ListedError {
             status: status.as_u16(),
             kind,
@@ -122,21 +121,21 @@ pub fn shown_refusals() -> Vec<ListedError> {
 }
 
 impl RefusalKind {
-    /// Whether the same request may have another fate a moment later.
+    /// Whether the same request may succeed a moment later.
     fn may_be_repeated(self) -> bool {
         match self {
             RefusalKind::InvalidRequest { .. }
             | RefusalKind::TooLarge
             | RefusalKind::Operator(_) => false,
             RefusalKind::Busy { retry_after, .. } => {
-                retry_after.is_none_or(|wait| wait <= LONGEST_WAIT_WITHIN_A_CALL)
+                retry_after.is_none_or(|wait| wait <= MAX_CLIENT_WAIT)
             }
             RefusalKind::TimedOut | RefusalKind::Failed => true,
         }
     }
 
-    /// Status, `type`, `code` and sentence, as OpenAI's clients expect them.
-    fn words(self) -> (StatusCode, &'static str, &'static str, &'static str) {
+    /// Status, `type`, `code` and message, as OpenAI's clients expect them.
+    fn parts(self) -> (StatusCode, &'static str, &'static str, &'static str) {
         const INVALID: &str = "invalid_request_error";
         const SERVER: &str = "server_error";
         match self {
@@ -189,7 +188,7 @@ impl RefusalKind {
                 "The upstream serving this model failed.",
             ),
             RefusalKind::Operator(fault) => {
-                let (code, message) = fault.words();
+                let (code, message) = fault.code_and_message();
                 (StatusCode::FAILED_DEPENDENCY, SERVER, code, message)
             }
         }
@@ -197,9 +196,9 @@ impl RefusalKind {
 }
 
 impl OperatorFault {
-    /// Code and sentence. The status is 424 for all of them: not 401, 402, 403 or 404, by which a client would doubt
-    /// its own key, bill or model, and not 5xx, which every client repeats, with the prompt.
-    pub(super) const fn words(self) -> (&'static str, &'static str) {
+    /// Code and message. The status is 424 for all of them: not 401, 402, 403 or 404, which a client would take for a problem
+    /// with its own key, account or model, and not 5xx, after which every client repeats the request, with the prompt.
+    pub(super) const fn code_and_message(self) -> (&'static str, &'static str) {
         match self {
             OperatorFault::Credentials => (
                 "upstream_credentials_refused",

@@ -1,4 +1,4 @@
-//! How long an upstream wants us to wait, in every form in use.
+//! How long an upstream wants clients to wait, in every form in use.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use http::header::{DATE, HeaderName, RETRY_AFTER};
 /// The form of OpenAI and Azure: milliseconds. Their packages prefer it to `Retry-After`.
 pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
-/// A longer wait is passed on as this one.
+/// Longer waits are shortened to this.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The wait that a head asks for: `retry-after-ms`, or `Retry-After` in seconds, with a fraction, or as a date
@@ -22,7 +22,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
             let until = httpdate::parse_http_date(text).ok()?;
             let from = headers.get(DATE).and_then(|date| date.to_str().ok());
             let from = from.and_then(|date| httpdate::parse_http_date(date).ok());
-            // A date that has passed says: now.
+            // A date in the past means now.
             Some(
                 until
                     .duration_since(from.unwrap_or(now))
@@ -33,7 +33,7 @@ pub(super) fn read(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     wait.map(|wait| wait.min(LONGEST))
 }
 
-/// A number that is not negative, times so many seconds.
+/// A non-negative number of units of `seconds`.
 fn number(text: &str, seconds: f64) -> Option<Duration> {
     let plain = !text.is_empty()
         && text
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_read_and_a_long_wait_is_shortened() {
+    fn reads_every_form_and_shortens_long_waits() {
         let seconds = |seconds: f64| Some(Duration::from_secs_f64(seconds));
         for (value, expected) in [
             ("7", seconds(7.0)),

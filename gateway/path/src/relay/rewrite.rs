@@ -1,8 +1,8 @@
-//! What is forwarded instead of what was received: the upstream's name for the model, our salt for its prefix cache
-//! or none, never the caller's, the question for a stream's usage, and no serving constraints.
+//! Changes to a body before it is forwarded: the upstream's name for the model, our salt for its prefix cache or none, but
+//! never the client's, a request for a stream's usage, and no serving constraints.
 //!
-//! A rewrite is a list of edits on the received text. Everything else — order, white space, number spelling — goes
-//! out exactly as it came in, so a receipt's two request hashes differ only where we say they do (ACI §5.3, §7.4).
+//! A rewrite is a list of edits of the received text. Everything else (order, white space, spelling of numbers) is
+//! forwarded unchanged, so a receipt's two request hashes differ only by the members it lists (ACI §5.3, §7.4).
 
 use bytes::Bytes;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use super::object_spans::{ObjectSpans, object_spans};
 use crate::admit::CacheSalt;
 use gateway_upstream::channel::Edit;
 
-/// The constraints we consume carry this prefix (ACI §5.3).
+/// The constraints that we consume have this prefix (ACI §5.3).
 const CONSUMED: &str = "aci_";
 
 /// Engines that divide their prefix cache read this member.
@@ -28,24 +28,24 @@ pub struct Spans {
     pub cache_salt: Option<CacheSalt>,
 }
 
-/// What one upstream is told that the caller did not say.
-pub struct Wanted<'a> {
-    /// Its name for the model, if that is not the one the caller used.
+/// The members that are set or replaced for one upstream.
+pub struct Rewrites<'a> {
+    /// Its name for the model, if that differs from the one in the request.
     pub model: Option<&'a str>,
-    /// The salt of its prefix cache, if it takes one.
+    /// The salt for its prefix cache, if it uses one.
     pub cache_salt: Option<&'a str>,
-    /// That it is to report the usage of a stream.
+    /// Whether to request the usage of a stream.
     pub usage: bool,
 }
 
 /// The members that a rewrite touches, for the receipt.
-pub fn changed(spans: &Spans, wanted: &Wanted<'_>) -> Vec<&'static str> {
-    let salt = spans.cache_salt.is_some() || wanted.cache_salt.is_some();
+pub fn changed(spans: &Spans, rewrites: &Rewrites<'_>) -> Vec<&'static str> {
+    let salt = spans.cache_salt.is_some() || rewrites.cache_salt.is_some();
     [
-        ("model", wanted.model.is_some()),
+        ("model", rewrites.model.is_some()),
         ("provider", spans.provider.is_some()),
         (CACHE_SALT, salt),
-        (STREAM_OPTIONS, wanted.usage),
+        (STREAM_OPTIONS, rewrites.usage),
     ]
     .into_iter()
     .filter_map(|(name, touched)| touched.then_some(name))
@@ -53,42 +53,42 @@ pub fn changed(spans: &Spans, wanted: &Wanted<'_>) -> Vec<&'static str> {
 }
 
 /// All edits for one upstream, in order of position.
-pub fn edits(body: &[u8], spans: &Spans, wanted: &Wanted<'_>) -> Vec<Edit> {
+pub fn edits(body: &[u8], spans: &Spans, rewrites: &Rewrites<'_>) -> Vec<Edit> {
     let provider = provider(body, spans);
     let mut edits = provider.within;
-    let salt_goes = spans
+    let removed_salt = spans
         .cache_salt
         .as_ref()
-        .filter(|_| wanted.cache_salt.is_none());
-    match (provider.goes, salt_goes) {
-        // Each was cut with a comma, and that may be the same one.
+        .filter(|_| rewrites.cache_salt.is_none());
+    match (provider.removed, removed_salt) {
+        // Each span includes a comma, and it may be the same one.
         (Some(_), Some(_)) => edits.extend(drop_members(body, &["provider", CACHE_SALT])),
         (Some(range), None) => edits.push(remove(range)),
         (None, Some(salt)) => edits.push(remove(salt.cut.clone())),
         (None, None) => {}
     }
-    edits.extend(wanted.model.map(|name| Edit {
+    edits.extend(rewrites.model.map(|name| Edit {
         range: spans.model.clone(),
         replacement: quoted(name),
     }));
     edits.extend(
-        wanted
+        rewrites
             .cache_salt
             .and_then(|salt| set_salt(body, spans, salt)),
     );
-    if wanted.usage {
-        edits.extend(ask_for_usage(body));
+    if rewrites.usage {
+        edits.extend(request_usage(body));
     }
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     edits
 }
 
-/// What is to be done about `provider`.
+/// Edits of `provider`.
 #[derive(Default)]
 struct Provider {
-    /// Nothing but our constraints was in it: all of it goes.
-    goes: Option<Range<usize>>,
-    /// Edits that take our constraints out and leave the rest of it alone.
+    /// It contains nothing but our constraints: the whole member is removed.
+    removed: Option<Range<usize>>,
+    /// Edits that remove our constraints from it.
     within: Vec<Edit>,
 }
 
@@ -113,17 +113,17 @@ fn provider(body: &[u8], spans: &Spans) -> Provider {
     match (0..count).filter(|index| consumed(*index)).count() {
         0 => Provider::default(),
         all if all == count => Provider {
-            goes: Some(whole),
+            removed: Some(whole),
             within: Vec::new(),
         },
         _ => Provider {
-            goes: None,
+            removed: None,
             within: keep_only(&object, &|index| !consumed(index)),
         },
     }
 }
 
-/// Puts our salt where the caller's was, or first of all: an object that names a model has a member to follow it.
+/// Replaces the client's salt, or inserts ours as the first member; an object with a model has another member after it.
 fn set_salt(body: &[u8], spans: &Spans, salt: &str) -> Option<Edit> {
     if let Some(own) = &spans.cache_salt {
         return Some(Edit {
@@ -139,9 +139,9 @@ fn set_salt(body: &[u8], spans: &Spans, salt: &str) -> Option<Edit> {
     })
 }
 
-/// Sets `stream_options.include_usage`. Admission has seen that the one is an object or null and the other a boolean
-/// or null, each given once at most.
-fn ask_for_usage(body: &[u8]) -> Option<Edit> {
+/// Sets `stream_options.include_usage`. Admission has checked that they are an object or null and a boolean or null, each
+/// given at most once.
+fn request_usage(body: &[u8]) -> Option<Edit> {
     const MEMBER: &str = r#""include_usage":true"#;
     let object = object_spans(body, 0)?;
     let options = object.members.iter().find(|m| m.name == STREAM_OPTIONS);
@@ -175,11 +175,11 @@ fn drop_members(body: &[u8], names: &[&str]) -> Vec<Edit> {
     let Some(object) = object_spans(body, 0) else {
         return Vec::new();
     };
-    let goes = |index: usize| {
+    let removed = |index: usize| {
         let member = object.members.get(index);
         member.is_some_and(|member| names.contains(&&*member.name))
     };
-    keep_only(&object, &|index| !goes(index))
+    keep_only(&object, &|index| !removed(index))
 }
 
 fn quoted(text: &str) -> Bytes {
@@ -193,7 +193,7 @@ fn remove(range: Range<usize>) -> Edit {
     }
 }
 
-/// Removes every member not kept, together with exactly the commas that joined it.
+/// Removes every member that is not kept, with its comma.
 fn keep_only(object: &ObjectSpans<'_>, keep: &dyn Fn(usize) -> bool) -> Vec<Edit> {
     let mut edits = Vec::new();
     let mut last_kept: Option<usize> = None;
@@ -233,7 +233,7 @@ mod tests {
     use crate::admit::Fields;
     use gateway_base::request::Endpoint;
 
-    const NAME: Wanted<'static> = Wanted {
+    const NAME: Rewrites<'static> = Rewrites {
         model: Some("b\"c"),
         cache_salt: None,
         usage: false,
@@ -248,10 +248,10 @@ mod tests {
         }
     }
 
-    fn rewritten(body: &str, wanted: &Wanted<'_>) -> String {
+    fn rewritten(body: &str, rewrites: &Rewrites<'_>) -> String {
         let mut out = Vec::new();
         let mut at = 0;
-        for edit in edits(body.as_bytes(), &spans(body.as_bytes()), wanted) {
+        for edit in edits(body.as_bytes(), &spans(body.as_bytes()), rewrites) {
             assert!(edit.range.start >= at, "edits overlap");
             out.extend_from_slice(&body.as_bytes()[at..edit.range.start]);
             out.extend_from_slice(&edit.replacement);
@@ -262,13 +262,13 @@ mod tests {
     }
 
     #[test]
-    fn a_salt_is_put_in_or_replaced_and_the_callers_never_stays() {
-        const OURS: Wanted<'static> = Wanted {
+    fn a_salt_is_inserted_or_replaced_and_the_clients_never_forwarded() {
+        const OURS: Rewrites<'static> = Rewrites {
             model: None,
             cache_salt: Some("ours"),
             usage: false,
         };
-        const NONE: Wanted<'static> = Wanted {
+        const NONE: Rewrites<'static> = Rewrites {
             model: None,
             cache_salt: None,
             usage: false,
@@ -312,8 +312,8 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_asked_for_wherever_the_caller_has_put_its_options() {
-        const ASK: Wanted<'static> = Wanted {
+    fn usage_is_requested_with_any_stream_options_of_the_client() {
+        const USAGE: Rewrites<'static> = Rewrites {
             model: None,
             cache_salt: None,
             usage: true,
@@ -344,22 +344,22 @@ mod tests {
                 r#"{"model":"a","stream_options":{"include_usage":true}}"#,
             ),
         ] {
-            assert_eq!(rewritten(before, &ASK), after);
+            assert_eq!(rewritten(before, &USAGE), after);
         }
-        const BOTH: Wanted<'static> = Wanted {
+        const BOTH: Rewrites<'static> = Rewrites {
             model: Some("b"),
             cache_salt: Some("s"),
             usage: true,
         };
         let out = rewritten(r#"{"provider":{"aci_verified":true},"model":"a"}"#, &BOTH);
         let read: Value = serde_json::from_str(&out).expect("JSON");
-        let wanted =
+        let rewrites =
             json!({"model": "b", "cache_salt": "s", "stream_options": {"include_usage": true}});
-        assert_eq!(read, wanted, "{out}");
+        assert_eq!(read, rewrites, "{out}");
     }
 
     #[test]
-    fn a_salt_given_twice_or_in_another_spelling_is_not_admitted() {
+    fn rejects_a_salt_given_twice_or_in_another_spelling() {
         use gateway_base::errors::{Invalid, Member};
         for body in [
             r#"{"model":"a","cache_salt":"x","cache_salt":"y"}"#,
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_members_change_and_every_other_byte_stays() {
+    fn only_the_listed_members_change() {
         let cases = [
             (
                 r#"{ "model" : "a" , "n":1.0e0 }"#,
@@ -421,9 +421,9 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_needs_no_change_is_not_edited() {
+    fn an_unchanged_body_has_no_edits() {
         let body = r#"{"model":"mod\u0065l","provider":{"order":[]}}"#;
-        let unchanged = Wanted {
+        let unchanged = Rewrites {
             model: None,
             cache_salt: None,
             usage: false,
@@ -462,7 +462,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_object_stays_the_same_but_for_the_replaced_members(
+        fn any_object_is_unchanged_except_for_the_replaced_members(
             mut object in members(value()),
             model in ".{1,12}",
             upstream_model in ".{0,12}",
@@ -501,8 +501,8 @@ mod tests {
                 Some(salt) => expected.insert("cache_salt".to_owned(), salt.clone().into()),
                 None => expected.remove("cache_salt"),
             };
-            let wanted = Wanted { model: Some(&upstream_model), cache_salt: our_salt.as_deref(), usage: false };
-            let after: Value = serde_json::from_str(&rewritten(&text, &wanted)).expect("json");
+            let rewrites = Rewrites { model: Some(&upstream_model), cache_salt: our_salt.as_deref(), usage: false };
+            let after: Value = serde_json::from_str(&rewritten(&text, &rewrites)).expect("json");
             prop_assert_eq!(after, Value::from(expected));
         }
     }

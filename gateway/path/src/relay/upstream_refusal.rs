@@ -1,8 +1,7 @@
-//! What an upstream's error means to the client.
+//! Translates an upstream's error for the client.
 //!
-//! An upstream's words may repeat the prompt, name its machines or carry its keys, so none of them are passed on. The
-//! status is translated to what it means from the client's side of the gateway, and a reason is passed only when it
-//! is one of the words on our own list.
+//! An upstream's error text may contain the prompt, names of machines or keys, so none of it is passed on. The status is
+//! translated to what it means for a client of the gateway, and a code is passed on only if it is on our own list.
 
 use std::time::Duration;
 
@@ -14,15 +13,15 @@ use gateway_base::metering::Cause;
 /// Error bodies are read up to this size.
 pub const MAX_ERROR_BODY: usize = 256 * 1024;
 
-/// An upstream's refusal, in our own words.
+/// An upstream's refusal, without its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpstreamRefusal {
     pub kind: RefusalKind,
-    /// The status the upstream gave; none where it reported the error inside a successful response.
+    /// The upstream's status; `None` if it reported the error inside a successful response.
     pub upstream_status: Option<u16>,
 }
 
-/// What the refusal means to the client.
+/// What the refusal means for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
     /// The request itself was at fault; the code is one of a closed list.
@@ -34,16 +33,16 @@ pub enum RefusalKind {
         overloaded: bool,
         retry_after: Option<Duration>,
     },
-    /// The upstream stopped waiting.
+    /// The upstream's own timeout passed.
     TimedOut,
-    /// The upstream failed. It may work the next time.
+    /// The upstream failed. A retry may succeed.
     Failed,
     /// Only the operator can correct it: sending the request again changes nothing.
     Operator(OperatorFault),
 }
 
 impl RefusalKind {
-    /// One for each answer that clients get, for the reference page.
+    /// One of each kind, for the reference page.
     pub(super) fn each() -> impl Iterator<Item = Self> {
         let busy = |overloaded| RefusalKind::Busy {
             overloaded,
@@ -64,20 +63,20 @@ impl RefusalKind {
     }
 }
 
-/// Why an upstream does not serve this service at all.
+/// Why an upstream does not accept requests of this service at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperatorFault {
-    /// 401, 403: our credentials are wrong there, or may not do this.
+    /// 401, 403: our credentials are invalid there, or not sufficient.
     Credentials,
-    /// 402, or a limit that money lifts and not time.
+    /// 402, or a limit that payment lifts and not time.
     Quota,
     /// 404: no such model or path there.
     NotFound,
-    /// Another status that says: not like this, never.
+    /// Another status that means that a retry is useless.
     Other,
 }
 
-/// Reasons worth telling a client apart: names OpenAI publishes, none of which can carry content.
+/// Codes that are passed on: names that OpenAI publishes, none of which can contain content.
 const KNOWN_CODES: &[&str] = &[
     "context_length_exceeded",
     "content_filter",
@@ -97,7 +96,7 @@ const KNOWN_CODES: &[&str] = &[
     "invalid_json_schema",
 ];
 
-/// Codes and types of a limit that money lifts.
+/// Codes and types of a limit that payment lifts.
 const QUOTA_CODES: &[&str] = &[
     "insufficient_quota",
     "billing_hard_limit_reached",
@@ -108,7 +107,7 @@ const QUOTA_CODES: &[&str] = &[
 /// Codes of a refusal that is about content, whatever its status.
 const CONTENT_CODES: &[&str] = &["content_filter", "content_policy_violation"];
 
-/// What words of an error inside a success say of the status that it might have had.
+/// The status that an error inside a successful response would have had, by its code or type.
 const STATUS_WORDS: &[(&str, u16)] = &[
     ("rate_limit_exceeded", 429),
     ("rate_limit_error", 429),
@@ -132,7 +131,7 @@ impl UpstreamRefusal {
         }
     }
 
-    /// Translates an error inside a successful response. Its own code counts as the status it might have had.
+    /// Translates an error inside a successful response. Its code decides the status that it would have had.
     pub fn inside_success(body: &[u8]) -> Self {
         let reported = Reported::read(body);
         let named = || {
@@ -161,7 +160,7 @@ impl RefusalKind {
             overloaded,
             retry_after,
         };
-        let too_long = || reported.is_overflow || overflow::is_said_in(body);
+        let too_long = || reported.is_overflow || overflow::is_reported_in(body);
         match status {
             400 | 413 | 422 | 500 if too_long() => RefusalKind::InvalidRequest {
                 code: Some(CONTEXT_LENGTH),
@@ -178,7 +177,7 @@ impl RefusalKind {
             429 => busy(false),
             503 | 529 => busy(true),
             408 | 504 => RefusalKind::TimedOut,
-            // An enclave of ours says whose fault it is.
+            // Another gateway of ours: it has translated its engine's error already.
             424 => RefusalKind::Operator(OperatorFault::from_code(reported)),
             409 | 425 | 500.. => RefusalKind::Failed,
             _ => RefusalKind::Operator(OperatorFault::Other),
@@ -190,16 +189,21 @@ impl OperatorFault {
     const ALL: [Self; 4] = [Self::Credentials, Self::Quota, Self::NotFound, Self::Other];
 
     fn from_code(reported: &Reported) -> Self {
-        let is_named = |fault: &Self| reported.words.iter().any(|word| word == fault.words().0);
+        let is_named = |fault: &Self| {
+            reported
+                .words
+                .iter()
+                .any(|word| word == fault.code_and_message().0)
+        };
         Self::ALL.into_iter().find(is_named).unwrap_or(Self::Other)
     }
 }
 
-/// The words of an error body that may be on our lists.
+/// The codes and types of an error body, to be compared with our lists.
 #[derive(Default)]
 struct Reported {
     words: Vec<String>,
-    /// A code that is a status of an error.
+    /// A code that is an HTTP status.
     status: Option<u16>,
     is_overflow: bool,
 }
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_of_status_means_something_to_the_client() {
+    fn translates_each_class_of_status() {
         let busy = |overloaded| RefusalKind::Busy {
             overloaded,
             retry_after: Some(Duration::from_secs(7)),
@@ -299,16 +303,16 @@ mod tests {
     }
 
     #[test]
-    fn what_an_enclave_of_ours_says_of_its_engine_is_said_again() {
+    fn passes_on_the_operator_fault_of_another_gateway() {
         for fault in OperatorFault::ALL {
-            let body = format!(r#"{{"error":{{"code":"{}"}}}}"#, fault.words().0);
+            let body = format!(r#"{{"error":{{"code":"{}"}}}}"#, fault.code_and_message().0);
             assert_eq!(kind(424, &body), RefusalKind::Operator(fault));
         }
         assert_eq!(kind(424, "{}"), RefusalKind::Operator(OperatorFault::Other));
     }
 
     #[test]
-    fn only_listed_codes_are_recognised() {
+    fn passes_on_listed_codes_only() {
         let code = |status, body: &str| match kind(status, body) {
             RefusalKind::InvalidRequest { code } => code,
             other => panic!("{other:?}"),
@@ -363,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_inside_a_success_has_the_status_it_names() {
+    fn an_error_inside_a_success_is_translated_by_its_code() {
         let inside = |body: &str| UpstreamRefusal::inside_success(body.as_bytes());
         assert_eq!(
             inside(r#"{"error":{"message":"x"}}"#).kind,

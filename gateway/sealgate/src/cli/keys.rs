@@ -14,7 +14,7 @@ use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::config::show_duration;
 use gateway_base::request::Name;
-use gateway_path::admit::{ApiToken, Applied};
+use gateway_path::admit::{ApiToken, AppliedGeneration};
 use gateway_store::ledger::{Ledger, LedgerError, NewKey};
 
 #[derive(Subcommand)]
@@ -64,7 +64,9 @@ async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, LedgerError>
         return Ok(true);
     }
     let generation = ledger.key_generation().await?;
-    Ok(Applied::of(state_dir).reached(generation, CONFIRM).await)
+    Ok(AppliedGeneration::in_directory(state_dir)
+        .wait_for(generation, CONFIRM)
+        .await)
 }
 
 async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), CredentialError> {

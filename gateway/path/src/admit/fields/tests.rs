@@ -9,7 +9,7 @@ fn at<'a>(body: &'a str, span: &Range<usize>) -> &'a str {
 }
 
 #[test]
-fn spans_point_at_the_values_whatever_the_spacing() {
+fn spans_point_at_the_values_with_any_spacing() {
     let body = "\n{ \"messages\" : [ {\"model\": \"inner\"} ] ,\t\"model\" :\n \"gpt-demo\" , \"stream\": true }\n";
     let fields = read(body).expect("a good body");
     assert_eq!(
@@ -21,7 +21,7 @@ fn spans_point_at_the_values_whatever_the_spacing() {
 }
 
 #[test]
-fn an_escaped_model_is_unescaped_and_its_span_is_not() {
+fn an_escaped_model_is_unescaped_and_its_span_covers_the_escapes() {
     let body = r#"{"model":"gpt\u002ddemo"}"#;
     let fields = read(body).expect("a good body");
     assert_eq!(
@@ -31,7 +31,7 @@ fn an_escaped_model_is_unescaped_and_its_span_is_not() {
 }
 
 #[test]
-fn cutting_the_provider_out_leaves_the_rest_valid_and_alone() {
+fn removing_the_provider_leaves_valid_json() {
     for body in [
         r#"{"provider":{"aci_verified":true},"model":"m"}"#,
         r#"{"model":"m","provider":{"aci_verified":true}}"#,
@@ -51,7 +51,7 @@ fn cutting_the_provider_out_leaves_the_rest_valid_and_alone() {
 }
 
 #[test]
-fn a_provider_without_constraints_is_not_ours_to_cut() {
+fn a_provider_without_constraints_has_no_span() {
     let fields = read(r#"{"model":"m","provider":{"order":["a"]}}"#).expect("a good body");
     assert_eq!(
         (fields.provider_span, fields.constraints),
@@ -60,7 +60,7 @@ fn a_provider_without_constraints_is_not_ours_to_cut() {
 }
 
 #[test]
-fn what_is_not_an_object_with_a_model_is_refused_for_its_reason() {
+fn rejects_malformed_bodies_with_their_reasons() {
     for (body, reason) in [
         ("", Invalid::NotJson),
         ("[]", Invalid::NotAnObject),
@@ -110,7 +110,7 @@ fn what_is_not_an_object_with_a_model_is_refused_for_its_reason() {
 }
 
 #[test]
-fn a_member_given_twice_in_any_spelling_is_refused() {
+fn rejects_a_member_given_twice_in_any_spelling() {
     for (body, member) in [
         (r#"{"model":"a","model":"b"}"#, Member::Model),
         (r#"{"model":"a","model":"a"}"#, Member::Model),
@@ -137,20 +137,20 @@ fn a_member_given_twice_in_any_spelling_is_refused() {
 }
 
 #[test]
-fn an_escaped_but_exact_name_counts_as_the_name() {
+fn accepts_an_escaped_member_name() {
     let fields = read(r#"{"mod\u0065l":"a"}"#).expect("a good body");
     assert_eq!(fields.model, "a");
 }
 
 #[test]
-fn the_same_name_deeper_down_is_nobody_elses_business() {
+fn ignores_the_same_names_in_nested_objects() {
     let fields =
         read(r#"{"model":"a","metadata":{"model":"b","model":"c"}}"#).expect("a good body");
     assert_eq!(fields.model, "a");
 }
 
 #[test]
-fn embeddings_do_not_stream() {
+fn rejects_streaming_embeddings() {
     let body = br#"{"model":"m","stream":true}"#;
     assert_eq!(
         Fields::read(body, Endpoint::Embeddings),
@@ -161,7 +161,7 @@ fn embeddings_do_not_stream() {
 }
 
 #[test]
-fn include_usage_is_told_apart_from_not_given() {
+fn distinguishes_include_usage_false_from_absent() {
     let usage = |options: &str| {
         read(&format!(r#"{{"model":"m","stream_options":{options}}}"#)).map(|f| f.include_usage)
     };
@@ -173,7 +173,7 @@ fn include_usage_is_told_apart_from_not_given() {
 }
 
 #[test]
-fn deep_nesting_neither_overflows_nor_is_taken_for_an_error_of_ours() {
+fn accepts_deep_nesting_without_a_stack_overflow() {
     let depth = 100_000;
     let body = format!(
         r#"{{"model":"m","a":{}{}}}"#,

@@ -1,29 +1,28 @@
-//! One request head, read whole (RFC 9112 §2 to §6).
+//! Parses one complete request head (RFC 9112 §2 to §6).
 //!
-//! The grammar is read strictly, so that no other parser can read a head that passed in another way: every line ends
-//! in CR LF, no field is folded, no name is followed by whitespace, and a body's end is announced in one way or not
-//! at all.
+//! The grammar is strict, so that no other parser reads an accepted head differently: every line ends in CR LF, no field is
+//! folded, no name is followed by whitespace, and a body's end is announced in one way or not at all.
 
 use gateway_base::errors::HeadFault;
 
-/// What a head may be.
+/// Limits for a head.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::listen) struct HeadLimits {
-    /// The most bytes, from the request line to the empty line.
+    /// The largest size in bytes, from the request line to the empty line.
     pub bytes: usize,
-    /// The most field lines.
+    /// The largest number of field lines.
     pub fields: usize,
 }
 
 /// How the body after a head ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyFraming {
-    /// After so many bytes; 0 where there is no body.
+    /// After this many bytes; 0 without a body.
     Length(u64),
     Chunked,
 }
 
-/// Reads a head that ends with its empty line, which is the only one in it.
+/// Parses a head that ends with its only empty line.
 pub(super) fn parse(head: &[u8], limits: HeadLimits) -> Result<BodyFraming, HeadFault> {
     if head.len() > limits.bytes {
         return Err(HeadFault::TooLarge {
@@ -94,7 +93,7 @@ fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
     }
 }
 
-/// What the fields have said so far.
+/// The fields that decide the framing, so far.
 #[derive(Default)]
 struct Fields {
     count: usize,
@@ -107,9 +106,9 @@ struct Fields {
 #[derive(Default)]
 struct Codings {
     present: bool,
-    /// `chunked` is there, and nothing came after it.
+    /// `chunked` is the last coding.
     ends_chunked: bool,
-    /// `chunked` stands before another coding, or a coding is not spelled as one.
+    /// `chunked` is followed by another coding, or a coding is malformed.
     malformed: bool,
     others: bool,
 }
@@ -164,7 +163,7 @@ impl Codings {
         self.present = true;
         for coding in value.split(|byte| *byte == b',') {
             let coding = trim(coding);
-            // Nothing comes after `chunked`, and it comes once.
+            // Nothing may follow `chunked`.
             self.malformed |= self.ends_chunked;
             if coding.eq_ignore_ascii_case(b"chunked") {
                 self.ends_chunked = true;
@@ -177,7 +176,7 @@ impl Codings {
     }
 }
 
-/// A token, perhaps with parameters, which no coding that we could mean has.
+/// A token, possibly with parameters, that is not `chunked`.
 fn is_coding(coding: &[u8]) -> bool {
     let name = coding.split(|byte| *byte == b';').next().map(trim);
     name.is_some_and(|name| {
@@ -185,22 +184,22 @@ fn is_coding(coding: &[u8]) -> bool {
     })
 }
 
-/// A field line's name and value. `None` for whatever is not exactly one.
+/// A field line's name and value. `None` if it is malformed.
 pub(super) fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
     let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
-    let sound = !name.is_empty() && name.iter().all(is_token) && value.iter().all(is_field_byte);
-    sound.then(|| (name, trim(value)))
+    let valid = !name.is_empty() && name.iter().all(is_token) && value.iter().all(is_field_byte);
+    valid.then(|| (name, trim(value)))
 }
 
-/// `uri-host [ ":" port ]`, as far as its characters go. Empty where the target has no authority.
+/// Whether all characters may occur in `uri-host [ ":" port ]`. Empty if the target has no authority.
 fn is_host(value: &[u8]) -> bool {
     value
         .iter()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
 }
 
-/// Digits alone, however many zeros lead them; `None` beyond 64 bits.
+/// Digits only, with any number of leading zeros; `None` beyond 64 bits.
 pub(super) fn number(digits: &[u8], radix: u32) -> Option<u64> {
     let mut number: u64 = 0;
     for byte in digits {
@@ -228,7 +227,7 @@ fn is_token(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
-/// Space, tab, visible ASCII and what lies beyond ASCII.
+/// Space, tab, visible ASCII and bytes beyond ASCII.
 pub(super) fn is_field_byte(byte: &u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

@@ -1,4 +1,4 @@
-//! Bytes that were read and not yet handed over.
+//! Bytes that were read and not yet passed on.
 
 use std::io;
 use std::pin::Pin;
@@ -8,22 +8,22 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::ROOM;
 
-/// Bytes of the connection, overwritten as they are handed over or dropped.
+/// Bytes of the connection, overwritten when they are passed on or dropped.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     room: Vec<u8>,
     start: usize,
     end: usize,
-    /// How many bytes behind `start` were searched for a line's end.
+    /// How many bytes after `start` were already searched for a line end.
     searched: usize,
 }
 
 /// Where a head or a line ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Search {
-    /// After so many bytes, CR LF among them.
+    /// After this many bytes, CR LF included.
     Found(usize),
-    /// Not within the so many bytes that are here.
+    /// Not within the bytes that are held; their number.
     Open(usize),
     BareLineFeed,
 }
@@ -52,7 +52,7 @@ impl Held {
         self.find(|line_end| line_end.ends_with(b"\r\n"))
     }
 
-    /// The first line end at which `ends` holds for what is here up to it. What was searched is not searched again.
+    /// The first line end for which `ends` accepts the bytes up to it. Bytes are searched once, however they arrive.
     fn find(&mut self, ends: impl Fn(&[u8]) -> bool) -> Search {
         let mut searched = self.searched;
         let all = self.room.get(self.start..self.end).unwrap_or_default();
@@ -86,7 +86,7 @@ impl Held {
         self.consume(self.end - self.start);
     }
 
-    /// Hands over as many as there are, up to `most`, and returns how many.
+    /// Passes on up to `most` bytes and returns how many.
     pub fn hand_over(&mut self, buffer: &mut ReadBuf<'_>, most: usize) -> usize {
         let handed = most.min(self.end - self.start);
         buffer.put_slice(self.bytes(handed));
@@ -94,7 +94,7 @@ impl Held {
         handed
     }
 
-    /// Reads more behind what is here; 0 at the connection's end. A connection that has nothing to read keeps no room.
+    /// Reads more bytes; 0 at the connection's end. An idle connection has no buffer.
     pub fn poll_fill<Io: AsyncRead>(
         &mut self,
         io: Pin<&mut Io>,
@@ -116,7 +116,7 @@ impl Held {
         if self.end < self.room.len() {
             return;
         }
-        // A new allocation holds them from the start; the old one is overwritten before it is freed.
+        // Not `Vec::resize`: the old allocation has to be overwritten before it is freed.
         let length = self.end - self.start;
         let mut larger = vec![0; (length * 2).max(ROOM)];
         if let Some(place) = larger.get_mut(..length) {
@@ -128,21 +128,21 @@ impl Held {
     }
 }
 
-/// A little framing of our own, which holds nothing of anybody.
+/// Framing that the guard inserts. It contains no client's bytes.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(super) struct Inserted {
     bytes: Vec<u8>,
     handed: usize,
 }
 
-impl Own {
+impl Inserted {
     pub fn set(&mut self, bytes: &[u8]) {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
         self.handed = 0;
     }
 
-    /// Hands over what there is, up to `most`; whether there was anything.
+    /// Passes on up to `most` bytes; returns whether there were any.
     pub fn hand_over(&mut self, buffer: &mut ReadBuf<'_>, most: usize) -> bool {
         let left = self.bytes.get(self.handed..).unwrap_or_default();
         let part = left.get(..most.min(left.len())).unwrap_or_default();

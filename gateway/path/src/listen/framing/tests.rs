@@ -67,7 +67,7 @@ impl AsyncRead for Pieces {
 struct Passed {
     bytes: String,
     refused: Option<(u64, HeadFault)>,
-    at: At,
+    position: Position,
 }
 
 async fn passed(stream: &[u8], cuts: &[usize], most: usize) -> Passed {
@@ -81,11 +81,11 @@ async fn passed(stream: &[u8], cuts: &[usize], most: usize) -> Passed {
         }
         bytes.extend_from_slice(&room[..read]);
     }
-    let at = guard.state.at;
+    let position = guard.state.position;
     Passed {
         bytes: String::from_utf8_lossy(&bytes).into_owned(),
         refused: findings.0.refused.get().copied(),
-        at,
+        position,
     }
 }
 
@@ -215,7 +215,7 @@ fn http_1_1_has_one_host_and_http_1_0_at_most_one() {
 }
 
 #[test]
-fn rejects_what_another_parser_may_read_otherwise() {
+fn rejects_heads_that_other_parsers_read_differently() {
     for (field, expected) in [
         ("Content-Length : 5", HeadFault::Field),
         (" Content-Length: 5", HeadFault::Field),
@@ -251,7 +251,7 @@ fn rejects_what_another_parser_may_read_otherwise() {
 }
 
 #[tokio::test]
-async fn a_head_has_a_largest_size_and_a_largest_number_of_fields() {
+async fn rejects_a_head_that_is_too_large_or_has_too_many_fields() {
     let many: String = (0..LIMITS.fields)
         .map(|n| format!("x-{n}: a\r\n"))
         .collect();
@@ -270,13 +270,13 @@ async fn a_head_has_a_largest_size_and_a_largest_number_of_fields() {
 }
 
 #[tokio::test]
-async fn chunk_sizes_of_any_spelling_are_read_right() {
+async fn reads_chunk_sizes_in_any_spelling() {
     let whole = |body: &str| request(CODING, body);
     let canonical = whole("3c\r\n") + &"x".repeat(0x3c) + "\r\n0\r\n\r\n";
     let expected = Passed {
         bytes: canonical.clone(),
         refused: None,
-        at: At::Head,
+        position: Position::Head,
     };
     for size in [
         "3c".to_owned(),
@@ -301,7 +301,7 @@ async fn chunk_sizes_of_any_spelling_are_read_right() {
 }
 
 #[tokio::test]
-async fn a_request_behind_a_padded_chunk_size_is_checked_as_well() {
+async fn checks_a_request_after_a_padded_chunk_size() {
     let body = format!("{}3c\r\n{}\r\n0\r\n\r\n", "0".repeat(63), "x".repeat(0x3c));
     let bad = request(&format!("{LENGTH}{CODING}"), "0\r\n\r\n");
     let found = pass(&(request(CODING, &body) + &bad)).await;
@@ -309,7 +309,7 @@ async fn a_request_behind_a_padded_chunk_size_is_checked_as_well() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_followed_breaks_off() {
+async fn a_malformed_body_ends_in_an_error() {
     let bad = request(&format!("{LENGTH}{CODING}"), "");
     for body in [
         "g\r\n",
@@ -330,19 +330,26 @@ async fn a_body_that_cannot_be_followed_breaks_off() {
         "0\r\n folded: x\r\n\r\n",
     ] {
         let found = pass(&(request(CODING, body) + &bad)).await;
-        assert_eq!((found.refused, found.at), (None, At::Broken), "{body:?}");
+        assert_eq!(
+            (found.refused, found.position),
+            (None, Position::Broken),
+            "{body:?}"
+        );
         assert!(!found.bytes.ends_with("0\r\n\r\n"), "{body:?}");
     }
     let padded = format!("{}1\r\nx\r\n", "0".repeat(5000));
     let extended = format!("1;{}\r\nx\r\n", "a".repeat(4000)).repeat(20);
     let trailers = format!("0\r\n{}", format!("X: {}\r\n", "a".repeat(4000)).repeat(20));
     for body in [padded, extended, trailers] {
-        assert_eq!(pass(&request(CODING, &body)).await.at, At::Broken);
+        assert_eq!(
+            pass(&request(CODING, &body)).await.position,
+            Position::Broken
+        );
     }
 }
 
 #[tokio::test]
-async fn bodies_are_stepped_over_whatever_they_say() {
+async fn bodies_are_not_parsed_as_requests() {
     let hostile = format!("\r\n\r\n{LENGTH}{CODING}\r\n");
     let sized = request(&format!("content-length: {}\r\n", hostile.len()), &hostile);
     let chunked = request(
@@ -352,7 +359,7 @@ async fn bodies_are_stepped_over_whatever_they_say() {
     let bare = "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n";
     let fine = format!("{sized}{chunked}{bare}{chunked}{sized}");
     let found = pass(&fine).await;
-    assert_eq!((found.refused, found.at), (None, At::Head));
+    assert_eq!((found.refused, found.position), (None, Position::Head));
     assert_eq!(found.bytes, fine);
     let bad = request(&format!("{LENGTH}{CODING}"), "");
     let found = pass(&format!("{fine}\r\n\r\n{bad}{fine}{bad}")).await;
@@ -361,7 +368,7 @@ async fn bodies_are_stepped_over_whatever_they_say() {
 }
 
 #[tokio::test]
-async fn nothing_is_held_of_what_was_handed_over() {
+async fn bytes_that_were_passed_on_are_overwritten() {
     let stream = request(LENGTH, "12345") + "GET / HTTP/1.1\r\nauthorization: Bearer secr";
     let mut guard = FramingGuard::new(
         Pieces::cut(stream.as_bytes(), &[]),
@@ -507,7 +514,7 @@ proptest! {
     }
 
     #[test]
-    fn a_stream_reads_the_same_however_it_is_cut(
+    fn the_result_does_not_depend_on_the_pieces_read(
         requests in prop::collection::vec(any_request(), 1..5),
         cuts in prop::collection::vec(any::<usize>(), 0..24),
         most in 1..9000_usize,
@@ -521,7 +528,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(
+    fn arbitrary_bytes_never_panic(
         bytes in prop::collection::vec(
             prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r'), Just(b':'), Just(b'0'), Just(b' ')],
             0..400,

@@ -1,10 +1,10 @@
-//! Where the events of a stream end: at an empty line, with LF, CR or CRLF as line ends (WHATWG HTML §9.2.6).
+//! Finds where the events of a stream end: at an empty line, with LF, CR or CRLF as line ends (WHATWG HTML §9.2.6).
 
 use memchr::memchr2;
 
 /// Finds the ends of events in bytes that come in pieces.
 pub(super) struct Boundary {
-    /// The line that is being read has no byte yet.
+    /// The current line has no byte yet.
     line_is_empty: bool,
     /// The last byte was a CR: an LF right after it belongs to the same line end.
     after_cr: bool,
@@ -20,7 +20,7 @@ impl Default for Boundary {
 }
 
 impl Boundary {
-    /// Whether these bytes begin with the rest of a line end that was cut in two. It counts as read.
+    /// Whether these bytes begin with the second half of a split line end. That byte is consumed.
     pub(super) fn ends_line_before(&mut self, bytes: &[u8]) -> bool {
         let cut = self.after_cr && bytes.first() == Some(&b'\n');
         self.after_cr &= !cut;
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_end_that_is_cut_in_two_is_one_line_end() {
+    fn a_split_line_end_is_one_line_end() {
         assert_eq!(
             events(&["data: a\r", "\ndata: b\r", "\n\r", "\ndata: c"]),
             ["data: a\r\ndata: b\r\n\r", "\ndata: c"]

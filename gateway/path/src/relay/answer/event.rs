@@ -1,4 +1,4 @@
-//! What one event of a stream says.
+//! Reads one event of a stream.
 
 use super::usage::read_usage;
 use std::borrow::Cow;
@@ -11,13 +11,13 @@ use serde_json::value::RawValue;
 use crate::relay::object_spans::{MemberSpan, ObjectSpans, object_spans};
 use gateway_base::metering::Usage;
 
-/// What an event is to a client and to the metering.
-pub(super) enum Said<'a> {
-    /// Comments, and what we do not read.
-    Nothing,
+/// The content of an event, as far as clients and metering need it.
+pub(super) enum EventContent<'a> {
+    /// Comments, and events that are not read.
+    Ignored,
     /// `data: [DONE]`
     Done,
-    /// The upstream reports a failure; the payload that says so.
+    /// The upstream reports a failure, in this payload.
     Failure(Cow<'a, [u8]>),
     Chunk(Chunk),
 }
@@ -29,15 +29,15 @@ pub(super) struct Chunk {
     pub usage: Option<Usage>,
     /// `choices` is there and empty.
     pub no_choices: bool,
-    /// How many of its choices carry text or a call.
+    /// How many of its choices contain text or a tool call.
     pub pieces: u64,
     pub finishes: bool,
-    /// Where `"usage":null` stands in the event, with the comma that joins it.
+    /// The position of `"usage":null` in the event, with its comma.
     pub null_usage: Option<Range<usize>>,
 }
 
 /// Reads one event, its empty line included.
-pub(super) fn read(event: &[u8]) -> Said<'_> {
+pub(super) fn read(event: &[u8]) -> EventContent<'_> {
     let mut payload: Option<(Cow<'_, [u8]>, usize)> = None;
     let mut single = true;
     for (start, line) in lines(event) {
@@ -54,16 +54,16 @@ pub(super) fn read(event: &[u8]) -> Said<'_> {
                 }
             }
         } else if line.starts_with(b"error:") || is_error_event(line) {
-            // llama.cpp once had a field of this name; others name the event so.
-            return Said::Failure(Cow::Borrowed(after_name(event)));
+            // Old versions of llama.cpp have a field of this name; others use it as the event's name.
+            return EventContent::Failure(Cow::Borrowed(after_name(event)));
         }
     }
     let Some((payload, offset)) = payload else {
-        return Said::Nothing;
+        return EventContent::Ignored;
     };
     match payload.trim_ascii() {
-        b"" => Said::Nothing,
-        b"[DONE]" => Said::Done,
+        b"" => EventContent::Ignored,
+        b"[DONE]" => EventContent::Done,
         _ => read_payload(payload, single.then_some(offset)),
     }
 }
@@ -79,7 +79,7 @@ fn after_name(event: &[u8]) -> &[u8] {
     event.get(brace..).unwrap_or_default()
 }
 
-/// Each line with its place; the line end is not part of it.
+/// Each line with its position, without the line end.
 fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -91,8 +91,8 @@ fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// `offset` is where the payload stands in the event, if it stands there in one piece.
-fn read_payload(payload: Cow<'_, [u8]>, offset: Option<usize>) -> Said<'_> {
+/// `offset` is the position of the payload in the event, if it is in one piece.
+fn read_payload(payload: Cow<'_, [u8]>, offset: Option<usize>) -> EventContent<'_> {
     let trimmed = payload.trim_ascii();
     let is_json = matches!(trimmed, b"null" | b"true" | b"false")
         || trimmed.first().is_some_and(|first| {
@@ -103,13 +103,13 @@ fn read_payload(payload: Cow<'_, [u8]>, offset: Option<usize>) -> Said<'_> {
         (!fails).then(|| read_chunk(&payload, &object, offset))
     });
     match chunk {
-        Some(Some(chunk)) => Said::Chunk(chunk),
-        Some(None) => Said::Failure(payload),
-        // Text instead of JSON, or JSON that is cut or broken and may be an error: no client can use either.
+        Some(Some(chunk)) => EventContent::Chunk(chunk),
+        Some(None) => EventContent::Failure(payload),
+        // Text instead of JSON, or malformed JSON that may be an error: no client can use either.
         None if !is_json || memmem::find(&payload, b"\"error\"").is_some() => {
-            Said::Failure(payload)
+            EventContent::Failure(payload)
         }
-        None => Said::Nothing,
+        None => EventContent::Ignored,
     }
 }
 
@@ -150,7 +150,7 @@ fn read_chunk(text: &[u8], object: &ObjectSpans<'_>, offset: Option<usize>) -> C
     chunk
 }
 
-/// A member with the comma that joins it to the others.
+/// A member with one of its commas.
 fn cut(object: &ObjectSpans<'_>, index: usize) -> Range<usize> {
     let span = |index: usize| object.members.get(index).map(|member| member.whole.clone());
     let own = span(index).unwrap_or_default();
@@ -190,7 +190,7 @@ fn read_choices(text: &[u8], chunk: &mut Chunk) {
     }
 }
 
-/// Whether a delta holds more than a role.
+/// Whether a delta contains more than a role.
 fn carries_something(delta: &RawValue) -> bool {
     let text = delta.get().as_bytes();
     object_spans(text, 0).is_some_and(|object| {

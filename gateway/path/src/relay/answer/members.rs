@@ -1,14 +1,13 @@
-//! Reads a few top-level members — `id`, `usage`, and whether it reports an error — from a JSON object that is only
-//! passing by.
+//! Reads a few top-level members (`id`, `usage`, and whether there is an error) from a JSON object while it is passed on.
 //!
-//! It sees each byte once, in whatever pieces the network makes, and holds at most the two captured values.
-//! It follows string and nesting structure exactly, so nothing a model writes *inside* a string or a nested
-//! object can pose as the response's own `id` or `usage`. What it cannot read (an escaped key, an over-long
-//! value) it leaves out; it never refuses, since a response is relayed whether or not it can be metered.
+//! It sees each byte once, in pieces of any size, and stores at most the two captured values. It follows strings and
+//! nesting exactly, so text that a model writes *inside* a string or a nested object is never taken for the response's own
+//! `id` or `usage`. Members that it cannot read (an escaped key, a value that is too long) are left out; it never fails,
+//! since a response is passed on whether or not it can be metered.
 
 use memchr::memchr2;
 
-/// The longest response id worth remembering. Identifiers in use are around forty bytes.
+/// The longest response id that is captured. Common ids have about forty bytes.
 pub const MAX_ID: usize = 128;
 /// The longest `usage` object captured.
 pub const MAX_USAGE: usize = 4096;
@@ -17,7 +16,7 @@ const MAX_KEY: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expect {
-    /// At depth one: the next string is a member name.
+    /// At depth one: the next string is a member's name.
     Name,
     /// At depth one: the member's value comes next.
     Value,
@@ -95,7 +94,7 @@ impl Members {
         self.usage.as_deref()
     }
 
-    /// Whether there is a top-level `error` with something in it, or the object calls itself one (vLLM's older form).
+    /// Whether there is a non-empty top-level `error`, or the object is an error (vLLM's older form).
     pub fn reports_failure(&self) -> bool {
         self.reports_failure
     }
@@ -105,7 +104,7 @@ impl Members {
         self.complete
     }
 
-    /// Takes the next bytes.
+    /// Reads the next bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -120,18 +119,18 @@ impl Members {
     fn in_string(&mut self, kind: InString, rest: &[u8]) -> usize {
         if self.escaped {
             self.escaped = false;
-            self.keep(kind, rest.get(..1).unwrap_or_default());
+            self.collect(kind, rest.get(..1).unwrap_or_default());
             return 1;
         }
         let Some(stop) = memchr2(b'"', b'\\', rest) else {
-            self.keep(kind, rest);
+            self.collect(kind, rest);
             return rest.len();
         };
         let (inside, closing) = rest.split_at(stop);
-        self.keep(kind, inside);
+        self.collect(kind, inside);
         if closing.first() == Some(&b'\\') {
             self.escaped = true;
-            self.keep(kind, b"\\");
+            self.collect(kind, b"\\");
         } else {
             self.string = None;
             if self.capturing_usage {
@@ -166,8 +165,8 @@ impl Members {
         }
     }
 
-    /// Bytes inside a string: names and ids are collected (an escape makes them unrecognisable on purpose).
-    fn keep(&mut self, kind: InString, bytes: &[u8]) {
+    /// Bytes inside a string: names and ids are collected, with escapes as they are, so that an escaped one does not match.
+    fn collect(&mut self, kind: InString, bytes: &[u8]) {
         match kind {
             InString::Name => {
                 for byte in bytes {
@@ -279,7 +278,7 @@ impl Members {
     }
 }
 
-/// An id goes into receipts and rows, so only what is plainly an identifier is taken.
+/// An id is written to receipts and rows, so only plain identifiers are accepted.
 pub(super) fn is_identifier(bytes: &[u8]) -> bool {
     let plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn top_level_id_and_usage_are_read() {
+    fn reads_top_level_id_and_usage() {
         let (id, usage, complete) = read(
             r#" { "id" : "chatcmpl-1", "choices":[{"id":"x","usage":{"a":1}}], "usage" : {"prompt_tokens": 3, "d":{"x":[1,{"s":"}"}]}} } "#,
         );
@@ -317,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn text_inside_strings_and_nested_objects_cannot_pose_as_members() {
+    fn ignores_strings_and_nested_objects() {
         for json in [
             r#"{"content":"\"id\":\"spoof\",\"usage\":{\"prompt_tokens\":9}"}"#,
             r#"{"content":"x \"usage","d":{"prompt_tokens":1},"y":"\\\"id"}"#,
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_other_types_or_odd_shape_are_left_out() {
+    fn ignores_values_of_other_types() {
         let long = "x".repeat(MAX_ID + 1);
         for json in [
             r#"{"id":17,"usage":null}"#.to_owned(),
@@ -349,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_object_itself_is_seen_and_no_other() {
+    fn recognises_a_top_level_error_only() {
         let fails = |json: &str| {
             let mut members = Members::default();
             json.bytes().for_each(|byte| members.feed(&[byte]));

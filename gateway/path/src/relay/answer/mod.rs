@@ -1,9 +1,8 @@
-//! An upstream's successful response, made into what the client gets.
+//! Turns an upstream's successful response into the client's.
 //!
-//! [`Answer::begin`] looks at a response before anything of it is passed on: an error inside a 200 becomes an error,
-//! and what has no usable media type is recognised by its beginning. [`AnswerBody`] then passes the body on piece by
-//! piece: it knows how long the upstream has been silent, whether the content is whole however its framing ended, and
-//! what the metering wants to know.
+//! [`Answer::begin`] reads the beginning of a response before anything of it is passed on: an error inside a 200 becomes an
+//! error, and a body without a usable media type is recognised by its first bytes. [`AnswerBody`] then passes the body on
+//! piece by piece, applies the idle timeout, and reads id, usage and whether the content is complete.
 
 mod boundary;
 mod event;
@@ -25,26 +24,26 @@ use http_body::{Body, Frame, SizeHint};
 use super::UpstreamRefusal;
 use super::decode::Decoded;
 use super::head::Framing;
-use super::patience::Patience;
+use super::idle_timeout::IdleTimeout;
 use gateway_base::config::Timeouts;
 use members::Members;
 use stream::EventStream;
 
-pub(super) use peek::{Answer, Failed, Wanted};
+pub(super) use peek::{Answer, AnswerOptions, NoAnswer};
 
-/// What clients get while an engine is silent: a comment, which readers of event streams skip.
+/// Sent to clients while an engine is idle: a comment, which readers of event streams skip.
 const COMMENT: &[u8] = b": keep-alive\n\n";
 
-/// How long to wait for an upstream, and how to bridge it.
+/// Timeouts for one answer.
 #[derive(Clone, Copy)]
-pub(super) struct Waits {
+pub(super) struct AnswerTimeouts {
     first_byte: Duration,
     idle: Duration,
-    /// Silence after which a stream's client gets a comment; zero for never.
+    /// The idle time after which a stream's client gets a comment; zero for never.
     comment: Duration,
 }
 
-impl From<&Timeouts> for Waits {
+impl From<&Timeouts> for AnswerTimeouts {
     fn from(timeouts: &Timeouts) -> Self {
         Self {
             first_byte: timeouts.first_byte,
@@ -54,33 +53,35 @@ impl From<&Timeouts> for Waits {
     }
 }
 
-/// What the body is, which decides how it is read.
+/// The kind of the body, with what was read of it.
 enum Content {
     Events(EventStream),
     Json(Members),
-    /// Bytes we do not understand: passed on, not metered.
+    /// Unknown bytes: passed on, not metered.
     Opaque,
 }
 
-/// Why the rest of an answer does not come.
+/// Why an answer ended before it was complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerFault {
-    #[error("the upstream's connection broke, or its message ended before it was complete")]
-    Broke,
+    #[error(
+        "the upstream's connection closed, or its message ended, before the response was complete"
+    )]
+    Closed,
     #[error("the upstream stopped sending")]
     Stalled,
-    /// After bytes were passed on that cannot be taken back.
+    /// After bytes were passed on.
     #[error("the upstream reported an error in the middle of its response")]
     ReportedError,
 }
 
-/// What an answer that ended came to.
+/// How complete an answer is that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Completeness {
-    Whole,
-    /// Its content is whole; the message around it ended as a broken one does.
-    WholeBadlyFramed,
-    /// The message ended properly, and its content says that more was to come.
+    Complete,
+    /// The content is complete; the message around it is not.
+    CompleteBadlyFramed,
+    /// The message is complete; its content is not.
     Unfinished,
     /// It ended with a failure that the upstream reported in the stream.
     Failed(UpstreamRefusal),
@@ -91,12 +92,14 @@ pub(super) struct AnswerBody {
     upstream: Decoded,
     framing: Framing,
     content: Content,
-    waits: Waits,
-    silence: Patience,
-    comment: Option<Patience>,
-    /// Body bytes have come.
+    timeouts: AnswerTimeouts,
+    idle: IdleTimeout,
+    comment: Option<IdleTimeout>,
+    /// The first bytes have arrived.
     begun: bool,
+    /// Bytes to be passed on. The upstream is polled only when it is empty.
     out: VecDeque<Bytes>,
+    /// Set once; reported when `out` is empty.
     end: Option<End>,
 }
 
@@ -108,22 +111,22 @@ enum End {
 }
 
 impl AnswerBody {
-    /// `read` is what has been taken from the upstream already.
+    /// `read` was already received from the upstream.
     fn new(
         upstream: Decoded,
         framing: Framing,
         content: Content,
-        waits: Waits,
+        timeouts: AnswerTimeouts,
         read: Vec<Bytes>,
     ) -> Self {
-        let comments = matches!(content, Content::Events(_)) && !waits.comment.is_zero();
+        let comments = matches!(content, Content::Events(_)) && !timeouts.comment.is_zero();
         let mut body = Self {
             upstream,
             framing,
             content,
-            waits,
-            silence: Patience::new(waits.first_byte),
-            comment: comments.then(|| Patience::new(waits.comment)),
+            timeouts,
+            idle: IdleTimeout::new(timeouts.first_byte),
+            comment: comments.then(|| IdleTimeout::new(timeouts.comment)),
             begun: false,
             out: VecDeque::new(),
             end: None,
@@ -152,13 +155,13 @@ impl AnswerBody {
         }
     }
 
-    /// The final event has come and all of it was handed on: a client may stop reading here.
-    pub(super) fn said_done(&self) -> bool {
+    /// The final event was passed on completely: a client may stop reading here.
+    pub(super) fn is_done_passed_on(&self) -> bool {
         let done = matches!(&self.content, Content::Events(events) if events.is_done());
         done && self.out.is_empty()
     }
 
-    /// What it came to, for an answer that has ended.
+    /// How complete it is, for an answer that has ended.
     pub(super) fn completeness(&self) -> Completeness {
         if let Content::Events(events) = &self.content
             && let Some(failure) = events.failure()
@@ -171,20 +174,20 @@ impl AnswerBody {
             Content::Opaque => false,
         };
         match self.end {
-            Some(End::BadlyFramed) => Completeness::WholeBadlyFramed,
+            Some(End::BadlyFramed) => Completeness::CompleteBadlyFramed,
             _ if unfinished => Completeness::Unfinished,
-            _ => Completeness::Whole,
+            _ => Completeness::Complete,
         }
     }
 
     fn take(&mut self, bytes: Bytes) {
         match self.begun {
-            true => self.silence.rewarded(),
-            false => self.silence.rewarded_with(self.waits.idle),
+            true => self.idle.reset(),
+            false => self.idle.reset_to(self.timeouts.idle),
         }
         self.begun = true;
         if let Some(comment) = &mut self.comment {
-            comment.rewarded();
+            comment.reset();
         }
         if let Framing::Length(left) = &mut self.framing {
             *left = left.saturating_sub(bytes.len() as u64);
@@ -192,7 +195,7 @@ impl AnswerBody {
         match &mut self.content {
             Content::Events(events) => {
                 if events.feed(bytes, &mut self.out).is_err() {
-                    self.end = Some(End::Fault(AnswerFault::Broke));
+                    self.end = Some(End::Fault(AnswerFault::Closed));
                 }
             }
             Content::Json(members) => {
@@ -216,10 +219,10 @@ impl AnswerBody {
         self.end = Some(End::Proper);
     }
 
-    /// The upstream says that this is all. Where that is also what a broken connection looks like, the content decides.
+    /// The body ended. If its framing does not distinguish that from a failed connection, the content decides.
     fn at_end(&mut self) {
         self.end_properly();
-        let whole = match (self.framing, &self.content) {
+        let complete = match (self.framing, &self.content) {
             (Framing::Length(left), _) => left == 0,
             (Framing::Chunked, _) => true,
             (Framing::UntilClose, Content::Events(events)) => {
@@ -228,33 +231,33 @@ impl AnswerBody {
             (Framing::UntilClose, Content::Json(members)) => members.is_complete(),
             (Framing::UntilClose, Content::Opaque) => true,
         };
-        if !whole {
-            self.end = Some(End::Fault(AnswerFault::Broke));
+        if !complete {
+            self.end = Some(End::Fault(AnswerFault::Closed));
         }
     }
 
-    /// The connection broke. An answer whose content is whole is whole all the same, unless its length was promised.
-    fn at_break(&mut self) {
+    /// The connection failed. An answer whose content is complete counts as complete, unless its length was announced.
+    fn at_failure(&mut self) {
         self.end_properly();
-        let whole = match &self.content {
+        let complete = match &self.content {
             Content::Events(events) => events.is_done() || events.failure().is_some(),
             Content::Json(members) => members.is_complete(),
             Content::Opaque => false,
         };
-        self.end = Some(match whole && !self.has_length() {
+        self.end = Some(match complete && !self.has_length() {
             true => End::BadlyFramed,
-            false => End::Fault(AnswerFault::Broke),
+            false => End::Fault(AnswerFault::Closed),
         });
     }
 
-    /// Whether the client is promised a length.
+    /// Whether the length is announced to the client.
     fn has_length(&self) -> bool {
         matches!(self.framing, Framing::Length(_)) && !matches!(self.content, Content::Events(_))
     }
 
-    /// The upstream is silent. Gives up on it, or lets the client know that we have not.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.silence.poll_exhausted(cx).is_ready() {
+    /// The upstream sends nothing: ends the answer after the idle timeout, and queues comments for the client until then.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.idle.poll_expired(cx).is_ready() {
             self.end_properly();
             self.end = Some(End::Fault(AnswerFault::Stalled));
             return Poll::Ready(());
@@ -266,10 +269,10 @@ impl AnswerBody {
         let Some(comment) = self.comment.as_mut().filter(|_| between) else {
             return Poll::Pending;
         };
-        if comment.poll_exhausted(cx).is_pending() {
+        if comment.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
-        comment.rewarded();
+        comment.reset();
         self.out.push_back(Bytes::from_static(COMMENT));
         Poll::Ready(())
     }
@@ -296,12 +299,12 @@ impl Body for AnswerBody {
             match Pin::new(&mut this.upstream).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => this.take(bytes),
-                    // Trailers are not passed on, and an empty piece is no progress.
+                    // Trailers are not passed on, and an empty piece does not reset the idle timeout.
                     _ => {}
                 },
-                Poll::Ready(Some(Err(_))) => this.at_break(),
+                Poll::Ready(Some(Err(_))) => this.at_failure(),
                 Poll::Ready(None) => this.at_end(),
-                Poll::Pending => std::task::ready!(this.poll_silence(cx)),
+                Poll::Pending => std::task::ready!(this.poll_idle(cx)),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The beginning of a successful response, looked at before its head is passed on.
+//! Reads the beginning of a successful response before its head is passed on.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -11,57 +11,57 @@ use tokio::time::timeout;
 
 use super::members::Members;
 use super::stream::EventStream;
-use super::{AnswerBody, Content, Waits};
+use super::{AnswerBody, AnswerTimeouts, Content};
 use crate::relay::UpstreamRefusal;
 use crate::relay::decode::{Coding, Decoded};
 use crate::relay::head::{self, Framing, MediaType};
 use gateway_upstream::channel::UpstreamBody;
 
-/// An error inside a 200 is recognised if it begins within so many bytes.
+/// An error inside a 200 is recognised within this many bytes.
 const BEGINNING: usize = 16 * 1024;
 
-/// What has no usable media type is recognised by so many bytes.
+/// A body without a usable media type is recognised by this many bytes.
 const LONGEST_FIELD: usize = "event:".len();
 
-/// A successful response: the head and the body that the client gets.
+/// A successful response: the client's head and body.
 pub(in crate::relay) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: AnswerBody,
 }
 
-/// Why there is no answer although the upstream said so.
+/// Why a successful status has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::relay) enum Failed {
+pub(in crate::relay) enum NoAnswer {
     /// The body is an error.
     Refused(UpstreamRefusal),
-    /// Nothing of the body came in time.
-    Silent,
-    /// The connection broke before anything of the body came.
-    Broke,
+    /// No byte of the body arrived in time.
+    TimedOut,
+    /// The connection closed before the first byte of the body.
+    Closed,
 }
 
-/// What was asked for.
+/// How the request differs from the client's.
 #[derive(Clone, Copy)]
-pub(in crate::relay) struct Wanted {
-    /// Usage was asked for on our own account.
+pub(in crate::relay) struct AnswerOptions {
+    /// Only we requested usage: it is removed from the answer.
     pub strip_usage: bool,
 }
 
 impl Answer {
-    /// Makes an answer of a successful response, or says why it is none.
+    /// Makes an answer from a successful response, or returns why there is none.
     pub(in crate::relay) async fn begin(
         response: Response<UpstreamBody>,
-        wanted: Wanted,
-        waits: Waits,
-    ) -> Result<Self, Failed> {
+        options: AnswerOptions,
+        timeouts: AnswerTimeouts,
+    ) -> Result<Self, NoAnswer> {
         let (head, body) = response.into_parts();
         let mut framing = match head.status {
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => Framing::Length(0),
-            _ => Framing::of(&head.headers),
+            _ => Framing::from_headers(&head.headers),
         };
         let mut headers = head::passed_on(&head.headers);
-        let coding = Coding::of(&head.headers);
+        let coding = Coding::from_headers(&head.headers);
         let mut body = Decoded::new(body, coding);
         if body.decodes() {
             headers.remove(CONTENT_ENCODING);
@@ -69,20 +69,20 @@ impl Answer {
         }
         let mut media = match coding {
             Coding::Other => MediaType::Encoded,
-            _ => MediaType::of(&head.headers),
+            _ => MediaType::from_headers(&head.headers),
         };
         let mut read = Vec::new();
         if matches!(media, MediaType::Json | MediaType::Unknown) && framing != Framing::Length(0) {
-            let beginning = Beginning::read(&mut body, media, framing, waits).await?;
+            let beginning = Beginning::read(&mut body, media, framing, timeouts).await?;
             media = beginning.media;
             read = beginning.pieces;
         }
         let content = match media {
-            MediaType::Events => Content::Events(EventStream::new(wanted.strip_usage)),
+            MediaType::Events => Content::Events(EventStream::new(options.strip_usage)),
             MediaType::Json => Content::Json(Members::default()),
             MediaType::Unknown | MediaType::Encoded => Content::Opaque,
         };
-        if media != MediaType::of(&head.headers)
+        if media != MediaType::from_headers(&head.headers)
             && let Some(recognised) = media.value()
         {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(recognised));
@@ -90,7 +90,7 @@ impl Answer {
         Ok(Self {
             status: head.status,
             headers,
-            body: AnswerBody::new(body, framing, content, waits, read),
+            body: AnswerBody::new(body, framing, content, timeouts, read),
         })
     }
 }
@@ -101,20 +101,20 @@ struct Beginning {
 }
 
 impl Beginning {
-    /// Reads until it is clear what the body is, and that it is no error.
+    /// Reads until the kind of the body is known, and that it is not an error.
     async fn read(
         body: &mut Decoded,
         declared: MediaType,
         framing: Framing,
-        waits: Waits,
-    ) -> Result<Self, Failed> {
+        timeouts: AnswerTimeouts,
+    ) -> Result<Self, NoAnswer> {
         let (mut pieces, mut text) = (Vec::new(), Vec::new());
         let mut members = Members::default();
         let mut media = declared;
         loop {
             let limit = match pieces.is_empty() {
-                true => waits.first_byte,
-                false => waits.idle,
+                true => timeouts.first_byte,
+                false => timeouts.idle,
             };
             let next = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx));
             let bytes = match timeout(limit, next).await {
@@ -122,9 +122,9 @@ impl Beginning {
                     Ok(bytes) if !bytes.is_empty() => bytes,
                     _ => continue,
                 },
-                Err(_elapsed) if pieces.is_empty() => return Err(Failed::Silent),
-                Ok(Some(Err(_))) if pieces.is_empty() => return Err(Failed::Broke),
-                // The body itself will say so again when it is passed on.
+                Err(_elapsed) if pieces.is_empty() => return Err(NoAnswer::TimedOut),
+                Ok(Some(Err(_))) if pieces.is_empty() => return Err(NoAnswer::Closed),
+                // The body reports it again when it is passed on.
                 Err(_elapsed) => break,
                 Ok(None | Some(Err(_))) => break,
             };
@@ -149,7 +149,7 @@ impl Beginning {
             }
         }
         if media == MediaType::Json && members.reports_failure() {
-            return Err(Failed::Refused(UpstreamRefusal::inside_success(&text)));
+            return Err(NoAnswer::Refused(UpstreamRefusal::inside_success(&text)));
         }
         Ok(Self { pieces, media })
     }

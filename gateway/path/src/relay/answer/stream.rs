@@ -1,14 +1,14 @@
-//! The events of a streamed answer on their way through.
+//! Passes the events of a streamed answer on.
 //!
-//! An event goes on when its last byte is here, unchanged but for what we asked for ourselves (the usage of a caller
-//! who did not ask for it) and for what no client gets: an upstream's report of a failure, which is replaced by ours.
+//! An event is passed on when it is complete, unchanged except that usage which only we requested is removed, and an
+//! upstream's error is replaced by ours.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
 use super::boundary::Boundary;
-use super::event::{self, Chunk, Said};
+use super::event::{self, Chunk, EventContent};
 use crate::relay::UpstreamRefusal;
 use gateway_base::metering::TokenSource;
 use gateway_base::metering::Usage;
@@ -16,17 +16,17 @@ use gateway_base::metering::Usage;
 /// A longer event is not passed on. Images come as single events of some megabytes.
 const MAX_EVENT: usize = 16 * 1024 * 1024;
 
-/// An event is longer than any that is passed on.
+/// An event is longer than [`MAX_EVENT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EventTooLong;
 
-/// What has been read of a stream so far.
+/// A stream so far.
 #[derive(Default)]
 pub(super) struct EventStream {
     boundary: Boundary,
-    /// The beginning of an event whose end is not here yet.
+    /// The beginning of an event that is not complete yet.
     held: BytesMut,
-    /// Usage was asked for on our own account, and is taken out again.
+    /// Only we requested usage: it is removed.
     strip_usage: bool,
     id: Option<String>,
     usage: Option<Usage>,
@@ -34,16 +34,16 @@ pub(super) struct EventStream {
     done: bool,
     finished: bool,
     failure: Option<UpstreamRefusal>,
-    /// The last event went on.
+    /// The last event was passed on. Then the second half of its split line end is, too.
     kept: bool,
 }
 
-/// What becomes of an event.
-enum Becomes {
-    Itself,
-    Without(std::ops::Range<usize>),
-    Nothing,
-    OurError(Bytes),
+/// What is done with an event.
+enum EventAction {
+    PassOn,
+    Cut(std::ops::Range<usize>),
+    Drop,
+    Replace(Bytes),
 }
 
 impl EventStream {
@@ -67,12 +67,12 @@ impl EventStream {
         self.usage.unwrap_or_else(counted)
     }
 
-    /// `data: [DONE]` has come: a client may stop reading.
+    /// `data: [DONE]` has arrived: a client may stop reading.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// A choice has said why it ends.
+    /// A choice has a `finish_reason`.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
@@ -82,12 +82,12 @@ impl EventStream {
         self.failure
     }
 
-    /// Whether something of ours may be put in here.
+    /// Whether a comment may be inserted here.
     pub(super) fn is_between_events(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// Takes the next bytes, and adds what goes on to `out`.
+    /// Reads the next bytes, and adds what is passed on to `out`.
     pub(super) fn feed(
         &mut self,
         mut bytes: Bytes,
@@ -110,14 +110,14 @@ impl EventStream {
                 push(out, rest);
             }
         }
-        // Whole events that go on as they are go on together.
+        // Consecutive unchanged events are passed on as one piece.
         let (mut unchanged, mut at) = (0, 0);
         while let Some(length) = self.boundary.next(bytes.get(at..).unwrap_or_default()) {
             let event = bytes.slice(at..at + length);
-            let becomes = self.becomes(&event);
-            if !matches!(becomes, Becomes::Itself) {
+            let action = self.decide(&event);
+            if !matches!(action, EventAction::PassOn) {
                 push(out, bytes.slice(unchanged..at));
-                put(becomes, event, out);
+                apply(action, event, out);
                 unchanged = at + length;
             }
             at += length;
@@ -126,7 +126,7 @@ impl EventStream {
         self.hold(bytes.get(at..).unwrap_or_default())
     }
 
-    /// The stream is over. What there is of a last event goes on too.
+    /// The stream has ended. An incomplete last event is passed on, too.
     pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) {
         let rest = std::mem::take(&mut self.held).freeze();
         if !rest.is_empty() {
@@ -143,35 +143,35 @@ impl EventStream {
     }
 
     fn pass(&mut self, event: Bytes, out: &mut VecDeque<Bytes>) {
-        let becomes = self.becomes(&event);
-        put(becomes, event, out);
+        let action = self.decide(&event);
+        apply(action, event, out);
     }
 
-    fn becomes(&mut self, event: &[u8]) -> Becomes {
-        let becomes = self.read(event);
-        self.kept = matches!(becomes, Becomes::Itself | Becomes::Without(_));
-        becomes
+    fn decide(&mut self, event: &[u8]) -> EventAction {
+        let action = self.read(event);
+        self.kept = matches!(action, EventAction::PassOn | EventAction::Cut(_));
+        action
     }
 
-    fn read(&mut self, event: &[u8]) -> Becomes {
+    fn read(&mut self, event: &[u8]) -> EventAction {
         match event::read(event) {
-            Said::Done => {
+            EventContent::Done => {
                 self.done = true;
-                Becomes::Itself
+                EventAction::PassOn
             }
-            // Of what follows a failure only the end is passed on.
-            _ if self.failure.is_some() => Becomes::Nothing,
-            Said::Nothing => Becomes::Itself,
-            Said::Failure(payload) => {
+            // After a failure only the end is passed on.
+            _ if self.failure.is_some() => EventAction::Drop,
+            EventContent::Ignored => EventAction::PassOn,
+            EventContent::Failure(payload) => {
                 let failure = UpstreamRefusal::inside_success(&payload);
                 self.failure = Some(failure);
-                Becomes::OurError(failure.event())
+                EventAction::Replace(failure.event())
             }
-            Said::Chunk(chunk) => self.chunk(chunk),
+            EventContent::Chunk(chunk) => self.chunk(chunk),
         }
     }
 
-    fn chunk(&mut self, chunk: Chunk) -> Becomes {
+    fn chunk(&mut self, chunk: Chunk) -> EventAction {
         self.pieces += chunk.pieces;
         self.finished |= chunk.finishes;
         if self.id.is_none() {
@@ -180,9 +180,9 @@ impl EventStream {
         let has_usage = chunk.usage.is_some();
         self.usage = chunk.usage.or(self.usage);
         match (self.strip_usage, chunk.null_usage) {
-            (true, _) if has_usage && chunk.no_choices => Becomes::Nothing,
-            (true, Some(range)) => Becomes::Without(range),
-            _ => Becomes::Itself,
+            (true, _) if has_usage && chunk.no_choices => EventAction::Drop,
+            (true, Some(range)) => EventAction::Cut(range),
+            _ => EventAction::PassOn,
         }
     }
 }
@@ -193,17 +193,17 @@ fn push(out: &mut VecDeque<Bytes>, bytes: Bytes) {
     }
 }
 
-fn put(becomes: Becomes, event: Bytes, out: &mut VecDeque<Bytes>) {
-    match becomes {
-        Becomes::Itself => push(out, event),
-        Becomes::Without(range) => {
+fn apply(action: EventAction, event: Bytes, out: &mut VecDeque<Bytes>) {
+    match action {
+        EventAction::PassOn => push(out, event),
+        EventAction::Cut(range) => {
             let mut kept = BytesMut::with_capacity(event.len());
             kept.extend_from_slice(event.get(..range.start).unwrap_or_default());
             kept.extend_from_slice(event.get(range.end..).unwrap_or_default());
             push(out, kept.freeze());
         }
-        Becomes::OurError(ours) => push(out, ours),
-        Becomes::Nothing => {}
+        EventAction::Replace(ours) => push(out, ours),
+        EventAction::Drop => {}
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_passes_unchanged_and_is_read_in_passing() {
+    fn passes_a_stream_on_unchanged_and_reads_it() {
         let text = format!(": hi\n\n{CHUNK}{LAST}{USAGE}{DONE}");
         let (read, out) = whole(EventStream::new(false), &text);
         assert_eq!(out, text);
@@ -252,20 +252,20 @@ mod tests {
     }
 
     #[test]
-    fn usage_that_only_we_asked_for_is_taken_out_byte_for_byte() {
+    fn removes_usage_that_only_we_requested() {
         let with_null = CHUNK.replace("]}\n", "],\"usage\":null}\n");
         let first = CHUNK.replace("{\"id\"", "{\"usage\": null, \"id\"");
         let asked = format!("{with_null}{first}{LAST}{USAGE}{DONE}");
         let (read, out) = whole(EventStream::new(true), &asked);
         assert_eq!(out, format!("{CHUNK}{CHUNK}{LAST}{DONE}"));
         assert_eq!(read.usage().prompt_tokens, Some(7));
-        // Usage in an event with choices is the engine's own habit and stays.
+        // Some engines always add usage to an event with choices. It is kept.
         let habit = LAST.replace("]}\n", "],\"usage\":{\"prompt_tokens\":1}}\n");
         assert_eq!(whole(EventStream::new(true), &habit).1, habit);
     }
 
     #[test]
-    fn a_stream_without_usage_is_counted_by_its_events() {
+    fn counts_events_of_a_stream_without_usage() {
         let role =
             "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
         let text = "data: {\"choices\":[{\"text\":\"a\"}]}\n\n";
@@ -278,14 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn events_of_several_lines_are_read() {
+    fn reads_events_of_several_lines() {
         let usage = "data: {\"choices\":[],\ndata: \"usage\":{\"prompt_tokens\":7,\r\ndata: \"completion_tokens\":4}}\n\n";
         let (read, out) = whole(EventStream::new(false), usage);
         assert_eq!((out.as_str(), read.usage().prompt_tokens), (usage, Some(7)));
     }
 
     #[test]
-    fn a_failure_reported_in_the_stream_is_replaced_by_our_words() {
+    fn replaces_a_failure_reported_in_the_stream() {
         for failure in [
             "data: {\"error\":{\"message\":\"canary\",\"code\":500}}\n\n",
             "data: {\"error\":\"canary\"}\n\n",
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_seen_without_its_line_end_too() {
+    fn recognises_the_end_without_its_line_end() {
         assert!(whole(EventStream::new(false), "data: [DONE]").0.is_done());
         for text in ["data: [DONE", "data: [DONE]x\n\n", "[DONE]\n\n"] {
             assert!(!whole(EventStream::new(false), text).0.is_done(), "{text}");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_event_is_refused() {
+    fn rejects_an_event_that_is_too_long() {
         let mut stream = EventStream::new(false);
         let piece = Bytes::from(vec![b'x'; 1 << 20]);
         let mut out = VecDeque::new();
@@ -338,7 +338,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_make_no_difference(
+        fn the_result_does_not_depend_on_the_pieces(
             parts in prop::collection::vec(
                 prop_oneof![
                     Just(CHUNK), Just(LAST), Just(USAGE), Just(DONE), Just(": c\r\n\r\n"), Just("\n"),

@@ -14,7 +14,7 @@ struct UsageMembers {
     completion_tokens: Option<u64>,
 }
 
-/// Reads the text of a `usage` object. `None` where it is none or has neither count.
+/// Parses a `usage` object. `None` if it is not one or has neither count.
 pub(super) fn read_usage(text: &[u8]) -> Option<Usage> {
     let UsageMembers {
         prompt_tokens,
@@ -28,7 +28,7 @@ pub(super) fn read_usage(text: &[u8]) -> Option<Usage> {
     })
 }
 
-/// A whole number, written with or without a fraction of zero. Anything else is left out.
+/// A whole number, written with or without a fraction of zero. Other values are ignored.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let number = match Value::deserialize(deserializer)? {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_are_read_however_they_are_written() {
+    fn reads_whole_numbers_in_any_spelling() {
         let read = |text: &str| {
             read_usage(text.as_bytes()).map(|usage| (usage.prompt_tokens, usage.completion_tokens))
         };

@@ -21,8 +21,8 @@ use gateway_base::request::{Caller, Endpoint};
 use gateway_contract::epoch::Epoch;
 use gateway_path::admit::{AdmittedRequest, Fields};
 use gateway_path::flushes::Flushes;
+use gateway_path::receipt::ReceiptStore;
 use gateway_path::receipt::RequestServices;
-use gateway_path::receipt::Store;
 use gateway_path::relay::serve_inference;
 use gateway_retention::Records;
 use gateway_store::ledger::Ledger;
@@ -74,7 +74,7 @@ impl Bench {
             gateway_contract::epoch::begin(config, retention, &ledger, &clock, &metrics, start)
                 .await
                 .expect("an epoch");
-        let receipts = Arc::new(Store::new(ledger.clone()));
+        let receipts = Arc::new(ReceiptStore::new(ledger.clone()));
         let records = Records::new(&epoch.config.server.state_dir, ledger.clone());
         let back = RequestServices {
             receipts,

@@ -1,8 +1,8 @@
-//! Whose connections count together.
+//! What connections are grouped by.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A client's network as far as its address tells: one IPv4 address, or the /64 that an IPv6 address is in.
+/// One IPv4 address, or the /64 network of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Peer(IpAddr);
 
@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_one_ipv6_network_count_together_and_ipv4_addresses_alone() {
+    fn groups_ipv6_addresses_by_network_and_ipv4_addresses_one_by_one() {
         let peer = |text: &str| Peer::from_address(text.parse().expect("an address"));
         assert_eq!(peer("2001:db8:1:2::1"), peer("2001:db8:1:2:ffff::9"));
         assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));

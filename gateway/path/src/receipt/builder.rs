@@ -1,4 +1,4 @@
-//! One request's record, from admission to the last byte.
+//! Collects the events of one request, from admission to the last byte, and signs them.
 
 use attest_core::retention::{Field, OnFailure, Terms};
 use attest_core::{BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime};
@@ -6,7 +6,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{CutShort, Ending, Store};
+use super::{Ending, Interruption, ReceiptStore};
 use crate::admit::AdmittedRequest;
 use attest_channel::Clock;
 use gateway_base::errors::ApiError;
@@ -22,23 +22,23 @@ use gateway_contract::epoch::Epoch;
 use gateway_retention::{Records, Unkept};
 use gateway_store::ledger::Ledger;
 
-/// An upstream that was tried before the one that decided the request.
+/// An upstream that was tried before the one that the request was sent to.
 const PASSED_OVER: &str = "sealgate.upstream.passed_over";
 /// Members of the request that were changed before it was forwarded.
 const REWRITTEN: &str = "sealgate.request.rewritten";
-/// Something that the policy demands could not be kept.
-const UNKEPT: &str = "sealgate.retention.failed";
-/// The upstream failed, or its answer had a fault; the cause is a word of a closed set.
+/// Something that the policy requires could not be kept.
+const RETENTION_FAILED: &str = "sealgate.retention.failed";
+/// The upstream failed, or its response had a fault; the cause is one of a closed set.
 const UPSTREAM_FAILED: &str = "sealgate.upstream.failed";
-/// The upstream refused the usage we asked for, and was sent the request without it.
+/// The upstream refused our request for usage, and the request was sent again without it.
 const REPEATED: &str = "sealgate.request.repeated";
-/// The response did not go out whole.
+/// The response is incomplete.
 const INCOMPLETE: &str = "sealgate.response.incomplete";
 
-/// Where a finished record goes.
+/// The services that requests share: where receipts, records and usage go.
 #[derive(Clone)]
 pub struct RequestServices {
-    pub receipts: Arc<Store>,
+    pub receipts: Arc<ReceiptStore>,
     pub records: Records,
     pub ledger: Arc<Ledger>,
     pub metrics: Arc<Metrics>,
@@ -46,8 +46,8 @@ pub struct RequestServices {
 }
 
 impl RequestServices {
-    /// One set of values makes the counters, the log line, the span and the row of a request. Of one that nothing is
-    /// kept of there are the counters alone.
+    /// Reports one set of values to the counters, the log line, the span and the row of a request. If nothing is kept of it,
+    /// only the counters get them.
     fn meter(&self, row: UsageRow, retention: Option<RowRetention>) {
         let event = events::Event::RequestFinished {
             usage: Box::new(row.clone()),
@@ -60,15 +60,17 @@ impl RequestServices {
     }
 }
 
-/// Collects what happens to a request. Dropped without an [`Ending`], it records that the caller went away.
-pub struct Recorder(Option<Box<Open>>);
+/// Collects the events of a request. Dropped without an [`Ending`], it records that the client disconnected. `None` once
+/// the receipt is stored.
+pub struct ReceiptBuilder(Option<Box<Draft>>);
 
-struct Open {
+/// The receipt and the usage row so far.
+struct Draft {
     services: RequestServices,
     epoch: Arc<Epoch>,
     retention: Terms,
     unkept: Unkept,
-    /// Where its row is before it is forwarded, if its policy wants one there.
+    /// Identifies the row that is written before the request is forwarded, if the policy requires one.
     unfinished: Option<UnfinishedId>,
     receipt_id: String,
     caller: Caller,
@@ -78,8 +80,8 @@ struct Open {
     begun: Instant,
     bytes_in: u64,
     model: Option<Name>,
-    /// The client's word for it: the id or an alias.
-    asked_for: Option<Name>,
+    /// The name in the request: the id or an alias.
+    requested_name: Option<Name>,
     received: Sha256Digest,
     passed_over: Vec<Event>,
     verification: Option<Event>,
@@ -88,26 +90,26 @@ struct Open {
     rewritten: Vec<&'static str>,
     status: u16,
     /// All bytes of the response that were handed to the connection.
-    emitted: Emitted,
-    /// Those of them that it has written, where it says so.
-    sent: Option<Emitted>,
+    handed_over: BodyBytes,
+    /// Those of them that it has written; `None` if the connection does not count flushes.
+    written: Option<BodyBytes>,
     cause: Option<Cause>,
     first_byte: Option<Duration>,
     chat_id: Option<String>,
     usage: Usage,
 }
 
-/// Bytes of a response body.
+/// A response body up to some byte.
 #[derive(Clone, Default)]
-struct Emitted {
+struct BodyBytes {
     hash: BodyHasher,
     count: u64,
 }
 
-impl Recorder {
-    /// Begins the record of an admitted request.
-    pub fn begin(services: &RequestServices, request: &AdmittedRequest) -> Self {
-        Self(Some(Box::new(Open {
+impl ReceiptBuilder {
+    /// Starts the receipt of an admitted request.
+    pub fn new(services: &RequestServices, request: &AdmittedRequest) -> Self {
+        Self(Some(Box::new(Draft {
             services: services.clone(),
             epoch: Arc::clone(&request.epoch),
             retention: request.retention.clone(),
@@ -125,7 +127,7 @@ impl Recorder {
             begun: Instant::now(),
             bytes_in: request.prompt.len() as u64,
             model: None,
-            asked_for: None,
+            requested_name: None,
             received: request.received_hash,
             passed_over: Vec::new(),
             verification: None,
@@ -133,8 +135,8 @@ impl Recorder {
             forwarded: None,
             rewritten: Vec::new(),
             status: 0,
-            emitted: Emitted::default(),
-            sent: None,
+            handed_over: BodyBytes::default(),
+            written: None,
             cause: None,
             first_byte: None,
             chat_id: None,
@@ -142,38 +144,38 @@ impl Recorder {
         })))
     }
 
-    /// Where it is noted that something could not be kept.
+    /// The flag that retention sets when something could not be kept.
     pub fn unkept(&self) -> Unkept {
-        let open = self.0.as_ref();
-        open.map_or_else(Unkept::default, |open| open.unkept.clone())
+        let draft = self.0.as_ref();
+        draft.map_or_else(Unkept::default, |draft| draft.unkept.clone())
     }
 
-    /// The row that there has to be before this request is forwarded, where its policy wants one.
-    pub fn row_before(&self) -> Option<(UsageRow, RowRetention)> {
-        let open = self.0.as_ref().filter(|open| open.unfinished.is_some())?;
-        Some((open.usage_row(Outcome::Unfinished), open.row_retention()?))
+    /// The row that has to be written before this request is forwarded, if its policy requires one.
+    pub fn row_before_forwarding(&self) -> Option<(UsageRow, RowRetention)> {
+        let draft = self.0.as_ref().filter(|draft| draft.unfinished.is_some())?;
+        Some((draft.usage_row(Outcome::Unfinished), draft.row_retention()?))
     }
 
-    /// The configured model, and the configured name by which it was asked for.
-    pub fn routed(&mut self, model: &Name, asked_for: &Name) {
-        self.note(|open| {
-            open.model = Some(model.clone());
-            open.asked_for = Some(asked_for.clone());
+    /// The configured model, and the name in the request.
+    pub fn routed(&mut self, model: &Name, requested_name: &Name) {
+        self.update(|draft| {
+            draft.model = Some(model.clone());
+            draft.requested_name = Some(requested_name.clone());
         });
     }
 
-    /// An upstream that could not serve, before another was tried.
+    /// This upstream could not be used; another is tried.
     pub fn passed_over(&mut self, upstream: &Name, reason: &str) {
         let event =
             json!({ "type": PASSED_OVER, "upstream_name": upstream.as_str(), "reason": reason });
-        self.note(|open| open.passed_over.extend(own_event(event)));
+        self.update(|draft| draft.passed_over.extend(own_event(event)));
     }
 
-    /// The upstream in use was verified, in this session.
+    /// The upstream was verified, in this session.
     pub fn verified(&mut self, required: bool, upstream_model: &Name, session_id: SessionId) {
         let model_id = upstream_model.to_string();
-        self.note(|open| {
-            open.verification = Some(Event::UpstreamVerified {
+        self.update(|draft| {
+            draft.verification = Some(Event::UpstreamVerified {
                 required,
                 model_id,
                 session_id,
@@ -181,7 +183,7 @@ impl Recorder {
         });
     }
 
-    /// No session stands behind this request: the verification failed, or there was none.
+    /// There is no session for this request: the verification failed, or there was none.
     pub fn unverified(
         &mut self,
         required: bool,
@@ -195,71 +197,71 @@ impl Recorder {
             reason: reason.to_owned(),
             upstream_name: upstream.map(ToString::to_string),
         };
-        self.note(|open| open.verification = Some(event));
+        self.update(|draft| draft.verification = Some(event));
     }
 
-    /// These bytes are about to leave for this upstream.
-    pub fn forwarding(&mut self, upstream: &Name, body: Sha256Digest, changed: &[&'static str]) {
-        self.note(|open| {
-            open.upstream = Some(upstream.clone());
-            open.forwarded = Some(body);
-            open.rewritten = changed.to_vec();
+    /// A body with this digest is about to be sent to this upstream.
+    pub fn forwarded(&mut self, upstream: &Name, body: Sha256Digest, changed: &[&'static str]) {
+        self.update(|draft| {
+            draft.upstream = Some(upstream.clone());
+            draft.forwarded = Some(body);
+            draft.rewritten = changed.to_vec();
         });
     }
 
-    /// They did not leave after all.
+    /// It was not sent after all.
     pub fn not_forwarded(&mut self) {
-        self.note(|open| open.forwarded = None);
+        self.update(|draft| draft.forwarded = None);
     }
 
-    /// There is no inference, for this reason.
-    pub fn refused(&mut self, error: &ApiError) {
-        if let (Some(open), Some(code)) = (&self.0, error.refused_by_policy()) {
-            open.services.ledger.audit().refused(code);
+    /// Counts a refusal in the audit log, if a policy is its reason.
+    pub fn count_policy_refusal(&mut self, error: &ApiError) {
+        if let (Some(draft), Some(code)) = (&self.0, error.refused_by_policy()) {
+            draft.services.ledger.audit().refused(code);
         }
     }
 
-    /// The status the caller is given.
-    pub fn answering(&mut self, status: u16) {
-        self.note(|open| open.status = status);
+    /// The status of the response.
+    pub fn set_status(&mut self, status: u16) {
+        self.update(|draft| draft.status = status);
     }
 
-    /// Bytes of the response body that are handed to the connection now.
-    pub fn emitting(&mut self, bytes: &[u8]) {
-        self.note(|open| {
-            if open.first_byte.is_none() {
-                open.first_byte = Some(open.begun.elapsed());
+    /// These bytes of the response body are handed to the connection now.
+    pub fn add_body(&mut self, bytes: &[u8]) {
+        self.update(|draft| {
+            if draft.first_byte.is_none() {
+                draft.first_byte = Some(draft.begun.elapsed());
             }
-            open.emitted.count += bytes.len() as u64;
-            open.emitted.hash.update(bytes);
+            draft.handed_over.count += bytes.len() as u64;
+            draft.handed_over.hash.update(bytes);
         });
     }
 
-    /// The connection says when it has written what it was handed. Of a response that is cut short only that counts.
-    pub fn confirms_sending(&mut self) {
-        self.note(|open| open.sent = Some(Emitted::default()));
+    /// The connection counts flushes: if the response is interrupted, only written bytes count.
+    pub fn track_writes(&mut self) {
+        self.update(|draft| draft.written = Some(BodyBytes::default()));
     }
 
     /// Everything that was handed over so far has been written.
-    pub fn sent(&mut self) {
-        self.note(|open| {
-            if let Some(sent) = &mut open.sent
-                && sent.count != open.emitted.count
+    pub fn mark_written(&mut self) {
+        self.update(|draft| {
+            if let Some(written) = &mut draft.written
+                && written.count != draft.handed_over.count
             {
-                *sent = open.emitted.clone();
+                *written = draft.handed_over.clone();
             }
         });
     }
 
-    /// What the upstream did wrong.
+    /// The upstream's failure.
     pub fn upstream_failed(&mut self, cause: Cause) {
-        self.note(|open| open.cause = Some(cause));
+        self.update(|draft| draft.cause = Some(cause));
     }
 
-    /// The request is sent to the same upstream once more: it refused what we had added, or the connection.
-    pub fn repeating(&mut self, upstream: &Name, reason: &'static str) {
-        self.note(|open| {
-            let Some(forwarded) = open.forwarded else {
+    /// The request is sent to the same upstream again: it refused what we had added, or the connection.
+    pub fn repeated(&mut self, upstream: &Name, reason: &'static str) {
+        self.update(|draft| {
+            let Some(forwarded) = draft.forwarded else {
                 return;
             };
             let event = json!({
@@ -268,42 +270,42 @@ impl Recorder {
                 "reason": reason,
                 "body_hash": forwarded.to_string(),
             });
-            open.passed_over.extend(own_event(event));
+            draft.passed_over.extend(own_event(event));
         });
     }
 
-    /// What the response said about itself.
-    pub fn metered(&mut self, chat_id: Option<&str>, usage: Usage) {
-        self.note(|open| {
-            open.chat_id = chat_id.map(str::to_owned);
-            open.usage = usage;
+    /// Id and usage from the response.
+    pub fn set_metering(&mut self, chat_id: Option<&str>, usage: Usage) {
+        self.update(|draft| {
+            draft.chat_id = chat_id.map(str::to_owned);
+            draft.usage = usage;
         });
     }
 
-    /// Signs and files the record. Later calls do nothing.
+    /// Signs and stores the receipt. Later calls do nothing.
     pub fn finish(&mut self, ending: Ending) {
-        if let Some(open) = self.0.take() {
-            open.file(ending);
+        if let Some(draft) = self.0.take() {
+            draft.store(ending);
         }
     }
 
-    fn note(&mut self, change: impl FnOnce(&mut Open)) {
-        if let Some(open) = &mut self.0 {
-            change(open);
+    fn update(&mut self, change: impl FnOnce(&mut Draft)) {
+        if let Some(draft) = &mut self.0 {
+            change(draft);
         }
     }
 }
 
-impl Drop for Recorder {
+impl Drop for ReceiptBuilder {
     fn drop(&mut self) {
-        self.finish(Ending::CutShort(CutShort::ConnectionClosed));
+        self.finish(Ending::Interrupted(Interruption::ConnectionClosed));
     }
 }
 
-impl Open {
-    fn file(mut self, ending: Ending) {
-        if let (Ending::CutShort(_), Some(sent)) = (ending, self.sent.take()) {
-            self.emitted = sent;
+impl Draft {
+    fn store(mut self, ending: Ending) {
+        if let (Ending::Interrupted(_), Some(written)) = (ending, self.written.take()) {
+            self.handed_over = written;
         }
         let services = self.services.clone();
         let key_digest = self.caller.key_digest;
@@ -316,7 +318,7 @@ impl Open {
         services.meter(row, retention);
     }
 
-    /// What of the row outlives the request; none where nothing does.
+    /// What of the row is kept; `None` if nothing is.
     fn row_retention(&self) -> Option<RowRetention> {
         let kept = self.retention.kept()?;
         Some(RowRetention {
@@ -350,7 +352,7 @@ impl Open {
             latency: self.begun.elapsed(),
             first_byte: self.first_byte,
             bytes_in: self.bytes_in,
-            bytes_out: self.emitted.count,
+            bytes_out: self.handed_over.count,
             token_source: self.usage.source,
             cause: self.cause,
             outcome,
@@ -379,7 +381,7 @@ impl Open {
                 .map(|body_hash| Event::RequestForwarded { body_hash }),
         );
         events.push(Event::ResponseReturned {
-            body_hash: self.emitted.hash.finish(),
+            body_hash: self.handed_over.hash.finish(),
         });
         if let Some(cause) = self.cause {
             let upstream = self.upstream.as_ref().map(Name::as_str);
@@ -390,9 +392,9 @@ impl Open {
             })));
         }
         if self.unkept.is_marked() {
-            events.extend(own_event(json!({ "type": UNKEPT })));
+            events.extend(own_event(json!({ "type": RETENTION_FAILED })));
         }
-        if let Ending::CutShort(cut) = ending {
+        if let Ending::Interrupted(cut) = ending {
             events.extend(own_event(
                 json!({ "type": INCOMPLETE, "reason": cut.reason() }),
             ));
@@ -400,7 +402,7 @@ impl Open {
         ReceiptBody {
             receipt_id: self.receipt_id,
             chat_id: self.chat_id,
-            model: self.asked_for.map(|name| name.to_string()),
+            model: self.requested_name.map(|name| name.to_string()),
             keyset_digest: self.epoch.keyset_digest,
             endpoint: self.endpoint.path().to_owned(),
             method: "POST".to_owned(),
@@ -410,7 +412,7 @@ impl Open {
     }
 }
 
-/// Our own event types are well formed by construction; one that were not is left out rather than fatal.
+/// Our own events are well formed by construction; a malformed one would be left out.
 fn own_event(value: serde_json::Value) -> Option<Event> {
     OtherEvent::new(value).ok().map(Event::Other)
 }

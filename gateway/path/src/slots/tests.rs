@@ -13,122 +13,122 @@ fn connections(authenticated: usize, unauthenticated: usize) -> Connections {
     })
 }
 
-/// Which of these lost its place.
-async fn lost(places: &[&Place]) -> Vec<usize> {
-    let mut lost = Vec::new();
-    for (index, place) in places.iter().enumerate() {
-        let evicted = tokio::time::timeout(Duration::from_millis(1), place.evicted());
+/// Which of these were evicted.
+async fn evicted(slots: &[&ConnectionSlot]) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (index, slot) in slots.iter().enumerate() {
+        let evicted = tokio::time::timeout(Duration::from_millis(1), slot.evicted());
         if evicted.await.is_ok() {
-            lost.push(index);
+            found.push(index);
         }
     }
-    lost
+    found
 }
 
 #[tokio::test]
-async fn the_connection_that_got_least_far_goes_first_and_among_equals_the_oldest() {
+async fn evicts_the_earliest_stage_first_and_the_oldest_within_it() {
     let all = connections(9, 9);
     let [a, b, c, d] = [1, 1, 1, 1].map(|last| all.enter(peer(last)));
-    a.reached(Stage::Open);
-    b.reached(Stage::Handshake);
-    let places = [&a, &b, &c, &d];
+    a.set_stage(Stage::Open);
+    b.set_stage(Stage::Handshake);
+    let slots = [&a, &b, &c, &d];
     for expected in [2, 3, 1, 0] {
         assert!(all.evict_one());
-        assert_eq!(lost(&places).await, [expected]);
+        assert_eq!(evicted(&slots).await, [expected]);
     }
     assert!(!all.evict_one());
 }
 
 #[tokio::test]
-async fn the_peer_with_most_connections_pays() {
+async fn evicts_a_connection_of_the_peer_that_has_most() {
     let all = connections(9, 9);
     let old = all.enter(peer(1));
     let many = [2, 2, 2].map(|last| all.enter(peer(last)));
-    many[0].reached(Stage::Open);
+    many[0].set_stage(Stage::Open);
     assert!(all.evict_one());
-    assert_eq!(lost(&[&old, &many[0], &many[1], &many[2]]).await, [2]);
+    assert_eq!(evicted(&[&old, &many[0], &many[1], &many[2]]).await, [2]);
 }
 
 #[tokio::test]
-async fn a_connection_that_has_just_come_is_spared_for_a_moment() {
+async fn a_new_connection_is_not_evicted_in_its_grace_period() {
     let all = connections(9, 1);
     let young = all.enter(peer(1));
-    assert!(!all.0.table().evict(Instant::now(), Stage::spared));
-    assert!(all.room().await);
-    assert_eq!(lost(&[&young]).await, [0]);
+    assert!(!all.0.table().evict(Instant::now(), Stage::grace_period));
+    assert!(all.wait_for_room().await);
+    assert_eq!(evicted(&[&young]).await, [0]);
 }
 
 #[tokio::test]
-async fn while_the_silent_are_spared_none_that_speaks_pays_in_their_stead() {
+async fn a_later_stage_is_not_evicted_instead_of_a_connection_in_its_grace_period() {
     let all = connections(9, 2);
     let speaking = all.enter(peer(1));
-    speaking.reached(Stage::Open);
+    speaking.set_stage(Stage::Open);
     let silent = all.enter(peer(1));
     let spared = |stage| match stage {
         Stage::Silent => LONG,
         _ => Duration::ZERO,
     };
     assert!(!all.0.table().evict(Instant::now(), spared));
-    assert_eq!(lost(&[&speaking, &silent]).await, [0; 0]);
+    assert_eq!(evicted(&[&speaking, &silent]).await, [0; 0]);
     drop(silent);
     assert!(all.0.table().evict(Instant::now(), spared));
-    assert_eq!(lost(&[&speaking]).await, [0]);
+    assert_eq!(evicted(&[&speaking]).await, [0]);
 }
 
 #[tokio::test]
-async fn an_authenticated_connection_keeps_its_place() {
+async fn an_authenticated_connection_is_not_evicted() {
     let all = connections(1, 1);
-    let place = all.enter(peer(1));
-    assert_eq!(place.authenticated(), Ok(()));
-    assert!(!all.room().await, "there was room");
+    let slot = all.enter(peer(1));
+    assert_eq!(slot.authenticated(), Ok(()));
+    assert!(!all.wait_for_room().await, "there was room");
     let other = all.enter(peer(1));
     assert!(all.evict_one());
     assert!(!all.evict_one());
-    assert_eq!(lost(&[&place, &other]).await, [1]);
+    assert_eq!(evicted(&[&slot, &other]).await, [1]);
 }
 
 #[tokio::test]
-async fn without_a_place_for_it_a_connection_is_not_authenticated_and_stays() {
+async fn a_connection_without_an_authenticated_slot_stays_open() {
     let all = connections(1, 9);
     let [first, second] = [1, 2].map(|last| all.enter(peer(last)));
     assert_eq!(first.authenticated(), Ok(()));
-    assert_eq!(second.authenticated(), Err(NoPlace));
-    assert_eq!(lost(&[&first, &second]).await, [0; 0]);
+    assert_eq!(second.authenticated(), Err(NoSlot));
+    assert_eq!(evicted(&[&first, &second]).await, [0; 0]);
     drop(first);
     assert_eq!(second.authenticated(), Ok(()));
 }
 
 #[tokio::test]
-async fn a_credential_that_is_not_valid_any_more_takes_the_place_away() {
+async fn an_invalid_credential_makes_a_connection_evictable_again() {
     let all = connections(1, 9);
     let [first, second] = [1, 2].map(|last| all.enter(peer(last)));
     assert_eq!(first.authenticated(), Ok(()));
     first.not_authenticated();
     assert_eq!(second.authenticated(), Ok(()));
     assert!(all.evict_one());
-    assert_eq!(lost(&[&first, &second]).await, [0]);
+    assert_eq!(evicted(&[&first, &second]).await, [0]);
 }
 
 #[tokio::test]
-async fn a_place_that_is_given_back_is_free() {
+async fn a_dropped_slot_is_free() {
     let all = connections(1, 1);
-    let place = all.enter(peer(1));
-    drop(place);
-    assert!(!all.room().await, "there was room");
-    let place = all.enter(peer(1));
+    let slot = all.enter(peer(1));
+    drop(slot);
+    assert!(!all.wait_for_room().await, "there was room");
+    let slot = all.enter(peer(1));
     let waiting = tokio::spawn({
         let all = all.clone();
         async move { all.drain(LONG).await }
     });
-    drop(place);
+    drop(slot);
     assert_eq!(waiting.await.expect("drained"), 0);
 }
 
 #[tokio::test]
-async fn what_has_not_ended_in_time_is_counted() {
+async fn counts_connections_that_have_not_ended_in_time() {
     let all = connections(1, 9);
-    let places = [1, 2].map(|last| all.enter(peer(last)));
-    assert_eq!(places[0].authenticated(), Ok(()));
+    let slots = [1, 2].map(|last| all.enter(peer(last)));
+    assert_eq!(slots[0].authenticated(), Ok(()));
     // Its task has not ended yet.
     assert!(all.evict_one());
     assert_eq!(all.drain(Duration::from_millis(10)).await, 2);

@@ -1,4 +1,4 @@
-//! The door: every check, in order.
+//! Every check of a request, in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use http_body::Body;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 
-use super::body::BodyTerms;
+use super::body::BodyLimits;
 use super::keyring::ActiveKey;
 use super::{AdmittedRequest, Fields, Keyring, body, preconditions, salt};
 use attest_channel::Clock;
@@ -20,29 +20,31 @@ use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId};
 use gateway_contract::epoch::Epoch;
 use harden as hardening;
 
-/// Where clients that do not speak OpenAI's dialect put their key.
+/// The header for API keys in APIs other than OpenAI's.
 const X_API_KEY: &str = "x-api-key";
 
-/// What the door needs to know.
+/// What the checks need.
 pub struct Admission {
     keyring: Arc<Keyring>,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
+    /// The number of [`RequestSlot`]s.
     in_flight: Arc<AtomicUsize>,
-    /// As many as there are descriptors for.
-    most_in_flight: usize,
-    /// Memory that bodies take.
+    /// As many as there are file descriptors for.
+    max_in_flight: usize,
+    /// The memory budget of bodies.
     bodies: BodyBudget,
 }
 
-/// An admitted request and its place among those in flight.
+/// An admitted request and its slot.
 pub struct Admitted {
     pub request: AdmittedRequest,
-    pub slot: Slot,
+    pub slot: RequestSlot,
 }
 
-/// A place among the requests in flight, for the whole service and for one key; given back when dropped.
-pub struct Slot {
+/// Counts a request in flight, for the whole service and for one key, until it is dropped. Owned by the response, so that
+/// a request counts until its last byte.
+pub struct RequestSlot {
     all: Arc<AtomicUsize>,
     key: Arc<ActiveKey>,
 }
@@ -60,24 +62,24 @@ impl Admission {
             clock,
             random: SystemRandom::new(),
             in_flight: Arc::default(),
-            most_in_flight: descriptors::max_requests(hardening::descriptor_limit()),
+            max_in_flight: descriptors::max_requests(hardening::descriptor_limit()),
             bodies: BodyBudget::default(),
         }
     }
 
-    /// Whether a request without a body comes from somebody we know.
+    /// Checks the API key of a request without a body.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         self.keyring.authenticate(headers).map(|_| ())
     }
 
-    /// The caller whose valid API key came with a request.
+    /// The owner of a request's valid API key.
     pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let key = self.keyring.authenticate(headers)?;
         Ok(key.caller.clone())
     }
 
-    /// Whose valid API key came with a request that needs none, as a bearer token or in `x-api-key`.
-    pub fn key_of(&self, headers: &HeaderMap) -> Option<KeyId> {
+    /// The id of a valid API key in a request that needs none, as a bearer token or in `x-api-key`.
+    pub fn key_id(&self, headers: &HeaderMap) -> Option<KeyId> {
         let key = match headers.get(X_API_KEY) {
             Some(value) => self.keyring.with_token(value.to_str().ok()?).ok()?,
             None => self.keyring.authenticate(headers).ok()?,
@@ -101,13 +103,11 @@ impl Admission {
             error,
             body_unread: true,
         };
-        let (key, slot) = self
-            .before_the_body(&epoch, headers, &body)
-            .map_err(unread)?;
-        let (prompt, received_hash) = body::read(body, self.body_terms(&epoch, &key))
+        let (key, slot) = self.check_head(&epoch, headers, &body).map_err(unread)?;
+        let (prompt, received_hash) = body::read(body, self.body_limits(&epoch, &key))
             .await
             .map_err(unread)?;
-        // Its key may have been revoked while the body arrived.
+        // The key may have been revoked while the body arrived.
         if key.is_revoked() {
             return Err(Refused {
                 error: ApiError::InvalidKey,
@@ -152,11 +152,11 @@ impl Admission {
         Ok(Admitted { request, slot })
     }
 
-    fn body_terms(&self, epoch: &Epoch, key: &ActiveKey) -> BodyTerms {
+    fn body_limits(&self, epoch: &Epoch, key: &ActiveKey) -> BodyLimits {
         let limits = &epoch.config.limits;
         // One key leaves half of the memory to the others.
         let share = (limits.max_body_total / 2).max(limits.max_body);
-        BodyTerms {
+        BodyLimits {
             limit: limits.max_body,
             timeout: epoch.config.timeouts.client_body,
             service: (
@@ -167,12 +167,12 @@ impl Admission {
         }
     }
 
-    fn before_the_body(
+    fn check_head(
         &self,
         epoch: &Epoch,
         headers: &HeaderMap,
         body: &impl Body,
-    ) -> Result<(Arc<ActiveKey>, Slot), ApiError> {
+    ) -> Result<(Arc<ActiveKey>, RequestSlot), ApiError> {
         let limits = &epoch.config.limits;
         let key = self.keyring.authenticate(headers)?;
         preconditions::check_keyset(headers, &epoch.keyset_digest)?;
@@ -189,7 +189,7 @@ impl Admission {
             }
         })?;
         body::check_head(headers, body, limits.max_body)?;
-        let slot = Slot::take(&self.in_flight, self.most_in_flight, &key, limits)?;
+        let slot = RequestSlot::take(&self.in_flight, self.max_in_flight, &key, limits)?;
         Ok((key, slot))
     }
 
@@ -202,19 +202,20 @@ impl Admission {
     }
 }
 
-impl Slot {
+impl RequestSlot {
     fn take(
         all: &Arc<AtomicUsize>,
-        most: usize,
+        max: usize,
         key: &Arc<ActiveKey>,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
-        // A key that has all it may have is answered so, however busy the service is.
+        // Counted first and taken back on refusal: a check before counting would let two requests pass at once. The key's own
+        // limit comes first, so that its client gets that answer however busy the service is.
         if key.in_flight.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent_per_key {
             key.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Err(ApiError::KeyBusy);
         }
-        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(most) {
+        if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(max) {
             all.fetch_sub(1, Ordering::AcqRel);
             key.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Err(ApiError::ServiceBusy);
@@ -226,14 +227,14 @@ impl Slot {
     }
 }
 
-impl Slot {
-    /// Turns true when the key that the request came with is revoked.
+impl RequestSlot {
+    /// Becomes true when the key that the request came with is revoked.
     pub fn revocation(&self) -> watch::Receiver<bool> {
         self.key.revocation()
     }
 }
 
-impl Drop for Slot {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         self.key.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.all.fetch_sub(1, Ordering::AcqRel);

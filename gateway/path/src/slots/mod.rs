@@ -1,13 +1,12 @@
-//! Places for connections: who has one, and who loses it to whom.
+//! Slots for connections: which connections have one, and which are evicted.
 //!
-//! A connection begins as one that has not authenticated a request. Of those there is a limited number, and when it
-//! is reached the next one takes the place of another: of the peer that has most of them, and of its connections the
-//! one that got least far (silent, in the handshake, without a key) and among these the oldest. So a peer gets an
-//! equal share of the places when they are short, and all it wants when they are not. Connections that have just come
-//! are spared for a moment, in which a client that means to speak does.
+//! A connection starts without an authenticated request. The number of such connections is limited. At the limit a new
+//! one evicts another: of the peer with most of them, the one in the earliest stage (silent, in the handshake, without a
+//! key), and among these the oldest. So peers get equal shares while slots are short, and any number while they are not.
+//! A connection has a grace period in each stage, in which a client that works normally gets to the next one.
 //!
-//! A connection that authenticates a request moves to places of its own, which are limited, too, and which no other
-//! connection takes away. Where there are none left the request is refused; the connection is not.
+//! A connection that authenticates a request moves to a second group of slots, which is limited, too, and from which
+//! nothing is evicted. If that group is full, the request is refused; the connection stays open.
 
 mod peer;
 
@@ -21,10 +20,10 @@ use tokio::time::Instant;
 use gateway_base::descriptors::ConnectionLimits;
 pub use peer::Peer;
 
-/// How far a connection got that has not authenticated a request.
+/// The stage of a connection that has not authenticated a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
-    /// Not a byte has come.
+    /// No byte has arrived.
     Silent,
     Handshake,
     /// The TLS handshake is done.
@@ -32,8 +31,8 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    /// How long a connection stays in this stage before its place can go to another.
-    const fn spared(self) -> Duration {
+    /// How long a connection in this stage cannot be evicted.
+    const fn grace_period(self) -> Duration {
         match self {
             Self::Silent => Duration::from_millis(100),
             Self::Handshake | Self::Open => Duration::from_secs(1),
@@ -41,59 +40,64 @@ impl Stage {
     }
 }
 
-/// All connections of a listener, and whether they are to end.
+/// All connections of a listener, and whether they are to finish.
 #[derive(Clone)]
 pub struct Connections(Arc<Shared>);
 
 struct Shared {
-    table: Mutex<Table>,
-    /// A connection ended, or moved.
+    /// Never held across an await. Where both are needed, a slot's own lock is taken first.
+    table: Mutex<SlotTable>,
+    /// Notified when a connection ends or moves to the other group.
     changed: Notify,
     stop: watch::Sender<bool>,
 }
 
-struct Table {
+struct SlotTable {
     limits: ConnectionLimits,
     next: u64,
-    /// Connections whose tasks have not ended, wherever they are counted below.
+    /// Connections whose tasks have not ended, including evicted ones.
     open: u64,
     authenticated: usize,
+    /// The number of entries in `peers`.
     unauthenticated: usize,
-    peers: HashMap<Peer, BTreeMap<(Stage, u64), Waiting>>,
+    /// Unauthenticated connections by peer, in the order in which they are evicted.
+    peers: HashMap<Peer, BTreeMap<(Stage, u64), Evictable>>,
 }
 
-/// A connection that may lose its place.
-struct Waiting {
-    /// When it came into its stage.
+/// A connection that can be evicted.
+struct Evictable {
+    /// When its stage began.
     since: Instant,
+    /// Wakes the connection's task, which then ends.
     evicted: Arc<Notify>,
 }
 
-/// The place of one connection, given back when dropped.
-pub struct Place {
+/// The slot of one connection, returned when dropped. Owned by the connection's task and its requests.
+pub struct ConnectionSlot {
     shared: Arc<Shared>,
     id: u64,
     peer: Peer,
-    at: Mutex<At>,
+    /// Follows the table: changed only together with it, or when the connection was found to be evicted.
+    state: Mutex<SlotState>,
     evicted: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
+enum SlotState {
     Unauthenticated(Stage),
     Authenticated,
-    /// Another connection has its place.
+    /// Evicted: it is counted in neither group.
     Evicted,
 }
 
-/// All places for authenticated connections are taken.
+/// All slots for authenticated connections are in use.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NoPlace;
+pub struct NoSlot;
 
 impl Connections {
     pub fn new(limits: ConnectionLimits) -> Self {
         Self(Arc::new(Shared {
-            table: Mutex::new(Table {
+            table: Mutex::new(SlotTable {
                 limits,
                 next: 0,
                 open: 0,
@@ -111,33 +115,32 @@ impl Connections {
         self.0.changed.notify_waiters();
     }
 
-    /// Waits until there is room for one more connection, taking it from another if there is none. Returns whether
-    /// another lost its place.
-    pub(crate) async fn room(&self) -> bool {
+    /// Waits until there is room for one more connection, evicting one if necessary. Returns whether one was evicted.
+    pub(crate) async fn wait_for_room(&self) -> bool {
         loop {
-            // Before the look, so that a change after it is not missed.
+            // Created before the check, so that a change after the check is not missed.
             let changed = self.0.changed.notified();
             {
                 let mut table = self.0.table();
                 if table.unauthenticated < table.limits.unauthenticated {
                     return false;
                 }
-                if table.evict(Instant::now(), Stage::spared) {
+                if table.evict(Instant::now(), Stage::grace_period) {
                     return true;
                 }
             }
-            // The youngest are spared for a moment only.
+            // A grace period ends without a notification.
             let _ = tokio::time::timeout(Duration::from_millis(20), changed).await;
         }
     }
 
-    /// Takes the place of the connection that is first in line, however young it is: the system has no descriptor left.
+    /// Evicts the first connection in the order, also in its grace period: the system has no file descriptor left.
     pub(crate) fn evict_one(&self) -> bool {
         self.0.table().evict(Instant::now(), |_| Duration::ZERO)
     }
 
-    /// A place for a connection that has been accepted.
-    pub(crate) fn enter(&self, peer: Peer) -> Place {
+    /// A slot for an accepted connection.
+    pub(crate) fn enter(&self, peer: Peer) -> ConnectionSlot {
         let evicted = Arc::new(Notify::new());
         let mut table = self.0.table();
         table.next += 1;
@@ -145,21 +148,21 @@ impl Connections {
         let id = table.next;
         table.insert(peer, id, Stage::Silent, evicted.clone());
         drop(table);
-        Place {
+        ConnectionSlot {
             shared: self.0.clone(),
             id,
             peer,
-            at: Mutex::new(At::Unauthenticated(Stage::Silent)),
+            state: Mutex::new(SlotState::Unauthenticated(Stage::Silent)),
             evicted,
         }
     }
 
-    /// Turns true when connections are to finish.
+    /// Becomes true when connections are to finish.
     pub fn stopping(&self) -> watch::Receiver<bool> {
         self.0.stop.subscribe()
     }
 
-    /// Asks all connections to finish and waits until they have, for `timeout` at most. Returns how many had not.
+    /// Tells all connections to finish and waits until they have, for `timeout` at most. Returns how many have not.
     pub async fn drain(&self, timeout: Duration) -> u64 {
         self.0.stop.send_replace(true);
         let all = async {
@@ -179,15 +182,15 @@ impl Connections {
 }
 
 impl Shared {
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, SlotTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl SlotTable {
     fn insert(&mut self, peer: Peer, id: u64, stage: Stage, evicted: Arc<Notify>) {
         let since = Instant::now();
-        let waiting = Waiting { since, evicted };
+        let waiting = Evictable { since, evicted };
         self.peers
             .entry(peer)
             .or_default()
@@ -195,7 +198,7 @@ impl Table {
         self.unauthenticated += 1;
     }
 
-    /// Whether the connection was still there.
+    /// Returns whether the connection was still in the table.
     fn remove(&mut self, peer: Peer, id: u64, stage: Stage) -> bool {
         let Some(connections) = self.peers.get_mut(&peer) else {
             return false;
@@ -208,90 +211,91 @@ impl Table {
         removed
     }
 
-    /// Takes the place of the connection that is first in line, if it has been in its stage long enough. Returns
-    /// whether it has: otherwise it is waited for, and none that got farther pays in its stead.
-    fn evict(&mut self, now: Instant, spared: impl Fn(Stage) -> Duration) -> bool {
+    /// Evicts the first connection in the order if its grace period is over, and returns whether it was. Otherwise none is
+    /// evicted: one in a later stage must not pay for it.
+    fn evict(&mut self, now: Instant, grace_period: impl Fn(Stage) -> Duration) -> bool {
         let most = self.peers.iter().max_by_key(|(_, all)| all.len());
-        let Some((peer, (stage, id), waiting)) = most.and_then(|(peer, connections)| {
-            let (place, waiting) = connections.first_key_value()?;
-            Some((*peer, *place, waiting))
+        let Some((peer, (stage, id), connection)) = most.and_then(|(peer, connections)| {
+            let (key, connection) = connections.first_key_value()?;
+            Some((*peer, *key, connection))
         }) else {
             return false;
         };
-        if now.duration_since(waiting.since) < spared(stage) {
+        if now.duration_since(connection.since) < grace_period(stage) {
             return false;
         }
-        waiting.evicted.notify_one();
+        connection.evicted.notify_one();
         self.remove(peer, id, stage)
     }
 }
 
-impl Place {
-    /// Ready when the place went to another connection.
+impl ConnectionSlot {
+    /// Ready when the connection was evicted.
     pub(crate) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// Notes how far the connection got.
-    pub(crate) fn reached(&self, stage: Stage) {
-        let mut at = self.at();
+    /// Records the connection's stage.
+    pub(crate) fn set_stage(&self, stage: Stage) {
+        let mut state = self.state();
         let mut table = self.shared.table();
-        if let At::Unauthenticated(before) = *at
+        if let SlotState::Unauthenticated(before) = *state
             && table.remove(self.peer, self.id, before)
         {
             table.insert(self.peer, self.id, stage, self.evicted.clone());
-            *at = At::Unauthenticated(stage);
+            *state = SlotState::Unauthenticated(stage);
         }
     }
 
-    /// A request on the connection was authenticated: it gets a place that is not taken away, if there is one.
-    pub fn authenticated(&self) -> Result<(), NoPlace> {
-        let mut at = self.at();
-        let At::Unauthenticated(stage) = *at else {
+    /// A request on the connection was authenticated: the connection moves to a slot from which it is not evicted, if there
+    /// is one.
+    pub fn authenticated(&self) -> Result<(), NoSlot> {
+        let mut state = self.state();
+        let SlotState::Unauthenticated(stage) = *state else {
             return Ok(());
         };
         let mut table = self.shared.table();
         if table.authenticated >= table.limits.authenticated {
-            return Err(NoPlace);
+            return Err(NoSlot);
         }
         if table.remove(self.peer, self.id, stage) {
             table.authenticated += 1;
-            *at = At::Authenticated;
+            *state = SlotState::Authenticated;
             drop(table);
             self.shared.changed.notify_waiters();
         } else {
-            *at = At::Evicted;
+            *state = SlotState::Evicted;
         }
         Ok(())
     }
 
-    /// A request on the connection had a credential that is not valid (any more).
+    /// A request on the connection had a credential that is not valid, or not any longer.
     pub fn not_authenticated(&self) {
-        let mut at = self.at();
-        if *at == At::Authenticated {
+        let mut state = self.state();
+        if *state == SlotState::Authenticated {
             let mut table = self.shared.table();
             table.authenticated -= 1;
             table.insert(self.peer, self.id, Stage::Open, self.evicted.clone());
-            *at = At::Unauthenticated(Stage::Open);
+            *state = SlotState::Unauthenticated(Stage::Open);
         }
     }
 
-    fn at(&self) -> MutexGuard<'_, At> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let at = *self.at();
+        let state = *self.state();
         let mut table = self.shared.table();
         table.open -= 1;
-        match at {
-            At::Unauthenticated(stage) => {
+        match state {
+            SlotState::Unauthenticated(stage) => {
                 table.remove(self.peer, self.id, stage);
             }
-            At::Authenticated => table.authenticated -= 1,
-            At::Evicted => {}
+            SlotState::Authenticated => table.authenticated -= 1,
+            SlotState::Evicted => {}
         }
         drop(table);
         self.shared.changed.notify_waiters();
