@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 
 use super::{Admin, By, Operating};
 use gateway_base::errors::ApiError;
-use gateway_retention::Deleted;
+use gateway_retention::DeletionResult;
 
 /// `DELETE /admin/v1/records/{receipt id}`: 204, whichever client made the request and whatever the policy permits clients. The
 /// receipt stays.
@@ -17,13 +17,13 @@ pub(super) async fn delete(
     _by: By<Operating>,
     receipt_id: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
-    let deleted = admin.records.delete_asked(&receipt_id).await;
+    let deleted = admin.records.delete_for_operator(&receipt_id).await;
     match deleted.map_err(|_| ApiError::Internal)? {
-        Deleted::Gone => {
+        DeletionResult::Deleted => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         }
-        Deleted::NotFound | Deleted::NotAllowed => Err(ApiError::RecordNotFound),
+        DeletionResult::NotFound | DeletionResult::NotAllowed => Err(ApiError::RecordNotFound),
     }
 }

@@ -106,7 +106,7 @@ fn rendered(plan: &Plan) -> Value {
         "can_be_set": plan.verdict.is_ok(),
         "why": plan.verdict.as_ref().map_or_else(
             |reason: &ChangeRefused| format!("cannot be set: {reason}"),
-            |settable| settable.in_words().to_owned(),
+            |settable| settable.describe().to_owned(),
         ),
     })
 }
@@ -138,7 +138,7 @@ pub(super) async fn set(
     let installed = match installed.map_err(refused)? {
         Installed::First => "first",
         Installed::Next => "next",
-        Installed::SignedAgain => "signed_again",
+        Installed::NewSignatures => "signed_again",
     };
     let answer = json!({ "installed": installed, "epoch": epoch, "digest": digest.to_string() });
     Ok(document(answer.to_string()))
@@ -146,7 +146,7 @@ pub(super) async fn set(
 
 fn refused(error: HistoryError) -> ApiError {
     match error {
-        HistoryError::Refused(_) | HistoryError::Taken(_) => ApiError::PolicyRefused {
+        HistoryError::Refused(_) | HistoryError::EpochTaken(_) => ApiError::PolicyRefused {
             reason: format!("The policy was not activated: {error}."),
         },
         _ => ApiError::Internal,

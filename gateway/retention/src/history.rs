@@ -1,8 +1,8 @@
-//! The chain of policies: restoring it at the start, and appending the next policy.
+//! The chain of policies: taking it up at the start, and going on to the next.
 //!
-//! The ledger's rows are checked each time, links and signatures: a process that can write the database cannot change
-//! the policy. One that can replace it with an older one can go back to an older policy that was once signed; clients
-//! that know a later epoch detect that (`[retention] min_epoch`); nothing inside the machine can.
+//! The ledger's rows are checked each time, links and signatures: whoever can write the database cannot change the
+//! policy. Whoever can put an older database in its place can go back to an older policy that was once signed; that is
+//! seen by clients that know a later epoch (`[retention] min_epoch`), and by nobody inside.
 
 use std::path::PathBuf;
 
@@ -26,24 +26,24 @@ pub enum HistoryError {
     /// The policy to begin with cannot be.
     #[error("{0}")]
     First(ChangeRefused),
-    /// Policy keys are configured, and no policy is signed by them.
+    /// Nothing is signed, and somebody is to decide.
     #[error(
         "retention.keys are configured and no signed policy is: sign one and name it as retention.policy, or set it \
          with `sealgate retention set`"
     )]
-    NothingSigned,
+    NoSignedPolicy,
     /// The configured policy is neither in the history nor what comes next.
     #[error("{}: {reason}", file.display())]
-    Named {
+    Configured {
         file: PathBuf,
         reason: ChangeRefused,
     },
     /// A policy that is to be set cannot be.
     #[error("{0}")]
     Refused(ChangeRefused),
-    /// Another process set a policy of this epoch first.
+    /// Somebody else was faster.
     #[error("another policy of epoch {0} was set at the same time")]
-    Taken(u64),
+    EpochTaken(u64),
 }
 
 fn advice(error: &ChainError) -> &'static str {
@@ -63,8 +63,8 @@ impl HistoryError {
     /// The key of the configuration that it is about.
     pub fn key(&self) -> &'static str {
         match self {
-            Self::NothingSigned | Self::Chain(ChainError::Head(_)) => "retention.keys",
-            Self::First(_) | Self::Named { .. } => "retention.policy",
+            Self::NoSignedPolicy | Self::Chain(ChainError::Head(_)) => "retention.keys",
+            Self::First(_) | Self::Configured { .. } => "retention.policy",
             _ => "server.state_dir",
         }
     }
@@ -77,31 +77,31 @@ pub enum Installed {
     First,
     /// It took the place of the one before.
     Next,
-    /// It was active already, and got further signatures.
-    SignedAgain,
+    /// It was in force already, and is signed anew.
+    NewSignatures,
 }
 
 /// What a configuration and a history come to, before anything is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// The history goes on as it is.
-    Stands(ActivePolicy),
+    Unchanged(ActivePolicy),
     /// The history begins with this policy.
-    Begins(ActivePolicy),
+    First(ActivePolicy),
     /// The configured policy follows on the history.
-    GoesOn(ActivePolicy),
-    /// The configured signatures, of keys that were configured later, are added to the active policy.
-    SignedAgain(ActivePolicy),
+    Next(ActivePolicy),
+    /// The configured signatures, of keys that were configured later, are added to the policy in force.
+    NewSignatures(ActivePolicy),
 }
 
 impl Decision {
     /// The policy to serve under.
     pub fn policy(&self) -> &ActivePolicy {
         match self {
-            Self::Stands(policy)
-            | Self::Begins(policy)
-            | Self::GoesOn(policy)
-            | Self::SignedAgain(policy) => policy,
+            Self::Unchanged(policy)
+            | Self::First(policy)
+            | Self::Next(policy)
+            | Self::NewSignatures(policy) => policy,
         }
     }
 }
@@ -114,52 +114,52 @@ pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, Hi
         let (policy, signatures) = match (named, authority) {
             (Some(named), _) => (named.policy.clone(), named.signatures.clone()),
             (None, Authority::NoKeys) => (config::built_in(), PolicySignatures::default()),
-            (None, Authority::Keys(_)) => return Err(HistoryError::NothingSigned),
+            (None, Authority::Keys(_)) => return Err(HistoryError::NoSignedPolicy),
         };
         let first = ActivePolicy::first(policy, signatures, authority);
-        return first.map(Decision::Begins).map_err(HistoryError::First);
+        return first.map(Decision::First).map_err(HistoryError::First);
     }
     let head = ActivePolicy::restore_unverified(&links(rows))?;
     let standing = restore(rows, authority);
     match named {
         Some(named) if !contains(rows, named.policy.digest()) => {
             // Signed by today's keys and naming the end of the history: its holders accept what came before. Without
-            // keys nothing follows, and the history has to be valid without it, so that the error says which of the two is wrong.
+            // keys nothing follows, and the history has to stand by itself to be told apart from that.
             if *authority == Authority::NoKeys {
                 standing?;
             }
             let (policy, signatures) = (named.policy.clone(), named.signatures.clone());
             let next = head.succeeded_by(policy, signatures, authority);
-            next.map(Decision::GoesOn)
-                .map_err(|reason| HistoryError::Named {
+            next.map(Decision::Next)
+                .map_err(|reason| HistoryError::Configured {
                     file: named.file.clone(),
                     reason,
                 })
         }
         Some(named) if standing.is_err() && named.policy.digest() == head.policy().digest() => {
             match head.signed_again(&named.signatures, authority) {
-                Ok(again) => Ok(Decision::SignedAgain(again)),
-                Err(_) => Ok(Decision::Stands(standing?)),
+                Ok(again) => Ok(Decision::NewSignatures(again)),
+                Err(_) => Ok(Decision::Unchanged(standing?)),
             }
         }
-        _ => Ok(Decision::Stands(standing?)),
+        _ => Ok(Decision::Unchanged(standing?)),
     }
 }
 
 /// The policy to serve under, as [`decide`] says, written to the ledger where it is not there yet.
-pub async fn take_up(
+pub async fn activate(
     ledger: &Ledger,
     configured: &Retention,
     now: UnixTime,
 ) -> Result<ActivePolicy, HistoryError> {
     let rows = ledger.policies().await?;
     match decide(&rows, configured)? {
-        Decision::Stands(policy) => Ok(policy),
-        Decision::Begins(policy) | Decision::GoesOn(policy) => {
+        Decision::Unchanged(policy) => Ok(policy),
+        Decision::First(policy) | Decision::Next(policy) => {
             append(ledger, &policy, now).await?;
             Ok(policy)
         }
-        Decision::SignedAgain(policy) => {
+        Decision::NewSignatures(policy) => {
             let lines = policy.signatures().to_string();
             ledger.sign_policy(policy.policy().digest(), &lines).await?;
             Ok(policy)
@@ -168,12 +168,15 @@ pub async fn take_up(
 }
 
 /// The end of the history as it is now, for a service that runs under an earlier one.
-pub async fn follow(ledger: &Ledger, authority: &Authority) -> Result<ActivePolicy, HistoryError> {
+pub async fn latest_verified(
+    ledger: &Ledger,
+    authority: &Authority,
+) -> Result<ActivePolicy, HistoryError> {
     Ok(restore(&ledger.policies().await?, authority)?)
 }
 
 /// The end of the history whether or not today's keys stand for it: for looking at.
-pub async fn look(ledger: &Ledger) -> Result<Option<ActivePolicy>, HistoryError> {
+pub async fn latest(ledger: &Ledger) -> Result<Option<ActivePolicy>, HistoryError> {
     let rows = ledger.policies().await?;
     match ActivePolicy::restore_unverified(&links(&rows)) {
         Ok(head) => Ok(Some(head)),
@@ -183,12 +186,12 @@ pub async fn look(ledger: &Ledger) -> Result<Option<ActivePolicy>, HistoryError>
 }
 
 /// Whether every stored policy follows from the one before.
-pub fn look_through(rows: &[PolicyRow]) -> Result<(), HistoryError> {
+pub fn check_chain(rows: &[PolicyRow]) -> Result<(), HistoryError> {
     ActivePolicy::restore_unverified(&links(rows))?;
     Ok(())
 }
 
-/// Sets a policy: as the first, as the next, or with further signatures.
+/// Sets a policy: as the first, as the next, or signed anew.
 pub async fn install(
     ledger: &Ledger,
     authority: &Authority,
@@ -197,7 +200,7 @@ pub async fn install(
     now: UnixTime,
 ) -> Result<Installed, HistoryError> {
     let refused = HistoryError::Refused;
-    let Some(head) = look(ledger).await? else {
+    let Some(head) = latest(ledger).await? else {
         let first = ActivePolicy::first(policy, signatures, authority).map_err(refused)?;
         append(ledger, &first, now).await?;
         return Ok(Installed::First);
@@ -206,7 +209,7 @@ pub async fn install(
         let again = head.signed_again(&signatures, authority).map_err(refused)?;
         let lines = again.signatures().to_string();
         ledger.sign_policy(policy.digest(), &lines).await?;
-        return Ok(Installed::SignedAgain);
+        return Ok(Installed::NewSignatures);
     }
     let next = head
         .succeeded_by(policy, signatures, authority)
@@ -226,7 +229,7 @@ async fn append(ledger: &Ledger, policy: &ActivePolicy, now: UnixTime) -> Result
     if ledger.add_policy(&row).await? {
         Ok(())
     } else {
-        Err(HistoryError::Taken(row.epoch))
+        Err(HistoryError::EpochTaken(row.epoch))
     }
 }
 

@@ -4,23 +4,23 @@
 //! the next one. What holds for one request is decided when it is admitted and goes with it to its end. The ledger keeps
 //! the form with the names of tenants and the salt; reports show the published form.
 //!
-//! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`Recorded`]), to keys
+//! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`SealingBody`]), to keys
 //! that are not ours, in files that nothing here can open ([`Records`]).
 
 mod age;
-mod begin;
 pub mod history;
 pub mod logged;
 mod notice;
 pub mod plan;
+mod prepare;
 pub mod purge;
-mod recording;
 mod records;
+mod sealing_body;
 
 pub use age::SealError;
-pub use begin::{Subject, keep};
 pub use history::{Decision, HistoryError, Installed, decide};
 pub use notice::Notice;
 pub use plan::{Plan, Settable, plan};
-pub use recording::{Recorded, Stopped, Tape, Unkept};
-pub use records::{Deleted, Part, RecordError, Records};
+pub use prepare::{RecordRequest, prepare_record};
+pub use records::{DeletionResult, Part, RecordError, Records};
+pub use sealing_body::{RetentionFailure, SealingBody, SealingError, SealingRecord};

@@ -26,15 +26,15 @@ pub enum Settable {
     First,
     Next,
     /// It is active already; only its signatures would be new.
-    Again,
+    NewSignatures,
 }
 
 impl Settable {
-    pub fn in_words(self) -> &'static str {
+    pub fn describe(self) -> &'static str {
         match self {
             Settable::First => "can be set, as the first",
             Settable::Next => "can be set",
-            Settable::Again => "is in force already; it would be signed anew",
+            Settable::NewSignatures => "is in force already; it would be signed anew",
         }
     }
 }
@@ -46,13 +46,16 @@ pub async fn plan(
     proposed: RetentionPolicy,
     signatures: PolicySignatures,
 ) -> Result<Plan, HistoryError> {
-    let in_force = history::look(ledger).await?;
+    let in_force = history::latest(ledger).await?;
     let keys = ledger.keys().await?;
     let authority = &config.retention.authority;
     let (before, verdict) = match &in_force {
         Some(head) if head.policy().digest() == proposed.digest() => {
             let again = head.signed_again(&signatures, authority);
-            (head.policy().clone(), again.map(|_| Settable::Again))
+            (
+                head.policy().clone(),
+                again.map(|_| Settable::NewSignatures),
+            )
         }
         Some(head) => {
             let next = head.succeeded_by(proposed.clone(), signatures, authority);

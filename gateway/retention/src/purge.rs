@@ -9,15 +9,17 @@ use super::{RecordError, Records};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::events::{self, Event, LedgerWork};
-use gateway_store::ledger::{Ledger, Resumed};
+use gateway_store::ledger::{Ledger, SystemClockCheck};
 
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Deletes at once and then every minute, until dropped, and logs how much. `sweep_receipts` removes receipts that
 /// are kept in memory alone.
 pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn() + Send) {
-    if let Resumed::Behind(by) | Resumed::Doubted(by) = ledger.clock_resumed() {
-        let ahead = matches!(ledger.clock_resumed(), Resumed::Doubted(_));
+    if let SystemClockCheck::Behind(by) | SystemClockCheck::FarAhead(by) =
+        ledger.system_clock_check()
+    {
+        let ahead = matches!(ledger.system_clock_check(), SystemClockCheck::FarAhead(_));
         events::emit(Event::ClockDoubted { ahead, by });
     }
     loop {

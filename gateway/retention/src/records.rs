@@ -1,6 +1,6 @@
 //! Where sealed records are: a row in the ledger, and beside it a file for the request and one for the response.
 //!
-//! The row comes first and goes last, so that every file has a row by which it is purged. Files are sealed from their
+//! The row comes first and goes last, so that there is no file that nobody will purge. Files are sealed from their
 //! first byte; there are no temporary ones. What they are named after is the receipt's id and nothing of its content.
 
 use std::fs::{self, File};
@@ -132,7 +132,7 @@ impl Records {
         })
     }
 
-    /// The sealed file, for the API key that made the request.
+    /// The sealed file, for whoever made the request.
     pub async fn find(
         &self,
         receipt_id: &str,
@@ -147,30 +147,33 @@ impl Records {
         Ok(read.map_err(|_| RecordError::Task)?.ok())
     }
 
-    /// Deletes a record for the API key that made the request. Returns whether there was one, and whether the policy allows it.
-    pub async fn delete_for(
+    /// Deletes a record because whoever made the request asks. Says whether it was there and may be.
+    pub async fn delete_for_caller(
         &self,
         receipt_id: &str,
         key_digest: &[u8; 32],
-    ) -> Result<Deleted, RecordError> {
+    ) -> Result<DeletionResult, RecordError> {
         match self.ledger.record(receipt_id, key_digest).await? {
-            None => Ok(Deleted::NotFound),
-            Some(row) if !row.deletable => Ok(Deleted::NotAllowed),
-            Some(_) => self.delete_asked(receipt_id).await,
+            None => Ok(DeletionResult::NotFound),
+            Some(row) if !row.deletable => Ok(DeletionResult::NotAllowed),
+            Some(_) => self.delete_for_operator(receipt_id).await,
         }
     }
 
-    /// Deletes a record for an operator or its caller, and enters that in the audit log.
-    pub async fn delete_asked(&self, receipt_id: &str) -> Result<Deleted, RecordError> {
+    /// Deletes a record because somebody entitled to it asks, and has the audit log say so.
+    pub async fn delete_for_operator(
+        &self,
+        receipt_id: &str,
+    ) -> Result<DeletionResult, RecordError> {
         let deleted = self.delete(receipt_id).await?;
-        if deleted == Deleted::Gone {
+        if deleted == DeletionResult::Deleted {
             purge::note(&self.ledger, "records", 1, PurgeReason::Requested);
         }
         Ok(deleted)
     }
 
     /// Deletes a record: its files, then its row.
-    async fn delete(&self, receipt_id: &str) -> Result<Deleted, RecordError> {
+    async fn delete(&self, receipt_id: &str) -> Result<DeletionResult, RecordError> {
         let files = Part::ALL.map(|part| self.file(receipt_id, part));
         let unlink = move || {
             for file in files {
@@ -186,8 +189,8 @@ impl Records {
         let done = tokio::task::spawn_blocking(unlink).await;
         done.map_err(|_| RecordError::Task)??;
         Ok(match self.ledger.remove_record(receipt_id).await? {
-            true => Deleted::Gone,
-            false => Deleted::NotFound,
+            true => DeletionResult::Deleted,
+            false => DeletionResult::NotFound,
         })
     }
 
@@ -218,8 +221,8 @@ impl Records {
 
 /// What became of a wish to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deleted {
-    Gone,
+pub enum DeletionResult {
+    Deleted,
     NotFound,
     /// The policy it was sealed under leaves that to the operator.
     NotAllowed,

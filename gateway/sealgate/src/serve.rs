@@ -31,7 +31,7 @@ use gateway_path::listen::{
 use gateway_path::receipt::ReceiptStore;
 use gateway_path::receipt::RequestServices;
 use gateway_retention::{self as retention, Records};
-use gateway_store::ledger::{Ledger, LedgerError, Unwritten};
+use gateway_store::ledger::{DroppedAtStop, Ledger, LedgerError};
 use harden as hardening;
 
 /// Why the service did not start, or stopped with an error.
@@ -64,7 +64,7 @@ pub enum ServeError {
         "stopped, and could not write {} usage rows, {} receipts, {} sessions and {} entries of the audit log",
         .0.rows.usage, .0.rows.receipts, .0.rows.sessions, .0.log_entries
     )]
-    Unwritten(Unwritten),
+    DroppedAtStop(DroppedAtStop),
 }
 
 /// How the caller controls a running service.
@@ -197,7 +197,7 @@ pub async fn serve_with(
     if unwritten.is_nothing() {
         Ok(())
     } else {
-        Err(ServeError::Unwritten(unwritten))
+        Err(ServeError::DroppedAtStop(unwritten))
     }
 }
 
@@ -212,7 +212,7 @@ async fn run(
     plain: PlainListeners,
     front: Arc<PublicState>,
     controls: Controls,
-) -> Unwritten {
+) -> DroppedAtStop {
     let connections = listener.connections();
     let admin_connections = admin.as_ref().map(|(listener, _)| listener.connections());
     let (rotation, ledger) = (front.rotation.clone(), front.ledger.clone());

@@ -1,5 +1,5 @@
-//! The databases of the service: [`ledger`] keeps usage rows, receipts, sessions, keys and retention policies, [`audit`]
-//! the transparency log, [`sqlite`] opens and checks both.
+//! The databases of the service: [`ledger`] stores usage rows, receipts, sessions, keys and retention policies, [`audit`]
+//! stores the transparency log, [`sqlite`] opens and checks both files.
 //!
 //! Nothing in here can name a prompt or open a sealed record.
 

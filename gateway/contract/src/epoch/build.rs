@@ -18,7 +18,7 @@ use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::CacheSalts;
 use gateway_retention::{HistoryError, logged};
-use gateway_store::audit::EpochBeginning;
+use gateway_store::audit::NewEpoch;
 use gateway_store::ledger::{EpochRow, Ledger, LedgerError};
 use gateway_upstream::route::{RouteError, Routes};
 
@@ -142,7 +142,7 @@ async fn create(
     let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
     let keyset_header =
         http::HeaderValue::try_from(keyset_digest.to_string()).map_err(|_| EpochError::Keys)?;
-    let beginning = EpochBeginning {
+    let beginning = NewEpoch {
         at: now,
         start: EpochStart {
             epoch: number,

@@ -55,7 +55,7 @@ impl EpochRotation {
         metrics: Arc<Metrics>,
     ) -> Result<Self, EpochError> {
         let config_file = config.file.clone();
-        let retention = history::take_up(&ledger, &config.retention, clock.now()).await?;
+        let retention = history::activate(&ledger, &config.retention, clock.now()).await?;
         let config = Arc::new(config);
         let first = begin(
             config,
@@ -218,7 +218,8 @@ impl EpochRotation {
     }
 
     async fn begin_under(&self, config: Config) -> Result<Epoch, EpochError> {
-        let retention = history::take_up(&self.ledger, &config.retention, self.clock.now()).await?;
+        let retention =
+            history::activate(&self.ledger, &config.retention, self.clock.now()).await?;
         let (config, retention) = (Arc::new(config), Arc::new(retention));
         begin(
             config,
@@ -235,7 +236,7 @@ impl EpochRotation {
         let current = self.current();
         let renewed = async {
             let authority = &current.config.retention.authority;
-            let retention = Arc::new(history::follow(&self.ledger, authority).await?);
+            let retention = Arc::new(history::latest_verified(&self.ledger, authority).await?);
             let logged = match reason {
                 EpochReason::Retention => Reason::Retention,
                 _ => Reason::Expiry,

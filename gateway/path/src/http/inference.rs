@@ -69,7 +69,7 @@ async fn serve(
             };
             state.metrics.count_and_emit(event);
             if let Some(code) = refused.error.refused_by_policy() {
-                state.ledger.audit().refused(code);
+                state.ledger.audit().count_refusal(code);
             }
             return refused.error.into_response();
         }

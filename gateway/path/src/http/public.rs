@@ -19,7 +19,7 @@ pub(super) async fn healthz() -> Response<Body> {
 pub(super) async fn readyz(state: State<Arc<PublicState>>) -> Response<Body> {
     let cause = if !state.rotation.is_ready() {
         serde_json::json!({ "ready": false, "cause": "epoch" })
-    } else if let Some(failing) = state.ledger.failing_for_long() {
+    } else if let Some(failing) = state.ledger.unready_database() {
         serde_json::json!({
             "ready": false,
             "cause": failing.database,

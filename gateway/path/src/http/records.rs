@@ -10,7 +10,7 @@ use http::{HeaderMap, Response, StatusCode};
 use super::PublicState;
 use crate::admit::{bearer, digest};
 use gateway_base::errors::ApiError;
-use gateway_retention::{Deleted, Part};
+use gateway_retention::{DeletionResult, Part};
 
 /// `GET /v1/sealgate/records/{id}/{part}`: an age file.
 pub(super) async fn fetch(
@@ -42,15 +42,15 @@ pub(super) async fn delete(
 ) -> Result<Response<Body>, ApiError> {
     state.admission.authenticate(&headers)?;
     let key = credential(&headers)?;
-    let deleted = state.services.records.delete_for(&id, &key).await;
+    let deleted = state.services.records.delete_for_caller(&id, &key).await;
     match deleted.map_err(|_| ApiError::Internal)? {
-        Deleted::Gone => {
+        DeletionResult::Deleted => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         }
-        Deleted::NotFound => Err(ApiError::RecordNotFound),
-        Deleted::NotAllowed => Err(ApiError::RecordNotDeletable),
+        DeletionResult::NotFound => Err(ApiError::RecordNotFound),
+        DeletionResult::NotAllowed => Err(ApiError::RecordNotDeletable),
     }
 }
 

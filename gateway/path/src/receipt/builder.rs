@@ -19,7 +19,7 @@ use gateway_base::metrics::Metrics;
 use gateway_base::request::Name;
 use gateway_base::request::{Caller, Endpoint};
 use gateway_contract::epoch::Epoch;
-use gateway_retention::{Records, Unkept};
+use gateway_retention::{Records, RetentionFailure};
 use gateway_store::ledger::Ledger;
 
 /// An upstream that was tried before the one that the request was sent to.
@@ -69,7 +69,7 @@ struct Draft {
     services: RequestServices,
     epoch: Arc<Epoch>,
     retention: Terms,
-    unkept: Unkept,
+    retention_failure: RetentionFailure,
     /// Identifies the row that is written before the request is forwarded, if the policy requires one.
     unfinished: Option<UnfinishedId>,
     receipt_id: String,
@@ -113,7 +113,7 @@ impl ReceiptBuilder {
             services: services.clone(),
             epoch: Arc::clone(&request.epoch),
             retention: request.retention.clone(),
-            unkept: Unkept::default(),
+            retention_failure: RetentionFailure::default(),
             unfinished: request
                 .retention
                 .kept()
@@ -145,9 +145,9 @@ impl ReceiptBuilder {
     }
 
     /// The flag that retention sets when something could not be kept.
-    pub fn unkept(&self) -> Unkept {
+    pub fn retention_failure(&self) -> RetentionFailure {
         let draft = self.0.as_ref();
-        draft.map_or_else(Unkept::default, |draft| draft.unkept.clone())
+        draft.map_or_else(RetentionFailure::default, |draft| draft.retention_failure.clone())
     }
 
     /// The row that has to be written before this request is forwarded, if its policy requires one.
@@ -217,7 +217,7 @@ impl ReceiptBuilder {
     /// Counts a refusal in the audit log, if a policy is its reason.
     pub fn count_policy_refusal(&mut self, error: &ApiError) {
         if let (Some(draft), Some(code)) = (&self.0, error.refused_by_policy()) {
-            draft.services.ledger.audit().refused(code);
+            draft.services.ledger.audit().count_refusal(code);
         }
     }
 
@@ -391,7 +391,7 @@ impl Draft {
                 "cause": cause.to_string(),
             })));
         }
-        if self.unkept.is_marked() {
+        if self.retention_failure.is_marked() {
             events.extend(own_event(json!({ "type": RETENTION_FAILED })));
         }
         if let Ending::Interrupted(cut) = ending {

@@ -18,7 +18,7 @@ use super::idle_timeout::IdleTimeout;
 use crate::flushes::Flushes;
 use crate::receipt::{Ending, Interruption, ReceiptBuilder};
 use gateway_base::metering::{Cause, Outcome};
-use gateway_retention::{Recorded, Stopped, Tape};
+use gateway_retention::{SealingBody, SealingError, SealingRecord};
 
 /// How long a stream's last event is held back, so that the receipt is stored before the client has read it.
 const MAX_HOLD_TIME: Duration = Duration::from_millis(100);
@@ -28,7 +28,7 @@ const MAX_HELD: usize = 64 * 1024;
 /// Makes the client's response from an answer.
 pub fn relay(
     answer: Answer,
-    tape: Option<Tape>,
+    sealing: Option<SealingRecord>,
     mut receipt: ReceiptBuilder,
     flushes: Flushes,
 ) -> Response<Body> {
@@ -38,7 +38,7 @@ pub fn relay(
     }
     let left = http_body::Body::size_hint(&answer.body).exact();
     let mut relayed = RelayBody {
-        state: State::Open(Recorded::new(answer.body, tape)),
+        state: State::Open(SealingBody::new(answer.body, sealing)),
         left,
         receipt,
         flushed_before: flushes.completed(),
@@ -61,7 +61,7 @@ pub fn relay(
     reason = "there is one for each response, inside an allocation of its own"
 )]
 enum State {
-    Open(Recorded<AnswerBody>),
+    Open(SealingBody<AnswerBody>),
     /// Complete; the receipt is stored.
     Complete,
     /// Interrupted. The receipt is stored when the connection has written what was handed over.
@@ -104,12 +104,12 @@ impl RelayBody {
         };
         let next = match ready!(http_body::Body::poll_frame(Pin::new(answer), cx)) {
             Some(Ok(frame)) => Next::Bytes(frame.into_data().unwrap_or_default()),
-            Some(Err(Stopped::Upstream(fault))) => Next::Interrupted(match fault {
+            Some(Err(SealingError::Upstream(fault))) => Next::Interrupted(match fault {
                 AnswerFault::Closed => Interruption::UpstreamClosed,
                 AnswerFault::Stalled => Interruption::UpstreamStalled,
                 AnswerFault::ReportedError => Interruption::UpstreamError,
             }),
-            Some(Err(Stopped::Unkept)) => Next::Interrupted(Interruption::RetentionFailed),
+            Some(Err(SealingError::NotSealed)) => Next::Interrupted(Interruption::RetentionFailed),
             None => Next::End,
         };
         Poll::Ready(next)

@@ -33,7 +33,7 @@ use crate::receipt::ReceiptBuilder;
 use answer::Answer;
 use failover::RoutedRequest;
 use gateway_base::request::RECEIPT_ID;
-use gateway_retention::{self as retention, Tape};
+use gateway_retention::{self as retention, SealingRecord};
 
 /// Serves an admitted request. Errors become responses, which have receipts too.
 pub async fn serve_inference(
@@ -44,7 +44,7 @@ pub async fn serve_inference(
     let mut receipt = ReceiptBuilder::new(services, &request);
     let receipt_id = http::HeaderValue::try_from(request.receipt_id.as_str());
     let mut response = match answer(services, request, &mut receipt).await {
-        Ok((answer, tape)) => body::relay(answer, tape, receipt, flushes),
+        Ok((answer, sealing)) => body::relay(answer, sealing, receipt, flushes),
         Err(refusal) => refusal.into_response(receipt),
     };
     if let Ok(receipt_id) = receipt_id {
@@ -58,27 +58,27 @@ async fn answer(
     services: &RequestServices,
     request: AdmittedRequest,
     receipt: &mut ReceiptBuilder,
-) -> Result<(Answer, Option<Tape>), Refusal> {
+) -> Result<(Answer, Option<SealingRecord>), Refusal> {
     let terms = request.retention.clone();
     let caller = request.caller.clone();
     let receipt_id = request.receipt_id.clone();
     let policy = request.epoch.retention.policy().digest();
     let ask = RoutedRequest::prepare(request, &services.clock, receipt)?;
-    let subject = retention::Subject {
+    let subject = retention::RecordRequest {
         receipt_id: &receipt_id,
         caller: &caller,
         policy,
         terms: &terms,
         row_before: receipt.row_before_forwarding(),
     };
-    let unkept = receipt.unkept();
-    let tape = retention::keep(
+    let retention_failure = receipt.retention_failure();
+    let sealing = retention::prepare_record(
         &services.records,
         &services.ledger,
         subject,
         || ask.body(),
-        &unkept,
+        &retention_failure,
     )
     .await?;
-    Ok((ask.serve(receipt).await?, tape))
+    Ok((ask.serve(receipt).await?, sealing))
 }

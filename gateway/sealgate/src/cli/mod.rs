@@ -238,7 +238,7 @@ async fn serve_until_stopped(file: PathBuf, platform: Arc<dyn Platform>) -> Exit
     match serve(&file, platform, shutdown, |_| {}).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(ServeError::Config(error)) => unusable(&error),
-        Err(error @ ServeError::Unwritten(_)) => {
+        Err(error @ ServeError::DroppedAtStop(_)) => {
             eprintln!("sealgate: {error}");
             ExitCode::from(UNWRITTEN)
         }

@@ -1,7 +1,6 @@
-//! The log as one epoch shows it: heads signed with its key, as long as it is in force.
+//! The log as published by one epoch: heads signed with its key while it is active.
 //!
-//! When the next epoch begins, what this one shows stops: connections that still belong to it see the
-//! last head of its time.
+//! After the next epoch has begun, this one publishes no further head: its remaining connections see its last head.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,13 +13,14 @@ pub struct EpochLog {
     pub(super) signing_key: Arc<SigningKey>,
     pub(super) epoch: u64,
     pub(super) keyset: Sha256Digest,
-    /// Where its beginning was entered.
+    /// The index of the entry of its beginning.
     pub(super) index: u64,
     pub(super) entry: Entry,
+    // The writer task replaces it after each commit; requests copy it. Both hold the lock for a moment only.
     published: Mutex<Published>,
 }
 
-/// What is shown: a committed head, and the proof that it tells of this epoch.
+/// A committed head, and the proof that it includes this epoch's beginning.
 #[derive(Clone)]
 pub(super) struct Published {
     pub head: SignedHead,
@@ -44,18 +44,17 @@ impl EpochLog {
         }
     }
 
-    /// The newest head that was committed while this epoch was in force.
+    /// The newest head that was committed while this epoch was active.
     pub fn head(&self) -> SignedHead {
         self.published().head
     }
 
-    /// What a report of this epoch carries as its document `log`: that head, and that the log tells of
-    /// the epoch.
+    /// The document `log` of this epoch's reports: that head, and the proof that the log includes the epoch's beginning.
     pub fn document(&self) -> Arc<str> {
         self.published().proof
     }
 
-    /// What its heads verify under.
+    /// The public key that verifies its heads.
     pub fn head_key(&self) -> VerifyingKey {
         self.signing_key.verifying_key()
     }

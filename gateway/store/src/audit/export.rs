@@ -5,11 +5,11 @@
 //! tile/<L>/<N>[.p/<W>]       hashes
 //! tile/entries/<N>[.p/<W>]   entries
 //! receipts/<index>           the digests in the batch at that index, 32 bytes each
-//! openings/<index>           what a commitment was made to: {"salt":"<64 hex>","subject":"…"}
+//! openings/<index>           the opening of a commitment: {"salt":"<64 hex>","subject":"…"}
 //! ```
 //!
-//! The first three are the layout any reader of such logs knows, and public. The last two name
-//! receipts and people: they are for the auditor, and a log is whole without them.
+//! The first three are the public standard layout. The last two name receipts and people: they are for the auditor only,
+//! and a log is complete without them.
 
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub enum ExportError {
 }
 
 impl AuditLog {
-    /// The head that was committed last, whichever epoch signed it.
+    /// The head that was committed last, of any epoch.
     pub async fn latest_head(&self) -> Result<Option<SignedHead>, AuditError> {
         let note: Option<String> = sqlx::query_scalar("SELECT note FROM head WHERE id = 1")
             .fetch_optional(self.store.readers())
@@ -61,7 +61,7 @@ impl AuditLog {
             let openings = self.indexes("SELECT idx FROM openings", size).await?;
             files.extend(openings.into_iter().map(File::Opening));
         }
-        // Last, so that what has a head is whole.
+        // Last, so that an export with a head is complete.
         files.push(File::Checkpoint);
         Ok(Export {
             head,
@@ -108,7 +108,7 @@ enum File {
     Checkpoint,
 }
 
-/// An export under way: the files of the log as it was when it began, one after another.
+/// A running export: returns the files of the log as it was at the start, one after another.
 pub struct Export {
     head: SignedHead,
     files: std::vec::IntoIter<File>,
@@ -126,7 +126,7 @@ impl Export {
                     let bytes = digests.iter().flat_map(|digest| *digest.as_bytes());
                     (format!("receipts/{index}"), Some(bytes.collect()))
                 }
-                // One that was forgotten meanwhile is not in it.
+                // `None` if the opening was deleted meanwhile.
                 File::Opening(index) => (format!("openings/{index}"), log.opening(index).await?),
                 File::Checkpoint => {
                     let note = self.head.note().as_bytes().to_vec();

@@ -1,32 +1,32 @@
 //! The audit log's writer: durable first, signed second, published last.
 //!
-//! What an entry may say and how it is hashed and proven is [`attest_core::log`]'s; this room keeps
-//! the entries, in `audit.sqlite` in the state directory. For the rooms that have something to enter:
+//! [`attest_core::log`] defines entries, hashes and proofs; this module stores the entries, in `audit.sqlite` in the state
+//! directory. Its callers use:
 //!
 //! | call | for | when it returns |
 //! |---|---|---|
-//! | [`AuditLog::append`] | what must be on record before it happens | committed and flushed to the disk |
-//! | [`AuditLog::administered`] | keys, tenants: the name goes in as a commitment | the same |
-//! | [`AuditLog::begin_epoch`] | the one way to a key that signs heads; a change of the retention policy goes along | the same |
+//! | [`AuditLog::append`] | what must be logged before it happens | committed and flushed to the disk |
+//! | [`AuditLog::administered`] | keys, tenants: the entry has a commitment to the name | the same |
+//! | [`AuditLog::begin_epoch`] | the only way to install a key that signs heads; includes a change of the retention policy | the same |
 //! | [`AuditLog::end_epoch`], [`AuditLog::close`] | the service stops | the same |
-//! | [`AuditLog::note`] | what happened, where nobody can wait: sessions, purges | at once; entered within [`PACE`] |
-//! | [`AuditLog::receipt`], [`AuditLog::refused`] | each request: a push under a lock | at once; entered in batches, within [`PACE`] |
+//! | [`AuditLog::note`] | events for which no caller waits: sessions, purges | at once; entered within [`MIN_BATCH_INTERVAL`] |
+//! | [`AuditLog::receipt`], [`AuditLog::count_refusal`] | each request: a push under a lock | at once; entered in batches, within [`MIN_BATCH_INTERVAL`] |
 //!
-//! What returns at once is not acknowledged: it is lost if the process dies before its batch is
-//! committed. A receipt is acknowledged when a [proof](AuditLog::receipt_proof) of it is handed out, since
-//! proofs are made of committed entries only.
+//! Calls that return at once give no guarantee: their entries are lost if the process dies before the batch is
+//! committed. Only a [proof](AuditLog::receipt_proof) guarantees that a receipt is logged, since proofs use committed
+//! entries only.
 //!
-//! Heads are signed by the epoch in force ([`EpochLog`]), inside the transaction that commits what they
-//! count, and published after it. So a head that anybody has seen counts entries that no crash can
-//! take back, and no two heads of one size differ.
+//! Heads are signed with the key of the active epoch ([`EpochLog`]), inside the transaction that commits their entries,
+//! and published after it. So a published head includes only entries that survive a crash, and two heads of one size
+//! never differ.
 //!
 //! Several processes may append (`sealgate keys` beside a running service): SQLite serialises them, and the
 //! tree is read from the database in every transaction. Only the service signs.
 
+mod entry_queue;
 mod epoch_log;
 mod export;
 mod open;
-mod pending;
 mod proofs;
 mod store;
 mod writer;
@@ -46,22 +46,21 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
 
-use crate::sqlite::Health;
+use crate::sqlite::StoreHealth;
+use entry_queue::{Command, EntryQueue};
 use gateway_base::events::LedgerWork;
 use gateway_base::store_failure::{Cause, StoreFailure};
-use pending::{Pending, Task};
 use store::{Opening, Store};
 
-/// Receipts, refusals and notes wait this long for company before they are entered.
-pub const GATHER: Duration = Duration::from_millis(250);
-/// And so long after those before them: a log that is always added to grows by an entry a second, and a start reads all
-/// of it.
-pub const PACE: Duration = Duration::from_secs(1);
+/// How long the writer waits for further receipts, refusals and notes before it enters a batch.
+pub const BATCH_DELAY: Duration = Duration::from_millis(250);
+/// The minimum time between two batches. It limits the log to an entry per second, since a start reads the whole log.
+pub const MIN_BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After the database refused, when the service stops.
+/// The delay before a retry when the service stops and the database fails.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Why something could not be entered or read back.
+/// Why the audit log could not be opened, written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     #[error("cannot create {}: {source}", path.display())]
@@ -82,8 +81,8 @@ pub enum AuditError {
     Damaged { path: PathBuf, what: String },
     #[error("audit log: database: {0}")]
     Database(#[from] sqlx::Error),
-    /// What is in the database is not what was entered. Moving it away begins a new log, with another
-    /// origin: every auditor will ask why.
+    /// The content of the database is not what was entered. Moving the file away begins a new log with another origin,
+    /// for which auditors will require a reason.
     #[error("{} is not the audit log that was written there: {what}", path.display())]
     Altered { path: PathBuf, what: Altered },
     #[error("audit log: no random bytes")]
@@ -96,7 +95,7 @@ pub enum AuditError {
     Closed,
 }
 
-/// What shows that the database was changed by somebody else.
+/// Evidence that the database was changed by other software.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Altered {
     #[error("{0}")]
@@ -112,7 +111,7 @@ pub enum Altered {
 }
 
 impl AuditError {
-    /// What failed, in SQLite's terms as far as it was SQLite.
+    /// The failure's cause, with SQLite's code if there is one.
     pub fn failure(&self) -> StoreFailure {
         match self {
             AuditError::Database(error) => store_failure(error),
@@ -129,9 +128,9 @@ impl AuditError {
     }
 }
 
-/// Counts what the ledger drops, to be entered once the log accepts entries. Never waits.
+/// Counts rows that the ledger drops, for an entry in the log. Never waits.
 #[derive(Clone)]
-pub struct Losses(Arc<Pending>);
+pub struct Losses(Arc<EntryQueue>);
 
 impl Losses {
     /// A row of this kind was dropped.
@@ -144,36 +143,37 @@ impl Losses {
     }
 }
 
-/// Where an entry was put.
+/// The position of an appended entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Its index; of the last one, where several went in together.
+    /// Its index, or the index of the last one if several were appended together.
     pub index: u64,
 }
 
-/// A new epoch, for the log to tell of.
-pub struct EpochBeginning {
+/// A new epoch to enter.
+pub struct NewEpoch {
     /// When, by the service's clock.
     pub at: UnixTime,
     /// Its contract. Its `key` must be the public half of `signing_key`.
     pub start: EpochStart,
-    /// What signs heads from now on.
+    /// The key that signs heads from now on.
     pub signing_key: Arc<SigningKey>,
-    /// The change of the retention policy that it begins for. Entered just before it, together.
+    /// The change of the retention policy that causes it. Entered directly before it, in the same transaction.
     pub retention: Option<RetentionChange>,
 }
 
 /// The open log.
 pub struct AuditLog {
     store: Arc<Store>,
-    pending: Arc<Pending>,
-    health: Arc<Health>,
+    queue: Arc<EntryQueue>,
+    health: Arc<StoreHealth>,
+    // The writer task. `close_within` takes it out and awaits it.
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl AuditLog {
-    /// Opens `audit.sqlite` in `state_dir`, begins a log if there is none, reads every entry there is,
-    /// and refuses a log that was tampered with as far as the log itself shows it.
+    /// Opens `audit.sqlite` in `state_dir`, begins a log if there is none, reads every entry, and refuses a log that was
+    /// altered, as far as its hashes and heads show it.
     pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
         let store = Store::open_checked(state_dir).await?;
         open::check(&store).await?;
@@ -196,12 +196,12 @@ impl AuditLog {
 
     fn start(store: Store) -> Self {
         let store = Arc::new(store);
-        let pending = Arc::new(Pending::default());
-        let health = Arc::new(Health::new(LedgerWork::Audit));
-        let writer = tokio::spawn(writer::run(store.clone(), pending.clone(), health.clone()));
+        let queue = Arc::new(EntryQueue::default());
+        let health = Arc::new(StoreHealth::new(LedgerWork::Audit));
+        let writer = tokio::spawn(writer::run(store.clone(), queue.clone(), health.clone()));
         Self {
             store,
-            pending,
+            queue,
             health,
             writer: tokio::sync::Mutex::new(Some(writer)),
         }
@@ -217,19 +217,19 @@ impl AuditLog {
         self.store.path()
     }
 
-    /// Enters something. Durable when this returns.
+    /// Enters an entry. Durable when this returns.
     pub async fn append(&self, entry: Entry) -> Result<Appended, AuditError> {
-        self.pending
-            .ask(|answer| Task::Append {
+        self.queue
+            .send(|reply| Command::Append {
                 entries: vec![(entry, None)],
-                answer,
+                reply,
             })
             .await
     }
 
-    /// Enters something about somebody: `subject` goes in as a commitment, and is kept beside the log.
-    /// Call it before doing what it says. Durable when this returns.
-    pub async fn administered(
+    /// Enters an administrator's action. The entry has a commitment to `subject`, whose opening is stored beside the log.
+    /// Call it before the action. Durable when this returns.
+    pub async fn append_admin_action(
         &self,
         at: UnixTime,
         action: AdminAction,
@@ -250,92 +250,89 @@ impl AuditLog {
             salt,
             subject: subject.to_owned(),
         };
-        self.pending
-            .ask(|answer| Task::Append {
+        self.queue
+            .send(|reply| Command::Append {
                 entries: vec![(entry, Some(opening))],
-                answer,
+                reply,
             })
             .await
     }
 
     /// Enters a new epoch, and the end of the one before it, and signs heads with its key from now on.
-    /// Durable when this returns; do it last, when nothing else can keep the epoch from beginning.
-    pub async fn begin_epoch(
-        &self,
-        beginning: EpochBeginning,
-    ) -> Result<Arc<EpochLog>, AuditError> {
-        self.pending
-            .ask(|answer| Task::BeginEpoch {
+    /// Durable when this returns. Call it last, when nothing else can prevent the epoch from beginning.
+    pub async fn begin_epoch(&self, beginning: NewEpoch) -> Result<Arc<EpochLog>, AuditError> {
+        self.queue
+            .send(|reply| Command::BeginEpoch {
                 beginning: Box::new(beginning),
-                answer,
+                reply,
             })
             .await
     }
 
-    /// Enters that the epoch in force has ended.
+    /// Enters the end of the active epoch.
     pub async fn end_epoch(&self, at: UnixTime, end: EpochEnd) -> Result<(), AuditError> {
-        self.pending
-            .ask(|answer| Task::EndEpoch { at, end, answer })
+        self.queue
+            .send(|reply| Command::EndEpoch { at, end, reply })
             .await
     }
 
-    /// Hands over something to enter. Never waits; not acknowledged.
+    /// Queues an entry. Never waits; lost if the process dies before the batch is committed.
     pub fn note(&self, entry: Entry) {
-        self.pending.note(entry);
+        self.queue.note(entry);
     }
 
-    /// Hands over the digest of a receipt. Never waits; not acknowledged.
+    /// Queues the digest of a receipt. Never waits; lost if the process dies before the batch is committed.
     pub fn receipt(&self, digest: Sha256Digest) {
-        self.pending.receipt(digest);
+        self.queue.receipt(digest);
     }
 
-    /// Counts a request refused by policy, by the error's code. Never waits; not acknowledged.
-    pub fn refused(&self, code: &'static str) {
+    /// Counts a request that a policy refused, by the error's code. Never waits.
+    pub fn count_refusal(&self, code: &'static str) {
         if let Ok(code) = Word::parse(code) {
-            self.pending.refused(code);
+            self.queue.count_refusal(code);
         }
     }
 
-    /// What was handed over and had to be given up, since the database did not take it for too long.
-    /// The log itself says so of receipts once it takes entries again.
-    pub fn given_up(&self) -> u64 {
-        self.pending.given_up()
+    /// How many receipts and notes were dropped because the queue was full. The log gets an entry with the number of lost
+    /// receipts once the database works again.
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped()
     }
 
-    /// How many receipts, refusals and notes wait to be entered.
+    /// How many receipts, refusals and notes are queued.
     pub fn waiting(&self) -> u64 {
-        self.pending.waiting()
+        self.queue.waiting()
     }
 
-    /// Counts what the ledger drops.
+    /// A counter for rows that the ledger drops.
     pub fn losses(&self) -> Losses {
-        Losses(self.pending.clone())
+        Losses(self.queue.clone())
     }
 
     /// Whether the database accepts entries.
-    pub(crate) fn health(&self) -> &Health {
+    pub(crate) fn health(&self) -> &StoreHealth {
         &self.health
     }
 
-    /// Enters everything handed over so far.
+    /// Enters everything that is queued.
     pub async fn flush(&self) -> Result<(), AuditError> {
-        self.pending.ask(|answer| Task::Flush { answer }).await
+        self.queue.send(|reply| Command::Flush { reply }).await
     }
 
-    /// Enters everything handed over, if the database accepts it at once, and stops.
+    /// Tries once to enter everything that is queued, and stops.
     pub async fn close(&self) {
         self.close_within(Duration::ZERO).await;
     }
 
-    /// Enters everything handed over and stops. What the database does not accept within `timeout` is dropped; returns
-    /// how many entries that were.
+    /// Enters everything that is queued, with retries for up to `timeout`, and stops. Returns how many entries were
+    /// dropped.
     pub async fn close_within(&self, timeout: Duration) -> u64 {
         let began = Instant::now();
         while self.flush().await.is_err() && began.elapsed() < timeout {
             tokio::time::sleep(RETRY).await;
         }
-        let waiting = self.pending.waiting();
-        self.pending.close();
+        let waiting = self.queue.waiting();
+        self.queue.close();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
         }

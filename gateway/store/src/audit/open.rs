@@ -1,11 +1,11 @@
-//! Reading the whole log before anything is added to it.
+//! Verification of the whole log before anything is added to it.
 //!
-//! The disk is the host's. What is found here is what the log itself shows: entries changed, cut out,
-//! put in or moved, hashes changed, a head that counts entries which are gone. A log that was put
-//! back whole to an earlier day is not found here: it was once right. Whoever kept a later head finds it.
+//! The host controls the disk. This check detects entries that were changed, removed, inserted or moved, changed hashes,
+//! and a head that includes missing entries. It does not detect a complete copy of the log from an earlier day, which was
+//! valid once. A client or auditor that stored a later head detects that.
 //!
-//! A log is read in chunks, and a chunk in one row: that saves the way to the database's thread and back for each entry
-//! and each hash. Where a chunk is not as it should be, it is read again row by row, to say which.
+//! A log is read in chunks, each as one row, to save a switch to the database's thread for each entry and hash. A chunk
+//! that does not match is read again row by row, to report the position.
 
 use attest_core::log::{Node, Replay, SignedHead, TreeHash};
 use sqlx::Row;
@@ -81,7 +81,7 @@ async fn read_entries(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditErr
     read_each_entry(store, from).await
 }
 
-/// The same row by row, for a chunk with a gap, or with an entry that is none.
+/// Like [`read_entries`], row by row, for a chunk with a gap or an invalid entry.
 async fn read_each_entry(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditError> {
     let rows = sqlx::query("SELECT idx, entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?")
         .bind(from as i64)
@@ -124,7 +124,7 @@ async fn check_hashes(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), 
     check_each_hash(store, hashes).await
 }
 
-/// The same row by row, to say which is not what it should be.
+/// Like [`check_hashes`], row by row, to report the position of a wrong hash.
 async fn check_each_hash(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), AuditError> {
     let Some((first, _)) = hashes.first() else {
         return Ok(());

@@ -1,6 +1,6 @@
-//! What is read back: published files, and proofs about receipts and between heads.
+//! Reading the log: published files, proofs that a receipt is included, and consistency proofs between heads.
 //!
-//! Everything here is made of committed entries, and of those only that the head in question counts.
+//! Everything here uses only committed entries that the head in question includes.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sqlx::Row;
 use super::{Altered, AuditError, AuditLog, EpochLog};
 
 impl AuditLog {
-    /// One of the files that a tree of `size` entries is published as; nothing if it has no such file.
+    /// One of the files that a tree of `size` entries is published as; `None` if it has no such file.
     pub async fn tile(&self, tile: &tile::Tile, size: u64) -> Result<Option<Vec<u8>>, AuditError> {
         let Some(range) = tile.range().filter(|_| tile.exists_in(size)) else {
             return Ok(None);
@@ -63,8 +63,8 @@ impl AuditLog {
         Ok(found.is_some())
     }
 
-    /// The proof that the receipt with this digest is in the log, against the epoch's newest head; nothing
-    /// if that head does not count it, because it was never entered or only just now.
+    /// The proof that the receipt with this digest is in the log, against the epoch's newest head; `None`
+    /// if that head does not include it: it was never entered, or entered after the head.
     pub async fn receipt_proof(
         &self,
         digest: &Sha256Digest,
@@ -95,7 +95,7 @@ impl AuditLog {
         ))
     }
 
-    /// Whom the entries in this range are about, where that is kept: by index.
+    /// The subjects of the entries in this range, by index, as far as their openings are stored.
     pub async fn subjects(
         &self,
         range: std::ops::Range<u64>,
@@ -128,7 +128,7 @@ impl AuditLog {
         digests.collect()
     }
 
-    /// The proof that the tree of `old` entries is the beginning of that of `new`, which must exist; nothing
+    /// The proof that the tree of `old` entries is the beginning of that of `new`, which must exist; `None`
     /// if `old` is the larger one.
     pub async fn consistency(
         &self,

@@ -1,4 +1,4 @@
-//! The database: entries, the hashes over them, and the head that counts them.
+//! The audit log's tables: entries, the hashes over them, and the last head.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -14,7 +14,7 @@ use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::{Altered, AuditError};
-use crate::sqlite::{self, Checked, Commits};
+use crate::sqlite::{self, Durability, IntegrityCheck};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::events::{self, Event};
@@ -24,14 +24,14 @@ const SCHEMA: i64 = 1;
 /// Tables that grow with what is entered: all but the head.
 const LARGE: &[&str] = &["entries", "nodes", "receipts", "openings"];
 
-/// What a commitment was made to.
+/// The opening of a commitment.
 #[derive(Clone)]
 pub(super) struct Opening {
     pub salt: [u8; 32],
     pub subject: String,
 }
 
-/// An entry about to be committed, with what is kept beside it.
+/// An entry to be committed, with the data that is stored beside it.
 pub(super) struct Leaf {
     pub entry: Entry,
     pub opening: Option<Opening>,
@@ -48,19 +48,20 @@ impl Leaf {
     }
 }
 
-/// What a transaction left behind.
+/// The result of a transaction.
 pub(super) struct Committed<T> {
     /// How many entries there were before.
     pub first: u64,
-    /// What the head was signed as.
+    /// The value that the signing closure returned.
     pub head: T,
 }
 
-/// The one connection that writes.
+/// The only connection that writes.
+// A transaction takes the connection out of the mutex's value and leaves `Failed`; only a success puts it back.
 enum Writer {
     Open(SqliteConnection),
-    /// A transaction failed on it. It is not used again: on a full disk SQLite undoes a transaction by itself, and sqlx,
-    /// which does not learn of it, would begin no other.
+    /// A transaction failed on it, so it is replaced: on a full disk SQLite rolls back a transaction itself, sqlx is not
+    /// notified and could not begin another one.
     Failed,
     Closed,
 }
@@ -68,20 +69,21 @@ enum Writer {
 pub(super) struct Store {
     path: PathBuf,
     origin: Origin,
+    // Locked for a whole transaction: it orders the commits of this process.
     writer: Mutex<Writer>,
     readers: SqlitePool,
 }
 
 impl Store {
-    /// Opens the file if it is not damaged.
+    /// Opens the file after an integrity check.
     pub async fn open_checked(state_dir: &Path) -> Result<Self, AuditError> {
         let path = create(state_dir)?;
         match sqlite::check(&path, LARGE).await? {
-            Checked::Whole => {}
-            Checked::InPart => events::emit(Event::DatabaseNotChecked {
+            IntegrityCheck::Passed => {}
+            IntegrityCheck::Incomplete => events::emit(Event::DatabaseNotChecked {
                 database: "audit_log",
             }),
-            Checked::Damaged(what) => return Err(AuditError::Damaged { path, what }),
+            IntegrityCheck::Damaged(what) => return Err(AuditError::Damaged { path, what }),
         }
         Self::open(state_dir).await
     }
@@ -102,13 +104,13 @@ impl Store {
         })
     }
 
-    /// Opens what is there to read it, and changes nothing; none where no log has begun.
+    /// Opens the file for reading and changes nothing; `None` if there is no log yet.
     pub async fn open_to_read(state_dir: &Path) -> Result<Option<Self>, AuditError> {
         let path = state_dir.join(FILE);
         if !path.exists() {
             return Ok(None);
         }
-        if let Checked::Damaged(what) = sqlite::check_reading(&path, LARGE).await? {
+        if let IntegrityCheck::Damaged(what) = sqlite::check_reading(&path, LARGE).await? {
             return Err(AuditError::Damaged { path, what });
         }
         let readers = SqlitePoolOptions::new()
@@ -148,7 +150,7 @@ impl Store {
         &self.readers
     }
 
-    /// Commits entries, and the head over all of them if `sign` makes one. Flushed to the disk when it returns.
+    /// Commits entries, and the head over all of them if `sign` returns one. Flushed to the disk when it returns.
     pub async fn commit<T>(
         &self,
         leaves: &[Leaf],
@@ -218,7 +220,7 @@ impl Store {
         Ok(hashes)
     }
 
-    /// Closes the file, so that what is in the write-ahead log goes where it belongs.
+    /// Closes the file, which also writes the write-ahead log back to the database.
     pub async fn close(&self) {
         self.readers.close().await;
         let writer = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed);
@@ -267,7 +269,7 @@ impl Store {
     }
 }
 
-/// Where a subtree's hash is kept.
+/// The position of a subtree's hash in the table `nodes`.
 pub(super) fn position(node: Node) -> i64 {
     node.completion() as i64
 }
@@ -350,12 +352,12 @@ fn create(state_dir: &Path) -> Result<PathBuf, AuditError> {
     Ok(path)
 }
 
-/// In WAL mode `FULL` flushes the log at every commit: what was committed survives the power going.
+/// In WAL mode `FULL` flushes the log at every commit: committed entries survive a power failure.
 fn options(path: &Path) -> SqliteConnectOptions {
-    sqlite::options(path, Commits::Flushed)
+    sqlite::options(path, Durability::Flushed)
 }
 
-/// Makes the tables and the first entry, unless they are there. Returns the log's name.
+/// Creates the tables and the first entry if they are missing. Returns the log's origin.
 async fn begin(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let found: i64 = sqlx::query_scalar("PRAGMA user_version")
@@ -391,7 +393,7 @@ async fn begin(path: &Path, connection: &mut SqliteConnection) -> Result<Origin,
     first_entry(path, &mut transaction).await
 }
 
-/// The log's name, from its first entry.
+/// The log's origin, from its first entry.
 async fn first_entry(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
     let first = sqlx::query("SELECT entry FROM entries WHERE idx = 0")
         .fetch_optional(connection)
@@ -407,10 +409,10 @@ async fn first_entry(path: &Path, connection: &mut SqliteConnection) -> Result<O
     }
 }
 
-/// The entries of a batch of what nobody waited for.
-pub(super) fn leaves(at: UnixTime, gathered: &super::pending::Gathered) -> Vec<Leaf> {
-    let mut leaves: Vec<_> = gathered.notes.iter().cloned().map(Leaf::plain).collect();
-    let counts: &BTreeMap<_, _> = &gathered.refused;
+/// The entries of a batch.
+pub(super) fn leaves(at: UnixTime, batch: &super::entry_queue::Batch) -> Vec<Leaf> {
+    let mut leaves: Vec<_> = batch.notes.iter().cloned().map(Leaf::plain).collect();
+    let counts: &BTreeMap<_, _> = &batch.refused;
     if !counts.is_empty() {
         let counts = counts.clone();
         leaves.push(Leaf::plain(Entry {
@@ -418,7 +420,7 @@ pub(super) fn leaves(at: UnixTime, gathered: &super::pending::Gathered) -> Vec<L
             fact: Fact::Refused { counts },
         }));
     }
-    for batch in gathered.receipts.chunks(MAX_BATCH) {
+    for batch in batch.receipts.chunks(MAX_BATCH) {
         let root = attest_core::log::receipts_root(batch);
         leaves.push(Leaf {
             entry: Entry {
@@ -429,14 +431,14 @@ pub(super) fn leaves(at: UnixTime, gathered: &super::pending::Gathered) -> Vec<L
             receipts: batch.to_vec(),
         });
     }
-    if gathered.receipts_lost > 0 {
-        let count = gathered.receipts_lost;
+    if batch.receipts_lost > 0 {
+        let count = batch.receipts_lost;
         leaves.push(Leaf::plain(Entry {
             at,
             fact: Fact::ReceiptsLost { count },
         }));
     }
-    let lost = gathered.rows_lost.iter();
+    let lost = batch.rows_lost.iter();
     leaves.extend(lost.map(|(kind, count)| {
         Leaf::plain(Entry {
             at,

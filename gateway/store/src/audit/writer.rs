@@ -1,4 +1,4 @@
-//! The one task that commits, signs and publishes, in this order.
+//! The audit log's writer task: commits, signs and publishes, in this order.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,51 +7,54 @@ use attest_core::UnixTime;
 use attest_core::log::{Entry, EpochEnd, EpochProof, Fact, LogProof, SignedHead, prove};
 use tokio::time::{Instant, timeout};
 
+use super::entry_queue::{Batch, Command, EntryQueue};
 use super::epoch_log::{EpochLog, Published};
-use super::pending::{Gathered, Pending, Task};
 use super::store::{Leaf, Store, leaves};
-use super::{Appended, AuditError, EpochBeginning, GATHER, PACE};
-use crate::sqlite::Health;
+use super::{Appended, AuditError, BATCH_DELAY, MIN_BATCH_INTERVAL, NewEpoch};
+use crate::sqlite::StoreHealth;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
-/// How often it is looked whether another process has entered something.
-const LOOK: Duration = Duration::from_secs(1);
-/// After the database refused.
+/// How often the writer checks for entries of another process.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The delay before a retry after a failure.
 const RETRY: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>, health: Arc<Health>) {
+pub(super) async fn run(store: Arc<Store>, queue: Arc<EntryQueue>, health: Arc<StoreHealth>) {
     let mut writer = Writer {
         store,
-        pending,
+        queue,
         health,
         epoch: None,
     };
-    let mut gather_until: Option<Instant> = None;
+    // When the batch is to be entered; `None` while it is empty.
+    let mut batch_due: Option<Instant> = None;
+    // When the last batch was entered.
     let mut entered: Option<Instant> = None;
     loop {
-        let wait = match gather_until {
+        let wait = match batch_due {
             Some(until) => until.saturating_duration_since(Instant::now()),
-            None => LOOK,
+            None => POLL_INTERVAL,
         };
-        let quiet = timeout(wait, writer.pending.something()).await.is_err();
-        while let Some(task) = writer.pending.next_task() {
-            writer.perform(task).await;
+        let quiet = timeout(wait, writer.queue.wait_for_work()).await.is_err();
+        while let Some(command) = writer.queue.next_command() {
+            writer.perform(command).await;
         }
-        if writer.pending.is_closed() {
+        if writer.queue.is_closed() {
             return;
         }
-        let due = gather_until.is_some_and(|until| Instant::now() >= until);
+        let due = batch_due.is_some_and(|until| Instant::now() >= until);
         if due {
-            gather_until = None;
-            match writer.enter_gathered().await {
+            batch_due = None;
+            match writer.enter_batch().await {
                 Ok(()) => entered = Some(Instant::now()),
-                Err(_) => gather_until = Some(Instant::now() + RETRY),
+                Err(_) => batch_due = Some(Instant::now() + RETRY),
             }
-        } else if gather_until.is_none() {
-            if writer.pending.has_gathered() {
-                let soon = Instant::now() + GATHER;
-                gather_until = Some(entered.map_or(soon, |entered| soon.max(entered + PACE)));
+        } else if batch_due.is_none() {
+            if writer.queue.has_batch() {
+                let soon = Instant::now() + BATCH_DELAY;
+                batch_due =
+                    Some(entered.map_or(soon, |entered| soon.max(entered + MIN_BATCH_INTERVAL)));
             } else if quiet {
                 writer.follow_others().await;
             }
@@ -59,18 +62,19 @@ pub(super) async fn run(store: Arc<Store>, pending: Arc<Pending>, health: Arc<He
     }
 }
 
+/// The state of the writer task. It alone holds the epoch whose key signs heads.
 struct Writer {
     store: Arc<Store>,
-    pending: Arc<Pending>,
-    health: Arc<Health>,
+    queue: Arc<EntryQueue>,
+    health: Arc<StoreHealth>,
     epoch: Option<Arc<EpochLog>>,
 }
 
 impl Writer {
-    async fn perform(&mut self, task: Task) {
-        // Whoever asked may have gone; what was asked for is done all the same.
-        match task {
-            Task::Append { entries, answer } => {
+    async fn perform(&mut self, command: Command) {
+        // A caller may have stopped waiting. Its command is executed all the same, and the reply is dropped.
+        match command {
+            Command::Append { entries, reply } => {
                 let leaves: Vec<_> = entries
                     .into_iter()
                     .map(|(entry, opening)| Leaf {
@@ -79,40 +83,40 @@ impl Writer {
                         receipts: Vec::new(),
                     })
                     .collect();
-                let _ = answer.send(self.enter(&leaves).await);
+                let _ = reply.send(self.enter(&leaves).await);
             }
-            Task::BeginEpoch { beginning, answer } => {
-                let _ = answer.send(self.begin_epoch(*beginning).await);
+            Command::BeginEpoch { beginning, reply } => {
+                let _ = reply.send(self.begin_epoch(*beginning).await);
             }
-            Task::EndEpoch { at, end, answer } => {
-                let _ = answer.send(self.end_epoch(at, end).await);
+            Command::EndEpoch { at, end, reply } => {
+                let _ = reply.send(self.end_epoch(at, end).await);
             }
-            Task::Flush { answer } => {
-                let _ = answer.send(self.enter_gathered().await);
+            Command::Flush { reply } => {
+                let _ = reply.send(self.enter_batch().await);
             }
         }
     }
 
-    async fn enter_gathered(&mut self) -> Result<(), AuditError> {
-        let gathered: Gathered = self.pending.gathered();
-        if gathered.is_empty() {
+    async fn enter_batch(&mut self) -> Result<(), AuditError> {
+        let batch: Batch = self.queue.batch();
+        if batch.is_empty() {
             return Ok(());
         }
-        let leaves = leaves(SystemClock.now(), &gathered);
+        let leaves = leaves(SystemClock.now(), &batch);
         match self.enter(&leaves).await {
             Ok(_) => {
-                self.pending.entered(&gathered);
-                self.health.succeeded();
+                self.queue.entered(&batch);
+                self.health.record_success();
                 Ok(())
             }
             Err(error) => {
-                self.health.failed(error.failure());
+                self.health.record_failure(error.failure());
                 Err(error)
             }
         }
     }
 
-    /// Signs a head over what another process has entered.
+    /// Signs a head over the entries of another process.
     async fn follow_others(&mut self) {
         let Some(epoch) = &self.epoch else { return };
         let grown = match self.store.size().await {
@@ -120,7 +124,7 @@ impl Writer {
             Err(_) => false,
         };
         if grown && let Err(error) = self.enter(&[]).await {
-            self.health.failed(error.failure());
+            self.health.record_failure(error.failure());
         }
     }
 
@@ -134,7 +138,7 @@ impl Writer {
             })
             .await?;
         if let (Some(epoch), Some(head)) = (&epoch, committed.head) {
-            // Committed is committed: if the proof cannot be read now, the next head brings another.
+            // The entries are committed. If the proof cannot be read now, the next head gets one.
             if let Ok(published) = published(&self.store, epoch.index, &epoch.entry, head).await {
                 epoch.publish(published);
             }
@@ -144,11 +148,8 @@ impl Writer {
         })
     }
 
-    async fn begin_epoch(
-        &mut self,
-        beginning: EpochBeginning,
-    ) -> Result<Arc<EpochLog>, AuditError> {
-        let EpochBeginning {
+    async fn begin_epoch(&mut self, beginning: NewEpoch) -> Result<Arc<EpochLog>, AuditError> {
+        let NewEpoch {
             at,
             start,
             signing_key,
@@ -176,7 +177,7 @@ impl Writer {
             })
             .await?;
         let index = committed.first + leaves.len() as u64 - 1;
-        // From here on nobody but the new epoch signs, whatever becomes of the rest.
+        // Committed: from here on only the new epoch may sign, even if the following steps fail.
         self.epoch = None;
         let published = published(&self.store, index, &began, committed.head).await?;
         let epoch = Arc::new(EpochLog::new(
@@ -193,7 +194,7 @@ impl Writer {
         let Some(epoch) = self.epoch.clone() else {
             return Ok(());
         };
-        self.enter_gathered().await?;
+        self.enter_batch().await?;
         self.enter(&[Leaf::plain(ended(at, &epoch, end))]).await?;
         self.epoch = None;
         Ok(())

@@ -1,4 +1,4 @@
-//! Administrators as they are stored: the public id of an admin key, what it may do, and its digest. Never the key.
+//! Queries of the table `admin_keys`: the public id of an admin key, its role, and its digest; never the key.
 
 use attest_core::UnixTime;
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
@@ -7,14 +7,14 @@ use super::LedgerError;
 use super::keys::time;
 use gateway_base::request::Name;
 
-/// What an administrator is trusted with.
+/// What an administrator may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Sees how the service is doing.
+    /// Reads the state of the service.
     ReadOnly,
-    /// Sees who holds keys, what was decided, and the audit log.
+    /// Also reads keys, retention policies and the audit log.
     Auditor,
-    /// Creates and revokes keys, changes what the operator's signature allows.
+    /// Also creates and revokes keys and sets signed retention policies.
     Operator,
 }
 

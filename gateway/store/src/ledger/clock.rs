@@ -1,13 +1,14 @@
-//! The time by which kept things expire.
+//! The retention clock: the time by which stored data expires.
 //!
-//! The system's clock can be set; what expires by it would expire early, or never. This clock is set once, when the
-//! service starts, and then counts what has passed, time asleep included. Setting the system's clock back therefore
-//! extends nothing, and setting it forward destroys nothing before its time.
+//! An administrator of the machine can set the system clock. If data expired by it, a wrong clock would delete data too
+//! early or never. The retention clock is initialized once, when the service starts, and then advances with a monotonic
+//! clock that includes suspended time. So setting the system clock neither extends nor shortens any retention.
 //!
-//! Over a restart nobody counts, and the system's clock is asked how long the service was down. Backwards is not
-//! believed at all. Forwards is believed up to [`BELIEVED_GAP`]: more than that may be a wrong clock, and what would be
-//! destroyed cannot be had back. Then the time goes on where it was, nothing is lost, what is kept is kept longer, the
-//! log says so, and `sealgate retention clock --accept` is the operator's word that the clock is right.
+//! The monotonic clock does not survive a restart. The ledger therefore stores the retention clock's time, and a start
+//! compares the system clock with it. A system clock before the stored time is wrong: the stored time is used. A system
+//! clock after it is accepted up to [`MAX_PLAUSIBLE_GAP`]; a larger gap may be a wrong clock, and deleted data cannot be
+//! restored. Then the retention clock continues from the stored time, so that data stays longer. The log reports it, and
+//! the operator can confirm the system clock with `sealgate retention clock --accept`.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -15,61 +16,63 @@ use std::time::Duration;
 use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
-/// A service may have been down this long without anybody being asked.
-pub const BELIEVED_GAP: Duration = Duration::from_secs(7 * 86_400);
+/// The longest downtime that is accepted without confirmation by an operator.
+pub const MAX_PLAUSIBLE_GAP: Duration = Duration::from_secs(7 * 86_400);
 
-/// How a service found the time again.
+/// How the system clock compares with the stored time when a service starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resumed {
-    /// There was none before.
-    First,
-    /// The system's clock was believed.
-    Believed,
-    /// The system's clock is behind what has passed already by this much.
+pub enum SystemClockCheck {
+    /// No time was stored yet.
+    NoStoredTime,
+    /// The system clock is used.
+    Plausible,
+    /// The system clock is before the stored time by this much; the stored time is used.
     Behind(Duration),
-    /// The system's clock is ahead by so much that an operator has to confirm it.
-    Doubted(Duration),
+    /// The system clock is after the stored time by more than [`MAX_PLAUSIBLE_GAP`]; the stored time is used until an
+    /// operator confirms the system clock.
+    FarAhead(Duration),
 }
 
-/// The time when it was last known, and since when it counts.
+/// A time, and the monotonic clock's value at that time.
+// Both values change together when an operator confirms a later time, hence one lock. Readers add the elapsed time.
 pub struct RetentionClock(Mutex<(UnixTime, Duration)>);
 
 impl RetentionClock {
-    /// Goes on from what was noted last.
-    pub fn resume(noted: Option<UnixTime>, system: UnixTime) -> (Self, Resumed) {
-        let (now, resumed) = resume(noted, system);
-        (Self(Mutex::new((now, counter()))), resumed)
+    /// Continues from the stored time.
+    pub fn resume(stored: Option<UnixTime>, system: UnixTime) -> (Self, SystemClockCheck) {
+        let (now, clock_check) = resume(stored, system);
+        (Self(Mutex::new((now, since_boot()))), clock_check)
     }
 
     pub fn now(&self) -> UnixTime {
         let (at, since) = *self.0.lock().expect("no holder of this lock panics");
-        at.plus(counter().saturating_sub(since))
+        at.plus(since_boot().saturating_sub(since))
     }
 
-    /// An operator has said that it is later than it seems here.
+    /// Advances to a later time that an operator confirmed. Never goes back.
     pub fn advance_to(&self, accepted: UnixTime) {
         if accepted > self.now() {
-            *self.0.lock().expect("no holder of this lock panics") = (accepted, counter());
+            *self.0.lock().expect("no holder of this lock panics") = (accepted, since_boot());
         }
     }
 }
 
-fn resume(noted: Option<UnixTime>, system: UnixTime) -> (UnixTime, Resumed) {
-    let Some(noted) = noted else {
-        return (system, Resumed::First);
+fn resume(stored: Option<UnixTime>, system: UnixTime) -> (UnixTime, SystemClockCheck) {
+    let Some(stored) = stored else {
+        return (system, SystemClockCheck::NoStoredTime);
     };
-    match system.since(noted) {
+    match system.since(stored) {
         None => (
-            noted,
-            Resumed::Behind(noted.since(system).unwrap_or_default()),
+            stored,
+            SystemClockCheck::Behind(stored.since(system).unwrap_or_default()),
         ),
-        Some(gap) if gap > BELIEVED_GAP => (noted, Resumed::Doubted(gap)),
-        Some(_) => (system, Resumed::Believed),
+        Some(gap) if gap > MAX_PLAUSIBLE_GAP => (stored, SystemClockCheck::FarAhead(gap)),
+        Some(_) => (system, SystemClockCheck::Plausible),
     }
 }
 
-/// What has passed since the machine was started, asleep or not.
-fn counter() -> Duration {
+/// The time since the machine was started, including suspended time.
+fn since_boot() -> Duration {
     let time = clock_gettime(ClockId::Boottime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
@@ -84,20 +87,20 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn a_clock_set_back_extends_nothing() {
+    fn ignores_a_system_clock_before_the_stored_time() {
         let earlier = UnixTime::from_secs(NOON.secs() - 86_400 * 365);
         assert_eq!(
             resume(Some(NOON), earlier),
-            (NOON, Resumed::Behind(HOUR * 24 * 365))
+            (NOON, SystemClockCheck::Behind(HOUR * 24 * 365))
         );
     }
 
     #[test]
-    fn a_clock_that_jumps_ahead_destroys_nothing_until_somebody_confirms_it() {
-        let jumped = NOON.plus(BELIEVED_GAP + HOUR);
+    fn ignores_a_system_clock_far_ahead_until_an_operator_confirms_it() {
+        let jumped = NOON.plus(MAX_PLAUSIBLE_GAP + HOUR);
         assert_eq!(
             resume(Some(NOON), jumped),
-            (NOON, Resumed::Doubted(BELIEVED_GAP + HOUR))
+            (NOON, SystemClockCheck::FarAhead(MAX_PLAUSIBLE_GAP + HOUR))
         );
         let (clock, _) = RetentionClock::resume(Some(NOON), jumped);
         assert!(clock.now() < NOON.plus(HOUR));
@@ -108,9 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_was_down_for_a_while_takes_the_time_as_it_is() {
-        let later = NOON.plus(BELIEVED_GAP);
-        assert_eq!(resume(Some(NOON), later), (later, Resumed::Believed));
-        assert_eq!(resume(None, NOON), (NOON, Resumed::First));
+    fn uses_the_system_clock_after_a_plausible_downtime() {
+        let later = NOON.plus(MAX_PLAUSIBLE_GAP);
+        assert_eq!(
+            resume(Some(NOON), later),
+            (later, SystemClockCheck::Plausible)
+        );
+        assert_eq!(resume(None, NOON), (NOON, SystemClockCheck::NoStoredTime));
     }
 }

@@ -1,4 +1,4 @@
-//! The history of epochs: which keyset was in force when, under which contract.
+//! Queries of the table `epochs`: the keyset, configuration and retention policy of each epoch.
 
 use attest_core::{Sha256Digest, UnixTime};
 use sqlx::SqlitePool;
@@ -8,7 +8,7 @@ use super::LedgerError;
 /// An epoch about to begin.
 pub struct EpochRow<'a> {
     pub keyset_digest: Sha256Digest,
-    /// The keyset's JCS form, without which its receipts could not be checked later.
+    /// The keyset's JCS form, which is needed to verify its receipts later.
     pub keyset: &'a str,
     pub config: Sha256Digest,
     pub retention: Sha256Digest,

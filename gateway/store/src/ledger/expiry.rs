@@ -1,16 +1,16 @@
-//! What has had its time, and the time.
+//! Deletion of expired rows, and the stored time of the retention clock.
 
 use attest_core::UnixTime;
 use sqlx::SqlitePool;
 
-use super::{LedgerError, Resumed, RetentionClock};
+use super::{LedgerError, RetentionClock, SystemClockCheck};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
-/// Rows deleted in one transaction. A writer waits for no more than these, also after a day without a purge.
+/// Rows deleted in one transaction, so that a writer waits for at most this many deletions.
 const AT_ONCE: u32 = 2000;
 
-/// How many rows went.
+/// How many rows were deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purged {
     pub usage: u64,
@@ -24,24 +24,26 @@ impl Purged {
     }
 }
 
-pub(super) async fn resume(pool: &SqlitePool) -> Result<(RetentionClock, Resumed), LedgerError> {
+pub(super) async fn resume(
+    pool: &SqlitePool,
+) -> Result<(RetentionClock, SystemClockCheck), LedgerError> {
     Ok(RetentionClock::resume(
-        noted(pool).await?,
+        stored_time(pool).await?,
         SystemClock.now(),
     ))
 }
 
-async fn noted(pool: &SqlitePool) -> Result<Option<UnixTime>, sqlx::Error> {
-    let noted: Option<i64> = sqlx::query_scalar("SELECT now FROM retention_clock")
+async fn stored_time(pool: &SqlitePool) -> Result<Option<UnixTime>, sqlx::Error> {
+    let stored: Option<i64> = sqlx::query_scalar("SELECT now FROM retention_clock")
         .fetch_optional(pool)
         .await?;
-    Ok(noted
+    Ok(stored
         .and_then(|secs| u64::try_from(secs).ok())
         .map(UnixTime::from_secs))
 }
 
-/// Notes the time. It never goes back.
-pub(super) async fn note(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::Error> {
+/// Stores the time, unless a later time is stored.
+pub(super) async fn store_time(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO retention_clock (id, now) VALUES (1, ?) \
          ON CONFLICT (id) DO UPDATE SET now = max(now, excluded.now)",
@@ -52,15 +54,15 @@ pub(super) async fn note(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::E
     Ok(())
 }
 
-/// Deletes what has expired and adds to `purged` how much that was, also where something fails before all of it is.
+/// Deletes expired rows and adds their number to `purged`, also if a later deletion fails.
 pub(super) async fn purge(
     pool: &SqlitePool,
     clock: &RetentionClock,
     purged: &mut Purged,
 ) -> Result<(), LedgerError> {
-    // Somebody may have noted a later time than ours: an operator who accepted the system's.
-    if let Some(noted) = noted(pool).await? {
-        clock.advance_to(noted);
+    // Another process may have stored a later time: the command with which an operator confirms the system clock.
+    if let Some(stored) = stored_time(pool).await? {
+        clock.advance_to(stored);
     }
     let now = clock.now();
     for (statement, count) in [
@@ -88,7 +90,7 @@ pub(super) async fn purge(
             *count += deleted;
         }
     }
-    note(pool, now).await?;
+    store_time(pool, now).await?;
     Ok(())
 }
 

@@ -1,29 +1,29 @@
-//! Looking at a state directory without changing anything in it: what `sealgate check` knows of it.
+//! Reads a state directory without changing it, for `sealgate check`.
 
 use std::path::Path;
 
 use sqlx::sqlite::SqlitePoolOptions;
 
-use super::alone::Alone;
+use super::state_dir_lock::StateDirLock;
 use super::{LedgerError, PolicyRow, keys, policies, schema};
 use crate::audit::AuditLog;
 use crate::sqlite;
 
-/// What a state directory holds that decides whether a configuration can be served from it.
+/// The content of a state directory that decides whether a configuration can be served from it.
 #[derive(Debug, Default)]
-pub struct StateSeen {
+pub struct StateSummary {
     /// Whether a service runs from it now.
     pub running: bool,
     /// The chain of retention policies, the first one first.
     pub policies: Vec<PolicyRow>,
 }
 
-/// Reads what is there, as far as a start would: the ledger's version, its keys and policies, the whole audit log. A
-/// directory that is not there yet holds nothing.
-pub async fn inspect(state_dir: &Path) -> Result<StateSeen, LedgerError> {
-    let running = Alone::is_claimed(state_dir);
+/// Reads what a start would read: the ledger's schema version, its keys and policies, the whole audit log. A missing
+/// directory counts as empty.
+pub async fn inspect(state_dir: &Path) -> Result<StateSummary, LedgerError> {
+    let running = StateDirLock::is_held(state_dir);
     let path = state_dir.join(schema::FILE);
-    let mut seen = StateSeen {
+    let mut seen = StateSummary {
         running,
         policies: Vec::new(),
     };

@@ -1,4 +1,4 @@
-//! API keys as they are stored: a public id, whose it is, and the digest of the key. Never the key.
+//! Queries of the table `api_keys`: a public id, the tenant, and the digest of the key; never the key.
 
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<KeyRow>, LedgerError> {
     rows.iter().map(read).collect()
 }
 
-/// Whose active key this is.
+/// The tenant of an active key.
 pub(super) async fn active(pool: &SqlitePool, id: &str) -> Result<Option<String>, LedgerError> {
     let tenant =
         sqlx::query_scalar("SELECT tenant FROM api_keys WHERE id = ? AND revoked_at IS NULL")
@@ -95,7 +95,7 @@ pub(super) async fn count_active(pool: &SqlitePool, tenant: &Name) -> Result<u64
     Ok(count.unsigned_abs())
 }
 
-/// Revokes every key of a tenant at once; says how many were active.
+/// Revokes every key of a tenant in one statement; returns how many were active.
 pub(super) async fn revoke_all(
     pool: &SqlitePool,
     tenant: &Name,
@@ -147,7 +147,7 @@ pub(super) fn time(secs: i64) -> Result<UnixTime, LedgerError> {
         .map_err(|_| LedgerError::Corrupt { what: "time" })
 }
 
-/// Notices changes to the keys, at the price of a pragma while nobody commits and of one row while somebody does.
+/// Detects changes to the keys. A poll costs one pragma if no other connection has committed, and one row otherwise.
 pub struct ChangeWatch {
     path: PathBuf,
     connection: SqliteConnection,
@@ -168,16 +168,16 @@ impl ChangeWatch {
 
     /// The active keys, if they have changed since the last call.
     pub async fn changed_keys(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
-        let looked = self.look().await;
-        if looked.is_err() {
-            // Whether its transaction has ended is not known.
+        let changed = self.poll().await;
+        if changed.is_err() {
+            // The state of the connection's transaction is unknown after an error, so it is replaced.
             self.connection = SqliteConnection::connect_with(&schema::options(&self.path)).await?;
             self.version = None;
         }
-        looked
+        changed
     }
 
-    async fn look(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
+    async fn poll(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
         let version: i64 = sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut self.connection)
             .await?;

@@ -1,25 +1,25 @@
-//! What is written down: API key digests, usage rows, receipts, sessions, epochs.
+//! The ledger: API key digests, usage rows, receipts, sessions, epochs and retention policies.
 //!
-//! One SQLite file in WAL mode, readable by its owner only. Requests never wait for it: rows are handed to one
-//! writer that commits them in batches, and whatever was handed over is found by a reader at once, committed or
-//! not. Nothing in this module can name a prompt: a row is made of numbers, digests and operator-chosen names.
+//! One SQLite file in WAL mode, readable by its owner only. Requests do not wait for it: one writer task commits queued
+//! rows in batches, and queued receipts and sessions are found by readers at once. Nothing in this module can name a
+//! prompt: a row is made of numbers, digests and operator-chosen names.
 //!
-//! Beside the rows stands the [audit log](crate::audit), in a file of its own: what changes keys says so there first,
-//! and every receipt that is stored here is entered there.
+//! The [audit log](crate::audit) is a separate file. A change of keys is entered there before it takes effect, and every
+//! stored receipt is entered there too.
 
 mod admins;
-mod alone;
 mod clock;
 mod epochs;
 mod expiry;
 mod inspect;
 mod keys;
-mod pending;
 mod policies;
 mod receipts;
 mod records;
+mod row_queue;
 mod rows;
 mod schema;
+mod state_dir_lock;
 mod unfinished;
 mod unlogged;
 mod usage;
@@ -41,30 +41,30 @@ use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
-use crate::sqlite::Health;
-use alone::Alone;
+use crate::sqlite::StoreHealth;
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
 use gateway_base::request::Name;
 use gateway_base::store_failure::{Cause, StoreFailure};
+use state_dir_lock::StateDirLock;
 
 pub use admins::{AdminRow, Role};
-pub use clock::{BELIEVED_GAP, Resumed, RetentionClock};
+pub use clock::{MAX_PLAUSIBLE_GAP, RetentionClock, SystemClockCheck};
 pub use epochs::EpochRow;
 pub use expiry::Purged;
-pub use inspect::{StateSeen, inspect};
+pub use inspect::{StateSummary, inspect};
 pub use keys::{ChangeWatch, ChangedKeys};
 pub use keys::{KeyRow, NewKey};
-pub use pending::RowCounts;
 pub use policies::PolicyRow;
 pub use records::{FoundRecord, RecordRow, RecordState};
+pub use row_queue::RowCounts;
 pub use rows::{ReceiptRow, SessionRow};
 pub use usage::UsageSum;
 
 /// After the audit log refused its last entry.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Why something could not be written down or read back.
+/// Why the ledger could not be opened, written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error("cannot create {}: {source}", path.display())]
@@ -97,7 +97,7 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// What failed, in SQLite's terms as far as it was SQLite.
+    /// The failure's cause, with SQLite's code if there is one.
     pub fn failure(&self) -> StoreFailure {
         match self {
             LedgerError::Database(error) => store_failure(error),
@@ -113,98 +113,99 @@ impl LedgerError {
     }
 }
 
-/// What was handed over and could not be written when the service stopped.
+/// Queued rows and log entries that could not be written before the service stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unwritten {
+pub struct DroppedAtStop {
     pub rows: RowCounts,
-    /// Receipts, refusals and notes that are not in the audit log.
+    /// Receipts, refusals and notes that are missing in the audit log.
     pub log_entries: u64,
 }
 
-impl Unwritten {
+impl DroppedAtStop {
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Which database does not accept what it is given.
+/// A database that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failing {
+pub struct FailingDatabase {
     /// `ledger` or `audit_log`.
     pub database: &'static str,
-    /// None where a statement has not failed and not returned either.
+    /// `None` if a statement has neither failed nor returned yet.
     pub failure: Option<StoreFailure>,
     pub since: Duration,
 }
 
 /// The open ledger.
 pub struct Ledger {
-    /// None where only keys are read and changed: that is done beside a service that runs.
-    alone: Mutex<Option<Alone>>,
+    /// `None` if only keys are read and changed, beside a running service. Behind a mutex because `close` releases it.
+    lock: Mutex<Option<StateDirLock>>,
     path: PathBuf,
     pool: SqlitePool,
-    /// For what must be on the disk before a request is forwarded.
+    /// Connections for rows that must be on the disk before a request is forwarded.
     flushing: SqlitePool,
     audit: AuditLog,
-    pending: Arc<pending::Pending>,
-    health: Arc<Health>,
+    queue: Arc<row_queue::RowQueue>,
+    health: Arc<StoreHealth>,
     bounds: LedgerBounds,
     clock: RetentionClock,
-    /// What was deleted and not returned yet.
+    /// Deletions that were not reported yet. Locked for a whole purge, so that only one runs at a time.
     purged: tokio::sync::Mutex<Purged>,
-    resumed: Resumed,
-    /// Requests that have a row before they are forwarded, counted by this process.
+    clock_check: SystemClockCheck,
+    /// The next id of a row that is written before its request is forwarded. Unique within this process.
     unfinished: AtomicI64,
+    /// The writer task. `close` takes it out and awaits it; a second `close` finds nothing.
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Ledger {
     /// Opens `ledger.sqlite` in `state_dir`, creating both as needed, and starts the writer.
     ///
-    /// Sessions are kept for as long as receipts may cite them, and receipts for at most `keep`. Fails with
+    /// Receipts are stored for at most `receipt_lifetime`, and sessions as long as receipts may cite them. Fails with
     /// [`LedgerError::InUse`] while another service has it open.
-    pub async fn open(state_dir: &Path, keep: Duration) -> Result<Self, LedgerError> {
-        Self::open_bounded(state_dir, keep, LedgerBounds::default()).await
+    pub async fn open(state_dir: &Path, receipt_lifetime: Duration) -> Result<Self, LedgerError> {
+        Self::open_bounded(state_dir, receipt_lifetime, LedgerBounds::default()).await
     }
 
-    /// The same, with bounds of the operator's.
+    /// Like [`open`](Self::open), with the operator's bounds.
     pub async fn open_bounded(
         state_dir: &Path,
-        keep: Duration,
+        receipt_lifetime: Duration,
         bounds: LedgerBounds,
     ) -> Result<Self, LedgerError> {
         let path = schema::create(state_dir)?;
-        let alone = Alone::claim(state_dir)?;
+        let lock = StateDirLock::acquire(state_dir)?;
         schema::check(&path).await?;
         let pool = schema::connect(&path).await?;
         let audit = AuditLog::open(state_dir).await?;
         unlogged::enter(&pool, &audit).await?;
-        unfinished::settle(&pool).await?;
+        unfinished::move_to_usage(&pool).await?;
         let flushing = schema::connect_flushing(&path).await?;
-        let pending = Arc::new(pending::Pending::new(bounds.max_waiting_rows));
-        let health = Arc::new(Health::new(LedgerWork::Commit));
+        let queue = Arc::new(row_queue::RowQueue::new(bounds.max_waiting_rows));
+        let health = Arc::new(StoreHealth::new(LedgerWork::Commit));
         let writer = writer::Writer {
             pool: pool.clone(),
-            pending: pending.clone(),
+            queue: queue.clone(),
             health: health.clone(),
             losses: audit.losses(),
-            keep,
+            receipt_lifetime,
             stop_timeout: bounds.stop_timeout,
         };
         let writer = tokio::spawn(writer.run());
-        let (clock, resumed) = expiry::resume(&pool).await?;
+        let (clock, clock_check) = expiry::resume(&pool).await?;
         Ok(Self {
-            alone: Mutex::new(Some(alone)),
+            lock: Mutex::new(Some(lock)),
             path,
             pool,
             flushing,
             audit,
-            pending,
+            queue,
             health,
             bounds,
             clock,
             purged: tokio::sync::Mutex::default(),
-            resumed,
+            clock_check,
             unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(Some(writer)),
         })
@@ -215,19 +216,19 @@ impl Ledger {
         let path = schema::create(state_dir)?;
         schema::check_keys(&path).await?;
         let pool = schema::connect(&path).await?;
-        let (clock, resumed) = expiry::resume(&pool).await?;
+        let (clock, clock_check) = expiry::resume(&pool).await?;
         Ok(Self {
-            alone: Mutex::default(),
+            lock: Mutex::default(),
             path,
             flushing: pool.clone(),
             pool,
             audit: AuditLog::open_beside(state_dir).await?,
-            pending: Arc::new(pending::Pending::new(0)),
-            health: Arc::new(Health::new(LedgerWork::Commit)),
+            queue: Arc::new(row_queue::RowQueue::new(0)),
+            health: Arc::new(StoreHealth::new(LedgerWork::Commit)),
             bounds: LedgerBounds::default(),
             clock,
             purged: tokio::sync::Mutex::default(),
-            resumed,
+            clock_check,
             unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(None),
         })
@@ -238,103 +239,101 @@ impl Ledger {
         &self.path
     }
 
-    /// What is entered where it cannot be taken back.
+    /// The audit log.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
     }
 
-    /// A place for the row of a request that must have one before it is forwarded.
+    /// A new id for the row of a request that needs one before it is forwarded.
     pub fn unfinished(&self) -> UnfinishedId {
         UnfinishedId(self.unfinished.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Commits the row of a request before it is forwarded, and flushes it to the disk, in the place that `keep` names. The usage row that is
-    /// handed over with the same `keep` takes it away; where none ever is, this one counts at the next start.
+    /// Commits and flushes the row of a request before it is forwarded, under the id `retention.replaces`. The usage row
+    /// with the same `retention` replaces it. If the process ends before, the next start counts this row as usage.
     pub async fn begin_usage(
         &self,
         row: &UsageRow,
-        keep: &RowRetention,
+        retention: &RowRetention,
     ) -> Result<(), LedgerError> {
-        match keep.replaces {
-            Some(id) => unfinished::add(&self.flushing, id, row, keep).await,
+        match retention.replaces {
+            Some(id) => unfinished::add(&self.flushing, id, row, retention).await,
             None => Ok(()),
         }
     }
 
-    /// Hands over a usage row, and what of it is kept. Never waits.
-    pub fn record_usage(&self, row: UsageRow, keep: RowRetention) {
-        self.count_loss(self.pending.push_usage(row, keep));
+    /// Queues a usage row. Never waits.
+    pub fn record_usage(&self, row: UsageRow, retention: RowRetention) {
+        self.count_loss(self.queue.push_usage(row, retention));
     }
 
-    /// Hands over a signed receipt. It can be fetched as soon as this returns, and until then; its digest goes into
-    /// the audit log.
+    /// Queues a signed receipt, which can be fetched from now on until `until`. Its digest is entered into the audit log.
     pub fn store_receipt(&self, row: ReceiptRow, until: UnixTime) {
         self.audit.receipt(Sha256Digest::hash(&row.json));
-        self.count_loss(self.pending.push_receipt(row, until));
+        self.count_loss(self.queue.push_receipt(row, until));
     }
 
-    /// The time by which things expire.
+    /// The clock by which rows and records expire.
     pub fn clock(&self) -> &RetentionClock {
         &self.clock
     }
 
-    /// How the service found that time when it opened the ledger.
-    pub fn clock_resumed(&self) -> Resumed {
-        self.resumed
+    /// How the system clock compared with the stored time when the ledger was opened.
+    pub fn system_clock_check(&self) -> SystemClockCheck {
+        self.clock_check
     }
 
-    /// Enters into the audit log that there was no room for a row.
-    fn count_loss(&self, pushed: Result<(), pending::NoRoom>) {
-        if let Err(pending::NoRoom(kind)) = pushed {
+    /// Counts a row that did not fit into the queue, for the audit log.
+    fn count_loss(&self, pushed: Result<(), row_queue::QueueFull>) {
+        if let Err(row_queue::QueueFull(kind)) = pushed {
             self.audit.losses().row(kind.as_str());
         }
     }
 
-    /// Whether the database refused the last rows it was given.
+    /// Whether the last write failed.
     pub fn is_failing(&self) -> bool {
         self.health.failing().is_some()
     }
 
-    /// Which database has accepted nothing for longer than the operator's `unready_after`: because it refuses, or
-    /// because what it was given first has not been answered.
-    pub fn failing_for_long(&self) -> Option<Failing> {
-        let failing = |database, health: &Health, waited: Duration| {
+    /// The database that has failed, or not answered, for longer than the operator's `unready_after`.
+    pub fn unready_database(&self) -> Option<FailingDatabase> {
+        let failing = |database, health: &StoreHealth, waited: Duration| {
             let (failure, refused_for) = health.failing().unzip();
             let since = refused_for.unwrap_or_default().max(waited);
-            (since > self.bounds.unready_after).then_some(Failing {
+            (since > self.bounds.unready_after).then_some(FailingDatabase {
                 database,
                 failure,
                 since,
             })
         };
-        failing("ledger", &self.health, self.pending.waiting().1)
+        failing("ledger", &self.health, self.queue.waiting().1)
             .or_else(|| failing("audit_log", self.audit.health(), Duration::ZERO))
     }
 
-    /// How many rows wait to be committed, and for how long the oldest has.
+    /// The number of queued rows, and the age of the oldest.
     pub fn rows_waiting(&self) -> (usize, Duration) {
-        self.pending.waiting()
+        self.queue.waiting()
     }
 
-    /// Deletes what has expired, and notes the time. Returns how much it was, with what was deleted by calls before it that
-    /// failed on the way.
+    /// Deletes expired rows and stores the retention clock's time. Returns the number of deleted rows, including those of
+    /// earlier calls that failed after some deletions.
     pub async fn purge(&self) -> Result<Purged, LedgerError> {
         let mut purged = self.purged.lock().await;
         expiry::purge(&self.pool, &self.clock, &mut purged).await?;
         Ok(std::mem::take(&mut *purged))
     }
 
-    /// Notes an operator's word for what time it is.
+    /// Stores a time that an operator confirmed.
     pub async fn accept_time(&self, now: UnixTime) -> Result<(), LedgerError> {
-        Ok(expiry::note(&self.pool, now).await?)
+        Ok(expiry::store_time(&self.pool, now).await?)
     }
 
-    /// Hands over a session document. It can be fetched as soon as this returns; storing it again changes nothing.
+    /// Queues a session document, which can be fetched from now on. Storing it again changes nothing.
     pub fn store_session(&self, row: SessionRow) {
-        self.count_loss(self.pending.push_session(row));
+        self.count_loss(self.queue.push_session(row));
     }
 
-    /// What metrics show of the ledger and the audit log.
+    /// The counts of the ledger's and the audit log's queues, for metrics.
     pub fn counts(&self) -> StoreCounts {
         let (rows_waiting, oldest_row_age) = self.rows_waiting();
         StoreCounts {
@@ -342,13 +341,13 @@ impl Ledger {
             rows_waiting,
             oldest_row_age,
             log_entries_waiting: self.audit().waiting(),
-            log_entries_lost: self.audit().given_up(),
+            log_entries_lost: self.audit().dropped(),
         }
     }
 
-    /// Rows that were dropped: because too many waited, because the database refused them alone, or at the end.
+    /// Dropped rows: the queue was full, the database refused the row, or the service stopped.
     pub fn rows_lost(&self) -> u64 {
-        self.pending.lost()
+        self.queue.lost()
     }
 
     /// The receipt with this receipt id or response id that belongs to `key_digest`, unless it has expired.
@@ -357,14 +356,14 @@ impl Ledger {
         id: &str,
         key_digest: &[u8; 32],
     ) -> Result<Option<Bytes>, LedgerError> {
-        if let Some(json) = self.pending.receipt(id, key_digest) {
+        if let Some(json) = self.queue.receipt(id, key_digest) {
             return Ok(Some(json));
         }
         receipts::find(&self.pool, id, key_digest, self.clock.now()).await
     }
 
     pub async fn session(&self, id: &SessionId) -> Result<Option<Bytes>, LedgerError> {
-        if let Some(json) = self.pending.session(id) {
+        if let Some(json) = self.queue.session(id) {
             return Ok(Some(json));
         }
         receipts::find_session(&self.pool, id).await
@@ -380,12 +379,12 @@ impl Ledger {
         epochs::begin(&self.pool, epoch).await
     }
 
-    /// Registers a sealed record, before there is a file of it; on the disk when this returns.
+    /// Registers a sealed record before its files are created. On the disk when this returns.
     pub async fn add_record(&self, row: &RecordRow) -> Result<(), LedgerError> {
         records::add(&self.flushing, row).await
     }
 
-    /// Notes how far a record got.
+    /// Stores how complete a record is.
     pub async fn set_record_state(
         &self,
         receipt_id: &str,
@@ -403,12 +402,12 @@ impl Ledger {
         records::find(&self.pool, receipt_id, key_digest).await
     }
 
-    /// Ids of records that have had their time, a thousand at most.
+    /// Ids of expired records, at most a thousand.
     pub async fn expired_records(&self, now: UnixTime) -> Result<Vec<String>, LedgerError> {
         records::expired(&self.pool, now).await
     }
 
-    /// Forgets a record, after its files are gone. Says whether it was there.
+    /// Deletes the row of a record, after its files were deleted. Returns whether it existed.
     pub async fn remove_record(&self, receipt_id: &str) -> Result<bool, LedgerError> {
         records::remove(&self.pool, receipt_id).await
     }
@@ -418,12 +417,12 @@ impl Ledger {
         policies::all(&self.pool).await
     }
 
-    /// Appends a policy to the chain; says whether its place was free.
+    /// Appends a policy to the chain. Returns false if its epoch number is taken.
     pub async fn add_policy(&self, policy: &PolicyRow) -> Result<bool, LedgerError> {
         policies::add(&self.pool, policy).await
     }
 
-    /// Puts other signatures under a policy of the chain.
+    /// Replaces the signatures of a policy of the chain.
     pub async fn sign_policy(
         &self,
         digest: Sha256Digest,
@@ -437,17 +436,17 @@ impl Ledger {
         policies::last(&self.pool).await
     }
 
-    /// Registers a key; the audit log says so before it is good for anything. A tenant's first key makes the tenant.
+    /// Registers a key, after entering it into the audit log. The first key of a tenant creates the tenant.
     pub async fn add_key(&self, key: &NewKey) -> Result<(), LedgerError> {
         if !keys::knows(&self.pool, &key.tenant).await? {
             let subject = format!("tenant {}", key.tenant);
             self.audit
-                .administered(key.created_at, AdminAction::TenantCreated, &subject)
+                .append_admin_action(key.created_at, AdminAction::TenantCreated, &subject)
                 .await?;
         }
         let subject = format!("key {} of tenant {}", key.id, key.tenant);
         self.audit
-            .administered(key.created_at, AdminAction::KeyCreated, &subject)
+            .append_admin_action(key.created_at, AdminAction::KeyCreated, &subject)
             .await?;
         keys::add(&self.pool, key).await
     }
@@ -459,42 +458,42 @@ impl Ledger {
 
     /// Whether a service runs from `state_dir`.
     pub fn is_served(state_dir: &Path) -> bool {
-        Alone::is_claimed(state_dir)
+        StateDirLock::is_held(state_dir)
     }
 
     pub async fn keys(&self) -> Result<Vec<KeyRow>, LedgerError> {
         keys::all(&self.pool).await
     }
 
-    /// Revokes a key; says whether there was an active one of that id. The audit log says so first.
+    /// Revokes a key, after entering it into the audit log. Returns false if no active key has that id.
     pub async fn revoke_key(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
         let Some(tenant) = keys::active(&self.pool, id).await? else {
             return Ok(false);
         };
         let subject = format!("key {id} of tenant {tenant}");
         self.audit
-            .administered(at, AdminAction::KeyRevoked, &subject)
+            .append_admin_action(at, AdminAction::KeyRevoked, &subject)
             .await?;
         keys::revoke(&self.pool, id, at).await
     }
 
-    /// Revokes every key of a tenant; says how many were active. The audit log says so first.
+    /// Revokes every key of a tenant, after entering it into the audit log. Returns how many were active.
     pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, LedgerError> {
         if keys::count_active(&self.pool, tenant).await? == 0 {
             return Ok(0);
         }
         let subject = format!("tenant {tenant}");
         self.audit
-            .administered(at, AdminAction::TenantRemoved, &subject)
+            .append_admin_action(at, AdminAction::TenantRemoved, &subject)
             .await?;
         keys::revoke_all(&self.pool, tenant, at).await
     }
 
-    /// Registers an administrator; the audit log says so first.
+    /// Registers an administrator, after entering it into the audit log.
     pub async fn add_administrator(&self, admin: &AdminRow) -> Result<(), LedgerError> {
         let subject = format!("admin key {} with the role {}", admin.id, admin.role);
         self.audit
-            .administered(
+            .append_admin_action(
                 admin.created_at,
                 AdminAction::AdministratorCreated,
                 &subject,
@@ -512,7 +511,7 @@ impl Ledger {
         admins::all(&self.pool).await
     }
 
-    /// Revokes an admin key; says whether there was an active one of that id. The audit log says so first.
+    /// Revokes an admin key, after entering it into the audit log. Returns false if no active one has that id.
     pub async fn revoke_administrator(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
         let found = admins::find(&self.pool, id).await?;
         let Some(admin) = found.filter(|admin| admin.revoked_at.is_none()) else {
@@ -520,12 +519,12 @@ impl Ledger {
         };
         let subject = format!("admin key {id} with the role {}", admin.role);
         self.audit
-            .administered(at, AdminAction::AdministratorRevoked, &subject)
+            .append_admin_action(at, AdminAction::AdministratorRevoked, &subject)
             .await?;
         admins::revoke(&self.pool, id, at).await
     }
 
-    /// What was used from `since` on and before `until`, by tenant and model; committed rows only.
+    /// Usage from `since` until before `until`, by tenant and model; committed rows only.
     pub async fn usage(
         &self,
         since: UnixTime,
@@ -534,33 +533,33 @@ impl Ledger {
         usage::sums(&self.pool, since, until).await
     }
 
-    /// Watches for changes that another process made.
+    /// Watches for changes of keys by another process.
     pub async fn change_watch(&self) -> Result<keys::ChangeWatch, LedgerError> {
         keys::ChangeWatch::open(&self.path).await
     }
 
-    /// Commits everything handed over so far.
+    /// Waits until every row queued so far is committed or dropped.
     pub async fn flush(&self) {
-        self.pending.flushed().await;
+        self.queue.flushed().await;
     }
 
-    /// Commits everything, stops the writer and leaves the state directory to others. What the databases do not accept
-    /// within the operator's `stop_timeout` is dropped; returns how much that is.
-    pub async fn close(&self) -> Unwritten {
+    /// Commits queued rows, stops the writer and releases the lock of the state directory. Rows that the databases do not
+    /// accept within the operator's `stop_timeout` are dropped; returns their number.
+    pub async fn close(&self) -> DroppedAtStop {
         self.close_and_end(None).await
     }
 
-    /// The same for a service that stops: the audit log's last entry says that its epoch ended, at `at`.
-    pub async fn close_service(&self, at: UnixTime) -> Unwritten {
+    /// Like [`close`](Self::close), and the last entry of the audit log is the end of the epoch, at `at`.
+    pub async fn close_service(&self, at: UnixTime) -> DroppedAtStop {
         self.close_and_end(Some(at)).await
     }
 
-    async fn close_and_end(&self, epoch_ended: Option<UnixTime>) -> Unwritten {
-        self.pending.close();
+    async fn close_and_end(&self, epoch_ended: Option<UnixTime>) -> DroppedAtStop {
+        self.queue.close();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;
         }
-        let rows = self.pending.drop_rest();
+        let rows = self.queue.drop_rest();
         for (kind, count) in rows.by_kind() {
             self.audit.losses().rows(kind, count);
         }
@@ -569,7 +568,7 @@ impl Ledger {
         while let Some(at) = not_ended {
             match self.audit.end_epoch(at, EpochEnd::Stopped).await {
                 Ok(()) => not_ended = None,
-                Err(error) => self.audit.health().failed(error.failure()),
+                Err(error) => self.audit.health().record_failure(error.failure()),
             }
             if not_ended.is_none() || began.elapsed() >= self.bounds.stop_timeout {
                 break;
@@ -580,8 +579,8 @@ impl Ledger {
         let log_entries = self.audit.close_within(left).await + u64::from(not_ended.is_some());
         self.flushing.close().await;
         self.pool.close().await;
-        // A lock that somebody panicked with is as good as any: there is only a claim in it to give up.
-        *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        Unwritten { rows, log_entries }
+        // Last: another service may open the files from here on. A poisoned mutex is fine, its value is only dropped.
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        DroppedAtStop { rows, log_entries }
     }
 }

@@ -1,6 +1,6 @@
-//! The chain of retention policies, as it was set.
+//! Queries of the table `retention_policies`: the chain of retention policies.
 //!
-//! Rows are believed as little as any file: whoever reads them checks the chain and its signatures.
+//! Rows are not trusted: the reader verifies the chain and its signatures.
 
 use attest_core::{Sha256Digest, UnixTime};
 use sqlx::{Row, SqlitePool};
@@ -55,7 +55,7 @@ pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<PolicyRow>, LedgerError
     rows.ok_or(corrupt)
 }
 
-/// Appends to the chain; says whether its place was free.
+/// Appends a policy to the chain. Returns false if its epoch number is taken.
 pub(super) async fn add(pool: &SqlitePool, row: &PolicyRow) -> Result<bool, LedgerError> {
     let done = sqlx::query(
         "INSERT INTO retention_policies (epoch, digest, policy, signatures, set_at) VALUES (?, ?, ?, ?, ?) \
@@ -71,7 +71,7 @@ pub(super) async fn add(pool: &SqlitePool, row: &PolicyRow) -> Result<bool, Ledg
     Ok(done.rows_affected() == 1)
 }
 
-/// Puts other signatures under a policy.
+/// Replaces the signatures of a policy.
 pub(super) async fn sign(
     pool: &SqlitePool,
     digest: Sha256Digest,

@@ -1,4 +1,4 @@
-//! Looking up what was committed.
+//! Queries of the tables `receipts` and `sessions`, for committed rows.
 
 use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Rows of sealed records. What is sealed lies beside the database, in files.
+//! Queries of the table `records`: one row for each sealed record, whose content is in files beside the database.
 
 use attest_core::{Sha256Digest, UnixTime};
 use sqlx::{Row, SqlitePool};
@@ -11,26 +11,26 @@ use gateway_base::request::Name;
 pub struct RecordRow {
     pub receipt_id: String,
     pub tenant: Name,
-    /// Whose request it was.
+    /// Digest of the API key that made the request.
     pub key_digest: [u8; 32],
-    /// Digest of the policy it is kept under.
+    /// Digest of the policy under which it was sealed.
     pub policy: Sha256Digest,
-    /// Whether whoever made the request may delete it.
+    /// Whether the caller of the request may delete it.
     pub deletable: bool,
     pub sealed_at: UnixTime,
     pub expires_at: UnixTime,
 }
 
-/// How far a record got.
+/// How complete a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordState {
     /// Request and the whole response.
     Whole,
-    /// The response was cut short; what there was of it is sealed.
+    /// The response was cut short; the part that was received is sealed.
     Cut,
-    /// There was no response of a model's.
+    /// No model responded.
     Refused,
-    /// Something of it could not be written.
+    /// A part of it could not be written.
     Failed,
 }
 
@@ -45,7 +45,7 @@ impl RecordState {
     }
 }
 
-/// What deciding about a record takes.
+/// What is needed to decide about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FoundRecord {
     pub deletable: bool,

@@ -1,4 +1,4 @@
-//! What a row says, beside [`UsageRow`](gateway_base::metering::UsageRow).
+//! Receipt and session rows. [`UsageRow`](gateway_base::metering::UsageRow) is in `gateway-base`.
 
 use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
@@ -9,7 +9,7 @@ pub struct ReceiptRow {
     pub receipt_id: String,
     /// The response's own id, when it had one.
     pub chat_id: Option<String>,
-    /// Whose it is.
+    /// Digest of the API key that it belongs to.
     pub key_digest: [u8; 32],
     /// The signed document.
     pub json: Bytes,

@@ -1,4 +1,4 @@
-//! The database file: made private, opened, brought to the current schema.
+//! The ledger's file: created with private permissions, checked, opened, and migrated to the current schema.
 
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::LedgerError;
-use crate::sqlite::{self, Checked, Commits};
+use crate::sqlite::{self, Durability, IntegrityCheck};
 use gateway_base::events::{self, Event};
 
 pub(super) const FILE: &str = "ledger.sqlite";
@@ -24,10 +24,10 @@ const STEPS: &[&str] = &[
     include_str!("usage_cause.sql"),
 ];
 
-/// How long a request waits for a connection that flushes; then it waits for the database itself, or is refused.
+/// How long a request waits for a flushing connection before it is refused.
 const FLUSHING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Tables with rows for requests, and not for what was configured or administered.
+/// Tables with rows of requests. They are too large for a complete check at each start.
 const LARGE: &[&str] = &["usage", "usage_sums", "receipts", "sessions", "records"];
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.
@@ -58,19 +58,19 @@ pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
-    sqlite::options(path, Commits::Written)
+    sqlite::options(path, Durability::Written)
 }
 
 /// Refuses a damaged file, before a service begins on it.
 pub(super) async fn check(path: &Path) -> Result<(), LedgerError> {
     let checked = sqlite::check(path, LARGE).await?;
-    if checked == Checked::InPart {
+    if checked == IntegrityCheck::Incomplete {
         events::emit(Event::DatabaseNotChecked { database: "ledger" });
     }
     refuse_damage(path, checked)
 }
 
-/// The same, and nothing in the directory changes.
+/// Like [`check`], without changing anything in the directory.
 pub(super) async fn check_reading(path: &Path) -> Result<(), LedgerError> {
     refuse_damage(path, sqlite::check_reading(path, LARGE).await?)
 }
@@ -80,10 +80,10 @@ pub(super) async fn check_keys(path: &Path) -> Result<(), LedgerError> {
     refuse_damage(path, sqlite::check_small(path, LARGE).await?)
 }
 
-fn refuse_damage(path: &Path, checked: Checked) -> Result<(), LedgerError> {
+fn refuse_damage(path: &Path, checked: IntegrityCheck) -> Result<(), LedgerError> {
     match checked {
-        Checked::Whole | Checked::InPart => Ok(()),
-        Checked::Damaged(what) => Err(LedgerError::Damaged {
+        IntegrityCheck::Passed | IntegrityCheck::Incomplete => Ok(()),
+        IntegrityCheck::Damaged(what) => Err(LedgerError::Damaged {
             path: path.to_owned(),
             what,
         }),
@@ -99,10 +99,9 @@ pub(super) async fn connect(path: &Path) -> Result<SqlitePool, LedgerError> {
     Ok(pool)
 }
 
-/// For rows that must be on the disk, and not only with the system, before something else happens: a commit on one of
-/// these connections flushes the write-ahead log.
+/// Connections whose commits flush the write-ahead log, for rows that must be on the disk before a request is forwarded.
 pub(super) async fn connect_flushing(path: &Path) -> Result<SqlitePool, LedgerError> {
-    let options = sqlite::options(path, Commits::Flushed);
+    let options = sqlite::options(path, Durability::Flushed);
     let pool = SqlitePoolOptions::new()
         .max_connections(2)
         .acquire_timeout(FLUSHING_TIMEOUT)

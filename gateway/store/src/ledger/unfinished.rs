@@ -1,8 +1,8 @@
-//! Rows of requests that have not ended.
+//! Queries of the table `unfinished`: rows of requests that were forwarded and have not ended.
 //!
-//! A usage row is written when its request is over. Where a policy would rather have a request refused than not kept,
-//! that is too late: the process could be killed, or the database gone, in between. So such a request has a row here
-//! before it is forwarded, and loses it in the transaction that commits its usage row.
+//! A usage row is written after its request has ended. Under a policy that refuses requests without a record that is too
+//! late: the process or the database could fail in between. So such a request gets a row here before it is forwarded.
+//! The transaction that commits its usage row deletes it.
 
 use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
 
@@ -15,19 +15,19 @@ pub(super) async fn add(
     pool: &SqlitePool,
     id: UnfinishedId,
     row: &UsageRow,
-    keep: &RowRetention,
+    retention: &RowRetention,
 ) -> Result<(), LedgerError> {
     let mut insert =
         QueryBuilder::<Sqlite>::new(format!("INSERT INTO unfinished (id, {USAGE_COLUMNS}) "));
-    insert.push_values([(row, keep)], |mut values, (row, keep)| {
+    insert.push_values([(row, retention)], |mut values, (row, retention)| {
         values.push_bind(id.0);
-        push_usage(&mut values, row, keep);
+        push_usage(&mut values, row, retention);
     });
     insert.build().execute(pool).await?;
     Ok(())
 }
 
-/// Takes a row away, where the usage row is written.
+/// Deletes a row, in the transaction that writes the usage row.
 pub(super) async fn remove(
     transaction: &mut Transaction<'_, Sqlite>,
     id: UnfinishedId,
@@ -39,8 +39,8 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// Turns what an earlier process left into usage rows.
-pub(super) async fn settle(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+/// Moves the rows that an earlier process left to the table `usage`.
+pub(super) async fn move_to_usage(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let copy =
         format!("INSERT INTO usage ({USAGE_COLUMNS}) SELECT {USAGE_COLUMNS} FROM unfinished");

@@ -1,7 +1,7 @@
-//! Receipts that were stored, and not entered into the audit log because the process died in between.
+//! At the start: adds receipts to the audit log that a crashed process stored in the ledger only.
 //!
-//! Both take receipts in the order in which they are handed over: what is missing is among the newest. So the newest
-//! are compared, and those before them, until there is a chunk that the log has all of.
+//! Ledger and log store receipts in the same order, so missing ones are among the newest. The newest are compared in
+//! chunks, backwards, until the log has every receipt of a chunk.
 
 use attest_core::Sha256Digest;
 use sqlx::{Row, SqlitePool};
@@ -12,7 +12,7 @@ use crate::audit::AuditLog;
 /// Receipts compared at a time.
 const CHUNK: i64 = 1024;
 
-/// Hands the log what it has not got, oldest first within a chunk.
+/// Queues every missing receipt for the log, the oldest of a chunk first.
 pub(super) async fn enter(pool: &SqlitePool, audit: &AuditLog) -> Result<(), LedgerError> {
     let mut before = i64::MAX;
     loop {

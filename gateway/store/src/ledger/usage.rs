@@ -1,4 +1,4 @@
-//! Usage, added up.
+//! Queries of the tables `usage` and `usage_sums`: sums by tenant and model.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub struct UsageSum {
     /// None where requests named a model that is not configured.
     pub model: Option<Name>,
     pub requests: u64,
-    /// Those of them that were not answered to their end.
+    /// Those of them that were not answered completely.
     pub failed: u64,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
@@ -26,8 +26,8 @@ pub struct UsageSum {
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
-/// A span of time, cut at the edges of the periods whose sums are kept: rows to count, then minutes, hours and minutes of
-/// sums, then rows again. Each part is in its own unit; any may be empty.
+/// A time span, split at the bounds of the periods whose sums are stored: rows, then sums of minutes, hours and minutes,
+/// then rows again. Each part is in its unit; any may be empty.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts {
     rows: [Range<u64>; 2],
@@ -36,7 +36,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn of(since: u64, until: u64) -> Self {
+    fn split(since: u64, until: u64) -> Self {
         let (rows_before, minutes, rows_after) = cut(since..until, MINUTE);
         let (minutes_before, hours, minutes_after) = cut(minutes, HOUR / MINUTE);
         Self {
@@ -47,7 +47,7 @@ impl Parts {
     }
 }
 
-/// What is in front of the first whole unit, the whole units, and what is behind the last.
+/// The part before the first whole unit, the whole units, and the part after the last one.
 fn cut(span: Range<u64>, unit: u64) -> (Range<u64>, Range<u64>, Range<u64>) {
     let (first, end) = (span.start.div_ceil(unit), span.end / unit);
     if first < end {
@@ -75,7 +75,7 @@ pub(super) async fn sums(
         "SELECT tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out \
                 FROM usage_counted WHERE at >= ? AND at < ?"
             .to_owned();
-    let parts = Parts::of(since.secs(), until.secs());
+    let parts = Parts::split(since.secs(), until.secs());
     let sources = [
         periods(HOUR),
         periods(MINUTE),
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_cut_into_whole_hours_whole_minutes_and_what_is_left() {
+    fn splits_a_span_into_hours_minutes_and_rows_without_gaps() {
         let spans = [
             (0, 0),
             (0, 59),
@@ -147,7 +147,7 @@ mod tests {
             (7, 700_000),
         ];
         for (since, until) in spans {
-            let parts = Parts::of(since, until);
+            let parts = Parts::split(since, until);
             let length = |range: &Range<u64>| range.end - range.start;
             let [before, after] = &parts.rows;
             let [minutes, later] = &parts.minutes;
@@ -159,7 +159,7 @@ mod tests {
             assert!(length(before) < 120 && length(after) < 60, "{parts:?}");
             assert!(length(minutes) < 120 && length(later) < 60, "{parts:?}");
         }
-        let parts = Parts::of(3541, 7321);
+        let parts = Parts::split(3541, 7321);
         assert_eq!(
             (parts.rows, parts.minutes),
             ([3541..3600, 7320..7321], [60..60, 120..122])

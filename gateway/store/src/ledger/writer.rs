@@ -1,4 +1,4 @@
-//! The one task that writes rows: everything that arrived within a moment, in one transaction.
+//! The ledger's writer task: commits the rows that arrived within [`BATCH_DELAY`] in one transaction.
 
 use crate::sqlite::store_failure;
 use std::sync::Arc;
@@ -9,64 +9,64 @@ use attest_core::retention::Field;
 use sqlx::query_builder::Separated;
 use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use super::pending::{Pending, Row};
+use super::row_queue::{Row, RowQueue};
 use super::{ReceiptRow, SessionRow, unfinished};
 use crate::audit::Losses;
-use crate::sqlite::Health;
+use crate::sqlite::StoreHealth;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::events::{self, Event};
 use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::store_failure::{Remedy, StoreFailure};
 
-/// Rows wait this long for company before they are committed.
-const GATHER: Duration = Duration::from_millis(25);
-/// After the database refused a transaction.
+/// How long the writer waits for further rows before it commits.
+const BATCH_DELAY: Duration = Duration::from_millis(25);
+/// The delay before a retry after a failed transaction.
 const RETRY: Duration = Duration::from_millis(500);
-/// Rows of one transaction.
+/// The most rows of one transaction.
 const MAX_ROWS: usize = 4096;
-/// Rows of one statement. The database works in a thread of its own, and going there and back costs more than a row.
+/// Rows of one statement. The database runs in another thread, and the switch costs more than writing a row.
 const ROWS_AT_ONCE: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
-/// The writer, and what it reports to.
+/// The writer. It is the only task that removes rows from the queue.
 pub(super) struct Writer {
     pub pool: SqlitePool,
-    pub pending: Arc<Pending>,
-    pub health: Arc<Health>,
+    pub queue: Arc<RowQueue>,
+    pub health: Arc<StoreHealth>,
     pub losses: Losses,
-    /// How long sessions are kept after receipts can cite them.
-    pub keep: Duration,
-    /// How long it goes on when the service stops and the database accepts nothing.
+    /// How long sessions are stored after the last receipt can cite them.
+    pub receipt_lifetime: Duration,
+    /// How long it retries when the service stops and the database fails.
     pub stop_timeout: Duration,
 }
 
 impl Writer {
-    /// Commits rows until the service stops; then those that are left, as far as the database accepts them in time.
+    /// Commits rows until the service stops, then the remaining ones within `stop_timeout`.
     pub async fn run(self) {
         let mut size = ChunkSize::default();
         loop {
-            self.pending.something().await;
-            let stopping = self.pending.closed_for().is_some();
+            self.queue.wait_for_work().await;
+            let stopping = self.queue.closed_for().is_some();
             if !stopping {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(BATCH_DELAY).await;
             }
-            let written = self.write_waiting(&mut size).await;
+            let written = self.write_queued(&mut size).await;
             self.report_losses();
-            if stopping && (!written || self.pending.waiting().0 == 0) {
+            if stopping && (!written || self.queue.waiting().0 == 0) {
                 return;
             }
         }
     }
 
-    /// Settles every row that waits now. False where the service stops and its time for that is over.
-    async fn write_waiting(&self, size: &mut ChunkSize) -> bool {
-        let mut left = self.pending.waiting().0;
+    /// Commits or drops every row that is queued now. Returns false if the service stops and `stop_timeout` is over.
+    async fn write_queued(&self, size: &mut ChunkSize) -> bool {
+        let mut left = self.queue.waiting().0;
         while left > 0 {
-            let rows = self.pending.first(size.rows().min(left));
-            match commit(&self.pool, &rows, SystemClock.now(), self.keep).await {
+            let rows = self.queue.first(size.rows().min(left));
+            match commit(&self.pool, &rows, SystemClock.now(), self.receipt_lifetime).await {
                 Ok(()) => {
-                    self.health.succeeded();
-                    self.pending.committed(rows.len());
+                    self.health.record_success();
+                    self.queue.committed(rows.len());
                     left -= rows.len();
                     size.accepted();
                 }
@@ -79,7 +79,7 @@ impl Writer {
                             left -= 1;
                         }
                         Next::Wait => {
-                            self.health.failed(failure);
+                            self.health.record_failure(failure);
                             if !self.wait().await {
                                 return false;
                             }
@@ -91,7 +91,7 @@ impl Writer {
         true
     }
 
-    /// Waits before the next attempt. False where there is none, since the service stops.
+    /// Waits before the next attempt. Returns false if `stop_timeout` is over.
     async fn wait(&self) -> bool {
         self.report_losses();
         if self.is_late() {
@@ -102,23 +102,23 @@ impl Writer {
     }
 
     fn is_late(&self) -> bool {
-        let closed = self.pending.closed_for();
+        let closed = self.queue.closed_for();
         closed.is_some_and(|waited| waited >= self.stop_timeout)
     }
 
-    /// The database refuses this row and accepts others: it cannot be kept, and must not keep those behind it waiting.
+    /// Drops the first row: the database refuses it and accepts others, so it must not block those behind it.
     fn lose_first(&self, failure: StoreFailure) {
         events::emit(Event::LedgerFailed {
             what: events::LedgerWork::Row,
             failure,
         });
-        if let Some(kind) = self.pending.lose_first() {
+        if let Some(kind) = self.queue.lose_first() {
             self.losses.row(kind.as_str());
         }
     }
 
     fn report_losses(&self) {
-        let lost = self.pending.take_unreported();
+        let lost = self.queue.take_unreported();
         if lost.total() > 0 {
             events::emit(Event::RowsLost {
                 usage: lost.usage,
@@ -129,19 +129,19 @@ impl Writer {
     }
 }
 
-/// What to do after a transaction was refused.
+/// What to do after a failed transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Try again with fewer rows.
+    /// Retry at once with fewer rows.
     Fewer,
-    /// The one row that was tried is refused; go on behind it.
+    /// Drop the one row that was tried, and continue with the next.
     LoseFirst,
-    /// Try again later.
+    /// Retry after a delay.
     Wait,
 }
 
-/// How many rows go into the next transaction. It shrinks to find the row that is refused, or a transaction that is small
-/// enough, and grows again with each one that is accepted.
+/// The size of the next transaction. It is halved after a failure, down to the row that the database refuses, and
+/// doubled after a success.
 #[derive(Debug)]
 struct ChunkSize(usize);
 
@@ -160,7 +160,7 @@ impl ChunkSize {
         self.0 = (self.0 * 2).min(MAX_ROWS);
     }
 
-    /// `tried` rows were refused together.
+    /// Decides after a failed transaction of `tried` rows.
     fn refused(&mut self, tried: usize, remedy: Remedy) -> Next {
         match remedy {
             Remedy::Wait => Next::Wait,
@@ -178,13 +178,13 @@ async fn commit(
     pool: &SqlitePool,
     rows: &[Row],
     now: UnixTime,
-    keep: Duration,
+    receipt_lifetime: Duration,
 ) -> Result<(), sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let written = write(&mut connection, rows, now, keep).await;
+    let written = write(&mut connection, rows, now, receipt_lifetime).await;
     if written.is_err() {
-        // On a full disk SQLite undoes a transaction by itself, and sqlx, which does not learn of it, would put the next
-        // one inside one that never ends: rows would neither be committed nor anybody else be let write.
+        // On a full disk SQLite rolls back a transaction itself, and sqlx is not notified. It would start the next one
+        // inside a transaction that never ends, and block every other writer. So the connection is not reused.
         connection.close_on_drop();
     }
     written
@@ -194,7 +194,7 @@ async fn write(
     connection: &mut SqliteConnection,
     rows: &[Row],
     now: UnixTime,
-    keep: Duration,
+    receipt_lifetime: Duration,
 ) -> Result<(), sqlx::Error> {
     let (mut usage, mut receipts) = (Vec::new(), Vec::new());
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -202,7 +202,9 @@ async fn write(
         match row {
             Row::Usage(row) => usage.push(&**row),
             Row::Receipt(row, until) => receipts.push((&**row, *until)),
-            Row::Session(row) => insert_session(&mut transaction, row, now, keep).await?,
+            Row::Session(row) => {
+                insert_session(&mut transaction, row, now, receipt_lifetime).await?
+            }
         }
     }
     for rows in in_few_sizes(&receipts) {
@@ -211,13 +213,13 @@ async fn write(
     for rows in in_few_sizes(&usage) {
         insert_usage(&mut transaction, rows).await?;
     }
-    for id in usage.iter().filter_map(|(_, keep)| keep.replaces) {
+    for id in usage.iter().filter_map(|(_, retention)| retention.replaces) {
         unfinished::remove(&mut transaction, id).await?;
     }
     transaction.commit().await
 }
 
-/// The rows in runs of few different lengths, so that few different statements are prepared and then kept.
+/// Splits rows into runs of few different lengths, so that few different statements are prepared and cached.
 fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = ROWS_AT_ONCE.into_iter().find(|size| *size <= rows.len())?;
@@ -237,20 +239,20 @@ async fn insert_usage(
     rows: &[&(UsageRow, RowRetention)],
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
-    insert.push_values(rows, |mut values, (row, keep)| {
-        push_usage(&mut values, row, keep);
+    insert.push_values(rows, |mut values, (row, retention)| {
+        push_usage(&mut values, row, retention);
     });
     insert.build().execute(&mut **transaction).await?;
     Ok(())
 }
 
-/// Binds a row, less what the policy leaves out.
+/// Binds the fields of a row that its retention allows; `NULL` for the others.
 pub(super) fn push_usage(
     values: &mut Separated<'_, Sqlite, &'static str>,
     row: &UsageRow,
-    keep: &RowRetention,
+    retention: &RowRetention,
 ) {
-    let kept = |field| keep.fields.contains(&field);
+    let kept = |field| retention.fields.contains(&field);
     let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
     let tokens = kept(Field::Tokens);
     values
@@ -270,7 +272,7 @@ pub(super) fn push_usage(
         .push_bind(row.first_byte.filter(|_| timing).map(micros))
         .push_bind(sizes.then(|| signed(row.bytes_in)))
         .push_bind(sizes.then(|| signed(row.bytes_out)))
-        .push_bind(signed(keep.expires_at.secs()))
+        .push_bind(signed(retention.expires_at.secs()))
         .push_bind(
             row.cause
                 .filter(|_| kept(Field::Upstream))
@@ -304,10 +306,10 @@ async fn insert_session(
     transaction: &mut Transaction<'_, Sqlite>,
     row: &SessionRow,
     now: UnixTime,
-    keep: Duration,
+    receipt_lifetime: Duration,
 ) -> Result<(), sqlx::Error> {
-    // Receipts can cite a session until it expires, and are themselves kept for `keep` from then.
-    let keep_until = row.expires_at.max(now).plus(keep);
+    // Receipts can cite a session until it expires, and each receipt is stored for `receipt_lifetime` from then on.
+    let keep_until = row.expires_at.max(now).plus(receipt_lifetime);
     sqlx::query(
         "INSERT INTO sessions (id, json, keep_until) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
     )
@@ -331,9 +333,8 @@ fn micros(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
-    /// Drives a store that refuses the rows in `bad`, until every row is settled; those that were lost, and how many
-    /// transactions it took.
-    fn settle(count: usize, bad: &[usize]) -> (Vec<usize>, usize) {
+    /// Simulates a database that refuses the rows in `bad`. Returns the dropped rows and the number of transactions.
+    fn simulate(count: usize, bad: &[usize]) -> (Vec<usize>, usize) {
         let (mut size, mut at, mut lost, mut transactions) = (ChunkSize::default(), 0, vec![], 0);
         while at < count {
             transactions += 1;
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_alone_is_refused_is_left_out_and_no_other_is() {
+    fn drops_exactly_the_rows_that_the_database_refuses() {
         for (count, bad) in [
             (1, vec![0]),
             (4096, vec![0]),
@@ -364,14 +365,14 @@ mod tests {
             (10_000, vec![17, 18, 5000]),
             (100, vec![]),
         ] {
-            let (lost, transactions) = settle(count, &bad);
+            let (lost, transactions) = simulate(count, &bad);
             assert_eq!(lost, bad);
             assert!(transactions < 3 + 40 * (1 + bad.len()), "{transactions}");
         }
     }
 
     #[test]
-    fn no_row_is_left_out_while_the_store_is_at_fault() {
+    fn drops_no_row_while_the_database_fails() {
         let mut size = ChunkSize::default();
         assert_eq!(size.refused(64, Remedy::Wait), Next::Wait);
         assert_eq!(size.rows(), MAX_ROWS, "the rows were not at fault");
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_in_one_run_and_in_order() {
+    fn splits_rows_into_runs_in_order_without_loss() {
         for count in [0, 1, 3, 4, 37, 64, 200] {
             let rows: Vec<usize> = (0..count).collect();
             let runs: Vec<&[usize]> = in_few_sizes(&rows).collect();

@@ -1,9 +1,9 @@
-//! Whether a database is what SQLite left on the disk, before anything is added to it.
+//! The integrity check of a database file at the start, before anything is written to it.
 //!
-//! SQLite reads a damaged page as it finds it: rows on it can simply be missing, API keys among them. So a start looks
-//! first. Small tables are checked wholly, with their indexes held against their rows; the whole file is checked for its
-//! structure, for a limited time. What this cannot find: a page that was replaced by another that fits, and changed values
-//! inside a row. The audit log has hashes over its entries for that.
+//! SQLite does not detect every damaged page when it reads one: rows can be missing, API keys among them. So every start
+//! checks the file first. Small tables are checked completely, with their indexes against their rows; the structure of
+//! the whole file is checked for a limited time. The check does not find a page that was replaced by another valid page,
+//! nor changed values inside a row. The audit log has hashes over its entries for that.
 
 use super::store_failure;
 use std::path::Path;
@@ -12,48 +12,54 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Commits, options, reading};
+use super::{Durability, options, reading};
 use gateway_base::store_failure::Cause;
 
 /// How long a start checks the structure of the whole file.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Steps of SQLite between two looks at the clock.
+/// SQLite's virtual machine steps between two calls of the progress handler.
 const STEPS: i32 = 1000;
 
-/// What was found.
+/// The result of the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Checked {
-    Whole,
-    /// The time was over before the whole file was checked; what was checked is whole.
-    InPart,
-    /// In SQLite's words: pages and names of tables, never a value.
+pub(crate) enum IntegrityCheck {
+    Passed,
+    /// The time limit ended before the whole file was checked. The checked part is not damaged.
+    Incomplete,
+    /// SQLite's description: page numbers and table names, never a value.
     Damaged(String),
 }
 
 /// Checks the database at `path`; `large` are the tables that are too large to be checked row by row.
-pub(crate) async fn check(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
-    check_within(options(path, Commits::Written), large, Some(TIME_LIMIT)).await
+pub(crate) async fn check(path: &Path, large: &[&str]) -> Result<IntegrityCheck, sqlx::Error> {
+    check_within(options(path, Durability::Written), large, Some(TIME_LIMIT)).await
 }
 
-/// The same, and nothing in the directory changes.
-pub(crate) async fn check_reading(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
+/// Like [`check`], without changing anything in the directory.
+pub(crate) async fn check_reading(
+    path: &Path,
+    large: &[&str],
+) -> Result<IntegrityCheck, sqlx::Error> {
     check_within(reading(path), large, Some(TIME_LIMIT)).await
 }
 
-/// Checks the small tables of the database at `path` alone.
-pub(crate) async fn check_small(path: &Path, large: &[&str]) -> Result<Checked, sqlx::Error> {
-    check_within(options(path, Commits::Written), large, None).await
+/// Checks only the small tables of the database at `path`.
+pub(crate) async fn check_small(
+    path: &Path,
+    large: &[&str],
+) -> Result<IntegrityCheck, sqlx::Error> {
+    check_within(options(path, Durability::Written), large, None).await
 }
 
 async fn check_within(
     options: SqliteConnectOptions,
     large: &[&str],
     limit: Option<Duration>,
-) -> Result<Checked, sqlx::Error> {
+) -> Result<IntegrityCheck, sqlx::Error> {
     match attempt(&options, large, limit).await {
-        Err(error) if store_failure(&error).cause == Cause::Corrupt => {
-            Ok(Checked::Damaged(store_failure(&error).message().to_owned()))
-        }
+        Err(error) if store_failure(&error).cause == Cause::Corrupt => Ok(IntegrityCheck::Damaged(
+            store_failure(&error).message().to_owned(),
+        )),
         checked => checked,
     }
 }
@@ -62,7 +68,7 @@ async fn attempt(
     options: &SqliteConnectOptions,
     large: &[&str],
     limit: Option<Duration>,
-) -> Result<Checked, sqlx::Error> {
+) -> Result<IntegrityCheck, sqlx::Error> {
     let mut connection = SqliteConnection::connect_with(options).await?;
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
@@ -76,12 +82,12 @@ async fn attempt(
         let quoted = table.replace('"', "\"\"");
         let pragma = format!("PRAGMA integrity_check(\"{quoted}\")");
         if let Some(damage) = first_damage(&mut connection, pragma).await? {
-            return Ok(Checked::Damaged(damage));
+            return Ok(IntegrityCheck::Damaged(damage));
         }
     }
     let Some(limit) = limit else {
         connection.close().await?;
-        return Ok(Checked::InPart);
+        return Ok(IntegrityCheck::Incomplete);
     };
     let until = Instant::now() + limit;
     connection
@@ -91,16 +97,16 @@ async fn attempt(
     let checked = first_damage(&mut connection, "PRAGMA quick_check(1)".to_owned()).await;
     connection.lock_handle().await?.remove_progress_handler();
     let checked = match checked {
-        Ok(Some(damage)) => Checked::Damaged(damage),
-        Ok(None) => Checked::Whole,
-        Err(error) if store_failure(&error).is_interrupted() => Checked::InPart,
+        Ok(Some(damage)) => IntegrityCheck::Damaged(damage),
+        Ok(None) => IntegrityCheck::Passed,
+        Err(error) if store_failure(&error).is_interrupted() => IntegrityCheck::Incomplete,
         Err(error) => return Err(error),
     };
     connection.close().await?;
     Ok(checked)
 }
 
-/// The first line of what a pragma finds; none where that is `ok`.
+/// The first finding of a pragma; `None` if it reports `ok`.
 async fn first_damage(
     connection: &mut SqliteConnection,
     pragma: String,
@@ -127,7 +133,7 @@ mod tests {
              INSERT INTO small {NUMBERS} SELECT 'a' || value FROM n; \
              INSERT INTO large {NUMBERS} SELECT value, zeroblob(1000) FROM n;"
         );
-        let mut connection = SqliteConnection::connect_with(&options(&path, Commits::Written))
+        let mut connection = SqliteConnection::connect_with(&options(&path, Durability::Written))
             .await
             .expect("a database");
         sqlx::raw_sql(AssertSqlSafe(statements))
@@ -139,22 +145,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_whole_database_is_whole_and_one_that_takes_too_long_is_checked_in_part() {
+    async fn reports_passed_or_incomplete_after_the_time_limit() {
         let scratch = ScratchDir::new("check").expect("a directory");
         let path = database(&scratch).await;
         let checked = check(&path, &["large"]).await.expect("a database");
-        assert_eq!(checked, Checked::Whole);
+        assert_eq!(checked, IntegrityCheck::Passed);
         let checked = check_within(
-            options(&path, Commits::Written),
+            options(&path, Durability::Written),
             &["large"],
             Some(Duration::ZERO),
         )
         .await;
-        assert_eq!(checked.expect("a database"), Checked::InPart);
+        assert_eq!(checked.expect("a database"), IntegrityCheck::Incomplete);
     }
 
     #[tokio::test]
-    async fn any_page_that_is_overwritten_is_found() {
+    async fn finds_every_overwritten_page() {
         let scratch = ScratchDir::new("check-pages").expect("a directory");
         let path = database(&scratch).await;
         let whole = std::fs::read(&path).expect("a file");
@@ -167,7 +173,7 @@ mod tests {
                 std::fs::write(&path, &damaged).expect("written");
                 let checked = check(&path, &["large"]).await;
                 assert!(
-                    matches!(checked, Ok(Checked::Damaged(_))),
+                    matches!(checked, Ok(IntegrityCheck::Damaged(_))),
                     "page {page} of {byte}: {checked:?}"
                 );
             }

@@ -1,8 +1,8 @@
-//! What a failed statement of `sqlx` is as a [`StoreFailure`].
+//! Converts an error of `sqlx` into a [`StoreFailure`].
 
 use gateway_base::store_failure::{Cause, StoreFailure};
 
-/// Reads SQLite's result code, or the kind of the failure where SQLite did not answer.
+/// Uses SQLite's result code, or the kind of the error if SQLite returned none.
 pub(crate) fn store_failure(error: &sqlx::Error) -> StoreFailure {
     let code = match error {
         sqlx::Error::Database(inner) => inner.code().and_then(|code| code.parse().ok()),

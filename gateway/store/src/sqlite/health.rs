@@ -1,4 +1,4 @@
-//! Whether a database accepts what it is given, since when not, and how often that is logged.
+//! The health of a database: whether writes succeed, since when they fail, and when that is logged.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::store_failure::StoreFailure;
 
-/// A failure that goes on is logged again after this long.
+/// A lasting failure is logged again after this time.
 const LOG_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy)]
@@ -16,13 +16,14 @@ struct Failing {
     logged: Instant,
 }
 
-/// The health of one database, as its writer sees it.
-pub(crate) struct Health {
+/// The health of one database. Its writer records every result; readiness checks read it.
+pub(crate) struct StoreHealth {
     work: LedgerWork,
+    // Held for a few assignments, never while an event is emitted.
     failing: Mutex<Option<Failing>>,
 }
 
-impl Health {
+impl StoreHealth {
     pub fn new(work: LedgerWork) -> Self {
         Self {
             work,
@@ -30,8 +31,8 @@ impl Health {
         }
     }
 
-    /// Notes a failure. It is logged when it is the first, when its cause is another than before, and now and then.
-    pub fn failed(&self, failure: StoreFailure) {
+    /// Records a failure. Logs the first one, one with another cause, and a lasting one every [`LOG_AGAIN`].
+    pub fn record_failure(&self, failure: StoreFailure) {
         let now = Instant::now();
         let mut failing = self.lock();
         let before = *failing;
@@ -54,8 +55,8 @@ impl Health {
         }
     }
 
-    /// Notes a success.
-    pub fn succeeded(&self) {
+    /// Records a success.
+    pub fn record_success(&self) {
         if let Some(failing) = self.lock().take() {
             events::emit(Event::LedgerRecovered {
                 what: self.work,
@@ -64,7 +65,7 @@ impl Health {
         }
     }
 
-    /// What goes wrong, and for how long it has.
+    /// The current failure and its duration.
     pub fn failing(&self) -> Option<(StoreFailure, Duration)> {
         self.lock()
             .map(|failing| (failing.failure, failing.since.elapsed()))

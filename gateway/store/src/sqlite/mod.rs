@@ -1,10 +1,10 @@
-//! How every database of the service is opened.
+//! Opening, checking and health of every SQLite database of the service.
 //!
-//! SQLite keeps a statement's journal, a sort that is too large for its cache, and the copy that `VACUUM` makes in
-//! temporary files, which it looks for in `/var/tmp`, `/usr/tmp` and `/tmp`. The hardened process may open none of
-//! those, and a statement that needs one fails each time it is tried. So all of it stays in memory, on every
-//! connection. What is left of files are the database, its `-wal` and its `-shm`, all three in the state directory;
-//! no transaction here spans two databases, so no super-journal is ever made.
+//! By default SQLite creates temporary files in `/var/tmp`, `/usr/tmp` or `/tmp`: for a statement's journal, for sorts
+//! larger than its cache, and for `VACUUM`. The hardened process may not open files there, so a statement that needs one
+//! would fail every time. Therefore every connection keeps this data in memory. The only files are the database, its
+//! `-wal` and its `-shm`, all in the state directory. No transaction spans two databases, so SQLite never creates a
+//! super-journal.
 
 mod check;
 mod failure;
@@ -15,30 +15,30 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-pub(crate) use check::{Checked, check, check_reading, check_small};
+pub(crate) use check::{IntegrityCheck, check, check_reading, check_small};
 pub(crate) use failure::store_failure;
-pub(crate) use health::Health;
+pub(crate) use health::StoreHealth;
 
 /// How long a statement waits for a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a write-ahead log that are left when a reader who kept it from being emptied, such as a backup, is done.
+/// SQLite truncates a write-ahead log to this many bytes after a long reader, such as a backup, has finished.
 const WAL_LIMIT: &str = "67108864";
 
-/// What a commit waits for.
+/// When a commit returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Commits {
-    /// The operating system has it: a crash of the process loses nothing, a power failure may.
+pub(crate) enum Durability {
+    /// After the write to the operating system. Survives a crash of the process, but perhaps no power failure.
     Written,
-    /// The write-ahead log was flushed to the disk.
+    /// After the write-ahead log was flushed to the disk.
     Flushed,
 }
 
-/// Options for a connection to the database at `path`, which has to exist.
-pub(crate) fn options(path: &Path, commits: Commits) -> SqliteConnectOptions {
+/// Options of a connection to the existing database at `path`.
+pub(crate) fn options(path: &Path, commits: Durability) -> SqliteConnectOptions {
     let synchronous = match commits {
-        Commits::Written => SqliteSynchronous::Normal,
-        Commits::Flushed => SqliteSynchronous::Full,
+        Durability::Written => SqliteSynchronous::Normal,
+        Durability::Flushed => SqliteSynchronous::Full,
     };
     SqliteConnectOptions::new()
         .filename(path)
@@ -49,8 +49,9 @@ pub(crate) fn options(path: &Path, commits: Commits) -> SqliteConnectOptions {
         .pragma("temp_store", "MEMORY")
         .pragma("journal_size_limit", WAL_LIMIT)
 }
-/// Options for reading the database at `path`, which has to exist, without changing anything in its directory: not
-/// even the files that a reader beside a writer needs are made where nothing is written.
+
+/// Options for reading the existing database at `path` without changing anything in its directory. If no service is
+/// writing, not even the `-wal` and `-shm` files are created.
 pub(crate) fn reading(path: &Path) -> SqliteConnectOptions {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

@@ -415,8 +415,8 @@ async fn a_ledger_with_a_later_clock_expires_nothing_early_or_late() {
     // The system's clock is a year behind what was noted, as after it was set back.
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     assert!(matches!(
-        ledger.clock_resumed(),
-        gateway_store::ledger::Resumed::Behind(_)
+        ledger.system_clock_check(),
+        gateway_store::ledger::SystemClockCheck::Behind(_)
     ));
     assert!(ledger.clock().now() >= ahead);
     ledger.close().await;
@@ -428,8 +428,8 @@ async fn a_ledger_with_a_later_clock_expires_nothing_early_or_late() {
     // And now a year ahead, as after it was set forward.
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     assert!(matches!(
-        ledger.clock_resumed(),
-        gateway_store::ledger::Resumed::Doubted(_)
+        ledger.system_clock_check(),
+        gateway_store::ledger::SystemClockCheck::FarAhead(_)
     ));
     let soon = ledger.clock().now().plus(KEEP);
     ledger.store_receipt(receipt("r", None, 1), soon);

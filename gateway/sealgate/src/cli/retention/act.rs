@@ -7,8 +7,8 @@ use super::{RetentionFailure, files};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::config::Config;
-use gateway_retention::{Deleted, Installed, Notice, Records, history};
-use gateway_store::ledger::{Ledger, Resumed};
+use gateway_retention::{DeletionResult, Installed, Notice, Records, history};
+use gateway_store::ledger::{Ledger, SystemClockCheck};
 
 pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
@@ -18,7 +18,7 @@ pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailu
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let authority = &config.retention.authority;
     let now = SystemClock.now();
-    let before = history::look(&ledger).await?;
+    let before = history::latest(&ledger).await?;
     let notices = match &before {
         Some(before) => Notice::about_change(before.policy(), &policy),
         None => Notice::about(&policy),
@@ -28,7 +28,7 @@ pub(super) async fn set(config: &Path, file: &Path) -> Result<(), RetentionFailu
     let words = match installed? {
         Installed::First => "is the first policy",
         Installed::Next => "replaces the one before",
-        Installed::SignedAgain => "was active already and has new signatures",
+        Installed::NewSignatures => "was active already and has new signatures",
     };
     println!("{digest}");
     for notice in notices {
@@ -42,14 +42,14 @@ pub(super) async fn delete(config: &Path, receipt_id: &str) -> Result<(), Retent
     let config = Config::load(config)?;
     let ledger = Arc::new(Ledger::open_for_keys(&config.server.state_dir).await?);
     let records = Records::new(&config.server.state_dir, ledger.clone());
-    let deleted = records.delete_asked(receipt_id).await;
+    let deleted = records.delete_for_operator(receipt_id).await;
     ledger.close().await;
     match deleted? {
-        Deleted::Gone => {
+        DeletionResult::Deleted => {
             eprintln!("Deleted the record {receipt_id}. Its receipt stays.");
             Ok(())
         }
-        Deleted::NotFound | Deleted::NotAllowed => {
+        DeletionResult::NotFound | DeletionResult::NotAllowed => {
             Err(RetentionFailure::NoRecord(receipt_id.to_owned()))
         }
     }
@@ -59,14 +59,14 @@ pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFa
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let system = SystemClock.now();
-    let words = match ledger.clock_resumed() {
-        Resumed::First => "no time was stored before".to_owned(),
-        Resumed::Believed => "the system's clock is believed".to_owned(),
-        Resumed::Behind(by) => format!(
+    let words = match ledger.system_clock_check() {
+        SystemClockCheck::NoStoredTime => "no time was stored before".to_owned(),
+        SystemClockCheck::Plausible => "the system's clock is believed".to_owned(),
+        SystemClockCheck::Behind(by) => format!(
             "the system's clock is {} s behind the stored time; data expires by the stored time",
             by.as_secs()
         ),
-        Resumed::Doubted(by) => format!(
+        SystemClockCheck::FarAhead(by) => format!(
             "the system's clock is {} s ahead of the stored time; nothing expires by it until it is accepted",
             by.as_secs()
         ),

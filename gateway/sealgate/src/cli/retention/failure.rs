@@ -53,7 +53,7 @@ impl RetentionFailure {
                     | Self::File { .. }
                     | Self::Record(_)
                     | Self::Random
-                    | Self::History(HistoryError::Ledger(_) | HistoryError::Taken(_)) => {
+                    | Self::History(HistoryError::Ledger(_) | HistoryError::EpochTaken(_)) => {
                         ExitCode::FAILURE
                     }
                     _ => ExitCode::from(UNUSABLE),

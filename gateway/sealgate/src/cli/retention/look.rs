@@ -24,7 +24,7 @@ pub(super) enum PolicyForm {
 pub(super) async fn show(config: &Path, form: PolicyForm) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
-    let active = history::look(&ledger).await?;
+    let active = history::latest(&ledger).await?;
     ledger.close().await;
     if !matches!(form, PolicyForm::Table) {
         let first = || match &config.retention.policy {
@@ -92,7 +92,7 @@ pub(super) async fn history(config: &Path) -> Result<(), RetentionFailure> {
         println!("{:<5}  {set:<20}  {most:<8}  {digest:<71}  {by}", row.epoch);
     }
     if !rows.is_empty() {
-        history::look_through(&rows)?;
+        history::check_chain(&rows)?;
     }
     Ok(())
 }
@@ -181,7 +181,7 @@ fn print_change(before: &RetentionPolicy, after: &RetentionPolicy, differences: 
 
 fn print_verdict(before: &RetentionPolicy, verdict: Result<Settable, ChangeRefused>) {
     match verdict {
-        Ok(settable) => println!("It {}.", settable.in_words()),
+        Ok(settable) => println!("It {}.", settable.describe()),
         Err(reason) => {
             println!("It cannot be set: {reason}.");
             match reason {

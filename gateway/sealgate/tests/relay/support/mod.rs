@@ -65,7 +65,7 @@ impl Bench {
         );
         let metrics = Arc::new(Metrics::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let retention = gateway_retention::history::take_up(&ledger, &config.retention, now())
+        let retention = gateway_retention::history::activate(&ledger, &config.retention, now())
             .await
             .expect("a policy");
         let retention = Arc::new(retention);

@@ -195,7 +195,7 @@ async fn without_policy_keys_no_content_mode_and_with_keys_no_unsigned_policy() 
         .replace("policy = \"retention.toml\"\n", "");
     assert!(matches!(
         refusal(&nothing_signed, &directory).await,
-        HistoryError::NothingSigned
+        HistoryError::NoSignedPolicy
     ));
     let mut no_signature = beginning_with(METADATA, Setup::new("", ""));
     no_signature.files[1].1.clear();

@@ -73,7 +73,7 @@ impl Gateway {
     /// Activates the next policy.
     pub async fn set(&self, terms: &str) -> RetentionPolicy {
         let ledger = self.ledger().await;
-        let head = history::look(&ledger)
+        let head = history::latest(&ledger)
             .await
             .expect("a history")
             .expect("a policy");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use attest_core::log::{Entry, EpochReason, EpochStart, Fact, PurgeReason, Purged, Replay, Word};
 use attest_core::{Sha256Digest, SigningKey, UnixTime};
-use gateway_store::audit::{AuditLog, EpochBeginning, EpochLog};
+use gateway_store::audit::{AuditLog, EpochLog, NewEpoch};
 
 pub const AT: UnixTime = UnixTime::from_secs(1_767_323_045);
 
@@ -26,9 +26,9 @@ pub fn purged(count: u64) -> Entry {
     }
 }
 
-pub fn beginning(number: u64, seed: &[u8; 32]) -> EpochBeginning {
+pub fn beginning(number: u64, seed: &[u8; 32]) -> NewEpoch {
     let signing_key = Arc::new(SigningKey::from_seed("receipt-1", seed).expect("a key"));
-    EpochBeginning {
+    NewEpoch {
         at: AT,
         start: EpochStart {
             epoch: number,

@@ -93,7 +93,7 @@ async fn unawaited_entries_are_written_and_counted_together() {
     let log = open(scratch.path()).await;
     let epoch = begin(&log, 1).await;
     for _ in 0..3 {
-        log.refused("keyset_changed");
+        log.count_refusal("keyset_changed");
     }
     log.note(purged(7));
     let deadline = Duration::from_secs(30);
@@ -124,7 +124,7 @@ async fn entries_of_another_process_are_covered_by_the_next_signed_head() {
         .expect("the same log");
     assert_eq!(beside.origin(), log.origin());
     let entered = tokio::join!(
-        beside.administered(AT, AdminAction::KeyCreated, "key 1 of tenant acme"),
+        beside.append_admin_action(AT, AdminAction::KeyCreated, "key 1 of tenant acme"),
         log.append(purged(1)),
     );
     let indices = [
@@ -152,7 +152,7 @@ async fn names_are_commitments_with_openings_stored_beside_the_log() {
     begin(&log, 1).await;
     let subject = "key 3f9a of tenant acme";
     let done = log
-        .administered(AT, AdminAction::KeyCreated, subject)
+        .append_admin_action(AT, AdminAction::KeyCreated, subject)
         .await
         .expect("entered");
     let (_, entries) = replayed(&log).await;

@@ -4,14 +4,14 @@ use attest_core::Sha256Digest;
 use attest_core::retention::{OnFailure, Terms};
 use bytes::Bytes;
 
-use super::{RecordError, Records, Tape, Unkept};
+use super::{RecordError, Records, RetentionFailure, SealingRecord};
 use gateway_base::errors::ApiError;
 use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::request::Caller;
 use gateway_store::ledger::Ledger;
 
 /// Whose request it is, and under which policy.
-pub struct Subject<'a> {
+pub struct RecordRequest<'a> {
     pub receipt_id: &'a str,
     pub caller: &'a Caller,
     pub policy: Sha256Digest,
@@ -22,13 +22,13 @@ pub struct Subject<'a> {
 
 /// Writes the row that there has to be first and seals the request, as the policy demands; refuses it where the policy
 /// would rather have it refused than not kept. `unkept` is marked where it is served all the same.
-pub async fn keep(
+pub async fn prepare_record(
     records: &Records,
     ledger: &Ledger,
-    subject: Subject<'_>,
+    subject: RecordRequest<'_>,
     body: impl FnOnce() -> Bytes,
-    unkept: &Unkept,
-) -> Result<Option<Tape>, ApiError> {
+    unkept: &RetentionFailure,
+) -> Result<Option<SealingRecord>, ApiError> {
     let Some(kept) = subject.terms.kept() else {
         return Ok(None);
     };
@@ -54,7 +54,7 @@ pub async fn keep(
                 subject.terms,
             )
             .await?;
-        let tape = Tape::begin(record, body(), kept.on_failure, unkept.clone()).await?;
+        let tape = SealingRecord::begin(record, body(), kept.on_failure, unkept.clone()).await?;
         Ok::<_, RecordError>(tape)
     };
     match (begun.await, kept.on_failure) {

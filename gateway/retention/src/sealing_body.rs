@@ -23,9 +23,9 @@ const DONE: &[u8] = b"data: [DONE]";
 
 /// Says whether something of a request could not be kept.
 #[derive(Clone, Default)]
-pub struct Unkept(Arc<AtomicBool>);
+pub struct RetentionFailure(Arc<AtomicBool>);
 
-impl Unkept {
+impl RetentionFailure {
     pub fn mark(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -36,29 +36,29 @@ impl Unkept {
 }
 
 /// A record with its request sealed, waiting for the response.
-pub struct Tape {
+pub struct SealingRecord {
     record: Arc<Record>,
     on_failure: OnFailure,
-    unkept: Unkept,
+    unkept: RetentionFailure,
     ended: bool,
 }
 
 /// Why a response went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped<E> {
+pub enum SealingError<E> {
     /// The body itself went no further.
     Upstream(E),
     /// What the policy demands could not be kept.
-    Unkept,
+    NotSealed,
 }
 
-impl Tape {
+impl SealingRecord {
     /// Seals the request. `bytes` are let go of when they are sealed.
     pub async fn begin(
         record: Record,
         bytes: Bytes,
         on_failure: OnFailure,
-        unkept: Unkept,
+        unkept: RetentionFailure,
     ) -> Result<Self, SealError> {
         let record = Arc::new(record);
         let tape = Self {
@@ -87,7 +87,7 @@ impl Tape {
 }
 
 /// No response followed.
-impl Drop for Tape {
+impl Drop for SealingRecord {
     fn drop(&mut self) {
         if !self.ended {
             self.note(RecordState::Refused);
@@ -110,9 +110,9 @@ enum File {
 }
 
 /// The body of a response, recorded where there is a tape.
-pub struct Recorded<B> {
+pub struct SealingBody<B> {
     body: B,
-    tape: Option<Tape>,
+    tape: Option<SealingRecord>,
     file: File,
     /// Bytes still to come, where the head said.
     left: Option<u64>,
@@ -121,8 +121,8 @@ pub struct Recorded<B> {
     at_end: bool,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Recorded<B> {
-    pub fn new(body: B, tape: Option<Tape>) -> Self {
+impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
+    pub fn new(body: B, tape: Option<SealingRecord>) -> Self {
         Self {
             left: body.size_hint().exact(),
             body,
@@ -141,11 +141,11 @@ impl<B: Body<Data = Bytes> + Unpin> Recorded<B> {
     fn poll_body(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Stopped<B::Error>>>> {
+    ) -> Poll<Option<Result<Bytes, SealingError<B::Error>>>> {
         loop {
             return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => None,
-                Some(Err(error)) => Some(Err(Stopped::Upstream(error))),
+                Some(Err(error)) => Some(Err(SealingError::Upstream(error))),
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => Some(Ok(bytes)),
                     _ => continue,
@@ -208,7 +208,7 @@ impl<B: Body<Data = Bytes> + Unpin> Recorded<B> {
         &mut self,
         passing: Option<Bytes>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Stopped<B::Error>>>> {
+    ) -> Poll<Option<Result<Bytes, SealingError<B::Error>>>> {
         self.file = File::Over;
         let Some(mut tape) = self.tape.take() else {
             return Poll::Ready(passing.map(Ok));
@@ -216,7 +216,7 @@ impl<B: Body<Data = Bytes> + Unpin> Recorded<B> {
         tape.unkept.mark();
         tape.note(RecordState::Failed);
         match tape.on_failure {
-            OnFailure::Refuse => Poll::Ready(Some(Err(Stopped::Unkept))),
+            OnFailure::Refuse => Poll::Ready(Some(Err(SealingError::NotSealed))),
             OnFailure::Serve => match passing.or_else(|| self.held.take()) {
                 Some(bytes) => Poll::Ready(Some(Ok(bytes))),
                 None if self.at_end => Poll::Ready(None),
@@ -235,7 +235,7 @@ impl<B: Body<Data = Bytes> + Unpin> Recorded<B> {
     fn poll_recorded(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Stopped<B::Error>>>> {
+    ) -> Poll<Option<Result<Bytes, SealingError<B::Error>>>> {
         loop {
             match &mut self.file {
                 File::Unopened => self.open(),
@@ -300,14 +300,14 @@ fn ends_a_stream(bytes: &[u8]) -> bool {
             .is_some_and(|at| at > 0 && bytes.get(at - 1) == Some(&b'\n'))
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Recorded<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for SealingBody<B> {
     type Data = Bytes;
-    type Error = Stopped<B::Error>;
+    type Error = SealingError<B::Error>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Stopped<B::Error>>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, SealingError<B::Error>>>> {
         let this = self.get_mut();
         let next = match this.tape {
             None if this.held.is_none() => this.poll_body(cx),
@@ -322,7 +322,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Recorded<B> {
 }
 
 /// The caller hung up, or the upstream broke off: what there was is sealed, and the record says that it is not all.
-impl<B> Drop for Recorded<B> {
+impl<B> Drop for SealingBody<B> {
     fn drop(&mut self) {
         let Some(mut tape) = self.tape.take() else {
             return;

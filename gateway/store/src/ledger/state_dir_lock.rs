@@ -1,5 +1,7 @@
-//! One service to a state directory: a second one would sign heads of its own over the same audit log, and take the
-//! rows of requests that the first is still about for an earlier process's.
+//! A file lock that allows one service per state directory.
+//!
+//! A second service would sign other heads over the same audit log, and would treat the rows of the first service's
+//! unfinished requests as those of a process that has ended.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -9,18 +11,19 @@ use std::time::Duration;
 use super::LedgerError;
 
 const FILE: &str = "service.lock";
-/// How often a claim is tried, and how long after one another: a command that asks whether a service runs holds the
-/// lock for a moment.
+/// Attempts to lock, and the time between them: a command that checks whether a service runs holds the lock briefly.
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
-/// Held as long as the service runs. The system takes it back from a process that dies, however it dies.
+/// Held as long as the service runs. The operating system releases it when the process ends, also after a crash.
 #[derive(Debug)]
-pub(super) struct Alone(#[expect(dead_code, reason = "the lock is held by the open file")] File);
+pub(super) struct StateDirLock(
+    #[expect(dead_code, reason = "the lock is held by the open file")] File,
+);
 
-impl Alone {
-    /// Claims `state_dir`, which has to be there, or says that somebody else serves from it.
-    pub fn claim(state_dir: &Path) -> Result<Self, LedgerError> {
+impl StateDirLock {
+    /// Locks the existing `state_dir`. Fails with [`LedgerError::InUse`] while another service holds the lock.
+    pub fn acquire(state_dir: &Path) -> Result<Self, LedgerError> {
         let path = state_dir.join(FILE);
         let file = OpenOptions::new()
             .create(true)
@@ -48,8 +51,8 @@ impl Alone {
         }
     }
 
-    /// Whether a service holds the claim to `state_dir`.
-    pub fn is_claimed(state_dir: &Path) -> bool {
+    /// Whether a service holds the lock of `state_dir`.
+    pub fn is_held(state_dir: &Path) -> bool {
         let file = File::open(state_dir.join(FILE));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }

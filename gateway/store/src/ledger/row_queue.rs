@@ -1,8 +1,8 @@
-//! Rows on their way to the database, in the order in which they arrived.
+//! The ledger's write-behind queue, in order of arrival.
 //!
-//! Handing a row over is a push under a lock; the writer looks at the first rows and takes them away once they are
-//! settled: committed, or lost. Receipts and sessions can be found here until then. How many rows wait is bounded:
-//! while the database accepts nothing and the bound is reached, the newest are dropped and counted.
+//! A push takes a lock briefly and never waits. The writer reads the first rows, and removes them after they were
+//! committed or dropped. Until then receipts and sessions are found here. The queue is bounded: while the database fails
+//! and the queue is full, new rows are dropped and counted.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::{ReceiptRow, SessionRow};
 use gateway_base::metering::{RowRetention, UsageRow};
 
-/// One row that waits.
+/// A queued row.
 #[derive(Clone)]
 pub(super) enum Row {
     Usage(Arc<(UsageRow, RowRetention)>),
@@ -84,83 +84,90 @@ impl RowCounts {
     }
 }
 
-/// No room for another row.
+/// The queue is full; a row of this kind was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoRoom(pub RowKind);
+pub(super) struct QueueFull(pub RowKind);
 
 #[derive(Default)]
-struct Held {
+struct State {
     queue: VecDeque<(Row, Instant)>,
     /// Receipts in the queue, by receipt id.
     receipts: HashMap<String, Arc<ReceiptRow>>,
     /// Response id to receipt id of the newest such receipt.
     chats: HashMap<([u8; 32], String), String>,
     sessions: HashMap<SessionId, Arc<SessionRow>>,
-    /// How many rows were ever put into the queue.
+    /// How many rows were pushed since the start.
     pushed: u64,
-    /// How many of them were taken out of it again.
-    settled: u64,
-    /// Dropped, and not yet reported.
+    /// How many of them were removed: committed or dropped.
+    removed: u64,
+    /// Dropped rows that were not reported yet.
     unreported: RowCounts,
+    /// When the service began to stop.
     closed: Option<Instant>,
 }
 
-pub(super) struct Pending {
-    most: usize,
-    held: Mutex<Held>,
+/// Requests push, one writer task removes.
+pub(super) struct RowQueue {
+    capacity: usize,
+    // Held for pushes, lookups and removals; never across an await or a database call.
+    state: Mutex<State>,
+    // Wakes the writer, the only waiter.
     arrived: Notify,
+    // Read by metrics without the lock.
     lost: AtomicU64,
-    settled: watch::Sender<u64>,
+    // Publishes `State::removed` to callers of `flushed`.
+    removed: watch::Sender<u64>,
 }
 
-impl Pending {
-    /// Holds `most` rows.
-    pub fn new(most: usize) -> Self {
+impl RowQueue {
+    /// A queue of at most `capacity` rows.
+    pub fn new(capacity: usize) -> Self {
         Self {
-            most,
-            held: Mutex::default(),
+            capacity,
+            state: Mutex::default(),
             arrived: Notify::new(),
             lost: AtomicU64::new(0),
-            settled: watch::Sender::new(0),
+            removed: watch::Sender::new(0),
         }
     }
 
-    pub fn push_usage(&self, row: UsageRow, keep: RowRetention) -> Result<(), NoRoom> {
-        self.push(Row::Usage(Arc::new((row, keep))))
+    pub fn push_usage(&self, row: UsageRow, retention: RowRetention) -> Result<(), QueueFull> {
+        self.push(Row::Usage(Arc::new((row, retention))))
     }
 
-    pub fn push_receipt(&self, row: ReceiptRow, until: UnixTime) -> Result<(), NoRoom> {
+    pub fn push_receipt(&self, row: ReceiptRow, until: UnixTime) -> Result<(), QueueFull> {
         self.push(Row::Receipt(Arc::new(row), until))
     }
 
-    pub fn push_session(&self, row: SessionRow) -> Result<(), NoRoom> {
+    pub fn push_session(&self, row: SessionRow) -> Result<(), QueueFull> {
         self.push(Row::Session(Arc::new(row)))
     }
 
-    fn push(&self, row: Row) -> Result<(), NoRoom> {
-        let mut held = self.lock();
-        if held.queue.len() >= self.most {
+    fn push(&self, row: Row) -> Result<(), QueueFull> {
+        let mut state = self.lock();
+        if state.queue.len() >= self.capacity {
             let kind = row.kind();
-            held.unreported.add(kind);
+            state.unreported.add(kind);
             self.lost.fetch_add(1, Ordering::Relaxed);
-            return Err(NoRoom(kind));
+            return Err(QueueFull(kind));
         }
-        held.index(&row);
-        held.queue.push_back((row, Instant::now()));
-        held.pushed += 1;
-        drop(held);
+        state.index(&row);
+        state.queue.push_back((row, Instant::now()));
+        state.pushed += 1;
+        drop(state);
         self.arrived.notify_one();
         Ok(())
     }
 
     pub fn receipt(&self, id: &str, key_digest: &[u8; 32]) -> Option<Bytes> {
-        let held = self.lock();
+        let state = self.lock();
         let by_chat = || {
-            held.chats
+            state
+                .chats
                 .get(&(*key_digest, id.to_owned()))
-                .and_then(|id| held.receipts.get(id))
+                .and_then(|id| state.receipts.get(id))
         };
-        let row = held.receipts.get(id).or_else(by_chat)?;
+        let row = state.receipts.get(id).or_else(by_chat)?;
         (row.key_digest == *key_digest).then(|| row.json.clone())
     }
 
@@ -168,11 +175,11 @@ impl Pending {
         self.lock().sessions.get(id).map(|row| row.json.clone())
     }
 
-    /// How many rows wait, and for how long the oldest has.
+    /// The number of queued rows, and the age of the oldest.
     pub fn waiting(&self) -> (usize, Duration) {
-        let held = self.lock();
-        let oldest = held.queue.front().map(|(_, since)| since.elapsed());
-        (held.queue.len(), oldest.unwrap_or_default())
+        let state = self.lock();
+        let oldest = state.queue.front().map(|(_, since)| since.elapsed());
+        (state.queue.len(), oldest.unwrap_or_default())
     }
 
     /// How many rows were dropped.
@@ -180,14 +187,15 @@ impl Pending {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Those of them that this was not called about before.
+    /// The dropped rows since the last call.
     pub fn take_unreported(&self) -> RowCounts {
         std::mem::take(&mut self.lock().unreported)
     }
 
-    /// Waits until there is something to commit, or until it is time to stop.
-    pub async fn something(&self) {
+    /// Waits until there are rows, or until the queue is closed.
+    pub async fn wait_for_work(&self) {
         loop {
+            // Created before the check: a push in between still wakes this task.
             let arrived = self.arrived.notified();
             if !self.lock().queue.is_empty() || self.closed_for().is_some() {
                 return;
@@ -196,55 +204,56 @@ impl Pending {
         }
     }
 
-    /// The first rows, `most` at most. They stay here until they are settled.
-    pub fn first(&self, most: usize) -> Vec<Row> {
-        let held = self.lock();
-        let rows = held.queue.iter().take(most);
+    /// The first rows, at most `max`. They stay in the queue until they are removed.
+    pub fn first(&self, max: usize) -> Vec<Row> {
+        let state = self.lock();
+        let rows = state.queue.iter().take(max);
         rows.map(|(row, _)| row.clone()).collect()
     }
 
-    /// The first `count` rows are committed.
+    /// Removes the first `count` rows, which were committed.
     pub fn committed(&self, count: usize) {
-        let mut held = self.lock();
+        let mut state = self.lock();
         for _ in 0..count {
-            held.remove_first();
+            state.remove_first();
         }
-        self.announce(held);
+        self.publish_removed(state);
     }
 
-    /// The first row will never be committed. Returns what kind of row that was.
+    /// Drops the first row, which the database refuses. Returns its kind.
     pub fn lose_first(&self) -> Option<RowKind> {
-        let mut held = self.lock();
-        let kind = held.remove_first()?.kind();
-        held.unreported.add(kind);
+        let mut state = self.lock();
+        let kind = state.remove_first()?.kind();
+        state.unreported.add(kind);
         self.lost.fetch_add(1, Ordering::Relaxed);
-        self.announce(held);
+        self.publish_removed(state);
         Some(kind)
     }
 
-    /// Drops every row that is left, when the writer has stopped. Returns how many of each kind.
+    /// Drops the remaining rows after the writer has stopped. Returns how many of each kind.
     pub fn drop_rest(&self) -> RowCounts {
-        let mut held = self.lock();
+        let mut state = self.lock();
         let mut dropped = RowCounts::default();
-        while let Some(row) = held.remove_first() {
+        while let Some(row) = state.remove_first() {
             dropped.add(row.kind());
         }
         self.lost.fetch_add(dropped.total(), Ordering::Relaxed);
-        self.announce(held);
+        self.publish_removed(state);
         dropped
     }
 
-    fn announce(&self, held: MutexGuard<'_, Held>) {
-        let settled = held.settled;
-        drop(held);
-        self.settled.send_replace(settled);
+    /// Publishes the number of removed rows, after releasing the lock.
+    fn publish_removed(&self, state: MutexGuard<'_, State>) {
+        let removed = state.removed;
+        drop(state);
+        self.removed.send_replace(removed);
     }
 
-    /// Waits until everything pushed before this call is settled.
+    /// Waits until every row that was pushed before this call is committed or dropped.
     pub async fn flushed(&self) {
-        let wanted = self.lock().pushed;
-        let mut settled = self.settled.subscribe();
-        let _ = settled.wait_for(|done| *done >= wanted).await;
+        let pushed = self.lock().pushed;
+        let mut removed = self.removed.subscribe();
+        let _ = removed.wait_for(|done| *done >= pushed).await;
     }
 
     pub fn close(&self) {
@@ -252,18 +261,18 @@ impl Pending {
         self.arrived.notify_one();
     }
 
-    /// For how long the service has been waiting for the last rows; none while it runs.
+    /// How long ago the queue was closed; `None` while the service runs.
     pub fn closed_for(&self) -> Option<Duration> {
         self.lock().closed.map(|since| since.elapsed())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().expect("no holder of this lock panics")
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
     }
 }
 
-impl Held {
-    /// Makes a row findable.
+impl State {
+    /// Adds a row to the lookup maps.
     fn index(&mut self, row: &Row) {
         match row {
             Row::Usage(_) => {}
@@ -282,7 +291,7 @@ impl Held {
 
     fn remove_first(&mut self) -> Option<Row> {
         let (row, _) = self.queue.pop_front()?;
-        self.settled += 1;
+        self.removed += 1;
         match &row {
             Row::Usage(_) => {}
             Row::Receipt(row, _) => {
@@ -316,52 +325,52 @@ mod tests {
         }
     }
 
-    fn push(pending: &Pending, id: &str) -> Result<(), NoRoom> {
-        pending.push_receipt(receipt(id), UnixTime::from_secs(2))
+    fn push(queue: &RowQueue, id: &str) -> Result<(), QueueFull> {
+        queue.push_receipt(receipt(id), UnixTime::from_secs(2))
     }
 
     #[test]
-    fn beyond_the_bound_the_newest_row_is_dropped_and_counted() {
-        let pending = Pending::new(2);
-        assert_eq!(push(&pending, "a"), Ok(()));
-        assert_eq!(push(&pending, "b"), Ok(()));
-        assert_eq!(push(&pending, "c"), Err(NoRoom(RowKind::Receipt)));
-        assert_eq!((pending.waiting().0, pending.lost()), (2, 1));
-        let unreported = pending.take_unreported();
+    fn drops_and_counts_new_rows_while_the_queue_is_full() {
+        let queue = RowQueue::new(2);
+        assert_eq!(push(&queue, "a"), Ok(()));
+        assert_eq!(push(&queue, "b"), Ok(()));
+        assert_eq!(push(&queue, "c"), Err(QueueFull(RowKind::Receipt)));
+        assert_eq!((queue.waiting().0, queue.lost()), (2, 1));
+        let unreported = queue.take_unreported();
         assert_eq!((unreported.receipts, unreported.total()), (1, 1));
-        assert_eq!(pending.take_unreported(), RowCounts::default());
-        assert!(pending.receipt("b", &[1; 32]).is_some());
-        assert!(pending.receipt("c", &[1; 32]).is_none());
-        pending.committed(1);
-        assert_eq!(push(&pending, "d"), Ok(()), "there is room again");
+        assert_eq!(queue.take_unreported(), RowCounts::default());
+        assert!(queue.receipt("b", &[1; 32]).is_some());
+        assert!(queue.receipt("c", &[1; 32]).is_none());
+        queue.committed(1);
+        assert_eq!(push(&queue, "d"), Ok(()), "there is room again");
     }
 
     #[test]
-    fn rows_are_settled_in_the_order_in_which_they_arrived() {
-        let pending = Pending::new(10);
+    fn removes_rows_in_order_of_arrival() {
+        let queue = RowQueue::new(10);
         for id in ["a", "b", "c"] {
-            push(&pending, id).expect("room");
+            push(&queue, id).expect("room");
         }
-        assert_eq!(pending.first(2).len(), 2);
-        assert_eq!(pending.lose_first(), Some(RowKind::Receipt));
-        pending.committed(1);
-        let found = ["a", "b", "c"].map(|id| pending.receipt(id, &[1; 32]).is_some());
+        assert_eq!(queue.first(2).len(), 2);
+        assert_eq!(queue.lose_first(), Some(RowKind::Receipt));
+        queue.committed(1);
+        let found = ["a", "b", "c"].map(|id| queue.receipt(id, &[1; 32]).is_some());
         assert_eq!(found, [false, false, true]);
-        assert_eq!((pending.waiting().0, pending.lost()), (1, 1));
+        assert_eq!((queue.waiting().0, queue.lost()), (1, 1));
     }
 
     #[tokio::test]
-    async fn a_flush_waits_for_every_row_before_it_and_for_none_after_it() {
-        let pending = Arc::new(Pending::new(10));
-        push(&pending, "a").expect("room");
+    async fn a_flush_waits_for_rows_pushed_before_it_only() {
+        let queue = Arc::new(RowQueue::new(10));
+        push(&queue, "a").expect("room");
         let flushed = tokio::spawn({
-            let pending = pending.clone();
-            async move { pending.flushed().await }
+            let queue = queue.clone();
+            async move { queue.flushed().await }
         });
         tokio::task::yield_now().await;
         assert!(!flushed.is_finished());
-        push(&pending, "b").expect("room");
-        pending.committed(1);
+        push(&queue, "b").expect("room");
+        queue.committed(1);
         flushed.await.expect("it ends though b still waits");
     }
 }
