@@ -1,4 +1,4 @@
-//! Writing `age` files (age-encryption.org/v1) to X25519 recipients, as they come.
+//! Streaming encryption to `age` files (age-encryption.org/v1) for X25519 recipients.
 //!
 //! ```text
 //! age-encryption.org/v1
@@ -8,8 +8,8 @@
 //! <16-byte nonce> <chunks of 64 KiB, each with a 16-byte tag>
 //! ```
 //!
-//! There is no way to open one here: identities are the tenant's. Plaintext is held in one buffer of one chunk, is
-//! encrypted where it lies, and is wiped with the buffer.
+//! This module cannot decrypt: only the tenant has the identities. Plaintext is in one buffer of one chunk, is encrypted
+//! in place, and is wiped with the buffer.
 
 use std::io::{self, Write};
 
@@ -27,7 +27,7 @@ const WRAP_INFO: &[u8] = b"age-encryption.org/v1/X25519";
 const CHUNK: usize = 64 * 1024;
 const TAG: usize = 16;
 
-/// Why something could not be sealed.
+/// Why a record could not be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// Randomness, key agreement or encryption failed.
@@ -66,7 +66,7 @@ impl<W: Write> Sealer<W> {
         })
     }
 
-    /// Whether so many more bytes would reach the writer, or only the buffer.
+    /// Whether `more` bytes would cause a write, instead of only filling the buffer.
     pub fn would_write(&self, more: usize) -> bool {
         self.chunk.len() + more > CHUNK
     }
@@ -186,7 +186,7 @@ fn aead_key(key: &[u8; 32]) -> Result<LessSafeKey, SealError> {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes and then no more, as a full disk does.
+    /// Accepts this many bytes and then fails, as a full disk does.
     struct Full(usize);
 
     impl Write for Full {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_a_header_a_nonce_and_a_tag_for_every_begun_chunk_and_nothing_of_what_was_said() {
+    fn a_file_has_a_header_a_nonce_and_a_tag_per_chunk_and_no_plaintext() {
         let empty = sealed(b"").len();
         assert!(sealed(b"").starts_with(b"age-encryption.org/v1\n-> X25519 "));
         for (length, tags) in [
@@ -230,15 +230,11 @@ mod tests {
             assert_eq!(file.len(), empty - TAG + length + tags * TAG, "{length}");
             assert!(memchr::memmem::find(&file, b"canary--").is_none());
         }
-        assert_ne!(
-            sealed(b"x"),
-            sealed(b"x"),
-            "every file has a key of its own"
-        );
+        assert_ne!(sealed(b"x"), sealed(b"x"), "every file has another key");
     }
 
     #[test]
-    fn only_what_fills_a_chunk_is_written_and_a_full_disk_is_told() {
+    fn writes_full_chunks_only_and_reports_a_full_disk() {
         let mut sealer = Sealer::begin(Full(1000), &recipients()).expect("a header");
         assert!(!sealer.would_write(CHUNK));
         sealer

@@ -1,8 +1,8 @@
-//! The chain of policies: taking it up at the start, and going on to the next.
+//! The chain of retention policies: activating its last policy at the start, and appending the next one.
 //!
-//! The ledger's rows are checked each time, links and signatures: whoever can write the database cannot change the
-//! policy. Whoever can put an older database in its place can go back to an older policy that was once signed; that is
-//! seen by clients that know a later epoch (`[retention] min_epoch`), and by nobody inside.
+//! Links and signatures of the ledger's rows are verified at every read, so that write access to the database is not
+//! enough to change the policy. An attacker who can replace the database with an older copy can go back to an older
+//! signed policy. The service cannot detect that; clients that know a later epoch can (`[retention] min_epoch`).
 
 use std::path::PathBuf;
 
@@ -15,33 +15,33 @@ use attest_core::{Sha256Digest, UnixTime};
 use gateway_base::config::{self, Retention};
 use gateway_store::ledger::{Ledger, LedgerError, PolicyRow};
 
-/// Why there is no policy to act on.
+/// Why no policy can be activated or set.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error("{0}")]
     Ledger(#[from] LedgerError),
-    /// What is stored cannot be acted on.
-    #[error("the retention policy in force cannot be taken up: {0}{advice}", advice = advice(.0))]
+    /// The stored chain is not valid.
+    #[error("the stored retention policy cannot be activated: {0}{advice}", advice = advice(.0))]
     Chain(#[from] ChainError),
-    /// The policy to begin with cannot be.
+    /// The first policy is refused.
     #[error("{0}")]
     First(ChangeRefused),
-    /// Nothing is signed, and somebody is to decide.
+    /// Policy keys are configured, and no policy is signed.
     #[error(
         "retention.keys are configured and no signed policy is: sign one and name it as retention.policy, or set it \
          with `sealgate retention set`"
     )]
     NoSignedPolicy,
-    /// The configured policy is neither in the history nor what comes next.
+    /// The configured policy is neither in the chain nor its next policy.
     #[error("{}: {reason}", file.display())]
     Configured {
         file: PathBuf,
         reason: ChangeRefused,
     },
-    /// A policy that is to be set cannot be.
+    /// A policy to be set is refused.
     #[error("{0}")]
     Refused(ChangeRefused),
-    /// Somebody else was faster.
+    /// Another process set a policy with this epoch number first.
     #[error("another policy of epoch {0} was set at the same time")]
     EpochTaken(u64),
 }
@@ -60,7 +60,7 @@ fn advice(error: &ChainError) -> &'static str {
 }
 
 impl HistoryError {
-    /// The key of the configuration that it is about.
+    /// The configuration key that the error belongs to.
     pub fn key(&self) -> &'static str {
         match self {
             Self::NoSignedPolicy | Self::Chain(ChainError::Head(_)) => "retention.keys",
@@ -70,32 +70,32 @@ impl HistoryError {
     }
 }
 
-/// What a change came to.
+/// The result of setting a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Installed {
     /// It is the first policy.
     First,
-    /// It took the place of the one before.
+    /// It replaces the previous policy.
     Next,
-    /// It was in force already, and is signed anew.
+    /// It was active already, and got further signatures.
     NewSignatures,
 }
 
-/// What a configuration and a history come to, before anything is written.
+/// Which policy to activate for a configuration and a chain, before anything is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The history goes on as it is.
+    /// The last policy of the chain.
     Unchanged(ActivePolicy),
-    /// The history begins with this policy.
+    /// This policy, as the first of the chain.
     First(ActivePolicy),
-    /// The configured policy follows on the history.
+    /// The configured policy, as the next of the chain.
     Next(ActivePolicy),
-    /// The configured signatures, of keys that were configured later, are added to the policy in force.
+    /// The active policy with the configured signatures, of keys that were configured later.
     NewSignatures(ActivePolicy),
 }
 
 impl Decision {
-    /// The policy to serve under.
+    /// The policy to activate.
     pub fn policy(&self) -> &ActivePolicy {
         match self {
             Self::Unchanged(policy)
@@ -106,8 +106,7 @@ impl Decision {
     }
 }
 
-/// Decides under which policy a configuration is served. Writes nothing: a start, a reload and `sealgate check` all
-/// ask here.
+/// Decides which policy to activate. Writes nothing. A start, a reload and `sealgate check` use it.
 pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, HistoryError> {
     let (named, authority) = (configured.policy.as_ref(), &configured.authority);
     if rows.is_empty() {
@@ -120,13 +119,13 @@ pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, Hi
         return first.map(Decision::First).map_err(HistoryError::First);
     }
     let head = ActivePolicy::restore_unverified(&links(rows))?;
-    let standing = restore(rows, authority);
+    let verified = restore(rows, authority);
     match named {
         Some(named) if !contains(rows, named.policy.digest()) => {
-            // Signed by today's keys and naming the end of the history: its holders accept what came before. Without
-            // keys nothing follows, and the history has to stand by itself to be told apart from that.
+            // The configured policy is signed by today's keys and names the end of the chain, so the key holders accept
+            // the chain. Without keys no policy can follow, and an invalid chain is the error to report.
             if *authority == Authority::NoKeys {
-                standing?;
+                verified?;
             }
             let (policy, signatures) = (named.policy.clone(), named.signatures.clone());
             let next = head.succeeded_by(policy, signatures, authority);
@@ -136,17 +135,17 @@ pub fn decide(rows: &[PolicyRow], configured: &Retention) -> Result<Decision, Hi
                     reason,
                 })
         }
-        Some(named) if standing.is_err() && named.policy.digest() == head.policy().digest() => {
+        Some(named) if verified.is_err() && named.policy.digest() == head.policy().digest() => {
             match head.signed_again(&named.signatures, authority) {
                 Ok(again) => Ok(Decision::NewSignatures(again)),
-                Err(_) => Ok(Decision::Unchanged(standing?)),
+                Err(_) => Ok(Decision::Unchanged(verified?)),
             }
         }
-        _ => Ok(Decision::Unchanged(standing?)),
+        _ => Ok(Decision::Unchanged(verified?)),
     }
 }
 
-/// The policy to serve under, as [`decide`] says, written to the ledger where it is not there yet.
+/// Activates the policy that [`decide`] returns, and writes it to the ledger if it is new.
 pub async fn activate(
     ledger: &Ledger,
     configured: &Retention,
@@ -167,7 +166,7 @@ pub async fn activate(
     }
 }
 
-/// The end of the history as it is now, for a service that runs under an earlier one.
+/// The last policy of the chain, verified. For a running service whose active policy may be an earlier one.
 pub async fn latest_verified(
     ledger: &Ledger,
     authority: &Authority,
@@ -175,7 +174,7 @@ pub async fn latest_verified(
     Ok(restore(&ledger.policies().await?, authority)?)
 }
 
-/// The end of the history whether or not today's keys stand for it: for looking at.
+/// The last policy of the chain, without verifying today's keys. For display only.
 pub async fn latest(ledger: &Ledger) -> Result<Option<ActivePolicy>, HistoryError> {
     let rows = ledger.policies().await?;
     match ActivePolicy::restore_unverified(&links(&rows)) {
@@ -191,7 +190,7 @@ pub fn check_chain(rows: &[PolicyRow]) -> Result<(), HistoryError> {
     Ok(())
 }
 
-/// Sets a policy: as the first, as the next, or signed anew.
+/// Sets a policy: as the first, as the next, or with further signatures.
 pub async fn install(
     ledger: &Ledger,
     authority: &Authority,

@@ -1,13 +1,14 @@
-//! What outlives a request, and who may change that.
+//! What is stored after a request has ended, and who may change that.
 //!
 //! The active policy is the verified end of a chain in the ledger ([`history`]). It holds for an epoch; a change begins
-//! the next one. What holds for one request is decided when it is admitted and goes with it to its end. The ledger keeps
+//! the next one. The terms of a request are decided when it is admitted and do not change afterwards. The ledger stores
 //! the form with the names of tenants and the salt; reports show the published form.
 //!
 //! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`SealingBody`]), to keys
 //! that are not ours, in files that nothing here can open ([`Records`]).
 
 mod age;
+mod deletion_entry;
 pub mod history;
 pub mod logged;
 mod notice;

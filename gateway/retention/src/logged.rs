@@ -1,23 +1,23 @@
-//! Finds the changes of the policy that are not in the audit log yet.
+//! Finds changes of the policy that are missing in the audit log.
 //!
-//! The log itself is read, and not the ledger: a crash may lie between the two. What was set while no service ran is
-//! entered too, policy by policy, so that each entry names the one before it as its predecessor.
+//! The log itself is read for that, since a crash can happen between ledger and log. Policies that were set while no
+//! service was running are entered too, one by one, so that each entry names the one before it as its predecessor.
 
 use attest_core::log::{Entry, Fact, RetentionChange, Word};
 use attest_core::retention::{Authority, PolicySignatures, RetentionPolicy};
 use attest_core::{Sha256Digest, VerifyingKey};
 
-use super::HistoryError;
+use super::history::HistoryError;
 use gateway_store::audit::{AuditError, AuditLog};
 use gateway_store::ledger::{Ledger, LedgerError, PolicyRow};
 
-/// Entries are read back in pieces of this many.
-const PIECE: u64 = 1024;
+/// Entries are read backwards in chunks of this many.
+const CHUNK: u64 = 1024;
 
-/// The changes from what the log knows to the end of the history, in order. `config` is the configuration's digest.
+/// The missing changes, in order. `config` is the configuration's digest.
 ///
-/// Policy keys that were configured later sign the policy that was active without them: that is entered too, as a
-/// change from the policy to itself.
+/// Policy keys that were configured later sign the policy that was active without them: that is entered too, as a change
+/// from the policy to itself.
 pub async fn unlogged(
     ledger: &Ledger,
     authority: &Authority,
@@ -70,14 +70,14 @@ fn change(row: &PolicyRow, authority: &Authority) -> Result<RetentionChange, His
     })
 }
 
-/// The most that a policy keeps of anyone, as the log says it.
+/// The highest retention mode of a policy, as a word of the log.
 pub fn mode(policy: &RetentionPolicy) -> Result<Word, LedgerError> {
     Word::parse(policy.most().as_str()).map_err(|_| LedgerError::Corrupt {
         what: "retention mode",
     })
 }
 
-/// What the log says last of a policy: in the beginning of an epoch, or in an entry of a change.
+/// The last policy in the log: from the beginning of an epoch, or from an entry of a change.
 struct Accepted {
     policy: Sha256Digest,
     /// The configuration of that epoch; none where the change was entered and its epoch did not begin.
@@ -115,7 +115,7 @@ async fn latest<T>(
 ) -> Result<Option<T>, AuditError> {
     let mut end = log.size().await?;
     while end > 0 {
-        let start = end.saturating_sub(PIECE);
+        let start = end.saturating_sub(CHUNK);
         for bytes in log.entries(start..end).await?.iter().rev() {
             let fact = Entry::parse(bytes).ok().map(|entry| entry.fact);
             if let Some(found) = fact.and_then(&pick) {

@@ -1,4 +1,4 @@
-//! What an operator has to know about a policy before it is set, and that is no reason to refuse it.
+//! Notices about a policy for the operator before it is set. None is a reason to refuse it.
 
 use std::fmt;
 

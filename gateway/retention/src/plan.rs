@@ -1,26 +1,27 @@
-//! What another policy would change, and whether it could be set. Changes nothing.
+//! A plan: the effects of another policy, and whether it could be set. Changes nothing.
 
 use attest_core::retention::{
     ActivePolicy, ChangeRefused, Difference, PolicySignatures, RetentionPolicy, compare,
 };
 
-use super::{HistoryError, Notice, history};
+use super::history::{self, HistoryError};
+use super::notice::Notice;
 use gateway_base::config::{Config, built_in};
 use gateway_store::ledger::Ledger;
 
-/// A change, before it is made.
+/// A planned change.
 pub struct Plan {
     /// The active policy; where there is none yet, the one that a service would begin with.
     pub before: RetentionPolicy,
     pub proposed: RetentionPolicy,
-    /// For whom what changes, complete.
+    /// Every difference, by tenant and model.
     pub differences: Vec<Difference>,
-    /// What is no reason to refuse it.
+    /// Notices, which are no reason to refuse it.
     pub notices: Vec<Notice>,
     pub verdict: Result<Settable, ChangeRefused>,
 }
 
-/// As what a policy can be set.
+/// How a policy can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settable {
     First,
@@ -34,7 +35,7 @@ impl Settable {
         match self {
             Settable::First => "can be set, as the first",
             Settable::Next => "can be set",
-            Settable::NewSignatures => "is in force already; it would be signed anew",
+            Settable::NewSignatures => "is active already; it would get new signatures",
         }
     }
 }
@@ -46,10 +47,10 @@ pub async fn plan(
     proposed: RetentionPolicy,
     signatures: PolicySignatures,
 ) -> Result<Plan, HistoryError> {
-    let in_force = history::latest(ledger).await?;
+    let active_policy = history::latest(ledger).await?;
     let keys = ledger.keys().await?;
     let authority = &config.retention.authority;
-    let (before, verdict) = match &in_force {
+    let (before, verdict) = match &active_policy {
         Some(head) if head.policy().digest() == proposed.digest() => {
             let again = head.signed_again(&signatures, authority);
             (

@@ -1,45 +1,46 @@
-//! Before a request is forwarded: can what must be kept of it be kept?
+//! Before a request is forwarded: writes the rows and seals the request body that the policy requires.
 
 use attest_core::Sha256Digest;
 use attest_core::retention::{OnFailure, Terms};
 use bytes::Bytes;
 
-use super::{RecordError, Records, RetentionFailure, SealingRecord};
+use super::records::{RecordError, Records};
+use super::sealing_body::{RetentionFailure, SealingRecord};
 use gateway_base::errors::ApiError;
 use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::request::Caller;
 use gateway_store::ledger::Ledger;
 
-/// Whose request it is, and under which policy.
+/// A request with its caller and its retention terms.
 pub struct RecordRequest<'a> {
     pub receipt_id: &'a str,
     pub caller: &'a Caller,
     pub policy: Sha256Digest,
     pub terms: &'a Terms,
-    /// The row that there has to be first, where the policy refuses what is not kept.
+    /// The row that must be on the disk first, if the policy refuses requests without a record.
     pub row_before: Option<(UsageRow, RowRetention)>,
 }
 
-/// Writes the row that there has to be first and seals the request, as the policy demands; refuses it where the policy
-/// would rather have it refused than not kept. `unkept` is marked where it is served all the same.
+/// Writes the row and seals the request as the policy requires. After a failure it refuses the request, or marks
+/// `failure` if the policy serves requests without a record.
 pub async fn prepare_record(
     records: &Records,
     ledger: &Ledger,
     subject: RecordRequest<'_>,
     body: impl FnOnce() -> Bytes,
-    unkept: &RetentionFailure,
+    failure: &RetentionFailure,
 ) -> Result<Option<SealingRecord>, ApiError> {
     let Some(kept) = subject.terms.kept() else {
         return Ok(None);
     };
     match (kept.on_failure, &subject.row_before) {
         (OnFailure::Refuse, _) if ledger.is_failing() => return Err(ApiError::RetentionFailed),
-        (OnFailure::Refuse, Some((row, keep))) => ledger
-            .begin_usage(row, keep)
+        (OnFailure::Refuse, Some((row, retention))) => ledger
+            .begin_usage(row, retention)
             .await
             .map_err(|_| ApiError::RetentionFailed)?,
-        // Its row waits in memory, and may never be written.
-        (OnFailure::Serve, _) if ledger.is_failing() => unkept.mark(),
+        // Its row is only queued, and may never be written.
+        (OnFailure::Serve, _) if ledger.is_failing() => failure.mark(),
         _ => {}
     }
     if !matches!(subject.terms, Terms::Content { .. }) {
@@ -54,14 +55,14 @@ pub async fn prepare_record(
                 subject.terms,
             )
             .await?;
-        let tape = SealingRecord::begin(record, body(), kept.on_failure, unkept.clone()).await?;
-        Ok::<_, RecordError>(tape)
+        let record = SealingRecord::begin(record, body(), kept.on_failure, failure.clone()).await?;
+        Ok::<_, RecordError>(record)
     };
     match (begun.await, kept.on_failure) {
-        (Ok(tape), _) => Ok(Some(tape)),
+        (Ok(record), _) => Ok(Some(record)),
         (Err(_), OnFailure::Refuse) => Err(ApiError::RetentionFailed),
         (Err(_), OnFailure::Serve) => {
-            unkept.mark();
+            failure.mark();
             Ok(None)
         }
     }

@@ -1,20 +1,19 @@
-//! Deletion of what has expired, for as long as the service runs.
+//! Deletion of expired rows and records, every minute while the service runs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::log::{Entry, Fact, PurgeReason, Purged, Word};
+use attest_core::log::PurgeReason;
 
-use super::{RecordError, Records};
-use attest_channel::Clock;
-use attest_channel::SystemClock;
+use super::deletion_entry::enter_deletion;
+use super::records::{RecordError, Records};
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_store::ledger::{Ledger, SystemClockCheck};
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Deletes at once and then every minute, until dropped, and logs how much. `sweep_receipts` removes receipts that
-/// are kept in memory alone.
+/// Deletes now and then every minute, until dropped, and logs how much. `sweep_receipts` removes receipts that are only
+/// in memory.
 pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn() + Send) {
     if let SystemClockCheck::Behind(by) | SystemClockCheck::FarAhead(by) =
         ledger.system_clock_check()
@@ -24,12 +23,12 @@ pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn(
     }
     loop {
         sweep_receipts();
-        let gone = async {
+        let deleted = async {
             let purged = ledger.purge().await?;
             let records = records.purge(ledger.clock().now()).await?;
             Ok::<_, RecordError>((purged, records))
         };
-        match gone.await {
+        match deleted.await {
             Ok((purged, 0)) if purged.is_nothing() => {}
             Ok((purged, records)) => {
                 for (kind, count) in [
@@ -38,7 +37,7 @@ pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn(
                     ("sessions", purged.sessions),
                     ("records", records),
                 ] {
-                    note(&ledger, kind, count, PurgeReason::Expired);
+                    enter_deletion(&ledger, kind, count, PurgeReason::Expired);
                 }
                 events::emit(Event::Purged {
                     usage: purged.usage,
@@ -54,19 +53,4 @@ pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn(
         }
         tokio::time::sleep(EVERY).await;
     }
-}
-
-/// Tells the audit log what was deleted. How much and why; never what.
-pub fn note(ledger: &Ledger, kind: &str, count: u64, reason: PurgeReason) {
-    let Some(kind) = Word::parse(kind).ok().filter(|_| count > 0) else {
-        return;
-    };
-    ledger.audit().note(Entry {
-        at: SystemClock.now(),
-        fact: Fact::Purged(Purged {
-            kind,
-            count,
-            reason,
-        }),
-    });
 }

@@ -1,7 +1,7 @@
-//! Where sealed records are: a row in the ledger, and beside it a file for the request and one for the response.
+//! Storage of sealed records: a row in the ledger, a file for the request and a file for the response.
 //!
-//! The row comes first and goes last, so that there is no file that nobody will purge. Files are sealed from their
-//! first byte; there are no temporary ones. What they are named after is the receipt's id and nothing of its content.
+//! The row is created first and deleted last, so that every file is found by the purge. Files are encrypted from their
+//! first byte; there are no temporary files. A file is named after the receipt's id, never after its content.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,7 @@ use attest_core::retention::{Deletion, Recipient, Terms};
 use attest_core::{Sha256Digest, UnixTime};
 
 use super::age::{SealError, Sealer};
-use super::purge;
+use super::deletion_entry::enter_deletion;
 use gateway_base::request::Caller;
 use gateway_base::store_failure::{Cause, StoreFailure};
 use gateway_store::ledger::{Ledger, LedgerError, RecordRow, RecordState};
@@ -30,16 +30,16 @@ pub enum RecordError {
     Seal(#[from] SealError),
     #[error("cannot delete {}: {error}", file.display())]
     Delete { file: PathBuf, error: io::Error },
-    /// What the policy says is not to be recorded.
+    /// The policy does not allow a record.
     #[error("there is nothing to record")]
     NoContent,
-    /// The work was given up.
+    /// A blocking task panicked or was cancelled.
     #[error("the record's task failed")]
     Task,
 }
 
 impl RecordError {
-    /// What failed, in SQLite's terms as far as it was SQLite.
+    /// The failure's cause, with SQLite's code if there is one.
     pub fn failure(&self) -> StoreFailure {
         match self {
             RecordError::Ledger(error) => error.failure(),
@@ -51,7 +51,7 @@ impl RecordError {
     }
 }
 
-/// Which half of an exchange.
+/// Request or response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Request,
@@ -80,7 +80,7 @@ pub struct Records {
     ledger: Arc<Ledger>,
 }
 
-/// A record that was begun.
+/// A record that is being written.
 pub struct Record {
     records: Records,
     receipt_id: String,
@@ -98,7 +98,7 @@ impl Records {
         }
     }
 
-    /// Begins the record of a request that is to be kept.
+    /// Begins the record of a request.
     pub async fn begin(
         &self,
         receipt_id: &str,
@@ -132,7 +132,7 @@ impl Records {
         })
     }
 
-    /// The sealed file, for whoever made the request.
+    /// The sealed file, for the API key that made the request.
     pub async fn find(
         &self,
         receipt_id: &str,
@@ -147,7 +147,7 @@ impl Records {
         Ok(read.map_err(|_| RecordError::Task)?.ok())
     }
 
-    /// Deletes a record because whoever made the request asks. Says whether it was there and may be.
+    /// Deletes a record at the request of its caller, if the policy allows that.
     pub async fn delete_for_caller(
         &self,
         receipt_id: &str,
@@ -160,14 +160,14 @@ impl Records {
         }
     }
 
-    /// Deletes a record because somebody entitled to it asks, and has the audit log say so.
+    /// Deletes a record and enters that into the audit log. The caller of this function has checked the permission.
     pub async fn delete_for_operator(
         &self,
         receipt_id: &str,
     ) -> Result<DeletionResult, RecordError> {
         let deleted = self.delete(receipt_id).await?;
         if deleted == DeletionResult::Deleted {
-            purge::note(&self.ledger, "records", 1, PurgeReason::Requested);
+            enter_deletion(&self.ledger, "records", 1, PurgeReason::Requested);
         }
         Ok(deleted)
     }
@@ -194,23 +194,23 @@ impl Records {
         })
     }
 
-    /// Deletes every record that has had its time. Says how many.
+    /// Deletes every expired record. Returns how many.
     pub async fn purge(&self, now: UnixTime) -> Result<u64, RecordError> {
-        let mut gone = 0;
+        let mut deleted = 0;
         loop {
             let expired = self.ledger.expired_records(now).await?;
             if expired.is_empty() {
-                return Ok(gone);
+                return Ok(deleted);
             }
             for receipt_id in expired {
                 self.delete(&receipt_id).await?;
-                gone += 1;
+                deleted += 1;
             }
         }
     }
 
     fn file(&self, receipt_id: &str, part: Part) -> PathBuf {
-        // Ids are ours: a word and hexadecimal digits. Whatever else one may be, it does not leave the folder.
+        // Ids are ours: a word and hexadecimal digits. The filter ensures that a path never leaves the folder.
         let name: String = receipt_id
             .chars()
             .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
@@ -219,17 +219,17 @@ impl Records {
     }
 }
 
-/// What became of a wish to delete.
+/// The result of a deletion request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletionResult {
     Deleted,
     NotFound,
-    /// The policy it was sealed under leaves that to the operator.
+    /// Under the policy that it was sealed under, only the operator may delete it.
     NotAllowed,
 }
 
 impl Record {
-    /// Opens the file for one half. Blocks.
+    /// Opens the file for the request or the response. Blocks.
     pub fn open(&self, part: Part) -> Result<SealedFile, SealError> {
         let folder = &self.records.folder;
         if !folder.is_dir() {
@@ -249,16 +249,16 @@ impl Record {
         Sealer::begin(file, &self.recipients)
     }
 
-    /// Closes a file: its last chunk, and all of it on the disk. Blocks.
+    /// Writes the last chunk and flushes the file to the disk. Blocks.
     pub fn close(&self, mut file: SealedFile) -> Result<(), SealError> {
         file.finish()?.sync_all()?;
         File::open(&self.records.folder)?.sync_all()?;
         Ok(())
     }
 
-    /// Notes how it ended.
-    pub async fn note(&self, state: RecordState) {
-        // The files are what is kept; a state that could not be noted stays "open", which is said of it.
+    /// Stores how it ended.
+    pub async fn store_state(&self, state: RecordState) {
+        // The files are complete all the same. If the state cannot be stored, the record stays "open".
         let ledger = &self.records.ledger;
         let _ = ledger.set_record_state(&self.receipt_id, state).await;
     }

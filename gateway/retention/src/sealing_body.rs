@@ -1,8 +1,10 @@
-//! A response on its way through, sealed as it passes.
+//! A response body that is sealed while it is relayed.
 //!
-//! Bytes go on only after they were handed to the sealed file, and the last of them only when the whole file is on the
-//! disk: a response is complete where its record is. What follows a failure is the policy's to say: the response is
-//! broken off, or goes on unrecorded, and the receipt says so.
+//! Bytes are relayed only after they were written to the sealed file, and the last bytes only after the whole file is on
+//! the disk. So a client never has a complete response without a complete record. After a failure the policy decides: the
+//! response is aborted, or relayed without a record, and the receipt reports it.
+//!
+//! The file is written in blocking tasks. While one runs it owns the file, and the body waits for it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,10 +20,11 @@ use super::age::SealError;
 use super::records::{Part, Record, SealedFile};
 use gateway_store::ledger::RecordState;
 
-/// What marks the last event of a stream in every dialect we relay.
+/// The last event of a stream in every relayed dialect.
 const DONE: &[u8] = b"data: [DONE]";
 
-/// Says whether something of a request could not be kept.
+/// A flag: the record of a request could not be written completely. Clones share it.
+// Set by the task body, read when the receipt is built after the body has ended.
 #[derive(Clone, Default)]
 pub struct RetentionFailure(Arc<AtomicBool>);
 
@@ -35,105 +38,105 @@ impl RetentionFailure {
     }
 }
 
-/// A record with its request sealed, waiting for the response.
+/// A record whose request is sealed and whose response is to follow.
 pub struct SealingRecord {
     record: Arc<Record>,
     on_failure: OnFailure,
-    unkept: RetentionFailure,
+    failure: RetentionFailure,
     ended: bool,
 }
 
-/// Why a response went no further.
+/// Why a response was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealingError<E> {
-    /// The body itself went no further.
+    /// The upstream's body failed.
     Upstream(E),
-    /// What the policy demands could not be kept.
+    /// The record that the policy requires could not be written.
     NotSealed,
 }
 
 impl SealingRecord {
-    /// Seals the request. `bytes` are let go of when they are sealed.
+    /// Seals the request. `bytes` are dropped as soon as they are sealed.
     pub async fn begin(
         record: Record,
         bytes: Bytes,
         on_failure: OnFailure,
-        unkept: RetentionFailure,
+        failure: RetentionFailure,
     ) -> Result<Self, SealError> {
         let record = Arc::new(record);
-        let tape = Self {
+        let sealing = Self {
             record: record.clone(),
             on_failure,
-            unkept,
+            failure,
             ended: false,
         };
-        let sealing = spawn_blocking(move || {
+        let task = spawn_blocking(move || {
             let mut file = record.open(Part::Request)?;
             file.write(&bytes)?;
             drop(bytes);
             record.close(file)
         });
-        sealing.await.map_err(|_| SealError::Crypto)??;
-        Ok(tape)
+        task.await.map_err(|_| SealError::Crypto)??;
+        Ok(sealing)
     }
 
-    fn note(&mut self, state: RecordState) {
+    fn store_state(&mut self, state: RecordState) {
         self.ended = true;
         let record = self.record.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { record.note(state).await });
+            runtime.spawn(async move { record.store_state(state).await });
         }
     }
 }
 
-/// No response followed.
+/// Without a response the record is stored as refused.
 impl Drop for SealingRecord {
     fn drop(&mut self) {
         if !self.ended {
-            self.note(RecordState::Refused);
+            self.store_state(RecordState::Refused);
         }
     }
 }
 
 type Written = Result<Option<Box<SealedFile>>, SealError>;
 
-/// Where the response's file is.
+/// The state of the response's file.
 enum File {
-    /// Not there yet.
+    /// Not opened yet.
     Unopened,
-    /// In a box: most responses have no file, and this one is moved at every write.
+    /// Open. Boxed: most responses have no file, and each write moves it into a task and back.
     Idle(Box<SealedFile>),
-    /// Being written to; what is to go on afterwards.
+    /// A blocking task owns the file. The bytes are relayed after the task has succeeded.
     Busy(JoinHandle<Written>, Option<Bytes>),
-    /// Complete, or given up.
+    /// Closed, or abandoned after a failure.
     Over,
 }
 
-/// The body of a response, recorded where there is a tape.
+/// The body of a response. It is sealed if there is a record.
 pub struct SealingBody<B> {
     body: B,
-    tape: Option<SealingRecord>,
+    sealing: Option<SealingRecord>,
     file: File,
-    /// Bytes still to come, where the head said.
+    /// Remaining bytes, if the head has a length.
     left: Option<u64>,
-    /// The last bytes, until the record is complete.
+    /// The last bytes, which are held back until the record is complete.
     held: Option<Bytes>,
     at_end: bool,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
-    pub fn new(body: B, tape: Option<SealingRecord>) -> Self {
+    pub fn new(body: B, sealing: Option<SealingRecord>) -> Self {
         Self {
             left: body.size_hint().exact(),
             body,
-            tape,
+            sealing,
             file: File::Unopened,
             held: None,
             at_end: false,
         }
     }
 
-    /// The body that is recorded.
+    /// The inner body.
     pub fn body(&self) -> &B {
         &self.body
     }
@@ -154,7 +157,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
         }
     }
 
-    /// Hands bytes to the file; those that only fill its buffer cost nothing.
+    /// Writes bytes to the file. A blocking task is needed only if they do not fit into its buffer.
     fn take(&mut self, bytes: Bytes) -> Option<Bytes> {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(bytes.len() as u64);
@@ -172,7 +175,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                     self.file = File::Idle(file);
                     return Some(bytes);
                 }
-                // Without a write there is nothing that could fail; a task tells of it like of a write.
+                // Cannot happen without a write. If it does, it is reported like a failed write.
                 Err(error) => File::Busy(spawn_blocking(move || Err(error)), Some(bytes)),
             },
             File::Idle(mut file) => {
@@ -197,25 +200,25 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
     }
 
     fn close(&mut self, file: Box<SealedFile>) {
-        let Some(tape) = &self.tape else { return };
-        let record = tape.record.clone();
+        let Some(sealing) = &self.sealing else { return };
+        let record = sealing.record.clone();
         let work = spawn_blocking(move || record.close(*file).map(|()| None));
         self.file = File::Busy(work, None);
     }
 
-    /// What a failed write means under this policy.
+    /// Handles a failed write as the policy requires.
     fn failed(
         &mut self,
         passing: Option<Bytes>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, SealingError<B::Error>>>> {
         self.file = File::Over;
-        let Some(mut tape) = self.tape.take() else {
+        let Some(mut sealing) = self.sealing.take() else {
             return Poll::Ready(passing.map(Ok));
         };
-        tape.unkept.mark();
-        tape.note(RecordState::Failed);
-        match tape.on_failure {
+        sealing.failure.mark();
+        sealing.store_state(RecordState::Failed);
+        match sealing.on_failure {
             OnFailure::Refuse => Poll::Ready(Some(Err(SealingError::NotSealed))),
             OnFailure::Serve => match passing.or_else(|| self.held.take()) {
                 Some(bytes) => Poll::Ready(Some(Ok(bytes))),
@@ -226,13 +229,13 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
     }
 
     fn open(&mut self) {
-        let Some(tape) = &self.tape else { return };
-        let record = tape.record.clone();
+        let Some(sealing) = &self.sealing else { return };
+        let record = sealing.record.clone();
         let work = spawn_blocking(move || Ok(Some(Box::new(record.open(Part::Response)?))));
         self.file = File::Busy(work, None);
     }
 
-    fn poll_recorded(
+    fn poll_sealed(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, SealingError<B::Error>>>> {
@@ -251,8 +254,8 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                         }
                         Ok(Ok(None)) => {
                             self.file = File::Over;
-                            if let Some(mut tape) = self.tape.take() {
-                                tape.note(RecordState::Whole);
+                            if let Some(mut sealing) = self.sealing.take() {
+                                sealing.store_state(RecordState::Whole);
                             }
                             return Poll::Ready(self.held.take().map(Ok));
                         }
@@ -264,7 +267,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                     if !complete {
                         match ready!(self.poll_body(cx)) {
                             Some(Ok(bytes)) => {
-                                // Whatever was held was not the end.
+                                // More bytes followed, so the held bytes were not the last.
                                 let before = self.held.take();
                                 let after = self.take(bytes);
                                 match (before, after) {
@@ -309,9 +312,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for SealingBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, SealingError<B::Error>>>> {
         let this = self.get_mut();
-        let next = match this.tape {
+        let next = match this.sealing {
             None if this.held.is_none() => this.poll_body(cx),
-            _ => this.poll_recorded(cx),
+            _ => this.poll_sealed(cx),
         };
         next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
     }
@@ -321,14 +324,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for SealingBody<B> {
     }
 }
 
-/// The caller hung up, or the upstream broke off: what there was is sealed, and the record says that it is not all.
+/// The caller or the upstream closed the connection early: the received part is sealed, and the record is stored as cut.
 impl<B> Drop for SealingBody<B> {
     fn drop(&mut self) {
-        let Some(mut tape) = self.tape.take() else {
+        let Some(mut sealing) = self.sealing.take() else {
             return;
         };
-        tape.note(RecordState::Cut);
-        let record = tape.record.clone();
+        sealing.store_state(RecordState::Cut);
+        let record = sealing.record.clone();
         let file = std::mem::replace(&mut self.file, File::Over);
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;

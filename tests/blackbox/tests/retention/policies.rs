@@ -45,7 +45,7 @@ async fn an_operator_plans_signs_and_activates_a_policy() -> Result<()> {
     ensure!(second.epoch() == 2, "{}", second.text());
     let (code, said) = world.cli(&["retention", "set", &file]).await?;
     ensure!(
-        code == 0 && said.contains("in force already"),
+        code == 0 && said.contains("active already"),
         "{code} {said}"
     );
     let (_, history) = world.cli(&["retention", "history"]).await?;
