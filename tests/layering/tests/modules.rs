@@ -121,6 +121,22 @@ const ORDERS: &[(&str, &[&str])] = &[
             "flushes", "slots", "admit", "receipt", "relay", "http", "listen",
         ],
     ),
+    ("gateway/store/src", &["sqlite", "audit", "ledger"]),
+    (
+        "gateway/retention/src",
+        &[
+            "age",
+            "deletion_entry",
+            "records",
+            "sealing_body",
+            "prepare",
+            "history",
+            "notice",
+            "plan",
+            "logged",
+            "purge",
+        ],
+    ),
 ];
 
 #[test]

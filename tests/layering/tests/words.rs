@@ -36,8 +36,6 @@ const STILL_EXEMPT: &[&str] = &[
     "attest/core/src/retention",
     "docs/retention.md",
     "docs/security",
-    "gateway/retention",
-    "gateway/store",
 ];
 
 /// Where these words stay: a file or folder, and why.

@@ -147,7 +147,9 @@ impl ReceiptBuilder {
     /// The flag that retention sets when something could not be kept.
     pub fn retention_failure(&self) -> RetentionFailure {
         let draft = self.0.as_ref();
-        draft.map_or_else(RetentionFailure::default, |draft| draft.retention_failure.clone())
+        draft.map_or_else(RetentionFailure::default, |draft| {
+            draft.retention_failure.clone()
+        })
     }
 
     /// The row that has to be written before this request is forwarded, if its policy requires one.
