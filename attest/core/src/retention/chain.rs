@@ -40,13 +40,13 @@ pub enum ChangeRefused {
     #[error("the policy {0}")]
     Signature(#[from] SignatureError),
     /// No keys are configured, so the policy cannot be changed.
-    #[error("no policy keys are configured, so the retention policy in force cannot be changed")]
+    #[error("no policy keys are configured, so the active retention policy cannot be changed")]
     NoPolicyKeys,
     /// Content is kept under a signed policy only.
     #[error("the policy keeps content, which takes policy keys and their signatures")]
     UnsignedContent,
     /// A policy that is older than the active one, or another of the same epoch.
-    #[error("the policy is of epoch {proposed}, the one in force of epoch {current}; the next is {}", current + 1)]
+    #[error("the policy is of epoch {proposed}, the active one of epoch {current}; the next is {}", current + 1)]
     NotNewer {
         /// Of the active policy.
         current: u64,
@@ -54,7 +54,7 @@ pub enum ChangeRefused {
         proposed: u64,
     },
     /// Policies in between are missing.
-    #[error("the policy is of epoch {proposed}, but the one in force is of epoch {current} and {} comes next", current + 1)]
+    #[error("the policy is of epoch {proposed}, but the active one is of epoch {current} and {} comes next", current + 1)]
     Skips {
         /// Of the active policy.
         current: u64,
@@ -62,7 +62,7 @@ pub enum ChangeRefused {
         proposed: u64,
     },
     /// It was written to follow another policy.
-    #[error("the policy names {stated} as its predecessor, but {current} is in force")]
+    #[error("the policy names {stated} as its predecessor, but {current} is the active one")]
     Predecessor {
         /// Digest of the active policy.
         current: Sha256Digest,

@@ -44,7 +44,7 @@ pub fn compare(
             after: effective(after, model),
         };
         let rest = entry(None);
-        // Models whose terms are those of every other model get no entry of their own.
+        // Models whose terms are those of every other model get no entry.
         let own = |one: &Difference| (&one.before, &one.after) != (&rest.before, &rest.after);
         let mut entries: Vec<_> = all_models
             .iter()

@@ -56,7 +56,7 @@ async fn an_operator_plans_signs_and_activates_a_policy() -> Result<()> {
         (
             2,
             first.digest(),
-            "the policy is of epoch 2, the one in force of epoch 2",
+            "the policy is of epoch 2, the active one of epoch 2",
         ),
         (4, second.digest(), "and 3 comes next"),
         (3, first.digest(), "as its predecessor, but"),
