@@ -1,4 +1,4 @@
-//! Policies set on the command line, and what `zero` leaves.
+//! Policies set on the command line, and what the mode `zero` stores.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use attest_core::Receipt;
 use blackbox::asking::{CHAT, chat, error, eventually, receipt, streamed};
 use blackbox::world::MODEL;
-use testkit::client::{Answer, Connection};
+use testkit::client::Answer;
 
 use crate::operated::{CANARY, METADATA, Operated, ZERO, files_below, holds, mode_of};
 
@@ -150,13 +150,13 @@ async fn limits_apply_in_mode_zero() -> Result<()> {
         world.service.create_key("school").await?,
     ];
     let stepper = world.engine.stepping();
-    let begin = async |key: &str| -> Result<(Connection, Answer)> {
+    let begin = async |key: &str| -> Result<Answer> {
         let mut connection = world.service.connect().await?;
         let answer = connection
             .post(key, CHAT, &streamed(MODEL, "slowly"))
             .await?;
         ensure!(answer.status == 200, "{}", answer.status);
-        Ok((connection, answer))
+        Ok(answer.keeping(connection))
     };
     let is_refused = async |key: &str, status: u16, code: &str, message: &str| -> Result<()> {
         let mut connection = world.service.connect().await?;

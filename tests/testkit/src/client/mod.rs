@@ -119,6 +119,7 @@ impl Connection {
             status: parts.status,
             headers: parts.headers,
             body,
+            _connection: None,
         })
     }
 }
@@ -134,9 +135,18 @@ pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     body: Incoming,
+    /// Open as long as the answer, if [`Answer::keeping`] was called.
+    _connection: Option<Connection>,
 }
 
 impl Answer {
+    /// Keeps `connection` open until the answer is read or dropped. A dropped connection closes its socket, and with it
+    /// the rest of a body that is still being received is lost.
+    pub fn keeping(mut self, connection: Connection) -> Self {
+        self._connection = Some(connection);
+        self
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

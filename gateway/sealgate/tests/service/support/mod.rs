@@ -150,9 +150,7 @@ impl Gateway {
             .post(&self.key, CHAT, &chat("hello"))
             .await
             .expect("an answer");
-        // The connection has to outlive its answer.
-        std::mem::forget(connection);
-        answer
+        answer.keeping(connection)
     }
 
     pub fn write_config(&self, text: &str) {
