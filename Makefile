@@ -3,7 +3,7 @@
 # toggle-story  retention toggled under load, as an SDK, a client that pins, an auditor and a tenant with age see it
 # test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
 #         (as root it installs Debian's age; without age what needs it is skipped by name)
-# check   formatting, lints, dependency rules
+# check   formatting, lints, each package compiled by itself, dependency rules
 # docs    every link between documents checked, and a site of them built with mdBook (cargo install mdbook --locked)
 # bench   figures beside nginx and beside no gateway at all
 # bench-verify  what verifying evidence costs, beside the signature checks it cannot do without
@@ -48,6 +48,7 @@ test:
 check:
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@python3 tests/packages_alone.py
 	@command -v cargo-deny >/dev/null || { \
 	  echo "cargo-deny is not installed: cargo install cargo-deny --locked"; exit 1; }
 	$(CARGO) fetch --locked --quiet
@@ -114,7 +115,7 @@ log-crashes:
 	@SEALGATE_LOG_KILLS=1000 $(CARGO) test --quiet --locked -p gateway-store --test store killed_at_any_moment -- --nocapture
 
 log-start:
-	@$(CARGO) test --quiet --release --locked -p gateway-store --test store what_opening -- --ignored --nocapture
+	@$(CARGO) test --quiet --release --locked -p gateway-store --test store time_to_open -- --ignored --nocapture
 
 IMAGE = $(CARGO) run --quiet --locked -p enclave-image --bin image --
 MODEL ?=

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the suites one after another and adds up what they say.
+"""Runs the suites one after another and adds up their figures.
 
 Each suite prints its own figures: cargo's `test result:` lines, or `N passed, N failed` from the client suites.
 A test that prints `skipped: …` is counted as skipped, not as passed. The last line printed is
@@ -9,7 +9,7 @@ A test that prints `skipped: …` is counted as skipped, not as passed. The last
 and the exit status is non-zero when a suite failed, when a test failed, or when a suite ran no test at all.
 
     python3 tests/summary.py            everything
-    python3 tests/summary.py --check    formatting, lints and dependency rules before it
+    python3 tests/summary.py --check    formatting, lints, packages by themselves and dependency rules before it
 """
 
 import os
@@ -70,9 +70,9 @@ class Suite:
         self.failed += failed
         self.skipped += skipped
 
-    def settle(self):
-        """What the figures come to once the command has ended."""
-        # Rust has no word for skipping while running: such a test says so and passes.
+    def finish(self):
+        """Computes the figures once the command has ended."""
+        # Rust's tests cannot be skipped while they run: such a test prints it and passes.
         moved = min(len(self.skips), self.passed)
         self.passed -= moved
         self.skipped += moved
@@ -81,7 +81,7 @@ class Suite:
             self.skipped = int(bool(self.skips) and not self.failed)
             self.passed = 1 - self.failed - self.skipped
         elif self.failed == 0 and (self.status != 0 or self.figures == 0 or self.passed + self.skipped == 0):
-            # It broke before, or beside, its tests: that is a failure too.
+            # The command failed before or beside its tests: that is a failure too.
             self.failed = 1
 
 
@@ -99,7 +99,7 @@ def run(suite):
     except OSError as error:
         print(f"{suite.name} does not start: {error}")
         suite.status = 127
-        suite.settle()
+        suite.finish()
         return suite
     watchdog = threading.Timer(SUITE_LIMIT_SECONDS, stop, (process, suite.name))
     watchdog.start()
@@ -115,7 +115,7 @@ def run(suite):
             print(line, flush=True)
     suite.status = process.wait()
     watchdog.cancel()
-    suite.settle()
+    suite.finish()
     print(f"-- {suite.name}: {suite.passed} passed, {suite.failed} failed, {suite.skipped} skipped"
           f" in {time.monotonic() - started:.0f} s", flush=True)
     return suite
@@ -143,6 +143,7 @@ def checks():
     yield Suite("formatting", ["cargo", "fmt", "--all", "--", "--check"], gate=True)
     yield Suite("lints", ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
                 gate=True)
+    yield Suite("packages alone", [sys.executable, "tests/packages_alone.py"], gate=True)
     if shutil.which("cargo-deny"):
         yield Suite("dependency rules",
                     ["cargo", "deny", "check", "bans", "licenses", "sources"], gate=True)
