@@ -1,4 +1,4 @@
-//! What the gateway costs, measured beside nginx (TLS in, plain out) and beside no gateway at all.
+//! The cost of the gateway, measured beside nginx (TLS in, plain out) and beside no gateway at all.
 //!
 //! One run starts a lean mock engine and every target on loopback, then measures round by round with the targets
 //! interleaved, and reports medians. The target under test has one core to itself where `taskset` is there; the

@@ -1,4 +1,4 @@
-//! What wiping costs: CPU time per request of the gateway beside the same program with an allocator that leaves memory
+//! The cost of wiping memory: CPU time per request of the gateway beside the same program with an allocator that leaves memory
 //! as it is. Both run side by side and are measured in turns, so that what the machine does besides falls on both.
 
 use anyhow::{Context, Result, ensure};

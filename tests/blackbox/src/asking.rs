@@ -1,4 +1,4 @@
-//! Requests, and what answers should look like.
+//! Requests, and checks of their answers.
 
 use std::future::Future;
 use std::time::Duration;

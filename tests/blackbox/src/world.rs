@@ -1,4 +1,4 @@
-//! Processes, and who trusts whom.
+//! The processes of a test, and which of them accept which.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The admin listener: who is let in, to do what, and what it says.
+//! The admin listener: authentication, roles and answers.
 
 #[path = "admin/export.rs"]
 mod export;

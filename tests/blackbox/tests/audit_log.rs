@@ -1,4 +1,4 @@
-//! The audit log from outside: what a client, an auditor and the operator make of it with the shipped programs.
+//! The audit log from outside: how a client, an auditor and the operator use it with the shipped programs.
 
 use anyhow::{Context, Result, ensure};
 use attest_core::log::SignedHead;

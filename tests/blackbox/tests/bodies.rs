@@ -1,4 +1,4 @@
-//! Requests that are not what they should be, refused in OpenAI's shape before any engine sees them.
+//! Malformed requests, refused with errors in OpenAI's format before they reach an engine.
 
 use anyhow::Result;
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually};

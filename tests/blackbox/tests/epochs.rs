@@ -1,4 +1,4 @@
-//! Epochs: a new contract has a new key, and nothing crosses from one to the next.
+//! Epochs: each has new keys, and no session or connection continues in the next.
 
 #[path = "epochs/clock.rs"]
 mod clock;

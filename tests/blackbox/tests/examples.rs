@@ -1,4 +1,4 @@
-//! The files in `examples/` are what the programs accept today.
+//! The programs accept the files in `examples/`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

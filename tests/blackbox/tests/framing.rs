@@ -1,4 +1,4 @@
-//! Requests whose bounds two parsers could see differently, heads that are too long, and clients that are too slow.
+//! Requests whose framing two parsers could read differently, heads that are too long, and clients that are too slow.
 
 use std::time::{Duration, Instant};
 

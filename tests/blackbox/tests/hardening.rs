@@ -85,7 +85,7 @@ async fn a_serving_process_cannot_dump_core_or_gain_privileges_and_every_thread_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_cannot_name_a_file_elsewhere_and_says_so() -> Result<()> {
+async fn a_reload_that_names_a_file_elsewhere_is_refused_with_its_reason() -> Result<()> {
     let world = World::new("confined").await?;
     let log = world.gateway.log();
     if !held(&log).contains(&"landlock") {

@@ -1,4 +1,4 @@
-//! The shipped binary on a machine without a TEE: it does not pretend.
+//! The shipped binary on a machine without a TEE: it refuses to serve confidential models.
 
 use anyhow::Result;
 use blackbox::world::engine_model;

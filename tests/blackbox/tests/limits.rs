@@ -1,4 +1,4 @@
-//! Limits: one caller cannot take what belongs to all, and no wait is without a bound.
+//! Limits: one client cannot exhaust shared resources, and every wait has a timeout.
 
 #[path = "limits/silent.rs"]
 mod silent;

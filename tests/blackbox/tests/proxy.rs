@@ -1,4 +1,4 @@
-//! `sealgate-verify proxy`: verifies before it sends, notices a change, and refuses what is not it.
+//! `sealgate-verify proxy`: verifies before it sends, verifies again after a change, and refuses unverified services.
 
 use anyhow::{Context, Result};
 use blackbox::World;

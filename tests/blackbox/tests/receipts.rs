@@ -1,4 +1,4 @@
-//! Receipts: signed by the attested key, true to the bytes, shown to their owner only.
+//! Receipts: signed by the attested key, over the exact bytes, and returned only to their owner.
 
 use anyhow::{Context, Result};
 use attest_core::{Event, Nonce, Receipt, Sha256Digest, TrustedPeer};

@@ -1,4 +1,4 @@
-//! Confidential models are served by verified enclaves or not at all, and a refusal can be proved.
+//! Confidential models are served only by verified enclaves, and a refusal has a receipt.
 
 use anyhow::{Context, Result};
 use attest_core::{Event, Nonce, Receipt, Sha256Digest};

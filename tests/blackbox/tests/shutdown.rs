@@ -1,4 +1,4 @@
-//! Going down: what is in flight finishes, nothing new begins, and the exit is clean.
+//! Shutdown: requests in flight finish, new ones are refused, and the exit status is 0.
 
 use anyhow::Result;
 use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, next_chunk, streamed};

@@ -1,4 +1,4 @@
-//! Upstreams that break off, stay silent or end their messages badly, over real connections.
+//! Upstreams that abort, stay idle or end their messages badly, over real connections.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What to try while everything is still up.
+//! Prints what to try while the processes run.
 
 use crate::say;
 use crate::stage::{MODEL, Stage};

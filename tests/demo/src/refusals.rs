@@ -1,4 +1,4 @@
-//! What does not work, each for its own reason.
+//! Requests that must be refused, each with its reason.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! How the demo speaks.
+//! The demo's output.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,4 +1,4 @@
-//! What works, and why it may be believed.
+//! Requests that must work, and the evidence for each.
 
 use anyhow::{Context, Result, ensure};
 use attest_core::Sha256Digest;

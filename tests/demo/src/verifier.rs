@@ -1,4 +1,4 @@
-//! Runs the real `sealgate-verify` and shows what it says.
+//! Runs the real `sealgate-verify` and prints its output.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;

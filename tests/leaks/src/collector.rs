@@ -1,4 +1,4 @@
-//! Something that takes OTLP over HTTP and keeps what it was sent.
+//! A collector that accepts OTLP over HTTP and stores what it receives.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};

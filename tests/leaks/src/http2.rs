@@ -1,5 +1,4 @@
-//! HTTP/2 may be offered only when the hunt covers it, and it does not: it is driven over HTTP/1.1.
-//! So the hunt looks whether anybody offers it.
+//! Checks that no service offers HTTP/2, which the search does not cover.
 
 use anyhow::{Result, ensure};
 use testkit::client::TlsClient;

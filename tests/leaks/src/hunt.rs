@@ -1,4 +1,4 @@
-//! Scenario after scenario through door after door, and the search after each.
+//! Runs every scenario through every entry point, and searches after each.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What the gateways keep: the policy they are under, signed where it takes that.
+//! The retention policy of the gateways, signed if its mode requires it.
 
 use anyhow::{Context, Result, ensure};
 use testkit::process::{run, sibling};

@@ -1,4 +1,4 @@
-//! A hunt for what the data path leaves behind.
+//! A search for copies of prompts and answers that the data path leaves behind.
 //!
 //! Real processes are driven over the network with prompts and answers that repeat a canary every
 //! 63 bytes. When an exchange is over and its connections are still open, all readable memory of

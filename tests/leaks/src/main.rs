@@ -1,4 +1,4 @@
-//! `make leaks`: the whole hunt and its control, through memory and through what leaves the processes.
+//! `make leaks`: the whole search and its control, in memory and in the outputs of the processes.
 //! The last line is the figures; the status is not zero if anything was found, if the control found
 //! too little, or if a service offers HTTP/2, which the search does not cover. `leaks --http2` looks for
 //! the last alone.

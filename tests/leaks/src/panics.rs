@@ -1,4 +1,4 @@
-//! A handler that dies with a prompt in its hands. The shipped program has no switch for that: the
+//! A handler that panics while it holds a prompt. The shipped program has no switch for that: the
 //! software platform's clock panics when the request's time of admission is asked for.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The processes under test, and the doors one reaches them by.
+//! The processes under test, and their entry points.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

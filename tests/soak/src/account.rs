@@ -1,4 +1,4 @@
-//! Whether everything that was answered is there after a restart.
+//! Checks that every answered request has its row and receipt after a restart.
 
 use std::collections::HashSet;
 

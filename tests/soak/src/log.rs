@@ -1,4 +1,4 @@
-//! The logs: every line is one that the traffic explains.
+//! The logs: every line must be one that the traffic causes.
 
 use std::collections::BTreeMap;
 

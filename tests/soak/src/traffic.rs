@@ -1,4 +1,4 @@
-//! Clients of every kind, and what became of each request.
+//! Clients of every kind, and the outcome of each request.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Memory and descriptors of the processes, once a second, and whether they stay flat.
+//! Memory and descriptors of the processes, once a second, and whether they grow.
 //!
 //! The last third of the run is compared with the first; both have the same traffic. Ten per cent of the run are left
 //! out at the beginning: caches fill.

@@ -1,4 +1,4 @@
-//! `sealgate-soft` and its kin: the gateway's own command line on the software platform.
+//! `sealgate-soft` and its variants: the gateway's own command line on the software platform.
 //!
 //! `PROGRAM --platform-seed HEX --measurement NAME [--cpu tdx|snp] [--gpus N] [--event-log yes|no]
 //! [--quote-delay-ms N] [--panic-file PATH] [--clock-file PATH] [--fault-file PATH] COMMAND…`

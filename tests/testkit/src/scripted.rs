@@ -1,4 +1,4 @@
-//! An upstream that writes exactly the bytes it was given, in steps, and behaves as badly as asked.
+//! An upstream that writes exactly the bytes it was given, in steps, with any misbehaviour that a test asks for.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

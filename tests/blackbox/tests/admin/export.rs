@@ -1,4 +1,4 @@
-//! The audit log taken home over the admin API, and checked as an auditor does.
+//! The audit log exported over the admin API, and verified as an auditor does.
 
 use std::path::Path;
 

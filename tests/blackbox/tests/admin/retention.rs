@@ -1,4 +1,4 @@
-//! Toggling retention through the admin API: only what the operator's policy keys signed, and only in its place.
+//! Policy changes through the admin API: only policies signed by the operator's keys, in their order.
 
 use anyhow::{Context, Result};
 use attest_core::SigningKey;

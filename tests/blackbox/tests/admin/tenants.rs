@@ -1,4 +1,4 @@
-//! Tenants as administrators see them, and the end of one.
+//! Tenants as administrators list and remove them.
 
 use anyhow::{Context, Result};
 use blackbox::asking::eventually;

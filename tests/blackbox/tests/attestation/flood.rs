@@ -1,4 +1,4 @@
-//! Report requests without end, and those who still get their report.
+//! A flood of report requests, and the clients that are still served during it.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;

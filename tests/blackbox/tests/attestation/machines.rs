@@ -1,4 +1,4 @@
-//! Whole machines: a CPU, its event log and its GPUs, shown in one report and judged under one policy.
+//! Whole machines: a CPU, its event log and its GPUs, in one report, appraised under one policy.
 
 use std::path::PathBuf;
 

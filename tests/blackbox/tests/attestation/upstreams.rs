@@ -1,4 +1,4 @@
-//! How a gateway gets at the reports of the enclaves behind it.
+//! How a gateway fetches the reports of the enclaves behind it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! A ledger that accepts nothing: what an operator sees of it, what it does not take with it, and how a stop ends.
+//! A failing ledger: what an operator sees, what continues to work, and how a shutdown ends.
 
 use anyhow::{Context, Result, ensure};
 use blackbox::asking::{chat, eventually};

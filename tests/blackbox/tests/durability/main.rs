@@ -1,4 +1,4 @@
-//! What the program that is shipped, with all its hardening, has on the disk after it has answered.
+//! What the shipped, fully hardened program has stored on disk once it has answered.
 
 mod answered;
 mod damaged;

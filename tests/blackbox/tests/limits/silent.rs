@@ -1,4 +1,4 @@
-//! Connections that never speak, by the thousand.
+//! Thousands of connections that never send a byte.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `sealgate check`, a reload and a start come to one answer over a table of configurations.
+//! `sealgate check`, a reload and a start agree on every configuration of a table.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,4 @@
-//! What an operator does to a service that runs: checking a configuration, reloading it, and giving it policy keys.
+//! Operating a running service: checking a configuration, reloading it, and adding policy keys.
 
 mod agreement;
 mod keys_later;

@@ -1,4 +1,4 @@
-//! Retention over the admin API: where no shell is beside the service, that is all there is.
+//! Retention over the admin API, for services without a shell.
 
 use std::net::SocketAddr;
 

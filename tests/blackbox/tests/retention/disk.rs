@@ -1,4 +1,4 @@
-//! A file system so small that a test can fill it.
+//! A file system small enough for a test to fill it.
 
 use std::fs::OpenOptions;
 use std::io::Write;

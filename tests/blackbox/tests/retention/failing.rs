@@ -1,4 +1,4 @@
-//! What a policy demands and the machine cannot keep: a disk that is full, a database that takes nothing.
+//! Records that a policy requires and the machine cannot store, because the disk is full or the database fails.
 //!
 //! The law, whatever the cause: where a policy says `refuse`, a request that was answered has its record, also when the
 //! process is killed a moment later; where it says `serve`, the receipt says what could not be kept.

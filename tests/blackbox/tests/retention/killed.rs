@@ -1,4 +1,4 @@
-//! The service itself, killed again and again under load: what it had given away is there when it is back.
+//! The service, killed repeatedly under load: everything that it has sent is still there after the restart.
 //!
 //! Given away is: an answer read to its end, whose sealed record must then be whole and whose row must be there; a proof of
 //! a receipt, which must still be provable, at its place; a head, of whose size there may be no other.

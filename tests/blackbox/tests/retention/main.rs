@@ -1,4 +1,4 @@
-//! Retention as an operator, a tenant and an auditor meet it: on the command line, in files, and with the stock `age`.
+//! Retention as an operator, a tenant and an auditor use it: on the command line, in files, and with the stock `age`.
 
 mod administered;
 mod content;

@@ -1,4 +1,4 @@
-//! A service whose policy an operator with a key decides about, and what it keeps.
+//! A service with an operator's policy key, and what it stores.
 
 use std::path::{Path, PathBuf};
 

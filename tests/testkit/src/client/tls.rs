@@ -1,4 +1,4 @@
-//! TLS as a client that looks at keys speaks it: no certificate authority, proof of possession only.
+//! TLS for a client that observes keys: no certificate authority, only proof of possession.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the engine says: a short text that reflects what it was asked, the same every time.
+//! The engine's answer: a short text that depends only on the request.
 
 /// The answer to a question.
 pub fn to(question: &str, images: usize) -> String {

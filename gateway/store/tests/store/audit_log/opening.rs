@@ -12,7 +12,7 @@ const ENTRIES: &str = "SEALGATE_LOG_ENTRIES";
 /// Not a test but a measurement: what opening costs, by size. `make log-start`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
-async fn what_opening_a_log_costs_by_its_size() {
+async fn time_to_open_a_log_by_its_size() {
     let most = std::env::var(ENTRIES)
         .ok()
         .and_then(|most| most.parse().ok());
