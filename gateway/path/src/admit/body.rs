@@ -275,15 +275,15 @@ mod tests {
             check_head(&none, &body, 7),
             Err(ApiError::BodyTooLarge { limit: 7 })
         );
-        for good in [
+        for accepted in [
             "application/json",
             "Application/JSON; charset=utf-8",
             "application/json;charset=utf-8",
         ] {
             assert_eq!(
-                check_head(&head(CONTENT_TYPE, good), &body, 8),
+                check_head(&head(CONTENT_TYPE, accepted), &body, 8),
                 Ok(()),
-                "{good}"
+                "{accepted}"
             );
         }
         for bad in ["text/plain", "multipart/form-data", "application/jsonx", ""] {

@@ -37,7 +37,7 @@ pub(super) async fn attestation(
 }
 
 /// `GET /v1/aci/receipts/{id}` (ACI/1 §7.1, §7.6). The credential is compared with the one that made the request, not
-/// with the active keys: a revoked key can still read the receipts of its own requests.
+/// with the active keys: a revoked key can still read the receipts of requests made with it.
 pub(super) async fn receipt(
     state: State<Arc<PublicState>>,
     id: Path<String>,

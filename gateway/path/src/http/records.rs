@@ -55,7 +55,7 @@ pub(super) async fn delete(
 }
 
 /// As with receipts, the credential is compared with the one that made the request; a revoked key can still read the
-/// sealed records of its own requests.
+/// sealed records of requests made with it.
 fn credential(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
     Ok(digest(bearer(headers)?))
 }

@@ -58,7 +58,7 @@ pub fn relay(
 
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is one for each response, inside an allocation of its own"
+    reason = "there is one for each response, in a separate allocation"
 )]
 enum State {
     Open(SealingBody<AnswerBody>),

@@ -206,9 +206,9 @@ fn http_1_1_has_one_host_and_http_1_0_at_most_one() {
         let found = head("HTTP/1.1", &format!("Host: {bad}\r\n"));
         assert_eq!(found, Err(HeadFault::HostInvalid), "{bad}");
     }
-    for good in ["localhost:8443", "[::1]:8443", "a.example", "%41"] {
-        let found = head("HTTP/1.1", &format!("Host: {good}\r\n"));
-        assert_eq!(found, Ok(BodyFraming::Length(0)), "{good}");
+    for accepted in ["localhost:8443", "[::1]:8443", "a.example", "%41"] {
+        let found = head("HTTP/1.1", &format!("Host: {accepted}\r\n"));
+        assert_eq!(found, Ok(BodyFraming::Length(0)), "{accepted}");
     }
     let coded = head("HTTP/1.0", CODING);
     assert_eq!(coded, Err(HeadFault::CodingInHttp10));

@@ -309,13 +309,13 @@ mod tests {
             assert_eq!(error["error"]["code"], "upstream_failed", "{failure}");
             assert!(read.failure().is_some());
         }
-        for good in [
+        for accepted in [
             "data: {\"error\":null,\"choices\":[]}\n\n",
             "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\":{}\"}}]}\n\n",
             "event: message\ndata: {}\n\n",
             "data:\n\n",
         ] {
-            assert_eq!(whole(EventStream::new(false), good).1, good);
+            assert_eq!(whole(EventStream::new(false), accepted).1, accepted);
         }
     }
 
