@@ -45,7 +45,8 @@ pub use retention::{
 pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
 pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};
-pub use units::{UnitError, parse_duration, parse_size, show_duration, show_size};
+pub use units::show_duration;
+pub(crate) use units::show_size;
 
 /// The parsed `sealgate.toml`, with defaults filled in.
 #[derive(Debug)]
@@ -192,7 +193,7 @@ pub enum OnRevoke {
 }
 
 impl OnRevoke {
-    pub const CHOICES: [(&str, Self); 2] = [("finish", Self::Finish), ("cut", Self::Cut)];
+    pub(crate) const CHOICES: [(&str, Self); 2] = [("finish", Self::Finish), ("cut", Self::Cut)];
 
     pub const fn as_str(self) -> &'static str {
         match self {

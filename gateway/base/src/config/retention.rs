@@ -10,7 +10,7 @@ use attest_core::to_hex;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// The first policy of a chain if the configuration names none.
-pub const DEFAULT_POLICY: &str = include_str!("../../../../policies/retention/metadata.toml");
+const DEFAULT_POLICY: &str = include_str!("../../../../policies/retention/metadata.toml");
 
 /// `[retention]`
 #[derive(Clone, Debug, PartialEq, Eq)]

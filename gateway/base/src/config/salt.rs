@@ -14,7 +14,7 @@ pub enum ClientCacheSalt {
 }
 
 impl ClientCacheSalt {
-    pub const CHOICES: [(&'static str, Self); 3] = [
+    pub(crate) const CHOICES: [(&'static str, Self); 3] = [
         ("strip", Self::Strip),
         ("refuse", Self::Refuse),
         ("bind", Self::Bind),

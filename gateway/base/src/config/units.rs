@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Why a text is neither a duration nor a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UnitError {
+pub(crate) enum UnitError {
     #[error("does not begin with a whole number")]
     Number,
     #[error("has no unit; durations take ms, s, m, h or d, sizes take B, KiB, MiB or GiB")]
@@ -18,7 +18,7 @@ pub enum UnitError {
 }
 
 /// Reads `250ms`, `5s`, `10m`, `24h` or `30d`.
-pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let (number, unit) = split(text)?;
     let millis = match unit {
         "ms" => 1,
@@ -35,7 +35,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 }
 
 /// Reads `512B`, `8KiB`, `4MiB` or `1GiB`.
-pub fn parse_size(text: &str) -> Result<u64, UnitError> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, UnitError> {
     let (number, unit) = split(text)?;
     let factor = match unit {
         "B" => 1,
@@ -64,7 +64,7 @@ pub fn show_duration(duration: Duration) -> String {
 }
 
 /// Formats a size in the largest unit without a remainder.
-pub fn show_size(bytes: u64) -> String {
+pub(crate) fn show_size(bytes: u64) -> String {
     for (factor, unit) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
         if bytes >= factor && bytes.is_multiple_of(factor) {
             return format!("{}{unit}", bytes / factor);

@@ -4,7 +4,7 @@
 //! names. There is no free-text message, so no text of a user or an upstream can reach the log. Log lines, spans,
 //! metrics and rows are made of the same values.
 //!
-//! Events leave the process through `tracing`, by one layer that passes nothing else ([`EventLayer`]): events of
+//! Events leave the process through `tracing`, by one layer that passes nothing else (`sink`): events of
 //! libraries are dropped at every log level.
 
 mod line;
@@ -30,7 +30,7 @@ use harden::{Fact, Facts};
 pub use crate::config::{Format, Level};
 pub use panics::install_panic_hook;
 pub(crate) use record::{Record, Value};
-pub use sink::{EventLayer, EventSink, LogWriter, install, set_format_and_level};
+pub use sink::{EventSink, install, set_format_and_level};
 
 /// A log event.
 #[derive(Clone, Debug, PartialEq)]

@@ -36,7 +36,7 @@ pub trait EventSink: Send + Sync + 'static {
 
 /// Installs the log on standard error and the sink `also`, once for the process. Later calls only set format and level.
 ///
-/// If the program has a `tracing` subscriber already, that one stays; the program can add an [`EventLayer`] to it.
+/// If the program has a `tracing` subscriber already, that one stays.
 pub fn install(format: Format, level: Level, also: Option<impl EventSink>) {
     set_format_and_level(format, level);
     let subscriber = Registry::default()
@@ -91,7 +91,7 @@ pub(super) fn dispatch(event: Event) {
 }
 
 /// A layer that passes our events to a sink and drops everything else.
-pub struct EventLayer<L>(pub L);
+pub(super) struct EventLayer<L>(pub L);
 
 impl<S: Subscriber, L: EventSink> Layer<S> for EventLayer<L> {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -125,7 +125,7 @@ impl<L: EventSink> Visit for FieldVisitor<'_, L> {
 }
 
 /// The log: writes a line for each event of a sufficient level.
-pub struct LogWriter<W> {
+pub(super) struct LogWriter<W> {
     // Shared by every thread that logs; held for one line, so that lines do not mix.
     to: Mutex<W>,
 }

@@ -130,7 +130,7 @@ impl AuditError {
 
 /// Counts rows that the ledger drops, for an entry in the log. Never waits.
 #[derive(Clone)]
-pub struct Losses(Arc<EntryQueue>);
+pub(crate) struct Losses(Arc<EntryQueue>);
 
 impl Losses {
     /// A row of this kind was dropped.
@@ -270,7 +270,7 @@ impl AuditLog {
     }
 
     /// Enters the end of the active epoch.
-    pub async fn end_epoch(&self, at: UnixTime, end: EpochEnd) -> Result<(), AuditError> {
+    pub(crate) async fn end_epoch(&self, at: UnixTime, end: EpochEnd) -> Result<(), AuditError> {
         self.queue
             .send(|reply| Command::EndEpoch { at, end, reply })
             .await
@@ -305,7 +305,7 @@ impl AuditLog {
     }
 
     /// A counter for rows that the ledger drops.
-    pub fn losses(&self) -> Losses {
+    pub(crate) fn losses(&self) -> Losses {
         Losses(self.queue.clone())
     }
 
@@ -326,7 +326,7 @@ impl AuditLog {
 
     /// Enters everything that is queued, with retries for up to `timeout`, and stops. Returns how many entries were
     /// dropped.
-    pub async fn close_within(&self, timeout: Duration) -> u64 {
+    pub(crate) async fn close_within(&self, timeout: Duration) -> u64 {
         let began = Instant::now();
         while self.flush().await.is_err() && began.elapsed() < timeout {
             tokio::time::sleep(RETRY).await;

@@ -17,7 +17,7 @@ use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The longest downtime that is accepted without confirmation by an operator.
-pub const MAX_PLAUSIBLE_GAP: Duration = Duration::from_secs(7 * 86_400);
+pub(crate) const MAX_PLAUSIBLE_GAP: Duration = Duration::from_secs(7 * 86_400);
 
 /// How the system clock compares with the stored time when a service starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

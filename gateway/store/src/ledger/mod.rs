@@ -49,7 +49,7 @@ use gateway_base::store_failure::{Cause, StoreFailure};
 use state_dir_lock::StateDirLock;
 
 pub use admins::{AdminRow, Role};
-pub use clock::{MAX_PLAUSIBLE_GAP, RetentionClock, SystemClockCheck};
+pub use clock::{RetentionClock, SystemClockCheck};
 pub use epochs::EpochRow;
 pub use expiry::Purged;
 pub use inspect::{StateSummary, inspect};
