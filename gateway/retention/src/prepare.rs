@@ -2,7 +2,6 @@
 
 use attest_core::Sha256Digest;
 use attest_core::retention::{OnFailure, Terms};
-use bytes::Bytes;
 
 use super::records::{RecordError, Records};
 use super::sealing_body::{RetentionFailure, SealingRecord};
@@ -23,11 +22,11 @@ pub struct RecordRequest<'a> {
 
 /// Writes the row and seals the request as the policy requires. After a failure it refuses the request, or marks
 /// `failure` if the policy serves requests without a record.
-pub async fn prepare_record(
+pub async fn prepare_record<B: AsRef<[u8]> + Send + 'static>(
     records: &Records,
     ledger: &Ledger,
     subject: RecordRequest<'_>,
-    body: impl FnOnce() -> Bytes,
+    body: impl FnOnce() -> B,
     failure: &RetentionFailure,
 ) -> Result<Option<SealingRecord>, ApiError> {
     let Some(kept) = subject.terms.kept() else {

@@ -59,7 +59,7 @@ impl SealingRecord {
     /// Seals the request. `bytes` are dropped as soon as they are sealed.
     pub async fn begin(
         record: Record,
-        bytes: Bytes,
+        bytes: impl AsRef<[u8]> + Send + 'static,
         on_failure: OnFailure,
         failure: RetentionFailure,
     ) -> Result<Self, SealError> {
@@ -72,7 +72,7 @@ impl SealingRecord {
         };
         let task = spawn_blocking(move || {
             let mut file = record.open(Part::Request)?;
-            file.write(&bytes)?;
+            file.write(bytes.as_ref())?;
             drop(bytes);
             record.close(file)
         });

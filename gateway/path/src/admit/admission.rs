@@ -11,13 +11,16 @@ use tokio::sync::watch;
 
 use super::body::BodyLimits;
 use super::keyring::ActiveKey;
-use super::{AdmittedRequest, Fields, Keyring, body, preconditions, salt};
+use super::{
+    AdmittedRequest, Fields, Keyring, RequestContext, UnknownModel, body, preconditions, salt,
+};
 use attest_channel::Clock;
 use gateway_base::config::Limits;
 use gateway_base::descriptors;
 use gateway_base::errors::ApiError;
 use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId};
 use gateway_contract::epoch::Epoch;
+use gateway_upstream::route::RoutedModel;
 use harden as hardening;
 
 /// The header for API keys in APIs other than OpenAI's.
@@ -38,7 +41,7 @@ pub struct Admission {
 
 /// An admitted request and its slot.
 pub struct Admitted {
-    pub request: AdmittedRequest,
+    pub request: Result<AdmittedRequest, UnknownModel>,
     pub slot: RequestSlot,
 }
 
@@ -103,7 +106,11 @@ impl Admission {
             error,
             body_unread: true,
         };
-        let (key, slot) = self.check_head(&epoch, headers, &body).map_err(unread)?;
+        let Checked {
+            key,
+            slot,
+            announced,
+        } = self.check_head(&epoch, headers, &body).map_err(unread)?;
         let (prompt, received_hash) = body::read(body, self.body_limits(&epoch, &key))
             .await
             .map_err(unread)?;
@@ -121,14 +128,12 @@ impl Admission {
         let fields =
             Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
         preconditions::check_model(headers, &fields.model).map_err(refused)?;
-        let model = epoch
-            .routes
-            .lookup(&fields.model)
-            .map(|(_, route)| route.model.as_str());
+        // An announced model has just been checked to be this one.
+        let model = announced.unwrap_or_else(|| epoch.routes.resolve(&fields.model));
         let retention = epoch
             .retention
             .policy()
-            .effective(&key.caller.tenant, model);
+            .effective(&key.caller.tenant, model_id(model.as_ref()));
         let salt = salt::decide(
             &epoch.cache_salts,
             &key.caller.tenant,
@@ -137,17 +142,29 @@ impl Admission {
             limits.client_cache_salt,
         );
         let salt = salt.map_err(|invalid| refused(invalid.into()))?;
-        let request = AdmittedRequest {
+        let context = RequestContext {
             receipt_id: self.receipt_id().map_err(refused)?,
             caller: key.caller.clone(),
             endpoint,
-            fields,
-            salt,
-            prompt,
+            stream: fields.stream,
+            received_bytes: prompt.len() as u64,
             received_hash,
             epoch,
             retention,
             admitted_at: self.clock.now(),
+        };
+        let request = match model {
+            Some(model) => Ok(AdmittedRequest {
+                context,
+                model,
+                fields,
+                salt,
+                prompt,
+            }),
+            None => Err(UnknownModel {
+                context,
+                verification_required: fields.constraints.verified,
+            }),
         };
         Ok(Admitted { request, slot })
     }
@@ -172,25 +189,29 @@ impl Admission {
         epoch: &Epoch,
         headers: &HeaderMap,
         body: &impl Body,
-    ) -> Result<(Arc<ActiveKey>, RequestSlot), ApiError> {
+    ) -> Result<Checked, ApiError> {
         let limits = &epoch.config.limits;
         let key = self.keyring.authenticate(headers)?;
         preconditions::check_keyset(headers, &epoch.keyset_digest)?;
+        let mut announced = None;
         preconditions::check_retention(headers, |model| {
             let policy = epoch.retention.policy();
             let tenant = &key.caller.tenant;
             match model {
                 None => policy.most_for(tenant),
                 Some(name) => {
-                    let route = epoch.routes.lookup(name);
-                    let model = route.map(|(_, route)| route.model.as_str());
-                    policy.effective(tenant, model).mode()
+                    let model = announced.insert(epoch.routes.resolve(name));
+                    policy.effective(tenant, model_id(model.as_ref())).mode()
                 }
             }
         })?;
         body::check_head(headers, body, limits.max_body)?;
         let slot = RequestSlot::take(&self.in_flight, self.max_in_flight, &key, limits)?;
-        Ok((key, slot))
+        Ok(Checked {
+            key,
+            slot,
+            announced,
+        })
     }
 
     fn receipt_id(&self) -> Result<String, ApiError> {
@@ -200,6 +221,19 @@ impl Admission {
             .map_err(|_| ApiError::Internal)?;
         Ok(format!("rcpt-{}", attest_core::to_hex(&bytes)))
     }
+}
+
+/// What the head of a request is found to have.
+struct Checked {
+    key: Arc<ActiveKey>,
+    slot: RequestSlot,
+    /// The model that a header announces, if its retention had to be checked; the inner `None` is an unknown model.
+    announced: Option<Option<RoutedModel>>,
+}
+
+/// The id that retention policies name a model by.
+fn model_id(model: Option<&RoutedModel>) -> Option<&str> {
+    model.map(|model| model.route.model.as_str())
 }
 
 impl RequestSlot {

@@ -23,6 +23,7 @@ use attest_core::{Sha256Digest, UnixTime};
 use gateway_base::request::{Caller, Endpoint, Salt};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
+use gateway_upstream::route::RoutedModel;
 
 pub use admission::{Admission, Admitted, Refused, RequestSlot};
 pub use applied::AppliedGeneration;
@@ -32,15 +33,33 @@ pub use credential::{bearer, digest};
 pub use fields::{CacheSalt, Fields};
 pub use keyring::Keyring;
 
-/// A request that may be served: authenticated, within limits, well formed, and bound to the epoch it came in under.
+/// A request that may be served: authenticated, within limits, well formed, for a known model, and bound to the epoch of
+/// its connection.
 pub struct AdmittedRequest {
-    pub receipt_id: String,
-    pub caller: Caller,
-    pub endpoint: Endpoint,
+    pub context: RequestContext,
+    /// Resolved once, in admission.
+    pub model: RoutedModel,
     pub fields: Fields,
     /// For engines that divide their prefix cache by salt.
     pub salt: Salt,
     pub prompt: Prompt,
+}
+
+/// A request that would be served if its model were known. Its refusal gets a receipt.
+pub struct UnknownModel {
+    pub context: RequestContext,
+    /// The client requires a verified upstream.
+    pub verification_required: bool,
+}
+
+/// What the receipt of a request needs.
+pub struct RequestContext {
+    pub receipt_id: String,
+    pub caller: Caller,
+    pub endpoint: Endpoint,
+    pub stream: bool,
+    /// The size of the body as it was received.
+    pub received_bytes: u64,
     /// SHA-256 of the body as it was received.
     pub received_hash: Sha256Digest,
     /// The contract for this request until its end.

@@ -80,7 +80,14 @@ async fn serve(
         OnRevoke::Cut => Some(admitted.slot.revocation()),
     };
     let in_flight = InFlight::enter(&state.metrics.in_flight, admitted.slot);
-    let serving = relay::serve_inference(&state.services, admitted.request, connection.flushes);
+    let serving = async {
+        match admitted.request {
+            Ok(request) => {
+                relay::serve_inference(&state.services, request, connection.flushes).await
+            }
+            Err(unknown) => relay::refuse_unknown_model(&state.services, unknown),
+        }
+    };
     let response = match revocation.clone() {
         None => serving.await,
         Some(revocation) => tokio::select! {

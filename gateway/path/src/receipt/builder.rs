@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Ending, Interruption, ReceiptStore};
-use crate::admit::AdmittedRequest;
+use crate::admit::RequestContext;
 use attest_channel::Clock;
 use gateway_base::errors::ApiError;
 use gateway_base::events;
@@ -108,7 +108,7 @@ struct BodyBytes {
 
 impl ReceiptBuilder {
     /// Starts the receipt of an admitted request.
-    pub fn new(services: &RequestServices, request: &AdmittedRequest) -> Self {
+    pub fn new(services: &RequestServices, request: &RequestContext) -> Self {
         Self(Some(Box::new(Draft {
             services: services.clone(),
             epoch: Arc::clone(&request.epoch),
@@ -122,10 +122,10 @@ impl ReceiptBuilder {
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
             endpoint: request.endpoint,
-            stream: request.fields.stream,
+            stream: request.stream,
             admitted_at: request.admitted_at,
             begun: Instant::now(),
-            bytes_in: request.prompt.len() as u64,
+            bytes_in: request.received_bytes,
             model: None,
             requested_name: None,
             received: request.received_hash,

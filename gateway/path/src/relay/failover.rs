@@ -23,20 +23,19 @@ use gateway_base::request::{Endpoint, Salt};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::channel::{
     ConnectFailure, EvidenceError, HttpUpstream, NoResponse, NotVerified, OutgoingPrompt,
-    PlainFailure, ReceivedPrompt, SendFailure, UpstreamBody, VerifiedUpstream,
+    PlainFailure, ReceivedPrompt, SealablePrompt, SendFailure, UpstreamBody, VerifiedUpstream,
 };
-use gateway_upstream::route::{Candidate, CandidateState, Route};
+use gateway_upstream::route::{Candidate, CandidateState, RoutedModel};
 
 /// An admitted request with its route, ready to be sent to candidates.
 pub(super) struct RoutedRequest {
-    route: Arc<Route>,
+    model: RoutedModel,
     epoch: Arc<Epoch>,
     endpoint: Endpoint,
     stream: bool,
     /// The client requested a stream's usage itself.
     usage_requested: bool,
     clock: Arc<dyn Clock>,
-    requested_model: String,
     spans: Spans,
     salt: Salt,
     constraints: Constraints,
@@ -92,38 +91,21 @@ impl NotSentReason {
 const RECONNECTS: usize = 2;
 
 impl RoutedRequest {
-    /// Finds the route and checks what the caller demands of it. Nothing is sent yet.
-    pub(super) fn prepare(
-        request: AdmittedRequest,
-        clock: &Arc<dyn Clock>,
-        receipt: &mut ReceiptBuilder,
-    ) -> Result<Self, Refusal> {
+    pub(super) fn new(request: AdmittedRequest, clock: &Arc<dyn Clock>) -> Self {
         let AdmittedRequest {
-            endpoint,
+            context,
+            model,
             fields,
             salt,
             prompt,
-            received_hash,
-            epoch,
-            ..
         } = request;
-        let required = fields.constraints.verified;
-        let Some((asked_for, route)) = epoch.routes.lookup(&fields.model) else {
-            if epoch.config.server.mode == Serving::Aggregator {
-                receipt.unverified(required, "", "model_not_found", None);
-            }
-            return Err(ApiError::ModelNotFound.into());
-        };
-        receipt.routed(&route.model, asked_for);
-        let route = Arc::clone(route);
-        Ok(Self {
-            route,
-            epoch,
-            endpoint,
+        Self {
+            model,
+            epoch: context.epoch,
+            endpoint: context.endpoint,
             stream: fields.stream,
             usage_requested: fields.include_usage == Some(true),
             clock: Arc::clone(clock),
-            requested_model: fields.model,
             spans: Spans {
                 model: fields.model_span,
                 provider: fields.provider_span,
@@ -132,13 +114,13 @@ impl RoutedRequest {
             salt,
             constraints: fields.constraints,
             prompt: ReceivedPrompt::new(prompt),
-            received: received_hash,
-        })
+            received: context.received_hash,
+        }
     }
 
-    /// The received body, shared.
-    pub(super) fn body(&self) -> bytes::Bytes {
-        self.prompt.shared()
+    /// The received body, for its sealed record.
+    pub(super) fn sealable(&self) -> SealablePrompt {
+        self.prompt.sealable()
     }
 
     /// The answer of the first candidate that the prompt was sent to, or why there is none.
@@ -172,6 +154,7 @@ impl RoutedRequest {
     /// The candidates that may be used, in order of preference; those that recently could not be connected to come last.
     fn in_order(&self) -> Vec<(&Candidate, &CandidateState)> {
         let usable = self
+            .model
             .route
             .candidates()
             .filter(|(candidate, _)| self.may_use(candidate));
@@ -183,7 +166,7 @@ impl RoutedRequest {
 
     /// Whether the prompt may be sent to verified upstreams only.
     fn required(&self) -> bool {
-        self.route.confidential
+        self.model.route.confidential
             || self.constraints.verified
             || self.constraints.session_ids.is_some()
     }
@@ -196,7 +179,7 @@ impl RoutedRequest {
     fn may_use(&self, candidate: &Candidate) -> bool {
         match candidate {
             Candidate::Verified(_) => true,
-            Candidate::Local(_) => self.route.serving == Serving::Direct,
+            Candidate::Local(_) => self.model.route.serving == Serving::Direct,
             Candidate::Plain(_) => !self.required(),
         }
     }
@@ -206,18 +189,19 @@ impl RoutedRequest {
         let Some(pinned) = self.pinned() else {
             return Ok(());
         };
-        let known = self.route.sessions();
+        let known = self.model.route.sessions();
         if known.iter().any(|session| pinned.contains(&session.id())) {
             return Ok(());
         }
-        if self.route.serving == Serving::Aggregator {
+        if self.model.route.serving == Serving::Aggregator {
             receipt.unverified(true, &self.upstream_model(), "session_not_accepted", None);
         }
         Err(ApiError::SessionNotAccepted.into())
     }
 
     fn upstream_model(&self) -> String {
-        self.route
+        self.model
+            .route
             .candidates
             .first()
             .map_or_else(String::new, |first| first.model().to_string())
@@ -335,7 +319,7 @@ impl RoutedRequest {
     ) -> Result<Forwarded, AttemptError> {
         let received = self.prompt.bytes();
         let wanted = Rewrites {
-            model: (self.requested_model != candidate.model().as_str())
+            model: (self.model.requested_name != *candidate.model())
                 .then(|| candidate.model().as_str()),
             cache_salt: state.takes_salt.then(|| self.salt.as_str()),
             usage: request_usage,
@@ -395,7 +379,7 @@ impl RoutedRequest {
         last: Option<(&Candidate, NotSentReason)>,
         receipt: &mut ReceiptBuilder,
     ) -> Refusal {
-        let aggregator = self.route.serving == Serving::Aggregator;
+        let aggregator = self.model.route.serving == Serving::Aggregator;
         let Some((candidate, why)) = last else {
             // Verification is required, and no candidate of this model can be verified.
             if aggregator {

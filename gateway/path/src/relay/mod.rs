@@ -24,14 +24,16 @@ pub use refusal::{Refusal, shown_refusals};
 pub use upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
 
 use crate::receipt::RequestServices;
+use attest_core::Serving;
 use axum::body::Body;
-use http::Response;
+use http::{HeaderValue, Response};
 
-use crate::admit::AdmittedRequest;
+use crate::admit::{AdmittedRequest, UnknownModel};
 use crate::flushes::Flushes;
 use crate::receipt::ReceiptBuilder;
 use answer::Answer;
 use failover::RoutedRequest;
+use gateway_base::errors::ApiError;
 use gateway_base::request::RECEIPT_ID;
 use gateway_retention::{self as retention, SealingRecord};
 
@@ -41,13 +43,32 @@ pub async fn serve_inference(
     request: AdmittedRequest,
     flushes: Flushes,
 ) -> Response<Body> {
-    let mut receipt = ReceiptBuilder::new(services, &request);
-    let receipt_id = http::HeaderValue::try_from(request.receipt_id.as_str());
-    let mut response = match answer(services, request, &mut receipt).await {
+    let mut receipt = ReceiptBuilder::new(services, &request.context);
+    let receipt_id = request.context.receipt_id.clone();
+    receipt.routed(&request.model.route.model, &request.model.requested_name);
+    let response = match answer(services, request, &mut receipt).await {
         Ok((answer, sealing)) => body::relay(answer, sealing, receipt, flushes),
         Err(refusal) => refusal.into_response(receipt),
     };
-    if let Ok(receipt_id) = receipt_id {
+    with_receipt_id(response, &receipt_id)
+}
+
+/// Refuses a request whose model is unknown. The refusal has a receipt too.
+pub fn refuse_unknown_model(services: &RequestServices, request: UnknownModel) -> Response<Body> {
+    let UnknownModel {
+        context,
+        verification_required,
+    } = request;
+    let mut receipt = ReceiptBuilder::new(services, &context);
+    if context.epoch.config.server.mode == Serving::Aggregator {
+        receipt.unverified(verification_required, "", "model_not_found", None);
+    }
+    let response = Refusal::from(ApiError::ModelNotFound).into_response(receipt);
+    with_receipt_id(response, &context.receipt_id)
+}
+
+fn with_receipt_id(mut response: Response<Body>, receipt_id: &str) -> Response<Body> {
+    if let Ok(receipt_id) = HeaderValue::try_from(receipt_id) {
         response.headers_mut().insert(RECEIPT_ID, receipt_id);
     }
     response
@@ -59,11 +80,11 @@ async fn answer(
     request: AdmittedRequest,
     receipt: &mut ReceiptBuilder,
 ) -> Result<(Answer, Option<SealingRecord>), Refusal> {
-    let terms = request.retention.clone();
-    let caller = request.caller.clone();
-    let receipt_id = request.receipt_id.clone();
-    let policy = request.epoch.retention.policy().digest();
-    let ask = RoutedRequest::prepare(request, &services.clock, receipt)?;
+    let terms = request.context.retention.clone();
+    let caller = request.context.caller.clone();
+    let receipt_id = request.context.receipt_id.clone();
+    let policy = request.context.epoch.retention.policy().digest();
+    let request = RoutedRequest::new(request, &services.clock);
     let subject = retention::RecordRequest {
         receipt_id: &receipt_id,
         caller: &caller,
@@ -76,9 +97,9 @@ async fn answer(
         &services.records,
         &services.ledger,
         subject,
-        || ask.body(),
+        || request.sealable(),
         &retention_failure,
     )
     .await?;
-    Ok((ask.serve(receipt).await?, sealing))
+    Ok((request.serve(receipt).await?, sealing))
 }

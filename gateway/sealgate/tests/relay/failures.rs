@@ -6,7 +6,6 @@ use crate::support::engine::{Do, RawEngine};
 use crate::support::*;
 use attest_core::{Sha256Digest, Upstream};
 use gateway_base::request::Endpoint;
-use gateway_path::relay::serve_inference;
 use tokio::net::TcpListener;
 
 const BODY: &str = r#"{"model":"m","messages":[]}"#;
@@ -355,8 +354,8 @@ async fn each_endpoint_has_its_own_path_upstream() {
     let bench = Bench::plain("paths", &engine.base()).await;
     for endpoint in Endpoint::ALL {
         engine.answer("200 OK", "content-type: application/json\r\n", "{}");
-        let request = bench.request(endpoint, r#"{"model":"m","input":"x"}"#);
-        let response = serve_inference(&bench.back, request, Default::default()).await;
+        let body = r#"{"model":"m","input":"x"}"#;
+        let response = bench.serve(endpoint, body).await;
         let id = receipt_id(&response);
         assert!(whole(response.into_body()).await.1);
         assert_eq!(bench.receipt(&id).await.body().endpoint, endpoint.path());

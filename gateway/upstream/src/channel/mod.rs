@@ -27,7 +27,9 @@ pub use connection::{NoResponse, SendFailure};
 pub use not_verified::{EvidenceError, NotVerified};
 pub use plain::{HttpUpstream, LocalEngine, PlainError, PlainFailure, PlainUpstream};
 pub use pool::ConnectFailure;
-pub use prompt_body::{Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt};
+pub use prompt_body::{
+    Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt, SealablePrompt,
+};
 pub use target::TargetError;
 pub use upstream_body::{IncompleteBody, UpstreamBody};
 pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};

@@ -39,9 +39,9 @@ impl ReceivedPrompt {
         Self(Bytes::from_owner(prompt))
     }
 
-    /// The same bytes once more, without a copy: for sealing.
-    pub fn shared(&self) -> Bytes {
-        self.0.clone()
+    /// The same bytes again, without a copy, for a sealed record.
+    pub fn sealable(&self) -> SealablePrompt {
+        SealablePrompt(self.0.clone())
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -67,6 +67,25 @@ impl ReceivedPrompt {
             pieces: pieces.into(),
             length,
         })
+    }
+}
+
+/// A received prompt for its sealed record: its bytes can be read by the seal, and it cannot be printed or cloned.
+///
+/// ```compile_fail
+/// fn copy(prompt: &gateway_upstream::channel::SealablePrompt) -> gateway_upstream::channel::SealablePrompt { prompt.clone() }
+/// ```
+/// ```compile_fail
+/// fn print(prompt: gateway_upstream::channel::SealablePrompt) { println!("{prompt:?}"); }
+/// ```
+/// ```
+/// fn seal(prompt: gateway_upstream::channel::SealablePrompt) -> usize { prompt.as_ref().len() }
+/// ```
+pub struct SealablePrompt(Bytes);
+
+impl AsRef<[u8]> for SealablePrompt {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

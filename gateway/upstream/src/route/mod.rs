@@ -147,6 +147,14 @@ impl RouteError {
     }
 }
 
+/// A model that a client requested, with its route.
+#[derive(Clone)]
+pub struct RoutedModel {
+    /// The name in the request: the model's id or an alias.
+    pub requested_name: Name,
+    pub route: Arc<Route>,
+}
+
 /// Every route of one epoch.
 pub struct Routes {
     by_name: HashMap<Name, Arc<Route>>,
@@ -217,13 +225,17 @@ impl Routes {
     }
 
     /// The route for a model id or alias.
-    pub fn find(&self, model: &str) -> Option<&Arc<Route>> {
+    fn find(&self, model: &str) -> Option<&Arc<Route>> {
         self.by_name.get(model)
     }
 
-    /// The route for a model id or alias, and the configured spelling of that name.
-    pub fn lookup(&self, model: &str) -> Option<(&Name, &Arc<Route>)> {
-        self.by_name.get_key_value(model)
+    /// The model with this id or alias.
+    pub fn resolve(&self, model: &str) -> Option<RoutedModel> {
+        let (name, route) = self.by_name.get_key_value(model)?;
+        Some(RoutedModel {
+            requested_name: name.clone(),
+            route: Arc::clone(route),
+        })
     }
 
     /// Every name that a client may use, with its model: each id followed by its aliases, in the order of the configuration.

@@ -19,11 +19,11 @@ use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::{Caller, Endpoint};
 use gateway_contract::epoch::Epoch;
-use gateway_path::admit::{AdmittedRequest, Fields};
+use gateway_path::admit::{AdmittedRequest, Fields, RequestContext, UnknownModel};
 use gateway_path::flushes::Flushes;
 use gateway_path::receipt::ReceiptStore;
 use gateway_path::receipt::RequestServices;
-use gateway_path::relay::serve_inference;
+use gateway_path::relay::{refuse_unknown_model, serve_inference};
 use gateway_retention::Records;
 use gateway_store::ledger::Ledger;
 use gateway_upstream::prompt::Prompt;
@@ -96,12 +96,12 @@ impl Bench {
         Self::start(name, "aggregator", &plain_model(&[base])).await
     }
 
-    pub fn request(&self, endpoint: Endpoint, body: &str) -> AdmittedRequest {
+    /// What admission makes of a request; the error is one for an unknown model.
+    pub fn request(&self, endpoint: Endpoint, body: &str) -> Result<AdmittedRequest, UnknownModel> {
         let fields =
             Fields::read(body.as_bytes(), endpoint).unwrap_or_else(|why| panic!("{why:?}"));
         let tenant = self.epoch.config.models[0].id.clone();
-        AdmittedRequest {
-            salt: self.epoch.cache_salts.derive(&tenant, None),
+        let context = RequestContext {
             receipt_id: format!("rcpt-{}", self.next.fetch_add(1, Ordering::SeqCst)),
             caller: Caller {
                 key_id: "key".into(),
@@ -109,22 +109,37 @@ impl Bench {
                 key_digest: KEY,
             },
             endpoint,
-            fields,
-            prompt: Prompt::new(body.as_bytes().to_vec()),
+            stream: fields.stream,
+            received_bytes: body.len() as u64,
             received_hash: Sha256Digest::hash(body.as_bytes()),
             retention: self.epoch.retention.policy().effective(&tenant, None),
             epoch: self.epoch.clone(),
             admitted_at: self.back.clock.now(),
+        };
+        match self.epoch.routes.resolve(&fields.model) {
+            Some(model) => Ok(AdmittedRequest {
+                context,
+                model,
+                salt: self.epoch.cache_salts.derive(&tenant, None),
+                fields,
+                prompt: Prompt::new(body.as_bytes().to_vec()),
+            }),
+            None => Err(UnknownModel {
+                context,
+                verification_required: fields.constraints.verified,
+            }),
+        }
+    }
+
+    pub async fn serve(&self, endpoint: Endpoint, body: &str) -> Response<Body> {
+        match self.request(endpoint, body) {
+            Ok(request) => serve_inference(&self.back, request, Flushes::default()).await,
+            Err(unknown) => refuse_unknown_model(&self.back, unknown),
         }
     }
 
     pub async fn chat(&self, body: &str) -> Response<Body> {
-        serve_inference(
-            &self.back,
-            self.request(Endpoint::Chat, body),
-            Flushes::default(),
-        )
-        .await
+        self.serve(Endpoint::Chat, body).await
     }
 
     /// The receipt of a response that is complete or aborted, verified under the epoch's keyset.
