@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::support::platform::{Counting, CountingPlatform};
 use crate::support::policies::{CONTENT, METADATA, ZERO, beginning_with};
-use crate::support::{CHAT, Gateway, Setup, TIMEOUT, streamed};
+use crate::support::{CHAT, Gateway, Setup, TIMEOUT, error, streamed};
 
 /// Streams at once.
 const CLIENTS: usize = 200;
@@ -72,7 +72,7 @@ pub fn applied(receipt: &Receipt) -> (Sha256Digest, String) {
     applied.expect("policy.applied")
 }
 
-/// One stream, from the look at the report to the receipt. `None` where the epoch ended before the request was taken.
+/// One stream, from the report to the receipt. `None` where the epoch ended before the request was accepted.
 async fn one_client(gateway: &Gateway) -> Result<Option<RetentionPolicy>> {
     let client = testkit::client::TlsClient::observing();
     let Ok(mut connection) = client.connect(gateway.address).await else {
@@ -84,6 +84,11 @@ async fn one_client(gateway: &Gateway) -> Result<Option<RetentionPolicy>> {
     let Ok(answer) = connection.post(&gateway.key, CHAT, &streamed("race")).await else {
         return Ok(None);
     };
+    if answer.status == 421 {
+        let (_, _, code, _) = error(answer).await;
+        ensure!(code == "epoch_ended", "{code}");
+        return Ok(None);
+    }
     ensure!(answer.status == 200, "status {}", answer.status);
     let id = answer
         .header("x-receipt-id")
