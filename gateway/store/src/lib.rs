@@ -5,4 +5,5 @@
 
 pub mod audit;
 pub mod ledger;
+mod lock;
 pub mod sqlite;

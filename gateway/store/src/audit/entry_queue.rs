@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use attest_core::log::{Entry, EpochEnd, MAX_ENTRY_BYTES, Word};
 use attest_core::{Sha256Digest, UnixTime};
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::store::Opening;
 use super::{Appended, AuditError, EpochLog, NewEpoch};
+use crate::lock::lock;
 
 /// The most receipts in a batch, and the most notes.
 const CAPACITY: usize = 100_000;
@@ -75,8 +76,7 @@ struct State {
 #[derive(Default)]
 /// Requests and administrators add, one writer task removes.
 pub(super) struct EntryQueue {
-    // Held for pushes and removals, never across an await. No code under it panics, and a poisoned lock is used all the
-    // same: the log must not stop because of another task.
+    // Held for pushes and removals, never across an await.
     state: Mutex<State>,
     // Wakes the writer, the only waiter.
     arrived: Notify,
@@ -202,7 +202,7 @@ impl EntryQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! After the next epoch has begun, this one publishes no further head: its remaining connections see its last head.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use attest_core::SigningKey;
 use attest_core::log::{Checkpoint, Entry, SignedHead};
 use attest_core::{Sha256Digest, VerifyingKey};
+
+use crate::lock::lock;
 
 /// An epoch's heads.
 pub struct EpochLog {
@@ -68,16 +70,10 @@ impl EpochLog {
     }
 
     pub(super) fn publish(&self, published: Published) {
-        *self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = published;
+        *lock(&self.published) = published;
     }
 
     fn published(&self) -> Published {
-        self.published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.published).clone()
     }
 }

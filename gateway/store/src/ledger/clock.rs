@@ -16,6 +16,8 @@ use std::time::Duration;
 use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::lock::lock;
+
 /// The longest downtime that is accepted without confirmation by an operator.
 pub(crate) const MAX_PLAUSIBLE_GAP: Duration = Duration::from_secs(7 * 86_400);
 
@@ -45,14 +47,14 @@ impl RetentionClock {
     }
 
     pub fn now(&self) -> UnixTime {
-        let (at, since) = *self.0.lock().expect("no holder of this lock panics");
+        let (at, since) = *lock(&self.0);
         at.plus(since_boot().saturating_sub(since))
     }
 
     /// Advances to a later time that an operator confirmed. Never goes back.
     pub fn advance_to(&self, accepted: UnixTime) {
         if accepted > self.now() {
-            *self.0.lock().expect("no holder of this lock panics") = (accepted, since_boot());
+            *lock(&self.0) = (accepted, since_boot());
         }
     }
 }

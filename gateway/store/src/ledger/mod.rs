@@ -32,7 +32,7 @@ use gateway_base::metering::UnfinishedId;
 use gateway_base::metering::UsageRow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use attest_core::log::{AdminAction, EpochEnd};
@@ -41,6 +41,7 @@ use bytes::Bytes;
 use sqlx::SqlitePool;
 
 use crate::audit::{AuditError, AuditLog};
+use crate::lock::lock;
 use crate::sqlite::StoreHealth;
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
@@ -579,8 +580,8 @@ impl Ledger {
         let log_entries = self.audit.close_within(left).await + u64::from(not_ended.is_some());
         self.flushing.close().await;
         self.pool.close().await;
-        // Last: another service may open the files from here on. A poisoned mutex is fine, its value is only dropped.
-        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Last: another service may open the files from here on.
+        *lock(&self.lock) = None;
         DroppedAtStop { rows, log_entries }
     }
 }

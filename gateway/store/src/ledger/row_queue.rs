@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::{ReceiptRow, SessionRow};
+use crate::lock::lock;
 use gateway_base::metering::{RowRetention, UsageRow};
 
 /// A queued row.
@@ -267,7 +268,7 @@ impl RowQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no holder of this lock panics")
+        lock(&self.state)
     }
 }
 

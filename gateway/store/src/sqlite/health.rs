@@ -1,8 +1,9 @@
 //! The health of a database: whether writes succeed, since when they fail, and when that is logged.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::lock::lock;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::store_failure::StoreFailure;
 
@@ -72,6 +73,6 @@ impl StoreHealth {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failing)
     }
 }
