@@ -19,9 +19,10 @@ use gateway_base::request::CacheSalts;
 use gateway_store::audit::EpochLog;
 use gateway_upstream::route::Routes;
 
-pub use build::{EpochError, begin, renew};
+pub(crate) use build::renew;
+pub use build::{EpochError, begin};
 pub(crate) use certificate::names_fit;
-pub use lifetime::{Due, Lifetime};
+pub(crate) use lifetime::{Due, Lifetime};
 
 /// One contract: keys, configuration, policy, routes.
 pub struct Epoch {

@@ -3,6 +3,6 @@
 mod epoch;
 mod hardware;
 
-pub use epoch::EpochEvidence;
+pub(crate) use epoch::EpochEvidence;
 pub use hardware::Hardware;
 pub(crate) use hardware::{Challenge, HardwareEvidence};

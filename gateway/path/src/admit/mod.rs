@@ -25,7 +25,8 @@ use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
 use gateway_upstream::route::RoutedModel;
 
-pub use admission::{Admission, Admitted, Refused, RequestSlot};
+pub use admission::Admission;
+pub(crate) use admission::RequestSlot;
 pub use applied::AppliedGeneration;
 pub use constraints::Constraints;
 pub use credential::{ApiToken, TokenError};

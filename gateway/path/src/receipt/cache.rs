@@ -9,7 +9,7 @@ use bytes::Bytes;
 use gateway_store::ledger::ReceiptRow;
 
 /// Long enough for the client to fetch it.
-pub const CACHE_TTL: Duration = Duration::from_secs(600);
+const CACHE_TTL: Duration = Duration::from_secs(600);
 /// Beyond this number the oldest are removed.
 const MAX_RECEIPTS: usize = 20_000;
 

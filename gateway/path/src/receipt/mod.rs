@@ -13,7 +13,7 @@ mod cache;
 mod ending;
 mod store;
 
-pub use builder::{ReceiptBuilder, RequestServices};
-pub use cache::CACHE_TTL;
-pub use ending::{Ending, Interruption};
+pub(crate) use builder::ReceiptBuilder;
+pub use builder::RequestServices;
+pub(crate) use ending::{Ending, Interruption};
 pub use store::ReceiptStore;

@@ -20,8 +20,9 @@ mod retry_after;
 mod rewrite;
 mod upstream_refusal;
 
-pub use refusal::{Refusal, shown_refusals};
-pub use upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
+use refusal::Refusal;
+pub use refusal::shown_refusals;
+use upstream_refusal::UpstreamRefusal;
 
 use crate::receipt::RequestServices;
 use attest_core::Serving;

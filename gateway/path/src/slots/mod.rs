@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use gateway_base::descriptors::ConnectionLimits;
-pub use peer::Peer;
+pub(crate) use peer::Peer;
 
 /// The stage of a connection that has not authenticated a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,17 +22,17 @@ mod tests;
 mod upstream_body;
 mod verified;
 
-pub use build::{BuildError, Builder, Checker};
+pub(crate) use build::{BuildError, Builder, Checker};
 pub use connection::{NoResponse, SendFailure};
 pub use not_verified::{EvidenceError, NotVerified};
-pub use plain::{HttpUpstream, LocalEngine, PlainError, PlainFailure, PlainUpstream};
+pub use plain::{HttpUpstream, PlainFailure};
+pub(crate) use plain::{LocalEngine, PlainError, PlainUpstream};
 pub use pool::ConnectFailure;
-pub use prompt_body::{
-    Edit, EditOutOfPlace, OutgoingPrompt, PromptBody, ReceivedPrompt, SealablePrompt,
-};
-pub use target::TargetError;
+pub use prompt_body::{Edit, OutgoingPrompt, ReceivedPrompt, SealablePrompt};
+pub(crate) use target::TargetError;
 pub use upstream_body::{IncompleteBody, UpstreamBody};
-pub use verified::{Enclave, VerifiedConnection, VerifiedUpstream};
+use verified::VerifiedConnection;
+pub use verified::{Enclave, VerifiedUpstream};
 
 use http::Response;
 

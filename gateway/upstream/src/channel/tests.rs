@@ -1,5 +1,6 @@
 //! Unattested upstreams against a server with scripted faults.
 
+use super::prompt_body::EditOutOfPlace;
 use super::*;
 use crate::prompt::Prompt;
 use gateway_base::config::{BaseUrl, Upstream};
