@@ -181,6 +181,7 @@ impl<T> FairQueue<T> {
         if self.waiting_of(host) >= bounds.per_host {
             return Err((request, Full::Host));
         }
+        // Displacing comes before adding, so that the queue never exceeds its bound.
         let displaced = if self.waiting < bounds.total {
             None
         } else {

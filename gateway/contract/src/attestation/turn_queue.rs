@@ -144,6 +144,7 @@ impl TurnQueue {
     fn release(self: &Arc<Self>) {
         let next = {
             let mut state = self.state();
+            // The turn stays in use while it is passed on, so a request that arrives now waits behind the others.
             let next = state.next();
             state.in_use = next.is_some();
             next

@@ -169,12 +169,14 @@ impl<Io: AsyncRead + Unpin> AsyncRead for FramingGuard<Io> {
                 }
                 Step::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 Step::More => {
+                    // The end of the connection is passed on as such; a cut head or body fails in the library.
                     if ready!(state.held.poll_fill(Pin::new(io), context))? == 0 {
                         return Poll::Ready(Ok(()));
                     }
                 }
                 Step::Direct(left) => {
                     let most = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+                    // Bodies are not copied through `held`, which is empty here.
                     let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
                     ready!(Pin::new(&mut *io).poll_read(context, &mut part))?;
                     let read = part.filled().len();
@@ -236,6 +238,7 @@ impl State {
                 Step::Direct(left)
             }
             Position::ChunkSize | Position::ChunkEnd | Position::Trailers => self.line(),
+            // The library has the short head and answers it; what the client still sends belongs to the refused request.
             Position::Refused => {
                 self.held.clear();
                 Step::More
@@ -249,6 +252,7 @@ impl State {
         self.position = match self.position {
             Position::CheckedHead(left, framing) => match (left.saturating_sub(bytes), framing) {
                 (0, BodyFraming::Chunked) => Position::ChunkSize,
+                // Without a body the next byte begins the next head.
                 (0, BodyFraming::Length(0)) => Position::Head,
                 (0, BodyFraming::Length(length)) => Position::Body(length),
                 (left, framing) => Position::CheckedHead(left, framing),
@@ -291,6 +295,7 @@ impl State {
                 self.refuse(HeadFault::BareLineFeed);
                 Step::Done
             }
+            // Refused before it is complete, so that an endless head takes no more memory than the limit.
             Search::Open(length) if length >= self.limits.bytes => {
                 self.heads += 1;
                 let limit = self.limits.bytes;

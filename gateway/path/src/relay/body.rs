@@ -47,6 +47,7 @@ pub fn relay(
         held: None,
         may_hold: true,
     };
+    // An empty body is never polled, so its receipt is stored here.
     if left == Some(0) {
         relayed.complete();
     }
@@ -203,12 +204,14 @@ impl RelayBody {
             match next {
                 Next::Bytes(more) => {
                     let together = BytesMut::from_iter(held.iter().chain(more.iter())).freeze();
+                    // Not the end after all: what follows is held too, up to a limit.
                     let too_much = together.len() > MAX_HELD;
                     self.held = Some(together);
                     if too_much {
                         return self.release();
                     }
                 }
+                // The receipt is stored before the final event is returned to the server.
                 Next::End => {
                     self.hand_over(&held);
                     self.complete();
@@ -264,6 +267,7 @@ impl http_body::Body for RelayBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = self.get_mut();
         this.note_flushes();
+        // A held event takes precedence over new bytes, which come after it.
         match this.state {
             State::Complete => Poll::Ready(None),
             State::Aborting(why) => this.poll_aborting(why, cx),

@@ -142,6 +142,7 @@ impl RoutedRequest {
                     }
                     previous = Some((candidate, why));
                 }
+                // It answered, or took the prompt: it is reachable, and no other candidate may get a copy.
                 Err(AttemptError::MaybeSent(refusal)) => {
                     state.health.mark_reachable();
                     return Err(refusal);
@@ -287,6 +288,7 @@ impl RoutedRequest {
         let connection =
             opened.map_err(|why| AttemptError::NotSent(NotSentReason::NotVerified(why)))?;
         receipt.verified(self.required(), candidate.model(), connection.session());
+        // Recorded before sending: if this task is dropped while it sends, the receipt says that the prompt may have left.
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
         let sending = connection.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;

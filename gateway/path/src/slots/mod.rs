@@ -258,6 +258,7 @@ impl ConnectionSlot {
         if table.authenticated >= table.limits.authenticated {
             return Err(NoSlot);
         }
+        // Not in the table any more: evicted meanwhile. Its task is about to end; the request fails with it.
         if table.remove(self.peer, self.id, stage) {
             table.authenticated += 1;
             *state = SlotState::Authenticated;
@@ -290,6 +291,7 @@ impl Drop for ConnectionSlot {
         let state = *self.state();
         let mut table = self.shared.table();
         table.open -= 1;
+        // An evicted connection left its group when it was evicted.
         match state {
             SlotState::Unauthenticated(stage) => {
                 table.remove(self.peer, self.id, stage);

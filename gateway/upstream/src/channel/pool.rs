@@ -124,6 +124,7 @@ impl Pool {
 
     /// A connection that can take a request now: the most recently used idle one, or a new one.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<PooledConnection, ConnectFailure> {
+        // The peer may have closed it meanwhile: polling notices that, and the connection is dropped.
         while let Some(mut connection) = self.take_idle() {
             if poll_fn(|cx| Poll::Ready(connection.poll_usable(cx))).await {
                 return Ok(PooledConnection {
@@ -158,6 +159,7 @@ impl Pool {
     pub(super) fn put_back(&self, connection: Connection) {
         let now = Instant::now();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // Sorted by age, so the expired ones are at the front.
         let stale = idle
             .iter()
             .take_while(|one| now - one.since >= IDLE_TIMEOUT)
