@@ -30,6 +30,9 @@ pub enum Accept {
     No,
 }
 
+/// The status of an answer on a connection whose epoch has ended (RFC 9110 §15.5.20).
+const EPOCH_ENDED: u16 = http::StatusCode::MISDIRECTED_REQUEST.as_u16();
+
 pub struct AttestedChannel {
     /// Leases and bodies need an `Arc` of the channel to put their connection back.
     this: Weak<Self>,
@@ -277,6 +280,17 @@ impl AttestedChannel {
 
     /// Opens a connection and verifies its key unless that key is trusted already.
     async fn connect(&self) -> Result<AttestedConnection, ChannelError> {
+        match self.connect_once().await {
+            // The peer's epoch ended between the handshake and the request for its report. A new connection has its next
+            // key, which is verified instead.
+            Err(ChannelError::ReportStatus(status)) if status == EPOCH_ENDED => {
+                self.connect_once().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn connect_once(&self) -> Result<AttestedConnection, ChannelError> {
         let observed = self.dialer.dial(&self.origin).await?;
         let spki = observed.spki();
         loop {

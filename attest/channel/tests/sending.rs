@@ -344,3 +344,52 @@ async fn under_load_connections_are_reused_and_the_peer_is_verified_once() {
         server.seen.handshakes()
     );
 }
+
+#[tokio::test]
+async fn an_answer_of_421_returns_no_response_and_closes_the_idle_connections_to_that_key() {
+    let answers: Answers = Arc::new(|request, _| {
+        let status = match request.uri().path() {
+            "/ended" => 421,
+            _ => 200,
+        };
+        Box::pin(async move { respond(status, "hello") })
+    });
+    let (server, channel) = start(answers).await;
+    let one = channel.lease().await.expect("a lease");
+    let other = channel.lease().await.expect("a second lease");
+    for lease in [one, other] {
+        text(lease.send(get("/")).await.expect("a response")).await;
+    }
+    eventually("both connections are idle", || server.seen.open() == 2).await;
+
+    let lease = channel.lease().await.expect("a pooled lease");
+    let sent = lease.send(get("/ended")).await;
+    assert_eq!(sent.err(), Some(SendError::Misdirected));
+    eventually("both connections are closed", || server.seen.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_report_request_that_is_answered_421_is_made_again_on_a_new_connection() {
+    let platform = Platform::new();
+    let reports = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let service = platform.service();
+    let answers: Answers = Arc::new(move |request, identity| {
+        let first = request.uri().path() == "/v1/aci/attestation"
+            && reports.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        if first {
+            return Box::pin(async { respond(421, "") });
+        }
+        service(request, identity)
+    });
+    let server = Server::start(vec![Identity::generate()], answers).await;
+    let channel = AttestedChannel::new(
+        server.origin(),
+        platform.trust(),
+        timeouts(),
+        platform.clock(),
+    );
+    let lease = channel.lease().await.expect("a lease");
+    let response = lease.send(get("/")).await.expect("a response");
+    assert_eq!(text(response).await, "hello");
+    server.seen.expect_handshakes(2).await;
+}
