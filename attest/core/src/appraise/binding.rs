@@ -1,8 +1,9 @@
 //! Does the evidence bind these keys, our nonce and this channel, now?
 //!
 //! ACI/1 §3.2: the hardware's 64-byte slot holds SHA-256 of a statement over the keyset's digest
-//! and the client's nonce, then zeros. Quotes do not name what they hash, so for a slot that fits
-//! neither our nonce nor none at all, the cause names what the report claims.
+//! and the client's nonce, then zeros. A slot that is neither the statement with our nonce nor the one without a
+//! nonce fails. Also checked: the signature of the report, the digest and the lifetime of its keyset, and that the
+//! channel's TLS key is in it.
 
 use super::{Appraiser, Channel, Freshness};
 use crate::aci::{Report, ReportError, Statement};

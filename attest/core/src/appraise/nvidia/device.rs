@@ -1,4 +1,5 @@
-//! One device: genuine, ours, and as its maker published it.
+//! One device: its certificate chain and signature are verified, its report answers our nonce, its measurements are those
+//! that NVIDIA published, and the policy accepts it.
 
 use std::sync::Arc;
 
