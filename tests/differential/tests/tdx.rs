@@ -133,5 +133,6 @@ fn no_changed_quote_is_accepted_by_us_alone() {
         }
     }
     println!("{shown} changed quotes, {both_refused} refused by both, at {panicked} they panicked");
-    assert!(both_refused > 20, "{both_refused} of {shown}");
+    // With recorded quotes or without them: a change of signed bytes is refused by both.
+    assert!(both_refused > shown / 5, "{both_refused} of {shown}");
 }
