@@ -35,9 +35,9 @@ test("the log is exported whole, its head last, with names only on request", asy
   assert.equal(named, origin);
   assert.ok(Number(counted) > 0 && Number(counted) <= size, `${counted} of ${size}`);
   assert.ok(files.some(([path]) => path.startsWith("tile/entries/")));
-  const named = (files) => files.some(([path, text]) => path.startsWith("openings/") && text.includes("of tenant clients"));
+  const hasSubjects = (files) => files.some(([path, text]) => path.startsWith("openings/") && text.includes("of tenant clients"));
   assert.equal(files.some(([, text]) => text.includes("tenant clients")), false);
   await visit.page.check("#private");
-  assert.equal(named(await exported(visit)), true);
+  assert.equal(hasSubjects(await exported(visit)), true);
   assert.match(await visit.text("#exported"), /^audit-log\.tar, [\d,]+ bytes/);
 });
