@@ -29,12 +29,13 @@ pub struct Sighting {
 pub async fn hunt(stage: &Stage, scenarios: &[Scenario]) -> Result<Vec<Sighting>> {
     let mut sightings = Vec::new();
     for door in &stage.doors {
+        let needles = stage.needles_of(door);
         for scenario in scenarios {
             let open = scenario
                 .play(door, &stage.prompts)
                 .await
                 .with_context(|| format!("{} through {}", scenario.name, door.name))?;
-            let seen = look(stage, door, scenario.name, &door.hunted).await?;
+            let seen = look(stage, door, scenario.name, &door.hunted, &needles).await?;
             let copies: u64 = seen.iter().map(|sighting| sighting.found.all()).sum();
             eprintln!("{} through {}: {copies} copies", scenario.name, door.name);
             sightings.extend(seen);
@@ -50,13 +51,13 @@ pub async fn look(
     door: &Door,
     scenario: &'static str,
     processes: &[Hunted],
+    needles: &Needles,
 ) -> Result<Vec<Sighting>> {
-    let needles = stage.needles_of(door);
     let over = Instant::now();
     let mut sightings = Vec::new();
     for process in processes {
         let found = loop {
-            let found = search(process.pid, &needles, |_, _| {})
+            let found = search(process.pid, needles, |_, _| {})
                 .with_context(|| format!("searching {}", process.name))?;
             if found.all() == 0 || over.elapsed() > GRACE {
                 break found;
@@ -64,7 +65,7 @@ pub async fn look(
             sleep(PAUSE).await;
         };
         if found.all() > 0 && std::env::var_os("LEAKS_SHOW").is_some() {
-            show(&needles, scenario, process)?;
+            show(needles, scenario, process)?;
         }
         sightings.push(Sighting {
             scenario,

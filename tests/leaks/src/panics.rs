@@ -25,7 +25,7 @@ pub async fn hunt(stage: &Stage) -> Result<Vec<Sighting>> {
 
 async fn panic(stage: &Stage, door: &Door, file: &Path) -> Result<Vec<Sighting>> {
     die(stage, door, file).await?;
-    look(stage, door, NAME, &door.hunted).await
+    look(stage, door, NAME, &door.hunted, &stage.needles_of(door)).await
 }
 
 /// Lets the handler of one request panic when it has read the body.

@@ -29,8 +29,13 @@ pub async fn hunt(stage: &Stage) -> Result<Vec<Sighting>> {
 }
 
 async fn stop(stage: &Stage, door: &Door, process: &Hunted) -> Result<Vec<Sighting>> {
-    let mut holding = Wire::open(door).await?;
-    send(&mut holding, door, &holder()).await?;
+    // The head of this request is in use, so it holds no canary.
+    let without_canaries = Door {
+        word: "holder".to_owned(),
+        ..door.clone()
+    };
+    let mut holding = Wire::open(&without_canaries).await?;
+    send(&mut holding, &without_canaries, &holder()).await?;
     holding.answer().await?.expect(&[200])?;
 
     let mut wire = Wire::open(door).await?;
@@ -47,7 +52,13 @@ async fn stop(stage: &Stage, door: &Door, process: &Hunted) -> Result<Vec<Sighti
     wire.body(&head)
         .await
         .context("an answer that was begun is finished")?;
-    let sightings = look(stage, door, NAME, std::slice::from_ref(process)).await?;
+    // A proxy passes the holder's API key on, and has it until the end of its answer.
+    let needles = match door.tls {
+        true => stage.needles_of(door),
+        false => stage.needles_without_keys(),
+    };
+    let processes = std::slice::from_ref(process);
+    let sightings = look(stage, door, NAME, processes, &needles).await?;
     drop((wire, holding));
     Ok(sightings)
 }

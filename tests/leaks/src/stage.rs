@@ -27,6 +27,7 @@ const PROXYS_LIMIT: &str = "8388608";
 const BEHIND: &str = "aggregator";
 
 /// A way in, and who handles what comes through it.
+#[derive(Clone)]
 pub struct Door {
     pub name: &'static str,
     pub address: SocketAddr,
@@ -250,14 +251,24 @@ impl Stage {
 
     /// What may not be left of requests through this door: canaries, and the API key.
     pub fn needles_of(&self, door: &Door) -> Needles {
-        let mut needles = self.prompts.needles(Side::Prompt);
-        needles.extend(self.responses.needles(Side::Response));
+        let mut needles = self.canaries();
         needles.push(Needle {
             side: Side::Prompt,
             form: Form::Raw,
             bytes: door.key.clone().into_bytes(),
         });
         Needles::new(needles)
+    }
+
+    /// The same without the API key: for a process in which a request with that key is under way.
+    pub fn needles_without_keys(&self) -> Needles {
+        Needles::new(self.canaries())
+    }
+
+    fn canaries(&self) -> Vec<Needle> {
+        let mut needles = self.prompts.needles(Side::Prompt);
+        needles.extend(self.responses.needles(Side::Response));
+        needles
     }
 
     /// Straight to the enclave.

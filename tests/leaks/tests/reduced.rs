@@ -7,12 +7,21 @@ use leaks::hunt::hunt;
 use leaks::keeping::Keeping;
 use leaks::memory::{Needles, search};
 use leaks::scenario::Scenario;
+use leaks::shutdown;
 use leaks::stage::Stage;
 use leaks::table;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_copy_of_a_prompt_or_an_answer_is_left_in_memory() -> Result<()> {
     let hunted = hunt(&Stage::wiping().await?, &Scenario::few()).await?;
+    let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();
+    assert!(left.is_empty(), "{left:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_copy_of_finished_requests_is_left_in_a_process_that_stops_gracefully() -> Result<()> {
+    let hunted = shutdown::hunt(&Stage::wiping().await?).await?;
     let left: Vec<_> = hunted.iter().filter(|s| s.found.all() > 0).collect();
     assert!(left.is_empty(), "{left:#?}");
     Ok(())
