@@ -18,6 +18,7 @@ mod state;
 
 pub(crate) use finish::finish;
 pub use public::json;
+pub(crate) use router::is_health;
 pub use router::{health_router, paths, router};
 pub use routes::{Routes, only};
 pub use state::{Connection, PublicState};

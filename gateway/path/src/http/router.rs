@@ -9,6 +9,14 @@ use super::routes::{Methods, Routes, only};
 use super::{PublicState, aci, inference, log, models, public, records, retention};
 use gateway_base::request::Endpoint;
 
+const HEALTHZ: &str = "/healthz";
+const READYZ: &str = "/readyz";
+
+/// Whether the path is one of the health listener's.
+pub(crate) fn is_health(path: &str) -> bool {
+    [HEALTHZ, READYZ].contains(&path)
+}
+
 /// All routes. Other paths, and other methods on these, get an error in OpenAI's shape.
 pub fn router(state: Arc<PublicState>) -> Router {
     routes().into_router(state)
@@ -20,7 +28,7 @@ pub fn paths() -> Vec<String> {
 }
 
 fn routes() -> Routes<PublicState> {
-    Routes::default()
+    health_routes()
         .route(Endpoint::Chat.path(), only_post(post(inference::chat)))
         .route(
             Endpoint::Completions.path(),
@@ -55,8 +63,6 @@ fn routes() -> Routes<PublicState> {
             "/v1/sealgate/retention/opening",
             only_get(get(retention::opening)),
         )
-        .route("/healthz", only_get(get(public::healthz)))
-        .route("/readyz", only_get(get(public::readyz)))
 }
 
 /// The routes of the health listener, with the same answers as in the public API.
@@ -66,8 +72,8 @@ pub fn health_router(state: Arc<PublicState>) -> Router {
 
 fn health_routes() -> Routes<PublicState> {
     Routes::default()
-        .route("/healthz", only_get(get(public::healthz)))
-        .route("/readyz", only_get(get(public::readyz)))
+        .route(HEALTHZ, only_get(get(public::healthz)))
+        .route(READYZ, only_get(get(public::readyz)))
 }
 
 fn only_post(route: MethodRouter<Arc<PublicState>>) -> Methods<PublicState> {

@@ -27,7 +27,7 @@ use tokio_rustls::server::TlsStream;
 use super::framing::{Findings, FramingGuard, HeadLimits, MAX_READ};
 use super::timed_writes::TimedWrites;
 use crate::flushes::FlushCounter;
-use crate::http::{Connection, PublicState, finish};
+use crate::http::{Connection, PublicState, finish, is_health};
 use crate::slots::{ConnectionSlot, Stage};
 use gateway_base::errors::{ApiError, HeadFault};
 use gateway_base::events::{self, Event};
@@ -229,8 +229,7 @@ async fn ended(epochs: &mut watch::Receiver<Arc<Epoch>>, authentication: Authent
 /// Whether a request is refused on a connection whose epoch has ended. Health does not depend on an epoch, and a load
 /// balancer would take the refusal for a failure.
 fn refuses_after_epoch(request: &Request<Incoming>, authentication: Authentication) -> bool {
-    authentication == Authentication::ApiKey
-        && !matches!(request.uri().path(), "/healthz" | "/readyz")
+    authentication == Authentication::ApiKey && !is_health(request.uri().path())
 }
 
 /// A request whose head is refused. The rest of it is not read, and the connection closes.

@@ -292,11 +292,8 @@ impl RoutedRequest {
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
         let sending = connection.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
-        if let Ok(Err(SendFailure::Misdirected)) = sent {
-            return Err(SingleAttemptError::Misdirected);
-        }
         let sent = sent.map(|sent| sent.map_err(PlainFailure::Send));
-        Ok(response_head(sent, receipt)?)
+        response_head(sent, receipt)
     }
 
     async fn send_unattested(
@@ -305,7 +302,7 @@ impl RoutedRequest {
         upstream: &HttpUpstream,
         prompt: Forwarded,
         receipt: &mut ReceiptBuilder,
-    ) -> Result<Response<UpstreamBody>, AttemptError> {
+    ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
         let sending = upstream.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
@@ -473,25 +470,28 @@ type Sent = Result<Result<Response<UpstreamBody>, PlainFailure>, tokio::time::er
 fn response_head(
     sent: Sent,
     receipt: &mut ReceiptBuilder,
-) -> Result<Response<UpstreamBody>, AttemptError> {
+) -> Result<Response<UpstreamBody>, SingleAttemptError> {
     let (cause, error) = match sent {
         Ok(Ok(response)) => return Ok(response),
         Ok(Err(PlainFailure::Connect(why))) => {
             receipt.not_forwarded();
-            return Err(AttemptError::NotSent(NotSentReason::Connect(why)));
+            return Err(AttemptError::NotSent(NotSentReason::Connect(why)).into());
         }
         Ok(Err(PlainFailure::Send(SendFailure::NotSent))) => {
             receipt.not_forwarded();
-            return Err(AttemptError::NotSent(NotSentReason::Closed));
+            return Err(AttemptError::NotSent(NotSentReason::Closed).into());
         }
-        Ok(Err(PlainFailure::Send(
-            SendFailure::Misdirected | SendFailure::MaybeSent(NoResponse::Closed),
-        ))) => (Cause::Closed, ApiError::UpstreamUnavailable),
+        Ok(Err(PlainFailure::Send(SendFailure::Misdirected))) => {
+            return Err(SingleAttemptError::Misdirected);
+        }
+        Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Closed)))) => {
+            (Cause::Closed, ApiError::UpstreamUnavailable)
+        }
         Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Head)))) => {
             (Cause::Head, ApiError::UpstreamUnavailable)
         }
         Err(_elapsed) => (Cause::Timeout, ApiError::UpstreamTimeout),
     };
     receipt.upstream_failed(cause);
-    Err(AttemptError::MaybeSent(error.into()))
+    Err(AttemptError::MaybeSent(error.into()).into())
 }

@@ -1,7 +1,6 @@
 //! The audit log's tables: entries, the hashes over them, and the last head.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use attest_core::log::{
@@ -14,7 +13,7 @@ use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::{Altered, AuditError};
-use crate::sqlite::{self, Durability, IntegrityCheck};
+use crate::sqlite::{self, CreateError, Durability, IntegrityCheck};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::events::{self, Event};
@@ -327,29 +326,8 @@ async fn insert(
 }
 
 fn create(state_dir: &Path) -> Result<PathBuf, AuditError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source: std::io::Error| AuditError::Create { path, source }
-    };
-    if !state_dir.is_dir() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(state_dir)
-            .map_err(failed(state_dir))?;
-    }
-    let path = state_dir.join(FILE);
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .read(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed(&path))?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-        .map_err(failed(&path))?;
-    Ok(path)
+    sqlite::create(state_dir, FILE)
+        .map_err(|CreateError { path, source }| AuditError::Create { path, source })
 }
 
 /// In WAL mode `FULL` flushes the log at every commit: committed entries survive a power failure.

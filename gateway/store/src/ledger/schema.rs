@@ -1,7 +1,5 @@
 //! The ledger's file: created with private permissions, checked, opened, and migrated to the current schema.
 
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::LedgerError;
-use crate::sqlite::{self, Durability, IntegrityCheck};
+use crate::sqlite::{self, CreateError, Durability, IntegrityCheck};
 use gateway_base::events::{self, Event};
 
 pub(super) const FILE: &str = "ledger.sqlite";
@@ -32,29 +30,8 @@ const LARGE: &[&str] = &["usage", "usage_sums", "receipts", "sessions", "records
 
 /// Makes directory and file, readable by their owner only, and returns the file's path.
 pub(super) fn create(state_dir: &Path) -> Result<PathBuf, LedgerError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| LedgerError::Create { path, source }
-    };
-    if !state_dir.is_dir() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(state_dir)
-            .map_err(failed(state_dir))?;
-    }
-    let path = state_dir.join(FILE);
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .read(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed(&path))?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))
-        .map_err(failed(&path))?;
-    Ok(path)
+    sqlite::create(state_dir, FILE)
+        .map_err(|CreateError { path, source }| LedgerError::Create { path, source })
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {

@@ -7,6 +7,7 @@
 //! super-journal.
 
 mod check;
+mod create;
 mod failure;
 mod health;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 pub(crate) use check::{IntegrityCheck, check, check_reading, check_small};
+pub(crate) use create::{CreateError, create};
 pub(crate) use failure::store_failure;
 pub(crate) use health::StoreHealth;
 
