@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use attest_core::retention::PublishedPolicy;
 use attest_core::{Event, Receipt, Sha256Digest};
-use blackbox::asking::{CHAT, eventually, receipt, streamed};
+use blackbox::asking::{CHAT, eventually, streamed};
 use blackbox::world::MODEL;
+use http::StatusCode;
 use serde_json::Value;
 use testkit::client::{Connection, TlsClient};
 use tokio::task::JoinHandle;
@@ -20,6 +21,8 @@ use crate::operated::{CANARY, Operated};
 const CLIENTS: usize = 8;
 /// Between two requests of one client: the other parties want to be served, too.
 const BREATH: Duration = Duration::from_millis(50);
+/// Of a request on a connection whose epoch has ended.
+const EPOCH_ENDED: StatusCode = StatusCode::MISDIRECTED_REQUEST;
 
 /// An answer, the policy that its client was shown on the same connection, and what the receipt says.
 pub struct Served {
@@ -79,7 +82,8 @@ async fn ask_until_over(
     while !shared.over.load(Ordering::Acquire) {
         sleep(BREATH).await;
         let mut connection = TlsClient::observing().connect(address).await?;
-        // A connection that an epoch ends under is closed before it is asked anything: that is no answer.
+        // A request on a connection whose epoch has ended is refused unread with 421, or meets a closed
+        // connection: that is no answer.
         let Some((attested, id)) = ask(&mut connection, &key).await? else {
             continue;
         };
@@ -102,17 +106,23 @@ async fn ask_until_over(
     Ok(served)
 }
 
-/// The policy shown, and the receipt's id; nothing where the connection was closed before there was an answer.
+/// The policy shown, and the receipt's id; nothing where the connection's epoch ended before there was an answer.
 async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Digest, String)>> {
     let Ok(report) = connection.get("/v1/aci/attestation").await else {
         return Ok(None);
     };
+    if report.status == EPOCH_ENDED {
+        return Ok(None);
+    }
     let report: Value = report.json().await?;
     let text = &report["attestation"]["evidence"]["documents"]["retention"];
     let shown = PublishedPolicy::parse(text.as_str().context("a policy")?)?;
     let Ok(answer) = connection.post(key, CHAT, &streamed(MODEL, CANARY)).await else {
         return Ok(None);
     };
+    if answer.status == EPOCH_ENDED {
+        return Ok(None);
+    }
     ensure!(answer.status == 200, "{}", answer.status);
     let id = answer.header("x-receipt-id").context("an id")?.to_owned();
     answer
@@ -122,15 +132,16 @@ async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Dig
     Ok(Some((shown.digest(), id)))
 }
 
-/// The receipt, over another connection should an epoch end in between.
+/// The receipt, once it is there, over another connection should an epoch end in between.
 async fn fetch(address: SocketAddr, key: &str, id: &str) -> Result<Vec<u8>> {
-    let mut again = 0;
-    loop {
-        let mut connection = TlsClient::observing().connect(address).await?;
-        match receipt(&mut connection, key, id).await {
-            // There are two toggles in all.
-            Err(_) if connection.is_closed() && again < 3 => again += 1,
-            done => return done,
+    let path = format!("/v1/aci/receipts/{id}");
+    let mut connection = TlsClient::observing().connect(address).await?;
+    for _ in 0..400 {
+        match connection.get_as(key, &path).await {
+            Ok(answer) if answer.status == StatusCode::OK => return answer.bytes().await,
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => sleep(BREATH).await,
+            _ => connection = TlsClient::observing().connect(address).await?,
         }
     }
+    anyhow::bail!("no receipt {id}")
 }
