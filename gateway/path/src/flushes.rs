@@ -58,6 +58,8 @@ impl Flushes {
 
     fn complete(&self) {
         if let Some(count) = &self.0 {
+            // Counted before the response is woken: woken first, it could find the old number, register again and wait
+            // for a flush that may never come.
             count.completed.fetch_add(1, Ordering::AcqRel);
             count.waiting.wake();
         }
@@ -113,6 +115,8 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for FlushCounter<Io> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        // A pending flush leaves bytes in TLS or in the socket's way, and a failed one loses them: neither says that
+        // anything was written.
         if matches!(flushed, Poll::Ready(Ok(()))) {
             self.flushes.complete();
         }

@@ -111,6 +111,7 @@ impl Admission {
             slot,
             announced,
         } = self.check_head(&epoch, headers, &body).map_err(unread)?;
+        // The slot is taken before the body is read: slow bodies count as requests in flight.
         let (prompt, received_hash) = body::read(body, self.body_limits(&epoch, &key))
             .await
             .map_err(unread)?;
@@ -270,6 +271,7 @@ impl RequestSlot {
 
 impl Drop for RequestSlot {
     fn drop(&mut self) {
+        // The reverse order of taking does not matter: both only ever allow too few for an instant, never too many.
         self.key.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.all.fetch_sub(1, Ordering::AcqRel);
     }

@@ -82,6 +82,8 @@ where
 {
     let limit = limits.limit;
     let announced = body.size_hint().exact();
+    // An announced length is reserved as a whole: a client that sends slowly must not find half-way that others have
+    // taken the rest.
     limits.reserve(announced.unwrap_or(UNANNOUNCED.min(limit)))?;
     let mut prompt = Prompt::with_capacity(usize_from(announced.unwrap_or(UNANNOUNCED)));
     let mut hasher = BodyHasher::new();
@@ -106,6 +108,8 @@ where
         }
         if length > prompt.capacity() as u64 {
             let capacity = (prompt.capacity() as u64 * 2).clamp(length, limit);
+            // Reserved before it is allocated. The old and the new buffer exist together for a moment; only the new one
+            // counts.
             limits.reserve(capacity)?;
             prompt.reserve_total(usize_from(capacity));
         }

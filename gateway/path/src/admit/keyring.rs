@@ -86,10 +86,14 @@ impl Keyring {
         tokio::spawn(async move {
             let mut failing = false;
             loop {
+                // Both branches lead to the same read. A request that arrives during one is answered by the next, which
+                // begins after it.
                 let request = tokio::select! {
                     request = requestes.recv() => request,
                     () = tokio::time::sleep(POLL_INTERVAL) => None,
                 };
+                // The strong reference is held for one round only. A pending request is dropped with the channel, and
+                // its caller gets `Closed`.
                 let Some(ring) = weak.upgrade() else { return };
                 let read = watch.changed_keys().await.map(|changed| {
                     if let Some(changed) = changed {
@@ -106,6 +110,8 @@ impl Keyring {
                 }
                 failing = read.is_err();
                 if let Some(request) = request {
+                    // After `apply`, so that the caller of `refresh` finds requests checked against the new keys. It
+                    // may have stopped waiting.
                     let _ = request.send(read);
                 }
             }
@@ -160,6 +166,8 @@ impl Keyring {
     }
 
     fn replace(&self, rows: Vec<KeyRow>) {
+        // This task is the only one that replaces the ring, so `old` cannot be outdated. It also keeps the old keys
+        // alive until after the lock is released: none is freed under it.
         let old = self.ring();
         let ring: Ring = rows
             .into_iter()
@@ -170,6 +178,7 @@ impl Keyring {
                 active: ring.len() as u64,
             });
         }
+        // Built before the lock is taken, which is held for one assignment. Readers are requests.
         let ring = Arc::new(ring);
         *self.ring.write().expect("no holder of this lock panics") = ring.clone();
         // After the replacement: a request that finds the old key from now on is not possible, and those that found it before

@@ -79,6 +79,8 @@ async fn serve(
         OnRevoke::Finish => None,
         OnRevoke::Cut => Some(admitted.slot.revocation()),
     };
+    // From here on the slot belongs to the response: it is returned when `InFlightBody` is dropped, or here on a
+    // revocation.
     let in_flight = InFlight::enter(&state.metrics.in_flight, admitted.slot);
     let serving = async {
         match admitted.request {
@@ -90,6 +92,8 @@ async fn serve(
     };
     let response = match revocation.clone() {
         None => serving.await,
+        // A revocation before the response's head drops `serving`. Its receipt is stored by that drop, and no candidate
+        // is tried any more.
         Some(revocation) => tokio::select! {
             response = serving => response,
             () = revoked(revocation) => return ApiError::InvalidKey.into_response(),
@@ -156,6 +160,7 @@ impl http_body::Body for InFlightBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
+        // The revocation is checked before each piece, so that no byte is sent after it.
         if this
             .revoked
             .as_mut()

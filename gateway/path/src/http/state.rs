@@ -68,6 +68,7 @@ impl Connection {
 
     /// A request was answered although its body was not read to the end.
     pub fn leave_body_unread(&self) {
+        // Relaxed: the flag publishes no other data, and handlers run inside the connection's task, which reads it.
         self.unread.store(true, Ordering::Relaxed);
     }
 

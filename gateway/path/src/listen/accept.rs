@@ -56,6 +56,8 @@ impl Listener {
     /// Waits until there is room, and accepts the next connection.
     pub(super) async fn next(&self, log: &mut AcceptLog) -> (TcpStream, ConnectionSlot) {
         loop {
+            // Room first, then `accept`: until there is some, peers wait in the kernel's queue and cost no file
+            // descriptor. Only this loop adds connections, so no other task can take the room.
             if self.connections.wait_for_room().await {
                 log.evicted();
             }
@@ -91,6 +93,8 @@ pub async fn accept(
     epochs.mark_unchanged();
     loop {
         let (tcp, slot) = listener.next(&mut log).await;
+        // Limits follow the configuration of the active epoch. The administrators' listener keeps those it was bound
+        // with.
         if authentication == Authentication::ApiKey && epochs.has_changed().unwrap_or(false) {
             let limits = &epochs.borrow_and_update().config.limits;
             let limits = connection_limits(hardening::descriptor_limit(), limits);
@@ -104,6 +108,7 @@ pub async fn accept(
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = connection::serve(tcp, service, slot.clone(), stopping) => {}
+                // Dropping `serve` drops its request too, whose receipt then says that the connection was closed.
                 () = slot.evicted() => {}
             }
             drop(open);

@@ -80,12 +80,15 @@ pub(super) async fn serve(
     slot: Arc<ConnectionSlot>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    // Subscribed first, and the epoch read through the same receiver: a change between the two would otherwise go
+    // unnoticed, and the connection would use keys of an ended epoch until it closes.
     let mut epochs = service.state.rotation.watch();
     let epoch = epochs.borrow_and_update().clone();
     let _ = tcp.set_nodelay(true);
     let peer = tcp.peer_addr().ok().map(|address| address.ip());
     let timeouts = &epoch.config.timeouts;
     let handshake = async {
+        // A peek, so that the TLS library still reads the byte. A silent connection is the first to be evicted.
         let spoke = tcp.peek(&mut [0; 1]).await?;
         if spoke > 0 {
             slot.set_stage(Stage::Handshake);
@@ -103,8 +106,10 @@ pub(super) async fn serve(
                 return events::emit(Event::HandshakeFailed { epoch });
             }
         },
+        // No request can be in progress during a handshake, so there is nothing to drain.
         _ = stopping.wait_for(|stop| *stop) => return,
     };
+    // Both branches can be ready together, and `select!` chooses one at random.
     if *stopping.borrow() {
         return;
     }
@@ -137,6 +142,9 @@ async fn http(
     let respond = hyper::service::service_fn({
         let (router, state) = (service.router.clone(), service.state.clone());
         let (context, authentication) = (context.clone(), service.authentication);
+        // The count matches the guard's number of heads: the guard passes on exactly one head for each request, and
+        // hyper serves a connection's requests one after another. This receiver is never marked as read, so once its
+        // epoch has ended, `has_changed` stays true until the connection closes.
         let (requests, epochs) = (Cell::new(0), epochs.clone());
         move |mut request: Request<Incoming>| {
             requests.set(requests.get() + 1);
@@ -164,6 +172,8 @@ async fn http(
                     Err(refusal) => refusal.into_response(),
                 };
                 let mut response = finish(response, &context.epoch);
+                // Asked again after the handler: the epoch may have ended, or the guard lost the end of the body, while
+                // the response was made.
                 if findings.is_last(number) || epochs.has_changed().unwrap_or(true) {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
@@ -190,10 +200,13 @@ async fn http(
         );
 
     let ended = tokio::select! {
+        // Without shutdown: TLS is closed by `close`, which may have to read on first.
         ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
         () = ended(&mut epochs, service.authentication) => None,
         _ = stopping.wait_for(|stop| *stop) => None,
     };
+    // The other two branches are requests to stop. hyper then finishes the response that it has begun and serves no
+    // further request; the drain timeout limits that.
     let ended = match ended {
         Some(ended) => ended,
         None => {
@@ -210,6 +223,8 @@ async fn http(
             }
         }
     };
+    // After any other error nothing can be sent. The connection is dropped without TLS's closing message, so the client
+    // sees that the response is incomplete.
     if ended.is_ok() || context.left_body_unread() {
         // Drops the library's buffer, and what was read into it, before waiting for the peer.
         let tls = connection.into_parts().io.into_inner();

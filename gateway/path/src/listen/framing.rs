@@ -49,8 +49,11 @@ pub(super) struct Findings(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// The request whose head was refused, and why.
     refused: OnceLock<(u64, HeadFault)>,
+    /// The request whose body cannot be followed.
     broken: OnceLock<u64>,
+    /// The first request whose head was longer than [`MAX_READ`].
     long: OnceLock<u64>,
 }
 
@@ -154,6 +157,8 @@ impl<Io: AsyncRead + Unpin> AsyncRead for FramingGuard<Io> {
         let before = buffer.filled().len();
         loop {
             let handed = buffer.filled().len() - before;
+            // Limited for the whole call, not for each step: hyper decides by the size of one read whether to enlarge
+            // its buffer.
             let room = buffer.remaining().min(MAX_READ - handed);
             if room == 0 {
                 return Poll::Ready(Ok(()));
@@ -230,6 +235,7 @@ impl State {
             Position::Head => self.head(),
             Position::CheckedHead(left, _) | Position::Chunk(left) | Position::Body(left) => {
                 let most = usize::try_from(left).unwrap_or(usize::MAX).min(room);
+                // What is held comes first: it was read earlier, together with the end of a head or of a chunk's line.
                 let passed = self.held.hand_over(buffer, most);
                 if passed > 0 {
                     self.passed(passed as u64);
@@ -309,6 +315,8 @@ impl State {
     fn refuse(&mut self, fault: HeadFault) {
         // The library answers our head, so its method decides whether the response has a body.
         let without_body = self.held.starts_with(b"HEAD ");
+        // Set before the replacement can be read, so that the handler of the short head finds the reason. A second
+        // refusal is impossible: nothing leaves `Position::Refused`.
         let _ = self.findings.0.refused.set((self.heads, fault));
         self.held.clear();
         self.inserted
@@ -318,6 +326,8 @@ impl State {
 
     /// The end of the body, and the beginning of the next request, is unknown.
     fn fail(&mut self) -> Step {
+        // The handler may still answer: `Findings::is_last` then closes the connection after that response, because the
+        // beginning of the next request is unknown.
         let _ = self.findings.0.broken.set(self.heads);
         self.held.clear();
         self.position = Position::Broken;

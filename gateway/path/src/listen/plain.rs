@@ -77,6 +77,7 @@ where
         .keep_alive(false)
         .serve_connection(TokioIo::new(tcp), service);
     tokio::select! {
+        // One exchange each: a peer that is slow or evicted repeats its request.
         _ = tokio::time::timeout(TIMEOUT, connection) => {}
         () = slot.evicted() => {}
     }

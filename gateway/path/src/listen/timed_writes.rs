@@ -47,7 +47,11 @@ impl<Io> TimedWrites<Io> {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         match &written {
+            // All of it was accepted: the peer reads at least as fast as we write, and the period starts again with the
+            // next blockage.
             Poll::Ready(Ok(taken)) if *taken >= offered => self.blocked = None,
+            // A part was accepted. The period continues: otherwise a peer that reads one byte now and then would hold
+            // the connection without end.
             Poll::Ready(Ok(taken)) => {
                 let limit = self.limit;
                 let blocked = self.blocked.get_or_insert_with(|| Blocked::new(limit));
@@ -61,6 +65,8 @@ impl<Io> TimedWrites<Io> {
             Poll::Pending => {
                 let limit = self.limit;
                 let blocked = self.blocked.get_or_insert_with(|| Blocked::new(limit));
+                // Polled only while the write itself is pending: so the task is woken by whichever comes first, and a
+                // connection that has nothing to write cannot time out here.
                 if blocked.timer.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }

@@ -247,6 +247,7 @@ impl ReceiptBuilder {
     /// Everything that was handed over so far has been written.
     pub fn mark_written(&mut self) {
         self.update(|draft| {
+            // Polls without new bytes are frequent: the hash state is copied only when it has changed.
             if let Some(written) = &mut draft.written
                 && written.count != draft.handed_over.count
             {
@@ -286,6 +287,7 @@ impl ReceiptBuilder {
 
     /// Signs and stores the receipt. Later calls do nothing.
     pub fn finish(&mut self, ending: Ending) {
+        // Taken, so that the drop after a proper end stores no second receipt.
         if let Some(draft) = self.0.take() {
             draft.store(ending);
         }
@@ -306,6 +308,8 @@ impl Drop for ReceiptBuilder {
 
 impl Draft {
     fn store(mut self, ending: Ending) {
+        // Interrupted: the client can have at most what the connection has written, and the receipt must not claim
+        // more.
         if let (Ending::Interrupted(_), Some(written)) = (ending, self.written.take()) {
             self.handed_over = written;
         }
@@ -316,6 +320,7 @@ impl Draft {
         let retention = self.row_retention();
         let until = self.keep_receipt_until();
         let receipt = self.receipt(ending).sign(&epoch.signing_key);
+        // The receipt first: a client or an operator who sees the row or the log event can fetch it.
         services.receipts.put(&receipt, key_digest, until);
         services.meter(row, retention);
     }

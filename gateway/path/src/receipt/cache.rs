@@ -84,6 +84,7 @@ impl Entries {
         };
         if let Some(chat_id) = row.chat_id {
             let key = (row.key_digest, chat_id);
+            // A newer receipt may have taken over the response id; its entry stays.
             if self.chats.get(&key) == Some(&id) {
                 self.chats.remove(&key);
             }

@@ -126,6 +126,7 @@ impl RelayBody {
     /// Passes bytes on to the client.
     fn emit(&mut self, bytes: Bytes) -> Polled {
         self.hand_over(&bytes);
+        // The server does not poll again after the announced length, so the end is recorded with the last bytes.
         if self.left == Some(0) {
             self.complete();
         }
@@ -142,6 +143,7 @@ impl RelayBody {
     }
 
     fn complete(&mut self) {
+        // Before the state changes, which drops the answer that id and usage are read from.
         let completeness = self.meter();
         self.state = State::Complete;
         self.receipt.finish(Ending::Complete(match completeness {
@@ -170,6 +172,7 @@ impl RelayBody {
 
     /// Starts to abort the response.
     fn interrupt(&mut self, why: Interruption) {
+        // Now, while the answer exists: the next state drops it.
         self.meter();
         if let Some(cause) = why.cause() {
             self.receipt.upstream_failed(cause);
@@ -183,6 +186,7 @@ impl RelayBody {
         ready!(self.flushes.poll_after(self.flushed_before, cx));
         self.receipt.mark_written();
         self.receipt.finish(Ending::Interrupted(why));
+        // The error is returned last: the server drops this body and its write buffer with it.
         self.state = State::Complete;
         Poll::Ready(Some(Err(Aborted)))
     }
@@ -194,6 +198,7 @@ impl RelayBody {
             let next = match self.poll_upstream(cx) {
                 Poll::Ready(next) => next,
                 Poll::Pending => {
+                    // Both wakers are registered now: the upstream's by the poll above, the timer's by this one.
                     ready!(self.hold_timeout.poll_expired(cx));
                     return self.release();
                 }
@@ -219,6 +224,8 @@ impl RelayBody {
                 }
                 Next::Interrupted(why) => {
                     self.hand_over(&held);
+                    // The final event has arrived and is passed on; the next poll waits until it is written and then
+                    // aborts.
                     self.interrupt(why);
                     return Poll::Ready(Some(Ok(Frame::data(held))));
                 }
@@ -269,6 +276,7 @@ impl http_body::Body for RelayBody {
         this.note_flushes();
         // A held event takes precedence over new bytes, which come after it.
         match this.state {
+            // After the end, or after the error that closed the connection.
             State::Complete => Poll::Ready(None),
             State::Aborting(why) => this.poll_aborting(why, cx),
             State::Open(_) if this.held.is_some() => this.poll_held(cx),

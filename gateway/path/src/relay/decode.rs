@@ -127,6 +127,8 @@ impl Body for Decoded {
                 match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                     Some(Ok(frame)) => this.compressed = frame.into_data().unwrap_or_default(),
                     Some(Err(broke)) => return Poll::Ready(Some(Err(broke))),
+                    // The message is complete; if the compressed data is not, the client must not take it for a whole
+                    // answer.
                     None if decoder.finish() => return Poll::Ready(None),
                     None => return Poll::Ready(Some(Err(IncompleteBody))),
                 }
@@ -137,6 +139,8 @@ impl Body for Decoded {
             let Ok(bytes) = decoder.decode(piece) else {
                 return Poll::Ready(Some(Err(IncompleteBody)));
             };
+            // A piece can decode to nothing, such as a header or half a block. Returning an empty frame would count as
+            // data for the idle timeout.
             this.compressed.advance(taken);
             if !bytes.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));

@@ -136,7 +136,10 @@ impl RoutedRequest {
                     state.health.mark_reachable();
                     return Ok(answer);
                 }
+                // Not yet written to the receipt: only if another candidate follows was this one passed over. Otherwise
+                // it is the reason of the refusal.
                 Err(AttemptError::NotSent(why)) => {
+                    // Shared by all requests of this route, so that they do not each wait for the same connect timeout.
                     if why.is_unreachable() {
                         state.health.mark_unreachable();
                     }
@@ -284,6 +287,8 @@ impl RoutedRequest {
         prompt: Forwarded,
         receipt: &mut ReceiptBuilder,
     ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
+        // The connection is verified before the prompt is touched; a failure leaves nothing sent, and the next
+        // candidate may be tried.
         let opened = upstream.open(self.pinned()).await;
         let connection =
             opened.map_err(|why| AttemptError::NotSent(NotSentReason::NotVerified(why)))?;
@@ -303,6 +308,7 @@ impl RoutedRequest {
         prompt: Forwarded,
         receipt: &mut ReceiptBuilder,
     ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
+        // Recorded before sending, as in `send_verified`.
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
         let sending = upstream.send_prompt(self.endpoint, self.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
@@ -474,6 +480,7 @@ fn response_head(
     let (cause, error) = match sent {
         Ok(Ok(response)) => return Ok(response),
         Ok(Err(PlainFailure::Connect(why))) => {
+            // Certainly not sent: the record made before sending is taken back.
             receipt.not_forwarded();
             return Err(AttemptError::NotSent(NotSentReason::Connect(why)).into());
         }
@@ -482,6 +489,7 @@ fn response_head(
             return Err(AttemptError::NotSent(NotSentReason::Closed).into());
         }
         Ok(Err(PlainFailure::Send(SendFailure::Misdirected))) => {
+            // A 421 says that the request was not processed, but it was read: `forwarded` stays in the receipt.
             return Err(SingleAttemptError::Misdirected);
         }
         Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Closed)))) => {
@@ -490,6 +498,7 @@ fn response_head(
         Ok(Err(PlainFailure::Send(SendFailure::MaybeSent(NoResponse::Head)))) => {
             (Cause::Head, ApiError::UpstreamUnavailable)
         }
+        // The upstream may be working on the prompt: a timeout never leads to another candidate.
         Err(_elapsed) => (Cause::Timeout, ApiError::UpstreamTimeout),
     };
     receipt.upstream_failed(cause);

@@ -32,6 +32,7 @@ impl IdleTimeout {
 
     /// Data arrived, and from now on this is the limit.
     pub fn reset_to(&mut self, limit: Duration) {
+        // A timer that is set for the longer limit would fire too late.
         if limit < self.limit {
             self.timer = None;
         }
@@ -41,6 +42,8 @@ impl IdleTimeout {
 
     /// No data has arrived: ready when the limit has passed.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // The wait begins here, with the first poll that finds nothing, and not with the last data: between the two a
+        // slow client may have kept us from polling.
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
         let due = since + self.limit;
         let timer = self

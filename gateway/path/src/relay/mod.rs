@@ -94,6 +94,8 @@ async fn answer(
         row_before: receipt.row_before_forwarding(),
     };
     let retention_failure = receipt.retention_failure();
+    // Before any candidate is contacted: if the row or the record that the policy requires cannot be written, the
+    // prompt is not forwarded.
     let sealing = retention::prepare_record(
         &services.records,
         &services.ledger,

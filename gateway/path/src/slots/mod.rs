@@ -164,9 +164,12 @@ impl Connections {
 
     /// Tells all connections to finish and waits until they have, for `timeout` at most. Returns how many have not.
     pub async fn drain(&self, timeout: Duration) -> u64 {
+        // `send_replace`, not `send`: the value has to be set also while no connection listens, for one that was
+        // accepted and subscribes just now.
         self.0.stop.send_replace(true);
         let all = async {
             loop {
+                // Created before the count is read, as in `wait_for_room`: the last connection may end between the two.
                 let changed = self.0.changed.notified();
                 if self.0.table().open == 0 {
                     return;
@@ -224,6 +227,9 @@ impl SlotTable {
         if now.duration_since(connection.since) < grace_period(stage) {
             return false;
         }
+        // `notify_one` keeps its permit: the task is ended even if it does not wait for the notification yet. The entry
+        // leaves the table here and not when the task ends, so that its slot is free at once and no second eviction
+        // chooses it.
         connection.evicted.notify_one();
         self.remove(peer, id, stage)
     }
@@ -237,6 +243,8 @@ impl ConnectionSlot {
 
     /// Records the connection's stage.
     pub(crate) fn set_stage(&self, stage: Stage) {
+        // The slot's lock, then the table's. The table alone decides whether the connection still has a slot: an
+        // eviction changes only the table, and the slot notices when it finds no entry.
         let mut state = self.state();
         let mut table = self.shared.table();
         if let SlotState::Unauthenticated(before) = *state
@@ -275,6 +283,8 @@ impl ConnectionSlot {
         let mut state = self.state();
         if *state == SlotState::Authenticated {
             let mut table = self.shared.table();
+            // A connection whose key was revoked loses its protection at once. No room is checked in the other group:
+            // one too many is evicted when the next connection comes.
             table.authenticated -= 1;
             table.insert(self.peer, self.id, Stage::Open, self.evicted.clone());
             *state = SlotState::Unauthenticated(Stage::Open);
@@ -288,6 +298,8 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
+        // Copied, so that the two locks are never held together here. No other holder of the slot is left that could
+        // change it.
         let state = *self.state();
         let mut table = self.shared.table();
         table.open -= 1;

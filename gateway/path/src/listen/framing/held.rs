@@ -66,6 +66,8 @@ impl Held {
                 return Search::Found(searched);
             }
         }
+        // The last byte may be a CR whose LF is still to come. The search looks for the LF and then backwards, so a CR
+        // counts as searched.
         self.searched = all.len();
         Search::Open(all.len())
     }
@@ -105,6 +107,7 @@ impl Held {
         let read = io.poll_read(context, &mut unfilled);
         let filled = unfilled.filled().len();
         self.end += filled;
+        // Nothing held and nothing read: an idle connection keeps no buffer.
         if self.end == 0 {
             self.room = Vec::new();
         }

@@ -207,6 +207,8 @@ impl AnswerBody {
             }
             Content::Opaque => self.out.push_back(bytes),
         }
+        // The announced length has arrived. The upstream's own end is not waited for: with keep-alive its connection
+        // stays open.
         if self.framing == Framing::Length(0) && self.end.is_none() {
             self.end_properly();
         }
@@ -221,6 +223,7 @@ impl AnswerBody {
 
     /// The body ended. If its framing does not distinguish that from a failed connection, the content decides.
     fn at_end(&mut self) {
+        // First, so that an incomplete last event is queued before the fault is reported.
         self.end_properly();
         let complete = match (self.framing, &self.content) {
             (Framing::Length(left), _) => left == 0,
@@ -269,6 +272,7 @@ impl AnswerBody {
         let Some(comment) = self.comment.as_mut().filter(|_| between) else {
             return Poll::Pending;
         };
+        // Its waker is registered beside those of the upstream and the idle timeout.
         if comment.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
@@ -288,6 +292,7 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, AnswerFault>>> {
         let this = self.get_mut();
         loop {
+            // The queue before the end: what arrived before a fault is passed on before it.
             if let Some(bytes) = this.out.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
@@ -304,6 +309,7 @@ impl Body for AnswerBody {
                 },
                 Poll::Ready(Some(Err(_))) => this.at_failure(),
                 Poll::Ready(None) => this.at_end(),
+                // Ready means that `poll_idle` queued a comment or set an end; the loop returns it.
                 Poll::Pending => std::task::ready!(this.poll_idle(cx)),
             }
         }

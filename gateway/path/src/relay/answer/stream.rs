@@ -149,6 +149,7 @@ impl EventStream {
 
     fn decide(&mut self, event: &[u8]) -> EventAction {
         let action = self.read(event);
+        // If a CRLF is split between two pieces, its LF comes with the next one. It is passed on only if its event was.
         self.kept = matches!(action, EventAction::PassOn | EventAction::Cut(_));
         action
     }
@@ -156,6 +157,7 @@ impl EventStream {
     fn read(&mut self, event: &[u8]) -> EventAction {
         match event::read(event) {
             EventContent::Done => {
+                // Also after a failure: clients wait for this event.
                 self.done = true;
                 EventAction::PassOn
             }
