@@ -104,6 +104,8 @@ impl Connection {
     pub(super) async fn ready(&mut self) -> Result<(), SendFailure> {
         poll_fn(|cx| {
             self.drive(cx);
+            // The connection tells the sender, in the same task, that it is ready: polled first, it does so before the
+            // sender asks.
             self.sender.poll_ready(cx)
         })
         .await
@@ -126,6 +128,7 @@ impl Connection {
             .await
         };
         match response {
+            // The connection goes with the response: the body is read by polling it.
             Ok(response) => Ok((response, self)),
             Err(mut failure) => Err(match failure.take_message() {
                 Some(_unsent) => SendFailure::NotSent,
@@ -145,6 +148,7 @@ fn drive(driver: &mut Option<Pin<Box<Driver>>>, cx: &mut Context<'_>) {
     if let Some(connection) = driver
         && connection.as_mut().poll(cx).is_ready()
     {
+        // Finished in either way, an error included: the sender or the body reports it to the task that waits.
         *driver = None;
     }
 }

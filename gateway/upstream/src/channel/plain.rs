@@ -161,6 +161,7 @@ impl HttpUpstream {
 
 /// The certificate authorities that this machine trusts, read at most once.
 #[derive(Default)]
+// One for each epoch, set by its first `https` upstream: without one, a machine that has no authorities is no error.
 pub struct WebPki(std::sync::OnceLock<Result<TlsConnector, PlainError>>);
 
 impl WebPki {

@@ -125,6 +125,7 @@ impl Pool {
     /// A connection that can take a request now: the most recently used idle one, or a new one.
     pub(super) async fn lease(self: &Arc<Self>) -> Result<PooledConnection, ConnectFailure> {
         // The peer may have closed it meanwhile: polling notices that, and the connection is dropped.
+        // One connection per round, so that the lock is free while it is polled.
         while let Some(mut connection) = self.take_idle() {
             if poll_fn(|cx| Poll::Ready(connection.poll_usable(cx))).await {
                 return Ok(PooledConnection {
@@ -152,6 +153,7 @@ impl Pool {
             return Some(newest.connection);
         }
         // If the most recently used one is too old, all are.
+        // Closing a connection does not wait, so it may happen under the lock.
         idle.clear();
         None
     }
@@ -232,6 +234,8 @@ impl Body for PooledBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
+        // Parsed data first: the connection is polled only when there is none, and so reads no faster than the client
+        // takes.
         let mut polled = Pin::new(&mut this.incoming).poll_frame(cx);
         if polled.is_pending()
             && let Some(connection) = &mut this.connection
@@ -241,6 +245,7 @@ impl Body for PooledBody {
             polled = Pin::new(&mut this.incoming).poll_frame(cx);
         }
         match &polled {
+            // With the last bytes and not with the poll after them: a reader that knows the length does not poll again.
             Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.return_connection(cx),
             Poll::Ready(None) => this.return_connection(cx),
             // Its state is unknown: dropping closes it.

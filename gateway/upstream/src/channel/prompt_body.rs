@@ -127,6 +127,7 @@ impl Body for PromptBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // A reference to the shared bytes, which the `OutgoingPrompt` keeps for another attempt.
         let Some(piece) = self.pieces.get(self.next).cloned() else {
             return Poll::Ready(None);
         };

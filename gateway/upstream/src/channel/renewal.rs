@@ -33,6 +33,8 @@ pub(super) async fn keep_verified(
     loop {
         let outcome = match verified_once {
             false => channel.ensure_verified().await,
+            // The first verification may be a request's, and is shared with it. A renewal must not take an earlier
+            // result for its own.
             true => channel.renew().await,
         };
         let recorded = outcome.map_err(NotVerified::from).and_then(|peer| {

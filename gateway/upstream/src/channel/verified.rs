@@ -87,6 +87,7 @@ impl Enclave {
         }
         let session = Arc::new(self.make_session(peer)?);
         let id = session.id();
+        // Stored before it is remembered: as soon as another task can find the session, a receipt may name it.
         self.ledger.store_session(SessionRow {
             id,
             json: session.to_jcs().into(),
@@ -165,6 +166,8 @@ impl Enclave {
             NotVerified::NotAmongPinned => return,
         };
         self.metrics.upstream_verification(&self.name, result);
+        // Held while the event is emitted, so that of two concurrent failures only one is logged. Emitting does not
+        // come back here.
         let mut last = self
             .last_failure
             .lock()
@@ -253,7 +256,10 @@ impl VerifiedUpstream {
             self.enclave.not_verified(why);
             why
         })?;
+        // The lease is held from here to the sending, so the prompt goes to the peer whose session the receipt names.
         let session = self.enclave.session(lease.peer())?;
+        // Checked on the session itself, too: `accept` may have calculated the id of a session that was not stored,
+        // because another task stored the peer's first.
         if pinned.is_some_and(|pinned| !pinned.contains(&session.id())) {
             return Err(NotVerified::NotAmongPinned);
         }

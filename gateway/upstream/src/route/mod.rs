@@ -87,6 +87,7 @@ impl CandidateState {
 
     /// Whether to request the usage of a stream if the client did not.
     pub fn may_request_usage(&self) -> bool {
+        // Relaxed: nothing else is published with the flag.
         self.request_usage && !self.usage_refused.load(Ordering::Relaxed)
     }
 
