@@ -48,6 +48,8 @@ impl CollateralCache {
         evidence: EvidenceRef<'_>,
     ) -> Option<Arc<Collateral>> {
         let mut cached = self.0.lock().await;
+        // Taken, not borrowed: if the caller stops waiting during the fetch, the outdated value does not remain, and
+        // the next caller fetches.
         let fetched = match cached.take().filter(Fetched::is_fresh) {
             Some(fetched) => fetched,
             None => fetch(platform, evidence).await,

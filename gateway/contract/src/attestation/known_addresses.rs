@@ -35,6 +35,7 @@ impl KnownAddresses {
     fn note_at(&self, host: Host, now: Instant) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(used) = known.get_mut(&host) {
+            // Every request of a client comes here: most change nothing.
             if now.duration_since(*used) > REFRESH {
                 *used = now;
             }

@@ -159,6 +159,7 @@ impl ReportQueue {
         let evidence = self
             .collect(hardware, challenge, lane, host, bounds)
             .await?;
+        // After the turn was returned: fetching may wait for a vendor, and the hardware must not wait with it.
         let collateral = match collateral {
             true => self.collateral_for(&evidence).await,
             false => None,
@@ -194,6 +195,8 @@ impl ReportQueue {
         };
         let log = epoch.log.document();
         let Some(collateral) = collateral else {
+            // Two locks, so that a caller without collateral never waits for a report with it. They are taken one at a
+            // time.
             let mut cached = cache.report.lock().await;
             return match &*cached {
                 Some((head, report)) if Arc::ptr_eq(head, &log) => Ok(report.clone()),
@@ -290,9 +293,11 @@ impl ReportQueue {
             let evidence = hardware.collect(&challenge);
             let took = began.elapsed();
             turns.note_duration(took);
+            // Not before the duration is noted: the next request's estimate uses it.
             drop(turn);
             (evidence, took)
         });
+        // If the caller stops waiting here, the thread continues and returns the turn itself.
         let (evidence, took) = work.await.map_err(|_| AttestationFailure::Worker)?;
         self.metrics.observe_attestation(took);
         evidence

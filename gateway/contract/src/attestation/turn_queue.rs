@@ -84,6 +84,8 @@ impl TurnQueue {
             host,
             id,
         };
+        // If a turn arrives at the moment of the timeout, it is dropped with the receiver and passes to the next
+        // request.
         let outcome = match tokio::time::timeout(MAX_WAIT, result).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => {
@@ -109,6 +111,7 @@ impl TurnQueue {
 
     fn enter(self: &Arc<Self>, lane: Lane, host: Host, bounds: Bounds) -> Result<Entry, Busy> {
         let mut state = self.state();
+        // No request waits then: `release` keeps `in_use` set while it passes the turn on.
         if !state.in_use {
             state.in_use = true;
             return Ok(Entry::Free(Turn(Arc::clone(self))));
@@ -146,6 +149,7 @@ impl TurnQueue {
             let mut state = self.state();
             // The turn stays in use while it is passed on, so a request that arrives now waits behind the others.
             let next = state.next();
+            // The only place where `in_use` becomes false.
             state.in_use = next.is_some();
             next
         };

@@ -119,6 +119,8 @@ async fn create(
     };
     let keyset_digest = keyset.digest();
     let keyset_text = String::from_utf8(keyset.to_jcs()).map_err(|_| EpochError::Keys)?;
+    // Before anything is written to the ledger, so that a directory that cannot be written to leaves no row. For a
+    // moment the file is ahead of the key that is served; a client that reads it then has to connect again.
     publish_certificate(&server.state_dir, &identity.pem)?;
     let row = EpochRow {
         keyset_digest,
@@ -127,6 +129,8 @@ async fn create(
         retention: subject.retention,
         began_at: now,
     };
+    // Policies that were set while no epoch could begin are logged in their order, before the one that begins with this
+    // epoch. The last goes with the epoch's own entry.
     let mut changes = logged::unlogged(ledger, &config.retention.authority, subject.config).await?;
     let change = changes.pop();
     for earlier in changes {
@@ -138,6 +142,7 @@ async fn create(
             .await
             .map_err(LedgerError::from)?;
     }
+    // The row before the log entry: if the entry fails, an unused number remains, which does no harm.
     let number = ledger.begin_epoch(&row).await?;
     let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
     let keyset_header =

@@ -56,6 +56,7 @@ pub(super) fn create(names: &[String], lifetime: &Lifetime) -> Result<Identity, 
         })
         .map_err(|_| EpochError::Keys)?;
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A store for this epoch alone: a client cannot resume a session under keys that it has not verified.
     tls.session_storage = ServerSessionMemoryCache::new(RESUMABLE_SESSIONS);
     tls.max_early_data_size = 0;
     Ok(Identity {

@@ -56,6 +56,7 @@ impl Lifetime {
 
     pub fn due(&self, moment: Moment) -> Option<Due> {
         let elapsed = moment.uptime.saturating_sub(self.began.uptime);
+        // Uptime decides first: an epoch whose clock was also set is renewed for its age, which is the ordinary reason.
         if elapsed >= self.lasts {
             Some(Due::Expired)
         } else if moment.now < self.not_before || moment.now >= self.renew_at.plus(GRACE) {

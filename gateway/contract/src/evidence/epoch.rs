@@ -1,4 +1,4 @@
-//! Evidence that is evidence once in an epoch.
+//! The evidence of an epoch without a nonce: collected once, and cached with the reports around it.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use super::HardwareEvidence;
 #[derive(Default)]
 pub struct EpochEvidence {
     /// What the hardware signed for the statement without a nonce.
+    // Set by the first caller, for whom the others wait; a failed collection leaves it empty for the next.
     pub(crate) without_nonce: OnceCell<HardwareEvidence>,
     /// The report without collateral, and the head of the audit log in it. Async locks: a report is rendered and signed
     /// under them, once for all callers that wait.

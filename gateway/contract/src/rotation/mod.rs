@@ -100,6 +100,7 @@ impl EpochRotation {
             refused: None,
         };
         loop {
+            // Calculated in every round: the epoch may have been replaced in the last one.
             let due_in = self.current().lifetime().remaining(self.clock.moment());
             let requested = tokio::select! {
                 // Its sender ends with the signal handler. Then `recv` would return at once, forever.
@@ -117,6 +118,7 @@ impl EpochRotation {
                     Due::Expired => EpochReason::Expiry,
                     Due::ClockSet => EpochReason::Clock,
                 };
+                // Without a pause a renewal that keeps failing would be retried at once: it stays due.
                 if !self.renew(reason).await {
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
@@ -150,6 +152,8 @@ impl EpochRotation {
             Ok(Err(error)) => return self.refuse(EpochFailure::Config, error.problems),
             Err(_) => return self.refuse(EpochFailure::Config, Vec::new()),
         };
+        // Everything that can be refused without a change is refused before an epoch is built: building writes rows and
+        // log entries.
         let changed = settings_needing_restart(&self.current().config, &config);
         if let Some((fixed, _)) = changed.first() {
             let problem = |(_, key): &(StartupSetting, &str)| {
@@ -159,6 +163,7 @@ impl EpochRotation {
             let problems = changed.iter().map(problem).collect();
             return self.refuse(EpochFailure::RestartNeeded(*fixed), problems);
         }
+        // Read before the checks, which make no queries.
         let policies = match self.ledger.policies().await {
             Ok(policies) => policies,
             Err(_) => return self.refuse(EpochFailure::Ledger, Vec::new()),
@@ -175,6 +180,7 @@ impl EpochRotation {
             });
         }
         let log = config.log.clone();
+        // Log settings change only with a configuration that became active.
         let outcome = self.begin_under(config).await;
         if outcome.is_ok() {
             events::set_format_and_level(log.format, log.level);

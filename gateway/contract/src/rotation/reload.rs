@@ -70,6 +70,8 @@ impl ReloadRequests {
     /// Takes the waiting request: its file is removed, so it is answered once.
     pub fn take(&self) -> Option<String> {
         let id = String::from_utf8(self.read(REQUEST)?).ok()?;
+        // Removing decides: if the command withdrew the request in the meantime, its file is missing, and the reload
+        // does not happen.
         self.withdraw().then_some(id)
     }
 
@@ -97,6 +99,7 @@ impl ReloadRequests {
             .mode(0o600)
             .open(&new)?;
         file.write_all(bytes)?;
+        // The other process polls for the name, so it must never find a part of the content.
         std::fs::rename(&new, self.state_dir.join(name))
     }
 }
