@@ -19,7 +19,7 @@ pub use nvidia::{MAX_OCSP_LEN, MAX_RIM_LEN, NvidiaCollateral};
 pub use snp::SnpCollateral;
 pub use tdx::TdxCollateral;
 
-use read::{object, refuse_unknown};
+use read::Members;
 
 /// The most a collateral document may weigh.
 pub const MAX_COLLATERAL_LEN: usize = 2 << 20;
@@ -85,8 +85,8 @@ impl Collateral {
 
     /// The same from JSON already parsed.
     pub fn from_value(value: &Value) -> Result<Self, CollateralError> {
-        let members = object(value, "the collateral")?;
-        refuse_unknown(members, &["tdx", "snp", "nvidia"])?;
+        let members = Members::new(value, "the collateral")?;
+        members.only(&["tdx", "snp", "nvidia"])?;
         let part = |name| members.get(name);
         Ok(Self {
             tdx: part("tdx").map(TdxCollateral::from_value).transpose()?,

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::CollateralError;
-use super::read::{base64_list, object, refuse_unknown};
+use super::read::Members;
 use crate::encoding::to_base64;
 
 /// The most a manifest may weigh; real ones are near 21 KiB.
@@ -29,11 +29,11 @@ pub struct NvidiaCollateral {
 impl NvidiaCollateral {
     /// Reads `{"rims":[…],"ocsp":[…]}`; a list that is left out is empty.
     pub fn from_value(value: &Value) -> Result<Self, CollateralError> {
-        let members = object(value, "NVIDIA collateral")?;
-        refuse_unknown(members, &["rims", "ocsp"])?;
+        let members = Members::new(value, "NVIDIA collateral")?;
+        members.only(&["rims", "ocsp"])?;
         Ok(Self {
-            rims: base64_list(members, "rims", MAX_RIMS, MAX_RIM_LEN)?,
-            ocsp: base64_list(members, "ocsp", MAX_OCSP, MAX_OCSP_LEN)?,
+            rims: members.base64_list("rims", MAX_RIMS, MAX_RIM_LEN)?,
+            ocsp: members.base64_list("ocsp", MAX_OCSP, MAX_OCSP_LEN)?,
         })
     }
 

@@ -1,76 +1,94 @@
-//! Reading the members of collateral, each wrong one by its name.
-
-use serde_json::{Map, Value};
+//! Members of collateral that hold base64 or hexadecimal, each wrong one with its name.
 
 use super::CollateralError;
-use crate::encoding::parse_base64;
+use crate::encoding::{EncodingError, parse_base64, parse_hex, parse_hex_vec};
+use crate::json::{self, Expected, MemberError, MemberProblem};
 
-pub(super) fn object<'a>(
-    value: &'a Value,
-    what: &'static str,
-) -> Result<&'a Map<String, Value>, CollateralError> {
-    value.as_object().ok_or(CollateralError::NotAnObject(what))
-}
+/// The members of one object of the collateral.
+pub(super) type Members<'a> = json::Members<'a, CollateralError>;
 
-pub(super) fn refuse_unknown(
-    members: &Map<String, Value>,
-    known: &[&str],
-) -> Result<(), CollateralError> {
-    match members.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(unknown) => Err(CollateralError::Unknown(unknown.clone())),
-        None => Ok(()),
+impl From<MemberError> for CollateralError {
+    fn from(error: MemberError) -> Self {
+        let field = error.member;
+        match error.problem {
+            MemberProblem::Unknown(member) => Self::Unknown(member),
+            MemberProblem::Missing => Self::Missing(field),
+            MemberProblem::WrongType(Expected::Object) => Self::NotAnObject(match field {
+                "" => error.object,
+                field => field,
+            }),
+            MemberProblem::WrongType(Expected::Array | Expected::NonEmptyArray) => {
+                Self::NotAList(field)
+            }
+            // Every other member of this format is a string.
+            MemberProblem::WrongType(_)
+            | MemberProblem::Empty
+            | MemberProblem::UnknownValue(_)
+            | MemberProblem::Encoding(_) => Self::NotAString(field),
+        }
     }
 }
 
-pub(super) fn text<'a>(
-    members: &'a Map<String, Value>,
-    field: &'static str,
-) -> Result<&'a str, CollateralError> {
-    members
-        .get(field)
-        .ok_or(CollateralError::Missing(field))?
-        .as_str()
-        .ok_or(CollateralError::NotAString(field))
-}
-
-pub(super) fn base64(
-    members: &Map<String, Value>,
-    field: &'static str,
-    max_len: usize,
-) -> Result<Vec<u8>, CollateralError> {
-    parse_base64(text(members, field)?, max_len)
-        .map_err(|error| CollateralError::Base64 { field, error })
-}
-
-pub(super) fn base64_if_present(
-    members: &Map<String, Value>,
-    field: &'static str,
-    max_len: usize,
-) -> Result<Option<Vec<u8>>, CollateralError> {
-    match members.contains_key(field) {
-        true => base64(members, field, max_len).map(Some),
-        false => Ok(None),
+impl Members<'_> {
+    pub(super) fn base64(
+        &self,
+        field: &'static str,
+        max_len: usize,
+    ) -> Result<Vec<u8>, CollateralError> {
+        parse_base64(self.string(field)?, max_len)
+            .map_err(|error| CollateralError::Base64 { field, error })
     }
-}
 
-/// A list of at most `max_count`, empty if the member is absent.
-pub(super) fn base64_list(
-    members: &Map<String, Value>,
-    field: &'static str,
-    max_count: usize,
-    max_len: usize,
-) -> Result<Vec<Vec<u8>>, CollateralError> {
-    let Some(list) = members.get(field) else {
-        return Ok(Vec::new());
-    };
-    let list = list.as_array().ok_or(CollateralError::NotAList(field))?;
-    if list.len() > max_count {
-        return Err(CollateralError::TooMany(field));
+    pub(super) fn base64_if_present(
+        &self,
+        field: &'static str,
+        max_len: usize,
+    ) -> Result<Option<Vec<u8>>, CollateralError> {
+        let present = self.get(field).map(|_| self.base64(field, max_len));
+        present.transpose()
     }
-    list.iter()
-        .map(|entry| {
+
+    /// A list of at most `max_count`, empty if the member is absent.
+    pub(super) fn base64_list(
+        &self,
+        field: &'static str,
+        max_count: usize,
+        max_len: usize,
+    ) -> Result<Vec<Vec<u8>>, CollateralError> {
+        if self.get(field).is_none() {
+            return Ok(Vec::new());
+        }
+        let list = self.array(field)?;
+        if list.len() > max_count {
+            return Err(CollateralError::TooMany(field));
+        }
+        let entries = list.iter().map(|entry| {
             let text = entry.as_str().ok_or(CollateralError::NotAString(field))?;
             parse_base64(text, max_len).map_err(|error| CollateralError::Base64 { field, error })
-        })
-        .collect()
+        });
+        entries.collect()
+    }
+
+    pub(super) fn hex_bytes(
+        &self,
+        field: &'static str,
+        max_len: usize,
+    ) -> Result<Vec<u8>, CollateralError> {
+        self.hex_with(field, |text| parse_hex_vec(text, max_len))
+    }
+
+    pub(super) fn hex_array<const N: usize>(
+        &self,
+        field: &'static str,
+    ) -> Result<[u8; N], CollateralError> {
+        self.hex_with(field, parse_hex)
+    }
+
+    fn hex_with<T>(
+        &self,
+        field: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, EncodingError>,
+    ) -> Result<T, CollateralError> {
+        parse(self.string(field)?).map_err(|error| CollateralError::Hex { field, error })
+    }
 }

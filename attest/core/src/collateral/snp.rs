@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::CollateralError;
-use super::read::{base64, base64_if_present, object, refuse_unknown};
+use super::read::Members;
 use crate::encoding::to_base64;
 
 const MAX_CERTIFICATE_LEN: usize = 8 << 10;
@@ -24,12 +24,12 @@ pub struct SnpCollateral {
 impl SnpCollateral {
     /// Reads `{"vek_b64","ask_b64","crl_b64"?}`.
     pub fn from_value(value: &Value) -> Result<Self, CollateralError> {
-        let members = object(value, "SNP collateral")?;
-        refuse_unknown(members, &["vek_b64", "ask_b64", "crl_b64"])?;
+        let members = Members::new(value, "SNP collateral")?;
+        members.only(&["vek_b64", "ask_b64", "crl_b64"])?;
         Ok(Self {
-            vek: base64(members, "vek_b64", MAX_CERTIFICATE_LEN)?,
-            ask: base64(members, "ask_b64", MAX_CERTIFICATE_LEN)?,
-            crl: base64_if_present(members, "crl_b64", MAX_CRL_LEN)?,
+            vek: members.base64("vek_b64", MAX_CERTIFICATE_LEN)?,
+            ask: members.base64("ask_b64", MAX_CERTIFICATE_LEN)?,
+            crl: members.base64_if_present("crl_b64", MAX_CRL_LEN)?,
         })
     }
 

@@ -2,11 +2,11 @@
 //! library), in the JSON form that dcap-qvl and its users exchange. `tcb_info` and `qe_identity`
 //! are kept as the exact text that was signed.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::read::{object, text};
+use super::read::Members;
 use super::{CollateralError, MAX_COLLATERAL_LEN};
-use crate::encoding::{parse_hex, parse_hex_vec, to_hex};
+use crate::encoding::to_hex;
 use crate::json;
 
 const MAX_CRL_LEN: usize = 512 << 10;
@@ -57,23 +57,18 @@ impl TdxCollateral {
 
     /// The same from JSON already parsed.
     pub fn from_value(value: &Value) -> Result<Self, CollateralError> {
-        let members = object(value, "TDX collateral")?;
-        if let Some(unknown) = members
-            .keys()
-            .find(|key| !FIELDS.contains(&key.as_str()) && key.as_str() != IGNORED_FIELD)
-        {
-            return Err(CollateralError::Unknown(unknown.clone()));
-        }
+        let members = Members::new(value, "TDX collateral")?;
+        members.only(&[&FIELDS[..], &[IGNORED_FIELD]].concat())?;
         Ok(Self {
-            pck_crl_issuer_chain: text(members, "pck_crl_issuer_chain")?.to_owned(),
-            root_ca_crl: bytes(members, "root_ca_crl")?,
-            pck_crl: bytes(members, "pck_crl")?,
-            tcb_info_issuer_chain: text(members, "tcb_info_issuer_chain")?.to_owned(),
-            tcb_info: text(members, "tcb_info")?.to_owned(),
-            tcb_info_signature: signature(members, "tcb_info_signature")?,
-            qe_identity_issuer_chain: text(members, "qe_identity_issuer_chain")?.to_owned(),
-            qe_identity: text(members, "qe_identity")?.to_owned(),
-            qe_identity_signature: signature(members, "qe_identity_signature")?,
+            pck_crl_issuer_chain: members.string("pck_crl_issuer_chain")?.to_owned(),
+            root_ca_crl: members.hex_bytes("root_ca_crl", MAX_CRL_LEN)?,
+            pck_crl: members.hex_bytes("pck_crl", MAX_CRL_LEN)?,
+            tcb_info_issuer_chain: members.string("tcb_info_issuer_chain")?.to_owned(),
+            tcb_info: members.string("tcb_info")?.to_owned(),
+            tcb_info_signature: members.hex_array("tcb_info_signature")?,
+            qe_identity_issuer_chain: members.string("qe_identity_issuer_chain")?.to_owned(),
+            qe_identity: members.string("qe_identity")?.to_owned(),
+            qe_identity_signature: members.hex_array("qe_identity_signature")?,
         })
     }
 
@@ -91,16 +86,4 @@ impl TdxCollateral {
             "qe_identity_signature": to_hex(&self.qe_identity_signature),
         })
     }
-}
-
-fn bytes(members: &Map<String, Value>, field: &'static str) -> Result<Vec<u8>, CollateralError> {
-    parse_hex_vec(text(members, field)?, MAX_CRL_LEN)
-        .map_err(|error| CollateralError::Hex { field, error })
-}
-
-fn signature(
-    members: &Map<String, Value>,
-    field: &'static str,
-) -> Result<[u8; 64], CollateralError> {
-    parse_hex::<64>(text(members, field)?).map_err(|error| CollateralError::Hex { field, error })
 }

@@ -13,7 +13,7 @@
 //! boot-time events are covered by nothing and dropped. Members `hash_input` and `preimage`, which
 //! restate what is hashed, must restate it rightly.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::binding::{self, DigestBound};
 use super::error::DstackError;
@@ -22,7 +22,7 @@ use super::event_type::EventType;
 use super::log::MAX_LOG_LEN;
 use super::{Sha384, sha384};
 use crate::encoding::{parse_hex, parse_hex_vec, to_hex};
-use crate::json;
+use crate::json::{self, MemberError, Members};
 
 const MEMBERS: [&str; 8] = [
     "imr",
@@ -49,17 +49,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<LoggedEvent>, DstackError> {
 /// One event, still JSON.
 struct Entry<'a> {
     event: usize,
-    members: &'a Map<String, Value>,
+    members: Members<'a, MemberError>,
 }
 
 impl<'a> Entry<'a> {
     fn new(event: usize, value: &'a Value) -> Result<Self, DstackError> {
-        let Value::Object(members) = value else {
-            return Err(DstackError::NotAnArray);
-        };
-        if members.keys().any(|name| !MEMBERS.contains(&name.as_str())) {
-            return Err(DstackError::UnknownMember { event });
-        }
+        let members = Members::new(value, "").map_err(|_: MemberError| DstackError::NotAnArray)?;
+        let known = members.only(&MEMBERS);
+        known.map_err(|_| DstackError::UnknownMember { event })?;
         Ok(Self { event, members })
     }
 
@@ -67,9 +64,7 @@ impl<'a> Entry<'a> {
         let event = self.event;
         let imr = self.number("imr")?;
         let register = Register::from_number(imr).ok_or(DstackError::Register { event, imr })?;
-        let code =
-            u32::try_from(self.number("event_type")?).map_err(|_| self.wrong("event_type"))?;
-        let event_type = EventType::from_code(code);
+        let event_type = EventType::from_code(self.number("event_type")?);
         if (event_type == EventType::DSTACK_RUNTIME) != (register == Register::Rtmr3) {
             return Err(DstackError::WrongRegister {
                 event,
@@ -158,7 +153,7 @@ impl<'a> Entry<'a> {
     }
 
     fn version(&self) -> Result<Version, DstackError> {
-        if !self.members.contains_key("version") {
+        if self.members.get("version").is_none() {
             return Ok(Version::V1);
         }
         match self.number("version")? {
@@ -173,7 +168,7 @@ impl<'a> Entry<'a> {
 
     /// Nothing where it is left out or empty.
     fn digest(&self) -> Result<Option<Sha384>, DstackError> {
-        if !self.members.contains_key("digest") {
+        if self.members.get("digest").is_none() {
             return Ok(None);
         }
         match self.text("digest")? {
@@ -198,14 +193,14 @@ impl<'a> Entry<'a> {
         })
     }
 
-    fn number(&self, member: &'static str) -> Result<u64, DstackError> {
-        let value = self.members.get(member).and_then(Value::as_u64);
-        value.ok_or(self.wrong(member))
+    fn number<T: TryFrom<u64>>(&self, member: &'static str) -> Result<T, DstackError> {
+        let number = self.members.unsigned(member);
+        number.map_err(|error| self.wrong(error.member))
     }
 
     fn text(&self, member: &'static str) -> Result<&'a str, DstackError> {
-        let value = self.members.get(member).and_then(Value::as_str);
-        value.ok_or(self.wrong(member))
+        let text = self.members.string(member);
+        text.map_err(|error| self.wrong(error.member))
     }
 
     const fn wrong(&self, member: &'static str) -> DstackError {

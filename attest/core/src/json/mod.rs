@@ -6,12 +6,14 @@
 //! member order are free, as the specification wants.
 
 mod canonical;
+mod members;
 mod parse;
 
 pub use canonical::canonicalize;
 pub(crate) use canonical::{
     canonical_bytes, write_canonical, write_list, write_string, write_string_or_null,
 };
+pub(crate) use members::{Expected, MemberError, MemberProblem, Members};
 pub use parse::parse;
 
 /// Arrays and objects may be nested this deep.

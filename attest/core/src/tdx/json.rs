@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::status::TcbStatus;
-use crate::encoding::parse_hex;
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, MemberError};
 use crate::time::UnixTime;
 
 /// TCB info with all its levels is near 20 KiB.
@@ -53,9 +52,17 @@ impl Unknown {
     }
 }
 
-/// One JSON object.
-#[derive(Clone, Copy)]
-pub(super) struct Object<'v>(&'v Map<String, Value>);
+/// The members of one of Intel's objects.
+pub(super) type Object<'v> = json::Members<'v, SignedTextError>;
+
+impl From<MemberError> for SignedTextError {
+    fn from(error: MemberError) -> Self {
+        Self::Member(match error.member {
+            "" => error.object,
+            member => member,
+        })
+    }
+}
 
 pub(super) fn parse(text: &str) -> Result<Value, SignedTextError> {
     json::parse(text.as_bytes(), MAX_TEXT_LEN).map_err(SignedTextError::Json)
@@ -67,54 +74,12 @@ pub(super) fn object<'v>(
     known: &[&str],
     unknown: &mut Unknown,
 ) -> Result<Object<'v>, SignedTextError> {
-    let members = value.as_object().ok_or(SignedTextError::Member(name))?;
-    for member in members.keys() {
-        if !known.contains(&member.as_str()) {
-            unknown.0.insert(format!("{name}.{member}"));
-        }
-    }
-    Ok(Object(members))
-}
-
-impl<'v> Object<'v> {
-    pub(super) fn optional(self, name: &'static str) -> Option<&'v Value> {
-        self.0.get(name)
-    }
-
-    pub(super) fn member(self, name: &'static str) -> Result<&'v Value, SignedTextError> {
-        self.optional(name).ok_or(SignedTextError::Member(name))
-    }
-
-    pub(super) fn text(self, name: &'static str) -> Result<&'v str, SignedTextError> {
-        let text = self.member(name)?.as_str();
-        text.ok_or(SignedTextError::Member(name))
-    }
-
-    pub(super) fn number<T: TryFrom<u64>>(self, name: &'static str) -> Result<T, SignedTextError> {
-        let number = self.member(name)?.as_u64();
-        let number = number.and_then(|number| T::try_from(number).ok());
-        number.ok_or(SignedTextError::Member(name))
-    }
-
-    pub(super) fn date(self, name: &'static str) -> Result<UnixTime, SignedTextError> {
-        UnixTime::parse_rfc3339(self.text(name)?).map_err(|_| SignedTextError::Member(name))
-    }
-
-    /// Hexadecimal in either case, as Intel writes it.
-    pub(super) fn hex<const N: usize>(
-        self,
-        name: &'static str,
-    ) -> Result<[u8; N], SignedTextError> {
-        let text = self.text(name)?.to_ascii_lowercase();
-        parse_hex(&text).map_err(|_| SignedTextError::Member(name))
-    }
-
-    /// A list that is not empty.
-    pub(super) fn list(self, name: &'static str) -> Result<&'v [Value], SignedTextError> {
-        let list = self.member(name)?.as_array().map(Vec::as_slice);
-        let list = list.filter(|list| !list.is_empty());
-        list.ok_or(SignedTextError::Member(name))
-    }
+    let object = Object::new(value, name)?;
+    let names = object.unknown(known);
+    unknown
+        .0
+        .extend(names.map(|member| format!("{name}.{member}")));
+    Ok(object)
 }
 
 /// What every level says besides what it is compared with.
@@ -134,24 +99,19 @@ impl Assessment {
         member: &'static str,
         statuses: &[TcbStatus],
     ) -> Result<Self, SignedTextError> {
-        let word = level.text("tcbStatus")?;
+        let word = level.string("tcbStatus")?;
         let status = TcbStatus::parse(word).filter(|status| statuses.contains(status));
         let status = status.ok_or_else(|| SignedTextError::Status {
             member,
             status: word.to_owned(),
         })?;
-        let advisories = match level.optional("advisoryIDs") {
+        let advisories = match level.get("advisoryIDs") {
             None => Vec::new(),
-            Some(list) => {
-                let malformed = SignedTextError::Member("advisoryIDs");
-                let list = list.as_array().ok_or(malformed.clone())?;
-                let texts = list.iter().map(|it| it.as_str().map(str::to_owned));
-                texts.collect::<Option<_>>().ok_or(malformed)?
-            }
+            Some(_) => level.strings("advisoryIDs")?,
         };
         Ok(Self {
             status,
-            date: level.date("tcbDate")?,
+            date: level.rfc3339("tcbDate")?,
             advisories,
         })
     }

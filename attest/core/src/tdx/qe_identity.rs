@@ -79,21 +79,21 @@ impl QeIdentity {
     pub(crate) fn parse(text: &str, unknown: &mut Unknown) -> Result<Self, SignedTextError> {
         let value = json::parse(text)?;
         let identity = object(&value, "enclaveIdentity", &MEMBERS, unknown)?;
-        match identity.number("version")? {
+        match identity.unsigned("version")? {
             VERSION => {}
             other => return Err(SignedTextError::Version(other)),
         }
         Ok(Self {
-            id: identity.text("id")?.to_owned(),
-            issue_date: identity.date("issueDate")?,
-            next_update: identity.date("nextUpdate")?,
-            evaluation_data_number: identity.number("tcbEvaluationDataNumber")?,
-            miscselect: identity.hex("miscselect")?,
-            miscselect_mask: identity.hex("miscselectMask")?,
-            attributes: identity.hex("attributes")?,
-            attributes_mask: identity.hex("attributesMask")?,
-            mrsigner: identity.hex("mrsigner")?,
-            isvprodid: identity.number("isvprodid")?,
+            id: identity.string("id")?.to_owned(),
+            issue_date: identity.rfc3339("issueDate")?,
+            next_update: identity.rfc3339("nextUpdate")?,
+            evaluation_data_number: identity.unsigned("tcbEvaluationDataNumber")?,
+            miscselect: identity.hex_of_either_case("miscselect")?,
+            miscselect_mask: identity.hex_of_either_case("miscselectMask")?,
+            attributes: identity.hex_of_either_case("attributes")?,
+            attributes_mask: identity.hex_of_either_case("attributesMask")?,
+            mrsigner: identity.hex_of_either_case("mrsigner")?,
+            isvprodid: identity.unsigned("isvprodid")?,
             levels: svn_levels(identity, "enclaveIdentity", &STATUSES, unknown)?,
         })
     }

@@ -98,26 +98,26 @@ impl TcbInfo {
     pub(crate) fn parse(text: &str, unknown: &mut Unknown) -> Result<Self, SignedTextError> {
         let value = json::parse(text)?;
         let info = object(&value, "tcbInfo", &MEMBERS, unknown)?;
-        match info.number("version")? {
+        match info.unsigned("version")? {
             VERSION => {}
             other => return Err(SignedTextError::Version(other)),
         }
-        match info.number("tcbType")? {
+        match info.unsigned("tcbType")? {
             TCB_TYPE => {}
             other => return Err(SignedTextError::TcbType(other)),
         }
-        let module = info.member("tdxModule")?;
+        let module = info.required("tdxModule")?;
         let known = ["mrsigner", "attributes", "attributesMask"];
         Ok(Self {
-            id: info.text("id")?.to_owned(),
-            issue_date: info.date("issueDate")?,
-            next_update: info.date("nextUpdate")?,
-            fmspc: info.hex("fmspc")?,
-            pce_id: info.hex("pceId")?,
-            evaluation_data_number: info.number("tcbEvaluationDataNumber")?,
+            id: info.string("id")?.to_owned(),
+            issue_date: info.rfc3339("issueDate")?,
+            next_update: info.rfc3339("nextUpdate")?,
+            fmspc: info.hex_of_either_case("fmspc")?,
+            pce_id: info.hex_of_either_case("pceId")?,
+            evaluation_data_number: info.unsigned("tcbEvaluationDataNumber")?,
             module: TdxModule::read(object(module, "tdxModule", &known, unknown)?)?,
             module_identities: identities(info, unknown)?,
-            levels: levels(info.list("tcbLevels")?, unknown)?,
+            levels: levels(info.non_empty_array("tcbLevels")?, unknown)?,
         })
     }
 }
@@ -125,9 +125,9 @@ impl TcbInfo {
 impl TdxModule {
     fn read(module: Object<'_>) -> Result<Self, SignedTextError> {
         Ok(Self {
-            mrsigner: module.hex("mrsigner")?,
-            attributes: module.hex("attributes")?,
-            attributes_mask: module.hex("attributesMask")?,
+            mrsigner: module.hex_of_either_case("mrsigner")?,
+            attributes: module.hex_of_either_case("attributes")?,
+            attributes_mask: module.hex_of_either_case("attributesMask")?,
         })
     }
 }
@@ -137,11 +137,11 @@ fn identities(
     unknown: &mut Unknown,
 ) -> Result<Vec<TdxModuleIdentity>, SignedTextError> {
     const NAME: &str = "tdxModuleIdentities";
-    if info.optional(NAME).is_none() {
+    if info.get(NAME).is_none() {
         return Ok(Vec::new());
     }
     let mut identities: Vec<TdxModuleIdentity> = Vec::new();
-    for value in info.list(NAME)? {
+    for value in info.non_empty_array(NAME)? {
         let identity = identity(value, unknown)?;
         if identities.iter().any(|it| it.id == identity.id) {
             return Err(SignedTextError::Ambiguous(NAME));
@@ -162,7 +162,7 @@ fn identity(value: &Value, unknown: &mut Unknown) -> Result<TdxModuleIdentity, S
     ];
     let identity = object(value, NAME, &known, unknown)?;
     Ok(TdxModuleIdentity {
-        id: identity.text("id")?.to_ascii_uppercase(),
+        id: identity.string("id")?.to_ascii_uppercase(),
         module: TdxModule::read(identity)?,
         levels: svn_levels(identity, NAME, &MODULE_STATUSES, unknown)?,
     })
@@ -176,10 +176,10 @@ pub(super) fn svn_levels<T: TryFrom<u64> + Ord + Copy>(
     unknown: &mut Unknown,
 ) -> Result<Vec<(T, Assessment)>, SignedTextError> {
     let mut levels = Vec::new();
-    for value in holder.list("tcbLevels")? {
+    for value in holder.non_empty_array("tcbLevels")? {
         let level = object(value, "tcbLevels", &LEVEL, unknown)?;
-        let tcb = object(level.member("tcb")?, "tcb", &["isvsvn"], unknown)?;
-        let svn: T = tcb.number("isvsvn")?;
+        let tcb = object(level.required("tcb")?, "tcb", &["isvsvn"], unknown)?;
+        let svn: T = tcb.unsigned("isvsvn")?;
         levels.push((svn, Assessment::read(level, name, statuses)?));
     }
     levels.sort_by_key(|(svn, _)| std::cmp::Reverse(*svn));
@@ -196,10 +196,10 @@ fn levels(values: &[Value], unknown: &mut Unknown) -> Result<Vec<TcbLevel>, Sign
     for value in values {
         let level = object(value, NAME, &LEVEL, unknown)?;
         let known = ["sgxtcbcomponents", "pcesvn", "tdxtcbcomponents"];
-        let tcb = object(level.member("tcb")?, "tcb", &known, unknown)?;
+        let tcb = object(level.required("tcb")?, "tcb", &known, unknown)?;
         levels.push(TcbLevel {
             sgx: components(tcb, "sgxtcbcomponents", unknown)?,
-            pcesvn: tcb.number("pcesvn")?,
+            pcesvn: tcb.unsigned("pcesvn")?,
             tdx: components(tcb, "tdxtcbcomponents", unknown)?,
             assessment: Assessment::read(level, NAME, &LEVEL_STATUSES)?,
         });
@@ -218,8 +218,8 @@ fn components(
     unknown: &mut Unknown,
 ) -> Result<[u8; 16], SignedTextError> {
     let mut svns = Vec::new();
-    for value in tcb.list(name)? {
-        svns.push(object(value, name, &COMPONENT, unknown)?.number("svn")?);
+    for value in tcb.non_empty_array(name)? {
+        svns.push(object(value, name, &COMPONENT, unknown)?.unsigned("svn")?);
     }
     <[u8; 16]>::try_from(svns).map_err(|_| SignedTextError::Member(name))
 }

@@ -49,7 +49,7 @@ pub(super) fn from_value(mut value: Value) -> Result<Report, ReportError> {
         provenance: provenance(&attestation)?,
         evidence,
         serving: serving(&capabilities)?,
-        supported_e2ee_versions: strings(&capabilities, "supported_e2ee_versions")?,
+        supported_e2ee_versions: capabilities.strings("supported_e2ee_versions")?,
         signature,
         unsigned_jcs,
         json,
@@ -93,19 +93,4 @@ fn serving(capabilities: &Members<'_>) -> Result<Serving, DocumentError> {
         "direct" => Serving::Direct,
         _ => Serving::Aggregator,
     })
-}
-
-fn strings(members: &Members<'_>, name: &'static str) -> Result<Vec<String>, DocumentError> {
-    members
-        .array(name)?
-        .iter()
-        .map(|item| {
-            item.as_str()
-                .map(str::to_owned)
-                .ok_or_else(|| DocumentError::WrongType {
-                    field: members.field(name),
-                    expected: "an array of strings",
-                })
-        })
-        .collect()
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::aci::{DocumentError, document::Members};
+use crate::json::Expected;
 
 /// The six claims, and facts in the verifier's own words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,10 +88,7 @@ impl Claims {
             None => Map::new(),
             Some(Value::Object(extra)) => extra.clone(),
             Some(_) => {
-                return Err(DocumentError::WrongType {
-                    field: claims.field("extra"),
-                    expected: "an object",
-                });
+                return Err(claims.wrong_type("extra", Expected::Object));
             }
         };
         Ok(Self {
@@ -121,7 +119,7 @@ impl Claims {
 }
 
 impl Claim {
-    fn read(claims: &Members<'_>, name: &str) -> Result<Self, DocumentError> {
+    fn read(claims: &Members<'_>, name: &'static str) -> Result<Self, DocumentError> {
         if claims.get(name).is_none() {
             return Ok(Self::Unknown);
         }

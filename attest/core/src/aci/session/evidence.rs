@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{MAX_SESSION_BYTES, SessionError};
 use crate::{
-    aci::{DocumentError, document::Members},
+    aci::document::Members,
     digest::Sha256Digest,
     encoding::{parse_base64, to_base64},
+    json::MemberProblem,
 };
 
 const SCHEME: &str = "data:";
@@ -43,11 +44,8 @@ impl SessionEvidence {
             .and_then(|rest| rest.split_once(','))
             .ok_or(SessionError::DataUri)?;
         let content_type = head.strip_suffix(MARKER).ok_or(SessionError::DataUri)?;
-        let bytes =
-            parse_base64(data, MAX_SESSION_BYTES).map_err(|error| DocumentError::Encoding {
-                field: evidence.field("data"),
-                error,
-            })?;
+        let bytes = parse_base64(data, MAX_SESSION_BYTES)
+            .map_err(|error| evidence.error("data", MemberProblem::Encoding(error)))?;
         let read = Self {
             content_type: content_type.to_owned(),
             bytes,
