@@ -155,6 +155,7 @@ pub(super) fn protect_memory() -> Memory {
 
 /// Clears the mask of mappings that a core file contains (core(5)), and reads it back.
 fn exclude_memory_from_cores() -> bool {
+    // Inherited by threads and started programs; read back, because a container may mount `/proc` read-only.
     let mask = "/proc/self/coredump_filter";
     let _ = fs::write(mask, "0");
     let read = fs::read_to_string(mask);

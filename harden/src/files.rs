@@ -86,6 +86,7 @@ pub(super) fn with_directories(path: &Path) -> Vec<PathBuf> {
     let named = std::path::absolute(path).ok();
     let real = std::fs::canonicalize(path).ok();
     for file in [named, real].into_iter().flatten() {
+        // A file that is replaced by renaming is another file to Landlock; its directory stays the same.
         let directory = file.parent().filter(|directory| !is_broad(directory));
         paths.extend(directory.map(Path::to_owned));
     }

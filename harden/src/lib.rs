@@ -27,6 +27,7 @@ pub use descriptors::{descriptor_limit, hard_descriptor_limit, raise_descriptor_
 pub use facts::{Fact, Facts};
 pub use files::AllowedFiles;
 
+/// What was read back after [`harden`]. Set once, by the main thread; reports and the log read it.
 static OBSERVED: OnceLock<Facts> = OnceLock::new();
 
 /// Required facts that do not hold on this machine.
@@ -43,6 +44,7 @@ pub struct NotHardened {
 /// Applies every measure to the calling thread and to those it will start, and returns which of `required` does not
 /// hold then. For processes with one thread only; the files of `allowed` must exist.
 pub fn harden(allowed: &AllowedFiles, required: &[Fact]) -> Result<(), NotHardened> {
+    // First: it writes to files below `/proc` that the next measure takes away.
     let memory = facts::protect_memory();
     // After everything that reads `/proc`: its files belong to root from here on.
     facts::forbid_dumps();

@@ -72,6 +72,7 @@ pub fn start(on_end: fn()) -> std::io::Result<u32> {
         stream: ours,
         state: Mutex::new(state),
     };
+    // A second call, as in tests, keeps the first helper; the new one ends when its socket is dropped here.
     let _ = CLIENT.set(client);
     Ok(id)
 }
@@ -119,6 +120,8 @@ impl Client {
             let reader = std::thread::Builder::new().name("resolver".to_owned());
             state.ended = reader.spawn(|| self.read(unstarted)).is_err();
         }
+        // Checked under the same lock under which the reader sets it: a sender is either answered or cleared, never
+        // forgotten.
         if state.ended {
             return None;
         }
@@ -133,6 +136,8 @@ impl Client {
             state.ended = true;
             return None;
         }
+        // Inserted after the write, under the lock that the reader needs to look the name up: its answer cannot come
+        // too early.
         state.waiting.insert(host.to_owned(), vec![sender]);
         Some(receiver)
     }
@@ -140,6 +145,7 @@ impl Client {
     /// Gives answers to the waiting tasks until the helper ends.
     fn read(&self, mut unstarted: Unstarted) {
         let mut lines = BufReader::new(&self.stream).lines();
+        // A line that cannot be parsed ends the helper's use: after it, answers could be given to the wrong names.
         while let Some(Ok(line)) = lines.next() {
             let Some((host, answer)) = wire::parse_answer(&line) else {
                 break;
@@ -156,6 +162,7 @@ impl Client {
             // Dropping the senders wakes the waiting tasks, which then look up in this process.
             state.waiting.clear();
         }
+        // After the waiting tasks were released: ending the process may take a moment.
         let _ = unstarted.helper.kill();
         let _ = unstarted.helper.wait();
         (unstarted.on_end)();

@@ -88,11 +88,11 @@ async fn serve() -> std::io::Result<()> {
     let (names, answers) = tokio::net::UnixStream::from_std(socket)?.into_split();
     let (sender, lines) = mpsc::unbounded_channel();
     tokio::select! {
-            // Concurrent, so that names are read while an answer cannot be written: otherwise the service's write, and with it
-    // its lock, could block.
-            ended = read(names, sender) => ended,
-            ended = write(answers, lines) => ended,
-        }
+        // Concurrent, so that names are read while an answer cannot be written: otherwise the service's write, and with it
+        // its lock, could block.
+        ended = read(names, sender) => ended,
+        ended = write(answers, lines) => ended,
+    }
 }
 
 async fn read(names: OwnedReadHalf, answers: mpsc::UnboundedSender<String>) -> std::io::Result<()> {
@@ -101,6 +101,7 @@ async fn read(names: OwnedReadHalf, answers: mpsc::UnboundedSender<String>) -> s
         let answers = answers.clone();
         tokio::spawn(async move {
             let answer = crate::in_this_process(&host).await;
+            // Unbounded, but each line answers a name that the service waits for, and it sends each name once.
             let _ = answers.send(wire::answer_line(&host, &answer));
         });
     }

@@ -111,6 +111,9 @@ struct ReportRefusalLabels {
     reason: &'static str,
 }
 
+/// A number of the store, copied when metrics are rendered. Both kinds are kept in an [`AtomicU64`].
+type StoreGauge<N> = Gauge<N, AtomicU64>;
+
 /// All metrics of the process.
 pub struct Metrics {
     // Locked to register metrics once, and to render; counters themselves are atomic.
@@ -133,11 +136,11 @@ pub struct Metrics {
     pub attestation_queue: Gauge,
     pub(crate) attestation_time: Histogram,
     report_refusals: Family<ReportRefusalLabels, Counter>,
-    pub(crate) rows_lost: Gauge<u64, AtomicU64>,
-    pub(crate) rows_waiting: Gauge<u64, AtomicU64>,
-    pub(crate) oldest_row_age: Gauge<f64, AtomicU64>,
-    pub(crate) log_entries_waiting: Gauge<u64, AtomicU64>,
-    pub(crate) log_entries_lost: Gauge<u64, AtomicU64>,
+    pub(crate) rows_lost: StoreGauge<u64>,
+    pub(crate) rows_waiting: StoreGauge<u64>,
+    pub(crate) oldest_row_age: StoreGauge<f64>,
+    pub(crate) log_entries_waiting: StoreGauge<u64>,
+    pub(crate) log_entries_lost: StoreGauge<u64>,
 }
 
 const PREFIX: &str = "sealgate";
@@ -213,6 +216,7 @@ impl Default for Metrics {
 impl Metrics {
     /// Updates the counters for an event, then emits it.
     pub fn count_and_emit(&self, event: Event) {
+        // Counted first, so that a test or an operator who has seen the log line finds it in the metrics.
         self.observe(&event);
         events::emit(event);
     }

@@ -33,6 +33,7 @@ pub async fn prepare_record<B: AsRef<[u8]> + Send + 'static>(
         return Ok(None);
     };
     match (kept.on_failure, &subject.row_before) {
+        // Refused without another attempt: while the disk fails, every request would wait for a failure.
         (OnFailure::Refuse, _) if ledger.is_failing() => return Err(ApiError::RetentionFailed),
         (OnFailure::Refuse, Some((row, retention))) => ledger
             .begin_usage(row, retention)
@@ -45,6 +46,7 @@ pub async fn prepare_record<B: AsRef<[u8]> + Send + 'static>(
     if !matches!(subject.terms, Terms::Content { .. }) {
         return Ok(None);
     }
+    // After the row: whatever happens to the sealed files, the request is accounted for.
     let begun = async {
         let record = records
             .begin(

@@ -25,6 +25,7 @@ pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn(
         sweep_receipts();
         let deleted = async {
             let purged = ledger.purge().await?;
+            // Rows first: they need one statement, while files are unlinked one by one.
             let records = records.purge(ledger.clock().now()).await?;
             Ok::<_, RecordError>((purged, records))
         };

@@ -124,6 +124,7 @@ impl Records {
             sealed_at: now,
             expires_at: now.plus(kept.ttl),
         };
+        // The row before the first file: a file without a row would never be deleted.
         self.ledger.add_record(&row).await?;
         Ok(Record {
             records: self.clone(),
@@ -155,6 +156,7 @@ impl Records {
     ) -> Result<DeletionResult, RecordError> {
         match self.ledger.record(receipt_id, key_digest).await? {
             None => Ok(DeletionResult::NotFound),
+            // `deletable` was stored with the record: a later policy does not change what its caller was promised.
             Some(row) if !row.deletable => Ok(DeletionResult::NotAllowed),
             Some(_) => self.delete_for_operator(receipt_id).await,
         }
@@ -186,6 +188,8 @@ impl Records {
             }
             Ok(())
         };
+        // The files before the row, for the same reason: if it fails between, the row is still there and the deletion
+        // is repeated.
         let done = tokio::task::spawn_blocking(unlink).await;
         done.map_err(|_| RecordError::Task)??;
         Ok(match self.ledger.remove_record(receipt_id).await? {

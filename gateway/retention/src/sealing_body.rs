@@ -70,6 +70,8 @@ impl SealingRecord {
             failure,
             ended: false,
         };
+        // Awaited before the request is forwarded. If the caller stops waiting, the task still finishes the file, and
+        // dropping `sealing` stores the record as refused.
         let task = spawn_blocking(move || {
             let mut file = record.open(Part::Request)?;
             file.write(bytes.as_ref())?;
@@ -81,8 +83,11 @@ impl SealingRecord {
     }
 
     fn store_state(&mut self, state: RecordState) {
+        // Set first, so that dropping this value afterwards does not store a second state.
         self.ended = true;
         let record = self.record.clone();
+        // Also called while a runtime shuts down, when nothing can be spawned: the row then stays open and is deleted
+        // when it expires.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { record.store_state(state).await });
         }
@@ -164,6 +169,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
         }
         let is_last = self.left == Some(0) || ends_a_stream(&bytes);
         let file = std::mem::replace(&mut self.file, File::Over);
+        // Each branch puts a file back; `Over` is only in place while this function runs.
         self.file = match file {
             File::Idle(mut file) if !file.would_write(bytes.len()) => match file.write(&bytes) {
                 Ok(()) if is_last => {
@@ -179,6 +185,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                 Err(error) => File::Busy(spawn_blocking(move || Err(error)), Some(bytes)),
             },
             File::Idle(mut file) => {
+                // Shared, not copied: the task reads the same bytes that are relayed after it.
                 let shared = bytes.clone();
                 let work = spawn_blocking(move || {
                     file.write(&shared)?;
@@ -216,6 +223,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
         let Some(mut sealing) = self.sealing.take() else {
             return Poll::Ready(passing.map(Ok));
         };
+        // Marked before the response ends, so that the receipt, which is built at its end, reports it.
         sealing.failure.mark();
         sealing.store_state(RecordState::Failed);
         match sealing.on_failure {
@@ -243,6 +251,8 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
             match &mut self.file {
                 File::Unopened => self.open(),
                 File::Busy(work, passing) => {
+                    // The upstream is not polled while a write runs: a slow disk slows the upstream down, and at most
+                    // one piece is in memory.
                     let done = ready!(Pin::new(work).poll(cx));
                     let passing = passing.take();
                     match done {
@@ -255,6 +265,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                         Ok(Ok(None)) => {
                             self.file = File::Over;
                             if let Some(mut sealing) = self.sealing.take() {
+                                // The file is on the disk: only now do the last bytes leave.
                                 sealing.store_state(RecordState::Whole);
                             }
                             return Poll::Ready(self.held.take().map(Ok));
@@ -263,6 +274,8 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                     }
                 }
                 File::Idle(_) => {
+                    // With an announced length the end is known before the upstream's end is seen, which a kept-alive
+                    // connection may delay.
                     let complete = self.at_end || self.left == Some(0);
                     if !complete {
                         match ready!(self.poll_body(cx)) {
@@ -282,6 +295,7 @@ impl<B: Body<Data = Bytes> + Unpin> SealingBody<B> {
                                 }
                             }
                             Some(Err(stopped)) => return Poll::Ready(Some(Err(stopped))),
+                            // The response has ended, and its last bytes may still be held: the file is closed first.
                             None => self.at_end = true,
                         }
                     }
@@ -313,6 +327,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for SealingBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, SealingError<B::Error>>>> {
         let this = self.get_mut();
         let next = match this.sealing {
+            // Without a record, or after a failure with no byte held back, the body is passed on as it is.
             None if this.held.is_none() => this.poll_body(cx),
             _ => this.poll_sealed(cx),
         };
@@ -330,6 +345,8 @@ impl<B> Drop for SealingBody<B> {
         let Some(mut sealing) = self.sealing.take() else {
             return;
         };
+        // Not in the task that closes the file: an incomplete record is marked as such even if its file cannot be
+        // closed.
         sealing.store_state(RecordState::Cut);
         let record = sealing.record.clone();
         let file = std::mem::replace(&mut self.file, File::Over);
@@ -340,6 +357,7 @@ impl<B> Drop for SealingBody<B> {
             File::Idle(file) => {
                 runtime.spawn_blocking(move || record.close(*file));
             }
+            // The task owns the file. It is closed when the task returns it.
             File::Busy(work, _) => {
                 runtime.spawn(async move {
                     if let Ok(Ok(Some(file))) = work.await {

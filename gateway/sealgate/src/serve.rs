@@ -99,6 +99,7 @@ pub async fn serve(
     };
     tokio::select! {
         outcome = serve_with(config_file, platform, controls) => outcome,
+        // Does not end in practice: the stream of signals lives as long as the runtime.
         () = forward => Ok(()),
     }
 }
@@ -110,6 +111,7 @@ pub async fn serve_with(
     controls: Controls,
 ) -> Result<(), ServeError> {
     let config = Config::load(config_file)?;
+    // Before the log is installed, whose subscriber includes the exporter's sink and cannot be changed afterwards.
     let (exporter, tap) = Exporter::start(&config.telemetry).unzip();
     events::install(config.log.format, config.log.level, tap);
     if let Some(facts) = hardening::observed() {
@@ -132,6 +134,8 @@ pub async fn serve_with(
     let hardware = hardware(&*platform, &config.tee)?;
     let clock = platform.clock();
     let metrics = Arc::new(Metrics::default());
+    // Addresses are bound before anything is written, so that a second service in the same directory fails here.
+    // Connections wait in the kernel's queue until `accept` runs.
     let listener = listen(&config)?;
     let admin_listener = admin_listener(&config)?;
     let plain = PlainListeners {
@@ -145,6 +149,7 @@ pub async fn serve_with(
     let ledger = Arc::new(open_ledger(&config).await?);
     let problems = check::problems(&config, &ledger.policies().await?);
     if !problems.is_empty() {
+        // Closed properly, so that the next start finds no write-ahead log to recover.
         ledger.close().await;
         let file = config.file;
         return Err(ServeError::Config(ConfigError { file, problems }));
@@ -153,6 +158,7 @@ pub async fn serve_with(
         let file = config.file.clone();
         events::emit(Event::ConfigWarning { file, problem });
     }
+    // Keys before the first epoch: from the first accepted connection on, requests can be authenticated.
     let keyring = Keyring::open(&ledger, &config.server.state_dir).await?;
     let state_dir = config.server.state_dir.clone();
     let rotation =
@@ -190,6 +196,7 @@ pub async fn serve_with(
             log_entries: unwritten.log_entries,
         });
     }
+    // After the last requests, whose events it has to send; before the last log line, which needs no collector.
     if let Some(exporter) = exporter {
         exporter.finish().await;
     }
@@ -229,6 +236,7 @@ async fn run(
         }
     };
     let receipts = Arc::clone(&front.services.receipts);
+    // Deletes once at the start, too, what expired while no service was running.
     let purging = retention::purge::run(
         front.services.records.clone(),
         Arc::clone(&front.ledger),
@@ -256,10 +264,13 @@ async fn run(
             None => std::future::pending().await,
         }
     };
+    // The socket accepts connections since it was bound; only now is there a task that serves them.
     (controls.ready)(address);
     {
         // All of these end here, when the service is to stop.
         tokio::select! {
+            // When one is ready, `select!` drops the others, and with them the listening sockets: no connection is
+            // accepted during the drain.
             () = accepting => {}
             () = administering => {}
             () = rotation.run(controls.reload) => {}
@@ -270,6 +281,7 @@ async fn run(
         }
     }
     events::emit(Event::Stopping);
+    // Of the epoch that is active now, not of the one that the service started with.
     let drain_timeout = rotation.current().config.server.drain_timeout;
     let administrators = async {
         match admin_connections {
@@ -277,11 +289,13 @@ async fn run(
             None => 0,
         }
     };
+    // Together, under one timeout. The tasks of connections are not aborted: what is left ends with the process.
     let (left, administrators) = tokio::join!(connections.drain(drain_timeout), administrators);
     let left = left + administrators;
     if left > 0 {
         events::emit(Event::StoppedShort { connections: left });
     }
+    // Last: rows and receipts of the drained requests are in its queue.
     ledger.close_service(front.services.clock.now()).await
 }
 

@@ -24,9 +24,10 @@ use attest_channel::SystemClock;
 /// The target of our events, and of no others.
 const TARGET: &str = "sealgate::events";
 
-// A reload changes both while other threads log. A line with the previous setting does no harm, so relaxed order is
-// enough.
+/// The active format, a [`Format`] as a number. A reload changes it while other threads log: a line with the previous
+/// setting does no harm, so relaxed order is enough.
 static FORMAT: AtomicU8 = AtomicU8::new(Format::Text as u8);
+/// The lowest level that is logged, changed and read likewise.
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 
 /// A receiver of events.
@@ -143,6 +144,7 @@ impl<W: Write + Send + 'static> EventSink for LogWriter<W> {
         if !is_logged(event.level()) || !event.is_logged_one_by_one() {
             return;
         }
+        // Rendered before the lock is taken, and written with one call: other threads wait for the write only.
         let mut line = line::render(&event.record(), SystemClock.now(), format());
         line.push('\n');
         let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);

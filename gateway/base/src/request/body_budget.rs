@@ -44,6 +44,7 @@ impl BodyReservation {
                 reserved.checked_add(more).filter(|sum| *sum <= max)
             });
         if grown.is_ok() {
+            // Only after the shared count has grown: what is subtracted on drop is never more than was added.
             self.bytes += more;
         }
         grown.is_ok()

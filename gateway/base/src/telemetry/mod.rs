@@ -125,6 +125,7 @@ impl Batch {
 struct ExportTask {
     collector: Collector,
     from: mpsc::Receiver<ReceivedEvent>,
+    // Shared with the sink, which counts up.
     overrun: Arc<AtomicU64>,
     every: Duration,
     batch: Batch,
@@ -135,6 +136,8 @@ impl ExportTask {
         let mut due = tokio::time::interval(self.every);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            // Every branch can be dropped half-way without loss: `recv` takes an event only when it returns one, and a
+            // batch is sent outside of the waiting.
             tokio::select! {
                 _ = &mut stopped => break,
                 received = self.from.recv() => match received {
@@ -147,6 +150,7 @@ impl ExportTask {
                 self.send().await;
             }
         }
+        // Not closed first: events of the last requests are emitted before `finish` is called, and none follows.
         while let Ok(received) = self.from.try_recv() {
             self.batch.take(received);
         }
@@ -154,10 +158,12 @@ impl ExportTask {
     }
 
     async fn send(&mut self) {
+        // Swapped, so that each lost event is reported once. Relaxed: only the number matters.
         let overrun = self.overrun.swap(0, Ordering::Relaxed);
         if overrun > 0 {
             failed(TelemetryFailure::Overrun, overrun);
         }
+        // Taken before sending, whether that succeeds or not: a collector that is down must not make the batch grow.
         let batch = std::mem::replace(&mut self.batch, Batch::new());
         if batch.sums.is_empty() {
             return;

@@ -201,6 +201,7 @@ where
         .recursive(true)
         .mode(0o700)
         .create(&config.server.state_dir);
+    // Before `harden`: afterwards this process can start no other, and there must be no second thread before it either.
     if let Err(error) = hardening::start_resolver(resolver_ended) {
         eprintln!(
             "sealgate: no separate process resolves names ({error}): once /etc/resolv.conf or /etc/hosts is replaced, \
@@ -212,6 +213,7 @@ where
         eprintln!("sealgate: {error}");
         return ExitCode::FAILURE;
     }
+    // `serve` reads it again under the confinement, so a file that a reload could not read is noticed at the start.
     drop(config);
     let mut builder = runtime_builder();
     if let Ok(workers) = workers {
@@ -259,6 +261,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
+            // Registered before the future is polled: a signal during the start stops the service as soon as it serves.
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }

@@ -70,6 +70,8 @@ fn ask(state_dir: &Path, timeout: Duration) -> Result<ReloadOutcome, ReloadError
             if accepted {
                 return Err(ReloadError::NoAnswer(timeout.as_secs()));
             }
+            // Either this or the service removes the file, never both: a reload that this command reports as not
+            // accepted does not happen later.
             if requests.withdraw() {
                 return Err(ReloadError::NoService { dir });
             }
