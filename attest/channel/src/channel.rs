@@ -44,6 +44,8 @@ pub struct AttestedChannel {
     timeouts: Timeouts,
     limits: Limits,
     clock: Arc<dyn Clock>,
+    /// Keys and idle connections, under one lock, because trust and connections change together. Held for a few map
+    /// operations, never across an await.
     state: Mutex<State>,
 }
 
@@ -196,6 +198,7 @@ impl AttestedChannel {
                 (observed.into_http(), spki)
             }
         };
+        // Not claimed as in `connect_once`: requests go on with the result that is still valid.
         let outcome = self.verify(&mut http, spki).await;
         // Only a verdict is recorded. A peer that could not be reached keeps the trust it has until that expires.
         if outcome.is_ok() || matches!(outcome, Err(ChannelError::Rejected(_))) {

@@ -58,6 +58,7 @@ impl Dialer {
                 return Err(ChannelError::Timeout { stage: Stage::Tls });
             }
         };
+        // Read from the finished handshake: the peer has proved that it holds this key, whatever its certificate says.
         let (spki, certificate) = tls::observed_key(stream.get_ref().1)?;
         let http = Http1::start(stream, self.buffer).await?;
         Ok(ObservedConnection::new(

@@ -48,6 +48,7 @@ impl KeyStatus {
             KeyStatus::Trusted { peer, until } => {
                 peer.expires_at() <= moment.now || *until <= moment.uptime
             }
+            // A refusal is never trusted, so it needs no date here; a claim ends with its request.
             KeyStatus::Refused { .. } | KeyStatus::UnderWay(_) => false,
         }
     }
@@ -130,6 +131,7 @@ impl Peers {
             Ok(peer) => {
                 let left = peer.expires_at().since(moment.now).unwrap_or_default();
                 let peer = Arc::clone(peer);
+                // Fixed now by the boot clock: a wall clock that is set back later prolongs nothing.
                 let until = moment.uptime + left;
                 self.put(spki, KeyStatus::Trusted { peer, until });
             }

@@ -41,6 +41,7 @@ impl Pool {
             return;
         }
         if self.idle.len() >= self.capacity {
+            // The longest idle one: its peer or a balancer will close it first.
             self.idle.remove(0);
         }
         self.idle.push(Idle {

@@ -27,6 +27,7 @@ impl OwnedTask {
 
 impl Drop for OwnedTask {
     fn drop(&mut self) {
+        // Takes effect at the task's next await; what the task owns is dropped then.
         self.0.abort();
     }
 }

@@ -105,6 +105,7 @@ impl TcpDialer {
         allowed: impl Fn(&SocketAddr) -> bool,
         deadline: Instant,
     ) -> Result<Dialed, DialError> {
+        // The deadline covers the name too: a slow name server must not add to the time for connecting.
         let found = timeout_at(deadline, self.resolver.resolve(host, port))
             .await
             .map_err(|_| DialError::ResolveTimeout)??;
@@ -163,32 +164,32 @@ impl TcpDialer {
                 next_start = Instant::now() + ATTEMPT_DELAY;
             }
             tokio::select! {
-                            // Biased: an attempt that has just succeeded wins over starting another, and over the deadline.
-            biased;
-                            ended = race.next() => match ended {
-                                Some((address, Ok(stream))) => {
-                                    // `race` is dropped on return, which closes the sockets of all other attempts.
-                                    self.failed().remove(&address);
-                                    for slow in race.slower_than(ATTEMPT_DELAY) {
-                                        self.note_failure(slow);
-                                    }
-                                    return Ok(Dialed { stream, address });
-                                }
-                                Some((address, Err(kind))) => {
-                                    self.note_failure(address);
-                                    failure = Some(more_specific(failure, kind));
-                                    next_start = Instant::now();
-                                }
-                                None => {}
-                            },
-                            () = sleep_until(next_start) => {}
-                            () = sleep_until(deadline) => {
-                                for slow in race.slower_than(Duration::ZERO) {
-                                    self.note_failure(slow);
-                                }
-                                return Err(DialError::ConnectTimeout);
-                            }
+                // Biased: an attempt that has just succeeded wins over starting another, and over the deadline.
+                biased;
+                ended = race.next() => match ended {
+                    Some((address, Ok(stream))) => {
+                        // `race` is dropped on return, which closes the sockets of all other attempts.
+                        self.failed().remove(&address);
+                        for slow in race.slower_than(ATTEMPT_DELAY) {
+                            self.note_failure(slow);
                         }
+                        return Ok(Dialed { stream, address });
+                    }
+                    Some((address, Err(kind))) => {
+                        self.note_failure(address);
+                        failure = Some(more_specific(failure, kind));
+                        next_start = Instant::now();
+                    }
+                    None => {}
+                },
+                () = sleep_until(next_start) => {}
+                () = sleep_until(deadline) => {
+                    for slow in race.slower_than(Duration::ZERO) {
+                        self.note_failure(slow);
+                    }
+                    return Err(DialError::ConnectTimeout);
+                }
+            }
         }
     }
 

@@ -39,6 +39,7 @@ impl Guest for Firmware {
 }
 
 /// The guest device of this machine.
+// A lock because a request needs `&mut`; held for one request to the device.
 pub struct SevGuest(Mutex<Box<dyn Guest>>);
 
 impl SevGuest {

@@ -15,6 +15,7 @@ use crate::files;
 
 pub struct Database {
     path: PathBuf,
+    /// One connection: queries take turns. An async lock, held across each query.
     connection: Mutex<SqliteConnection>,
 }
 

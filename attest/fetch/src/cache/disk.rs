@@ -68,6 +68,7 @@ impl Disk {
         let (header, body) = (bytes.get(..end)?, bytes.get(end + 1..)?);
         let header: Header = serde_json::from_slice(header).ok()?;
         let in_time = header.fetched_at <= now.secs() && now.secs() < header.good_until;
+        // The digest detects damage, not forgery: what is read is verified like an answer of the network.
         let intact = header.key == key.0 && header.sha256 == Sha256Digest::hash(body).to_hex();
         match in_time && intact {
             true => Some((

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 /// The text that the guest has printed so far. A thread appends; any number of callers wait on the condition variable.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
+    // The lock is held for one piece of output, or while the new lines are searched; waiting on the condition releases
+    // it.
     output: Arc<(Mutex<Output>, Condvar)>,
 }
 

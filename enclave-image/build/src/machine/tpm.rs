@@ -44,6 +44,7 @@ pub struct Tpm {
 
 #[derive(Debug, Default)]
 struct Shared {
+    // Written by the thread that passes commands on, read by tests.
     extends: Mutex<Vec<Extend>>,
     /// Our end of the pair; held for one command and its response.
     commands: Mutex<Option<UnixStream>>,
@@ -160,6 +161,8 @@ fn proxy_control(qemu: &UnixStream, control: &UnixStream, shared: &Arc<Shared>) 
             Some(commands) => {
                 let (ours, theirs) = UnixStream::pair()?;
                 send(control, &bytes[..read], &theirs)?;
+                // In place before the thread starts: its first command finds the connection. A second socket, after a
+                // reset of the machine, replaces the first.
                 *locked(&shared.commands) = Some(ours);
                 let shared = Arc::clone(shared);
                 std::thread::spawn(move || pass_commands(UnixStream::from(commands), &shared));
@@ -208,6 +211,7 @@ fn pass_commands(mut qemu: UnixStream, shared: &Shared) -> io::Result<()> {
             tpm.write_all(&command)?;
             message(tpm)?
         };
+        // Before the response is passed on: when the guest continues, its measurement is in the list.
         note(&command, &response, shared);
         qemu.write_all(&response)?;
     }

@@ -57,6 +57,7 @@ pub struct ReportQueue {
 
 /// A refusal that is being delayed, counted.
 struct DelayedRefusal<'a> {
+    /// The queue's `delayed_refusals`.
     count: &'a AtomicUsize,
     at_entry: usize,
 }

@@ -48,6 +48,7 @@ pub struct Admitted {
 /// Counts a request in flight, for the whole service and for one key, until it is dropped. Owned by the response, so that
 /// a request counts until its last byte.
 pub struct RequestSlot {
+    /// The service's count, which [`Admission`] compares with its limit.
     all: Arc<AtomicUsize>,
     key: Arc<ActiveKey>,
 }
