@@ -3,7 +3,20 @@
 use std::fs;
 
 use layering::source::{is_test_file, lines_naming};
-use layering::tree;
+use layering::{locks, tree};
+
+/// The folders of the crates that are part of a shipped program.
+const SHIPPED: [&str; 9] = [
+    "attest",
+    "enclave-image",
+    "gateway",
+    "harden",
+    "resolver",
+    "scrub",
+    "strict-toml",
+    "tls-client",
+    "verifier",
+];
 
 /// Every place in shipped code below `folder` that names one of `words`, as `path:line: word`.
 fn places(folder: &str, words: &[&str]) -> Vec<String> {
@@ -200,6 +213,27 @@ fn all_unsafe_code_is_in_three_files() {
     .filter(|place| !UNSAFE_FILES.iter().any(|file| place.starts_with(file)))
     .collect();
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_comment_beside_every_lock_and_atomic_says_who_uses_it() {
+    let root = tree::root();
+    let mut found = Vec::new();
+    for folder in SHIPPED {
+        for path in tree::rust_files(folder) {
+            if is_test_file(&path) {
+                continue;
+            }
+            let text = tree::text(&path).expect("Rust files are UTF-8");
+            let path = path.strip_prefix(&root).unwrap_or(&path).display();
+            let lines = locks::without_comment(&text);
+            found.extend(lines.iter().map(|line| format!("{path}:{line}")));
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "say who writes, who reads, and what the lock or the order is for: {found:#?}"
+    );
 }
 
 #[test]
