@@ -24,6 +24,7 @@ use std::ops::Range;
 use super::event_type::EventType;
 use super::variable::UefiVariable;
 use super::{Sha384, sha384};
+use crate::reader::{Reader, to_usize};
 
 /// What a digest covers of the payload beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,9 +127,9 @@ fn grub_command(payload: &[u8]) -> Option<Range<usize>> {
 
 /// What td-shim hashes of its configuration: not the descriptor (16 bytes), not the length (u32).
 fn td_shim_data(payload: &[u8]) -> Option<Range<usize>> {
-    const HEADER_LEN: usize = 20;
-    let length = payload.get(16..HEADER_LEN)?.try_into().ok()?;
-    let stated = usize::try_from(u32::from_le_bytes(length)).ok()?;
-    let data = payload.len().checked_sub(HEADER_LEN)?;
-    (stated == data).then_some(HEADER_LEN..payload.len())
+    let mut reader = Reader::new(payload);
+    reader.bytes("descriptor", 16).ok()?;
+    let stated = to_usize(reader.u32("length").ok()?);
+    let data = reader.rest().len();
+    (stated == data).then_some(payload.len() - data..payload.len())
 }

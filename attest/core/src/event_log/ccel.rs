@@ -15,8 +15,8 @@ use super::error::CcelError;
 use super::event::{LoggedEvent, Register};
 use super::event_type::EventType;
 use super::log::MAX_LOG_LEN;
-use super::spec_id::{Algorithms, SHA384, to_usize};
-use crate::reader::{EndsInside, Reader};
+use super::spec_id::{Algorithms, SHA384};
+use crate::reader::{EndsInside, Reader, to_usize};
 
 /// The log without what pads its area, so that a report need not carry the padding.
 ///
@@ -70,7 +70,7 @@ fn read_event(
     event: usize,
     algorithms: &Algorithms,
 ) -> Result<LoggedEvent, CcelError> {
-    let cut = |EndsInside(field)| CcelError::EventTruncated { event, field };
+    let cut = |EndsInside { field, .. }| CcelError::EventTruncated { event, field };
     let index = reader.u32("register").map_err(cut)?;
     let event_type = EventType::from_code(reader.u32("type").map_err(cut)?);
     let digest = read_digests(reader, event, algorithms)?;
@@ -109,7 +109,7 @@ fn read_digests(
     algorithms: &Algorithms,
 ) -> Result<Sha384, CcelError> {
     const FIELD: &str = "digests";
-    let cut = |EndsInside(field)| CcelError::EventTruncated { event, field };
+    let cut = |EndsInside { field, .. }| CcelError::EventTruncated { event, field };
     let count = reader.u32(FIELD).map_err(cut)?;
     if to_usize(count) != algorithms.count() {
         return Err(CcelError::DigestCount { event, count });

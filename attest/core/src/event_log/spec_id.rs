@@ -4,7 +4,7 @@
 
 use super::error::CcelError;
 use super::event_type::EventType;
-use crate::reader::{EndsInside, Reader};
+use crate::reader::{EndsInside, Reader, to_usize};
 
 const SHA1: u16 = 0x4;
 const SHA256: u16 = 0xb;
@@ -80,12 +80,7 @@ impl Algorithms {
 
 impl From<EndsInside> for CcelError {
     /// Of the header. Events say which they are.
-    fn from(EndsInside(field): EndsInside) -> Self {
+    fn from(EndsInside { field, .. }: EndsInside) -> Self {
         Self::HeaderTruncated { field }
     }
-}
-
-/// Lengths too large for the platform are lengths that no slice has.
-pub(super) fn to_usize(len: u32) -> usize {
-    usize::try_from(len).unwrap_or(usize::MAX)
 }

@@ -2,8 +2,8 @@
 //!
 //! The parser has refused duplicate names before. Whether unknown members are refused ([`Members::only`]),
 //! collected ([`Members::unknown`]) or ignored is a property of the format, so its reader decides. Each
-//! collected ([`Members::unknown`]) or ignored is a property of the format, so its reader decides. Each
 //! format converts a [`MemberError`] into its own error enum.
+
 use std::marker::PhantomData;
 
 use serde_json::{Map, Value};

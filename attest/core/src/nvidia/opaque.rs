@@ -3,6 +3,8 @@
 //! Types are numbered as in NVIDIA's attestation SDK. Old drivers send few of them, so every field
 //! is optional here and policy says which it needs.
 
+use crate::reader::Reader;
+
 /// A field type this verifier knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -74,18 +76,17 @@ pub struct Opaque(Vec<(u16, Vec<u8>)>);
 
 impl Opaque {
     /// Reads fields to the end of the data. `None` if one is cut short or stands twice.
-    pub(super) fn parse(mut data: &[u8]) -> Option<Self> {
+    pub(super) fn parse(data: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(data);
         let mut fields: Vec<(u16, Vec<u8>)> = Vec::new();
-        while !data.is_empty() {
-            let ([t0, t1, l0, l1], rest) = data.split_first_chunk::<4>()?;
-            let kind = u16::from_le_bytes([*t0, *t1]);
-            let len = usize::from(u16::from_le_bytes([*l0, *l1]));
-            let (value, rest) = rest.split_at_checked(len)?;
+        while !reader.rest().is_empty() {
+            let kind = reader.u16("type").ok()?;
+            let len = reader.u16("length").ok()?;
+            let value = reader.bytes("value", usize::from(len)).ok()?;
             if fields.iter().any(|(seen, _)| *seen == kind) {
                 return None;
             }
             fields.push((kind, value.to_vec()));
-            data = rest;
         }
         Some(Self(fields))
     }
@@ -126,8 +127,9 @@ impl Opaque {
 
     /// The confidential mode, where the driver reports one. `Some(Err)` for an unknown number.
     pub fn feature_flag(&self) -> Option<Result<FeatureFlag, u16>> {
-        let bytes: [u8; 2] = self.get(OpaqueField::FeatureFlag)?.try_into().ok()?;
-        Some(match u16::from_le_bytes(bytes) {
+        let mut reader = Reader::new(self.get(OpaqueField::FeatureFlag)?);
+        let flag = reader.u16("feature flag").ok()?;
+        reader.rest().is_empty().then_some(match flag {
             0 => Ok(FeatureFlag::SinglePassthrough),
             1 => Ok(FeatureFlag::MultiPassthrough),
             2 => Ok(FeatureFlag::ProtectedPcie),

@@ -18,6 +18,7 @@
 //! The nonce that shows freshness is the one in the *request*: the signature covers it.
 
 use super::{Opaque, OpaqueField};
+use crate::reader::{EndsInside, Reader, to_usize};
 
 const REQUEST_HEADER: [u8; 4] = [0x11, 0xE0, 0x01, 0xFF];
 const RESPONSE_CODE: [u8; 2] = [0x11, 0x60];
@@ -52,6 +53,12 @@ pub enum SpdmFormatError {
     /// Bytes after the signature.
     #[error("{0} bytes follow the signature")]
     TrailingBytes(usize),
+}
+
+impl From<EndsInside> for SpdmFormatError {
+    fn from(EndsInside { field, .. }: EndsInside) -> Self {
+        Self::Truncated(field)
+    }
 }
 
 /// What kind of chip made the evidence: its certificate and its number of blocks say so together.
@@ -127,27 +134,26 @@ impl SpdmEvidence {
         if bytes.len() > MAX_LEN {
             return Err(SpdmFormatError::TooLong);
         }
-        let mut rest = bytes;
-        if take::<4>(&mut rest, "request")? != REQUEST_HEADER {
+        let mut reader = Reader::new(bytes);
+        if *reader.array("request")? != REQUEST_HEADER {
             return Err(SpdmFormatError::Request);
         }
-        let request_nonce = take(&mut rest, "request")?;
-        let [_slot] = take(&mut rest, "request")?;
-        let [version, code, _, _] = take(&mut rest, "response header")?;
+        let request_nonce = *reader.array("request")?;
+        let _slot = reader.u8("request")?;
+        let [version, code, _, _] = *reader.array("response header")?;
         if [version, code] != RESPONSE_CODE {
             return Err(SpdmFormatError::Response);
         }
-        let [blocks, l0, l1, l2] = take(&mut rest, "response header")?;
-        let record_len = u32::from_le_bytes([l0, l1, l2, 0]) as usize;
-        let record = take_slice(&mut rest, record_len, "measurement record")?;
-        let response_nonce = take(&mut rest, "response nonce")?;
-        let opaque_len = usize::from(u16::from_le_bytes(take(&mut rest, "opaque data")?));
-        let opaque = take_slice(&mut rest, opaque_len, "opaque data")?;
-        let signed = bytes
-            .get(..bytes.len() - rest.len())
-            .unwrap_or_default()
-            .to_vec();
-        let signature = take(&mut rest, "signature")?;
+        let blocks = reader.u8("response header")?;
+        let record_len = to_usize(reader.u24("response header")?);
+        let record = reader.bytes("measurement record", record_len)?;
+        let response_nonce = *reader.array("response nonce")?;
+        let opaque_len = usize::from(reader.u16("opaque data")?);
+        let opaque = reader.bytes("opaque data", opaque_len)?;
+        let signed_len = bytes.len() - reader.rest().len();
+        let signed = bytes.get(..signed_len).unwrap_or_default().to_vec();
+        let signature = *reader.array("signature")?;
+        let rest = reader.rest();
         Ok(Self {
             request_nonce,
             response_nonce,
@@ -214,45 +220,30 @@ impl SpdmEvidence {
 }
 
 fn measurements(record: &[u8], count: usize) -> Result<Vec<Measurement>, SpdmFormatError> {
-    let mut rest = record;
+    let mut reader = Reader::new(record);
     let mut found = Vec::with_capacity(count);
     for place in 1..=count {
         let bad = |_| SpdmFormatError::Block(place);
-        let [index, specification, s0, s1] = take(&mut rest, "block").map_err(bad)?;
-        let [_kind, v0, v1] = take(&mut rest, "block").map_err(bad)?;
-        let value = take(&mut rest, "block").map_err(bad)?;
-        let sizes = (u16::from_le_bytes([s0, s1]), u16::from_le_bytes([v0, v1]));
-        let whole = usize::from(index) == place
-            && specification == DMTF
-            && sizes == (VALUE_LEN as u16 + 3, VALUE_LEN as u16);
-        if !whole {
-            return Err(SpdmFormatError::Block(place));
-        }
-        found.push(Measurement { index, value });
+        let measurement = measurement(&mut reader).map_err(bad)?;
+        let measurement = measurement.filter(|it| usize::from(it.index) == place);
+        found.push(measurement.ok_or(SpdmFormatError::Block(place))?);
     }
-    if rest.is_empty() {
+    if reader.rest().is_empty() {
         Ok(found)
     } else {
         Err(SpdmFormatError::Block(count + 1))
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8], part: &'static str) -> Result<[u8; N], SpdmFormatError> {
-    let (head, tail) = rest
-        .split_first_chunk::<N>()
-        .ok_or(SpdmFormatError::Truncated(part))?;
-    *rest = tail;
-    Ok(*head)
-}
-
-fn take_slice<'a>(
-    rest: &mut &'a [u8],
-    len: usize,
-    part: &'static str,
-) -> Result<&'a [u8], SpdmFormatError> {
-    let (head, tail) = rest
-        .split_at_checked(len)
-        .ok_or(SpdmFormatError::Truncated(part))?;
-    *rest = tail;
-    Ok(head)
+/// The next block; nothing if it is of another specification or size.
+fn measurement(reader: &mut Reader<'_>) -> Result<Option<Measurement>, EndsInside> {
+    let index = reader.u8("block")?;
+    let specification = reader.u8("block")?;
+    let size = reader.u16("block")?;
+    let _kind = reader.u8("block")?;
+    let value_size = reader.u16("block")?;
+    let value = *reader.array("block")?;
+    let is_whole =
+        specification == DMTF && (size, value_size) == (VALUE_LEN as u16 + 3, VALUE_LEN as u16);
+    Ok(is_whole.then_some(Measurement { index, value }))
 }

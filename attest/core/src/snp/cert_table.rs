@@ -7,6 +7,9 @@
 //! of the table), ended by an all-zero entry; the certificates follow, DER, or PEM where the
 //! host's operator imported that. The host wrote it, so nothing in it is believed. Entries of unknown GUIDs are passed over.
 
+use std::ops::Range;
+
+use crate::reader::{EndsInside, Reader};
 use crate::x509::{PemError, pem};
 
 /// The most a table may weigh.
@@ -44,6 +47,12 @@ pub enum CertTableError {
     NotOne(usize),
 }
 
+impl From<EndsInside> for CertTableError {
+    fn from(_: EndsInside) -> Self {
+        Self::OutOfBounds
+    }
+}
+
 /// The certificates of a table, DER, not verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertTable {
@@ -79,12 +88,11 @@ impl CertTable {
     }
 
     fn take(&mut self, entry: &[u8], table: &[u8]) -> Result<(), CertTableError> {
-        let (kind, place) = entry.split_at(16);
-        let (offset, length) = place.split_at(4);
-        let bytes = number(offset)
-            .zip(number(length))
-            .and_then(|(offset, length)| table.get(offset..offset.checked_add(length)?))
-            .ok_or(CertTableError::OutOfBounds)?;
+        let mut entry = Reader::new(entry);
+        let kind = entry.array::<16>("kind")?;
+        let (offset, length) = (entry.u32("offset")?, entry.u32("length")?);
+        let bytes = range(offset, length).and_then(|range| table.get(range));
+        let bytes = bytes.ok_or(CertTableError::OutOfBounds)?;
         let is_list = *kind == CRL;
         let slot = match kind {
             _ if *kind == VCEK => &mut self.vcek,
@@ -143,8 +151,10 @@ fn one_certificate(text: &[u8]) -> Result<Vec<u8>, CertTableError> {
     }
 }
 
-fn number(bytes: &[u8]) -> Option<usize> {
-    usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+fn range(offset: u32, length: u32) -> Option<Range<usize>> {
+    let start = usize::try_from(offset).ok()?;
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    Some(start..end)
 }
 
 /// Unlike UEFI's GUIDs, no part of it is turned round.

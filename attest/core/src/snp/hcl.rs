@@ -8,13 +8,13 @@
 //! attestation", layout of the HCL report.)
 
 use crate::digest::Sha256Digest;
+use crate::reader::{EndsInside, Reader, to_usize};
 
 use super::{REPORT_LEN, SnpFormatError, SnpReport};
 
 const SIGNATURE: &[u8; 4] = b"HCLA";
-const REPORT_AT: usize = 0x20;
-const CLAIMS_HEADER_AT: usize = REPORT_AT + REPORT_LEN;
-const CLAIMS_HEADER_LEN: usize = 20;
+/// Of the header in front of the report, without `HCLA`.
+const HEADER_REST_LEN: usize = 28;
 const SHA256: u32 = 1;
 /// The report type of SEV-SNP in the header after the report.
 const SNP: u32 = 2;
@@ -42,6 +42,12 @@ pub enum HclError {
     Claims,
 }
 
+impl From<EndsInside> for HclError {
+    fn from(_: EndsInside) -> Self {
+        Self::Truncated
+    }
+}
+
 /// An SNP report with the claims it commits to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HclReport {
@@ -55,27 +61,21 @@ impl HclReport {
     /// Parses the blob and checks that the report commits to the claims. The report's own
     /// signature is checked like any other's.
     pub fn parse(blob: &[u8]) -> Result<Self, HclError> {
-        if !blob.starts_with(SIGNATURE) {
-            return Err(HclError::NotHcl);
-        }
-        let report = blob
-            .get(REPORT_AT..CLAIMS_HEADER_AT)
-            .ok_or(HclError::NotHcl)?;
-        let report = SnpReport::parse(report)?;
-        let rest = blob.get(CLAIMS_HEADER_AT..).ok_or(HclError::Truncated)?;
-        let report_type = word(rest, 2)?;
+        let mut reader = Reader::new(blob);
+        let report = wrapped_report(&mut reader).map_err(|_| HclError::NotHcl)?;
+        let report = SnpReport::parse(report.ok_or(HclError::NotHcl)?)?;
+        reader.u32("total size")?;
+        reader.u32("version")?;
+        let report_type = reader.u32("report type")?;
         if report_type != SNP {
             return Err(HclError::ReportType(report_type));
         }
-        let hash_type = word(rest, 3)?;
+        let hash_type = reader.u32("hash type")?;
         if hash_type != SHA256 {
             return Err(HclError::HashType(hash_type));
         }
-        let len = usize::try_from(word(rest, 4)?).map_err(|_| HclError::Truncated)?;
-        let claims = rest
-            .get(CLAIMS_HEADER_LEN..)
-            .and_then(|claims| claims.get(..len))
-            .ok_or(HclError::Truncated)?;
+        let len = to_usize(reader.u32("claims length")?);
+        let claims = reader.bytes("claims", len)?;
         let (committed, zero) = report.report_data.split_at(32);
         let is_hash = Sha256Digest::hash(claims).as_bytes()[..] == *committed;
         if !is_hash || zero.iter().any(|byte| *byte != 0) {
@@ -88,8 +88,10 @@ impl HclReport {
     }
 }
 
-fn word(bytes: &[u8], index: usize) -> Result<u32, HclError> {
-    let at = index * 4;
-    let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
-    word.map(u32::from_le_bytes).ok_or(HclError::Truncated)
+/// The report behind the header, if the header is one.
+fn wrapped_report<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, EndsInside> {
+    let signature = reader.array("signature")?;
+    reader.bytes("header", HEADER_REST_LEN)?;
+    let report = reader.bytes("report", REPORT_LEN)?;
+    Ok((signature == SIGNATURE).then_some(report))
 }

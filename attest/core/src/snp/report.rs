@@ -7,6 +7,7 @@
 //! values where the specification demands zero in the signing-key field.
 
 use super::{GuestPolicy, PlatformInfo, Product};
+use crate::reader::{EndsInside, Reader};
 
 /// Length of a report of every version, in bytes.
 pub const REPORT_LEN: usize = 0x4A0;
@@ -30,6 +31,12 @@ pub enum SnpFormatError {
     /// A signing key that is neither VCEK nor VLEK; 7 means the report is not signed at all.
     #[error("SNP report names signing key {0}, neither VCEK nor VLEK")]
     SigningKey(u8),
+}
+
+impl From<EndsInside> for SnpFormatError {
+    fn from(EndsInside { len, .. }: EndsInside) -> Self {
+        Self::Length(len)
+    }
 }
 
 /// Which of the processor's keys signed a report (`SIGNING_KEY`, bits 4:2 at 0x48).
@@ -130,47 +137,59 @@ impl SnpReport {
     /// assert_eq!(SnpReport::parse(b"no report"), Err(SnpFormatError::Length(9)));
     /// ```
     pub fn parse(bytes: &[u8]) -> Result<Self, SnpFormatError> {
-        let report: &[u8; REPORT_LEN] = bytes
-            .try_into()
-            .map_err(|_| SnpFormatError::Length(bytes.len()))?;
-        let version = word(report, 0x00);
+        if bytes.len() != REPORT_LEN {
+            return Err(SnpFormatError::Length(bytes.len()));
+        }
+        let mut signature = Reader::new(bytes);
+        let signed = signature.bytes("signed part", SIGNED_LEN)?;
+        let mut fields = Reader::new(signed);
+        let version = fields.u32("version")?;
         if !(2..=5).contains(&version) {
             return Err(SnpFormatError::Version(version));
         }
-        let algorithm = word(report, 0x34);
+        let guest_svn = fields.u32("guest SVN")?;
+        let policy = GuestPolicy::from_bits(fields.u64("policy")?);
+        let family_id = *fields.array("family id")?;
+        let image_id = *fields.array("image id")?;
+        let vmpl = fields.u32("VMPL")?;
+        let algorithm = fields.u32("signature algorithm")?;
         if algorithm != ECDSA_P384_SHA384 {
             return Err(SnpFormatError::SignatureAlgorithm(algorithm));
         }
-        let key_info = word(report, 0x48);
+        let current_tcb = *fields.array("current TCB")?;
+        let platform_info = PlatformInfo::from_bits(fields.u64("platform info")?);
+        let key_info = fields.u32("key info")?;
+        fields.bytes("reserved", 4)?;
+        // Rust evaluates the fields in the order in which they are written: that of the layout.
         Ok(Self {
             version,
-            guest_svn: word(report, 0x04),
-            policy: GuestPolicy::from_bits(long(report, 0x08)),
-            family_id: field(report, 0x10),
-            image_id: field(report, 0x20),
-            vmpl: word(report, 0x30),
-            current_tcb: field(report, 0x38),
-            platform_info: PlatformInfo::from_bits(long(report, 0x40)),
+            guest_svn,
+            policy,
+            family_id,
+            image_id,
+            vmpl,
+            current_tcb,
+            platform_info,
             author_key_enabled: key_info & 1 != 0,
             chip_key_masked: key_info & 2 != 0,
             signing_key: signing_key(key_info)?,
-            report_data: field(report, 0x50),
-            measurement: field(report, 0x90),
-            host_data: field(report, 0xC0),
-            id_key_digest: field(report, 0xE0),
-            author_key_digest: field(report, 0x110),
-            report_id: field(report, 0x140),
-            report_id_ma: field(report, 0x160),
-            reported_tcb: field(report, 0x180),
-            cpuid: (version >= 3).then(|| field(report, 0x188)),
-            chip_id: field(report, 0x1A0),
-            committed_tcb: field(report, 0x1E0),
-            current_firmware: firmware(field(report, 0x1E8)),
-            committed_firmware: firmware(field(report, 0x1EC)),
-            launch_tcb: field(report, 0x1F0),
-            mitigations: (version >= 5).then(|| [long(report, 0x1F8), long(report, 0x200)]),
-            signature: field(report, SIGNED_LEN),
-            signed: report[..SIGNED_LEN].to_vec(),
+            report_data: *fields.array("report data")?,
+            measurement: *fields.array("measurement")?,
+            host_data: *fields.array("host data")?,
+            id_key_digest: *fields.array("id key digest")?,
+            author_key_digest: *fields.array("author key digest")?,
+            report_id: *fields.array("report id")?,
+            report_id_ma: *fields.array("migration agent's report id")?,
+            reported_tcb: *fields.array("reported TCB")?,
+            cpuid: Some(cpuid(&mut fields)?).filter(|_| version >= 3),
+            chip_id: *fields.array("chip id")?,
+            committed_tcb: *fields.array("committed TCB")?,
+            current_firmware: firmware(&mut fields)?,
+            committed_firmware: firmware(&mut fields)?,
+            launch_tcb: *fields.array("launch TCB")?,
+            mitigations: Some(mitigations(&mut fields)?).filter(|_| version >= 5),
+            signature: *signature.array("signature")?,
+            signed: signed.to_vec(),
         })
     }
 
@@ -204,27 +223,28 @@ fn signing_key(key_info: u32) -> Result<VekKind, SnpFormatError> {
     }
 }
 
-fn field<const N: usize>(report: &[u8; REPORT_LEN], offset: usize) -> [u8; N] {
-    let mut out = [0; N];
-    // Every offset used here is a constant of the layout, inside the fixed-size array.
-    out.copy_from_slice(&report[offset..offset + N]);
-    out
+/// With the reserved bytes that follow it.
+fn cpuid(fields: &mut Reader<'_>) -> Result<[u8; 3], EndsInside> {
+    let [family, model, stepping] = *fields.array("CPUID")?;
+    fields.bytes("reserved", 21)?;
+    Ok([family, model, stepping])
 }
 
-fn word(report: &[u8; REPORT_LEN], offset: usize) -> u32 {
-    u32::from_le_bytes(field(report, offset))
-}
-
-fn long(report: &[u8; REPORT_LEN], offset: usize) -> u64 {
-    u64::from_le_bytes(field(report, offset))
-}
-
-fn firmware([build, minor, major]: [u8; 3]) -> FirmwareVersion {
-    FirmwareVersion {
+/// With the reserved byte that follows it.
+fn firmware(fields: &mut Reader<'_>) -> Result<FirmwareVersion, EndsInside> {
+    let [build, minor, major, _reserved] = *fields.array("firmware version")?;
+    Ok(FirmwareVersion {
         major,
         minor,
         build,
-    }
+    })
+}
+
+fn mitigations(fields: &mut Reader<'_>) -> Result<[u64; 2], EndsInside> {
+    Ok([
+        fields.u64("mitigations at launch")?,
+        fields.u64("current mitigations")?,
+    ])
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ pub enum QuoteFormatError {
 }
 
 impl From<EndsInside> for QuoteFormatError {
-    fn from(EndsInside(field): EndsInside) -> Self {
+    fn from(EndsInside { field, .. }: EndsInside) -> Self {
         Self::TooShort { field }
     }
 }
