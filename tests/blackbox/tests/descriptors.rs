@@ -99,7 +99,7 @@ async fn check_warns_where_the_hard_limit_is_too_low_for_the_configured_limits()
             .args(["-c", &format!("ulimit -n {hard} && exec \"$0\" \"$@\"")])
             .arg(&program)
             .args(platform)
-            .args(["check", "--config", "sealgate.toml"])
+            .args(["check", "sealgate.toml"])
             .current_dir(world.enclave.directory())
             .output()
     };

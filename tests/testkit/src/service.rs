@@ -300,7 +300,7 @@ impl Service {
 
 fn spawn(program: &Path, identity: &Identity, directory: &Path) -> Result<Process> {
     let mut arguments = identity.arguments();
-    arguments.extend(["serve", "--config", "sealgate.toml"].map(OsString::from));
+    arguments.extend(["serve", "sealgate.toml"].map(OsString::from));
     match identity.wrapper.split_first() {
         Some((wrapper, rest)) => {
             let program = [program.as_os_str().to_owned()];

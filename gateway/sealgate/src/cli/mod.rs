@@ -78,22 +78,17 @@ enum Command {
     },
 }
 
-/// The configuration, as `CONFIG` or as `--config CONFIG`.
+/// The configuration, before what a command is about.
 #[derive(Args)]
 struct ConfigFile {
     /// The configuration file [default: sealgate.toml]
     #[arg(value_name = "CONFIG")]
     file: Option<PathBuf>,
-    /// The same as an option
-    #[arg(short, long, value_name = "CONFIG", conflicts_with = "file")]
-    config: Option<PathBuf>,
 }
 
 impl ConfigFile {
     fn path(self) -> PathBuf {
-        self.file
-            .or(self.config)
-            .unwrap_or_else(|| PathBuf::from("sealgate.toml"))
+        self.file.unwrap_or_else(|| PathBuf::from("sealgate.toml"))
     }
 }
 

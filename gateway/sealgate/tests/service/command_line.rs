@@ -112,10 +112,7 @@ fn a_key_is_printed_once_and_listed_without_its_secret() {
     let key = key.trim();
     let id = key.split('-').nth(2).expect("an id");
     assert_eq!(key.lines().count(), 1);
-    let listed = out(&sealgate(
-        &directory,
-        &["keys", "list", "--config", "sealgate.toml"],
-    ));
+    let listed = out(&sealgate(&directory, &["keys", "list", "sealgate.toml"]));
     let line = listed
         .lines()
         .find(|line| line.starts_with(id))
