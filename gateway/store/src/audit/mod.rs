@@ -46,7 +46,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
 
-use crate::sqlite::StoreHealth;
+use crate::sqlite::{OpenError, StoreHealth};
 use entry_queue::{Command, EntryQueue};
 use gateway_base::events::LedgerWork;
 use gateway_base::store_failure::{Cause, StoreFailure};
@@ -108,6 +108,17 @@ pub enum Altered {
     Missing { index: u64 },
     #[error("it has no first entry that begins a log")]
     Beginning,
+}
+
+impl From<OpenError> for AuditError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Create { path, source } => Self::Create { path, source },
+            OpenError::Newer { path, found, known } => Self::Newer { path, found, known },
+            OpenError::Damaged { path, what } => Self::Damaged { path, what },
+            OpenError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl AuditError {

@@ -1,27 +1,29 @@
 //! The audit log's tables: entries, the hashes over them, and the last head.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use attest_core::log::{
     Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, tree,
 };
 use attest_core::{Sha256Digest, UnixTime};
 use ring::rand::{SecureRandom, SystemRandom};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::{Altered, AuditError};
-use crate::sqlite::{self, CreateError, Durability, IntegrityCheck};
+use crate::sqlite::{Database, DatabaseFile, Durability, Extent};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
-use gateway_base::events::{self, Event};
 
-const FILE: &str = "audit.sqlite";
-const SCHEMA: i64 = 1;
-/// Tables that grow with what is entered: all but the head.
-const LARGE: &[&str] = &["entries", "nodes", "receipts", "openings"];
+static AUDIT_LOG: Database = Database {
+    name: "audit_log",
+    file: "audit.sqlite",
+    // Committed entries survive a power failure.
+    commits: Durability::Flushed,
+    steps: &[include_str!("schema.sql")],
+    large_tables: &["entries", "nodes", "receipts", "openings"],
+};
 
 /// The opening of a commitment.
 #[derive(Clone)]
@@ -66,7 +68,7 @@ enum Writer {
 }
 
 pub(super) struct Store {
-    path: PathBuf,
+    file: DatabaseFile,
     origin: Origin,
     // Locked for a whole transaction: it orders the commits of this process.
     writer: Mutex<Writer>,
@@ -76,69 +78,45 @@ pub(super) struct Store {
 impl Store {
     /// Opens the file after an integrity check.
     pub async fn open_checked(state_dir: &Path) -> Result<Self, AuditError> {
-        let path = create(state_dir)?;
-        match sqlite::check(&path, LARGE).await? {
-            IntegrityCheck::Passed => {}
-            IntegrityCheck::Incomplete => events::emit(Event::DatabaseNotChecked {
-                database: "audit_log",
-            }),
-            IntegrityCheck::Damaged(what) => return Err(AuditError::Damaged { path, what }),
-        }
-        Self::open(state_dir).await
+        let file = AUDIT_LOG.create(state_dir)?;
+        file.check(Extent::WholeFile).await?;
+        Self::connect(file).await
     }
 
     pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
-        let path = create(state_dir)?;
-        let mut writer = SqliteConnection::connect_with(&options(&path)).await?;
-        let origin = begin(&path, &mut writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(2)
-            .connect_with(options(&path).read_only(true))
-            .await?;
+        Self::connect(AUDIT_LOG.create(state_dir)?).await
+    }
+
+    async fn connect(file: DatabaseFile) -> Result<Self, AuditError> {
+        let mut writer = file.connect().await?;
+        let origin = begin(&file, &mut writer).await?;
         Ok(Self {
-            path,
             origin,
             writer: Mutex::new(Writer::Open(writer)),
-            readers,
+            readers: file.reading_pool(2).await?,
+            file,
         })
     }
 
     /// Opens the file for reading and changes nothing; `None` if there is no log yet.
     pub async fn open_to_read(state_dir: &Path) -> Result<Option<Self>, AuditError> {
-        let path = state_dir.join(FILE);
-        if !path.exists() {
+        let reading = AUDIT_LOG.open_reading(state_dir).await?;
+        let Some(reading) = reading.filter(|reading| reading.version > 0) else {
             return Ok(None);
-        }
-        if let IntegrityCheck::Damaged(what) = sqlite::check_reading(&path, LARGE).await? {
-            return Err(AuditError::Damaged { path, what });
-        }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(sqlite::reading(&path))
-            .await?;
-        let mut connection = readers.acquire().await?;
-        let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-            .fetch_one(&mut *connection)
-            .await?;
-        if found == 0 {
-            return Ok(None);
-        }
-        if found != SCHEMA {
-            let known = SCHEMA;
-            return Err(AuditError::Newer { path, found, known });
-        }
-        let origin = first_entry(&path, &mut connection).await?;
+        };
+        let mut connection = reading.pool.acquire().await?;
+        let origin = first_entry(reading.file.path(), &mut connection).await?;
         drop(connection);
         Ok(Some(Self {
-            path,
+            file: reading.file,
             origin,
             writer: Mutex::new(Writer::Closed),
-            readers,
+            readers: reading.pool,
         }))
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     pub fn origin(&self) -> Origin {
@@ -158,7 +136,7 @@ impl Store {
         let mut writer = self.writer.lock().await;
         let mut connection = match std::mem::replace(&mut *writer, Writer::Failed) {
             Writer::Open(connection) => connection,
-            Writer::Failed => SqliteConnection::connect_with(&options(&self.path)).await?,
+            Writer::Failed => self.file.connect().await?,
             Writer::Closed => {
                 *writer = Writer::Closed;
                 return Err(AuditError::Closed);
@@ -230,7 +208,7 @@ impl Store {
 
     pub fn altered(&self, what: Altered) -> AuditError {
         AuditError::Altered {
-            path: self.path.clone(),
+            path: self.path().to_owned(),
             what,
         }
     }
@@ -325,50 +303,29 @@ async fn insert(
     Ok(())
 }
 
-fn create(state_dir: &Path) -> Result<PathBuf, AuditError> {
-    sqlite::create(state_dir, FILE)
-        .map_err(|CreateError { path, source }| AuditError::Create { path, source })
-}
-
-/// In WAL mode `FULL` flushes the log at every commit: committed entries survive a power failure.
-fn options(path: &Path) -> SqliteConnectOptions {
-    sqlite::options(path, Durability::Flushed)
-}
-
 /// Creates the tables and the first entry if they are missing. Returns the log's origin.
-async fn begin(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let found: i64 = sqlx::query_scalar("PRAGMA user_version")
-        .fetch_one(&mut *transaction)
-        .await?;
-    if !(0..=SCHEMA).contains(&found) {
-        return Err(AuditError::Newer {
-            path: path.to_owned(),
-            found,
-            known: SCHEMA,
-        });
-    }
-    if found == 0 {
-        sqlx::raw_sql(include_str!("schema.sql"))
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::raw_sql("PRAGMA user_version = 1")
-            .execute(&mut *transaction)
-            .await?;
-        let mut name = [0; 16];
-        SystemRandom::new()
-            .fill(&mut name)
-            .map_err(|_| AuditError::Random)?;
-        let origin = Origin::from_bytes(name);
-        let began = Leaf::plain(Entry {
-            at: SystemClock.now(),
-            fact: Fact::Began { origin },
-        });
-        insert(&mut transaction, &mut Frontier::default(), &began).await?;
+async fn begin(
+    file: &DatabaseFile,
+    connection: &mut SqliteConnection,
+) -> Result<Origin, AuditError> {
+    let (mut transaction, found) = file.migrate(connection).await?;
+    if found > 0 {
+        let origin = first_entry(file.path(), &mut transaction).await?;
         transaction.commit().await?;
         return Ok(origin);
     }
-    first_entry(path, &mut transaction).await
+    let mut name = [0; 16];
+    SystemRandom::new()
+        .fill(&mut name)
+        .map_err(|_| AuditError::Random)?;
+    let origin = Origin::from_bytes(name);
+    let began = Leaf::plain(Entry {
+        at: SystemClock.now(),
+        fact: Fact::Began { origin },
+    });
+    insert(&mut transaction, &mut Frontier::default(), &began).await?;
+    transaction.commit().await?;
+    Ok(origin)
 }
 
 /// The log's origin, from its first entry.

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use sqlx::sqlite::SqlitePoolOptions;
-
+use super::schema::{LEDGER, WITH_POLICIES};
 use super::state_dir_lock::StateDirLock;
-use super::{LedgerError, PolicyRow, keys, policies, schema};
+use super::{LedgerError, PolicyRow, keys, policies};
 use crate::audit::AuditLog;
-use crate::sqlite;
 
 /// The content of a state directory that decides whether a configuration can be served from it.
 #[derive(Debug, Default)]
@@ -22,25 +20,18 @@ pub struct StateSummary {
 /// directory counts as empty.
 pub async fn inspect(state_dir: &Path) -> Result<StateSummary, LedgerError> {
     let running = StateDirLock::is_held(state_dir);
-    let path = state_dir.join(schema::FILE);
     let mut seen = StateSummary {
         running,
         policies: Vec::new(),
     };
-    if path.exists() {
-        schema::check_reading(&path).await?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(sqlite::reading(&path))
-            .await?;
-        let version = schema::version(&path, &pool).await?;
-        if version > 0 {
-            keys::all(&pool).await?;
+    if let Some(ledger) = LEDGER.open_reading(state_dir).await? {
+        if ledger.version > 0 {
+            keys::all(&ledger.pool).await?;
         }
-        if version >= schema::WITH_POLICIES {
-            seen.policies = policies::all(&pool).await?;
+        if ledger.version >= WITH_POLICIES {
+            seen.policies = policies::all(&ledger.pool).await?;
         }
-        pool.close().await;
+        ledger.pool.close().await;
     }
     AuditLog::check(state_dir).await?;
     Ok(seen)

@@ -1,11 +1,10 @@
 //! Queries of the table `api_keys`: a public id, the tenant, and the digest of the key; never the key.
 
-use std::path::{Path, PathBuf};
-
 use attest_core::UnixTime;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 
-use super::{LedgerError, schema};
+use super::LedgerError;
+use crate::sqlite::DatabaseFile;
 use gateway_base::request::Name;
 
 /// A key about to be registered.
@@ -149,17 +148,17 @@ pub(super) fn time(secs: i64) -> Result<UnixTime, LedgerError> {
 
 /// Detects changes to the keys. A poll costs one pragma if no other connection has committed, and one row otherwise.
 pub struct ChangeWatch {
-    path: PathBuf,
+    file: DatabaseFile,
     connection: SqliteConnection,
     version: Option<i64>,
     generation: Option<i64>,
 }
 
 impl ChangeWatch {
-    pub(super) async fn open(path: &Path) -> Result<Self, LedgerError> {
-        let connection = SqliteConnection::connect_with(&schema::options(path)).await?;
+    pub(super) async fn open(file: &DatabaseFile) -> Result<Self, LedgerError> {
+        let connection = file.connect().await?;
         Ok(Self {
-            path: path.to_owned(),
+            file: file.clone(),
             connection,
             version: None,
             generation: None,
@@ -171,7 +170,7 @@ impl ChangeWatch {
         let changed = self.poll().await;
         if changed.is_err() {
             // The state of the connection's transaction is unknown after an error, so it is replaced.
-            self.connection = SqliteConnection::connect_with(&schema::options(&self.path)).await?;
+            self.connection = self.file.connect().await?;
             self.version = None;
         }
         changed

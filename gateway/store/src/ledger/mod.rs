@@ -38,15 +38,16 @@ use std::time::{Duration, Instant};
 use attest_core::log::{AdminAction, EpochEnd};
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use bytes::Bytes;
-use sqlx::SqlitePool;
+use sqlx::{Connection, SqlitePool};
 
 use crate::audit::{AuditError, AuditLog};
 use crate::lock::lock;
-use crate::sqlite::StoreHealth;
+use crate::sqlite::{DatabaseFile, Extent, OpenError, StoreHealth};
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
 use gateway_base::request::Name;
 use gateway_base::store_failure::{Cause, StoreFailure};
+use schema::LEDGER;
 use state_dir_lock::StateDirLock;
 
 pub use admins::{AdminRow, Role};
@@ -62,6 +63,8 @@ pub use row_queue::RowCounts;
 pub use rows::{ReceiptRow, SessionRow};
 pub use usage::UsageSum;
 
+/// How long a request waits for a flushing connection before it is refused.
+const FLUSHING_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the audit log refused its last entry.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -95,6 +98,17 @@ pub enum LedgerError {
     Corrupt { what: &'static str },
     #[error("{0}")]
     Audit(#[from] AuditError),
+}
+
+impl From<OpenError> for LedgerError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Create { path, source } => Self::Create { path, source },
+            OpenError::Newer { path, found, known } => Self::Newer { path, found, known },
+            OpenError::Damaged { path, what } => Self::Damaged { path, what },
+            OpenError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 impl LedgerError {
@@ -142,7 +156,7 @@ pub struct FailingDatabase {
 pub struct Ledger {
     /// `None` if only keys are read and changed, beside a running service. Behind a mutex because `close` releases it.
     lock: Mutex<Option<StateDirLock>>,
-    path: PathBuf,
+    file: DatabaseFile,
     pool: SqlitePool,
     /// Connections for rows that must be on the disk before a request is forwarded.
     flushing: SqlitePool,
@@ -160,6 +174,15 @@ pub struct Ledger {
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
+/// Brings the file to the current schema and connects to it.
+async fn connect(file: &DatabaseFile) -> Result<SqlitePool, LedgerError> {
+    let mut connection = file.connect().await?;
+    let (transaction, _) = file.migrate(&mut connection).await?;
+    transaction.commit().await?;
+    connection.close().await?;
+    Ok(file.pool(4).await?)
+}
+
 impl Ledger {
     /// Opens `ledger.sqlite` in `state_dir`, creating both as needed, and starts the writer.
     ///
@@ -175,14 +198,15 @@ impl Ledger {
         receipt_lifetime: Duration,
         bounds: LedgerBounds,
     ) -> Result<Self, LedgerError> {
-        let path = schema::create(state_dir)?;
+        let file = LEDGER.create(state_dir)?;
+        // Before the check, which reads the whole file: a second service is refused at once.
         let lock = StateDirLock::acquire(state_dir)?;
-        schema::check(&path).await?;
-        let pool = schema::connect(&path).await?;
+        file.check(Extent::WholeFile).await?;
+        let pool = connect(&file).await?;
         let audit = AuditLog::open(state_dir).await?;
         unlogged::enter(&pool, &audit).await?;
         unfinished::move_to_usage(&pool).await?;
-        let flushing = schema::connect_flushing(&path).await?;
+        let flushing = file.flushing_pool(2, FLUSHING_TIMEOUT).await?;
         let queue = Arc::new(row_queue::RowQueue::new(bounds.max_waiting_rows));
         let health = Arc::new(StoreHealth::new(LedgerWork::Commit));
         let writer = writer::Writer {
@@ -197,7 +221,7 @@ impl Ledger {
         let (clock, clock_check) = expiry::resume(&pool).await?;
         Ok(Self {
             lock: Mutex::new(Some(lock)),
-            path,
+            file,
             pool,
             flushing,
             audit,
@@ -214,13 +238,13 @@ impl Ledger {
 
     /// Opens the ledger to read and change keys only: nothing is written in the background.
     pub async fn open_for_keys(state_dir: &Path) -> Result<Self, LedgerError> {
-        let path = schema::create(state_dir)?;
-        schema::check_keys(&path).await?;
-        let pool = schema::connect(&path).await?;
+        let file = LEDGER.create(state_dir)?;
+        file.check(Extent::SmallTables).await?;
+        let pool = connect(&file).await?;
         let (clock, clock_check) = expiry::resume(&pool).await?;
         Ok(Self {
             lock: Mutex::default(),
-            path,
+            file,
             flushing: pool.clone(),
             pool,
             audit: AuditLog::open_beside(state_dir).await?,
@@ -237,7 +261,7 @@ impl Ledger {
 
     /// The database file.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The audit log.
@@ -536,7 +560,7 @@ impl Ledger {
 
     /// Watches for changes of keys by another process.
     pub async fn change_watch(&self) -> Result<keys::ChangeWatch, LedgerError> {
-        keys::ChangeWatch::open(&self.path).await
+        keys::ChangeWatch::open(&self.file).await
     }
 
     /// Waits until every row queued so far is committed or dropped.

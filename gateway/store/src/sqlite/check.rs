@@ -5,24 +5,22 @@
 //! the whole file is checked for a limited time. The check does not find a page that was replaced by another valid page,
 //! nor changed values inside a row. The audit log has hashes over its entries for that.
 
-use super::store_failure;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Durability, options, reading};
+use super::store_failure;
 use gateway_base::store_failure::Cause;
 
 /// How long a start checks the structure of the whole file.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// SQLite's virtual machine steps between two calls of the progress handler.
 const STEPS: i32 = 1000;
 
 /// The result of the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum IntegrityCheck {
+pub(super) enum IntegrityCheck {
     Passed,
     /// The time limit ended before the whole file was checked. The checked part is not damaged.
     Incomplete,
@@ -30,28 +28,9 @@ pub(crate) enum IntegrityCheck {
     Damaged(String),
 }
 
-/// Checks the database at `path`; `large` are the tables that are too large to be checked row by row.
-pub(crate) async fn check(path: &Path, large: &[&str]) -> Result<IntegrityCheck, sqlx::Error> {
-    check_within(options(path, Durability::Written), large, Some(TIME_LIMIT)).await
-}
-
-/// Like [`check`], without changing anything in the directory.
-pub(crate) async fn check_reading(
-    path: &Path,
-    large: &[&str],
-) -> Result<IntegrityCheck, sqlx::Error> {
-    check_within(reading(path), large, Some(TIME_LIMIT)).await
-}
-
-/// Checks only the small tables of the database at `path`.
-pub(crate) async fn check_small(
-    path: &Path,
-    large: &[&str],
-) -> Result<IntegrityCheck, sqlx::Error> {
-    check_within(options(path, Durability::Written), large, None).await
-}
-
-async fn check_within(
+/// Checks the database that `options` connect to; `large` are the tables that are too large to be checked row by row.
+/// Without a limit only the other tables are checked.
+pub(super) async fn check(
     options: SqliteConnectOptions,
     large: &[&str],
     limit: Option<Duration>,
@@ -121,6 +100,7 @@ async fn first_damage(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::{Durability, options};
     use testkit::scratch::ScratchDir;
 
     async fn database(scratch: &ScratchDir) -> std::path::PathBuf {
@@ -148,14 +128,10 @@ mod tests {
     async fn reports_passed_or_incomplete_after_the_time_limit() {
         let scratch = ScratchDir::new("check").expect("a directory");
         let path = database(&scratch).await;
-        let checked = check(&path, &["large"]).await.expect("a database");
-        assert_eq!(checked, IntegrityCheck::Passed);
-        let checked = check_within(
-            options(&path, Durability::Written),
-            &["large"],
-            Some(Duration::ZERO),
-        )
-        .await;
+        let options = options(&path, Durability::Written);
+        let checked = check(options.clone(), &["large"], Some(TIME_LIMIT)).await;
+        assert_eq!(checked.expect("a database"), IntegrityCheck::Passed);
+        let checked = check(options, &["large"], Some(Duration::ZERO)).await;
         assert_eq!(checked.expect("a database"), IntegrityCheck::Incomplete);
     }
 
@@ -171,7 +147,8 @@ mod tests {
                 let mut damaged = whole.clone();
                 damaged[page * 4096..(page + 1) * 4096].fill(byte);
                 std::fs::write(&path, &damaged).expect("written");
-                let checked = check(&path, &["large"]).await;
+                let options = options(&path, Durability::Written);
+                let checked = check(options, &["large"], Some(TIME_LIMIT)).await;
                 assert!(
                     matches!(checked, Ok(IntegrityCheck::Damaged(_))),
                     "page {page} of {byte}: {checked:?}"

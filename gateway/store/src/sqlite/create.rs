@@ -5,13 +5,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The directory or file that could not be made, and why.
-pub(crate) struct CreateError {
+pub(super) struct CreateError {
     pub path: PathBuf,
     pub source: io::Error,
 }
 
 /// Makes the directory and the file if they are missing, sets the file's permissions, and returns its path.
-pub(crate) fn create(state_dir: &Path, file_name: &str) -> Result<PathBuf, CreateError> {
+pub(super) fn create(state_dir: &Path, file_name: &str) -> Result<PathBuf, CreateError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source: io::Error| CreateError { path, source }

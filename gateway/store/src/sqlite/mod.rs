@@ -8,6 +8,7 @@
 
 mod check;
 mod create;
+mod database;
 mod failure;
 mod health;
 
@@ -16,8 +17,8 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-pub(crate) use check::{IntegrityCheck, check, check_reading, check_small};
-pub(crate) use create::{CreateError, create};
+use create::create;
+pub(crate) use database::{Database, DatabaseFile, Extent, OpenError};
 pub(crate) use failure::store_failure;
 pub(crate) use health::StoreHealth;
 
@@ -37,7 +38,7 @@ pub(crate) enum Durability {
 }
 
 /// Options of a connection to the existing database at `path`.
-pub(crate) fn options(path: &Path, commits: Durability) -> SqliteConnectOptions {
+fn options(path: &Path, commits: Durability) -> SqliteConnectOptions {
     let synchronous = match commits {
         Durability::Written => SqliteSynchronous::Normal,
         Durability::Flushed => SqliteSynchronous::Full,
@@ -54,7 +55,7 @@ pub(crate) fn options(path: &Path, commits: Durability) -> SqliteConnectOptions 
 
 /// Options for reading the existing database at `path` without changing anything in its directory. If no service is
 /// writing, not even the `-wal` and `-shm` files are created.
-pub(crate) fn reading(path: &Path) -> SqliteConnectOptions {
+fn reading(path: &Path) -> SqliteConnectOptions {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     SqliteConnectOptions::new()

@@ -1,0 +1,227 @@
+//! A database of the service: its file, its schema, and the steps from one to the other.
+//!
+//! A file is created with private permissions, checked before anything is written to it, and brought to the current
+//! schema when it is opened. A file of a newer schema is refused: this version would not know what its tables mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use super::check::{self, IntegrityCheck, TIME_LIMIT};
+use super::{Durability, create, options, reading};
+use gateway_base::events::{self, Event};
+
+/// What is fixed about a database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    /// Its name in events: `ledger` or `audit_log`.
+    pub name: &'static str,
+    /// Its file in the state directory.
+    pub file: &'static str,
+    /// When commits return, except on pools that choose otherwise.
+    pub commits: Durability,
+    /// Each step brings the file from its index to the next schema version. Steps are only ever appended.
+    pub steps: &'static [&'static str],
+    /// Tables with rows of requests. They are too large for a complete check at each start.
+    pub large_tables: &'static [&'static str],
+}
+
+/// Which tables of a file are checked before it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The small tables completely, the structure of the whole file for a limited time.
+    WholeFile,
+    /// The small tables only.
+    SmallTables,
+}
+
+/// Why a database could not be opened.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    Create {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    Newer {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    Damaged {
+        path: PathBuf,
+        what: String,
+    },
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for OpenError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// The file of a database in one state directory.
+#[derive(Clone, Debug)]
+pub(crate) struct DatabaseFile {
+    database: &'static Database,
+    path: PathBuf,
+}
+
+/// A database that was opened for reading only.
+pub(crate) struct Reading {
+    pub file: DatabaseFile,
+    /// One connection.
+    pub pool: SqlitePool,
+    /// 0 if it has no tables yet.
+    pub version: i64,
+}
+
+impl Database {
+    /// Makes directory and file if they are missing, readable by their owner only.
+    pub fn create(&'static self, state_dir: &Path) -> Result<DatabaseFile, OpenError> {
+        match create(state_dir, self.file) {
+            Ok(path) => Ok(DatabaseFile {
+                database: self,
+                path,
+            }),
+            Err(error) => Err(OpenError::Create {
+                path: error.path,
+                source: error.source,
+            }),
+        }
+    }
+
+    /// Checks the file and opens it without changing anything in its directory; `None` if there is no file.
+    pub async fn open_reading(
+        &'static self,
+        state_dir: &Path,
+    ) -> Result<Option<Reading>, OpenError> {
+        let path = state_dir.join(self.file);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = DatabaseFile {
+            database: self,
+            path,
+        };
+        let checked = check::check(reading(&file.path), self.large_tables, Some(TIME_LIMIT));
+        file.refuse_damage(&checked.await?)?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(reading(&file.path))
+            .await?;
+        let version = file.version(&mut *pool.acquire().await?).await?;
+        Ok(Some(Reading {
+            file,
+            pool,
+            version,
+        }))
+    }
+
+    fn known_version(&self) -> i64 {
+        self.steps.len() as i64
+    }
+}
+
+impl DatabaseFile {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses a damaged file. Reports a check that the time limit ended.
+    pub async fn check(&self, extent: Extent) -> Result<(), OpenError> {
+        let limit = (extent == Extent::WholeFile).then_some(TIME_LIMIT);
+        let options = options(&self.path, self.database.commits);
+        let checked = check::check(options, self.database.large_tables, limit).await?;
+        if checked == IntegrityCheck::Incomplete && extent == Extent::WholeFile {
+            events::emit(Event::DatabaseNotChecked {
+                database: self.database.name,
+            });
+        }
+        self.refuse_damage(&checked)
+    }
+
+    fn refuse_damage(&self, checked: &IntegrityCheck) -> Result<(), OpenError> {
+        match checked {
+            IntegrityCheck::Passed | IntegrityCheck::Incomplete => Ok(()),
+            IntegrityCheck::Damaged(what) => Err(OpenError::Damaged {
+                path: self.path.clone(),
+                what: what.clone(),
+            }),
+        }
+    }
+
+    /// A connection that writes.
+    pub async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
+        SqliteConnection::connect_with(&options(&self.path, self.database.commits)).await
+    }
+
+    /// At most `size` connections whose commits return when the database's do.
+    pub async fn pool(&self, size: u32) -> Result<SqlitePool, sqlx::Error> {
+        SqlitePoolOptions::new()
+            .max_connections(size)
+            .connect_with(options(&self.path, self.database.commits))
+            .await
+    }
+
+    /// At most `size` connections whose commits flush the write-ahead log. A caller waits for one no longer than `timeout`.
+    pub async fn flushing_pool(
+        &self,
+        size: u32,
+        timeout: Duration,
+    ) -> Result<SqlitePool, sqlx::Error> {
+        SqlitePoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(timeout)
+            .connect_with(options(&self.path, Durability::Flushed))
+            .await
+    }
+
+    /// At most `size` connections for reading.
+    pub async fn reading_pool(&self, size: u32) -> Result<SqlitePool, sqlx::Error> {
+        SqlitePoolOptions::new()
+            .max_connections(size)
+            .connect_with(options(&self.path, self.database.commits).read_only(true))
+            .await
+    }
+
+    /// Begins a transaction and executes the steps that are missing. Returns it with the version that was found. The
+    /// caller commits, so that a new file never has its tables without its first rows.
+    pub async fn migrate<'c>(
+        &self,
+        connection: &'c mut SqliteConnection,
+    ) -> Result<(Transaction<'c, Sqlite>, i64), OpenError> {
+        // It takes the write lock before the version is read: two processes do not execute the same step.
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let found = self.version(&mut transaction).await?;
+        let missing = usize::try_from(found).map_or(&[][..], |done| &self.database.steps[done..]);
+        for step in missing {
+            sqlx::raw_sql(*step).execute(&mut *transaction).await?;
+        }
+        if !missing.is_empty() {
+            let version = format!("PRAGMA user_version = {}", self.database.known_version());
+            sqlx::raw_sql(AssertSqlSafe(version))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        Ok((transaction, found))
+    }
+
+    /// The version of the file's schema; refused unless this program knows it.
+    async fn version(&self, connection: &mut SqliteConnection) -> Result<i64, OpenError> {
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(connection)
+            .await?;
+        let known = self.database.known_version();
+        if (0..=known).contains(&found) {
+            return Ok(found);
+        }
+        Err(OpenError::Newer {
+            path: self.path.clone(),
+            found,
+            known,
+        })
+    }
+}
