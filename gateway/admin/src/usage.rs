@@ -14,6 +14,8 @@ use gateway_path::http::json as document;
 use gateway_store::ledger::UsageSum;
 
 const DAY: u64 = 86_400;
+/// 9999-12-31T23:59:59Z: later times have no form in RFC 3339, which the answer uses.
+const LAST_SECOND: u64 = 253_402_300_799;
 
 /// `GET /admin/v1/usage?since=SECONDS&until=SECONDS`: requests and tokens, by default of the last day.
 pub(super) async fn usage(
@@ -65,6 +67,7 @@ impl Span {
             };
             let digits = value.len() <= 12 && value.bytes().all(|b| b.is_ascii_digit());
             let secs: Option<u64> = digits.then(|| value.parse().ok()).flatten();
+            let secs = secs.filter(|secs| *secs <= LAST_SECOND);
             if place.replace(secs.ok_or(Invalid::Query)?).is_some() {
                 return Err(Invalid::Query);
             }
@@ -98,6 +101,16 @@ mod tests {
     }
 
     #[test]
+    fn accepts_times_until_the_last_second_that_rfc_3339_can_write() {
+        let last = UnixTime::from_secs(LAST_SECOND);
+        assert_eq!(last.to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(
+            span(Some("since=5&until=253402300799")),
+            Ok((5, LAST_SECOND))
+        );
+    }
+
+    #[test]
     fn rejects_a_malformed_span() {
         for bad in [
             "since",
@@ -107,6 +120,8 @@ mod tests {
             "since=7&until=5",
             "since=1&since=1",
             "since=1234567890123",
+            "since=5&until=253402300800",
+            "since=999999999999&until=999999999999",
             "from=1",
         ] {
             assert_eq!(span(Some(bad)), Err(Invalid::Query), "{bad}");
