@@ -1,7 +1,7 @@
 //! What every other crate of the gateway uses: configured names and request types ([`request`]), the configuration
 //! ([`config`]), the closed set of log events ([`events`]) and their OTLP export ([`telemetry`]), what is measured of a
-//! request ([`metering`], [`metrics`]), HTTP errors ([`errors`]), the causes of a failing store ([`store_failure`]) and
-//! the limits that file descriptors set ([`descriptors`]).
+//! request ([`metering`], [`metrics`]), HTTP errors ([`errors`]), the causes of a failing store ([`store_failure`]),
+//! the limits that file descriptors set ([`descriptors`]) and how a lock is taken ([`mod@lock`]).
 //!
 //! Nothing in here opens a socket to a client or an upstream, or a database.
 
@@ -9,6 +9,7 @@ pub mod config;
 pub mod descriptors;
 pub mod errors;
 pub mod events;
+pub mod lock;
 pub mod metering;
 pub mod metrics;
 pub mod request;

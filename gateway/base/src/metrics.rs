@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::events::{self, Event};
+use crate::lock::lock;
 use crate::metering::UsageRow;
 use crate::request::Name;
 
@@ -330,7 +331,7 @@ impl Metrics {
 
     /// The exposition text (OpenMetrics 1.0).
     pub fn render(&self) -> String {
-        let registry = self.registry.lock().expect("no holder of this lock panics");
+        let registry = lock(&self.registry);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)
             .expect("writing to a String does not fail");
@@ -339,13 +340,13 @@ impl Metrics {
 
     /// The name and description of every metric, whether or not it has a value yet.
     pub fn list(&self) -> Vec<(String, &'static str)> {
-        let listed = self.listed.lock().expect("no holder of this lock panics");
+        let listed = lock(&self.listed);
         listed.clone()
     }
 
     fn register(&self) {
-        let mut registry = self.registry.lock().expect("no holder of this lock panics");
-        let mut listed = self.listed.lock().expect("no holder of this lock panics");
+        let mut registry = lock(&self.registry);
+        let mut listed = lock(&self.listed);
         let mut r = Registering {
             registry: registry.sub_registry_with_prefix(PREFIX),
             listed: &mut listed,

@@ -5,5 +5,4 @@
 
 pub mod audit;
 pub mod ledger;
-mod lock;
 pub mod sqlite;

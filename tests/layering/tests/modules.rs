@@ -92,6 +92,7 @@ const ORDERS: &[(&str, &[&str])] = &[
     (
         "gateway/base/src",
         &[
+            "lock",
             "store_failure",
             "request",
             "config",
@@ -121,7 +122,7 @@ const ORDERS: &[(&str, &[&str])] = &[
             "flushes", "slots", "admit", "receipt", "relay", "http", "listen",
         ],
     ),
-    ("gateway/store/src", &["lock", "sqlite", "audit", "ledger"]),
+    ("gateway/store/src", &["sqlite", "audit", "ledger"]),
     (
         "gateway/retention/src",
         &[

@@ -100,6 +100,16 @@ fn each_shipped_program_opens_its_databases_in_one_place() {
     }
 }
 
+/// How a poisoned lock is treated is decided once.
+#[test]
+fn the_gateway_takes_its_locks_in_one_way() {
+    let place = "gateway/base/src/lock.rs";
+    let found = places("gateway", &["PoisonError"]);
+    let (there, elsewhere): (Vec<_>, Vec<_>) = found.iter().partition(|at| at.starts_with(place));
+    assert!(!there.is_empty(), "{place} does not enter poisoned locks");
+    assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+}
+
 #[test]
 fn neither_shipped_program_can_make_evidence() {
     let found = ["attest", "gateway", "verifier/src"]

@@ -7,7 +7,6 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tracing::field::{Field, Visit};
@@ -18,6 +17,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
 use super::{Event, Format, Level, line};
+use crate::lock::lock;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
@@ -147,7 +147,7 @@ impl<W: Write + Send + 'static> EventSink for LogWriter<W> {
         // Rendered before the lock is taken, and written with one call: other threads wait for the write only.
         let mut line = line::render(&event.record(), SystemClock.now(), format());
         line.push('\n');
-        let mut to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut to = lock(&self.to);
         // A failing log is no reason to stop serving.
         let _ = to.write_all(line.as_bytes());
     }

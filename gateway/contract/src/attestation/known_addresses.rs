@@ -5,10 +5,11 @@
 //! clients' addresses all of them are one address, and the lanes separate nothing.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::fair_queue::Host;
+use gateway_base::lock::lock;
 
 /// For how long an address counts as known after a key was last used from it.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -33,7 +34,7 @@ impl KnownAddresses {
     }
 
     fn note_at(&self, host: Host, now: Instant) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(used) = known.get_mut(&host) {
             // Every request of a client comes here: most change nothing.
             if now.duration_since(*used) > REFRESH {
@@ -54,7 +55,7 @@ impl KnownAddresses {
     }
 
     fn contains_at(&self, host: Host, now: Instant) -> bool {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.0);
         known
             .get(&host)
             .is_some_and(|used| now.duration_since(*used) < REMEMBERED)

@@ -4,12 +4,13 @@
 //! the service itself, one for all other clients. While both have requests waiting they take turns, so that neither can starve
 //! the other; each is bounded and fair by itself ([`super::fair_queue`]).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::fair_queue::{Bounds, FairQueue, Full, Host};
+use gateway_base::lock::lock;
 use gateway_base::metrics::{Metrics, ReportRefusal};
 
 /// A request that has waited this long is refused; its caller has usually stopped waiting before.
@@ -165,8 +166,7 @@ impl TurnQueue {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each critical section leaves the state consistent, so poisoning is no reason to stop.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

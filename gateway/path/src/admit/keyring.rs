@@ -21,6 +21,7 @@ use super::applied::AppliedGeneration;
 use super::credential::{bearer, claimed_id, digest};
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
+use gateway_base::lock;
 use gateway_base::request::BodyBudget;
 use gateway_base::request::KeyId;
 use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger, LedgerError};
@@ -159,10 +160,7 @@ impl Keyring {
     }
 
     fn ring(&self) -> Arc<Ring> {
-        self.ring
-            .read()
-            .expect("no holder of this lock panics")
-            .clone()
+        lock::read(&self.ring).clone()
     }
 
     fn replace(&self, rows: Vec<KeyRow>) {
@@ -180,7 +178,7 @@ impl Keyring {
         }
         // Built before the lock is taken, which is held for one assignment. Readers are requests.
         let ring = Arc::new(ring);
-        *self.ring.write().expect("no holder of this lock panics") = ring.clone();
+        *lock::write(&self.ring) = ring.clone();
         // After the replacement: a request that finds the old key from now on is not possible, and those that found it before
         // are notified.
         for (id, key) in old.iter() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use gateway_base::lock::lock;
 use gateway_store::ledger::ReceiptRow;
 
 /// Long enough for the client to fetch it.
@@ -60,7 +61,7 @@ impl ReceiptCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().expect("no holder of this lock panics")
+        lock(&self.0)
     }
 }
 

@@ -11,13 +11,14 @@
 mod peer;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use gateway_base::descriptors::ConnectionLimits;
+use gateway_base::lock::lock;
 pub(crate) use peer::Peer;
 
 /// The stage of a connection that has not authenticated a request.
@@ -186,7 +187,7 @@ impl Connections {
 
 impl Shared {
     fn table(&self) -> MutexGuard<'_, SlotTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 
@@ -292,7 +293,7 @@ impl ConnectionSlot {
     }
 
     fn state(&self) -> MutexGuard<'_, SlotState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::store::Opening;
 use super::{Appended, AuditError, EpochLog, NewEpoch};
-use crate::lock::lock;
+use gateway_base::lock::lock;
 
 /// The most receipts in a batch, and the most notes.
 const CAPACITY: usize = 100_000;

@@ -8,7 +8,7 @@ use attest_core::SigningKey;
 use attest_core::log::{Checkpoint, Entry, SignedHead};
 use attest_core::{Sha256Digest, VerifyingKey};
 
-use crate::lock::lock;
+use gateway_base::lock::lock;
 
 /// An epoch's heads.
 pub struct EpochLog {

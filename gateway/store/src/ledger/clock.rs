@@ -16,7 +16,7 @@ use std::time::Duration;
 use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::lock::lock;
+use gateway_base::lock::lock;
 
 /// The longest downtime that is accepted without confirmation by an operator.
 pub(crate) const MAX_PLAUSIBLE_GAP: Duration = Duration::from_secs(7 * 86_400);

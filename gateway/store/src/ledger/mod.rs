@@ -41,10 +41,10 @@ use bytes::Bytes;
 use sqlx::{Connection, SqlitePool};
 
 use crate::audit::{AuditError, AuditLog};
-use crate::lock::lock;
 use crate::sqlite::{DatabaseFile, Extent, OpenError, StoreHealth};
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
+use gateway_base::lock::lock;
 use gateway_base::request::Name;
 use gateway_base::store_failure::{Cause, StoreFailure};
 use schema::LEDGER;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::{ReceiptRow, SessionRow};
-use crate::lock::lock;
+use gateway_base::lock::lock;
 use gateway_base::metering::{RowRetention, UsageRow};
 
 /// A queued row.

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::lock::lock;
 use gateway_base::events::{self, Event, LedgerWork};
+use gateway_base::lock::lock;
 use gateway_base::store_failure::StoreFailure;
 
 /// A lasting failure is logged again after this time.

@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
@@ -21,6 +21,7 @@ use super::connection::{Connection, SendFailure};
 use super::prompt_body::PromptBody;
 use super::stream::Stream;
 use attest_channel::{DialError, Dialed, TcpDialer};
+use gateway_base::lock::lock;
 use gateway_base::metering::Cause;
 use rustls_pki_types::ServerName;
 
@@ -147,7 +148,7 @@ impl Pool {
     }
 
     fn take_idle(&self) -> Option<Connection> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         let newest = idle.pop()?;
         if newest.since.elapsed() < IDLE_TIMEOUT {
             return Some(newest.connection);
@@ -160,7 +161,7 @@ impl Pool {
 
     pub(super) fn put_back(&self, connection: Connection) {
         let now = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.idle);
         // Sorted by age, so the expired ones are at the front.
         let stale = idle
             .iter()

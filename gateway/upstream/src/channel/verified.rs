@@ -4,7 +4,7 @@ use attest_channel::{Accept, AttestedChannel, ChannelError, Lease, LeasedBody, S
 use attest_core::log::{Entry, Fact, Word};
 use attest_core::{Session, SessionId, TrustedPeer};
 use http::Response;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::connection::{NoResponse, SendFailure};
 use super::not_verified::{EvidenceError, NotVerified, check_name};
@@ -13,6 +13,7 @@ use super::session;
 use super::target::Target;
 use attest_channel::Clock;
 use gateway_base::events::{self, Event, UpstreamFailure};
+use gateway_base::lock::lock;
 use gateway_base::metrics::{Metrics, VerificationResult};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
@@ -65,10 +66,7 @@ impl Enclave {
 
     /// Why the last attempt to verify it failed; `None` if it succeeded.
     pub fn last_failure(&self) -> Option<NotVerified> {
-        *self
-            .last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.last_failure)
     }
 
     /// The sessions that are valid now.
@@ -110,17 +108,14 @@ impl Enclave {
             upstream,
             session: id,
         });
-        *self
-            .last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.last_failure) = None;
         Ok(session)
     }
 
     /// Remembers a peer's session. Returns the session that another task has remembered in the meantime, if one has.
     fn remember(&self, new: PeerSession) -> Option<Arc<Session>> {
         let now = self.clock.now();
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = lock(&self.sessions);
         let earlier = sessions
             .iter()
             .find(|known| Arc::ptr_eq(&known.peer, &new.peer));
@@ -168,10 +163,7 @@ impl Enclave {
         self.metrics.upstream_verification(&self.name, result);
         // Held while the event is emitted, so that of two concurrent failures only one is logged. Emitting does not
         // come back here.
-        let mut last = self
-            .last_failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_failure);
         if last.replace(why) != Some(why) {
             events::emit(Event::UpstreamRefused {
                 upstream: self.name.clone(),
@@ -201,7 +193,7 @@ impl Enclave {
     }
 
     fn known_session(&self, peer: &TrustedPeer) -> Option<Arc<Session>> {
-        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = lock(&self.sessions);
         // The address identifies the peer: each entry holds its peer, so no other can have the same address.
         let found = sessions
             .iter()
