@@ -272,7 +272,7 @@ fn writes_the_privilege_level_and_counts_the_write() {
 }
 
 #[test]
-fn a_generation_that_wraps_around_is_still_one_write() {
+fn a_generation_counter_that_wraps_around_is_accepted() {
     let kernel = Kernel {
         first_generation: u64::MAX,
         ..Kernel::new("tdx_guest")

@@ -20,7 +20,7 @@ pub struct MachineEvidence<'a> {
     pub event_log: Option<&'a [u8]>,
     /// Its GPUs and switches.
     pub devices: &'a [UnverifiedDevice],
-    /// The nonce that devices were expected_nonce with; otherwise they must agree on one.
+    /// The nonce that devices were challenged with; otherwise they must agree on one.
     pub device_nonce: Option<[u8; 32]>,
 }
 

@@ -75,7 +75,7 @@ pub struct Keyring {
 impl Keyring {
     /// Loads the keys and keeps them current until the keyring is dropped.
     pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, LedgerError> {
-        let (refresh, mut requestes) = mpsc::channel(16);
+        let (refresh, mut requests) = mpsc::channel(16);
         let ring = Arc::new(Self::new(refresh));
         let mut watch = ledger.change_watch().await?;
         let applied = AppliedGeneration::in_directory(state_dir);
@@ -90,7 +90,7 @@ impl Keyring {
                 // Both branches lead to the same read. A request that arrives during one is answered by the next, which
                 // begins after it.
                 let request = tokio::select! {
-                    request = requestes.recv() => request,
+                    request = requests.recv() => request,
                     () = tokio::time::sleep(POLL_INTERVAL) => None,
                 };
                 // The strong reference is held for one round only. A pending request is dropped with the channel, and

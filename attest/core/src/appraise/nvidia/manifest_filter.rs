@@ -1,6 +1,5 @@
-//! Which of the authentic manifests the policy accepts, expected_nonce one question after the other: for the
-//! right chip, pinned, its signer within dates, its signer not revoked. Each question is a
-//! separate check, which fails if it leaves no manifest.
+//! Which of the authentic manifests the policy accepts. Four checks in order narrow them down: for the right chip,
+//! pinned, its signer within dates, its signer not revoked. A check that leaves no manifest fails.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::policy::{NvidiaPolicy, SignerDates};
 use crate::time::UnixTime;
 use crate::verdict::{Cause, CheckId, Checks, NvidiaCause, Why};
 
-/// In the order of the questions.
+/// In the order in which they are made.
 pub(super) const CHECKS: [CheckId; 4] = [
     CheckId::NvidiaRimProduct,
     CheckId::NvidiaRimDigest,
@@ -18,7 +17,7 @@ pub(super) const CHECKS: [CheckId; 4] = [
     CheckId::NvidiaRimOcsp,
 ];
 
-/// What the questions are expected_nonce by.
+/// What the checks need.
 pub(super) struct ManifestFilter<'a> {
     pub(super) policy: &'a NvidiaPolicy,
     /// OCSP responses.
@@ -29,11 +28,11 @@ pub(super) struct ManifestFilter<'a> {
 /// A manifest that the policy accepts.
 pub(super) struct AcceptedManifest {
     pub(super) rim: Arc<VerifiedRim>,
-    /// Until when, if what was expected_nonce says so.
+    /// Until when, if an OCSP response limits it.
     pub(super) until: Option<UnixTime>,
 }
 
-/// The questions that were expected_nonce come to nothing at this check.
+/// The check that left no manifest.
 pub(super) struct Stopped(pub(super) CheckId);
 
 impl ManifestFilter<'_> {

@@ -51,7 +51,7 @@ impl Manifest {
         }
     }
 
-    /// By its signatures alone: what time, policy and revocation make of it is expected_nonce each time.
+    /// By its signatures alone: time, policy and revocation are checked each time.
     fn authenticate(&self, root: &[u8]) -> Result<Arc<VerifiedRim>, RimError> {
         match &self.state {
             State::Known(rim) => Ok(Arc::clone(rim)),
