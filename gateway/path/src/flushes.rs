@@ -66,7 +66,7 @@ impl Flushes {
     }
 }
 
-/// A connection whose completed flushes are count.
+/// A connection whose completed flushes are counted.
 pub struct FlushCounter<Io> {
     io: Io,
     flushes: Flushes,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_counted_nothing_waits() {
+    fn without_a_counter_no_response_waits_for_a_flush() {
         let waker = noop_waker();
         let mut cx = Context::from_waker(&waker);
         assert!(Flushes::default().poll_after(7, &mut cx).is_ready());

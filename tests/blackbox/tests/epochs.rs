@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use attest_core::Nonce;
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL, World, appraise};
-use testkit::client::{Connection, TlsClient, post};
+use bytes::Bytes;
+use testkit::client::{Connection, TlsClient, post, send_in_any_epoch};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -82,6 +83,7 @@ async fn a_request_on_a_connection_whose_epoch_has_ended_is_refused_unread_and_m
     let answer = old.post(&world.key, CHAT, &chat(MODEL, "before")).await?;
     assert_eq!(answer.status, 200);
     answer.bytes().await?;
+    let mut another = Some(world.enclave.connect().await?);
     world.enclave.reload().await?;
 
     let answer = old.post(&world.key, CHAT, &chat(MODEL, "after")).await?;
@@ -96,8 +98,9 @@ async fn a_request_on_a_connection_whose_epoch_has_ended_is_refused_unread_and_m
     assert!(!last.windows(5).any(|window| window == b"after"));
     eventually("the old connection closes", async || old.is_closed()).await;
 
-    let mut new = world.enclave.connect().await?;
-    let answer = new.post(&world.key, CHAT, &chat(MODEL, "after")).await?;
+    let body = Bytes::from(chat(MODEL, "after").to_string());
+    let request = || (post(CHAT, &world.key), body.clone());
+    let answer = send_in_any_epoch(&mut another, || world.enclave.connect(), request).await?;
     assert_eq!(answer.status, 200);
     Ok(())
 }

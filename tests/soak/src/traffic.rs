@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use serde_json::json;
-use testkit::client::{Answer, Connection, TlsClient, post};
+use testkit::client::{Connection, TlsClient, post, send_in_any_epoch};
 use tokio::time::{sleep, timeout};
 
 use crate::stage::{Door, Stage, TENANTS};
@@ -244,31 +244,12 @@ async fn exchange(
     kind: Kind,
     tenant: usize,
 ) -> Result<Option<String>> {
-    let reused = open.as_ref().is_some_and(|open| !open.is_closed());
-    if !reused {
-        *open = Some(connect(door).await?);
-    }
-    let connection = open.as_mut().context("a connection")?;
     let key = match kind {
         Kind::UnknownKey => "sk-unknown",
         _ => &door.keys[tenant],
     };
-    let sent = connection.send(post(CHAT, key), kind.body()).await;
-    let mut answer: Answer = match sent {
-        // An idle connection may be closed just when it is used again: by the end of its epoch.
-        Err(_) if reused => {
-            *open = Some(connect(door).await?);
-            let connection = open.as_mut().context("a connection")?;
-            connection.send(post(CHAT, key), kind.body()).await?
-        }
-        sent => sent?,
-    };
-    // As OpenAI's clients do: an epoch that ends is no failure.
-    if answer.header("x-should-retry") == Some("true") && answer.status == 421 {
-        *open = Some(connect(door).await?);
-        let connection = open.as_mut().context("a connection")?;
-        answer = connection.send(post(CHAT, key), kind.body()).await?;
-    }
+    let mut answer =
+        send_in_any_epoch(open, || connect(door), || (post(CHAT, key), kind.body())).await?;
     let status = answer.status.as_u16();
     let receipt = answer.header("x-receipt-id").map(str::to_owned);
     if kind == Kind::Aborted && status == 200 {

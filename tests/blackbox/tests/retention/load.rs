@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use attest_core::retention::PublishedPolicy;
 use attest_core::{Event, Receipt, Sha256Digest};
 use blackbox::asking::{CHAT, eventually, streamed};
 use blackbox::world::MODEL;
+use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
-use testkit::client::{Connection, TlsClient};
+use testkit::client::{Connection, TlsClient, get, send_in_any_epoch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -21,8 +22,6 @@ use crate::operated::{CANARY, Operated};
 const CLIENTS: usize = 8;
 /// Between two requests of one client: the other parties want to be served, too.
 const BREATH: Duration = Duration::from_millis(50);
-/// Of a request on a connection whose epoch has ended.
-const EPOCH_ENDED: StatusCode = StatusCode::MISDIRECTED_REQUEST;
 
 /// An answer, the policy that its client was shown on the same connection, and what the receipt says.
 pub struct Served {
@@ -81,7 +80,7 @@ async fn ask_until_over(
     let mut served = Vec::new();
     while !shared.over.load(Ordering::Acquire) {
         sleep(BREATH).await;
-        let mut connection = TlsClient::observing().connect(address).await?;
+        let mut connection = connect(address).await?;
         // A request on a connection whose epoch has ended is refused unread with 421, or meets a closed
         // connection: that is no answer.
         let Some((attested, id)) = ask(&mut connection, &key).await? else {
@@ -111,7 +110,7 @@ async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Dig
     let Ok(report) = connection.get("/v1/aci/attestation").await else {
         return Ok(None);
     };
-    if report.status == EPOCH_ENDED {
+    if report.is_from_ended_epoch() {
         return Ok(None);
     }
     let report: Value = report.json().await?;
@@ -120,7 +119,7 @@ async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Dig
     let Ok(answer) = connection.post(key, CHAT, &streamed(MODEL, CANARY)).await else {
         return Ok(None);
     };
-    if answer.status == EPOCH_ENDED {
+    if answer.is_from_ended_epoch() {
         return Ok(None);
     }
     ensure!(answer.status == 200, "{}", answer.status);
@@ -135,13 +134,19 @@ async fn ask(connection: &mut Connection, key: &str) -> Result<Option<(Sha256Dig
 /// The receipt, once it is there, over another connection should an epoch end in between.
 async fn fetch(address: SocketAddr, key: &str, id: &str) -> Result<Vec<u8>> {
     let path = format!("/v1/aci/receipts/{id}");
-    let mut connection = TlsClient::observing().connect(address).await?;
+    let mut open = None;
     for _ in 0..400 {
-        match connection.get_as(key, &path).await {
+        let request = || (get(&path, key), Bytes::new());
+        let sent = send_in_any_epoch(&mut open, || connect(address), request);
+        match sent.await {
             Ok(answer) if answer.status == StatusCode::OK => return answer.bytes().await,
-            Ok(answer) if answer.status == StatusCode::NOT_FOUND => sleep(BREATH).await,
-            _ => connection = TlsClient::observing().connect(address).await?,
+            // Not there yet; or a new connection was closed before this client, on a busy machine, sent its request.
+            Ok(_) | Err(_) => sleep(BREATH).await,
         }
     }
-    anyhow::bail!("no receipt {id}")
+    bail!("no receipt {id}")
+}
+
+async fn connect(address: SocketAddr) -> Result<Connection> {
+    TlsClient::observing().connect(address).await
 }

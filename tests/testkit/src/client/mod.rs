@@ -28,6 +28,11 @@ pub fn post(path: &str, key: &str) -> http::request::Builder {
         .header("content-type", "application/json")
 }
 
+/// A request under an API key, for [`Connection::send`].
+pub fn get(path: &str, key: &str) -> http::request::Builder {
+    Request::get(path).header("authorization", format!("Bearer {key}"))
+}
+
 /// One connection. Dropping it closes the socket, whatever was in flight.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
@@ -90,8 +95,7 @@ impl Connection {
     }
 
     pub async fn get_as(&mut self, key: &str, path: &str) -> Result<Answer> {
-        let request = Request::get(path).header("authorization", format!("Bearer {key}"));
-        self.send(request, Bytes::new()).await
+        self.send(get(path, key), Bytes::new()).await
     }
 
     pub async fn post(&mut self, key: &str, path: &str, body: &Value) -> Result<Answer> {
@@ -124,6 +128,34 @@ impl Connection {
     }
 }
 
+/// How often a request may meet the end of an epoch before the fault is the gateway's.
+const RESENDS: usize = 3;
+
+/// Sends a request on the connection in `open`, or on a new one, and again on another where the first answer is no
+/// answer: refused because the connection's epoch has ended, or on a reused connection that was closed just then. As
+/// OpenAI's clients do. On a new connection any failure is final.
+pub async fn send_in_any_epoch<F: Future<Output = Result<Connection>>>(
+    open: &mut Option<Connection>,
+    connect: impl Fn() -> F,
+    request: impl Fn() -> (http::request::Builder, Bytes),
+) -> Result<Answer> {
+    for _ in 0..RESENDS {
+        let reusable = open.take().filter(|open| !open.is_closed());
+        let is_reused = reusable.is_some();
+        let connection = match reusable {
+            Some(connection) => connection,
+            None => connect().await?,
+        };
+        let (head, body) = request();
+        match open.insert(connection).send(head, body).await {
+            Ok(answer) if answer.is_from_ended_epoch() => *open = None,
+            Err(_) if is_reused => *open = None,
+            answered => return answered,
+        }
+    }
+    anyhow::bail!("{RESENDS} epochs ended before there was an answer")
+}
+
 impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
@@ -145,6 +177,13 @@ impl Answer {
     pub fn keeping(mut self, connection: Connection) -> Self {
         self._connection = Some(connection);
         self
+    }
+
+    /// Whether the request was refused unread because the epoch of its connection has ended: it may be sent again on
+    /// another connection.
+    pub fn is_from_ended_epoch(&self) -> bool {
+        self.status == StatusCode::MISDIRECTED_REQUEST
+            && self.header("x-should-retry") == Some("true")
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -39,7 +39,7 @@ async fn shown(gateway: &Gateway) -> PublishedPolicy {
         let answer = connection.get("/v1/aci/attestation").await;
         let answer = answer.expect("an answer").keeping(connection);
         // The epoch may end between the handshake and the request.
-        if answer.status != StatusCode::MISDIRECTED_REQUEST {
+        if !answer.is_from_ended_epoch() {
             break answer;
         }
     };
