@@ -79,7 +79,7 @@ api_key_file = "enclave.key"
     def write_policy(self, name, terms):
         """A retention policy, signed with the policy key."""
         file = self.path / name
-        file.write_text(f'format = "sealgate/retention/1"\n{terms}')
+        file.write_text(f'format = "sealgate/retention/2"\n{terms}')
         self.gateway("retention", "sign", "--key", str(self.path / "policy.key"), str(file))
 
     def write_next_policy(self):

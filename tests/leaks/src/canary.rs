@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_period_of_a_text_holds_both_words() {
+    fn every_period_of_a_canary_text_contains_both_search_words() {
         let canary = Canary::fresh();
         let text = canary.text(10 * PERIOD);
         assert_eq!(text.len(), 10 * PERIOD);

@@ -7,6 +7,9 @@ use testkit::scratch::ScratchDir;
 /// A recipient whose identity is not on this machine.
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 
+/// Hides the tenants' names in the published form of the policy.
+const SALT: &str = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b4a39281706f5e4d3c2b1a0";
+
 /// The active retention policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keeping {
@@ -34,7 +37,7 @@ impl Keeping {
             Keeping::Zero => ("[default]\nmode = \"zero\"\n".to_owned(), false),
             Keeping::Content => (content_of(tenants), true),
         };
-        let text = format!("format = \"sealgate/retention/1\"\nepoch = 1\n{terms}");
+        let text = format!("format = \"sealgate/retention/2\"\nepoch = 1\n{terms}");
         let policy = directory.write("retention.toml", text)?;
         let mut section = format!("[retention]\npolicy = {:?}\n", policy.display().to_string());
         if signed {
@@ -52,7 +55,7 @@ impl Keeping {
 
 fn content_of(tenants: &[&str]) -> String {
     format!(
-        "[default]\nmode = \"metadata\"\nttl = \"1d\"\n\
+        "salt = {SALT:?}\n[default]\nmode = \"metadata\"\nttl = \"1d\"\n\
          [[rule]]\ntenants = {tenants:?}\nmode = \"content\"\nttl = \"1d\"\nrecipients = [{RECIPIENT:?}]\n"
     )
 }

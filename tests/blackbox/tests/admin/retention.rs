@@ -24,7 +24,7 @@ fn policy(epoch: u64, predecessor: Option<&str>, mode: &str) -> String {
         "ttl = \"30d\"\n"
     };
     format!(
-        "format = \"sealgate/retention/1\"\nepoch = {epoch}\n{predecessor}[default]\nmode = \"{mode}\"\n{ttl}"
+        "format = \"sealgate/retention/2\"\nepoch = {epoch}\n{predecessor}[default]\nmode = \"{mode}\"\n{ttl}"
     )
 }
 

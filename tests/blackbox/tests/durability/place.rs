@@ -30,7 +30,7 @@ impl Place {
     /// Under a retention policy of these terms.
     pub async fn under_policy(name: &str, terms: &str) -> Result<Self> {
         let directory = ScratchDir::new(name)?;
-        let policy = format!("format = \"sealgate/retention/1\"\nepoch = 1\n[default]\n{terms}\n");
+        let policy = format!("format = \"sealgate/retention/2\"\nepoch = 1\n[default]\n{terms}\n");
         directory.write("retention.toml", &policy)?;
         Self::in_directory(directory, "[retention]\npolicy = \"retention.toml\"\n").await
     }

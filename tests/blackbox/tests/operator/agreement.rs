@@ -90,7 +90,7 @@ async fn check_reload_and_start_agree_on_every_configuration() -> Result<()> {
         std::fs::write(home.join(name), "sk-upstream\n")?;
         std::fs::set_permissions(home.join(name), std::fs::Permissions::from_mode(mode))?;
     }
-    let zero = "format = \"sealgate/retention/1\"\n[default]\nmode = \"zero\"\n";
+    let zero = "format = \"sealgate/retention/2\"\n[default]\nmode = \"zero\"\n";
     std::fs::write(home.join("zero.toml"), zero)?;
     let good = configuration(&alone)?;
 

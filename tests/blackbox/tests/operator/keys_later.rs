@@ -153,7 +153,7 @@ async fn policy_keys_are_added_to_a_running_service_in_the_documented_steps() ->
         .context("a digest")?
         .trim();
     let next = format!(
-        "format = \"sealgate/retention/1\"\nepoch = 2\npredecessor = {digest:?}\n[default]\nmode = \"zero\"\n"
+        "format = \"sealgate/retention/2\"\nepoch = 2\npredecessor = {digest:?}\n[default]\nmode = \"zero\"\n"
     );
     std::fs::write(alone.enclave.directory().join("next.toml"), next)?;
     let (code, printed) = cli(&alone, &["retention", "set", "next.toml"]).await?;
@@ -227,7 +227,7 @@ async fn one_reload_adds_policy_keys_and_activates_the_signed_next_policy() -> R
         .trim()
         .to_owned();
     let next = format!(
-        "format = \"sealgate/retention/1\"\nepoch = 2\npredecessor = {digest:?}\n[default]\nmode = \"zero\"\n"
+        "format = \"sealgate/retention/2\"\nepoch = 2\npredecessor = {digest:?}\n[default]\nmode = \"zero\"\n"
     );
     std::fs::write(alone.enclave.directory().join("next.toml"), next)?;
     let section = format!("policy = \"next.toml\"\nkeys = [{key:?}]");
