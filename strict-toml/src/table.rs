@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_taken_is_unknown_with_the_key_that_was_meant() {
+    fn an_unread_key_is_unknown_and_the_similar_known_key_is_suggested() {
         let mut table = Table::parse("lissen = 1\nother = 2\nmode = 3\n").unwrap();
         table.take("listen");
         assert!(table.take("mode").is_some());
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_taken_once_and_still_known_to_be_there() {
+    fn a_taken_key_cannot_be_taken_again_and_still_counts_as_present() {
         let mut table = Table::parse("a = 1\n").unwrap();
         assert!(table.peek("a").is_some());
         assert!(table.take("a").is_some());

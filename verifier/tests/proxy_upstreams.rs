@@ -76,7 +76,7 @@ async fn the_flag_sends_prompts_to_unverified_upstreams_and_the_journal_says_so(
 }
 
 #[tokio::test]
-async fn a_service_that_serves_itself_is_not_asked_for_its_models() {
+async fn a_direct_service_is_not_asked_for_its_model_list() {
     let service = Service::start().await;
     service.lists(500, "");
     let proxy = start(&service, Setup::default()).await;
@@ -113,7 +113,7 @@ async fn a_demand_that_the_service_did_not_keep_is_found_in_the_receipt() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_known_is_not_sent() {
+async fn without_a_readable_model_list_no_prompt_is_sent() {
     let service = Service::start().await;
     let proxy = start(&service, setup(Upstreams::VerifiedOnly, false)).await;
     service.aggregates("no list");

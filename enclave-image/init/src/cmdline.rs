@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_contract_are_read() {
+    fn reads_every_sealgate_parameter_of_the_command_line() {
         let read = parse(&good()).expect("it is as the contract has it");
         assert_eq!(read.profile, "gateway");
         assert_eq!(read.root.blocks, 1234);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_of_ours_that_is_unknown_double_missing_or_spelt_otherwise_is_refused() {
+    fn unknown_repeated_missing_or_malformed_sealgate_parameters_are_refused() {
         let with = |word: &str| parse(&format!("{} {word}", good()));
         assert_eq!(
             with("sealgate.debug=1"),
@@ -317,7 +317,7 @@ mod tests {
         }
 
         #[test]
-        fn no_other_bytes_pass_for_the_measured_ones(index in 0usize..200, bit in 0u8..8) {
+        fn a_command_line_with_any_flipped_bit_is_refused(index in 0usize..200, bit in 0u8..8) {
             let measured = format!("{}\n", good()).into_bytes();
             let mut running = measured.clone();
             let index = index % running.len();

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_hardware_evidence_is_said_to_bind_nothing() {
+    fn without_hardware_evidence_the_configuration_is_reported_as_unbound() {
         assert_eq!(
             bind_with(b"abc", None, Path::new(NO_TDX)),
             Ok(Bound::Nothing)

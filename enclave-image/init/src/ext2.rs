@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rest_without_room_is_left_unused_and_a_larger_one_is_a_group() {
+    fn space_too_small_for_a_block_group_is_left_unused() {
         let layout = |bytes| Layout::of(bytes).expect("within the bounds");
         assert_eq!(layout(128 * MIB), layout(128 * MIB + 4095));
         assert_eq!(
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_use_never_exceeds_a_group_at_any_size() {
+    fn used_blocks_fit_into_their_group_at_every_disk_size() {
         for mib in 64..2048 {
             for odd in [0, 1, 777 * 512] {
                 let layout = Layout::of(mib * MIB + odd).expect("within the bounds");
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_of_what_is_used_and_of_what_does_not_exist_are_set() {
+    fn a_bitmap_marks_used_blocks_and_those_beyond_the_end() {
         let bits = bitmap(10, 2048);
         assert_eq!((bits[0], bits[1], bits[2]), (0xff, 0x03, 0));
         assert_eq!((bits[255], bits[256], bits[4095]), (0, 0xff, 0xff));

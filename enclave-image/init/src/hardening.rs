@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_switch_that_a_kernel_may_lack_is_passed_over_and_another_is_an_error() {
+    fn a_missing_optional_sysctl_is_skipped_and_a_required_one_is_an_error() {
         let base = std::env::temp_dir().join(format!("enclave-init-sysctl-{}", std::process::id()));
         fs::create_dir_all(base.join("kernel")).expect("a folder can be made");
         fs::write(base.join("kernel/there"), "0").expect("a file can be written");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn no_switch_is_set_twice() {
+    fn no_sysctl_is_set_twice() {
         let mut names: Vec<&str> = SWITCHES.iter().map(|(name, ..)| *name).collect();
         names.sort_unstable();
         names.dedup();

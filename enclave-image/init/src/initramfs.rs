@@ -96,12 +96,12 @@ mod tests {
     }
 
     #[test]
-    fn what_the_image_put_there_is_accepted() {
+    fn an_initramfs_with_exactly_the_expected_files_is_accepted() {
         assert_eq!(check(&good(), &modules()), Ok(()));
     }
 
     #[test]
-    fn what_the_stub_or_the_host_adds_is_refused_by_its_name() {
+    fn an_unexpected_initramfs_file_is_refused_by_name() {
         for added in [
             "/.extra",
             "/initrd.image",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_initramfs_file_is_named() {
         for gone in good() {
             let mut found = good();
             found.remove(&gone);

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_is_read_in_its_order() {
+    fn the_module_list_keeps_its_order() {
         let list = b"/lib/modules/virtio.ko\n/lib/modules/dm-mod.ko\n";
         let paths = parse(list).expect("it is as the contract has it");
         assert_eq!(paths, ["/lib/modules/virtio.ko", "/lib/modules/dm-mod.ko"]);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_elsewhere_and_a_second_mention_are_refused_by_line() {
+    fn module_paths_outside_the_folder_and_repeated_ones_are_refused() {
         for line in [
             "/tmp/evil.ko",
             "/lib/modules/../evil.ko",
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_end_is_refused() {
+    fn a_module_list_with_too_many_lines_is_refused() {
         let many: String = (0..300)
             .map(|n| format!("/lib/modules/m{n}.ko\n"))
             .collect();

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_drawn_whole_and_each_is_another() {
+    fn every_key_is_random_in_all_its_bytes() {
         let (one, other) = (Key::drawn(), Key::drawn());
         let (one, other) = (one.expect("a key"), other.expect("a key"));
         assert_ne!(one.0, other.0);

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn root_in_any_form_is_no_user_of_a_service() {
+    fn a_service_cannot_run_as_root_or_in_its_group() {
         assert_eq!(find(PASSWD, "root"), Err(UserError::Root("root".into())));
         assert_eq!(find(PASSWD, "wheel"), Err(UserError::Root("wheel".into())));
         assert_eq!(find(PASSWD, "odd"), Err(UserError::Line("odd".into())));

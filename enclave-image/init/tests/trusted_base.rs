@@ -47,7 +47,7 @@ fn text_of_definition(definition: &str, path: &str) -> String {
 }
 
 #[test]
-fn the_packages_are_those_of_the_lock() {
+fn the_trusted_base_lists_exactly_the_locked_packages() {
     let lock = text("packages.lock");
     let of_image = lock.lines().filter_map(|line| {
         let mut words = line.split(' ');

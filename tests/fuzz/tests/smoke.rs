@@ -61,7 +61,7 @@ fn every_target_has_seeds_and_a_libfuzzer_binary() {
 }
 
 #[test]
-fn the_roots_of_the_targets_are_those_of_the_seeds() {
+fn the_fuzz_targets_trust_the_roots_that_the_seeds_were_made_with() {
     for ((name, der), (kind, ours)) in roots().into_iter().zip(ROOTS) {
         // RSA signatures are salted at random; AMD's are compared by what whole seeds come to.
         if !matches!(kind, RootKind::AmdMilan | RootKind::AmdTurin) {

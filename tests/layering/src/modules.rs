@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visibility_is_no_path() {
+    fn pub_in_a_path_does_not_count_as_naming_a_module() {
         assert_eq!(
             found("pub(crate) fn f() {} pub(super) struct S; pub(in crate::a) fn g() {}"),
             ["1 a"]

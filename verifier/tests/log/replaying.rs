@@ -120,7 +120,7 @@ fn detects_an_edited_log_that_was_signed_again() {
 }
 
 #[test]
-fn an_entry_that_is_none_or_stands_in_no_order_is_found() {
+fn detects_an_unknown_entry_type_and_an_entry_out_of_order() {
     let dir = scratch("log-unknown-entry");
     let mut made = Made::new(20);
     made.entries[10] = br#"{"at":1,"text":"hello","type":"prompt.logged"}"#.to_vec();
@@ -166,7 +166,7 @@ fn a_saved_later_head_detects_a_rollback() {
 }
 
 #[test]
-fn what_lies_beside_the_log_is_held_against_it() {
+fn receipts_and_openings_beside_the_log_are_compared_with_its_entries() {
     let dir = scratch("log-beside");
     Made::new(20).export(dir.path());
     let file = dir.path().join(format!("receipts/{BATCH}"));
@@ -210,7 +210,7 @@ async fn a_database_is_replayed_like_an_export() {
 }
 
 #[test]
-fn what_is_no_log_is_said_in_one_line() {
+fn a_path_without_a_log_is_reported_in_one_line() {
     let dir = scratch("log-none");
     keep(dir.path(), "notes.txt", "hello\n");
     let (code, words) = refused(dir.path(), &["replay", "--export", "nowhere"]);

@@ -15,7 +15,7 @@ fn files(names: &[&str]) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn pid_1_reads_what_the_tool_made() {
+fn pid_1_parses_the_blob_that_the_build_tool_writes() {
     let all = files(&[
         "sealgate.toml",
         "network",
@@ -35,7 +35,7 @@ fn pid_1_reads_what_the_tool_made() {
 
 /// Digests by Python's hashlib over the bytes written out by hand.
 #[test]
-fn digest_and_register_are_known() {
+fn blob_digest_and_register_match_known_values() {
     let all = BTreeMap::from([("sealgate.toml".to_owned(), b"x".to_vec())]);
     let made = Blob::of(&all).expect("a good name");
     let by_hand = b"SGCONF01\x23\0\0\0\x01\0\0\0\x0dsealgate.toml\x01\0\0\0x";
@@ -51,7 +51,7 @@ fn digest_and_register_are_known() {
 }
 
 #[test]
-fn what_pid_1_would_refuse_is_not_made() {
+fn the_build_tool_makes_no_blob_that_pid_1_would_refuse() {
     let refused = |all: &BTreeMap<String, Vec<u8>>| Blob::of(all).expect_err("it is wrong");
     assert_eq!(refused(&files(&[])), BlobError::Count(0));
     assert_eq!(refused(&files(&["network"])), BlobError::NoConfiguration);

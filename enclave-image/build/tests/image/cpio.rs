@@ -30,7 +30,7 @@ fn a_small_tree_has_the_bytes_of_the_format() {
 }
 
 #[test]
-fn the_order_of_adding_does_not_matter() {
+fn a_cpio_archive_does_not_depend_on_the_order_of_adding_files() {
     let mut other = Tree::default();
     other
         .add_file("/init", 0o755, b"abc".to_vec(), Origin::Given("x".into()))
@@ -45,7 +45,7 @@ fn the_order_of_adding_does_not_matter() {
 }
 
 #[test]
-fn what_is_only_on_disk_is_refused() {
+fn a_cpio_archive_refuses_contents_that_are_not_in_memory() {
     let mut tree = Tree::default();
     let contents = Contents::OnDisk {
         path: "/nowhere".into(),
@@ -61,7 +61,7 @@ fn what_is_only_on_disk_is_refused() {
 }
 
 #[test]
-fn nothing_privileged_doubled_or_misplaced_gets_into_a_tree() {
+fn a_tree_refuses_setuid_files_duplicates_and_invalid_paths() {
     let mut tree = small();
     let add = |tree: &mut Tree, path: &str, mode| {
         tree.add_file(path, mode, Vec::new(), Origin::Definition)

@@ -77,7 +77,7 @@ fn versions_are_ordered_as_dpkg_orders_them() {
 }
 
 #[test]
-fn an_index_gives_the_latest_of_each_package_and_what_it_needs() {
+fn a_package_index_yields_the_latest_version_with_its_dependencies() {
     let paragraph = |version: &str| {
         format!(
             "Package: tool\nVersion: {version}\nArchitecture: amd64\nFilename: pool/t_{version}.deb\nSHA256: {DIGEST}\n\
@@ -152,7 +152,7 @@ fn a_packages_archive_is_read_with_gnus_long_names() {
 }
 
 #[test]
-fn archives_that_are_cut_bent_or_lead_elsewhere_are_refused() {
+fn truncated_or_corrupt_archives_and_paths_outside_are_refused() {
     let good = archive(&[header("./a", b'0', 0, "")]);
     assert_eq!(read(&good[..512]), Err(TarError::Short(512)));
     assert_eq!(read(&[]), Err(TarError::Short(0)));

@@ -99,7 +99,7 @@ fn only_images_with_a_state_disk_have_what_it_needs() {
 }
 
 #[test]
-fn an_image_that_is_like_another_has_all_of_it_and_its_own() {
+fn a_definition_with_like_inherits_everything_and_adds_its_own_parts() {
     let folder = repository().join("images");
     let gateway = Definition::load(&folder, "gateway").expect("a definition");
     let with_state = Definition::load(&folder, "gateway-state").expect("a definition");

@@ -99,7 +99,7 @@ fn walk(image: &[u8], inode: usize, path: &str, found: &mut Read) {
 }
 
 #[test]
-fn what_was_written_is_read_back() {
+fn every_file_of_an_erofs_image_is_read_back() {
     let read = read(&image(&small()));
     let expected: [(&str, u16, u32, Vec<u8>); 9] = [
         ("/", 0o40755, 5, vec![]),
@@ -138,7 +138,7 @@ fn a_directory_of_many_blocks_is_read_back() {
 const SMALL: &str = "640500230d0fc994edc13e840c96dbc1dedac041680528393e85326200186eab";
 
 #[test]
-fn the_bytes_are_those_that_another_reader_has_read() {
+fn an_erofs_image_has_the_digest_of_one_that_the_kernel_tools_read() {
     assert_eq!(hex(digest(&SHA256, &image(&small())).as_ref()), SMALL);
 }
 

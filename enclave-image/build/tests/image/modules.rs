@@ -65,7 +65,7 @@ fn dependencies_come_first_and_once() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_whom_it_is_missing_for() {
+fn a_missing_dependency_is_named_with_the_module_that_needs_it() {
     let missing = order(&[], &["erofs"]);
     assert_eq!(missing, Err(ModuleError::Missing("erofs".into())));
     let missing = order(&[("a", "b")], &["a"]);
@@ -74,7 +74,7 @@ fn what_is_missing_is_named_with_whom_it_is_missing_for() {
 }
 
 #[test]
-fn a_circle_is_refused() {
+fn modules_that_depend_on_each_other_are_refused() {
     let circle = order(&[("a", "b"), ("b", "a")], &["a"]);
     assert_eq!(circle, Err(ModuleError::Cycle("a".into())));
 }
@@ -88,7 +88,7 @@ fn a_module_without_a_signature_is_refused() {
 }
 
 #[test]
-fn no_bytes_are_taken_for_a_module_and_none_panic() {
+fn truncated_or_arbitrary_bytes_are_not_read_as_a_module() {
     let whole = module("a,b");
     assert_eq!(
         dependencies(&whole),

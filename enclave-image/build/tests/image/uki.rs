@@ -34,7 +34,7 @@ fn section<'a>(name: &'a str, contents: &'a [u8]) -> Section<'a> {
 }
 
 #[test]
-fn sections_are_found_by_the_parser_that_predicts() {
+fn the_measuring_parser_finds_every_section_of_a_built_uki() {
     let long = vec![9; 0x2345];
     let sections = [
         section(".cmdline", b"console=ttyS0"),
@@ -88,7 +88,7 @@ fn doubled_names_bad_names_and_full_headers_are_refused() {
 }
 
 #[test]
-fn what_is_no_stub_is_refused_whatever_its_length() {
+fn a_truncated_or_invalid_uki_stub_is_refused() {
     let whole = stub();
     for len in 0..whole.len() {
         // Some lengths cut off nothing but zeros of the section; none may panic.

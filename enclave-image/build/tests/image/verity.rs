@@ -82,7 +82,7 @@ fn a_flipped_bit_gives_another_root() {
 }
 
 #[test]
-fn what_is_no_whole_number_of_blocks_has_no_tree() {
+fn a_length_that_is_no_multiple_of_the_block_size_has_no_hash_tree() {
     assert_eq!(Hasher::default().finish(), Err(VerityError::Length(0)));
     let mut hasher = Hasher::default();
     hasher.update(&[0; 5000]);

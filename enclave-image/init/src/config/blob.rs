@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_on_the_disk_is_not_part_of_it() {
+    fn bytes_after_a_blob_are_not_part_of_it() {
         let mut disk = good();
         let length_before = disk.len();
         disk.resize(65_536, 0x5a);
@@ -243,7 +243,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_read_writes_the_same_bytes_again(
+        fn a_parsed_blob_is_encoded_to_the_same_bytes(
             files in proptest::collection::btree_map("[a-z0-9][a-z0-9._-]{0,20}[a-z]", proptest::collection::vec(any::<u8>(), 0..50), 1..10)
         ) {
             let listed: Vec<(&[u8], &[u8])> = files.iter().map(|(n, c)| (n.as_bytes(), c.as_slice())).collect();

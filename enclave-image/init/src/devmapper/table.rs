@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_verity_table_is_the_contracts() {
+    fn a_verity_table_has_the_parameters_of_the_contract() {
         let verity = Verity {
             root_hash: [0xab; 32],
             blocks: 1000,
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tables_key_is_not_shown_and_its_text_never_grew() {
+    fn debug_hides_the_disk_key_and_its_buffer_was_never_reallocated() {
         let table = Table::crypt(&[0x5a; KEY_LEN], "254:32", 8);
         assert_eq!(format!("{table:?}"), "Table { crypt, 8 sectors }");
         let room = CIPHER.len() + 2 * KEY_LEN + "254:32".len() + 8;

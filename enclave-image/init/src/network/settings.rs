@@ -158,7 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn without_a_file_and_with_the_word_dhcp_holds() {
+    fn a_missing_network_file_means_dhcp() {
         assert_eq!(parse(None), Ok(Settings::Dhcp));
         assert_eq!(parse(Some(b"# our lab\ndhcp\n")), Ok(Settings::Dhcp));
     }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_doubled_mixed_or_no_hosts_address_is_refused() {
+    fn unknown_repeated_or_conflicting_network_settings_are_refused() {
         for (file, error) in [
             ("dhcpv6\n", SettingsError::Line(1)),
             ("dhcp now\n", SettingsError::Line(1)),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_knows_whom_it_reaches_without_a_gateway() {
+    fn an_address_without_a_gateway_reaches_its_subnet_only() {
         let address = |text| Address::parse(text).expect("it is an address");
         let gateway = Ipv4Addr::new(10, 0, 3, 1);
         assert!(address("10.0.2.15/16").reaches(gateway));

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_costs_no_more_memory_than_is_shown() {
+    fn an_endless_output_line_is_cut_at_the_limit() {
         let mut bytes = vec![b'x'; 1_000_000];
         bytes.extend_from_slice(b"\nshort\n");
         let found = lines(&bytes);

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_differ() {
+    fn two_generated_keys_differ() {
         let (_, a) = ApiToken::generate().expect("a key");
         let (_, b) = ApiToken::generate().expect("a key");
         assert_ne!(a.expose(), b.expose());

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_are_decoded_and_given_once() {
+    fn session_filters_are_percent_decoded_and_rejected_when_repeated() {
         let filter = |upstream_name: Option<&str>, model: Option<&str>| Filter {
             upstream_name: upstream_name.map(str::to_owned),
             model: model.map(str::to_owned),

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_every_form_and_shortens_long_waits() {
+    fn reads_retry_after_in_seconds_and_as_a_date_and_caps_long_waits() {
         let seconds = |seconds: f64| Some(Duration::from_secs_f64(seconds));
         for (value, expected) in [
             ("7", seconds(7.0)),

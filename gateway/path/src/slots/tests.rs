@@ -110,7 +110,7 @@ async fn an_invalid_credential_makes_a_connection_evictable_again() {
 }
 
 #[tokio::test]
-async fn a_dropped_slot_is_free() {
+async fn a_dropped_slot_makes_room_and_lets_a_drain_end() {
     let all = connections(1, 1);
     let slot = all.enter(peer(1));
     drop(slot);

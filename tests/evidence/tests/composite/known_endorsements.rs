@@ -148,7 +148,7 @@ fn a_manifest_with_one_flipped_bit_is_not_taken_from_the_cache() {
 }
 
 #[test]
-fn a_known_device_must_still_sign() {
+fn a_device_whose_certificates_are_cached_is_rejected_with_an_invalid_signature() {
     let policy = policy(WHOLE_NODE);
     let (_, mut known) = known_node(&policy);
     let mut node = node(&NodeKnobs::default());

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_number_makes_the_same_bundle() {
+    fn the_same_number_gives_the_same_fuzz_bundle() {
         let bundles = Bundles::default();
         for number in 0..50 {
             let (one, again) = (bundles.make(number), bundles.make(number));

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn every_input_has_parts() {
+    fn a_fuzz_input_of_any_length_is_split_into_parts() {
         assert_eq!(split::<3>(b"\x01"), [b"".as_slice(); 3]);
         assert_eq!(split::<2>(b"\xff\xff\xff\xffab"), [&b"ab"[..], b""]);
         assert_eq!(split::<1>(b"ab"), [&b"ab"[..]]);

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_offer_is_read() {
+    fn reads_address_gateway_and_lease_of_a_dhcp_offer() {
         let offer = read(&reply(OPTIONS)).expect("it is as the RFC has it");
         assert_eq!(offer.kind, Kind::Offer);
         assert_eq!(offer.address.to_string(), "10.0.2.15/24");
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_and_unknown_options_are_passed_over_and_nothing_after_the_end_is_read() {
+    fn dhcp_options_after_the_end_marker_and_unknown_ones_are_ignored() {
         let mut options = vec![0, 0, 15, 3, b'a', b'b', b'c'];
         options.extend_from_slice(OPTIONS);
         options.extend_from_slice(&[53, 1, 6]);
@@ -343,13 +343,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_needs_no_address() {
+    fn a_dhcp_refusal_without_an_address_is_accepted() {
         let refusal = reply(&[53, 1, 6, 54, 4, 10, 0, 2, 2, 255]);
         assert_eq!(read(&refusal).map(|reply| reply.kind), Ok(Kind::Refusal));
     }
 
     #[test]
-    fn what_is_not_for_us_or_no_reply_is_refused() {
+    fn dhcp_packets_to_other_machines_and_non_replies_are_refused() {
         for (at, error) in [
             (0, PacketError::NotAReply),
             (1, PacketError::NotAReply),

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_got_past_nonsense_and_answers_to_others() {
+    fn dhcp_ignores_malformed_packets_and_replies_to_other_machines() {
         let (session, server) = serve(vec![
             |request| {
                 let mut other = reply(request, OFFER);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_asks_for_the_address_that_there_is() {
+    fn a_dhcp_renewal_requests_the_present_address() {
         let (session, server) = serve(vec![|request| vec![reply(request, ACKNOWLEDGEMENT)]]);
         let address = Ipv4Addr::new(10, 0, 2, 15);
         let renewed = session

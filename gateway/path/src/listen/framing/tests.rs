@@ -95,7 +95,7 @@ async fn pass(stream: &str) -> Passed {
 }
 
 #[test]
-fn a_head_announces_its_body_in_one_way() {
+fn reads_whether_a_head_announces_a_length_chunks_or_no_body() {
     for (headers, framing) in [
         ("", BodyFraming::Length(0)),
         (LENGTH, BodyFraming::Length(5)),

@@ -45,7 +45,7 @@ fn say(line: &str) {
 /// Not a test: the writer that the test below runs as a separate process and kills.
 #[test]
 #[ignore = "a process that is started to be killed"]
-fn the_writer_that_is_killed() {
+fn child_process_that_writes_until_it_is_killed() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
         return;
     };
@@ -148,7 +148,7 @@ fn start(directory: &Path) -> Child {
     Command::new(std::env::current_exe().expect("this program"))
         .args([
             "--exact",
-            "audit_log::crashes::the_writer_that_is_killed",
+            "audit_log::crashes::child_process_that_writes_until_it_is_killed",
             "--ignored",
             "--nocapture",
         ])
