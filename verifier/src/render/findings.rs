@@ -1,6 +1,6 @@
 //! Renders the findings about a document as a table.
 
-use super::form::Detail;
+use super::Detail;
 use super::paint::Paint;
 use super::table::{Mark, Row, headline, pairs, rows};
 use super::verdict::verdict_text;

@@ -4,7 +4,6 @@ mod draft;
 mod facts;
 mod findings;
 mod flat;
-mod form;
 mod json;
 mod paint;
 mod policy;
@@ -15,7 +14,6 @@ mod verdict;
 pub use draft::policy_draft;
 pub use findings::document_text;
 pub use flat::lines as flat_lines;
-pub use form::{Detail, OutputFormat};
 pub use json::{pretty, sorted};
 pub use paint::{Paint, printable, shorten};
 pub use policy::policy_text;
@@ -23,6 +21,22 @@ pub use verdict::verdict_text;
 
 use crate::findings::DocumentResult;
 use crate::qualified_verdict::QualifiedVerdict;
+
+/// How much of the checks is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// Passed checks grouped by family, all others separately.
+    Short,
+    /// Every check on a separate line.
+    EveryCheck,
+}
+
+/// The format of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFormat {
+    Text(Detail),
+    Json,
+}
 
 /// A verdict in the requested format, for standard output.
 pub fn verdict_output(qualified: &QualifiedVerdict<'_>, form: OutputFormat) -> String {

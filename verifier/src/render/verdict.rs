@@ -2,8 +2,8 @@
 
 use attest_core::{Check, CheckId, Obstacle, Outcome, RootOrigin, Verdict, Why};
 
+use super::Detail;
 use super::flat::{ABSENT, lines};
-use super::form::Detail;
 use super::paint::{Paint, short_digest};
 use super::table::{Mark, Row, headline, pairs, rows};
 use super::{facts, summary};

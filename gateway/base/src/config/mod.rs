@@ -12,13 +12,11 @@ mod document;
 mod explain;
 pub mod files;
 mod hints;
-mod log;
 mod model;
 mod parse;
 mod problem;
 mod read;
 mod retention;
-mod salt;
 mod secret;
 mod tee;
 mod units;
@@ -35,14 +33,12 @@ use attest_core::{Serving, SourceProvenance};
 
 use harden::Fact;
 
-pub use log::{Format, Level, Log};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use parse::known_keys;
 pub use problem::{ConfigError, InFile, KeyLines, Problem};
 pub use retention::{
     NamedPolicy, Retention, built_in, policy_problem, read_policy, signature_file,
 };
-pub use salt::ClientCacheSalt;
 pub use secret::Sensitive;
 pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};
 pub use units::show_duration;
@@ -247,5 +243,61 @@ impl std::fmt::Debug for NamedTrust {
             .field("name", &self.name)
             .field("policy_file", &self.policy_file)
             .finish_non_exhaustive()
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: Format,
+    /// Events below this level are not logged.
+    pub level: Level,
+}
+
+/// The format of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// The level of an event, and the lowest level that is logged. Ordered from the most severe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// `limits.client_cache_salt`: how a caller's `cache_salt` is handled.
+///
+/// A caller's salt never reaches an engine unchanged: it could select another tenant's part of the prefix cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCacheSalt {
+    /// It is taken out of the request.
+    #[default]
+    Strip,
+    /// A request that has one is refused.
+    Refuse,
+    /// The engine gets a salt derived from the tenant and the caller's salt. So it partitions the tenant's part of the
+    /// cache and reaches no other. For enclaves behind an aggregator, whose tenants they cannot see.
+    Bind,
+}
+
+impl ClientCacheSalt {
+    pub(crate) const CHOICES: [(&'static str, Self); 3] = [
+        ("strip", Self::Strip),
+        ("refuse", Self::Refuse),
+        ("bind", Self::Bind),
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strip => "strip",
+            Self::Refuse => "refuse",
+            Self::Bind => "bind",
+        }
     }
 }

@@ -7,14 +7,12 @@ mod body_budget;
 mod caller;
 mod endpoint;
 mod headers;
-mod key_id;
 mod name;
 mod salt;
 
 pub use body_budget::{BodyBudget, BodyReservation};
-pub use caller::Caller;
+pub use caller::{Caller, KeyId};
 pub use endpoint::Endpoint;
 pub use headers::{ACI_VERSION, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};
-pub use key_id::KeyId;
 pub use name::{Name, NameError};
 pub use salt::{CacheSalts, Salt};
