@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     // A panic in any thread is a fault of ours; going on without that thread would be a guess.
+    // Before anything is started: a thread that panics earlier would end silently.
     std::panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
         refuse(&Refusal::Internal(format!("panic at {place}")));

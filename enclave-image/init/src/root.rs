@@ -26,6 +26,7 @@ pub fn verified(name: &'static str, disk: &Disk, verity: &Verity) -> Result<Stri
 pub fn enter(device: &str, modules: &[String]) -> Result<(), OsError> {
     mounts::erofs(device, NEW_ROOT, true)?;
     mounts::carry_into(NEW_ROOT)?;
+    // Before the switch, while its files can still be named: they would stay in memory otherwise.
     initramfs::empty(modules);
     chdir(NEW_ROOT).doing("change to", NEW_ROOT)?;
     mount_move(".", "/").doing("move", NEW_ROOT)?;

@@ -77,6 +77,7 @@ fn on_disk(disk: &Disk, owner: Owner) -> Result<(), StateError> {
 fn encrypted(disk: &Disk, sectors: u64) -> Result<String, StateError> {
     let key = Key::drawn()?;
     let table = Table::crypt(&key.0, &disk.numbers, sectors);
+    // As early as possible. The table still has the key, as text, until the kernel has read it; `Table` wipes that.
     drop(key);
     Ok(devmapper::create("state", &table, Access::ReadWrite)?)
 }

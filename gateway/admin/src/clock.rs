@@ -44,6 +44,8 @@ pub(super) async fn accept(
     let now = SystemClock.now();
     let noted = admin.ledger.accept_time(now).await;
     noted.map_err(|_| ApiError::Internal)?;
+    // After it is stored: a crash between the two must not leave data deleted by a time that the next start does not
+    // know.
     admin.ledger.clock().advance_to(now);
     Ok(rendered(&admin))
 }

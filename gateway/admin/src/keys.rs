@@ -74,6 +74,7 @@ pub(super) async fn create(
         .map_err(|_| ApiError::Internal)?;
     admin
         .keyring
+        // Before the answer: the key works on the first request that its owner makes with it.
         .refresh()
         .await
         .map_err(|_| ApiError::Internal)?;
@@ -95,6 +96,7 @@ pub(super) async fn revoke(
     }
     admin
         .keyring
+        // Before the answer, so that no request with the key is admitted after it.
         .refresh()
         .await
         .map_err(|_| ApiError::Internal)?;

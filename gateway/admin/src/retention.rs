@@ -134,6 +134,8 @@ pub(super) async fn set(
     let (epoch, digest) = (policy.epoch(), policy.digest());
     let authority = &connection.epoch.config.retention.authority;
     let now = admin.clock.now();
+    // Only stored here. The rotation polls the ledger and begins the epoch, as after `sealgate retention set`: one way
+    // to activate a policy.
     let installed = history::install(&admin.ledger, authority, policy, signatures, now).await;
     let installed = match installed.map_err(refused)? {
         Installed::First => "first",

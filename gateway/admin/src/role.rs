@@ -54,10 +54,13 @@ impl<N: Need> FromRequestParts<Arc<Admin>> for By<N> {
             .map_err(|_| ApiError::Internal)?
             .filter(|row| row.revoked_at.is_none())
             .ok_or(ApiError::InvalidKey)?;
+        // In constant time, although digests are compared: how much of one matches must not show in the time.
         if !bool::from(row.digest.ct_eq(&digest(token))) {
             return Err(ApiError::InvalidKey);
         }
         if let Some(connection) = parts.extensions.get::<Connection>() {
+            // Also for a role that is not sufficient: the administrator is known, and the connection needs no more
+            // protection from eviction by strangers.
             connection.authenticated()?;
         }
         if row.role < N::ROLE {

@@ -25,6 +25,7 @@ pub fn required(limits: &Limits) -> u64 {
     let connections = PER_CONNECTION
         .saturating_mul(limits.max_connections as u64)
         .saturating_add(limits.max_unauthenticated as u64);
+    // The larger of the two: a request in flight also has a connection, so they are not added.
     let requests = PER_REQUEST.saturating_mul(limits.max_concurrent as u64);
     RESERVED.saturating_add(connections.max(requests))
 }

@@ -147,6 +147,7 @@ impl<'a> Entry<'a> {
             self.write(Attribute::Privlevel, level.to_string().as_bytes())?;
             writes += 1;
         }
+        // Last: the kernel makes the report for what was written before it.
         self.write(Attribute::Inblob, report_data.as_bytes())?;
         writes += 1;
 

@@ -26,6 +26,7 @@ fn each_line(from: impl Read, mut each: impl FnMut(&[u8])) {
         };
         let end = chunk.iter().position(|byte| *byte == b'\n');
         let part = &chunk[..end.unwrap_or(chunk.len())];
+        // What exceeds the limit is read and dropped, not left in the pipe: a full pipe would block the service.
         let room = LINE_LIMIT - line.len();
         line.extend_from_slice(&part[..part.len().min(room)]);
         let used = part.len() + usize::from(end.is_some());

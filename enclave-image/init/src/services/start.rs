@@ -40,6 +40,7 @@ pub fn start_all(services: &[(Service, Owner)]) -> Result<Vec<Running>, ServiceE
             service.name, owner.user
         ));
         if let Some(ready) = &service.ready {
+            // An error here powers the machine off, so services that were started before need not be stopped.
             wait_until_ready(service, &mut child, ready)?;
         }
         running.push(Running {
@@ -102,6 +103,7 @@ fn wait_until_ready(
 ) -> Result<(), ServiceError> {
     let deadline = Instant::now() + ready.within;
     while Instant::now() < deadline {
+        // The connection first: a service that became ready and then ended is found by `watch`.
         if TcpStream::connect_timeout(&ready.address, CONNECT).is_ok() {
             return Ok(());
         }

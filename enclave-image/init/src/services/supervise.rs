@@ -26,6 +26,7 @@ pub enum Reason {
 pub fn watch(mut running: Vec<Running>) -> Reason {
     let reason = loop {
         if let Some((service, ending)) = reap(&running) {
+            // Its process id is free now and may belong to another process: it must not be signalled.
             running.retain(|other| other.name != service);
             break Reason::Ended { service, ending };
         }
@@ -34,6 +35,7 @@ pub fn watch(mut running: Vec<Running>) -> Reason {
         }
         sleep(PAUSE);
     };
+    // With every service, also when one has ended by itself: the machine never runs with a part of them.
     stop(running);
     reason
 }

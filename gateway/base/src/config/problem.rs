@@ -36,6 +36,7 @@ impl KeyLines {
     /// A problem found after parsing. Has the key's line, or its table's line where the key is absent.
     pub fn problem(&self, key: &str, reason: impl Into<String>) -> Problem {
         let mut within = key;
+        // An absent key has no line: the nearest table that contains it has one.
         let line = loop {
             match (self.0.get(within), within.rsplit_once('.')) {
                 (Some(line), _) => break Some(*line),
@@ -106,6 +107,8 @@ impl fmt::Display for InFile<'_> {
 #[derive(Clone)]
 pub(super) struct Problems {
     text: Rc<str>,
+    // One reader in one thread, so no lock. Each borrow ends within a method here, and none calls another that borrows
+    // the same cell.
     found: Rc<RefCell<Vec<(usize, Problem)>>>,
     /// Settings that are valid but probably not intended.
     warnings: Rc<RefCell<Vec<(usize, Problem)>>>,
@@ -201,6 +204,7 @@ impl Problems {
 
     /// The lines of the file's keys.
     pub fn lines(&self) -> KeyLines {
+        // Taken at the end of the reading: nothing is added afterwards.
         self.lines.take()
     }
 }

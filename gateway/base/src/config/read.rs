@@ -52,6 +52,8 @@ impl<'a> Section<'a> {
     }
 
     fn take(&mut self, name: &'static str) -> Option<Spanned<DeValue<'a>>> {
+        // Added whether or not the file has it: the list of known keys, and the reference page, come from the reading
+        // itself.
         self.problems.add_known_key(self.key(name));
         self.table.take(name)
     }
@@ -81,6 +83,7 @@ impl<'a> Section<'a> {
         let reason = reason.replace("N", number.as_str());
         let span = value.span();
         self.problem(&span, name, reason);
+        // Taken all the same: it would otherwise be reported once more, as unknown.
         let _ = self.take(name);
         true
     }
@@ -208,6 +211,7 @@ impl<'a> Section<'a> {
         let read = self.parsed(name, |text| {
             parse_duration(text).map_err(|e| format!("{text:?} {e}"))
         });
+        // Reported already. The default lets the rest be read, so that one run lists every problem.
         let Some(read) = read else { return default };
         if read.value < range.0 || read.value > range.1 {
             let (low, high) = (show_duration(range.0), show_duration(range.1));

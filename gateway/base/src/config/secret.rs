@@ -25,6 +25,7 @@ impl<T: Zeroize> fmt::Debug for Sensitive<T> {
 
 impl<T: Zeroize> Drop for Sensitive<T> {
     fn drop(&mut self) {
+        // Also wiped by the allocator when it is freed; this covers values that are part of a larger one.
         self.0.zeroize();
     }
 }

@@ -172,6 +172,7 @@ impl ApiError {
             ApiError::MissingKey | ApiError::InvalidKey | ApiError::ReceiptUnauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            // SDKs decide by this header whether to send a 421 again; the connection cannot serve it in any case.
             ApiError::EpochEnded => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("true"));
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));

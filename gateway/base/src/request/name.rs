@@ -34,6 +34,7 @@ impl Name {
         if text.len() > MAX_LEN {
             return Err(NameError::TooLong);
         }
+        // No space, quote or control character: a name stands in log lines and in Prometheus labels as it is.
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-:/@+".contains(c);
         match text.chars().find(|c| !allowed(*c)) {
             Some(c) => Err(NameError::Character(c)),

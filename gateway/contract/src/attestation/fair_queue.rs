@@ -207,6 +207,7 @@ impl<T> FairQueue<T> {
                 let taken = requests.pop_front();
                 (taken, requests.is_empty())
             });
+            // Counted in the same step in which a request leaves: `largest_beyond` compares these numbers.
             hosts.waiting -= usize::from(taken.is_some());
             (taken, hosts.waiting == 0)
         })?;

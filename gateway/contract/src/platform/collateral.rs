@@ -74,6 +74,7 @@ impl Sources {
 
     /// The parts that are available, fetched concurrently.
     pub async fn fetch(&self, evidence: EvidenceRef<'_>) -> Collateral {
+        // Separate timeouts: a slow responder of one vendor must not use up the time of the others.
         let (cpu, rims, ocsp) = tokio::join!(
             with_timeout(self.cpu(evidence.cpu)),
             with_timeout(self.manifests(evidence.devices)),

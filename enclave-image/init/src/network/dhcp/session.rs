@@ -115,6 +115,7 @@ impl Session {
             };
             match packet::parse(&buffer[..length], request) {
                 Ok(reply) if reply.kind == expected => return Ok(Some(reply)),
+                // A refusal ends the round: waiting on would only take the time of the next one.
                 Ok(reply) if reply.kind == Kind::Refusal => return Ok(None),
                 // For another client, of another stage, or malformed: dropped, and the wait continues.
                 Ok(_) | Err(_) => {}
@@ -130,6 +131,7 @@ impl Session {
             thread::sleep((lease / 2).clamp(SHORTEST, LONGEST));
             match self.renew(first.address.ip) {
                 Ok(Some(reply)) if reply.address.ip == first.address.ip => lease = reply.lease,
+                // Services are bound to the first address, and its certificate may name it.
                 Ok(Some(_)) => say("network: DHCP gave another address, which is not taken"),
                 Ok(None) => say("network: DHCP did not renew the address, which is kept"),
                 Err(error) => say(format_args!("network: DHCP: {error}")),
