@@ -1,4 +1,4 @@
-//! Reads files, the time and nonces from arguments. Everything is bounded.
+//! Reads the files, times and nonces that arguments name, each with a limit, and writes the files that options name.
 
 use std::io::Read;
 use std::path::Path;

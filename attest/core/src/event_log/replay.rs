@@ -27,7 +27,7 @@ pub struct ReplayedLog {
 }
 
 impl EventLog {
-    /// Holds the log against all four registers of a quote.
+    /// Compares the log with all four registers of a quote.
     pub fn verify(&self, rtmrs: &[Sha384; 4]) -> Result<ReplayedLog, EventLogError> {
         self.verify_registers(rtmrs, &Register::ALL)
     }

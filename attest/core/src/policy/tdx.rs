@@ -1,4 +1,4 @@
-//! What is wanted of a TD and of the platform under it.
+//! The section `[tdx]` of an attestation policy: accepted images, TCB statuses, advisories and TD attributes.
 
 use std::time::Duration;
 

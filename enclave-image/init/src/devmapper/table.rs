@@ -1,4 +1,4 @@
-//! Target tables in the kernel's syntax (`Documentation/admin-guide/device-mapper`).
+//! The tables of a `verity` and of a `crypt` target, in the kernel's syntax (`Documentation/admin-guide/device-mapper`).
 
 use crate::cmdline::Verity;
 

@@ -1,4 +1,4 @@
-//! Models and where they are served.
+//! `[[model]]` and `[[model.upstream]]`: models, the upstreams of each, and how an upstream's URL is read.
 
 use std::fmt;
 use std::path::PathBuf;

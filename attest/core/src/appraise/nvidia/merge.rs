@@ -1,4 +1,5 @@
-//! One check for all devices out of one per device.
+//! Merges the checks of each NVIDIA device into one for all: it fails if it fails for any of them, and passes only if it
+//! passes for every device that it applies to.
 
 use crate::verdict::{Cause, Check, CheckId, Checks, NvidiaCause, Outcome, Why};
 

@@ -1,4 +1,5 @@
-//! Bytes of the three requests, and of the kernel's answer. Native byte order, addresses in the network's.
+//! The bytes of three requests (set a link up, add an address, add a route) and of the kernel's answer. Numbers are in
+//! native byte order, addresses in the network's.
 //!
 //! A message is `nlmsghdr` (length 4, type 2, flags 2, sequence 4, port 4), a body that depends on its type, and
 //! attributes (`rtattr`: length 2, type 2, value, padded to 4).
