@@ -1,7 +1,6 @@
 //! One origin: the keys that are trusted behind it, and the pool of connections to them.
 //!
-//! Both are in one [`State`] behind one mutex. The lock is held for map and vector operations only, never
-//! across an await: dialing, fetching and appraising happen outside it.
+//! Dialing, fetching and appraising happen outside their locks. The lock of [`Peers`] is taken under that of the pool, never the other way round.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -12,16 +11,13 @@ use crate::clock::Clock;
 use crate::connection::{AttestedConnection, ObservedConnection, SharedCache, appraise};
 use crate::dial::Dialer;
 use crate::error::ChannelError;
-use crate::http1::Http1;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseOwner, Reconnecting};
 use crate::origin::Origin;
-use crate::owner::{ConnectionOwner, Reconnecting};
 use crate::peers::{Lookup, Outcome, Peers};
-use crate::pool::{Choice, Pool};
 use crate::report;
 use crate::settings::{Limits, Timeouts, Trust};
-use crate::task::OwnedTask;
-use crate::tcp::TcpDialer;
+use crate::transport::tcp::TcpDialer;
+use crate::transport::{Choice, Connection, Pool, PooledConnection};
 
 /// Whether the caller lets this request go to a trusted peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +30,7 @@ pub enum Accept {
 const EPOCH_ENDED: u16 = http::StatusCode::MISDIRECTED_REQUEST.as_u16();
 
 pub struct AttestedChannel {
-    /// Leases and bodies need an `Arc` of the channel to put their connection back.
+    /// A lease needs an `Arc` of the channel to replace a connection that has been closed.
     this: Weak<Self>,
     origin: Origin,
     trust: Arc<Trust>,
@@ -44,16 +40,10 @@ pub struct AttestedChannel {
     timeouts: Timeouts,
     limits: Limits,
     clock: Arc<dyn Clock>,
-    /// Keys and idle connections, under one lock, because trust and connections change together. Held for a few map
-    /// operations, never across an await.
-    state: Mutex<State>,
-}
-
-struct State {
-    peers: Peers,
-    pool: Pool,
-    /// Closes connections after their idle timeout. Runs only while the pool holds any.
-    reaper: Option<OwnedTask>,
+    /// Held for a few map operations, never across an await.
+    peers: Mutex<Peers>,
+    /// Idle connections, each with the key that its peer proved to hold.
+    pool: Arc<Pool<SpkiDigest>>,
 }
 
 impl AttestedChannel {
@@ -90,15 +80,12 @@ impl AttestedChannel {
             origin,
             trust,
             endorsements: SharedCache::default(),
-            dialer: Dialer::with_tcp(timeouts, limits, tcp),
+            dialer: Dialer::with_tcp(timeouts, tcp),
             timeouts,
             limits,
             clock,
-            state: Mutex::new(State {
-                peers: Peers::new(limits),
-                pool: Pool::new(limits.idle_connections, timeouts.idle_pool),
-                reaper: None,
-            }),
+            peers: Mutex::new(Peers::new(limits)),
+            pool: Pool::new(limits.idle_connections, timeouts.idle_pool),
         })
     }
 
@@ -109,16 +96,17 @@ impl AttestedChannel {
     /// The peers that are trusted now.
     pub fn peers(&self) -> Vec<Arc<TrustedPeer>> {
         let moment = self.clock.moment();
-        self.state().peers.all_trusted(moment)
+        self.known().all_trusted(moment)
     }
 
     /// A connection to a trusted peer, for one request. An unknown key is verified first, on the
     /// connection that presented it.
     pub async fn lease(&self) -> Result<Lease, ChannelError> {
-        if let Some(lease) = self.pooled(|_| Choice::Take).await {
+        if let Some(lease) = self.pooled_lease(|_| true) {
             return Ok(lease);
         }
-        let connection = self.connect().await?;
+        // Boxed: most leases are of pooled connections, and the futures of the others are large.
+        let connection = Box::pin(self.connect()).await?;
         Ok(self.leased(connection))
     }
 
@@ -135,21 +123,17 @@ impl AttestedChannel {
             .filter(|peer| accept(peer) == Accept::Yes)
             .map(|peer| peer.spki())
             .collect();
-        let choose = |spki: &SpkiDigest| match accepted.contains(spki) {
-            true => Choice::Take,
-            false => Choice::Skip,
-        };
-        if let Some(lease) = self.pooled(choose).await {
+        if let Some(lease) = self.pooled_lease(|spki| accepted.contains(spki)) {
             return Ok(lease);
         }
         let mut dials = 0;
         // Re-read on each turn: a dial may have found peers that were unknown before.
         while dials < self.dial_limit(&accepted) {
             dials += 1;
-            let connection = self.connect().await?;
+            let connection = Box::pin(self.connect()).await?;
             match accept(&connection.peer) {
                 Accept::Yes => return Ok(self.leased(connection)),
-                Accept::No => self.put_back(connection.http, connection.peer.spki()),
+                Accept::No => drop(self.hold(connection)),
             }
         }
         Err(ChannelError::NoneAccepted)
@@ -174,8 +158,9 @@ impl AttestedChannel {
             return Ok(peer);
         }
         let connection = self.connect().await?;
-        self.put_back(connection.http, connection.peer.spki());
-        Ok(connection.peer)
+        let peer = Arc::clone(&connection.peer);
+        drop(self.hold(connection));
+        Ok(peer)
     }
 
     /// Verifies again the key that expires first: on an idle connection to it where there is one,
@@ -186,10 +171,10 @@ impl AttestedChannel {
             .peers()
             .into_iter()
             .min_by_key(|peer| peer.expires_at());
-        let pooled = match next {
-            Some(peer) => self.pooled_to(peer.spki()).await,
-            None => None,
-        };
+        let pooled = next.and_then(|peer| {
+            let (connection, peer) = self.pooled(|spki| *spki == peer.spki())?;
+            Some((connection.into_connection()?, peer.spki()))
+        });
         let (mut http, spki) = match pooled {
             Some(pooled) => pooled,
             None => {
@@ -203,82 +188,52 @@ impl AttestedChannel {
         // Only a verdict is recorded. A peer that could not be reached keeps the trust it has until that expires.
         if outcome.is_ok() || matches!(outcome, Err(ChannelError::Rejected(_))) {
             let moment = self.clock.moment();
-            self.state().peers.record(spki, &outcome, moment);
+            self.known().record(spki, &outcome, moment);
         }
         let peer = outcome?;
-        self.put_back(http, spki);
+        drop(self.pool.hold(http, spki));
         Ok(peer)
     }
 
-    async fn connect_to(&self, peer: &Arc<TrustedPeer>) -> Result<Option<Http1>, ChannelError> {
-        let connection = self.connect().await?;
-        if Arc::ptr_eq(peer, &connection.peer) {
-            return Ok(Some(connection.http));
-        }
-        self.put_back(connection.http, connection.peer.spki());
-        Ok(None)
-    }
-
-    /// Puts a connection into the pool on which no request is under way.
-    fn put_back(&self, mut http: Http1, spki: SpkiDigest) {
-        if !http.is_open() {
-            return;
-        }
-        http.release();
-        // A value that is dropped after the runtime has ended: no task could drive the connection.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        let mut state = self.state();
-        state.pool.put(http, spki);
-        // Started under the same lock under which the reaper ends itself, so there is never a pool without one.
-        if state.reaper.is_none() {
-            let task = reap(Weak::clone(&self.this), self.timeouts.idle_pool);
-            state.reaper = Some(OwnedTask::spawn_on(&runtime, task));
-        }
-    }
-
-    async fn pooled(&self, mut choose: impl FnMut(&SpkiDigest) -> Choice) -> Option<Lease> {
-        loop {
-            let (mut http, peer) = self.take(&mut choose)?;
-            if http.becomes_ready().await {
-                return Some(Lease::pooled(
-                    http,
-                    peer,
-                    self.origin.clone(),
-                    self.this.upgrade()?,
-                ));
-            }
-        }
-    }
-
-    async fn pooled_to(&self, key: SpkiDigest) -> Option<(Http1, SpkiDigest)> {
-        loop {
-            let (mut http, peer) = self.take(&mut |spki| match *spki == key {
-                true => Choice::Take,
-                false => Choice::Skip,
-            })?;
-            if http.becomes_ready().await {
-                return Some((http, peer.spki()));
-            }
-        }
-    }
-
-    /// An idle connection whose key is trusted now.
-    fn take(
+    async fn connect_to(
         &self,
-        choose: &mut impl FnMut(&SpkiDigest) -> Choice,
-    ) -> Option<(Http1, Arc<TrustedPeer>)> {
+        peer: &Arc<TrustedPeer>,
+    ) -> Result<Option<PooledConnection<SpkiDigest>>, ChannelError> {
+        let connection = self.connect().await?;
+        let same = Arc::ptr_eq(peer, &connection.peer);
+        let connection = self.hold(connection);
+        Ok(same.then_some(connection))
+    }
+
+    /// The connection as one that the pool keeps after its use.
+    fn hold(&self, connection: AttestedConnection) -> PooledConnection<SpkiDigest> {
+        self.pool.hold(connection.http, connection.peer.spki())
+    }
+
+    fn pooled_lease(&self, accepted: impl Fn(&SpkiDigest) -> bool) -> Option<Lease> {
+        let (connection, peer) = self.pooled(accepted)?;
+        let origin = self.origin.clone();
+        Some(Lease::pooled(
+            connection,
+            peer,
+            origin,
+            self.this.upgrade()?,
+        ))
+    }
+
+    /// An idle connection whose key is trusted now, and for which `accepted` is true.
+    fn pooled(
+        &self,
+        accepted: impl Fn(&SpkiDigest) -> bool,
+    ) -> Option<(PooledConnection<SpkiDigest>, Arc<TrustedPeer>)> {
         let moment = self.clock.moment();
-        let mut state = self.state();
-        let State { peers, pool, .. } = &mut *state;
-        let (http, spki) = pool.take(|spki| match peers.trusted(spki, moment) {
-            Some(_) => choose(spki),
-            // The trust has expired while the connection was idle.
-            None => Choice::Close,
-        })?;
-        let peer = Arc::clone(peers.trusted(&spki, moment)?);
-        Some((http, peer))
+        self.pool
+            .lease(|spki| match self.known().trusted(spki, moment) {
+                Some(peer) if accepted(spki) => Choice::Take(Arc::clone(peer)),
+                Some(_) => Choice::Skip,
+                // The trust has expired while the connection was idle.
+                None => Choice::Close,
+            })
     }
 
     /// Opens a connection and verifies its key unless that key is trusted already.
@@ -298,7 +253,7 @@ impl AttestedChannel {
         let spki = observed.spki();
         loop {
             // The lock is released before the match: every arm but the first two awaits.
-            let found = self.state().peers.find_or_claim(spki, self.clock.moment());
+            let found = self.known().find_or_claim(spki, self.clock.moment());
             match found {
                 Lookup::Trusted(peer) => return Ok(observed.trusting(peer)),
                 Lookup::Refused(error) => return Err(error),
@@ -325,7 +280,7 @@ impl AttestedChannel {
     }
 
     /// Fetches a report on this connection and appraises it for the key of this connection.
-    async fn verify(&self, http: &mut Http1, spki: SpkiDigest) -> Outcome {
+    async fn verify(&self, http: &mut Connection, spki: SpkiDigest) -> Outcome {
         let nonce = report::fresh_nonce()?;
         let bytes = report::fetch(http, &self.origin, &nonce, self.timeouts.report).await?;
         // The time is read after fetching: a slow peer must not be appraised at an earlier time.
@@ -344,15 +299,16 @@ impl AttestedChannel {
     }
 
     fn leased(&self, connection: AttestedConnection) -> Lease {
-        match self.this.upgrade() {
-            Some(channel) => connection.into_lease_of(channel),
-            None => connection.into_lease(),
-        }
+        let Some(channel) = self.this.upgrade() else {
+            return connection.into_lease();
+        };
+        let (peer, origin) = (Arc::clone(&connection.peer), self.origin.clone());
+        Lease::fresh(self.hold(connection), peer, origin, channel)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn known(&self) -> MutexGuard<'_, Peers> {
         // A panic under this lock leaves no half-changed state: every section is a few map operations.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -374,10 +330,7 @@ impl PendingVerification<'_> {
         let mut http = observed.into_http();
         let outcome = self.channel.verify(&mut http, self.spki).await;
         let moment = self.channel.clock.moment();
-        self.channel
-            .state()
-            .peers
-            .record(self.spki, &outcome, moment);
+        self.channel.known().record(self.spki, &outcome, moment);
         // Recorded before it is published: a request that comes in between finds the result, not an unknown key.
         if let Some(publisher) = self.publisher.take() {
             publisher.send_replace(Some(outcome.clone()));
@@ -391,37 +344,17 @@ impl Drop for PendingVerification<'_> {
     fn drop(&mut self) {
         // Once the result is published, another request may have claimed the key.
         if self.publisher.is_some() {
-            self.channel.state().peers.release_claim(&self.spki);
+            self.channel.known().release_claim(&self.spki);
         }
     }
 }
 
-impl ConnectionOwner for AttestedChannel {
-    fn put_back(&self, http: Http1, spki: SpkiDigest) {
-        AttestedChannel::put_back(self, http, spki);
-    }
-
+impl LeaseOwner for AttestedChannel {
     fn close_idle(&self, spki: SpkiDigest) {
-        self.state().pool.close(spki);
+        self.pool.close(|key| *key == spki);
     }
 
     fn reconnect<'a>(&'a self, peer: &'a Arc<TrustedPeer>) -> Reconnecting<'a> {
         Box::pin(self.connect_to(peer))
-    }
-}
-
-/// Closes connections whose idle timeout has passed, until the pool is empty. Holds the channel weakly, so
-/// that a dropped channel ends it.
-async fn reap(channel: Weak<AttestedChannel>, idle_timeout: std::time::Duration) {
-    loop {
-        tokio::time::sleep(idle_timeout).await;
-        let Some(channel) = channel.upgrade() else {
-            return;
-        };
-        let mut state = channel.state();
-        if state.pool.reap() == 0 {
-            state.reaper = None;
-            return;
-        }
     }
 }

@@ -9,17 +9,16 @@ use attest_core::{
 use rustls_pki_types::CertificateDer;
 
 use crate::error::ChannelError;
-use crate::http1::Http1;
 use crate::lease::Lease;
 use crate::origin::Origin;
-use crate::owner::ConnectionOwner;
 use crate::report;
 use crate::settings::Trust;
+use crate::transport::Connection;
 
 /// An open connection to the holder of the key [`spki`](Self::spki). It can fetch a report
 /// and nothing else.
 pub struct ObservedConnection {
-    http: Http1,
+    http: Connection,
     spki: SpkiDigest,
     certificate: CertificateDer<'static>,
     origin: Origin,
@@ -28,7 +27,7 @@ pub struct ObservedConnection {
 
 impl ObservedConnection {
     pub(crate) fn new(
-        http: Http1,
+        http: Connection,
         spki: SpkiDigest,
         certificate: CertificateDer<'static>,
         origin: Origin,
@@ -76,7 +75,7 @@ impl ObservedConnection {
         Ok(self.trusting(Arc::new(peer)))
     }
 
-    pub(crate) fn into_http(self) -> Http1 {
+    pub(crate) fn into_http(self) -> Connection {
         self.http
     }
 
@@ -92,7 +91,7 @@ impl ObservedConnection {
 
 /// A connection to a peer that is trusted under its own key.
 pub struct AttestedConnection {
-    pub(crate) http: Http1,
+    pub(crate) http: Connection,
     pub(crate) origin: Origin,
     pub(crate) peer: Arc<TrustedPeer>,
 }
@@ -105,11 +104,6 @@ impl AttestedConnection {
     /// For a single request; the connection closes after it.
     pub fn into_lease(self) -> Lease {
         Lease::single_use(self.http, self.peer, self.origin)
-    }
-
-    /// For a single request; `owner` takes the connection back after it.
-    pub(crate) fn into_lease_of(self, owner: Arc<dyn ConnectionOwner>) -> Lease {
-        Lease::fresh(self.http, self.peer, self.origin, owner)
     }
 }
 

@@ -1,38 +1,34 @@
-//! Opens connections: TCP ([`tcp`](crate::tcp)), then TLS, then the peer's key is read from the handshake.
+//! Opens connections and reads the peer's key from the handshake.
 
 use std::sync::Arc;
 
 use rustls::ClientConfig;
-use scrub::Scrubbed;
-use tokio::time::{Instant, timeout_at};
-use tokio_rustls::TlsConnector;
+use tokio::time::Instant;
 
 use crate::connection::ObservedConnection;
 use crate::error::{ChannelError, Stage};
-use crate::http1::Http1;
 use crate::origin::Origin;
-use crate::settings::{Limits, Timeouts};
-use crate::tcp::{DialError, Dialed, TcpDialer};
+use crate::settings::Timeouts;
 use crate::tls;
+use crate::transport::tcp::{DialError, TcpDialer};
+use crate::transport::{Connection, Destination, OpenError, Stream, describe};
 
 #[derive(Clone)]
 pub struct Dialer {
     timeouts: Timeouts,
-    buffer: usize,
     tls: Arc<ClientConfig>,
     tcp: Arc<TcpDialer>,
 }
 
 impl Dialer {
     pub fn new(timeouts: Timeouts) -> Self {
-        Self::with_tcp(timeouts, Limits::default(), Arc::default())
+        Self::with_tcp(timeouts, Arc::default())
     }
 
     /// Opens its connections through `tcp`, which several dialers may share.
-    pub fn with_tcp(timeouts: Timeouts, limits: Limits, tcp: Arc<TcpDialer>) -> Self {
+    pub fn with_tcp(timeouts: Timeouts, tcp: Arc<TcpDialer>) -> Self {
         Dialer {
             timeouts,
-            buffer: limits.buffer,
             tls: tls::client_config(),
             tcp,
         }
@@ -41,26 +37,17 @@ impl Dialer {
     /// Opens a connection and reads which key the peer holds. No request is sent on it.
     pub async fn dial(&self, origin: &Origin) -> Result<ObservedConnection, ChannelError> {
         let deadline = Instant::now() + self.timeouts.connect;
-        let dialed = self
-            .tcp
-            .dial(origin.host(), origin.port(), |_| true, deadline);
-        let Dialed { stream, address } = dialed.await?;
-        // Latency matters more here than a few small packets. The connection works without it too.
-        let _ = stream.set_nodelay(true);
-        let handshake = TlsConnector::from(Arc::clone(&self.tls))
-            .connect(origin.server_name(), Scrubbed::new(stream));
-        let stream = match timeout_at(deadline, handshake).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(ChannelError::Tls(tls::handshake_failure(&error))),
-            // The address accepts connections and does not serve them: later dials try it last.
-            Err(_) => {
-                self.tcp.note_failure(address);
-                return Err(ChannelError::Timeout { stage: Stage::Tls });
-            }
+        let to = Destination {
+            host: origin.host(),
+            port: origin.port(),
+            allowed: |_| true,
+            tls: Some((&self.tls, origin.server_name())),
         };
+        let stream = Stream::open(&self.tcp, to, deadline).await?;
         // Read from the finished handshake: the peer has proved that it holds this key, whatever its certificate says.
-        let (spki, certificate) = tls::observed_key(stream.get_ref().1)?;
-        let http = Http1::start(stream, self.buffer).await?;
+        let (spki, certificate) = tls::observed_key(stream.tls())?;
+        let http = Connection::open(stream).await;
+        let http = http.map_err(|error| ChannelError::Http(describe(&error)))?;
         Ok(ObservedConnection::new(
             http,
             spki,
@@ -68,6 +55,16 @@ impl Dialer {
             origin.clone(),
             self.timeouts.report,
         ))
+    }
+}
+
+impl From<OpenError> for ChannelError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Dial(error) => error.into(),
+            OpenError::Tls(error) => ChannelError::Tls(tls::handshake_failure(&error)),
+            OpenError::TlsTimeout => ChannelError::Timeout { stage: Stage::Tls },
+        }
     }
 }
 

@@ -101,18 +101,3 @@ pub enum SendError {
     #[error("request interrupted: {0}")]
     Interrupted(String),
 }
-
-impl SendError {
-    pub(crate) fn interrupted(error: &hyper::Error) -> Self {
-        // hyper describes the event, never the bytes.
-        SendError::Interrupted(describe(error))
-    }
-}
-
-/// hyper's description, with that of the error below it, which may be from TLS or the socket.
-pub(crate) fn describe(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}

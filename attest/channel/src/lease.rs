@@ -1,27 +1,50 @@
 //! One trusted connection, for one request.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use attest_core::TrustedPeer;
+use attest_core::{SpkiDigest, TrustedPeer};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 
-use crate::body::{LeasedBody, LeasedConnection};
-use crate::error::{NotSent, SendError};
-use crate::http1::{BoxError, Http1, Sent, address, boxed};
+use crate::error::{ChannelError, NotSent, SendError};
 use crate::origin::Origin;
-use crate::owner::ConnectionOwner;
+use crate::transport::{
+    BoxError, Connection, KnownPeer, LeasedBody, PooledConnection, Unanswered, boxed, describe,
+};
+
+/// A connection in an attested channel's pool leads to the holder of this key. Whether the key is trusted is checked
+/// on every lease.
+impl KnownPeer for SpkiDigest {}
+
+/// The body of a response from an attested peer.
+pub type AttestedBody = LeasedBody<SpkiDigest>;
+
+/// `None`: another peer answers at the address now.
+pub(crate) type Reconnecting<'a> = Pin<
+    Box<
+        dyn Future<Output = Result<Option<PooledConnection<SpkiDigest>>, ChannelError>> + Send + 'a,
+    >,
+>;
+
+/// The channel as a lease sees it, so that the channel can depend on leases.
+pub(crate) trait LeaseOwner: Send + Sync {
+    /// Closes every idle connection to this key: the peer serves no more requests on them.
+    fn close_idle(&self, spki: SpkiDigest);
+
+    /// Opens another connection to exactly this peer, for a request whose connection turned out to be closed.
+    fn reconnect<'a>(&'a self, peer: &'a Arc<TrustedPeer>) -> Reconnecting<'a>;
+}
 
 /// The right to send one request to [`peer`](Self::peer). If it is dropped unused, its connection returns to the
 /// pool; if it is dropped while sending, the connection is closed.
 pub struct Lease {
-    /// `None` while a request is under way on it.
-    http: Option<Http1>,
+    connection: PooledConnection<SpkiDigest>,
     peer: Arc<TrustedPeer>,
     origin: Origin,
     /// `None`: the connection is used once and then closed.
-    owner: Option<Arc<dyn ConnectionOwner>>,
+    owner: Option<Arc<dyn LeaseOwner>>,
     history: History,
 }
 
@@ -33,30 +56,35 @@ enum History {
 
 impl Lease {
     pub(crate) fn pooled(
-        http: Http1,
+        connection: PooledConnection<SpkiDigest>,
         peer: Arc<TrustedPeer>,
         origin: Origin,
-        owner: Arc<dyn ConnectionOwner>,
+        owner: Arc<dyn LeaseOwner>,
     ) -> Self {
-        let mut lease = Self::fresh(http, peer, origin, owner);
-        lease.history = History::Pooled;
-        lease
+        Lease {
+            connection,
+            peer,
+            origin,
+            owner: Some(owner),
+            history: History::Pooled,
+        }
     }
 
     pub(crate) fn fresh(
-        http: Http1,
+        connection: PooledConnection<SpkiDigest>,
         peer: Arc<TrustedPeer>,
         origin: Origin,
-        owner: Arc<dyn ConnectionOwner>,
+        owner: Arc<dyn LeaseOwner>,
     ) -> Self {
-        let mut lease = Self::single_use(http, peer, origin);
-        lease.owner = Some(owner);
-        lease
+        Lease {
+            history: History::New,
+            ..Self::pooled(connection, peer, origin, owner)
+        }
     }
 
-    pub(crate) fn single_use(http: Http1, peer: Arc<TrustedPeer>, origin: Origin) -> Self {
+    pub(crate) fn single_use(http: Connection, peer: Arc<TrustedPeer>, origin: Origin) -> Self {
         Lease {
-            http: Some(http),
+            connection: PooledConnection::single_use(http, peer.spki()),
             peer,
             origin,
             owner: None,
@@ -74,59 +102,38 @@ impl Lease {
     /// A pooled connection that turns out to be closed before anything was written is replaced once,
     /// by another one to the same peer. A peer whose epoch has ended answers 421; the other idle connections to it are
     /// closed then, and the caller leases again. Dropping the future closes the connection.
-    pub async fn send<B>(mut self, request: Request<B>) -> Result<Response<LeasedBody>, SendError>
+    pub async fn send<B>(self, request: Request<B>) -> Result<Response<AttestedBody>, SendError>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let mut request = request.map(boxed);
-        address(&mut request, &self.origin)
+        self.origin
+            .address(&mut request)
             .map_err(|_| SendError::NotSent(NotSent::WrongOrigin))?;
-        loop {
-            // Taken out of the lease: if this future is dropped, `Drop` finds no connection to put back, and the
-            // local variable closes it.
-            let mut http = self.http.take().ok_or(SendError::NotSent(NotSent::Stale))?;
-            match http.send(request).await {
-                Sent::Answered(response)
-                    if response.status() == StatusCode::MISDIRECTED_REQUEST =>
-                {
-                    if let Some(owner) = &self.owner {
-                        owner.close_idle(self.peer.spki());
-                    }
-                    return Err(SendError::Misdirected);
+        let sent = match (self.connection.send(request).await, &self.owner) {
+            // One replacement only: a peer that closes fresh connections is not dialed in a loop.
+            (Err(Unanswered::NotSent(request)), Some(owner))
+                if matches!(self.history, History::Pooled) =>
+            {
+                let other = owner.reconnect(&self.peer).await;
+                match other.map_err(|error| SendError::NotSent(NotSent::Channel(error)))? {
+                    Some(connection) => connection.send(*request).await,
+                    None => Err(Unanswered::NotSent(request)),
                 }
-                Sent::Answered(response) => {
-                    let connection = LeasedConnection {
-                        http,
-                        spki: self.peer.spki(),
-                        owner: self.owner.take(),
-                    };
-                    return Ok(response.map(|body| LeasedBody::new(body, connection)));
+            }
+            (sent, _) => sent,
+        };
+        match sent {
+            Ok(response) if response.status() == StatusCode::MISDIRECTED_REQUEST => {
+                if let Some(owner) = &self.owner {
+                    owner.close_idle(self.peer.spki());
                 }
-                Sent::Failed(error) => return Err(error),
-                Sent::Unsent(unsent) => request = unsent,
+                Err(SendError::Misdirected)
             }
-            drop(http);
-            self.http = self.replacement().await.map_err(SendError::NotSent)?;
-        }
-    }
-
-    async fn replacement(&mut self) -> Result<Option<Http1>, NotSent> {
-        match (&self.history, &self.owner) {
-            (History::Pooled, Some(owner)) => {
-                // One replacement only: a peer that closes fresh connections is not dialed in a loop.
-                self.history = History::New;
-                owner.reconnect(&self.peer).await.map_err(NotSent::Channel)
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let (Some(http), Some(owner)) = (self.http.take(), self.owner.take()) {
-            owner.put_back(http, self.peer.spki());
+            Ok(response) => Ok(response),
+            Err(Unanswered::NotSent(_)) => Err(SendError::NotSent(NotSent::Stale)),
+            Err(Unanswered::MaybeSent(error)) => Err(SendError::Interrupted(describe(&error))),
         }
     }
 }

@@ -12,34 +12,31 @@
 //! [`AttestedChannel`] does all of that for one origin: a bounded pool of connections, and the set of
 //! keys that are trusted behind it (several replicas may answer at one address, each with its own
 //! key). Refused: TLS 1.2, resumed sessions, early data, redirects, reports over 4 MiB.
+//!
+//! The connections and their pool are in [`transport`], which the gateway also uses for peers that are not attested.
 
-mod body;
 mod channel;
 mod clock;
 mod connection;
 mod dial;
 mod error;
-mod http1;
 mod lease;
 mod origin;
-mod owner;
 mod peers;
-mod pool;
 mod report;
 mod settings;
 mod task;
-mod tcp;
 mod tls;
+pub mod transport;
 
-pub use body::{BodyError, LeasedBody};
 pub use channel::{Accept, AttestedChannel};
 pub use clock::{Clock, Moment, SystemClock};
 pub use connection::{AttestedConnection, ObservedConnection};
 pub use dial::Dialer;
 pub use error::{ChannelError, NotSent, SendError, Stage};
-pub use lease::Lease;
+pub use lease::{AttestedBody, Lease};
 pub use origin::{Origin, OriginError};
 pub use report::MAX_REPORT;
 pub use settings::{Limits, Timeouts, Trust};
 pub use task::OwnedTask;
-pub use tcp::{DialError, Dialed, Resolve, Resolving, SystemResolver, TcpDialer};
+pub use transport::tcp::{DialError, Dialed, Resolve, Resolving, SystemResolver, TcpDialer};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Request, Uri};
 use rustls_pki_types::ServerName;
 
 const DEFAULT_PORT: u16 = 443;
@@ -25,6 +25,9 @@ pub enum OriginError {
     #[error("an origin has no user name, path or query")]
     MoreThanAnOrigin,
 }
+
+/// The request is for another origin.
+pub(crate) struct WrongOrigin;
 
 /// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +102,23 @@ impl Origin {
     /// The value of the `Host` header.
     pub fn authority(&self) -> &HeaderValue {
         &self.0.authority
+    }
+
+    /// Puts `request` into the form that is sent to this origin: path in origin form, and the origin's `Host`.
+    pub(crate) fn address<B>(&self, request: &mut Request<B>) -> Result<(), WrongOrigin> {
+        if let Some(authority) = request.uri().authority() {
+            let same_scheme = request.uri().scheme_str() == Some("https");
+            let ours = self.authority().as_bytes();
+            if !same_scheme || !authority.as_str().as_bytes().eq_ignore_ascii_case(ours) {
+                return Err(WrongOrigin);
+            }
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+        }
+        request
+            .headers_mut()
+            .insert(http::header::HOST, self.authority().clone());
+        Ok(())
     }
 
     pub(crate) fn server_name(&self) -> ServerName<'static> {

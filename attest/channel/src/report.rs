@@ -1,5 +1,6 @@
 //! Fetches an attestation report on a connection whose key is not trusted yet (ACI/1 §4).
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use attest_core::Nonce;
@@ -7,14 +8,14 @@ use bytes::{Buf, Bytes};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::Incoming;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::error::{ChannelError, Stage, describe};
-use crate::http1::{Http1, Sent, address, boxed};
+use crate::error::{ChannelError, Stage};
 use crate::origin::Origin;
+use crate::transport::{Connection, Unanswered, boxed, describe};
 
 /// Larger reports are refused unread. A report with event log and collateral stays below 1 MiB.
 pub const MAX_REPORT: usize = 4 * 1024 * 1024;
@@ -32,7 +33,7 @@ pub(crate) fn fresh_nonce() -> Result<Nonce, ChannelError> {
 /// at most `limit` in total. Redirects are not followed: another address is another connection, whose key
 /// this one says nothing about.
 pub(crate) async fn fetch(
-    http: &mut Http1,
+    http: &mut Connection,
     origin: &Origin,
     nonce: &Nonce,
     limit: Duration,
@@ -59,7 +60,7 @@ pub(crate) async fn fetch(
         let pause = with_jitter(busy.retry_after.unwrap_or(default_pause).max(FIRST_PAUSE))?;
         default_pause = (default_pause * 2).min(LAST_PAUSE);
         // A pause that would end after the deadline is not begun: the caller learns at once when to come back.
-        if Instant::now() + pause >= deadline || !http.is_open() {
+        if Instant::now() + pause >= deadline || !http.is_usable() {
             return Err(busy.into());
         }
         refused = Some(busy);
@@ -109,7 +110,7 @@ fn with_jitter(pause: Duration) -> Result<Duration, ChannelError> {
 }
 
 async fn exchange(
-    http: &mut Http1,
+    http: &mut Connection,
     origin: &Origin,
     nonce: &Nonce,
 ) -> Result<Answer, ChannelError> {
@@ -117,16 +118,24 @@ async fn exchange(
         .header(http::header::ACCEPT, "application/json")
         .body(boxed(Empty::<Bytes>::new()))
         .map_err(|error| ChannelError::Http(error.to_string()))?;
-    address(&mut request, origin)
+    origin
+        .address(&mut request)
         .map_err(|_| ChannelError::Http("request is for another origin".to_owned()))?;
-    let response = match http.send(request).await {
-        Sent::Answered(response) => response,
-        Sent::Unsent(_) => return Err(ChannelError::Http("connection closed".to_owned())),
-        Sent::Failed(error) => return Err(ChannelError::Http(error.to_string())),
+    let response = match http.exchange(request).await {
+        Ok(response) => response,
+        Err(Unanswered::NotSent(_)) => {
+            return Err(ChannelError::Http("connection closed".to_owned()));
+        }
+        Err(Unanswered::MaybeSent(error)) => {
+            return Err(ChannelError::Http(format!(
+                "request interrupted: {}",
+                describe(&error)
+            )));
+        }
     };
     match response.status() {
         StatusCode::OK => {
-            let report = read_bounded(response.into_body(), MAX_REPORT).await?;
+            let report = read_bounded(http, response.into_body(), MAX_REPORT).await?;
             Ok(Answer::Report(report))
         }
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
@@ -135,7 +144,7 @@ async fn exchange(
                 retry_after: retry_after(response.headers()),
             };
             // Read to its end, so that the connection can be used again.
-            match read_bounded(response.into_body(), MAX_REFUSAL).await {
+            match read_bounded(http, response.into_body(), MAX_REFUSAL).await {
                 Ok(_) => Ok(Answer::Busy(busy)),
                 Err(_) => Err(busy.into()),
             }
@@ -151,12 +160,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-async fn read_bounded(mut body: Incoming, limit: usize) -> Result<Vec<u8>, ChannelError> {
+async fn read_bounded(
+    http: &mut Connection,
+    mut body: Incoming,
+    limit: usize,
+) -> Result<Vec<u8>, ChannelError> {
     if body.size_hint().lower() > limit as u64 {
         return Err(ChannelError::ReportTooLarge);
     }
     let mut report = Vec::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = poll_fn(|cx| http.poll_body(&mut body, cx)).await {
         let frame = frame.map_err(|error| ChannelError::Http(describe(&error)))?;
         let Ok(data) = frame.into_data() else {
             continue;

@@ -38,9 +38,6 @@ pub struct Limits {
     pub idle_connections: usize,
     /// Keys trusted at one time per origin; beyond that, the one that expires first is removed.
     pub trusted_keys: usize,
-    /// HTTP/1 read buffer of one connection; 72 KiB at least. Each read is into a
-    /// buffer of this size, which is scrubbed whole when the connection goes idle.
-    pub buffer: usize,
     /// How long a key whose evidence was rejected is refused without verifying it again.
     pub refusal_memory: Duration,
     /// How many connections one lease may open in search of a peer that its caller accepts.
@@ -50,9 +47,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            idle_connections: 64,
+            idle_connections: 256,
             trusted_keys: 256,
-            buffer: 8 * 1024,
             refusal_memory: Duration::from_secs(2),
             dials_per_lease: 8,
         }

@@ -19,10 +19,6 @@ impl OwnedTask {
     ) -> Self {
         OwnedTask(runtime.spawn(task))
     }
-
-    pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
-    }
 }
 
 impl Drop for OwnedTask {

@@ -40,8 +40,10 @@ pub(crate) fn client_config() -> Arc<ClientConfig> {
 
 /// The key that the peer of a finished handshake has proved to hold.
 pub(crate) fn observed_key(
-    connection: &ClientConnection,
+    connection: Option<&ClientConnection>,
 ) -> Result<(SpkiDigest, CertificateDer<'static>), ChannelError> {
+    // Every connection here uses TLS; without it there would be no key.
+    let connection = connection.ok_or_else(|| ChannelError::Tls("no TLS session".to_owned()))?;
     match connection.handshake_kind() {
         Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest) => {}
         // Resumption is disabled, so this is a defect here or in rustls; never a key that was proved.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use attest_channel::{Accept, Lease, LeasedBody, NotSent, SendError};
+use attest_channel::{Accept, AttestedBody, Lease, NotSent, SendError};
 use attest_core::{Serving, Sha256Digest, TrustedPeer};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
@@ -95,7 +95,7 @@ impl Proxy {
 
     fn pass_back(
         self: &Arc<Self>,
-        response: Response<LeasedBody>,
+        response: Response<AttestedBody>,
         parts: &Parts,
         target: &PathAndQuery,
         prompt: &RequestBody,
@@ -133,7 +133,7 @@ impl Proxy {
             }
             _ => ResponseBody::plain(body),
         };
-        Ok(out.map(|()| body.boxed()))
+        Ok(out.map(|()| body.boxed_unsync()))
     }
 
     fn ending(&self) -> Ending {
@@ -239,7 +239,7 @@ impl Proxy {
 }
 
 enum Sent {
-    Answer(Box<Response<LeasedBody>>),
+    Answer(Box<Response<AttestedBody>>),
     Again,
 }
 

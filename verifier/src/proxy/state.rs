@@ -10,7 +10,7 @@ use attest_channel::{AttestedChannel, ChannelError};
 use attest_core::Verdict;
 use bytes::Bytes;
 use http::Response;
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -22,11 +22,15 @@ use super::response_body::ResponseError;
 use super::upstream_models::{KnownModels, Upstreams};
 
 /// The body of every response of the proxy.
-pub type LocalBody = BoxBody<Bytes, ResponseError>;
+pub type LocalBody = UnsyncBoxBody<Bytes, ResponseError>;
 
 /// Makes a response that the proxy generated itself.
 pub(super) fn local(response: Response<Bytes>) -> Response<LocalBody> {
-    response.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed())
+    response.map(|bytes| {
+        Full::new(bytes)
+            .map_err(|never| match never {})
+            .boxed_unsync()
+    })
 }
 
 /// What the command line selects.

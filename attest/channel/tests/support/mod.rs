@@ -7,7 +7,7 @@ pub mod server;
 
 use std::time::Duration;
 
-use attest_channel::{LeasedBody, Timeouts};
+use attest_channel::{AttestedBody, Timeouts};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -37,7 +37,7 @@ pub fn get(uri: &str) -> Request<Empty<Bytes>> {
 }
 
 /// Reads a response to its end.
-pub async fn text(response: Response<LeasedBody>) -> String {
+pub async fn text(response: Response<AttestedBody>) -> String {
     let body = response.into_body().collect().await.expect("a body");
     String::from_utf8(body.to_bytes().to_vec()).expect("text")
 }

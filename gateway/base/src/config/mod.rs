@@ -140,7 +140,8 @@ pub struct Timeouts {
     pub client_body: Duration,
     /// Time limit in which a client reads at least 16 KiB of its pending response.
     pub client_write: Duration,
-    /// How long an idle upstream connection stays in the pool.
+    /// How long an idle upstream connection, attested or not, stays in the pool. Common servers (uvicorn among them) close
+    /// theirs after five seconds; closed earlier, no request is written to a connection that is closing.
     pub pool_idle: Duration,
 }
 

@@ -49,7 +49,7 @@ impl<'a> Checker<'a> {
     }
 
     pub fn local(&self, upstream: &Upstream, model_id: &Name) -> Result<(), BuildError> {
-        LocalEngine::new(upstream, model_id, self.timeouts.connect, Arc::default())?;
+        LocalEngine::new(upstream, model_id, self.timeouts, Arc::default())?;
         Ok(())
     }
 
@@ -57,7 +57,7 @@ impl<'a> Checker<'a> {
         PlainUpstream::new(
             upstream,
             model_id,
-            self.timeouts.connect,
+            self.timeouts,
             Arc::default(),
             &self.web_pki,
         )?;
@@ -143,7 +143,7 @@ impl<'a> Builder<'a> {
         Ok(LocalEngine::new(
             upstream,
             model_id,
-            self.timeouts.connect,
+            self.timeouts,
             Arc::clone(&self.tcp),
         )?)
     }
@@ -152,7 +152,7 @@ impl<'a> Builder<'a> {
         Ok(PlainUpstream::new(
             upstream,
             model_id,
-            self.timeouts.connect,
+            self.timeouts,
             Arc::clone(&self.tcp),
             &self.web_pki,
         )?)

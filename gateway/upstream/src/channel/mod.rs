@@ -8,14 +8,13 @@
 //! Refused here: sending before verification, following redirects, forwarding the client's credential.
 
 mod build;
-mod connection;
+mod connector;
 mod not_verified;
 mod plain;
-mod pool;
 mod prompt_body;
 mod renewal;
+mod send_failure;
 mod session;
-mod stream;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,12 +22,12 @@ mod upstream_body;
 mod verified;
 
 pub(crate) use build::{BuildError, Builder, Checker};
-pub use connection::{NoResponse, SendFailure};
+pub use connector::{ConnectFailure, Unattested};
 pub use not_verified::{EvidenceError, NotVerified};
 pub use plain::{HttpUpstream, PlainFailure};
 pub(crate) use plain::{LocalEngine, PlainError, PlainUpstream};
-pub use pool::ConnectFailure;
 pub use prompt_body::{Edit, OutgoingPrompt, ReceivedPrompt, SealablePrompt};
+pub use send_failure::{NoResponse, SendFailure};
 pub(crate) use target::TargetError;
 pub use upstream_body::{IncompleteBody, UpstreamBody};
 use verified::VerifiedConnection;

@@ -6,18 +6,18 @@
 
 use http::Response;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::connection::SendFailure;
-use super::pool::{AllowedAddresses, ConnectFailure, Connector, Pool, PooledBody};
+use super::connector::{ConnectFailure, Connector, PeerCheck, Unattested};
 use super::prompt_body::OutgoingPrompt;
+use super::send_failure::SendFailure;
 use super::target::{Target, TargetError};
 use attest_channel::TcpDialer;
-use gateway_base::config::{Scheme, Upstream};
+use attest_channel::transport::{Choice, LeasedBody, Pool, PooledConnection, Unanswered, boxed};
+use gateway_base::config::{Scheme, Timeouts, Upstream};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 
 /// Why such an upstream cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,33 +38,28 @@ pub struct LocalEngine(HttpUpstream);
 /// An ordinary API: at best TLS under WebPKI rules. No evidence, no session.
 pub struct PlainUpstream(HttpUpstream);
 
+/// Idle connections to one origin; beyond that, the one that was idle longest is closed.
+const MAX_IDLE: usize = 256;
+
 /// An HTTP origin without evidence: its connections, and the fixed parts of requests to it.
 pub struct HttpUpstream {
     target: Target,
-    pool: Arc<Pool>,
+    connector: Connector,
+    pool: Arc<Pool<Unattested>>,
 }
 
 impl LocalEngine {
     pub fn new(
         upstream: &Upstream,
         model_id: &Name,
-        connect: Duration,
+        timeouts: &Timeouts,
         tcp: Arc<TcpDialer>,
     ) -> Result<Self, PlainError> {
         if upstream.url.scheme != Scheme::Http || !upstream.url.is_loopback() {
             return Err(PlainError::NotLocal);
         }
-        let target = Target::new(upstream, model_id)?;
-        Ok(Self(HttpUpstream {
-            target,
-            pool: Pool::new(connector(
-                upstream,
-                AllowedAddresses::Loopback,
-                None,
-                connect,
-                tcp,
-            )),
-        }))
+        let http = HttpUpstream::new(upstream, model_id, PeerCheck::Loopback, timeouts, tcp)?;
+        Ok(Self(http))
     }
 
     pub fn http(&self) -> &HttpUpstream {
@@ -76,52 +71,26 @@ impl PlainUpstream {
     pub fn new(
         upstream: &Upstream,
         model_id: &Name,
-        connect: Duration,
+        timeouts: &Timeouts,
         tcp: Arc<TcpDialer>,
         authorities: &WebPki,
     ) -> Result<Self, PlainError> {
-        let tls = match upstream.url.scheme {
-            Scheme::Http => None,
+        let check = match upstream.url.scheme {
+            Scheme::Http => PeerCheck::Nothing,
             Scheme::Https => {
                 let name = ServerName::try_from(upstream.url.host.clone());
-                Some((
-                    authorities.connector()?,
+                PeerCheck::WebPki(
+                    authorities.client_config()?,
                     name.map_err(|_| PlainError::ServerName)?,
-                ))
+                )
             }
         };
-        let target = Target::new(upstream, model_id)?;
-        Ok(Self(HttpUpstream {
-            target,
-            pool: Pool::new(connector(
-                upstream,
-                AllowedAddresses::All,
-                tls,
-                connect,
-                tcp,
-            )),
-        }))
+        let http = HttpUpstream::new(upstream, model_id, check, timeouts, tcp)?;
+        Ok(Self(http))
     }
 
     pub fn http(&self) -> &HttpUpstream {
         &self.0
-    }
-}
-
-fn connector(
-    upstream: &Upstream,
-    allowed: AllowedAddresses,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
-    connect_timeout: Duration,
-    tcp: Arc<TcpDialer>,
-) -> Connector {
-    Connector {
-        host: upstream.url.host.clone(),
-        port: upstream.url.port,
-        allowed,
-        tls,
-        connect_timeout,
-        tcp,
     }
 }
 
@@ -135,6 +104,26 @@ pub enum PlainFailure {
 }
 
 impl HttpUpstream {
+    fn new(
+        upstream: &Upstream,
+        model_id: &Name,
+        check: PeerCheck,
+        timeouts: &Timeouts,
+        tcp: Arc<TcpDialer>,
+    ) -> Result<Self, TargetError> {
+        Ok(Self {
+            target: Target::new(upstream, model_id)?,
+            connector: Connector {
+                host: upstream.url.host.clone(),
+                port: upstream.url.port,
+                check,
+                connect_timeout: timeouts.connect,
+                tcp,
+            },
+            pool: Pool::new(MAX_IDLE, timeouts.pool_idle),
+        })
+    }
+
     pub fn name(&self) -> &Name {
         &self.target.name
     }
@@ -150,40 +139,49 @@ impl HttpUpstream {
         endpoint: Endpoint,
         stream: bool,
         prompt: &OutgoingPrompt,
-    ) -> Result<Response<PooledBody>, PlainFailure> {
-        let request = || self.target.request(endpoint, stream, prompt);
-        match self.pool.lease().await?.send(request()).await {
-            Err(SendFailure::NotSent) => Ok(self.pool.connect().await?.send(request()).await?),
-            other => Ok(other?),
-        }
+    ) -> Result<Response<LeasedBody<Unattested>>, PlainFailure> {
+        let request = self.target.request(endpoint, stream, prompt).map(boxed);
+        let connection = match self.pool.lease(|_| Choice::Take(())) {
+            Some((connection, ())) => connection,
+            // Boxed: most requests use a pooled connection, and this future is large.
+            None => Box::pin(self.connect()).await?,
+        };
+        let sent = match connection.send(request).await {
+            Err(Unanswered::NotSent(request)) => {
+                Box::pin(self.connect()).await?.send(*request).await
+            }
+            other => other,
+        };
+        Ok(sent.map_err(SendFailure::from)?)
+    }
+
+    async fn connect(&self) -> Result<PooledConnection<Unattested>, ConnectFailure> {
+        Ok(self.pool.hold(self.connector.connect().await?, Unattested))
     }
 }
 
 /// The certificate authorities that this machine trusts, read at most once.
 #[derive(Default)]
 // One for each epoch, set by its first `https` upstream: without one, a machine that has no authorities is no error.
-pub struct WebPki(std::sync::OnceLock<Result<TlsConnector, PlainError>>);
+pub struct WebPki(std::sync::OnceLock<Result<Arc<ClientConfig>, PlainError>>);
 
 impl WebPki {
     /// Only these authorities.
     #[cfg(test)]
     pub(super) fn trusting(roots: rustls::RootCertStore) -> Self {
-        Self(std::sync::OnceLock::from(Ok(connector_for(roots))))
+        let config = Arc::new(tls_client::client_config(roots));
+        Self(std::sync::OnceLock::from(Ok(config)))
     }
 
-    fn connector(&self) -> Result<TlsConnector, PlainError> {
+    fn client_config(&self) -> Result<Arc<ClientConfig>, PlainError> {
         self.0.get_or_init(system_authorities).clone()
     }
 }
 
-fn system_authorities() -> Result<TlsConnector, PlainError> {
+fn system_authorities() -> Result<Arc<ClientConfig>, PlainError> {
     let roots = tls_client::system_authorities();
     if roots.is_empty() {
         return Err(PlainError::NoAuthorities);
     }
-    Ok(connector_for(roots))
-}
-
-fn connector_for(roots: rustls::RootCertStore) -> TlsConnector {
-    TlsConnector::from(Arc::new(tls_client::client_config(roots)))
+    Ok(Arc::new(tls_client::client_config(roots)))
 }

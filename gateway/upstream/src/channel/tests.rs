@@ -3,7 +3,7 @@
 use super::prompt_body::EditOutOfPlace;
 use super::*;
 use crate::prompt::Prompt;
-use gateway_base::config::{BaseUrl, Upstream};
+use gateway_base::config::{BaseUrl, Timeouts, Upstream};
 use gateway_base::request::Name;
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
@@ -52,8 +52,7 @@ impl Server {
     fn engine(&self) -> LocalEngine {
         let upstream = upstream(&format!("http://{}", self.address));
         let model = Name::from_operator("m").expect("a name");
-        LocalEngine::new(&upstream, &model, Duration::from_secs(5), Arc::default())
-            .expect("a local engine")
+        LocalEngine::new(&upstream, &model, &timeouts(), Arc::default()).expect("a local engine")
     }
 }
 
@@ -90,6 +89,22 @@ fn upstream(url: &str) -> Upstream {
         api_key: None,
         cache_salt: false,
         stream_usage: true,
+    }
+}
+
+/// `pool_idle` is as long as the default.
+fn timeouts() -> Timeouts {
+    let long = Duration::from_secs(30);
+    Timeouts {
+        connect: long,
+        report: long,
+        first_byte: long,
+        idle: long,
+        stream_comment: long,
+        client_header: long,
+        client_body: long,
+        client_write: long,
+        pool_idle: Duration::from_secs(4),
     }
 }
 
@@ -169,6 +184,40 @@ async fn a_connection_closed_while_idle_is_replaced() {
 }
 
 #[tokio::test]
+async fn idle_connections_are_closed_after_their_timeout_and_not_before() {
+    let server = Server::start(|_| (WHOLE, true)).await;
+    let model = Name::from_operator("m").expect("a name");
+    let timeouts = Timeouts {
+        pool_idle: Duration::from_secs(1),
+        ..timeouts()
+    };
+    let upstream = upstream(&format!("http://{}", server.address));
+    let engine =
+        LocalEngine::new(&upstream, &model, &timeouts, Arc::default()).expect("a local engine");
+    for _ in 0..2 {
+        let response = send(&engine).await.expect("a response");
+        assert_eq!(text(response).await.as_deref(), Ok("ok"));
+        assert_eq!(server.closed.load(Ordering::SeqCst), 0);
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+    // No request follows: the pool closes it by itself.
+    eventually(&server.closed, 1).await;
+    let response = send(&engine).await.expect("a response");
+    assert_eq!(text(response).await.as_deref(), Ok("ok"));
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_empty_response_returns_its_connection_to_the_pool() {
+    let server = Server::start(|_| (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", true)).await;
+    let engine = server.engine();
+    for _ in 0..3 {
+        drop(send(&engine).await.expect("a response"));
+    }
+    assert_eq!(server.connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_request_that_was_written_is_never_repeated() {
     let server = Server::start(|count| {
         if count == 0 {
@@ -239,7 +288,7 @@ async fn reports_a_closed_port_as_connection_refused() {
     let engine = LocalEngine::new(
         &upstream(&format!("http://{address}")),
         &model,
-        Duration::from_secs(5),
+        &timeouts(),
         Arc::default(),
     );
     let failure = send(&engine.expect("an engine")).await.err();
@@ -258,12 +307,7 @@ fn rejects_a_local_engine_on_another_machine() {
         "http://engine.example",
         "http://0.0.0.0:1",
     ] {
-        let built = LocalEngine::new(
-            &upstream(url),
-            &model,
-            Duration::from_secs(5),
-            Arc::default(),
-        );
+        let built = LocalEngine::new(&upstream(url), &model, &timeouts(), Arc::default());
         assert_eq!(built.err(), Some(PlainError::NotLocal), "{url}");
     }
 }
@@ -349,14 +393,8 @@ async fn rejects_an_api_whose_certificate_has_another_name_or_authority() {
     let send_to = async |host: &str, roots: rustls::RootCertStore| {
         let upstream = upstream(&format!("https://{host}:{}", address.port()));
         let authorities = plain::WebPki::trusting(roots);
-        let api = PlainUpstream::new(
-            &upstream,
-            &model,
-            Duration::from_secs(5),
-            Arc::default(),
-            &authorities,
-        )
-        .expect("an API");
+        let api = PlainUpstream::new(&upstream, &model, &timeouts(), Arc::default(), &authorities)
+            .expect("an API");
         api.http()
             .send_prompt(Endpoint::Chat, false, &prompt())
             .await
@@ -400,7 +438,7 @@ async fn connects_to_the_second_address_if_the_first_does_not_answer() {
     let api = PlainUpstream::new(
         &upstream,
         &model,
-        Duration::from_secs(30),
+        &timeouts(),
         tcp,
         &plain::WebPki::default(),
     )

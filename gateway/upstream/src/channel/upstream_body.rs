@@ -5,13 +5,14 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::pool::PooledBody;
-use attest_channel::LeasedBody;
+use super::connector::Unattested;
+use attest_channel::AttestedBody;
+use attest_channel::transport::LeasedBody;
 
 /// The rest of an upstream's response. Dropped early, it closes the connection, so that the upstream stops working.
 pub enum UpstreamBody {
-    Enclave(LeasedBody),
-    Unattested(PooledBody),
+    Enclave(AttestedBody),
+    Unattested(LeasedBody<Unattested>),
 }
 
 /// The response ended before it was complete.

@@ -1,14 +1,14 @@
 //! Enclaves: a prompt is sent only after the evidence was accepted, on a connection with the accepted key.
 
-use attest_channel::{Accept, AttestedChannel, ChannelError, Lease, LeasedBody, SendError};
+use attest_channel::{Accept, AttestedBody, AttestedChannel, ChannelError, Lease};
 use attest_core::log::{Entry, Fact, Word};
 use attest_core::{Session, SessionId, TrustedPeer};
 use http::Response;
 use std::sync::{Arc, Mutex};
 
-use super::connection::{NoResponse, SendFailure};
 use super::not_verified::{EvidenceError, NotVerified, check_name};
 use super::prompt_body::OutgoingPrompt;
+use super::send_failure::SendFailure;
 use super::session;
 use super::target::Target;
 use attest_channel::Clock;
@@ -281,12 +281,8 @@ impl VerifiedConnection<'_> {
         endpoint: Endpoint,
         stream: bool,
         prompt: &OutgoingPrompt,
-    ) -> Result<Response<LeasedBody>, SendFailure> {
+    ) -> Result<Response<AttestedBody>, SendFailure> {
         let request = self.target.request(endpoint, stream, prompt);
-        self.lease.send(request).await.map_err(|error| match error {
-            SendError::NotSent(_) => SendFailure::NotSent,
-            SendError::Misdirected => SendFailure::Misdirected,
-            SendError::Interrupted(_) => SendFailure::MaybeSent(NoResponse::Closed),
-        })
+        Ok(self.lease.send(request).await?)
     }
 }

@@ -139,7 +139,7 @@ pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
         client_header: section.duration("client_header", secs(30), (short, hour)),
         client_body: section.duration("client_body", secs(30), (short, hour)),
         client_write: section.duration("client_write", secs(60), (short, hour)),
-        pool_idle: section.duration("pool_idle", secs(25), (short, hour)),
+        pool_idle: section.duration("pool_idle", secs(4), (short, hour)),
     };
     section.finish();
     timeouts
