@@ -81,6 +81,7 @@ impl Http {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            // A wait that a service asks for is either kept or reported: asking earlier would only be refused again.
             match pause(&error, attempt) {
                 Some(wait) if attempt < ATTEMPTS && wait <= self.longest_wait => {
                     tokio::time::sleep(wait).await;
@@ -149,6 +150,7 @@ async fn exchange(request: RequestBuilder, part: Part) -> Result<Answer, FetchEr
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
+            // Checked before the chunk is stored: `Content-Length` is the server's claim, and there may be none.
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                 return Err(FetchError::TooLarge { what });
             }

@@ -72,6 +72,7 @@ impl<S: CollateralSource> Cached<S> {
         if expires <= now {
             return;
         }
+        // On a blocking thread, and awaited: the next request finds it.
         let writing =
             tokio::task::spawn_blocking(move || disk.write(&key, &collateral, now, expires));
         // A failed write means that the next request is fetched again.

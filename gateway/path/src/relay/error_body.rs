@@ -27,6 +27,7 @@ pub(super) async fn read(
     let mut read = Vec::new();
     let begun = Instant::now();
     loop {
+        // Both limits: an upstream that sends an error byte by byte must not hold the request.
         let limit = idle.min(MAX_TIME.saturating_sub(begun.elapsed()));
         let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
         let Ok(Some(Ok(frame))) = timeout(limit, next).await else {

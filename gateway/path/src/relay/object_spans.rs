@@ -101,6 +101,7 @@ impl<'a> Cursor<'a> {
             if self.text.get(self.at - 1) == Some(&b'"') {
                 return Some(());
             }
+            // After a backslash: the escaped character cannot end the string.
             self.at += 1;
         }
     }

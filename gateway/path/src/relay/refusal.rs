@@ -45,6 +45,7 @@ impl Refusal {
             }
         };
         receipt.set_status(response.status().as_u16());
+        // The receipt hashes the same bytes that are sent: both come from one value.
         receipt.add_body(&body);
         receipt.finish(Ending::Complete(outcome));
         response.map(|_| Body::from(body))
@@ -66,7 +67,6 @@ impl Refusal {
     }
 }
 
-/// A header for OpenAI's packages: whether they may send the request again.
 /// OpenAI's packages do not wait longer than this within a call; they would repeat the request at once.
 const MAX_CLIENT_WAIT: Duration = Duration::from_secs(60);
 

@@ -79,6 +79,8 @@ pub fn edits(body: &[u8], spans: &Spans, rewrites: &Rewrites<'_>) -> Vec<Edit> {
     if rewrites.usage {
         edits.extend(request_usage(body));
     }
+    // By end as well: an insertion and a removal may begin at the same place, and the insertion, which is empty, comes
+    // first.
     edits.sort_by_key(|edit| (edit.range.start, edit.range.end));
     edits
 }

@@ -142,9 +142,11 @@ impl Fields {
         if !self.codings.present {
             return Ok(BodyFraming::Length(self.length.unwrap_or(0)));
         }
+        // Parsers differ in which of the two counts (RFC 9112 §6.3).
         if self.length.is_some() {
             return Err(HeadFault::LengthAndCoding);
         }
+        // An HTTP/1.0 parser does not know codings, and would take chunks for the body itself.
         if version == Version::Http10 {
             return Err(HeadFault::CodingInHttp10);
         }
@@ -164,6 +166,7 @@ impl Codings {
         for coding in value.split(|byte| *byte == b',') {
             let coding = trim(coding);
             // Nothing may follow `chunked`.
+            // Over all lines together: two `Transfer-Encoding` fields are one list.
             self.malformed |= self.ends_chunked;
             if coding.eq_ignore_ascii_case(b"chunked") {
                 self.ends_chunked = true;

@@ -215,6 +215,8 @@ impl Members {
 
     fn open_string(&mut self) {
         let top = self.depth == 1 && self.opened_with_brace;
+        // A string is a name only on the top level of an object and after `{` or a comma: everything else is
+        // content.
         self.string = Some(if top && self.expect == Expect::Name {
             self.name_len = 0;
             InString::Name
@@ -248,6 +250,7 @@ impl Members {
             && self.opened_with_brace
             && self.expect == Expect::Value
             && byte == b'{';
+        // An object as the value of `error`. `"error": null`, which some engines send with every answer, is none.
         self.reports_failure |= member_object && self.member == Member::Error;
         if member_object && self.member == Member::Usage {
             self.capturing_usage = true;
@@ -262,6 +265,8 @@ impl Members {
         if self.depth == 0 {
             self.complete = true;
         }
+        // The object that is captured was opened on depth one, so this bracket closes it. A later `usage` replaces an
+        // earlier one.
         if self.depth == 1 && self.capturing_usage {
             self.capturing_usage = false;
             self.usage = Some(std::mem::take(&mut self.pending));
@@ -270,6 +275,7 @@ impl Members {
 
     fn capture(&mut self, bytes: &[u8]) {
         if self.pending.len() + bytes.len() > MAX_USAGE {
+            // Too long to be usage: forgotten, not cut, since a part of an object cannot be read.
             self.capturing_usage = false;
             self.pending = Vec::new();
         } else {
