@@ -16,9 +16,8 @@ use std::path::Path;
 use attest_core::log::SignedHead;
 use attest_core::log::tile::{self, Tile};
 use attest_core::to_hex;
-use sqlx::Row;
 
-use super::{Altered, AuditError, AuditLog};
+use super::{AuditError, AuditLog, in_audit_log, tables};
 
 /// Why no export was written.
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +38,7 @@ pub enum ExportError {
 impl AuditLog {
     /// The head that was committed last, of any epoch.
     pub async fn latest_head(&self) -> Result<Option<SignedHead>, AuditError> {
-        let note: Option<String> = sqlx::query_scalar("SELECT note FROM head WHERE id = 1")
-            .fetch_optional(self.store.readers())
-            .await?;
-        let head = note.map(|note| SignedHead::parse(note.as_bytes()));
-        head.transpose()
-            .map_err(|_| self.store.altered(Altered::Head))
+        self.store.head().await
     }
 
     /// Begins an export of everything that the last head counts. `private` adds what names receipts and people.
@@ -54,11 +48,10 @@ impl AuditLog {
         let tiles = tile::bundles(size).chain(tile::hash_tiles(size));
         let mut files: Vec<_> = tiles.map(File::Tile).collect();
         if private {
-            let batches = self
-                .indexes("SELECT DISTINCT idx FROM receipts", size)
-                .await?;
-            files.extend(batches.into_iter().map(File::Batch));
-            let openings = self.indexes("SELECT idx FROM openings", size).await?;
+            let batches = tables::batches(self.store.readers(), size).await;
+            files.extend(batches.map_err(in_audit_log)?.into_iter().map(File::Batch));
+            let openings = tables::openings(self.store.readers(), size).await;
+            let openings = openings.map_err(in_audit_log)?;
             files.extend(openings.into_iter().map(File::Opening));
         }
         // Last, so that an export with a head is complete.
@@ -79,22 +72,11 @@ impl AuditLog {
         Ok(export.head)
     }
 
-    async fn indexes(&self, select: &'static str, size: u64) -> Result<Vec<u64>, AuditError> {
-        let select = format!("{select} WHERE idx < ? ORDER BY idx");
-        let indexes: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(select))
-            .bind(size as i64)
-            .fetch_all(self.store.readers())
-            .await?;
-        Ok(indexes.into_iter().map(|index| index as u64).collect())
-    }
-
     async fn opening(&self, index: u64) -> Result<Option<Vec<u8>>, AuditError> {
-        let row = sqlx::query("SELECT salt, subject FROM openings WHERE idx = ?")
-            .bind(index as i64)
-            .fetch_optional(self.store.readers())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let (salt, subject): (Vec<u8>, String) = (row.try_get(0)?, row.try_get(1)?);
+        let opening = tables::opening(self.store.readers(), index).await;
+        let Some((salt, subject)) = opening.map_err(in_audit_log)? else {
+            return Ok(None);
+        };
         let opening = serde_json::json!({ "salt": to_hex(&salt), "subject": subject });
         Ok(Some(opening.to_string().into_bytes()))
     }

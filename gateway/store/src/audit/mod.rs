@@ -29,6 +29,7 @@ mod export;
 mod open;
 mod proofs;
 mod store;
+mod tables;
 mod writer;
 
 use crate::sqlite::store_failure;
@@ -80,7 +81,7 @@ pub enum AuditError {
     )]
     Damaged { path: PathBuf, what: String },
     #[error("audit log: database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// The content of the database is not what was entered. Moving the file away begins a new log with another origin,
     /// for which auditors will require a reason.
     #[error("{} is not the audit log that was written there: {what}", path.display())]
@@ -89,8 +90,6 @@ pub enum AuditError {
     Random,
     #[error("audit log: an entry of {len} bytes is too long")]
     TooLong { len: usize },
-    #[error("audit log: not entered: {0}")]
-    NotEntered(Arc<AuditError>),
     #[error("audit log: closed")]
     Closed,
 }
@@ -110,6 +109,11 @@ pub enum Altered {
     Beginning,
 }
 
+/// Names the audit log as the database in which a statement failed.
+fn in_audit_log(error: sqlx::Error) -> AuditError {
+    AuditError::Database(error)
+}
+
 impl From<OpenError> for AuditError {
     fn from(error: OpenError) -> Self {
         match error {
@@ -126,7 +130,6 @@ impl AuditError {
     pub fn failure(&self) -> StoreFailure {
         match self {
             AuditError::Database(error) => store_failure(error),
-            AuditError::NotEntered(error) => error.failure(),
             AuditError::Altered { .. } | AuditError::Damaged { .. } => {
                 StoreFailure::without_code(Cause::Corrupt)
             }

@@ -8,16 +8,15 @@
 //! that does not match is read again row by row, to report the position.
 
 use attest_core::log::{Node, Replay, SignedHead, TreeHash};
-use sqlx::Row;
 
 use super::store::{Store, position};
-use super::{Altered, AuditError};
+use super::{Altered, AuditError, in_audit_log, tables};
 
 /// Entries read at a time.
 const CHUNK: i64 = 4096;
 
 pub(super) async fn check(store: &Store) -> Result<(), AuditError> {
-    let head = stored_head(store).await?;
+    let head = store.head().await?;
     let mut replay = Replay::default();
     let mut head_seen = head.is_none();
     loop {
@@ -56,26 +55,18 @@ fn check_head(replay: &Replay, head: &SignedHead) -> Result<(), Altered> {
 
 /// The next entries from `from` on, without a gap; none at the end.
 async fn read_entries(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditError> {
-    // Canonical JSON has no line breaks.
-    let row = sqlx::query(
-        "SELECT count(*), max(idx), CAST(group_concat(CAST(entry AS TEXT), char(10) ORDER BY idx) AS BLOB) \
-         FROM (SELECT idx, entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?)",
-    )
-    .bind(from as i64)
-    .bind(CHUNK)
-    .fetch_one(store.readers())
-    .await?;
-    let count: i64 = row.try_get(0)?;
-    if count == 0 {
+    let joined = tables::joined_entries(store.readers(), from, CHUNK).await;
+    let Some(joined) = joined.map_err(in_audit_log)? else {
         return Ok(Vec::new());
-    }
-    let together: &[u8] = row.try_get(2)?;
-    let entries: Vec<Vec<u8>> = together
+    };
+    // Canonical JSON has no line breaks.
+    let entries: Vec<Vec<u8>> = joined
+        .entries
         .split(|b| *b == b'\n')
         .map(<[u8]>::to_vec)
         .collect();
-    let last: i64 = row.try_get(1)?;
-    if entries.len() as i64 == count && last == from as i64 + count - 1 {
+    let whole = entries.len() as i64 == joined.count;
+    if whole && joined.last == from as i64 + joined.count - 1 {
         return Ok(entries);
     }
     read_each_entry(store, from).await
@@ -83,17 +74,13 @@ async fn read_entries(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditErr
 
 /// Like [`read_entries`], row by row, for a chunk with a gap or an invalid entry.
 async fn read_each_entry(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditError> {
-    let rows = sqlx::query("SELECT idx, entry FROM entries WHERE idx >= ? ORDER BY idx LIMIT ?")
-        .bind(from as i64)
-        .bind(CHUNK)
-        .fetch_all(store.readers())
-        .await?;
-    let mut entries = Vec::with_capacity(rows.len());
-    for (index, row) in (from..).zip(&rows) {
-        if row.try_get::<i64, _>(0)? != index as i64 {
+    let rows = tables::indexed_entries(store.readers(), from, CHUNK).await;
+    let mut entries = Vec::new();
+    for (index, (found, entry)) in (from..).zip(rows.map_err(in_audit_log)?) {
+        if found != index as i64 {
             return Err(store.altered(Altered::Missing { index }));
         }
-        entries.push(row.try_get(1)?);
+        entries.push(entry);
     }
     Ok(entries)
 }
@@ -102,22 +89,15 @@ async fn check_hashes(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), 
     let (Some((first, _)), Some((last, _))) = (hashes.first(), hashes.last()) else {
         return Ok(());
     };
-    let row = sqlx::query(
-        "SELECT count(*), min(length(hash)), max(length(hash)), \
-         CAST(group_concat(hash, '' ORDER BY position) AS BLOB) FROM nodes WHERE position BETWEEN ? AND ?",
-    )
-    .bind(position(*first))
-    .bind(position(*last))
-    .fetch_one(store.readers())
-    .await?;
+    let joined = tables::joined_nodes(store.readers(), position(*first), position(*last)).await;
+    let joined = joined.map_err(in_audit_log)?;
     let expected: Vec<u8> = hashes
         .iter()
         .flat_map(|(_, hash)| *hash.as_bytes())
         .collect();
-    let whole = row.try_get::<i64, _>(0)? == hashes.len() as i64
-        && row.try_get::<Option<i64>, _>(1)? == Some(32)
-        && row.try_get::<Option<i64>, _>(2)? == Some(32)
-        && row.try_get::<Option<&[u8]>, _>(3)? == Some(&expected[..]);
+    let whole = joined.count == hashes.len() as i64
+        && joined.lengths == (Some(32), Some(32))
+        && joined.hashes.as_deref() == Some(&expected[..]);
     if whole {
         return Ok(());
     }
@@ -129,32 +109,13 @@ async fn check_each_hash(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(
     let Some((first, _)) = hashes.first() else {
         return Ok(());
     };
-    let rows = sqlx::query(
-        "SELECT position, hash FROM nodes WHERE position >= ? ORDER BY position LIMIT ?",
-    )
-    .bind(position(*first))
-    .bind(hashes.len() as i64)
-    .fetch_all(store.readers())
-    .await?;
-    let mut rows = rows.iter();
+    let rows = tables::nodes(store.readers(), position(*first), hashes.len() as i64).await;
+    let mut rows = rows.map_err(in_audit_log)?.into_iter();
     for (node, hash) in hashes {
         let position = position(*node);
-        let found = rows.next();
-        let same = found.is_some_and(|row| {
-            row.try_get::<i64, _>(0).ok() == Some(position)
-                && row.try_get::<&[u8], _>(1).ok() == Some(&hash.as_bytes()[..])
-        });
-        if !same {
+        if rows.next() != Some((Some(position), Some(hash.as_bytes().to_vec()))) {
             return Err(store.altered(Altered::Hash { position }));
         }
     }
     Ok(())
-}
-
-async fn stored_head(store: &Store) -> Result<Option<SignedHead>, AuditError> {
-    let note: Option<String> = sqlx::query_scalar("SELECT note FROM head WHERE id = 1")
-        .fetch_optional(store.readers())
-        .await?;
-    let head = note.map(|note| SignedHead::parse(note.as_bytes()));
-    head.transpose().map_err(|_| store.altered(Altered::Head))
 }

@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 
 use attest_core::Sha256Digest;
 use attest_core::log::{Entry, ReceiptProof, TreeHash, prove, tile};
-use sqlx::Row;
 
-use super::{Altered, AuditError, AuditLog, EpochLog};
+use super::{Altered, AuditError, AuditLog, EpochLog, in_audit_log, tables};
 
 impl AuditLog {
     /// One of the files that a tree of `size` entries is published as; `None` if it has no such file.
@@ -41,26 +40,19 @@ impl AuditLog {
 
     /// The entries in this range, which must be there.
     pub async fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, AuditError> {
-        let rows = sqlx::query("SELECT entry FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx")
-            .bind(range.start as i64)
-            .bind(range.end as i64)
-            .fetch_all(self.store.readers())
-            .await?;
-        if rows.len() as u64 != range.end - range.start {
-            let index = range.start + rows.len() as u64;
+        let entries = tables::entries(self.store.readers(), &range).await;
+        let entries = entries.map_err(in_audit_log)?;
+        if entries.len() as u64 != range.end - range.start {
+            let index = range.start + entries.len() as u64;
             return Err(self.store.altered(Altered::Missing { index }));
         }
-        let entries = rows.iter().map(|row| row.try_get::<Vec<u8>, _>(0));
-        Ok(entries.collect::<Result<_, _>>()?)
+        Ok(entries)
     }
 
     /// Whether the receipt with this digest was entered.
     pub async fn has_receipt(&self, digest: &Sha256Digest) -> Result<bool, AuditError> {
-        let found = sqlx::query("SELECT 1 FROM receipts WHERE digest = ? LIMIT 1")
-            .bind(&digest.as_bytes()[..])
-            .fetch_optional(self.store.readers())
-            .await?;
-        Ok(found.is_some())
+        let found = tables::has_receipt(self.store.readers(), digest).await;
+        found.map_err(in_audit_log)
     }
 
     /// The proof that the receipt with this digest is in the log, against the epoch's newest head; `None`
@@ -72,18 +64,10 @@ impl AuditLog {
     ) -> Result<Option<ReceiptProof>, AuditError> {
         let head = epoch.head();
         let size = head.claimed().size;
-        let found = sqlx::query(
-            "SELECT idx, position FROM receipts WHERE digest = ? AND idx < ? ORDER BY idx LIMIT 1",
-        )
-        .bind(&digest.as_bytes()[..])
-        .bind(size as i64)
-        .fetch_optional(self.store.readers())
-        .await?;
-        let Some(found) = found else {
+        let found = tables::find_receipt(self.store.readers(), digest, size).await;
+        let Some((index, place)) = found.map_err(in_audit_log)? else {
             return Ok(None);
         };
-        let (index, place): (i64, i64) = (found.try_get(0)?, found.try_get(1)?);
-        let (index, place) = (index as u64, place as u64);
         let entry = self.entries(index..index + 1).await?.pop();
         let entry = entry.and_then(|bytes| Entry::parse(&bytes).ok());
         let entry = entry.ok_or_else(|| self.store.altered(Altered::Missing { index }))?;
@@ -100,30 +84,17 @@ impl AuditLog {
         &self,
         range: std::ops::Range<u64>,
     ) -> Result<BTreeMap<u64, String>, AuditError> {
-        let rows = sqlx::query("SELECT idx, subject FROM openings WHERE idx >= ? AND idx < ?")
-            .bind(range.start as i64)
-            .bind(range.end as i64)
-            .fetch_all(self.store.readers())
-            .await?;
-        let subjects = rows.iter().map(|row| {
-            let index: i64 = row.try_get(0)?;
-            Ok((index as u64, row.try_get(1)?))
-        });
-        subjects.collect()
+        let subjects = tables::subjects(self.store.readers(), &range).await;
+        subjects.map_err(in_audit_log)
     }
 
     /// The digests of the receipts in the batch at `index`.
     pub async fn batch(&self, index: u64) -> Result<Vec<Sha256Digest>, AuditError> {
-        let rows = sqlx::query("SELECT digest FROM receipts WHERE idx = ? ORDER BY position")
-            .bind(index as i64)
-            .fetch_all(self.store.readers())
-            .await?;
-        let digests = rows.iter().map(|row| {
-            let digest: Vec<u8> = row.try_get(0)?;
-            let digest: [u8; 32] = digest
-                .try_into()
-                .map_err(|_| self.store.altered(Altered::Missing { index }))?;
-            Ok(Sha256Digest::from_bytes(digest))
+        let digests = tables::batch(self.store.readers(), index).await;
+        let digests = digests.map_err(in_audit_log)?.into_iter();
+        let digests = digests.map(|digest| match <[u8; 32]>::try_from(digest) {
+            Ok(digest) => Ok(Sha256Digest::from_bytes(digest)),
+            Err(_) => Err(self.store.altered(Altered::Missing { index })),
         });
         digests.collect()
     }

@@ -1,4 +1,4 @@
-//! The audit log's tables: entries, the hashes over them, and the last head.
+//! The audit log's file: commits entries, the hashes over them and the head in one transaction, and reads them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,11 +8,11 @@ use attest_core::log::{
 };
 use attest_core::{Sha256Digest, UnixTime};
 use ring::rand::{SecureRandom, SystemRandom};
-use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use sqlx::{Connection, SqliteConnection, SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
-use super::{Altered, AuditError};
-use crate::sqlite::{Database, DatabaseFile, Durability, Extent};
+use super::{Altered, AuditError, in_audit_log, tables};
+use crate::sqlite::{self, Database, DatabaseFile, Durability, Extent};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
@@ -104,9 +104,7 @@ impl Store {
         let Some(reading) = reading.filter(|reading| reading.version > 0) else {
             return Ok(None);
         };
-        let mut connection = reading.pool.acquire().await?;
-        let origin = first_entry(reading.file.path(), &mut connection).await?;
-        drop(connection);
+        let origin = first_entry(&reading.file, &reading.pool).await?;
         Ok(Some(Self {
             file: reading.file,
             origin,
@@ -153,8 +151,12 @@ impl Store {
         leaves: &[Leaf],
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
     ) -> Result<Committed<T>, AuditError> {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let first = size(&mut transaction).await?;
+        let transaction = sqlite::begin_writing(connection).await;
+        let mut transaction = transaction.map_err(in_audit_log)?;
+        // Read in the transaction: another process may have appended since the last one.
+        let first = tables::size(&mut *transaction)
+            .await
+            .map_err(in_audit_log)?;
         let mut frontier = self.frontier(&mut transaction, first).await?;
         for leaf in leaves {
             insert(&mut transaction, &mut frontier, leaf).await?;
@@ -165,12 +167,10 @@ impl Store {
             root: frontier.root(),
         });
         if let Some(head) = head {
-            sqlx::query("INSERT OR REPLACE INTO head (id, note) VALUES (1, ?)")
-                .bind(head.note())
-                .execute(&mut *transaction)
-                .await?;
+            let set = tables::set_head(&mut *transaction, head.note()).await;
+            set.map_err(in_audit_log)?;
         }
-        transaction.commit().await?;
+        transaction.commit().await.map_err(in_audit_log)?;
         Ok(Committed {
             first,
             head: signed,
@@ -179,8 +179,14 @@ impl Store {
 
     /// How many entries there are.
     pub async fn size(&self) -> Result<u64, AuditError> {
-        let mut reader = self.readers.acquire().await?;
-        Ok(size(&mut reader).await?)
+        tables::size(&self.readers).await.map_err(in_audit_log)
+    }
+
+    /// The head that was committed last, of any epoch.
+    pub async fn head(&self) -> Result<Option<SignedHead>, AuditError> {
+        let note = tables::head(&self.readers).await.map_err(in_audit_log)?;
+        let head = note.map(|note| SignedHead::parse(note.as_bytes()));
+        head.transpose().map_err(|_| self.altered(Altered::Head))
     }
 
     /// The hash over each of these ranges of leaves.
@@ -188,7 +194,7 @@ impl Store {
         &self,
         ranges: &[std::ops::Range<u64>],
     ) -> Result<Vec<TreeHash>, AuditError> {
-        let mut reader = self.readers.acquire().await?;
+        let mut reader = self.readers.acquire().await.map_err(in_audit_log)?;
         let mut hashes = Vec::with_capacity(ranges.len());
         for range in ranges {
             let parts = self.subtrees(&mut reader, range).await?;
@@ -229,12 +235,9 @@ impl Store {
     ) -> Result<Vec<TreeHash>, AuditError> {
         let mut hashes = Vec::new();
         for node in tree::subtrees(range) {
-            let found: Option<Vec<u8>> =
-                sqlx::query_scalar("SELECT hash FROM nodes WHERE position = ?")
-                    .bind(position(node))
-                    .fetch_optional(&mut *connection)
-                    .await?;
-            let hash = found.and_then(|hash| hash.try_into().ok());
+            let found = tables::node(&mut *connection, position(node)).await;
+            let hash = found.map_err(in_audit_log)?;
+            let hash = hash.and_then(|hash| hash.try_into().ok());
             let missing = Altered::Hash {
                 position: position(node),
             };
@@ -251,13 +254,6 @@ pub(super) fn position(node: Node) -> i64 {
     node.completion() as i64
 }
 
-async fn size(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
-    let last: Option<i64> = sqlx::query_scalar("SELECT max(idx) FROM entries")
-        .fetch_one(connection)
-        .await?;
-    Ok(last.map_or(0, |last| last as u64 + 1))
-}
-
 async fn insert(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
@@ -267,38 +263,31 @@ async fn insert(
     if bytes.len() > MAX_ENTRY_BYTES {
         return Err(AuditError::TooLong { len: bytes.len() });
     }
-    let index = frontier.size() as i64;
-    sqlx::query("INSERT INTO entries (idx, entry) VALUES (?, ?)")
-        .bind(index)
-        .bind(&bytes)
-        .execute(&mut *connection)
-        .await?;
+    let index = frontier.size();
     let mut completed = Vec::new();
     frontier.push(tree::leaf(&bytes), |node, hash| {
         completed.push((node, hash))
     });
+    let written = insert_rows(connection, index, &bytes, &completed, leaf).await;
+    written.map_err(in_audit_log)
+}
+
+async fn insert_rows(
+    connection: &mut SqliteConnection,
+    index: u64,
+    entry: &[u8],
+    completed: &[(Node, TreeHash)],
+    leaf: &Leaf,
+) -> Result<(), sqlx::Error> {
+    tables::add_entry(&mut *connection, index, entry).await?;
     for (node, hash) in completed {
-        sqlx::query("INSERT INTO nodes (position, hash) VALUES (?, ?)")
-            .bind(position(node))
-            .bind(&hash.as_bytes()[..])
-            .execute(&mut *connection)
-            .await?;
+        tables::add_node(&mut *connection, position(*node), hash.as_bytes()).await?;
     }
     for (place, digest) in leaf.receipts.iter().enumerate() {
-        sqlx::query("INSERT INTO receipts (idx, position, digest) VALUES (?, ?, ?)")
-            .bind(index)
-            .bind(place as i64)
-            .bind(&digest.as_bytes()[..])
-            .execute(&mut *connection)
-            .await?;
+        tables::add_receipt(&mut *connection, index, place, digest).await?;
     }
     if let Some(opening) = &leaf.opening {
-        sqlx::query("INSERT INTO openings (idx, salt, subject) VALUES (?, ?, ?)")
-            .bind(index)
-            .bind(&opening.salt[..])
-            .bind(&opening.subject)
-            .execute(&mut *connection)
-            .await?;
+        tables::add_opening(&mut *connection, index, opening).await?;
     }
     Ok(())
 }
@@ -310,8 +299,8 @@ async fn begin(
 ) -> Result<Origin, AuditError> {
     let (mut transaction, found) = file.migrate(connection).await?;
     if found > 0 {
-        let origin = first_entry(file.path(), &mut transaction).await?;
-        transaction.commit().await?;
+        let origin = first_entry(file, &mut *transaction).await?;
+        transaction.commit().await.map_err(in_audit_log)?;
         return Ok(origin);
     }
     let mut name = [0; 16];
@@ -324,21 +313,21 @@ async fn begin(
         fact: Fact::Began { origin },
     });
     insert(&mut transaction, &mut Frontier::default(), &began).await?;
-    transaction.commit().await?;
+    transaction.commit().await.map_err(in_audit_log)?;
     Ok(origin)
 }
 
 /// The log's origin, from its first entry.
-async fn first_entry(path: &Path, connection: &mut SqliteConnection) -> Result<Origin, AuditError> {
-    let first = sqlx::query("SELECT entry FROM entries WHERE idx = 0")
-        .fetch_optional(connection)
-        .await?;
-    let first = first.map(|row| row.try_get::<Vec<u8>, _>(0)).transpose()?;
+async fn first_entry(
+    file: &DatabaseFile,
+    on: impl SqliteExecutor<'_>,
+) -> Result<Origin, AuditError> {
+    let first = tables::entry(on, 0).await.map_err(in_audit_log)?;
     let first = first.and_then(|bytes| Entry::parse(&bytes).ok());
     match first.map(|entry| entry.fact) {
         Some(Fact::Began { origin }) => Ok(origin),
         _ => Err(AuditError::Altered {
-            path: path.to_owned(),
+            path: file.path().to_owned(),
             what: Altered::Beginning,
         }),
     }

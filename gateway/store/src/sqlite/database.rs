@@ -10,7 +10,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::check::{self, IntegrityCheck, TIME_LIMIT};
-use super::{Durability, create, options, reading};
+use super::{Durability, begin_writing, create, options, reading};
 use gateway_base::events::{self, Event};
 
 /// What is fixed about a database.
@@ -154,16 +154,18 @@ impl DatabaseFile {
     }
 
     /// A connection that writes.
-    pub async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
-        SqliteConnection::connect_with(&options(&self.path, self.database.commits)).await
+    pub async fn connect(&self) -> Result<SqliteConnection, OpenError> {
+        let options = options(&self.path, self.database.commits);
+        Ok(SqliteConnection::connect_with(&options).await?)
     }
 
     /// At most `size` connections whose commits return when the database's do.
-    pub async fn pool(&self, size: u32) -> Result<SqlitePool, sqlx::Error> {
-        SqlitePoolOptions::new()
+    pub async fn pool(&self, size: u32) -> Result<SqlitePool, OpenError> {
+        let pool = SqlitePoolOptions::new()
             .max_connections(size)
             .connect_with(options(&self.path, self.database.commits))
-            .await
+            .await?;
+        Ok(pool)
     }
 
     /// At most `size` connections whose commits flush the write-ahead log. A caller waits for one no longer than `timeout`.
@@ -171,20 +173,22 @@ impl DatabaseFile {
         &self,
         size: u32,
         timeout: Duration,
-    ) -> Result<SqlitePool, sqlx::Error> {
-        SqlitePoolOptions::new()
+    ) -> Result<SqlitePool, OpenError> {
+        let pool = SqlitePoolOptions::new()
             .max_connections(size)
             .acquire_timeout(timeout)
             .connect_with(options(&self.path, Durability::Flushed))
-            .await
+            .await?;
+        Ok(pool)
     }
 
     /// At most `size` connections for reading.
-    pub async fn reading_pool(&self, size: u32) -> Result<SqlitePool, sqlx::Error> {
-        SqlitePoolOptions::new()
+    pub async fn reading_pool(&self, size: u32) -> Result<SqlitePool, OpenError> {
+        let pool = SqlitePoolOptions::new()
             .max_connections(size)
             .connect_with(options(&self.path, self.database.commits).read_only(true))
-            .await
+            .await?;
+        Ok(pool)
     }
 
     /// Begins a transaction and executes the steps that are missing. Returns it with the version that was found. The
@@ -193,8 +197,8 @@ impl DatabaseFile {
         &self,
         connection: &'c mut SqliteConnection,
     ) -> Result<(Transaction<'c, Sqlite>, i64), OpenError> {
-        // It takes the write lock before the version is read: two processes do not execute the same step.
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        // The transaction has the write lock before the version is read: two processes do not execute the same step.
+        let mut transaction = begin_writing(connection).await?;
         let found = self.version(&mut transaction).await?;
         let missing = usize::try_from(found).map_or(&[][..], |done| &self.database.steps[done..]);
         for step in missing {

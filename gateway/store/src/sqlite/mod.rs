@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
 use create::create;
 pub(crate) use database::{Database, DatabaseFile, Extent, OpenError};
@@ -35,6 +36,14 @@ pub(crate) enum Durability {
     Written,
     /// After the write-ahead log was flushed to the disk.
     Flushed,
+}
+
+/// Begins a transaction that has the write lock from the start. One that takes the lock at its first write can fail there,
+/// if another connection has written since it began.
+pub(crate) async fn begin_writing(
+    connection: &mut SqliteConnection,
+) -> Result<Transaction<'_, Sqlite>, sqlx::Error> {
+    connection.begin_with("BEGIN IMMEDIATE").await
 }
 
 /// Options of a connection to the existing database at `path`.
