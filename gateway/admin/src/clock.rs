@@ -42,7 +42,7 @@ pub(super) async fn accept(
         return Err(Invalid::AdminBody.into());
     }
     let now = SystemClock.now();
-    let noted = admin.ledger.accept_time(now).await;
+    let noted = admin.ledger.expiry().accept_time(now).await;
     noted.map_err(|_| ApiError::Internal)?;
     // After it is stored: a crash between the two must not leave data deleted by a time that the next start does not
     // know.

@@ -23,7 +23,12 @@ pub(super) async fn list(
     admin: State<Arc<Admin>>,
     _by: By<Auditing>,
 ) -> Result<Response<Body>, ApiError> {
-    let keys = admin.ledger.keys().await.map_err(|_| ApiError::Internal)?;
+    let keys = admin
+        .ledger
+        .keys()
+        .all()
+        .await
+        .map_err(|_| ApiError::Internal)?;
     let keys: Vec<Value> = keys.iter().map(row).collect();
     Ok(document(json!({ "keys": keys }).to_string()))
 }
@@ -69,7 +74,8 @@ pub(super) async fn create(
     };
     admin
         .ledger
-        .add_key(&key)
+        .keys()
+        .add(&key)
         .await
         .map_err(|_| ApiError::Internal)?;
     admin
@@ -90,7 +96,7 @@ pub(super) async fn revoke(
     _by: By<Operating>,
     id: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
-    let revoked = admin.ledger.revoke_key(&id, admin.clock.now()).await;
+    let revoked = admin.ledger.keys().revoke(&id, admin.clock.now()).await;
     if !revoked.map_err(|_| ApiError::Internal)? {
         return Err(ApiError::KeyNotFound);
     }

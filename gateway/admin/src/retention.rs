@@ -31,7 +31,7 @@ pub(super) async fn show(
     _by: By<Auditing>,
     connection: Connection,
 ) -> Result<Response<Body>, ApiError> {
-    let rows = admin.ledger.policies().await;
+    let rows = admin.ledger.policies().all().await;
     let rows = rows.map_err(|_| ApiError::Internal)?;
     let history: Vec<Value> = rows.iter().map(row).collect();
     let keys = match &connection.epoch.config.retention.authority {

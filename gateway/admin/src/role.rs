@@ -49,7 +49,7 @@ impl<N: Need> FromRequestParts<Arc<Admin>> for By<N> {
         let token = bearer(&parts.headers)?;
         let id = claimed_id(token).ok_or(ApiError::InvalidKey)?;
         // Read from the ledger for each request, so that a revoked key is refused from the next request on.
-        let row = admin.ledger.administrator(id).await;
+        let row = admin.ledger.admins().find(id).await;
         let row = row
             .map_err(|_| ApiError::Internal)?
             .filter(|row| row.revoked_at.is_none())

@@ -32,7 +32,7 @@ pub(super) async fn list(
         .iter()
         .map(|session| *session.id().as_bytes())
         .collect();
-    let stored = admin.ledger.newest_sessions(count).await;
+    let stored = admin.ledger.sessions().newest(count).await;
     let rows: Vec<Value> = stored
         .map_err(|_| ApiError::Internal)?
         .iter()
@@ -53,7 +53,7 @@ pub(super) async fn session(
     id: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
     let id = SessionId::parse(&id).map_err(|_| ApiError::SessionNotFound)?;
-    let found = admin.ledger.session(&id).await;
+    let found = admin.ledger.sessions().find(&id).await;
     let found = found.map_err(|_| ApiError::Internal)?;
     found.map(document).ok_or(ApiError::SessionNotFound)
 }

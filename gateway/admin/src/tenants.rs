@@ -28,7 +28,12 @@ pub(super) async fn list(
     _by: By<Auditing>,
     connection: Connection,
 ) -> Result<Response<Body>, ApiError> {
-    let keys = admin.ledger.keys().await.map_err(|_| ApiError::Internal)?;
+    let keys = admin
+        .ledger
+        .keys()
+        .all()
+        .await
+        .map_err(|_| ApiError::Internal)?;
     let policy = connection.epoch.retention.policy();
     let rows: Vec<Value> = counted(&keys)
         .into_iter()
@@ -70,7 +75,11 @@ pub(super) async fn remove(
     name: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
     let name = Name::from_operator(&name).map_err(|_| ApiError::TenantNotFound)?;
-    let revoked = admin.ledger.remove_tenant(&name, admin.clock.now()).await;
+    let revoked = admin
+        .ledger
+        .keys()
+        .remove_tenant(&name, admin.clock.now())
+        .await;
     let revoked = revoked.map_err(|_| ApiError::Internal)?;
     admin
         .keyring

@@ -24,7 +24,7 @@ pub(super) async fn usage(
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
     let Span { since, until } = Span::parse(uri.query(), admin.clock.now())?;
-    let sums = admin.ledger.usage(since, until).await;
+    let sums = admin.ledger.usage().sums(since, until).await;
     let sums = sums.map_err(|_| ApiError::Internal)?;
     let rows: Vec<Value> = sums.iter().map(row).collect();
     let answer = json!({ "since": since.to_string(), "until": until.to_string(), "usage": rows });

@@ -151,7 +151,7 @@ pub async fn activate(
     configured: &Retention,
     now: UnixTime,
 ) -> Result<ActivePolicy, HistoryError> {
-    let rows = ledger.policies().await?;
+    let rows = ledger.policies().all().await?;
     match decide(&rows, configured)? {
         Decision::Unchanged(policy) => Ok(policy),
         Decision::First(policy) | Decision::Next(policy) => {
@@ -160,7 +160,10 @@ pub async fn activate(
         }
         Decision::NewSignatures(policy) => {
             let lines = policy.signatures().to_string();
-            ledger.sign_policy(policy.policy().digest(), &lines).await?;
+            ledger
+                .policies()
+                .sign(policy.policy().digest(), &lines)
+                .await?;
             Ok(policy)
         }
     }
@@ -171,12 +174,12 @@ pub async fn latest_verified(
     ledger: &Ledger,
     authority: &Authority,
 ) -> Result<ActivePolicy, HistoryError> {
-    Ok(restore(&ledger.policies().await?, authority)?)
+    Ok(restore(&ledger.policies().all().await?, authority)?)
 }
 
 /// The last policy of the chain, without verifying today's keys. For display only.
 pub async fn latest(ledger: &Ledger) -> Result<Option<ActivePolicy>, HistoryError> {
-    let rows = ledger.policies().await?;
+    let rows = ledger.policies().all().await?;
     match ActivePolicy::restore_unverified(&links(&rows)) {
         Ok(head) => Ok(Some(head)),
         Err(ChainError::Empty) => Ok(None),
@@ -207,7 +210,7 @@ pub async fn install(
     if head.policy().digest() == policy.digest() {
         let again = head.signed_again(&signatures, authority).map_err(refused)?;
         let lines = again.signatures().to_string();
-        ledger.sign_policy(policy.digest(), &lines).await?;
+        ledger.policies().sign(policy.digest(), &lines).await?;
         return Ok(Installed::NewSignatures);
     }
     let next = head
@@ -225,7 +228,7 @@ async fn append(ledger: &Ledger, policy: &ActivePolicy, now: UnixTime) -> Result
         signatures: policy.signatures().to_string(),
         set_at: now,
     };
-    if ledger.add_policy(&row).await? {
+    if ledger.policies().add(&row).await? {
         Ok(())
     } else {
         Err(HistoryError::EpochTaken(row.epoch))

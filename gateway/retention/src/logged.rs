@@ -23,7 +23,7 @@ pub async fn unlogged(
     authority: &Authority,
     config: Sha256Digest,
 ) -> Result<Vec<RetentionChange>, HistoryError> {
-    let rows = ledger.policies().await?;
+    let rows = ledger.policies().all().await?;
     let accepted = accepted(ledger.audit()).await.map_err(LedgerError::from)?;
     let known = rows.iter().rposition(|row| {
         accepted

@@ -48,7 +48,7 @@ pub async fn plan(
     signatures: PolicySignatures,
 ) -> Result<Plan, HistoryError> {
     let active_policy = history::latest(ledger).await?;
-    let keys = ledger.keys().await?;
+    let keys = ledger.keys().all().await?;
     let authority = &config.retention.authority;
     let (before, verdict) = match &active_policy {
         Some(head) if head.policy().digest() == proposed.digest() => {

@@ -36,7 +36,8 @@ pub async fn prepare_record<B: AsRef<[u8]> + Send + 'static>(
         // Refused without another attempt: while the disk fails, every request would wait for a failure.
         (OnFailure::Refuse, _) if ledger.is_failing() => return Err(ApiError::RetentionFailed),
         (OnFailure::Refuse, Some((row, retention))) => ledger
-            .begin_usage(row, retention)
+            .usage()
+            .begin(row, retention)
             .await
             .map_err(|_| ApiError::RetentionFailed)?,
         // Its row is only queued, and may never be written.

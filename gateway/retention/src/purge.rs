@@ -16,15 +16,18 @@ const EVERY: Duration = Duration::from_secs(60);
 /// in memory.
 pub async fn run(records: Records, ledger: Arc<Ledger>, sweep_receipts: impl Fn() + Send) {
     if let SystemClockCheck::Behind(by) | SystemClockCheck::FarAhead(by) =
-        ledger.system_clock_check()
+        ledger.clock().system_clock_check()
     {
-        let ahead = matches!(ledger.system_clock_check(), SystemClockCheck::FarAhead(_));
+        let ahead = matches!(
+            ledger.clock().system_clock_check(),
+            SystemClockCheck::FarAhead(_)
+        );
         events::emit(Event::ClockDoubted { ahead, by });
     }
     loop {
         sweep_receipts();
         let deleted = async {
-            let purged = ledger.purge().await?;
+            let purged = ledger.expiry().purge().await?;
             // Rows first: they need one statement, while files are unlinked one by one.
             let records = records.purge(ledger.clock().now()).await?;
             Ok::<_, RecordError>((purged, records))

@@ -125,7 +125,7 @@ impl Records {
             expires_at: now.plus(kept.ttl),
         };
         // The row before the first file: a file without a row would never be deleted.
-        self.ledger.add_record(&row).await?;
+        self.ledger.records().add(&row).await?;
         Ok(Record {
             records: self.clone(),
             receipt_id: receipt_id.to_owned(),
@@ -140,7 +140,13 @@ impl Records {
         key_digest: &[u8; 32],
         part: Part,
     ) -> Result<Option<Vec<u8>>, RecordError> {
-        if self.ledger.record(receipt_id, key_digest).await?.is_none() {
+        if self
+            .ledger
+            .records()
+            .find(receipt_id, key_digest)
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let file = self.file(receipt_id, part);
@@ -154,7 +160,7 @@ impl Records {
         receipt_id: &str,
         key_digest: &[u8; 32],
     ) -> Result<DeletionResult, RecordError> {
-        match self.ledger.record(receipt_id, key_digest).await? {
+        match self.ledger.records().find(receipt_id, key_digest).await? {
             None => Ok(DeletionResult::NotFound),
             // `deletable` was stored with the record: a later policy does not change what its caller was promised.
             Some(row) if !row.deletable => Ok(DeletionResult::NotAllowed),
@@ -192,7 +198,7 @@ impl Records {
         // is repeated.
         let done = tokio::task::spawn_blocking(unlink).await;
         done.map_err(|_| RecordError::Task)??;
-        Ok(match self.ledger.remove_record(receipt_id).await? {
+        Ok(match self.ledger.records().remove(receipt_id).await? {
             true => DeletionResult::Deleted,
             false => DeletionResult::NotFound,
         })
@@ -202,7 +208,7 @@ impl Records {
     pub async fn purge(&self, now: UnixTime) -> Result<u64, RecordError> {
         let mut deleted = 0;
         loop {
-            let expired = self.ledger.expired_records(now).await?;
+            let expired = self.ledger.records().expired(now).await?;
             if expired.is_empty() {
                 return Ok(deleted);
             }
@@ -264,6 +270,6 @@ impl Record {
     pub async fn store_state(&self, state: RecordState) {
         // The files are complete all the same. If the state cannot be stored, the record stays "open".
         let ledger = &self.records.ledger;
-        let _ = ledger.set_record_state(&self.receipt_id, state).await;
+        let _ = ledger.records().set_state(&self.receipt_id, state).await;
     }
 }

@@ -147,7 +147,7 @@ pub async fn serve_with(
         })?,
     };
     let ledger = Arc::new(open_ledger(&config).await?);
-    let problems = check::problems(&config, &ledger.policies().await?);
+    let problems = check::problems(&config, &ledger.policies().all().await?);
     if !problems.is_empty() {
         // Closed properly, so that the next start finds no write-ahead log to recover.
         ledger.close().await;

@@ -143,7 +143,7 @@ async fn create(
             .map_err(LedgerError::from)?;
     }
     // The row before the log entry: if the entry fails, an unused number remains, which does no harm.
-    let number = ledger.begin_epoch(&row).await?;
+    let number = ledger.epochs().begin(&row).await?;
     let cache_salts = CacheSalts::generate(&SystemRandom::new()).map_err(|_| EpochError::Keys)?;
     let keyset_header =
         http::HeaderValue::try_from(keyset_digest.to_string()).map_err(|_| EpochError::Keys)?;

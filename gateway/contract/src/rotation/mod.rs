@@ -132,7 +132,7 @@ impl EpochRotation {
     /// Begins an epoch if the ledger holds a later policy than the active one. A policy that is refused is not tried again.
     async fn check_policy(&self, poll: &mut PolicyPoll) {
         poll.last = Some(Instant::now());
-        let Ok(last) = self.ledger.last_policy().await else {
+        let Ok(last) = self.ledger.policies().last().await else {
             return;
         };
         if last > self.current().retention.policy().epoch()
@@ -164,7 +164,7 @@ impl EpochRotation {
             return self.refuse(EpochFailure::RestartNeeded(*fixed), problems);
         }
         // Read before the checks, which make no queries.
-        let policies = match self.ledger.policies().await {
+        let policies = match self.ledger.policies().all().await {
             Ok(policies) => policies,
             Err(_) => return self.refuse(EpochFailure::Ledger, Vec::new()),
         };

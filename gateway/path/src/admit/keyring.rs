@@ -77,7 +77,7 @@ impl Keyring {
     pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, LedgerError> {
         let (refresh, mut requests) = mpsc::channel(16);
         let ring = Arc::new(Self::new(refresh));
-        let mut watch = ledger.change_watch().await?;
+        let mut watch = ledger.keys().watch().await?;
         let applied = AppliedGeneration::in_directory(state_dir);
         if let Some(changed) = watch.changed_keys().await? {
             ring.apply(changed, &applied);

@@ -72,7 +72,7 @@ pub(super) async fn session(
     id: Path<String>,
 ) -> Result<Response<Body>, ApiError> {
     let id = SessionId::parse(&id).map_err(|_| ApiError::SessionNotFound)?;
-    match state.ledger.session(&id).await {
+    match state.ledger.sessions().find(&id).await {
         Ok(Some(session)) => Ok(json(session)),
         Ok(None) => Err(ApiError::SessionNotFound),
         Err(_) => Err(ApiError::Internal),

@@ -55,7 +55,7 @@ impl RequestServices {
         };
         self.metrics.count_and_emit(event);
         if let Some(retention) = retention {
-            self.ledger.record_usage(row, retention);
+            self.ledger.usage().record(row, retention);
         }
     }
 }
@@ -118,7 +118,7 @@ impl ReceiptBuilder {
                 .retention
                 .kept()
                 .filter(|kept| kept.on_failure == OnFailure::Refuse)
-                .map(|_| services.ledger.unfinished()),
+                .map(|_| services.ledger.usage().next_unfinished()),
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
             endpoint: request.endpoint,

@@ -33,7 +33,7 @@ impl ReceiptStore {
             served_at: body.served_at,
         };
         match until {
-            Some(until) => self.ledger.store_receipt(row, until),
+            Some(until) => self.ledger.receipts().store(row, until),
             None => self.cache.put(row),
         }
     }
@@ -43,7 +43,7 @@ impl ReceiptStore {
         if let Some(cached) = self.cache.get(id, key_digest) {
             return Ok(Some(cached));
         }
-        self.ledger.receipt(id, key_digest).await
+        self.ledger.receipts().find(id, key_digest).await
     }
 
     /// Removes expired receipts from the cache.

@@ -63,7 +63,7 @@ async fn create(config: &Path, role: Role, name: Option<Name>) -> Result<(), Cre
         created_at: SystemClock.now(),
         revoked_at: None,
     };
-    ledger.add_administrator(&admin).await?;
+    ledger.admins().add(&admin).await?;
     ledger.close().await;
     let purpose = format!("with the role {role}");
     credentials::print_created(token.expose(), Kind::Admin, &admin.id, &purpose);
@@ -75,7 +75,7 @@ async fn create(config: &Path, role: Role, name: Option<Name>) -> Result<(), Cre
 
 async fn list(config: &Path) -> Result<(), CredentialError> {
     let (_, ledger) = credentials::open(config).await?;
-    let admins = ledger.administrators().await?;
+    let admins = ledger.admins().all().await?;
     ledger.close().await;
     let rows = admins.iter().map(|admin| Row {
         id: &admin.id,
@@ -90,7 +90,7 @@ async fn list(config: &Path) -> Result<(), CredentialError> {
 
 async fn revoke(config: &Path, id: String) -> Result<(), CredentialError> {
     let (_, ledger) = credentials::open(config).await?;
-    let revoked = ledger.revoke_administrator(&id, SystemClock.now()).await?;
+    let revoked = ledger.admins().revoke(&id, SystemClock.now()).await?;
     ledger.close().await;
     if !revoked {
         let kind = Kind::Admin;

@@ -63,7 +63,7 @@ async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, LedgerError>
     if !Ledger::is_served(state_dir) {
         return Ok(true);
     }
-    let generation = ledger.key_generation().await?;
+    let generation = ledger.keys().generation().await?;
     Ok(AppliedGeneration::in_directory(state_dir)
         .wait_for(generation, CONFIRM)
         .await)
@@ -79,7 +79,7 @@ async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), C
         digest: token.digest(),
         created_at: SystemClock.now(),
     };
-    ledger.add_key(&key).await?;
+    ledger.keys().add(&key).await?;
     let applied = applied(&ledger, &config.server.state_dir).await?;
     ledger.close().await;
     let purpose = format!("for {}", key.tenant);
@@ -93,7 +93,7 @@ async fn create(config: &Path, tenant: Name, name: Option<Name>) -> Result<(), C
 
 async fn list(config: &Path) -> Result<(), CredentialError> {
     let (_, ledger) = credentials::open(config).await?;
-    let keys = ledger.keys().await?;
+    let keys = ledger.keys().all().await?;
     ledger.close().await;
     let rows = keys.iter().map(|key| Row {
         id: &key.id,
@@ -108,7 +108,7 @@ async fn list(config: &Path) -> Result<(), CredentialError> {
 
 async fn revoke(config: &Path, id: String) -> Result<(), CredentialError> {
     let (config, ledger) = credentials::open(config).await?;
-    let revoked = ledger.revoke_key(&id, SystemClock.now()).await?;
+    let revoked = ledger.keys().revoke(&id, SystemClock.now()).await?;
     let applied = applied(&ledger, &config.server.state_dir).await?;
     ledger.close().await;
     if !revoked {

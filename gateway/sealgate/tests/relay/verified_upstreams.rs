@@ -94,7 +94,8 @@ async fn an_accepted_enclave_serves_and_the_receipt_cites_its_session() {
     let document = bench
         .back
         .ledger
-        .session(&session_id)
+        .sessions()
+        .find(&session_id)
         .await
         .expect("a ledger")
         .expect("a session");

@@ -191,14 +191,16 @@ async fn all_records_are_on_disk_after_shutdown() {
     let digest = *attest_core::Sha256Digest::hash(gateway.key.as_bytes()).as_bytes();
     assert!(
         ledger
-            .receipt(&id, &digest)
+            .receipts()
+            .find(&id, &digest)
             .await
             .expect("readable")
             .is_some()
     );
     assert!(
         ledger
-            .receipt(&id, &[0; 32])
+            .receipts()
+            .find(&id, &[0; 32])
             .await
             .expect("readable")
             .is_none()

@@ -35,26 +35,38 @@ pub enum SystemClockCheck {
     FarAhead(Duration),
 }
 
-/// A time, and the monotonic clock's value at that time.
-// Both values change together when an operator confirms a later time, hence one lock. Readers add the elapsed time.
-pub struct RetentionClock(Mutex<(UnixTime, Duration)>);
+/// The clock by which stored data expires.
+pub struct RetentionClock {
+    // A time, and the monotonic clock's value at that time. Both change together when an operator confirms a later time,
+    // hence one lock. Readers add the elapsed time.
+    set: Mutex<(UnixTime, Duration)>,
+    check: SystemClockCheck,
+}
 
 impl RetentionClock {
     /// Continues from the stored time.
-    pub fn resume(stored: Option<UnixTime>, system: UnixTime) -> (Self, SystemClockCheck) {
-        let (now, clock_check) = resume(stored, system);
-        (Self(Mutex::new((now, since_boot()))), clock_check)
+    pub fn resume(stored: Option<UnixTime>, system: UnixTime) -> Self {
+        let (now, check) = resume(stored, system);
+        Self {
+            set: Mutex::new((now, since_boot())),
+            check,
+        }
+    }
+
+    /// How the system clock compared with the stored time when the ledger was opened.
+    pub fn system_clock_check(&self) -> SystemClockCheck {
+        self.check
     }
 
     pub fn now(&self) -> UnixTime {
-        let (at, since) = *lock(&self.0);
+        let (at, since) = *lock(&self.set);
         at.plus(since_boot().saturating_sub(since))
     }
 
     /// Advances to a later time that an operator confirmed. Never goes back.
     pub fn advance_to(&self, accepted: UnixTime) {
         if accepted > self.now() {
-            *lock(&self.0) = (accepted, since_boot());
+            *lock(&self.set) = (accepted, since_boot());
         }
     }
 }
@@ -104,7 +116,7 @@ mod tests {
             resume(Some(NOON), jumped),
             (NOON, SystemClockCheck::FarAhead(MAX_PLAUSIBLE_GAP + HOUR))
         );
-        let (clock, _) = RetentionClock::resume(Some(NOON), jumped);
+        let clock = RetentionClock::resume(Some(NOON), jumped);
         assert!(clock.now() < NOON.plus(HOUR));
         clock.advance_to(jumped);
         assert!(clock.now() >= jumped);

@@ -1,9 +1,10 @@
-//! Queries of the table `epochs`: the keyset, configuration and retention policy of each epoch.
+//! Epochs, in the table `epochs`: the keyset, configuration and retention policy of each epoch.
 
 use attest_core::{Sha256Digest, UnixTime};
 use sqlx::SqlitePool;
 
-use super::LedgerError;
+use super::columns::{corrupt, secs};
+use super::{LedgerError, in_ledger};
 
 /// An epoch about to begin.
 pub struct EpochRow<'a> {
@@ -15,18 +16,26 @@ pub struct EpochRow<'a> {
     pub began_at: UnixTime,
 }
 
-pub(super) async fn begin(pool: &SqlitePool, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
-    let number: i64 = sqlx::query_scalar(
-        "INSERT INTO epochs (keyset_digest, keyset, config, retention, began_at) VALUES (?, ?, ?, ?, ?) RETURNING number",
-    )
-    .bind(epoch.keyset_digest.to_string())
-    .bind(epoch.keyset)
-    .bind(epoch.config.to_string())
-    .bind(epoch.retention.to_string())
-    .bind(epoch.began_at.secs() as i64)
-    .fetch_one(pool)
-    .await?;
-    u64::try_from(number).map_err(|_| LedgerError::Corrupt {
-        what: "epoch number",
-    })
+/// The epochs that have begun.
+pub struct Epochs<'a> {
+    pub(super) pool: &'a SqlitePool,
+}
+
+impl Epochs<'_> {
+    /// Registers a new epoch and returns its number, one above every earlier one.
+    pub async fn begin(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
+        let number: i64 = sqlx::query_scalar(
+            "INSERT INTO epochs (keyset_digest, keyset, config, retention, began_at) VALUES (?, ?, ?, ?, ?) \
+             RETURNING number",
+        )
+        .bind(epoch.keyset_digest.to_string())
+        .bind(epoch.keyset)
+        .bind(epoch.config.to_string())
+        .bind(epoch.retention.to_string())
+        .bind(secs(epoch.began_at))
+        .fetch_one(self.pool)
+        .await
+        .map_err(in_ledger)?;
+        u64::try_from(number).map_err(|_| in_ledger(corrupt("epoch number")))
+    }
 }

@@ -1,9 +1,11 @@
-//! Deletion of expired rows, and the stored time of the retention clock.
+//! Deletion of expired rows, and the stored time of the retention clock, in the table `retention_clock`.
 
 use attest_core::UnixTime;
-use sqlx::SqlitePool;
+use sqlx::{SqliteExecutor, SqlitePool};
+use tokio::sync::Mutex;
 
-use super::{LedgerError, RetentionClock, SystemClockCheck};
+use super::columns::secs;
+use super::{LedgerError, RetentionClock, in_ledger, receipts, sessions, usage};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
@@ -24,18 +26,67 @@ impl Purged {
     }
 }
 
-pub(super) async fn resume(
-    pool: &SqlitePool,
-) -> Result<(RetentionClock, SystemClockCheck), LedgerError> {
-    Ok(RetentionClock::resume(
-        stored_time(pool).await?,
-        SystemClock.now(),
-    ))
+/// What expires, and by which time.
+pub struct Expiry<'a> {
+    pub(super) pool: &'a SqlitePool,
+    pub(super) clock: &'a RetentionClock,
+    // The ledger's, locked for a whole purge: only one runs at a time, and it reports what failed ones have deleted.
+    pub(super) purged: &'a Mutex<Purged>,
 }
 
-async fn stored_time(pool: &SqlitePool) -> Result<Option<UnixTime>, sqlx::Error> {
+impl Expiry<'_> {
+    /// Deletes expired rows and stores the retention clock's time. Returns the number of deleted rows, including those of
+    /// earlier calls that failed after some deletions.
+    pub async fn purge(&self) -> Result<Purged, LedgerError> {
+        let mut purged = self.purged.lock().await;
+        let done = purge(self.pool, self.clock, &mut purged).await;
+        done.map_err(in_ledger)?;
+        Ok(std::mem::take(&mut *purged))
+    }
+
+    /// Stores a time that an operator confirmed.
+    pub async fn accept_time(&self, now: UnixTime) -> Result<(), LedgerError> {
+        store_time(self.pool, now).await.map_err(in_ledger)
+    }
+}
+
+pub(super) async fn resume(pool: &SqlitePool) -> Result<RetentionClock, LedgerError> {
+    let stored = stored_time(pool).await.map_err(in_ledger)?;
+    Ok(RetentionClock::resume(stored, SystemClock.now()))
+}
+
+/// Deletes expired rows and adds their number to `purged`, also if a later deletion fails.
+async fn purge(
+    pool: &SqlitePool,
+    clock: &RetentionClock,
+    purged: &mut Purged,
+) -> Result<(), sqlx::Error> {
+    // Another process may have stored a later time: the command with which an operator confirms the system clock.
+    if let Some(stored) = stored_time(pool).await? {
+        clock.advance_to(stored);
+    }
+    let now = clock.now();
+    let mut deleted = AT_ONCE.into();
+    while deleted == u64::from(AT_ONCE) {
+        deleted = usage::delete_expired(pool, now, AT_ONCE).await?;
+        purged.usage += deleted;
+    }
+    deleted = AT_ONCE.into();
+    while deleted == u64::from(AT_ONCE) {
+        deleted = receipts::delete_expired(pool, now, AT_ONCE).await?;
+        purged.receipts += deleted;
+    }
+    deleted = AT_ONCE.into();
+    while deleted == u64::from(AT_ONCE) {
+        deleted = sessions::delete_expired(pool, now, AT_ONCE).await?;
+        purged.sessions += deleted;
+    }
+    store_time(pool, now).await
+}
+
+async fn stored_time(on: impl SqliteExecutor<'_>) -> Result<Option<UnixTime>, sqlx::Error> {
     let stored: Option<i64> = sqlx::query_scalar("SELECT now FROM retention_clock")
-        .fetch_optional(pool)
+        .fetch_optional(on)
         .await?;
     Ok(stored
         .and_then(|secs| u64::try_from(secs).ok())
@@ -43,57 +94,13 @@ async fn stored_time(pool: &SqlitePool) -> Result<Option<UnixTime>, sqlx::Error>
 }
 
 /// Stores the time, unless a later time is stored.
-pub(super) async fn store_time(pool: &SqlitePool, now: UnixTime) -> Result<(), sqlx::Error> {
+async fn store_time(on: impl SqliteExecutor<'_>, now: UnixTime) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO retention_clock (id, now) VALUES (1, ?) \
          ON CONFLICT (id) DO UPDATE SET now = max(now, excluded.now)",
     )
-    .bind(signed(now))
-    .execute(pool)
+    .bind(secs(now))
+    .execute(on)
     .await?;
     Ok(())
-}
-
-/// Deletes expired rows and adds their number to `purged`, also if a later deletion fails.
-pub(super) async fn purge(
-    pool: &SqlitePool,
-    clock: &RetentionClock,
-    purged: &mut Purged,
-) -> Result<(), LedgerError> {
-    // Another process may have stored a later time: the command with which an operator confirms the system clock.
-    if let Some(stored) = stored_time(pool).await? {
-        clock.advance_to(stored);
-    }
-    let now = clock.now();
-    for (statement, count) in [
-        (
-            "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)",
-            &mut purged.usage,
-        ),
-        (
-            "DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE expires_at <= ? LIMIT ?)",
-            &mut purged.receipts,
-        ),
-        (
-            "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE keep_until <= ? LIMIT ?)",
-            &mut purged.sessions,
-        ),
-    ] {
-        let mut deleted = u64::from(AT_ONCE);
-        while deleted == u64::from(AT_ONCE) {
-            let done = sqlx::query(statement)
-                .bind(signed(now))
-                .bind(AT_ONCE)
-                .execute(pool)
-                .await?;
-            deleted = done.rows_affected();
-            *count += deleted;
-        }
-    }
-    store_time(pool, now).await?;
-    Ok(())
-}
-
-fn signed(time: UnixTime) -> i64 {
-    i64::try_from(time.secs()).unwrap_or(i64::MAX)
 }

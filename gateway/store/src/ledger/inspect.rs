@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::schema::{LEDGER, WITH_POLICIES};
 use super::state_dir_lock::StateDirLock;
-use super::{LedgerError, PolicyRow, keys, policies};
+use super::{LedgerError, PolicyRow, in_ledger, keys, policies};
 use crate::audit::AuditLog;
 
 /// The content of a state directory that decides whether a configuration can be served from it.
@@ -26,10 +26,11 @@ pub async fn inspect(state_dir: &Path) -> Result<StateSummary, LedgerError> {
     };
     if let Some(ledger) = LEDGER.open_reading(state_dir).await? {
         if ledger.version > 0 {
-            keys::all(&ledger.pool).await?;
+            keys::all(&ledger.pool).await.map_err(in_ledger)?;
         }
         if ledger.version >= WITH_POLICIES {
-            seen.policies = policies::all(&ledger.pool).await?;
+            let policies = policies::all(&ledger.pool).await;
+            seen.policies = policies.map_err(in_ledger)?;
         }
         ledger.pool.close().await;
     }

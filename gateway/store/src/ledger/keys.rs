@@ -1,10 +1,13 @@
-//! Queries of the table `api_keys`: a public id, the tenant, and the digest of the key; never the key.
+//! API keys, in the table `api_keys`: a public id, the tenant, and the digest of the key; never the key.
 
 use attest_core::UnixTime;
-use sqlx::{Connection, Row, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use attest_core::log::AdminAction;
+use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
-use super::LedgerError;
-use crate::sqlite::DatabaseFile;
+use super::columns::{corrupt, secs, time};
+use super::{LedgerError, in_ledger};
+use crate::audit::AuditLog;
+use crate::sqlite::{self, DatabaseFile};
 use gateway_base::request::Name;
 
 /// A key about to be registered.
@@ -34,15 +37,83 @@ pub struct ChangedKeys {
     pub generation: i64,
 }
 
-/// The number of the last change to the keys.
-pub(super) async fn generation(pool: &SqlitePool) -> Result<i64, LedgerError> {
-    let generation = sqlx::query_scalar("SELECT generation FROM key_changes")
-        .fetch_one(pool)
-        .await?;
-    Ok(generation)
+/// The API keys. Every change is entered into the audit log before it takes effect.
+pub struct Keys<'a> {
+    pub(super) pool: &'a SqlitePool,
+    pub(super) audit: &'a AuditLog,
+    pub(super) file: &'a DatabaseFile,
 }
 
-pub(super) async fn add(pool: &SqlitePool, key: &NewKey) -> Result<(), LedgerError> {
+impl Keys<'_> {
+    pub async fn all(&self) -> Result<Vec<KeyRow>, LedgerError> {
+        all(self.pool).await.map_err(in_ledger)
+    }
+
+    /// The number of the last change to the keys.
+    pub async fn generation(&self) -> Result<i64, LedgerError> {
+        generation(self.pool).await.map_err(in_ledger)
+    }
+
+    /// Watches for changes by another process.
+    pub async fn watch(&self) -> Result<ChangeWatch, LedgerError> {
+        Ok(ChangeWatch {
+            file: self.file.clone(),
+            connection: self.file.connect().await?,
+            version: None,
+            generation: None,
+        })
+    }
+
+    /// The first key of a tenant creates the tenant.
+    pub async fn add(&self, key: &NewKey) -> Result<(), LedgerError> {
+        let known = knows(self.pool, &key.tenant).await.map_err(in_ledger)?;
+        if !known {
+            let subject = format!("tenant {}", key.tenant);
+            self.audit
+                .append_admin_action(key.created_at, AdminAction::TenantCreated, &subject)
+                .await?;
+        }
+        let subject = format!("key {} of tenant {}", key.id, key.tenant);
+        self.audit
+            .append_admin_action(key.created_at, AdminAction::KeyCreated, &subject)
+            .await?;
+        add(self.pool, key).await.map_err(in_ledger)
+    }
+
+    /// Returns false if no active key has that id.
+    pub async fn revoke(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+        let tenant = tenant_of_active(self.pool, id).await.map_err(in_ledger)?;
+        let Some(tenant) = tenant else {
+            return Ok(false);
+        };
+        let subject = format!("key {id} of tenant {tenant}");
+        self.audit
+            .append_admin_action(at, AdminAction::KeyRevoked, &subject)
+            .await?;
+        revoke(self.pool, id, at).await.map_err(in_ledger)
+    }
+
+    /// Revokes every key of a tenant. Returns how many were active.
+    pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, LedgerError> {
+        let active = count_active(self.pool, tenant).await.map_err(in_ledger)?;
+        if active == 0 {
+            return Ok(0);
+        }
+        let subject = format!("tenant {tenant}");
+        self.audit
+            .append_admin_action(at, AdminAction::TenantRemoved, &subject)
+            .await?;
+        revoke_all(self.pool, tenant, at).await.map_err(in_ledger)
+    }
+}
+
+async fn generation(on: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT generation FROM key_changes")
+        .fetch_one(on)
+        .await
+}
+
+async fn add(on: impl SqliteExecutor<'_>, key: &NewKey) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO api_keys (id, tenant, name, digest, created_at) VALUES (?, ?, ?, ?, ?)",
     )
@@ -50,100 +121,99 @@ pub(super) async fn add(pool: &SqlitePool, key: &NewKey) -> Result<(), LedgerErr
     .bind(key.tenant.as_str())
     .bind(key.name.as_ref().map(Name::as_str))
     .bind(&key.digest[..])
-    .bind(key.created_at.secs() as i64)
-    .execute(pool)
+    .bind(secs(key.created_at))
+    .execute(on)
     .await?;
     Ok(())
 }
 
-pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<KeyRow>, LedgerError> {
+pub(super) async fn all(on: impl SqliteExecutor<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys ORDER BY created_at, id",
     )
-    .fetch_all(pool)
+    .fetch_all(on)
     .await?;
     rows.iter().map(read).collect()
 }
 
-/// The tenant of an active key.
-pub(super) async fn active(pool: &SqlitePool, id: &str) -> Result<Option<String>, LedgerError> {
-    let tenant =
-        sqlx::query_scalar("SELECT tenant FROM api_keys WHERE id = ? AND revoked_at IS NULL")
-            .bind(id)
-            .fetch_optional(pool)
-            .await?;
-    Ok(tenant)
+async fn all_active(on: impl SqliteExecutor<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys \
+         WHERE revoked_at IS NULL",
+    )
+    .fetch_all(on)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
+async fn tenant_of_active(
+    on: impl SqliteExecutor<'_>,
+    id: &str,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT tenant FROM api_keys WHERE id = ? AND revoked_at IS NULL")
+        .bind(id)
+        .fetch_optional(on)
+        .await
 }
 
 /// Whether a key was ever made for this tenant.
-pub(super) async fn knows(pool: &SqlitePool, tenant: &Name) -> Result<bool, LedgerError> {
+async fn knows(on: impl SqliteExecutor<'_>, tenant: &Name) -> Result<bool, sqlx::Error> {
     let found = sqlx::query("SELECT 1 FROM api_keys WHERE tenant = ? LIMIT 1")
         .bind(tenant.as_str())
-        .fetch_optional(pool)
+        .fetch_optional(on)
         .await?;
     Ok(found.is_some())
 }
 
-/// How many keys of this tenant are active.
-pub(super) async fn count_active(pool: &SqlitePool, tenant: &Name) -> Result<u64, LedgerError> {
+async fn count_active(on: impl SqliteExecutor<'_>, tenant: &Name) -> Result<u64, sqlx::Error> {
     let count: i64 =
         sqlx::query_scalar("SELECT count(*) FROM api_keys WHERE tenant = ? AND revoked_at IS NULL")
             .bind(tenant.as_str())
-            .fetch_one(pool)
+            .fetch_one(on)
             .await?;
     Ok(count.unsigned_abs())
 }
 
-/// Revokes every key of a tenant in one statement; returns how many were active.
-pub(super) async fn revoke_all(
-    pool: &SqlitePool,
-    tenant: &Name,
-    at: UnixTime,
-) -> Result<u64, LedgerError> {
-    let done =
-        sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE tenant = ? AND revoked_at IS NULL")
-            .bind(at.secs() as i64)
-            .bind(tenant.as_str())
-            .execute(pool)
-            .await?;
-    Ok(done.rows_affected())
-}
-
-pub(super) async fn revoke(pool: &SqlitePool, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+async fn revoke(on: impl SqliteExecutor<'_>, id: &str, at: UnixTime) -> Result<bool, sqlx::Error> {
     let done =
         sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
-            .bind(at.secs() as i64)
+            .bind(secs(at))
             .bind(id)
-            .execute(pool)
+            .execute(on)
             .await?;
     Ok(done.rows_affected() == 1)
 }
 
-fn read(row: &SqliteRow) -> Result<KeyRow, LedgerError> {
-    let corrupt = |_| LedgerError::Corrupt {
-        what: "API key name",
-    };
-    let digest: &[u8] = row.try_get("digest")?;
+/// Revokes every key of a tenant in one statement; returns how many were active.
+async fn revoke_all(
+    on: impl SqliteExecutor<'_>,
+    tenant: &Name,
+    at: UnixTime,
+) -> Result<u64, sqlx::Error> {
+    let done =
+        sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE tenant = ? AND revoked_at IS NULL")
+            .bind(secs(at))
+            .bind(tenant.as_str())
+            .execute(on)
+            .await?;
+    Ok(done.rows_affected())
+}
+
+fn read(row: &SqliteRow) -> Result<KeyRow, sqlx::Error> {
     let name: Option<&str> = row.try_get("name")?;
+    let digest: &[u8] = row.try_get("digest")?;
+    let parse = |name| Name::from_operator(name).map_err(|_| corrupt("API key name"));
     Ok(KeyRow {
         id: row.try_get("id")?,
-        tenant: Name::from_operator(row.try_get("tenant")?).map_err(corrupt)?,
-        name: name.map(Name::from_operator).transpose().map_err(corrupt)?,
-        digest: digest.try_into().map_err(|_| LedgerError::Corrupt {
-            what: "API key digest",
-        })?,
+        tenant: parse(row.try_get("tenant")?)?,
+        name: name.map(parse).transpose()?,
+        digest: digest.try_into().map_err(|_| corrupt("API key digest"))?,
         created_at: time(row.try_get("created_at")?)?,
         revoked_at: row
             .try_get::<Option<i64>, _>("revoked_at")?
             .map(time)
             .transpose()?,
     })
-}
-
-pub(super) fn time(secs: i64) -> Result<UnixTime, LedgerError> {
-    u64::try_from(secs)
-        .map(UnixTime::from_secs)
-        .map_err(|_| LedgerError::Corrupt { what: "time" })
 }
 
 /// Detects changes to the keys. A poll costs one pragma if no other connection has committed, and one row otherwise.
@@ -155,16 +225,6 @@ pub struct ChangeWatch {
 }
 
 impl ChangeWatch {
-    pub(super) async fn open(file: &DatabaseFile) -> Result<Self, LedgerError> {
-        let connection = file.connect().await?;
-        Ok(Self {
-            file: file.clone(),
-            connection,
-            version: None,
-            generation: None,
-        })
-    }
-
     /// The active keys, if they have changed since the last call.
     pub async fn changed_keys(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
         let changed = self.poll().await;
@@ -173,33 +233,25 @@ impl ChangeWatch {
             self.connection = self.file.connect().await?;
             self.version = None;
         }
-        changed
+        changed.map_err(in_ledger)
     }
 
-    async fn poll(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut self.connection)
-            .await?;
+    async fn poll(&mut self) -> Result<Option<ChangedKeys>, sqlx::Error> {
+        let version = sqlite::data_version(&mut self.connection).await?;
         if self.version == Some(version) {
             return Ok(None);
         }
+        // One transaction, so that the keys are those of that generation.
         let mut snapshot = self.connection.begin().await?;
-        let generation: i64 = sqlx::query_scalar("SELECT generation FROM key_changes")
-            .fetch_one(&mut *snapshot)
-            .await?;
+        let generation = generation(&mut *snapshot).await?;
         if self.generation == Some(generation) {
             snapshot.commit().await?;
             self.version = Some(version);
             return Ok(None);
         }
-        let rows = sqlx::query(
-            "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys \
-             WHERE revoked_at IS NULL",
-        )
-        .fetch_all(&mut *snapshot)
-        .await?;
+        let keys = all_active(&mut *snapshot).await?;
         snapshot.commit().await?;
-        let keys = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        // Last: after an error before this point the next call reads the keys again.
         self.version = Some(version);
         self.generation = Some(generation);
         Ok(Some(ChangedKeys { keys, generation }))

@@ -9,6 +9,7 @@
 
 mod admins;
 mod clock;
+mod columns;
 mod epochs;
 mod expiry;
 mod inspect;
@@ -17,8 +18,8 @@ mod policies;
 mod receipts;
 mod records;
 mod row_queue;
-mod rows;
 mod schema;
+mod sessions;
 mod state_dir_lock;
 mod unfinished;
 mod unlogged;
@@ -26,42 +27,38 @@ mod usage;
 mod writer;
 
 use crate::sqlite::store_failure;
-use gateway_base::metering::RowRetention;
 use gateway_base::metering::StoreCounts;
-use gateway_base::metering::UnfinishedId;
-use gateway_base::metering::UsageRow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use attest_core::log::{AdminAction, EpochEnd};
-use attest_core::{SessionId, Sha256Digest, UnixTime};
-use bytes::Bytes;
+use attest_core::UnixTime;
+use attest_core::log::EpochEnd;
 use sqlx::{Connection, SqlitePool};
 
 use crate::audit::{AuditError, AuditLog};
 use crate::sqlite::{DatabaseFile, Extent, OpenError, StoreHealth};
+use columns::Corrupt;
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
 use gateway_base::lock::lock;
-use gateway_base::request::Name;
 use gateway_base::store_failure::{Cause, StoreFailure};
 use schema::LEDGER;
 use state_dir_lock::StateDirLock;
 
-pub use admins::{AdminRow, Role};
+pub use admins::{AdminRow, Admins, Role};
 pub use clock::{RetentionClock, SystemClockCheck};
-pub use epochs::EpochRow;
-pub use expiry::Purged;
+pub use epochs::{EpochRow, Epochs};
+pub use expiry::{Expiry, Purged};
 pub use inspect::{StateSummary, inspect};
-pub use keys::{ChangeWatch, ChangedKeys};
-pub use keys::{KeyRow, NewKey};
-pub use policies::PolicyRow;
-pub use records::{FoundRecord, RecordRow, RecordState};
+pub use keys::{ChangeWatch, ChangedKeys, KeyRow, Keys, NewKey};
+pub use policies::{Policies, PolicyRow};
+pub use receipts::{ReceiptRow, Receipts};
+pub use records::{FoundRecord, RecordRow, RecordState, Records};
 pub use row_queue::RowCounts;
-pub use rows::{ReceiptRow, SessionRow};
-pub use usage::UsageSum;
+pub use sessions::{SessionRow, Sessions};
+pub use usage::{Usage, UsageSum};
 
 /// How long a request waits for a flushing connection before it is refused.
 const FLUSHING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,11 +90,22 @@ pub enum LedgerError {
     #[error("the ledger is closed")]
     Closed,
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     #[error("stored {what} does not parse")]
     Corrupt { what: &'static str },
     #[error("{0}")]
     Audit(#[from] AuditError),
+}
+
+/// Names the ledger as the database in which a statement failed.
+fn in_ledger(error: sqlx::Error) -> LedgerError {
+    match &error {
+        sqlx::Error::Decode(inner) => match inner.downcast_ref::<Corrupt>() {
+            Some(Corrupt { what }) => LedgerError::Corrupt { what },
+            None => LedgerError::Database(error),
+        },
+        _ => LedgerError::Database(error),
+    }
 }
 
 impl From<OpenError> for LedgerError {
@@ -167,7 +175,6 @@ pub struct Ledger {
     clock: RetentionClock,
     /// Deletions that were not reported yet. Locked for a whole purge, so that only one runs at a time.
     purged: tokio::sync::Mutex<Purged>,
-    clock_check: SystemClockCheck,
     /// The next id of a row that is written before its request is forwarded. Unique within this process.
     unfinished: AtomicI64,
     /// The writer task. `close` takes it out and awaits it; a second `close` finds nothing.
@@ -178,8 +185,8 @@ pub struct Ledger {
 async fn connect(file: &DatabaseFile) -> Result<SqlitePool, LedgerError> {
     let mut connection = file.connect().await?;
     let (transaction, _) = file.migrate(&mut connection).await?;
-    transaction.commit().await?;
-    connection.close().await?;
+    transaction.commit().await.map_err(in_ledger)?;
+    connection.close().await.map_err(in_ledger)?;
     Ok(file.pool(4).await?)
 }
 
@@ -205,7 +212,8 @@ impl Ledger {
         let pool = connect(&file).await?;
         let audit = AuditLog::open(state_dir).await?;
         unlogged::enter(&pool, &audit).await?;
-        unfinished::move_to_usage(&pool).await?;
+        let moved = unfinished::move_to_usage(&pool).await;
+        moved.map_err(in_ledger)?;
         let flushing = file.flushing_pool(2, FLUSHING_TIMEOUT).await?;
         let queue = Arc::new(row_queue::RowQueue::new(bounds.max_waiting_rows));
         let health = Arc::new(StoreHealth::new(LedgerWork::Commit));
@@ -218,7 +226,7 @@ impl Ledger {
             stop_timeout: bounds.stop_timeout,
         };
         let writer = tokio::spawn(writer.run());
-        let (clock, clock_check) = expiry::resume(&pool).await?;
+        let clock = expiry::resume(&pool).await?;
         Ok(Self {
             lock: Mutex::new(Some(lock)),
             file,
@@ -230,7 +238,6 @@ impl Ledger {
             bounds,
             clock,
             purged: tokio::sync::Mutex::default(),
-            clock_check,
             unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(Some(writer)),
         })
@@ -241,7 +248,7 @@ impl Ledger {
         let file = LEDGER.create(state_dir)?;
         file.check(Extent::SmallTables).await?;
         let pool = connect(&file).await?;
-        let (clock, clock_check) = expiry::resume(&pool).await?;
+        let clock = expiry::resume(&pool).await?;
         Ok(Self {
             lock: Mutex::default(),
             file,
@@ -253,7 +260,6 @@ impl Ledger {
             bounds: LedgerBounds::default(),
             clock,
             purged: tokio::sync::Mutex::default(),
-            clock_check,
             unfinished: AtomicI64::new(0),
             writer: tokio::sync::Mutex::new(None),
         })
@@ -269,50 +275,83 @@ impl Ledger {
         &self.audit
     }
 
-    /// A new id for the row of a request that needs one before it is forwarded.
-    pub fn unfinished(&self) -> UnfinishedId {
-        UnfinishedId(self.unfinished.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Commits and flushes the row of a request before it is forwarded, under the id `retention.replaces`. The usage row
-    /// with the same `retention` replaces it. If the process ends before, the next start counts this row as usage.
-    pub async fn begin_usage(
-        &self,
-        row: &UsageRow,
-        retention: &RowRetention,
-    ) -> Result<(), LedgerError> {
-        match retention.replaces {
-            Some(id) => unfinished::add(&self.flushing, id, row, retention).await,
-            None => Ok(()),
+    /// API keys and tenants.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys {
+            pool: &self.pool,
+            audit: &self.audit,
+            file: &self.file,
         }
     }
 
-    /// Queues a usage row. Never waits.
-    pub fn record_usage(&self, row: UsageRow, retention: RowRetention) {
-        self.count_loss(self.queue.push_usage(row, retention));
+    /// Administrators.
+    pub fn admins(&self) -> Admins<'_> {
+        Admins {
+            pool: &self.pool,
+            audit: &self.audit,
+        }
     }
 
-    /// Queues a signed receipt, which can be fetched from now on until `until`. Its digest is entered into the audit log.
-    pub fn store_receipt(&self, row: ReceiptRow, until: UnixTime) {
-        self.audit.receipt(Sha256Digest::hash(&row.json));
-        self.count_loss(self.queue.push_receipt(row, until));
+    /// The chain of retention policies.
+    pub fn policies(&self) -> Policies<'_> {
+        Policies { pool: &self.pool }
+    }
+
+    /// Epochs.
+    pub fn epochs(&self) -> Epochs<'_> {
+        Epochs { pool: &self.pool }
+    }
+
+    /// Sealed records.
+    pub fn records(&self) -> Records<'_> {
+        Records {
+            pool: &self.pool,
+            flushing: &self.flushing,
+        }
+    }
+
+    /// Signed receipts.
+    pub fn receipts(&self) -> Receipts<'_> {
+        Receipts {
+            pool: &self.pool,
+            queue: &self.queue,
+            audit: &self.audit,
+            clock: &self.clock,
+        }
+    }
+
+    /// Attested sessions.
+    pub fn sessions(&self) -> Sessions<'_> {
+        Sessions {
+            pool: &self.pool,
+            queue: &self.queue,
+            audit: &self.audit,
+        }
+    }
+
+    /// Usage rows and their sums.
+    pub fn usage(&self) -> Usage<'_> {
+        Usage {
+            pool: &self.pool,
+            flushing: &self.flushing,
+            queue: &self.queue,
+            audit: &self.audit,
+            unfinished: &self.unfinished,
+        }
+    }
+
+    /// Deletion of what has expired by [`clock`](Self::clock).
+    pub fn expiry(&self) -> Expiry<'_> {
+        Expiry {
+            pool: &self.pool,
+            clock: &self.clock,
+            purged: &self.purged,
+        }
     }
 
     /// The clock by which rows and records expire.
     pub fn clock(&self) -> &RetentionClock {
         &self.clock
-    }
-
-    /// How the system clock compared with the stored time when the ledger was opened.
-    pub fn system_clock_check(&self) -> SystemClockCheck {
-        self.clock_check
-    }
-
-    /// Counts a row that did not fit into the queue, for the audit log.
-    fn count_loss(&self, pushed: Result<(), row_queue::QueueFull>) {
-        if let Err(row_queue::QueueFull(kind)) = pushed {
-            self.audit.losses().row(kind.as_str());
-        }
     }
 
     /// Whether the last write failed.
@@ -340,24 +379,6 @@ impl Ledger {
         self.queue.waiting()
     }
 
-    /// Deletes expired rows and stores the retention clock's time. Returns the number of deleted rows, including those of
-    /// earlier calls that failed after some deletions.
-    pub async fn purge(&self) -> Result<Purged, LedgerError> {
-        let mut purged = self.purged.lock().await;
-        expiry::purge(&self.pool, &self.clock, &mut purged).await?;
-        Ok(std::mem::take(&mut *purged))
-    }
-
-    /// Stores a time that an operator confirmed.
-    pub async fn accept_time(&self, now: UnixTime) -> Result<(), LedgerError> {
-        Ok(expiry::store_time(&self.pool, now).await?)
-    }
-
-    /// Queues a session document, which can be fetched from now on. Storing it again changes nothing.
-    pub fn store_session(&self, row: SessionRow) {
-        self.count_loss(self.queue.push_session(row));
-    }
-
     /// The counts of the ledger's and the audit log's queues, for metrics.
     pub fn counts(&self) -> StoreCounts {
         let (rows_waiting, oldest_row_age) = self.rows_waiting();
@@ -375,192 +396,9 @@ impl Ledger {
         self.queue.lost()
     }
 
-    /// The receipt with this receipt id or response id that belongs to `key_digest`, unless it has expired.
-    pub async fn receipt(
-        &self,
-        id: &str,
-        key_digest: &[u8; 32],
-    ) -> Result<Option<Bytes>, LedgerError> {
-        if let Some(json) = self.queue.receipt(id, key_digest) {
-            return Ok(Some(json));
-        }
-        receipts::find(&self.pool, id, key_digest, self.clock.now()).await
-    }
-
-    pub async fn session(&self, id: &SessionId) -> Result<Option<Bytes>, LedgerError> {
-        if let Some(json) = self.queue.session(id) {
-            return Ok(Some(json));
-        }
-        receipts::find_session(&self.pool, id).await
-    }
-
-    /// The session documents stored last, committed ones only, the newest first.
-    pub async fn newest_sessions(&self, count: u32) -> Result<Vec<Bytes>, LedgerError> {
-        receipts::newest_sessions(&self.pool, count).await
-    }
-
-    /// Registers a new epoch and returns its number, one above every earlier one.
-    pub async fn begin_epoch(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
-        epochs::begin(&self.pool, epoch).await
-    }
-
-    /// Registers a sealed record before its files are created. On the disk when this returns.
-    pub async fn add_record(&self, row: &RecordRow) -> Result<(), LedgerError> {
-        records::add(&self.flushing, row).await
-    }
-
-    /// Stores how complete a record is.
-    pub async fn set_record_state(
-        &self,
-        receipt_id: &str,
-        state: RecordState,
-    ) -> Result<(), LedgerError> {
-        records::set_state(&self.pool, receipt_id, state).await
-    }
-
-    /// The record of this id that belongs to `key_digest`.
-    pub async fn record(
-        &self,
-        receipt_id: &str,
-        key_digest: &[u8; 32],
-    ) -> Result<Option<FoundRecord>, LedgerError> {
-        records::find(&self.pool, receipt_id, key_digest).await
-    }
-
-    /// Ids of expired records, at most a thousand.
-    pub async fn expired_records(&self, now: UnixTime) -> Result<Vec<String>, LedgerError> {
-        records::expired(&self.pool, now).await
-    }
-
-    /// Deletes the row of a record, after its files were deleted. Returns whether it existed.
-    pub async fn remove_record(&self, receipt_id: &str) -> Result<bool, LedgerError> {
-        records::remove(&self.pool, receipt_id).await
-    }
-
-    /// The chain of retention policies, the first one first.
-    pub async fn policies(&self) -> Result<Vec<PolicyRow>, LedgerError> {
-        policies::all(&self.pool).await
-    }
-
-    /// Appends a policy to the chain. Returns false if its epoch number is taken.
-    pub async fn add_policy(&self, policy: &PolicyRow) -> Result<bool, LedgerError> {
-        policies::add(&self.pool, policy).await
-    }
-
-    /// Replaces the signatures of a policy of the chain.
-    pub async fn sign_policy(
-        &self,
-        digest: Sha256Digest,
-        signatures: &str,
-    ) -> Result<(), LedgerError> {
-        policies::sign(&self.pool, digest, signatures).await
-    }
-
-    /// The number of the chain's last policy; 0 without one.
-    pub async fn last_policy(&self) -> Result<u64, LedgerError> {
-        policies::last(&self.pool).await
-    }
-
-    /// Registers a key, after entering it into the audit log. The first key of a tenant creates the tenant.
-    pub async fn add_key(&self, key: &NewKey) -> Result<(), LedgerError> {
-        if !keys::knows(&self.pool, &key.tenant).await? {
-            let subject = format!("tenant {}", key.tenant);
-            self.audit
-                .append_admin_action(key.created_at, AdminAction::TenantCreated, &subject)
-                .await?;
-        }
-        let subject = format!("key {} of tenant {}", key.id, key.tenant);
-        self.audit
-            .append_admin_action(key.created_at, AdminAction::KeyCreated, &subject)
-            .await?;
-        keys::add(&self.pool, key).await
-    }
-
-    /// The number of the last change to the keys.
-    pub async fn key_generation(&self) -> Result<i64, LedgerError> {
-        keys::generation(&self.pool).await
-    }
-
     /// Whether a service runs from `state_dir`.
     pub fn is_served(state_dir: &Path) -> bool {
         StateDirLock::is_held(state_dir)
-    }
-
-    pub async fn keys(&self) -> Result<Vec<KeyRow>, LedgerError> {
-        keys::all(&self.pool).await
-    }
-
-    /// Revokes a key, after entering it into the audit log. Returns false if no active key has that id.
-    pub async fn revoke_key(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
-        let Some(tenant) = keys::active(&self.pool, id).await? else {
-            return Ok(false);
-        };
-        let subject = format!("key {id} of tenant {tenant}");
-        self.audit
-            .append_admin_action(at, AdminAction::KeyRevoked, &subject)
-            .await?;
-        keys::revoke(&self.pool, id, at).await
-    }
-
-    /// Revokes every key of a tenant, after entering it into the audit log. Returns how many were active.
-    pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, LedgerError> {
-        if keys::count_active(&self.pool, tenant).await? == 0 {
-            return Ok(0);
-        }
-        let subject = format!("tenant {tenant}");
-        self.audit
-            .append_admin_action(at, AdminAction::TenantRemoved, &subject)
-            .await?;
-        keys::revoke_all(&self.pool, tenant, at).await
-    }
-
-    /// Registers an administrator, after entering it into the audit log.
-    pub async fn add_administrator(&self, admin: &AdminRow) -> Result<(), LedgerError> {
-        let subject = format!("admin key {} with the role {}", admin.id, admin.role);
-        self.audit
-            .append_admin_action(
-                admin.created_at,
-                AdminAction::AdministratorCreated,
-                &subject,
-            )
-            .await?;
-        admins::add(&self.pool, admin).await
-    }
-
-    /// The administrator with this admin key id, revoked or not.
-    pub async fn administrator(&self, id: &str) -> Result<Option<AdminRow>, LedgerError> {
-        admins::find(&self.pool, id).await
-    }
-
-    pub async fn administrators(&self) -> Result<Vec<AdminRow>, LedgerError> {
-        admins::all(&self.pool).await
-    }
-
-    /// Revokes an admin key, after entering it into the audit log. Returns false if no active one has that id.
-    pub async fn revoke_administrator(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
-        let found = admins::find(&self.pool, id).await?;
-        let Some(admin) = found.filter(|admin| admin.revoked_at.is_none()) else {
-            return Ok(false);
-        };
-        let subject = format!("admin key {id} with the role {}", admin.role);
-        self.audit
-            .append_admin_action(at, AdminAction::AdministratorRevoked, &subject)
-            .await?;
-        admins::revoke(&self.pool, id, at).await
-    }
-
-    /// Usage from `since` until before `until`, by tenant and model; committed rows only.
-    pub async fn usage(
-        &self,
-        since: UnixTime,
-        until: UnixTime,
-    ) -> Result<Vec<UsageSum>, LedgerError> {
-        usage::sums(&self.pool, since, until).await
-    }
-
-    /// Watches for changes of keys by another process.
-    pub async fn change_watch(&self) -> Result<keys::ChangeWatch, LedgerError> {
-        keys::ChangeWatch::open(&self.file).await
     }
 
     /// Waits until every row queued so far is committed or dropped.

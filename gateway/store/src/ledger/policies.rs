@@ -1,11 +1,12 @@
-//! Queries of the table `retention_policies`: the chain of retention policies.
+//! The chain of retention policies, in the table `retention_policies`.
 //!
 //! Rows are not trusted: the reader verifies the chain and its signatures.
 
 use attest_core::{Sha256Digest, UnixTime};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
-use super::LedgerError;
+use super::columns::{corrupt, secs, signed, time};
+use super::{LedgerError, in_ledger};
 
 /// One policy of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,76 +20,72 @@ pub struct PolicyRow {
     pub set_at: UnixTime,
 }
 
-pub(super) async fn all(pool: &SqlitePool) -> Result<Vec<PolicyRow>, LedgerError> {
+/// The chain of retention policies.
+pub struct Policies<'a> {
+    pub(super) pool: &'a SqlitePool,
+}
+
+impl Policies<'_> {
+    /// All of them, the first one first.
+    pub async fn all(&self) -> Result<Vec<PolicyRow>, LedgerError> {
+        all(self.pool).await.map_err(in_ledger)
+    }
+
+    /// Appends a policy to the chain. Returns false if its epoch number is taken.
+    pub async fn add(&self, row: &PolicyRow) -> Result<bool, LedgerError> {
+        let done = sqlx::query(
+            "INSERT INTO retention_policies (epoch, digest, policy, signatures, set_at) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(signed(row.epoch))
+        .bind(row.digest.to_string())
+        .bind(&row.policy)
+        .bind(&row.signatures)
+        .bind(secs(row.set_at))
+        .execute(self.pool)
+        .await
+        .map_err(in_ledger)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Replaces the signatures of a policy.
+    pub async fn sign(&self, digest: Sha256Digest, signatures: &str) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE retention_policies SET signatures = ? WHERE digest = ?")
+            .bind(signatures)
+            .bind(digest.to_string())
+            .execute(self.pool)
+            .await
+            .map_err(in_ledger)?;
+        Ok(())
+    }
+
+    /// The number of the last policy; 0 without one.
+    pub async fn last(&self) -> Result<u64, LedgerError> {
+        let epoch: Option<i64> = sqlx::query_scalar("SELECT max(epoch) FROM retention_policies")
+            .fetch_one(self.pool)
+            .await
+            .map_err(in_ledger)?;
+        Ok(epoch.map_or(0, |epoch| u64::try_from(epoch).unwrap_or(0)))
+    }
+}
+
+pub(super) async fn all(on: impl SqliteExecutor<'_>) -> Result<Vec<PolicyRow>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT epoch, digest, policy, signatures, set_at FROM retention_policies ORDER BY epoch",
     )
-    .fetch_all(pool)
+    .fetch_all(on)
     .await?;
-    let corrupt = LedgerError::Corrupt {
-        what: "retention policy",
-    };
-    let read = |row: &sqlx::sqlite::SqliteRow| -> Result<Option<PolicyRow>, sqlx::Error> {
-        let number = |name| {
-            row.try_get(name)
-                .map(|value: i64| u64::try_from(value).ok())
-        };
-        let digest: String = row.try_get("digest")?;
-        let parts = number("epoch")?
-            .zip(number("set_at")?)
-            .zip(Sha256Digest::parse(&digest).ok());
-        let Some(((epoch, set_at), digest)) = parts else {
-            return Ok(None);
-        };
-        Ok(Some(PolicyRow {
-            epoch,
-            digest,
-            policy: row.try_get("policy")?,
-            signatures: row.try_get("signatures")?,
-            set_at: UnixTime::from_secs(set_at),
-        }))
-    };
-    let rows = rows
-        .iter()
-        .map(read)
-        .collect::<Result<Option<Vec<_>>, _>>()?;
-    rows.ok_or(corrupt)
+    rows.iter().map(read).collect()
 }
 
-/// Appends a policy to the chain. Returns false if its epoch number is taken.
-pub(super) async fn add(pool: &SqlitePool, row: &PolicyRow) -> Result<bool, LedgerError> {
-    let done = sqlx::query(
-        "INSERT INTO retention_policies (epoch, digest, policy, signatures, set_at) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(i64::try_from(row.epoch).unwrap_or(i64::MAX))
-    .bind(row.digest.to_string())
-    .bind(&row.policy)
-    .bind(&row.signatures)
-    .bind(i64::try_from(row.set_at.secs()).unwrap_or(i64::MAX))
-    .execute(pool)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// Replaces the signatures of a policy.
-pub(super) async fn sign(
-    pool: &SqlitePool,
-    digest: Sha256Digest,
-    signatures: &str,
-) -> Result<(), LedgerError> {
-    sqlx::query("UPDATE retention_policies SET signatures = ? WHERE digest = ?")
-        .bind(signatures)
-        .bind(digest.to_string())
-        .execute(pool)
-        .await?;
-    Ok(())
-}
-
-/// The number of the last policy; 0 without one.
-pub(super) async fn last(pool: &SqlitePool) -> Result<u64, LedgerError> {
-    let epoch: Option<i64> = sqlx::query_scalar("SELECT max(epoch) FROM retention_policies")
-        .fetch_one(pool)
-        .await?;
-    Ok(epoch.map_or(0, |epoch| u64::try_from(epoch).unwrap_or(0)))
+fn read(row: &SqliteRow) -> Result<PolicyRow, sqlx::Error> {
+    let corrupt = || corrupt("retention policy");
+    let digest: &str = row.try_get("digest")?;
+    Ok(PolicyRow {
+        epoch: u64::try_from(row.try_get::<i64, _>("epoch")?).map_err(|_| corrupt())?,
+        digest: Sha256Digest::parse(digest).map_err(|_| corrupt())?,
+        policy: row.try_get("policy")?,
+        signatures: row.try_get("signatures")?,
+        set_at: time(row.try_get("set_at")?).map_err(|_| corrupt())?,
+    })
 }

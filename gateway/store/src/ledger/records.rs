@@ -1,9 +1,10 @@
-//! Queries of the table `records`: one row for each sealed record, whose content is in files beside the database.
+//! Sealed records, in the table `records`: one row for each sealed record, whose content is in files beside the database.
 
 use attest_core::{Sha256Digest, UnixTime};
-use sqlx::{Row, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::LedgerError;
+use super::columns::secs;
+use super::{LedgerError, in_ledger};
 use gateway_base::request::Name;
 
 /// A record about to be sealed.
@@ -51,70 +52,77 @@ pub struct FoundRecord {
     pub deletable: bool,
 }
 
-pub(super) async fn add(pool: &SqlitePool, row: &RecordRow) -> Result<(), LedgerError> {
-    sqlx::query(
-        "INSERT INTO records (receipt_id, tenant, key_digest, policy, deletable, sealed_at, expires_at, state) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
-    )
-    .bind(&row.receipt_id)
-    .bind(row.tenant.as_str())
-    .bind(&row.key_digest[..])
-    .bind(row.policy.to_string())
-    .bind(row.deletable)
-    .bind(signed(row.sealed_at))
-    .bind(signed(row.expires_at))
-    .execute(pool)
-    .await?;
-    Ok(())
+/// The sealed records.
+pub struct Records<'a> {
+    pub(super) pool: &'a SqlitePool,
+    /// Commits on it are flushed to the disk.
+    pub(super) flushing: &'a SqlitePool,
 }
 
-pub(super) async fn set_state(
-    pool: &SqlitePool,
-    receipt_id: &str,
-    state: RecordState,
-) -> Result<(), LedgerError> {
-    sqlx::query("UPDATE records SET state = ? WHERE receipt_id = ?")
-        .bind(state.as_str())
-        .bind(receipt_id)
-        .execute(pool)
-        .await?;
-    Ok(())
-}
+impl Records<'_> {
+    /// Registers a sealed record before its files are created. On the disk when this returns.
+    pub async fn add(&self, row: &RecordRow) -> Result<(), LedgerError> {
+        sqlx::query(
+            "INSERT INTO records (receipt_id, tenant, key_digest, policy, deletable, sealed_at, expires_at, state) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
+        )
+        .bind(&row.receipt_id)
+        .bind(row.tenant.as_str())
+        .bind(&row.key_digest[..])
+        .bind(row.policy.to_string())
+        .bind(row.deletable)
+        .bind(secs(row.sealed_at))
+        .bind(secs(row.expires_at))
+        .execute(self.flushing)
+        .await
+        .map_err(in_ledger)?;
+        Ok(())
+    }
 
-pub(super) async fn find(
-    pool: &SqlitePool,
-    receipt_id: &str,
-    key_digest: &[u8; 32],
-) -> Result<Option<FoundRecord>, LedgerError> {
-    let row = sqlx::query("SELECT deletable FROM records WHERE receipt_id = ? AND key_digest = ?")
+    /// Stores how complete a record is.
+    pub async fn set_state(&self, receipt_id: &str, state: RecordState) -> Result<(), LedgerError> {
+        sqlx::query("UPDATE records SET state = ? WHERE receipt_id = ?")
+            .bind(state.as_str())
+            .bind(receipt_id)
+            .execute(self.pool)
+            .await
+            .map_err(in_ledger)?;
+        Ok(())
+    }
+
+    /// The record of this id that belongs to `key_digest`.
+    pub async fn find(
+        &self,
+        receipt_id: &str,
+        key_digest: &[u8; 32],
+    ) -> Result<Option<FoundRecord>, LedgerError> {
+        let deletable: Option<bool> = sqlx::query_scalar(
+            "SELECT deletable FROM records WHERE receipt_id = ? AND key_digest = ?",
+        )
         .bind(receipt_id)
         .bind(&key_digest[..])
-        .fetch_optional(pool)
-        .await?;
-    let found = row.map(|row| {
-        row.try_get("deletable")
-            .map(|deletable| FoundRecord { deletable })
-    });
-    Ok(found.transpose()?)
-}
+        .fetch_optional(self.pool)
+        .await
+        .map_err(in_ledger)?;
+        Ok(deletable.map(|deletable| FoundRecord { deletable }))
+    }
 
-pub(super) async fn expired(pool: &SqlitePool, now: UnixTime) -> Result<Vec<String>, LedgerError> {
-    Ok(
+    /// Ids of expired records, at most a thousand.
+    pub async fn expired(&self, now: UnixTime) -> Result<Vec<String>, LedgerError> {
         sqlx::query_scalar("SELECT receipt_id FROM records WHERE expires_at <= ? LIMIT 1000")
-            .bind(signed(now))
-            .fetch_all(pool)
-            .await?,
-    )
-}
+            .bind(secs(now))
+            .fetch_all(self.pool)
+            .await
+            .map_err(in_ledger)
+    }
 
-pub(super) async fn remove(pool: &SqlitePool, receipt_id: &str) -> Result<bool, LedgerError> {
-    let done = sqlx::query("DELETE FROM records WHERE receipt_id = ?")
-        .bind(receipt_id)
-        .execute(pool)
-        .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-fn signed(time: UnixTime) -> i64 {
-    i64::try_from(time.secs()).unwrap_or(i64::MAX)
+    /// Deletes the row of a record, after its files were deleted. Returns whether it existed.
+    pub async fn remove(&self, receipt_id: &str) -> Result<bool, LedgerError> {
+        let done = sqlx::query("DELETE FROM records WHERE receipt_id = ?")
+            .bind(receipt_id)
+            .execute(self.pool)
+            .await
+            .map_err(in_ledger)?;
+        Ok(done.rows_affected() == 1)
+    }
 }

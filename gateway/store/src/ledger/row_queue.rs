@@ -14,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::{ReceiptRow, SessionRow};
+use crate::audit::Losses;
 use gateway_base::lock::lock;
 use gateway_base::metering::{RowRetention, UsageRow};
 
@@ -88,6 +89,13 @@ impl RowCounts {
 /// The queue is full; a row of this kind was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueFull(pub RowKind);
+
+/// Counts a row that did not fit into the queue, for the audit log.
+pub(super) fn count_loss(pushed: Result<(), QueueFull>, losses: &Losses) {
+    if let Err(QueueFull(kind)) = pushed {
+        losses.row(kind.as_str());
+    }
+}
 
 #[derive(Default)]
 struct State {

@@ -1,40 +1,39 @@
-//! Queries of the table `unfinished`: rows of requests that were forwarded and have not ended.
+//! The table `unfinished`: rows of requests that were forwarded and have not ended.
 //!
 //! A usage row is written after its request has ended. Under a policy that refuses requests without a record that is too
 //! late: the process or the database could fail in between. So such a request gets a row here before it is forwarded.
 //! The transaction that commits its usage row deletes it.
 
-use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
+use sqlx::{QueryBuilder, Sqlite, SqliteExecutor, SqlitePool};
 
-use super::LedgerError;
-use super::writer::{USAGE_COLUMNS, push_usage};
+use super::usage::{USAGE_COLUMNS, push_usage};
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 
 /// Commits a row, of a request that is about to be forwarded.
 pub(super) async fn add(
-    pool: &SqlitePool,
+    on: impl SqliteExecutor<'_>,
     id: UnfinishedId,
     row: &UsageRow,
     retention: &RowRetention,
-) -> Result<(), LedgerError> {
+) -> Result<(), sqlx::Error> {
     let mut insert =
         QueryBuilder::<Sqlite>::new(format!("INSERT INTO unfinished (id, {USAGE_COLUMNS}) "));
     insert.push_values([(row, retention)], |mut values, (row, retention)| {
         values.push_bind(id.0);
         push_usage(&mut values, row, retention);
     });
-    insert.build().execute(pool).await?;
+    insert.build().execute(on).await?;
     Ok(())
 }
 
 /// Deletes a row, in the transaction that writes the usage row.
 pub(super) async fn remove(
-    transaction: &mut Transaction<'_, Sqlite>,
+    on: impl SqliteExecutor<'_>,
     id: UnfinishedId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM unfinished WHERE id = ?")
         .bind(id.0)
-        .execute(&mut **transaction)
+        .execute(on)
         .await?;
     Ok(())
 }

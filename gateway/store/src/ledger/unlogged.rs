@@ -4,9 +4,9 @@
 //! chunks, backwards, until the log has every receipt of a chunk.
 
 use attest_core::Sha256Digest;
-use sqlx::{Row, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::LedgerError;
+use super::{LedgerError, in_ledger, receipts};
 use crate::audit::AuditLog;
 
 /// Receipts compared at a time.
@@ -16,17 +16,12 @@ const CHUNK: i64 = 1024;
 pub(super) async fn enter(pool: &SqlitePool, audit: &AuditLog) -> Result<(), LedgerError> {
     let mut before = i64::MAX;
     loop {
-        let rows = sqlx::query(
-            "SELECT rowid, json FROM receipts WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
-        )
-        .bind(before)
-        .bind(CHUNK)
-        .fetch_all(pool)
-        .await?;
+        let rows = receipts::stored_before(pool, before, CHUNK).await;
+        let rows = rows.map_err(in_ledger)?;
         let mut missing = Vec::new();
-        for row in &rows {
-            before = row.try_get(0)?;
-            let digest = Sha256Digest::hash(row.try_get(1)?);
+        for (place, json) in &rows {
+            before = *place;
+            let digest = Sha256Digest::hash(json);
             if !audit.has_receipt(&digest).await? {
                 missing.push(digest);
             }

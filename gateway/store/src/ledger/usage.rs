@@ -1,11 +1,21 @@
-//! Queries of the tables `usage` and `usage_sums`: sums by tenant and model.
+//! Usage, in the tables `usage` and `usage_sums`: rows of requests, and sums by tenant and model.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use attest_core::UnixTime;
-use sqlx::{AssertSqlSafe, Row, SqlitePool, sqlite::SqliteRow};
+use attest_core::retention::Field;
+use sqlx::query_builder::Separated;
+use sqlx::{
+    AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteExecutor, SqlitePool, sqlite::SqliteRow,
+};
 
-use super::LedgerError;
+use super::columns::{corrupt, secs, signed};
+use super::row_queue::{RowQueue, count_loss};
+use super::{LedgerError, in_ledger, unfinished};
+use crate::audit::AuditLog;
+use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 use gateway_base::request::Name;
 
 /// What one tenant used of one model.
@@ -21,6 +31,49 @@ pub struct UsageSum {
     pub completion_tokens: u64,
     pub bytes_in: u64,
     pub bytes_out: u64,
+}
+
+/// The usage of tenants and models.
+pub struct Usage<'a> {
+    pub(super) pool: &'a SqlitePool,
+    /// Commits on it are flushed to the disk.
+    pub(super) flushing: &'a SqlitePool,
+    pub(super) queue: &'a RowQueue,
+    pub(super) audit: &'a AuditLog,
+    // The ledger's counter, from which every request with such a row takes its own id.
+    pub(super) unfinished: &'a AtomicI64,
+}
+
+impl Usage<'_> {
+    /// A new id for the row of a request that needs one before it is forwarded.
+    pub fn next_unfinished(&self) -> UnfinishedId {
+        UnfinishedId(self.unfinished.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Commits and flushes the row of a request before it is forwarded, under the id `retention.replaces`. The usage row
+    /// with the same `retention` replaces it. If the process ends before, the next start counts this row as usage.
+    pub async fn begin(&self, row: &UsageRow, retention: &RowRetention) -> Result<(), LedgerError> {
+        match retention.replaces {
+            Some(id) => unfinished::add(self.flushing, id, row, retention)
+                .await
+                .map_err(in_ledger),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues a usage row. Never waits.
+    pub fn record(&self, row: UsageRow, retention: RowRetention) {
+        count_loss(self.queue.push_usage(row, retention), &self.audit.losses());
+    }
+
+    /// Usage from `since` until before `until`, by tenant and model; committed rows only.
+    pub async fn sums(
+        &self,
+        since: UnixTime,
+        until: UnixTime,
+    ) -> Result<Vec<UsageSum>, LedgerError> {
+        sums(self.pool, since, until).await.map_err(in_ledger)
+    }
 }
 
 const MINUTE: u64 = 60;
@@ -59,11 +112,11 @@ fn cut(span: Range<u64>, unit: u64) -> (Range<u64>, Range<u64>, Range<u64>) {
 }
 
 /// By tenant and model, from `since` on and before `until`.
-pub(super) async fn sums(
-    pool: &SqlitePool,
+async fn sums(
+    on: impl SqliteExecutor<'_>,
     since: UnixTime,
     until: UnixTime,
-) -> Result<Vec<UsageSum>, LedgerError> {
+) -> Result<Vec<UsageSum>, sqlx::Error> {
     const COLUMNS: &str =
         "tenant, model, requests, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out";
     let periods = |width: u64| {
@@ -100,28 +153,20 @@ pub(super) async fn sums(
     for range in ranges {
         query = query.bind(signed(range.start)).bind(signed(range.end));
     }
-    let rows = query.fetch_all(pool).await?;
+    let rows = query.fetch_all(on).await?;
     rows.iter().map(read).collect()
 }
 
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn read(row: &SqliteRow) -> Result<UsageSum, LedgerError> {
-    let corrupt = |_| LedgerError::Corrupt { what: "usage name" };
+fn read(row: &SqliteRow) -> Result<UsageSum, sqlx::Error> {
+    let name = |name| Name::from_operator(name).map_err(|_| corrupt("usage name"));
     let model: Option<&str> = row.try_get("model")?;
-    let count = |column: &str| -> Result<u64, LedgerError> {
-        u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| LedgerError::Corrupt {
-            what: "usage count",
-        })
+    let count = |column: &str| {
+        let count: i64 = row.try_get(column)?;
+        u64::try_from(count).map_err(|_| corrupt("usage count"))
     };
     Ok(UsageSum {
-        tenant: Name::from_operator(row.try_get("tenant")?).map_err(corrupt)?,
-        model: model
-            .map(Name::from_operator)
-            .transpose()
-            .map_err(corrupt)?,
+        tenant: name(row.try_get("tenant")?)?,
+        model: model.map(name).transpose()?,
         requests: count("requests")?,
         failed: count("failed")?,
         prompt_tokens: count("prompt_tokens")?,
@@ -129,6 +174,78 @@ fn read(row: &SqliteRow) -> Result<UsageSum, LedgerError> {
         bytes_in: count("bytes_in")?,
         bytes_out: count("bytes_out")?,
     })
+}
+
+/// The columns that [`push_usage`] binds, in its order.
+pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, \
+     outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at, cause, \
+     token_source";
+
+pub(super) async fn insert(
+    on: impl SqliteExecutor<'_>,
+    rows: &[&(UsageRow, RowRetention)],
+) -> Result<(), sqlx::Error> {
+    let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
+    insert.push_values(rows, |mut values, (row, retention)| {
+        push_usage(&mut values, row, retention);
+    });
+    insert.build().execute(on).await?;
+    Ok(())
+}
+
+/// Binds the fields of a row that its retention allows; `NULL` for the others.
+pub(super) fn push_usage(
+    values: &mut Separated<'_, Sqlite, &'static str>,
+    row: &UsageRow,
+    retention: &RowRetention,
+) {
+    let kept = |field| retention.fields.contains(&field);
+    let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
+    let tokens = kept(Field::Tokens);
+    values
+        .push_bind(kept(Field::Receipt).then_some(&*row.receipt_id))
+        .push_bind(secs(row.at))
+        .push_bind(kept(Field::Key).then_some(&*row.key_id))
+        .push_bind(row.tenant.as_str())
+        .push_bind(row.model.as_deref().filter(|_| kept(Field::Model)))
+        .push_bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
+        .push_bind(row.endpoint.label())
+        .push_bind(row.stream)
+        .push_bind(row.status)
+        .push_bind(row.outcome.as_str())
+        .push_bind(row.prompt_tokens.filter(|_| tokens).map(signed))
+        .push_bind(row.completion_tokens.filter(|_| tokens).map(signed))
+        .push_bind(timing.then(|| micros(row.latency)))
+        .push_bind(row.first_byte.filter(|_| timing).map(micros))
+        .push_bind(sizes.then(|| signed(row.bytes_in)))
+        .push_bind(sizes.then(|| signed(row.bytes_out)))
+        .push_bind(secs(retention.expires_at))
+        .push_bind(
+            row.cause
+                .filter(|_| kept(Field::Upstream))
+                .map(|cause| cause.to_string()),
+        )
+        .push_bind(row.token_source().filter(|_| tokens));
+}
+
+/// Deletes at most `limit` expired rows. Returns how many.
+pub(super) async fn delete_expired(
+    on: impl SqliteExecutor<'_>,
+    now: UnixTime,
+    limit: u32,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)",
+    )
+    .bind(secs(now))
+    .bind(limit)
+    .execute(on)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

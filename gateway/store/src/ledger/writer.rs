@@ -1,22 +1,18 @@
 //! The ledger's writer task: commits the rows that arrived within [`BATCH_DELAY`] in one transaction.
 
-use crate::sqlite::store_failure;
 use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::UnixTime;
-use attest_core::retention::Field;
-use sqlx::query_builder::Separated;
-use sqlx::{Connection, QueryBuilder, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{SqliteConnection, SqlitePool};
 
 use super::row_queue::{Row, RowQueue};
-use super::{ReceiptRow, SessionRow, unfinished};
+use super::{receipts, sessions, unfinished, usage};
 use crate::audit::Losses;
-use crate::sqlite::StoreHealth;
+use crate::sqlite::{StoreHealth, begin_writing, store_failure};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_base::events::{self, Event};
-use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::store_failure::{Remedy, StoreFailure};
 
 /// How long the writer waits for further rows before it commits.
@@ -196,25 +192,31 @@ async fn write(
     now: UnixTime,
     receipt_lifetime: Duration,
 ) -> Result<(), sqlx::Error> {
-    let (mut usage, mut receipts) = (Vec::new(), Vec::new());
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let (mut usage_rows, mut receipt_rows) = (Vec::new(), Vec::new());
+    let mut transaction = begin_writing(connection).await?;
     for row in rows {
         match row {
-            Row::Usage(row) => usage.push(&**row),
-            Row::Receipt(row, until) => receipts.push((&**row, *until)),
+            Row::Usage(row) => usage_rows.push(&**row),
+            Row::Receipt(row, until) => receipt_rows.push((&**row, *until)),
             Row::Session(row) => {
-                insert_session(&mut transaction, row, now, receipt_lifetime).await?
+                // Receipts can cite a session until it expires, and each receipt is stored for `receipt_lifetime` from
+                // then on.
+                let keep_until = row.expires_at.max(now).plus(receipt_lifetime);
+                sessions::insert(&mut *transaction, row, keep_until).await?;
             }
         }
     }
-    for rows in in_few_sizes(&receipts) {
-        insert_receipts(&mut transaction, rows).await?;
+    for rows in in_few_sizes(&receipt_rows) {
+        receipts::insert(&mut *transaction, rows).await?;
     }
-    for rows in in_few_sizes(&usage) {
-        insert_usage(&mut transaction, rows).await?;
+    for rows in in_few_sizes(&usage_rows) {
+        usage::insert(&mut *transaction, rows).await?;
     }
-    for id in usage.iter().filter_map(|(_, retention)| retention.replaces) {
-        unfinished::remove(&mut transaction, id).await?;
+    let replaced = usage_rows
+        .iter()
+        .filter_map(|(_, retention)| retention.replaces);
+    for id in replaced {
+        unfinished::remove(&mut *transaction, id).await?;
     }
     transaction.commit().await
 }
@@ -227,106 +229,6 @@ fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
         rows = rest;
         Some(now)
     })
-}
-
-/// The columns that [`push_usage`] binds, in its order.
-pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, \
-     outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at, cause, \
-     token_source";
-
-async fn insert_usage(
-    transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[&(UsageRow, RowRetention)],
-) -> Result<(), sqlx::Error> {
-    let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
-    insert.push_values(rows, |mut values, (row, retention)| {
-        push_usage(&mut values, row, retention);
-    });
-    insert.build().execute(&mut **transaction).await?;
-    Ok(())
-}
-
-/// Binds the fields of a row that its retention allows; `NULL` for the others.
-pub(super) fn push_usage(
-    values: &mut Separated<'_, Sqlite, &'static str>,
-    row: &UsageRow,
-    retention: &RowRetention,
-) {
-    let kept = |field| retention.fields.contains(&field);
-    let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
-    let tokens = kept(Field::Tokens);
-    values
-        .push_bind(kept(Field::Receipt).then_some(&*row.receipt_id))
-        .push_bind(signed(row.at.secs()))
-        .push_bind(kept(Field::Key).then_some(&*row.key_id))
-        .push_bind(row.tenant.as_str())
-        .push_bind(row.model.as_deref().filter(|_| kept(Field::Model)))
-        .push_bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
-        .push_bind(row.endpoint.label())
-        .push_bind(row.stream)
-        .push_bind(row.status)
-        .push_bind(row.outcome.as_str())
-        .push_bind(row.prompt_tokens.filter(|_| tokens).map(signed))
-        .push_bind(row.completion_tokens.filter(|_| tokens).map(signed))
-        .push_bind(timing.then(|| micros(row.latency)))
-        .push_bind(row.first_byte.filter(|_| timing).map(micros))
-        .push_bind(sizes.then(|| signed(row.bytes_in)))
-        .push_bind(sizes.then(|| signed(row.bytes_out)))
-        .push_bind(signed(retention.expires_at.secs()))
-        .push_bind(
-            row.cause
-                .filter(|_| kept(Field::Upstream))
-                .map(|cause| cause.to_string()),
-        )
-        .push_bind(row.token_source().filter(|_| tokens));
-}
-
-async fn insert_receipts(
-    transaction: &mut Transaction<'_, Sqlite>,
-    rows: &[(&ReceiptRow, UnixTime)],
-) -> Result<(), sqlx::Error> {
-    let mut insert = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO receipts (receipt_id, chat_id, key_digest, json, served_at, expires_at) ",
-    );
-    insert.push_values(rows, |mut values, (row, until)| {
-        values
-            .push_bind(&row.receipt_id)
-            .push_bind(row.chat_id.as_deref())
-            .push_bind(&row.key_digest[..])
-            .push_bind(&row.json[..])
-            .push_bind(signed(row.served_at.secs()))
-            .push_bind(signed(until.secs()));
-    });
-    insert.push(" ON CONFLICT (receipt_id) DO NOTHING");
-    insert.build().execute(&mut **transaction).await?;
-    Ok(())
-}
-
-async fn insert_session(
-    transaction: &mut Transaction<'_, Sqlite>,
-    row: &SessionRow,
-    now: UnixTime,
-    receipt_lifetime: Duration,
-) -> Result<(), sqlx::Error> {
-    // Receipts can cite a session until it expires, and each receipt is stored for `receipt_lifetime` from then on.
-    let keep_until = row.expires_at.max(now).plus(receipt_lifetime);
-    sqlx::query(
-        "INSERT INTO sessions (id, json, keep_until) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-    )
-    .bind(&row.id.as_bytes()[..])
-    .bind(&row.json[..])
-    .bind(signed(keep_until.secs()))
-    .execute(&mut **transaction)
-    .await?;
-    Ok(())
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

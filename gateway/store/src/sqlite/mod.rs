@@ -46,6 +46,13 @@ pub(crate) async fn begin_writing(
     connection.begin_with("BEGIN IMMEDIATE").await
 }
 
+/// A number that changes when another connection has committed.
+pub(crate) async fn data_version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("PRAGMA data_version")
+        .fetch_one(connection)
+        .await
+}
+
 /// Options of a connection to the existing database at `path`.
 fn options(path: &Path, commits: Durability) -> SqliteConnectOptions {
     let synchronous = match commits {

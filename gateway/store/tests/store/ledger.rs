@@ -78,7 +78,7 @@ async fn directory_and_files_are_accessible_to_their_owner_only() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let state = scratch.path().join("state");
     let ledger = Ledger::open(&state, KEEP).await.expect("a ledger");
-    ledger.store_receipt(receipt("r", None, 1), later());
+    ledger.receipts().store(receipt("r", None, 1), later());
     ledger.flush().await;
     let mode = |path: &Path| {
         std::fs::metadata(path)
@@ -103,15 +103,26 @@ async fn directory_and_files_are_accessible_to_their_owner_only() {
 async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_key() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    ledger.store_receipt(receipt("rcpt-1", Some("chat-1"), 1), later());
-    ledger.store_receipt(receipt("rcpt-2", Some("chat-1"), 1), later());
-    ledger.store_receipt(receipt("rcpt-3", Some("chat-1"), 2), later());
+    ledger
+        .receipts()
+        .store(receipt("rcpt-1", Some("chat-1"), 1), later());
+    ledger
+        .receipts()
+        .store(receipt("rcpt-2", Some("chat-1"), 1), later());
+    ledger
+        .receipts()
+        .store(receipt("rcpt-3", Some("chat-1"), 2), later());
     for committed in [false, true] {
         if committed {
             ledger.flush().await;
         }
-        let find =
-            async |id: &str, key: u8| ledger.receipt(id, &[key; 32]).await.expect("readable");
+        let find = async |id: &str, key: u8| {
+            ledger
+                .receipts()
+                .find(id, &[key; 32])
+                .await
+                .expect("readable")
+        };
         let json = |id: &str| Some(Bytes::from(format!("{{\"receipt_id\":\"{id}\"}}")));
         assert_eq!(find("rcpt-1", 1).await, json("rcpt-1"), "{committed}");
         assert_eq!(
@@ -137,10 +148,16 @@ async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_k
 async fn a_receipt_with_no_retention_is_not_found() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    ledger.store_receipt(receipt("rcpt-1", None, 1), ledger.clock().now());
+    ledger
+        .receipts()
+        .store(receipt("rcpt-1", None, 1), ledger.clock().now());
     ledger.flush().await;
     assert_eq!(
-        ledger.receipt("rcpt-1", &[1; 32]).await.expect("readable"),
+        ledger
+            .receipts()
+            .find("rcpt-1", &[1; 32])
+            .await
+            .expect("readable"),
         None
     );
     ledger.close().await;
@@ -156,22 +173,23 @@ async fn sessions_outlive_their_validity_by_the_time_receipts_are_kept() {
         json: Bytes::from_static(b"{}"),
         expires_at: UnixTime::from_secs(1),
     };
-    ledger.store_session(row.clone());
+    ledger.sessions().store(row.clone());
     assert_eq!(
-        ledger.session(&id).await.expect("readable"),
+        ledger.sessions().find(&id).await.expect("readable"),
         Some(Bytes::from_static(b"{}"))
     );
     ledger.flush().await;
-    ledger.store_session(row);
+    ledger.sessions().store(row);
     ledger.close().await;
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     assert_eq!(
-        ledger.session(&id).await.expect("readable"),
+        ledger.sessions().find(&id).await.expect("readable"),
         Some(Bytes::from_static(b"{}"))
     );
     assert_eq!(
         ledger
-            .session(&SessionId::from_bytes([2; 32]))
+            .sessions()
+            .find(&SessionId::from_bytes([2; 32]))
             .await
             .expect("readable"),
         None
@@ -195,7 +213,9 @@ async fn closing_commits_everything_and_rows_contain_what_was_added() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     for number in 0..1000 {
-        ledger.record_usage(usage(&format!("r{number}")), all_fields());
+        ledger
+            .usage()
+            .record(usage(&format!("r{number}")), all_fields());
     }
     ledger.close().await;
     assert_eq!(ledger.rows_lost(), 0);
@@ -250,7 +270,10 @@ async fn epochs_are_numbered_across_restarts() {
     };
     for expected in [1, 2] {
         let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-        assert_eq!(ledger.begin_epoch(&row).await.expect("a number"), expected);
+        assert_eq!(
+            ledger.epochs().begin(&row).await.expect("a number"),
+            expected
+        );
         ledger.close().await;
     }
 }
@@ -313,12 +336,13 @@ async fn rows_wait_while_another_process_locks_the_database() {
         .execute(&mut other)
         .await
         .expect("a lock");
-    ledger.record_usage(usage("r"), all_fields());
-    ledger.store_receipt(receipt("rcpt-1", None, 1), later());
+    ledger.usage().record(usage("r"), all_fields());
+    ledger.receipts().store(receipt("rcpt-1", None, 1), later());
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
         ledger
-            .receipt("rcpt-1", &[1; 32])
+            .receipts()
+            .find("rcpt-1", &[1; 32])
             .await
             .expect("readable")
             .is_some(),
@@ -346,8 +370,8 @@ async fn fields_excluded_by_a_policy_are_not_in_the_row() {
         fields: [].into(),
         replaces: None,
     };
-    ledger.record_usage(usage("all"), all_fields());
-    ledger.record_usage(usage("none"), nothing);
+    ledger.usage().record(usage("all"), all_fields());
+    ledger.usage().record(usage("none"), nothing);
     ledger.close().await;
     type Row = (
         Option<String>,
@@ -387,14 +411,14 @@ async fn only_expired_rows_are_purged() {
         expires_at: now,
         ..all_fields()
     };
-    ledger.record_usage(usage("old"), gone);
-    ledger.record_usage(usage("new"), all_fields());
-    ledger.store_receipt(receipt("old", None, 1), now);
-    ledger.store_receipt(receipt("new", None, 1), later());
+    ledger.usage().record(usage("old"), gone);
+    ledger.usage().record(usage("new"), all_fields());
+    ledger.receipts().store(receipt("old", None, 1), now);
+    ledger.receipts().store(receipt("new", None, 1), later());
     ledger.flush().await;
-    let purged = ledger.purge().await.expect("a purge");
+    let purged = ledger.expiry().purge().await.expect("a purge");
     assert_eq!((purged.usage, purged.receipts), (1, 1));
-    assert!(ledger.purge().await.expect("a purge").is_nothing());
+    assert!(ledger.expiry().purge().await.expect("a purge").is_nothing());
     ledger.close().await;
     let left: Vec<(String,)> =
         sqlx::query_as("SELECT receipt_id FROM usage UNION ALL SELECT receipt_id FROM receipts")
@@ -410,12 +434,12 @@ async fn a_ledger_with_a_later_clock_expires_nothing_early_or_late() {
     let year = Duration::from_secs(365 * 86_400);
     let ahead = SystemClock.now().plus(year);
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
-    ledger.accept_time(ahead).await.expect("noted");
+    ledger.expiry().accept_time(ahead).await.expect("noted");
     ledger.close().await;
     // The system's clock is a year behind what was noted, as after it was set back.
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     assert!(matches!(
-        ledger.system_clock_check(),
+        ledger.clock().system_clock_check(),
         gateway_store::ledger::SystemClockCheck::Behind(_)
     ));
     assert!(ledger.clock().now() >= ahead);
@@ -428,16 +452,20 @@ async fn a_ledger_with_a_later_clock_expires_nothing_early_or_late() {
     // And now a year ahead, as after it was set forward.
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     assert!(matches!(
-        ledger.system_clock_check(),
+        ledger.clock().system_clock_check(),
         gateway_store::ledger::SystemClockCheck::FarAhead(_)
     ));
     let soon = ledger.clock().now().plus(KEEP);
-    ledger.store_receipt(receipt("r", None, 1), soon);
+    ledger.receipts().store(receipt("r", None, 1), soon);
     ledger.flush().await;
-    assert!(ledger.purge().await.expect("a purge").is_nothing());
+    assert!(ledger.expiry().purge().await.expect("a purge").is_nothing());
     // An operator's word, while it runs.
-    ledger.accept_time(SystemClock.now()).await.expect("noted");
-    assert_eq!(ledger.purge().await.expect("a purge").receipts, 1);
+    ledger
+        .expiry()
+        .accept_time(SystemClock.now())
+        .await
+        .expect("noted");
+    assert_eq!(ledger.expiry().purge().await.expect("a purge").receipts, 1);
     ledger.close().await;
 }
 
@@ -449,10 +477,10 @@ async fn sums_count_excluded_fields_as_zero() {
         fields: [].into(),
         ..all_fields()
     };
-    ledger.record_usage(usage("r"), nothing);
+    ledger.usage().record(usage("r"), nothing);
     ledger.flush().await;
     let (since, until) = (UnixTime::from_secs(0), UnixTime::from_secs(2_000_000_000));
-    let sums = ledger.usage(since, until).await.expect("sums");
+    let sums = ledger.usage().sums(since, until).await.expect("sums");
     let [sum] = &sums[..] else {
         panic!("one tenant, one model: {sums:?}");
     };
@@ -471,21 +499,21 @@ async fn an_unfinished_request_gets_its_row_at_the_next_start_and_a_finished_one
     };
     for id in ["ended", "cut"] {
         let keep = RowRetention {
-            replaces: Some(ledger.unfinished()),
+            replaces: Some(ledger.usage().next_unfinished()),
             ..all_fields()
         };
-        let begun = ledger.begin_usage(&unfinished(id), &keep).await;
+        let begun = ledger.usage().begin(&unfinished(id), &keep).await;
         begun.expect("on the disk");
         if id == "ended" {
-            ledger.record_usage(usage(id), keep);
+            ledger.usage().record(usage(id), keep);
         }
     }
     let fewer = RowRetention {
         fields: [].into(),
-        replaces: Some(ledger.unfinished()),
+        replaces: Some(ledger.usage().next_unfinished()),
         ..all_fields()
     };
-    let begun = ledger.begin_usage(&unfinished("unnamed"), &fewer).await;
+    let begun = ledger.usage().begin(&unfinished("unnamed"), &fewer).await;
     begun.expect("on the disk");
     ledger.flush().await;
     ledger.close().await;

@@ -179,7 +179,8 @@ async fn compare(ledger: &Ledger, rows: &[&Written], spans: &[(u64, u64)]) {
     for (since, length) in spans {
         let until = since + length;
         let sums = ledger
-            .usage(UnixTime::from_secs(*since), UnixTime::from_secs(until))
+            .usage()
+            .sums(UnixTime::from_secs(*since), UnixTime::from_secs(until))
             .await
             .expect("sums");
         assert_eq!(
@@ -200,7 +201,7 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
             fields: written.fields.iter().copied().collect(),
             replaces: None,
         };
-        ledger.record_usage(written.row.clone(), keep);
+        ledger.usage().record(written.row.clone(), keep);
     }
     ledger.flush().await;
     let all: Vec<&Written> = rows.iter().collect();
@@ -208,7 +209,7 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
     assert_eq!(differences(scratch.path()).await, 0, "before the purge");
 
     let left: Vec<&Written> = rows.iter().filter(|row| !row.expired).collect();
-    let purged = ledger.purge().await.expect("a purge");
+    let purged = ledger.expiry().purge().await.expect("a purge");
     assert_eq!(purged.usage as usize, rows.len() - left.len());
     compare(&ledger, &left, &spans).await;
     assert_eq!(differences(scratch.path()).await, 0, "after the purge");
@@ -273,19 +274,19 @@ async fn extreme_token_counts_do_not_block_rows_or_break_the_sums() {
         replaces: None,
     };
     for _ in 0..100 {
-        ledger.record_usage(usage(u64::MAX), keep());
+        ledger.usage().record(usage(u64::MAX), keep());
     }
-    ledger.record_usage(usage(3), keep());
+    ledger.usage().record(usage(3), keep());
     ledger.flush().await;
     assert_eq!(ledger.rows_lost(), 0);
     let (since, until) = (UnixTime::from_secs(0), UnixTime::from_secs(2 * BEGIN));
-    let sums = ledger.usage(since, until).await.expect("sums");
+    let sums = ledger.usage().sums(since, until).await.expect("sums");
     assert_eq!(
         (sums[0].requests, sums[0].prompt_tokens),
         (101, 100_000_000_000_003)
     );
-    assert_eq!(ledger.purge().await.expect("a purge").usage, 101);
-    assert_eq!(ledger.usage(since, until).await.expect("sums"), []);
+    assert_eq!(ledger.expiry().purge().await.expect("a purge").usage, 101);
+    assert_eq!(ledger.usage().sums(since, until).await.expect("sums"), []);
     ledger.close().await;
 }
 
@@ -317,7 +318,7 @@ async fn a_day_of_a_million_requests() {
     );
     for _ in 0..3 {
         let began = Instant::now();
-        let sums = ledger.usage(since, until).await.expect("sums");
+        let sums = ledger.usage().sums(since, until).await.expect("sums");
         let requests: u64 = sums.iter().map(|sum| sum.requests).sum();
         println!(
             "usage of a day, {requests} requests by {} tenants and models: {:.1} ms",
@@ -347,12 +348,12 @@ async fn a_day_of_a_million_requests() {
         .await
         .expect("expired");
     let began = Instant::now();
-    let purged = ledger.purge().await.expect("a purge");
+    let purged = ledger.expiry().purge().await.expect("a purge");
     println!(
         "{} rows purged in {:.1} s",
         purged.usage,
         began.elapsed().as_secs_f64()
     );
-    assert_eq!(ledger.usage(since, until).await.expect("sums"), []);
+    assert_eq!(ledger.usage().sums(since, until).await.expect("sums"), []);
     ledger.close().await;
 }

@@ -59,7 +59,7 @@ pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFa
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     let system = SystemClock.now();
-    let words = match ledger.system_clock_check() {
+    let words = match ledger.clock().system_clock_check() {
         SystemClockCheck::NoStoredTime => "no time was stored before".to_owned(),
         SystemClockCheck::Plausible => "the system's clock is believed".to_owned(),
         SystemClockCheck::Behind(by) => format!(
@@ -75,7 +75,7 @@ pub(super) async fn clock(config: &Path, accept: bool) -> Result<(), RetentionFa
     println!("system's clock    {system}");
     println!("{words}");
     let noted = if accept {
-        ledger.accept_time(system).await
+        ledger.expiry().accept_time(system).await
     } else {
         Ok(())
     };

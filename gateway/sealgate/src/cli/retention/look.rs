@@ -68,7 +68,7 @@ pub(super) async fn plan(config: &Path, file: &Path) -> Result<(), RetentionFail
 pub(super) async fn history(config: &Path) -> Result<(), RetentionFailure> {
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
-    let rows = ledger.policies().await?;
+    let rows = ledger.policies().all().await?;
     ledger.close().await;
     println!(
         "{:<5}  {:<20}  {:<8}  {:<71}  SIGNED BY",

@@ -125,7 +125,7 @@ async fn create_key(file: &Path) -> String {
         digest: token.digest(),
         created_at: super::now(),
     };
-    ledger.add_key(&key).await.expect("a new key");
+    ledger.keys().add(&key).await.expect("a new key");
     ledger.close().await;
     token.expose().to_owned()
 }

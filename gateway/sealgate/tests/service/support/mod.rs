@@ -208,7 +208,8 @@ impl Gateway {
             .expect("a ledger");
         let id = key.split('-').nth(2).expect("an id");
         let revoked = ledger
-            .revoke_key(id, UnixTime::from_secs(1))
+            .keys()
+            .revoke(id, UnixTime::from_secs(1))
             .await
             .expect("a change");
         ledger.close().await;
@@ -228,7 +229,7 @@ async fn create_key(directory: &ScratchDir, tenant: &str) -> String {
         digest: token.digest(),
         created_at: UnixTime::from_secs(1),
     };
-    ledger.add_key(&key).await.expect("added");
+    ledger.keys().add(&key).await.expect("added");
     ledger.close().await;
     token.expose().to_owned()
 }

@@ -27,7 +27,9 @@ async fn store(ledger: &Ledger, name: &'static str) {
         json: Bytes::from_static(name.as_bytes()),
         served_at: AT,
     };
-    ledger.store_receipt(row, ledger.clock().now().plus(Duration::from_secs(86_400)));
+    ledger
+        .receipts()
+        .store(row, ledger.clock().now().plus(Duration::from_secs(86_400)));
     ledger.flush().await;
 }
 
