@@ -13,13 +13,14 @@ use attest_core::retention::{
 use attest_core::{Sha256Digest, UnixTime};
 
 use gateway_base::config::{self, Retention};
-use gateway_store::ledger::{Ledger, LedgerError, PolicyRow};
+use gateway_store::StoreError;
+use gateway_store::ledger::{Ledger, PolicyRow};
 
 /// Why no policy can be activated or set.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     /// The stored chain is not valid.
     #[error("the stored retention policy cannot be activated: {0}{advice}", advice = advice(.0))]
     Chain(#[from] ChainError),

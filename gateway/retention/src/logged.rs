@@ -8,8 +8,9 @@ use attest_core::retention::{Authority, PolicySignatures, RetentionPolicy};
 use attest_core::{Sha256Digest, VerifyingKey};
 
 use super::history::HistoryError;
-use gateway_store::audit::{AuditError, AuditLog};
-use gateway_store::ledger::{Ledger, LedgerError, PolicyRow};
+use gateway_store::StoreError;
+use gateway_store::audit::AuditLog;
+use gateway_store::ledger::{Ledger, PolicyRow};
 
 /// Entries are read backwards in chunks of this many.
 const CHUNK: u64 = 1024;
@@ -24,7 +25,7 @@ pub async fn unlogged(
     config: Sha256Digest,
 ) -> Result<Vec<RetentionChange>, HistoryError> {
     let rows = ledger.policies().all().await?;
-    let accepted = accepted(ledger.audit()).await.map_err(LedgerError::from)?;
+    let accepted = accepted(ledger.audit()).await?;
     let known = rows.iter().rposition(|row| {
         accepted
             .as_ref()
@@ -41,7 +42,7 @@ pub async fn unlogged(
     if changes.is_empty() && last.config.is_some_and(|last| last != config) {
         let mut again = change(head, authority)?;
         let signed = signers(ledger.audit(), head.digest).await;
-        let signed = signed.map_err(LedgerError::from)?;
+        let signed = signed?;
         if again.signers.iter().any(|key| !signed.contains(key)) {
             again.predecessor = Some(head.digest);
             changes.push(again);
@@ -51,7 +52,7 @@ pub async fn unlogged(
 }
 
 fn change(row: &PolicyRow, authority: &Authority) -> Result<RetentionChange, HistoryError> {
-    let corrupt = || LedgerError::Corrupt {
+    let corrupt = || StoreError::Corrupt {
         what: "retention policy",
     };
     let policy = RetentionPolicy::from_stored(&row.policy).map_err(|_| corrupt())?;
@@ -71,8 +72,8 @@ fn change(row: &PolicyRow, authority: &Authority) -> Result<RetentionChange, His
 }
 
 /// The highest retention mode of a policy, as a word of the log.
-pub fn mode(policy: &RetentionPolicy) -> Result<Word, LedgerError> {
-    Word::parse(policy.most().as_str()).map_err(|_| LedgerError::Corrupt {
+pub fn mode(policy: &RetentionPolicy) -> Result<Word, StoreError> {
+    Word::parse(policy.most().as_str()).map_err(|_| StoreError::Corrupt {
         what: "retention mode",
     })
 }
@@ -84,7 +85,7 @@ struct Accepted {
     config: Option<Sha256Digest>,
 }
 
-async fn accepted(log: &AuditLog) -> Result<Option<Accepted>, AuditError> {
+async fn accepted(log: &AuditLog) -> Result<Option<Accepted>, StoreError> {
     latest(log, |fact| match fact {
         Fact::RetentionChanged(change) => Some(Accepted {
             policy: change.digest,
@@ -100,7 +101,7 @@ async fn accepted(log: &AuditLog) -> Result<Option<Accepted>, AuditError> {
 }
 
 /// The keys that the log names as signers of a policy, where it was entered last.
-async fn signers(log: &AuditLog, policy: Sha256Digest) -> Result<Vec<VerifyingKey>, AuditError> {
+async fn signers(log: &AuditLog, policy: Sha256Digest) -> Result<Vec<VerifyingKey>, StoreError> {
     let found = latest(log, |fact| match fact {
         Fact::RetentionChanged(change) if change.digest == policy => Some(change.signers),
         _ => None,
@@ -112,7 +113,7 @@ async fn signers(log: &AuditLog, policy: Sha256Digest) -> Result<Vec<VerifyingKe
 async fn latest<T>(
     log: &AuditLog,
     pick: impl Fn(Fact) -> Option<T>,
-) -> Result<Option<T>, AuditError> {
+) -> Result<Option<T>, StoreError> {
     let mut end = log.size().await?;
     while end > 0 {
         let start = end.saturating_sub(CHUNK);

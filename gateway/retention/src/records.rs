@@ -17,7 +17,8 @@ use super::age::{SealError, Sealer};
 use super::deletion_entry::enter_deletion;
 use gateway_base::request::Caller;
 use gateway_base::store_failure::{Cause, StoreFailure};
-use gateway_store::ledger::{Ledger, LedgerError, RecordRow, RecordState};
+use gateway_store::StoreError;
+use gateway_store::ledger::{Ledger, RecordRow, RecordState};
 
 const FOLDER: &str = "records";
 
@@ -25,7 +26,7 @@ const FOLDER: &str = "records";
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     #[error("{0}")]
     Seal(#[from] SealError),
     #[error("cannot delete {}: {error}", file.display())]

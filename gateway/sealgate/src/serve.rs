@@ -31,7 +31,8 @@ use gateway_path::listen::{
 use gateway_path::receipt::ReceiptStore;
 use gateway_path::receipt::RequestServices;
 use gateway_retention::{self as retention, Records};
-use gateway_store::ledger::{DroppedAtStop, Ledger, LedgerError};
+use gateway_store::StoreError;
+use gateway_store::ledger::{DroppedAtStop, Ledger};
 use harden as hardening;
 
 /// Why the service did not start, or stopped with an error.
@@ -49,7 +50,7 @@ pub enum ServeError {
     #[error("[tee] gpus = \"nvidia\", but this platform has no evidence of GPUs")]
     NoDevices,
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     #[error("{0}")]
     Epoch(#[from] EpochError),
     #[error("cannot listen on {address}: {source}")]
@@ -208,7 +209,7 @@ pub async fn serve_with(
     }
 }
 
-async fn open_ledger(config: &Config) -> Result<Ledger, LedgerError> {
+async fn open_ledger(config: &Config) -> Result<Ledger, StoreError> {
     let state_dir = &config.server.state_dir;
     Ledger::open_bounded(state_dir, config.receipts.keep, config.ledger).await
 }

@@ -118,7 +118,7 @@ const ORDERS: &[(&str, &[&str])] = &[
             "flushes", "slots", "admit", "receipt", "relay", "http", "listen",
         ],
     ),
-    ("gateway/store/src", &["sqlite", "audit", "ledger"]),
+    ("gateway/store/src", &["error", "sqlite", "audit", "ledger"]),
     (
         "gateway/retention/src",
         &[

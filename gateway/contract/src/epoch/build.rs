@@ -18,8 +18,9 @@ use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::CacheSalts;
 use gateway_retention::{HistoryError, logged};
+use gateway_store::StoreError;
 use gateway_store::audit::NewEpoch;
-use gateway_store::ledger::{EpochRow, Ledger, LedgerError};
+use gateway_store::ledger::{EpochRow, Ledger};
 use gateway_upstream::route::{RouteError, Routes};
 
 /// The active certificate, for clients that trust certificates instead of evidence. It is public.
@@ -35,7 +36,7 @@ pub enum EpochError {
     #[error("{0}")]
     Routes(#[from] RouteError),
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     #[error("{0}")]
     Retention(#[from] HistoryError),
     #[error("cannot write {path}: {source}")]
@@ -136,11 +137,7 @@ async fn create(
     for earlier in changes {
         let fact = Fact::RetentionChanged(earlier);
         let entry = Entry { at: now, fact };
-        ledger
-            .audit()
-            .append(entry)
-            .await
-            .map_err(LedgerError::from)?;
+        ledger.audit().append(entry).await?;
     }
     // The row before the log entry: if the entry fails, an unused number remains, which does no harm.
     let number = ledger.epochs().begin(&row).await?;
@@ -163,11 +160,7 @@ async fn create(
         retention: change,
     };
     // Last: after it nothing can fail, so the log never announces an epoch that did not begin.
-    let log = ledger
-        .audit()
-        .begin_epoch(beginning)
-        .await
-        .map_err(LedgerError::from)?;
+    let log = ledger.audit().begin_epoch(beginning).await?;
     Ok(Epoch {
         number,
         keyset,

@@ -24,7 +24,8 @@ use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
 use gateway_base::request::BodyBudget;
 use gateway_base::request::KeyId;
-use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger, LedgerError};
+use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger};
+use gateway_store::{DatabaseName, StoreError};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -62,7 +63,7 @@ impl ActiveKey {
 type Ring = HashMap<KeyId, Arc<ActiveKey>>;
 
 /// A request to read the ledger's keys now; answered when they are applied.
-type Refresh = oneshot::Sender<Result<(), LedgerError>>;
+type Refresh = oneshot::Sender<Result<(), StoreError>>;
 
 /// All active keys.
 pub struct Keyring {
@@ -74,7 +75,7 @@ pub struct Keyring {
 
 impl Keyring {
     /// Loads the keys and keeps them current until the keyring is dropped.
-    pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, LedgerError> {
+    pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, StoreError> {
         let (refresh, mut requests) = mpsc::channel(16);
         let ring = Arc::new(Self::new(refresh));
         let mut watch = ledger.keys().watch().await?;
@@ -128,12 +129,14 @@ impl Keyring {
     }
 
     /// Reads the keys from the ledger now. When it returns, requests are checked against them.
-    pub async fn refresh(&self) -> Result<(), LedgerError> {
+    pub async fn refresh(&self) -> Result<(), StoreError> {
         let (done, waiting) = oneshot::channel();
         let sent = self.refresh.send(done).await;
         match (sent, waiting.await) {
             (Ok(()), Ok(read)) => read,
-            _ => Err(LedgerError::Closed),
+            _ => Err(StoreError::Closed {
+                database: DatabaseName::Ledger,
+            }),
         }
     }
 

@@ -22,7 +22,7 @@ pub(super) async fn readyz(state: State<Arc<PublicState>>) -> Response<Body> {
     } else if let Some(failing) = state.ledger.unready_database() {
         serde_json::json!({
             "ready": false,
-            "cause": failing.database,
+            "cause": failing.database.as_str(),
             "failure": failing.failure.map(|failure| failure.cause.as_str()),
             "seconds": failing.since.as_secs(),
         })

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 
 use super::cache::ReceiptCache;
-use gateway_store::ledger::{Ledger, LedgerError, ReceiptRow};
+use gateway_store::StoreError;
+use gateway_store::ledger::{Ledger, ReceiptRow};
 
 /// All receipts: in the ledger if the policy keeps them, otherwise in a cache in memory. Available at once.
 pub struct ReceiptStore {
@@ -39,7 +40,7 @@ impl ReceiptStore {
     }
 
     /// The receipt document for this id and this key. A wrong key is the same as a wrong id.
-    pub async fn get(&self, id: &str, key_digest: &[u8; 32]) -> Result<Option<Bytes>, LedgerError> {
+    pub async fn get(&self, id: &str, key_digest: &[u8; 32]) -> Result<Option<Bytes>, StoreError> {
         if let Some(cached) = self.cache.get(id, key_digest) {
             return Ok(Some(cached));
         }

@@ -12,7 +12,8 @@ use gateway_admin::AdminTokenError;
 use gateway_base::config::{Config, ConfigError, show_duration};
 use gateway_base::request::Name;
 use gateway_path::admit::TokenError;
-use gateway_store::ledger::{Ledger, LedgerError};
+use gateway_store::StoreError;
+use gateway_store::ledger::Ledger;
 
 /// How long a running service may take to apply a change. It polls four times a second.
 pub(super) const CONFIRM: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ pub(super) enum CredentialError {
     #[error("{0}")]
     Config(#[from] ConfigError),
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     #[error("{0}")]
     ApiToken(#[from] TokenError),
     #[error("{0}")]

@@ -15,7 +15,8 @@ use attest_channel::SystemClock;
 use gateway_base::config::show_duration;
 use gateway_base::request::Name;
 use gateway_path::admit::{ApiToken, AppliedGeneration};
-use gateway_store::ledger::{Ledger, LedgerError, NewKey};
+use gateway_store::StoreError;
+use gateway_store::ledger::{Ledger, NewKey};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -59,7 +60,7 @@ pub(super) async fn run(command: KeysCommand) -> ExitCode {
 
 /// Waits until a service that runs from `state_dir` has applied all changes so far. Returns whether it has; if none
 /// runs, there is nothing to wait for.
-async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, LedgerError> {
+async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, StoreError> {
     if !Ledger::is_served(state_dir) {
         return Ok(true);
     }

@@ -7,7 +7,8 @@ use clap::Subcommand;
 
 use super::{ConfigFile, unusable};
 use gateway_base::config::{Config, ConfigError};
-use gateway_store::audit::{AuditError, AuditLog, ExportError};
+use gateway_store::StoreError;
+use gateway_store::audit::{AuditLog, ExportError};
 
 #[derive(Subcommand)]
 pub(super) enum LogCommand {
@@ -37,7 +38,7 @@ enum LogError {
     #[error("{0}")]
     Export(#[from] ExportError),
     #[error("{0}")]
-    Audit(#[from] AuditError),
+    Audit(#[from] StoreError),
 }
 
 pub(super) async fn run(command: LogCommand) -> ExitCode {

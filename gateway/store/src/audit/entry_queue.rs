@@ -12,13 +12,14 @@ use attest_core::{Sha256Digest, UnixTime};
 use tokio::sync::{Notify, oneshot};
 
 use super::store::Opening;
-use super::{Appended, AuditError, EpochLog, NewEpoch};
+use super::{Appended, CLOSED, EpochLog, NewEpoch};
+use crate::error::StoreError;
 use gateway_base::lock::lock;
 
 /// The most receipts in a batch, and the most notes.
 const CAPACITY: usize = 100_000;
 
-pub(super) type Reply<T> = oneshot::Sender<Result<T, AuditError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// A command. The caller awaits `reply`.
 pub(super) enum Command {
@@ -73,8 +74,8 @@ struct State {
     batch: Batch,
 }
 
-#[derive(Default)]
 /// Requests and administrators add, one writer task removes.
+#[derive(Default)]
 pub(super) struct EntryQueue {
     // Held for pushes and removals, never across an await.
     state: Mutex<State>,
@@ -91,17 +92,17 @@ impl EntryQueue {
     pub async fn send<T>(
         &self,
         command: impl FnOnce(Reply<T>) -> Command,
-    ) -> Result<T, AuditError> {
+    ) -> Result<T, StoreError> {
         let (reply, answered) = oneshot::channel();
         {
             let mut state = self.lock();
             if self.is_closed() {
-                return Err(AuditError::Closed);
+                return Err(CLOSED);
             }
             state.commands.push_back(command(reply));
         }
         self.arrived.notify_one();
-        answered.await.unwrap_or(Err(AuditError::Closed))
+        answered.await.unwrap_or(Err(CLOSED))
     }
 
     pub fn note(&self, entry: Entry) {

@@ -17,13 +17,14 @@ use attest_core::log::SignedHead;
 use attest_core::log::tile::{self, Tile};
 use attest_core::to_hex;
 
-use super::{AuditError, AuditLog, in_audit_log, tables};
+use super::{AuditLog, in_audit_log, tables};
+use crate::error::StoreError;
 
 /// Why no export was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     #[error("{0}")]
-    Audit(#[from] AuditError),
+    Audit(#[from] StoreError),
     #[error("the log has no head yet: no service has run with it")]
     NoHead,
     #[error("{path} is there already and not empty")]
@@ -37,7 +38,7 @@ pub enum ExportError {
 
 impl AuditLog {
     /// The head that was committed last, of any epoch.
-    pub async fn latest_head(&self) -> Result<Option<SignedHead>, AuditError> {
+    pub async fn latest_head(&self) -> Result<Option<SignedHead>, StoreError> {
         self.store.head().await
     }
 
@@ -72,7 +73,7 @@ impl AuditLog {
         Ok(export.head)
     }
 
-    async fn opening(&self, index: u64) -> Result<Option<Vec<u8>>, AuditError> {
+    async fn opening(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let opening = tables::opening(self.store.readers(), index).await;
         let Some((salt, subject)) = opening.map_err(in_audit_log)? else {
             return Ok(None);

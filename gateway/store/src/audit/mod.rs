@@ -32,14 +32,12 @@ mod store;
 mod tables;
 mod writer;
 
-use crate::sqlite::store_failure;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use attest_core::log::{
-    AdminAction, Commitment, Entry, EpochEnd, EpochStart, Fact, Origin, ReplayError,
-    RetentionChange, Word,
+    AdminAction, Commitment, Entry, EpochEnd, EpochStart, Fact, Origin, RetentionChange, Word,
 };
 use attest_core::{Sha256Digest, SigningKey, UnixTime};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -47,10 +45,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
 
-use crate::sqlite::{OpenError, StoreHealth};
+use crate::error::{DatabaseName, StoreError};
+use crate::sqlite::StoreHealth;
 use entry_queue::{Command, EntryQueue};
 use gateway_base::events::LedgerWork;
-use gateway_base::store_failure::{Cause, StoreFailure};
 use store::{Opening, Store};
 
 /// How long the writer waits for further receipts, refusals and notes before it enters a batch.
@@ -61,86 +59,15 @@ pub const MIN_BATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// The delay before a retry when the service stops and the database fails.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Why the audit log could not be opened, written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    #[error("cannot create {}: {source}", path.display())]
-    Create {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
-    Newer {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-    #[error(
-        "{} is damaged: {what}. Nothing was changed. Restore it from a backup, with the file -wal that belongs to it. \
-         Moving it away begins a new log, with another origin: every auditor will ask why", path.display()
-    )]
-    Damaged { path: PathBuf, what: String },
-    #[error("audit log: database: {0}")]
-    Database(sqlx::Error),
-    /// The content of the database is not what was entered. Moving the file away begins a new log with another origin,
-    /// for which auditors will require a reason.
-    #[error("{} is not the audit log that was written there: {what}", path.display())]
-    Altered { path: PathBuf, what: Altered },
-    #[error("audit log: no random bytes")]
-    Random,
-    #[error("audit log: an entry of {len} bytes is too long")]
-    TooLong { len: usize },
-    #[error("audit log: closed")]
-    Closed,
-}
-
-/// Evidence that the database was changed by other software.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Altered {
-    #[error("{0}")]
-    Replay(#[from] ReplayError),
-    #[error("the hash at position {position} is not that of its entries")]
-    Hash { position: i64 },
-    #[error("the head kept with it cannot be read")]
-    Head,
-    #[error("it has no entry {index}")]
-    Missing { index: u64 },
-    #[error("it has no first entry that begins a log")]
-    Beginning,
-}
-
 /// Names the audit log as the database in which a statement failed.
-fn in_audit_log(error: sqlx::Error) -> AuditError {
-    AuditError::Database(error)
+fn in_audit_log(error: sqlx::Error) -> StoreError {
+    StoreError::statement(DatabaseName::AuditLog, error)
 }
 
-impl From<OpenError> for AuditError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Create { path, source } => Self::Create { path, source },
-            OpenError::Newer { path, found, known } => Self::Newer { path, found, known },
-            OpenError::Damaged { path, what } => Self::Damaged { path, what },
-            OpenError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl AuditError {
-    /// The failure's cause, with SQLite's code if there is one.
-    pub fn failure(&self) -> StoreFailure {
-        match self {
-            AuditError::Database(error) => store_failure(error),
-            AuditError::Altered { .. } | AuditError::Damaged { .. } => {
-                StoreFailure::without_code(Cause::Corrupt)
-            }
-            AuditError::Create { .. } => StoreFailure::without_code(Cause::Io),
-            AuditError::Newer { .. }
-            | AuditError::Random
-            | AuditError::TooLong { .. }
-            | AuditError::Closed => StoreFailure::without_code(Cause::Other),
-        }
-    }
-}
+/// After [`AuditLog::close`].
+const CLOSED: StoreError = StoreError::Closed {
+    database: DatabaseName::AuditLog,
+};
 
 /// Counts rows that the ledger drops, for an entry in the log. Never waits.
 #[derive(Clone)]
@@ -188,14 +115,14 @@ pub struct AuditLog {
 impl AuditLog {
     /// Opens `audit.sqlite` in `state_dir`, begins a log if there is none, reads every entry, and refuses a log that was
     /// altered, as far as its hashes and heads show it.
-    pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
+    pub async fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let store = Store::open_checked(state_dir).await?;
         open::check(&store).await?;
         Ok(Self::start(store))
     }
 
     /// Reads the log as [`open`](Self::open) does, and changes nothing.
-    pub async fn check(state_dir: &Path) -> Result<(), AuditError> {
+    pub async fn check(state_dir: &Path) -> Result<(), StoreError> {
         if let Some(store) = Store::open_to_read(state_dir).await? {
             open::check(&store).await?;
             store.readers().close().await;
@@ -204,7 +131,7 @@ impl AuditLog {
     }
 
     /// Opens the log to append to it beside a service: without reading all of it.
-    pub async fn open_beside(state_dir: &Path) -> Result<Self, AuditError> {
+    pub async fn open_beside(state_dir: &Path) -> Result<Self, StoreError> {
         Ok(Self::start(Store::open(state_dir).await?))
     }
 
@@ -232,7 +159,7 @@ impl AuditLog {
     }
 
     /// Enters an entry. Durable when this returns.
-    pub async fn append(&self, entry: Entry) -> Result<Appended, AuditError> {
+    pub async fn append(&self, entry: Entry) -> Result<Appended, StoreError> {
         self.queue
             .send(|reply| Command::Append {
                 entries: vec![(entry, None)],
@@ -248,11 +175,11 @@ impl AuditLog {
         at: UnixTime,
         action: AdminAction,
         subject: &str,
-    ) -> Result<Appended, AuditError> {
+    ) -> Result<Appended, StoreError> {
         let mut salt = [0; 32];
         SystemRandom::new()
             .fill(&mut salt)
-            .map_err(|_| AuditError::Random)?;
+            .map_err(|_| StoreError::Random)?;
         let entry = Entry {
             at,
             fact: Fact::Admin {
@@ -274,7 +201,7 @@ impl AuditLog {
 
     /// Enters a new epoch, and the end of the one before it, and signs heads with its key from now on.
     /// Durable when this returns. Call it last, when nothing else can prevent the epoch from beginning.
-    pub async fn begin_epoch(&self, beginning: NewEpoch) -> Result<Arc<EpochLog>, AuditError> {
+    pub async fn begin_epoch(&self, beginning: NewEpoch) -> Result<Arc<EpochLog>, StoreError> {
         self.queue
             .send(|reply| Command::BeginEpoch {
                 beginning: Box::new(beginning),
@@ -284,7 +211,7 @@ impl AuditLog {
     }
 
     /// Enters the end of the active epoch.
-    pub(crate) async fn end_epoch(&self, at: UnixTime, end: EpochEnd) -> Result<(), AuditError> {
+    pub(crate) async fn end_epoch(&self, at: UnixTime, end: EpochEnd) -> Result<(), StoreError> {
         self.queue
             .send(|reply| Command::EndEpoch { at, end, reply })
             .await
@@ -329,7 +256,7 @@ impl AuditLog {
     }
 
     /// Enters everything that is queued.
-    pub async fn flush(&self) -> Result<(), AuditError> {
+    pub async fn flush(&self) -> Result<(), StoreError> {
         self.queue.send(|reply| Command::Flush { reply }).await
     }
 

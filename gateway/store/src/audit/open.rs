@@ -10,12 +10,13 @@
 use attest_core::log::{Node, Replay, SignedHead, TreeHash};
 
 use super::store::{Store, position};
-use super::{Altered, AuditError, in_audit_log, tables};
+use super::{in_audit_log, tables};
+use crate::error::{Altered, StoreError};
 
 /// Entries read at a time.
 const CHUNK: i64 = 4096;
 
-pub(super) async fn check(store: &Store) -> Result<(), AuditError> {
+pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
     let head = store.head().await?;
     let mut replay = Replay::default();
     let mut head_seen = head.is_none();
@@ -54,7 +55,7 @@ fn check_head(replay: &Replay, head: &SignedHead) -> Result<(), Altered> {
 }
 
 /// The next entries from `from` on, without a gap; none at the end.
-async fn read_entries(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditError> {
+async fn read_entries(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
     let joined = tables::joined_entries(store.readers(), from, CHUNK).await;
     let Some(joined) = joined.map_err(in_audit_log)? else {
         return Ok(Vec::new());
@@ -73,7 +74,7 @@ async fn read_entries(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditErr
 }
 
 /// Like [`read_entries`], row by row, for a chunk with a gap or an invalid entry.
-async fn read_each_entry(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, AuditError> {
+async fn read_each_entry(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, StoreError> {
     let rows = tables::indexed_entries(store.readers(), from, CHUNK).await;
     let mut entries = Vec::new();
     for (index, (found, entry)) in (from..).zip(rows.map_err(in_audit_log)?) {
@@ -85,7 +86,7 @@ async fn read_each_entry(store: &Store, from: u64) -> Result<Vec<Vec<u8>>, Audit
     Ok(entries)
 }
 
-async fn check_hashes(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), AuditError> {
+async fn check_hashes(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), StoreError> {
     let (Some((first, _)), Some((last, _))) = (hashes.first(), hashes.last()) else {
         return Ok(());
     };
@@ -105,7 +106,7 @@ async fn check_hashes(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), 
 }
 
 /// Like [`check_hashes`], row by row, to report the position of a wrong hash.
-async fn check_each_hash(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), AuditError> {
+async fn check_each_hash(store: &Store, hashes: &[(Node, TreeHash)]) -> Result<(), StoreError> {
     let Some((first, _)) = hashes.first() else {
         return Ok(());
     };

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use attest_core::Sha256Digest;
 use attest_core::log::{Entry, ReceiptProof, TreeHash, prove, tile};
 
-use super::{Altered, AuditError, AuditLog, EpochLog, in_audit_log, tables};
+use super::{AuditLog, EpochLog, in_audit_log, tables};
+use crate::error::{Altered, StoreError};
 
 impl AuditLog {
     /// One of the files that a tree of `size` entries is published as; `None` if it has no such file.
-    pub async fn tile(&self, tile: &tile::Tile, size: u64) -> Result<Option<Vec<u8>>, AuditError> {
+    pub async fn tile(&self, tile: &tile::Tile, size: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(range) = tile.range().filter(|_| tile.exists_in(size)) else {
             return Ok(None);
         };
@@ -34,12 +35,12 @@ impl AuditLog {
     }
 
     /// How many entries there are, counted by a head or not yet.
-    pub async fn size(&self) -> Result<u64, AuditError> {
+    pub async fn size(&self) -> Result<u64, StoreError> {
         self.store.size().await
     }
 
     /// The entries in this range, which must be there.
-    pub async fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, AuditError> {
+    pub async fn entries(&self, range: std::ops::Range<u64>) -> Result<Vec<Vec<u8>>, StoreError> {
         let entries = tables::entries(self.store.readers(), &range).await;
         let entries = entries.map_err(in_audit_log)?;
         if entries.len() as u64 != range.end - range.start {
@@ -50,7 +51,7 @@ impl AuditLog {
     }
 
     /// Whether the receipt with this digest was entered.
-    pub async fn has_receipt(&self, digest: &Sha256Digest) -> Result<bool, AuditError> {
+    pub async fn has_receipt(&self, digest: &Sha256Digest) -> Result<bool, StoreError> {
         let found = tables::has_receipt(self.store.readers(), digest).await;
         found.map_err(in_audit_log)
     }
@@ -61,7 +62,7 @@ impl AuditLog {
         &self,
         digest: &Sha256Digest,
         epoch: &EpochLog,
-    ) -> Result<Option<ReceiptProof>, AuditError> {
+    ) -> Result<Option<ReceiptProof>, StoreError> {
         let head = epoch.head();
         let size = head.claimed().size;
         let found = tables::find_receipt(self.store.readers(), digest, size).await;
@@ -83,13 +84,13 @@ impl AuditLog {
     pub async fn subjects(
         &self,
         range: std::ops::Range<u64>,
-    ) -> Result<BTreeMap<u64, String>, AuditError> {
+    ) -> Result<BTreeMap<u64, String>, StoreError> {
         let subjects = tables::subjects(self.store.readers(), &range).await;
         subjects.map_err(in_audit_log)
     }
 
     /// The digests of the receipts in the batch at `index`.
-    pub async fn batch(&self, index: u64) -> Result<Vec<Sha256Digest>, AuditError> {
+    pub async fn batch(&self, index: u64) -> Result<Vec<Sha256Digest>, StoreError> {
         let digests = tables::batch(self.store.readers(), index).await;
         let digests = digests.map_err(in_audit_log)?.into_iter();
         let digests = digests.map(|digest| match <[u8; 32]>::try_from(digest) {
@@ -105,7 +106,7 @@ impl AuditLog {
         &self,
         old: u64,
         new: u64,
-    ) -> Result<Option<Vec<TreeHash>>, AuditError> {
+    ) -> Result<Option<Vec<TreeHash>>, StoreError> {
         match prove::consistency(old, new) {
             None => Ok(None),
             Some(ranges) => self.store.hashes(&ranges).await.map(Some),

@@ -11,13 +11,14 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sqlx::{Connection, SqliteConnection, SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
-use super::{Altered, AuditError, in_audit_log, tables};
+use super::{CLOSED, in_audit_log, tables};
+use crate::error::{Altered, DatabaseName, StoreError};
 use crate::sqlite::{self, Database, DatabaseFile, Durability, Extent};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
 static AUDIT_LOG: Database = Database {
-    name: "audit_log",
+    name: DatabaseName::AuditLog,
     file: "audit.sqlite",
     // Committed entries survive a power failure.
     commits: Durability::Flushed,
@@ -77,17 +78,17 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the file after an integrity check.
-    pub async fn open_checked(state_dir: &Path) -> Result<Self, AuditError> {
+    pub async fn open_checked(state_dir: &Path) -> Result<Self, StoreError> {
         let file = AUDIT_LOG.create(state_dir)?;
         file.check(Extent::WholeFile).await?;
         Self::connect(file).await
     }
 
-    pub async fn open(state_dir: &Path) -> Result<Self, AuditError> {
+    pub async fn open(state_dir: &Path) -> Result<Self, StoreError> {
         Self::connect(AUDIT_LOG.create(state_dir)?).await
     }
 
-    async fn connect(file: DatabaseFile) -> Result<Self, AuditError> {
+    async fn connect(file: DatabaseFile) -> Result<Self, StoreError> {
         let mut writer = file.connect().await?;
         let origin = begin(&file, &mut writer).await?;
         Ok(Self {
@@ -99,7 +100,7 @@ impl Store {
     }
 
     /// Opens the file for reading and changes nothing; `None` if there is no log yet.
-    pub async fn open_to_read(state_dir: &Path) -> Result<Option<Self>, AuditError> {
+    pub async fn open_to_read(state_dir: &Path) -> Result<Option<Self>, StoreError> {
         let reading = AUDIT_LOG.open_reading(state_dir).await?;
         let Some(reading) = reading.filter(|reading| reading.version > 0) else {
             return Ok(None);
@@ -130,14 +131,14 @@ impl Store {
         &self,
         leaves: &[Leaf],
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
-    ) -> Result<Committed<T>, AuditError> {
+    ) -> Result<Committed<T>, StoreError> {
         let mut writer = self.writer.lock().await;
         let mut connection = match std::mem::replace(&mut *writer, Writer::Failed) {
             Writer::Open(connection) => connection,
             Writer::Failed => self.file.connect().await?,
             Writer::Closed => {
                 *writer = Writer::Closed;
-                return Err(AuditError::Closed);
+                return Err(CLOSED);
             }
         };
         let committed = self.commit_on(&mut connection, leaves, sign).await?;
@@ -150,7 +151,7 @@ impl Store {
         connection: &mut SqliteConnection,
         leaves: &[Leaf],
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
-    ) -> Result<Committed<T>, AuditError> {
+    ) -> Result<Committed<T>, StoreError> {
         let transaction = sqlite::begin_writing(connection).await;
         let mut transaction = transaction.map_err(in_audit_log)?;
         // Read in the transaction: another process may have appended since the last one.
@@ -178,12 +179,12 @@ impl Store {
     }
 
     /// How many entries there are.
-    pub async fn size(&self) -> Result<u64, AuditError> {
+    pub async fn size(&self) -> Result<u64, StoreError> {
         tables::size(&self.readers).await.map_err(in_audit_log)
     }
 
     /// The head that was committed last, of any epoch.
-    pub async fn head(&self) -> Result<Option<SignedHead>, AuditError> {
+    pub async fn head(&self) -> Result<Option<SignedHead>, StoreError> {
         let note = tables::head(&self.readers).await.map_err(in_audit_log)?;
         let head = note.map(|note| SignedHead::parse(note.as_bytes()));
         head.transpose().map_err(|_| self.altered(Altered::Head))
@@ -193,7 +194,7 @@ impl Store {
     pub async fn hashes(
         &self,
         ranges: &[std::ops::Range<u64>],
-    ) -> Result<Vec<TreeHash>, AuditError> {
+    ) -> Result<Vec<TreeHash>, StoreError> {
         let mut reader = self.readers.acquire().await.map_err(in_audit_log)?;
         let mut hashes = Vec::with_capacity(ranges.len());
         for range in ranges {
@@ -212,8 +213,8 @@ impl Store {
         }
     }
 
-    pub fn altered(&self, what: Altered) -> AuditError {
-        AuditError::Altered {
+    pub fn altered(&self, what: Altered) -> StoreError {
+        StoreError::Altered {
             path: self.path().to_owned(),
             what,
         }
@@ -223,7 +224,7 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         size: u64,
-    ) -> Result<Frontier, AuditError> {
+    ) -> Result<Frontier, StoreError> {
         let hashes = self.subtrees(connection, &(0..size)).await?;
         Frontier::resume(size, hashes).ok_or_else(|| self.altered(Altered::Missing { index: size }))
     }
@@ -232,7 +233,7 @@ impl Store {
         &self,
         connection: &mut SqliteConnection,
         range: &std::ops::Range<u64>,
-    ) -> Result<Vec<TreeHash>, AuditError> {
+    ) -> Result<Vec<TreeHash>, StoreError> {
         let mut hashes = Vec::new();
         for node in tree::subtrees(range) {
             let found = tables::node(&mut *connection, position(node)).await;
@@ -258,10 +259,10 @@ async fn insert(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
     leaf: &Leaf,
-) -> Result<(), AuditError> {
+) -> Result<(), StoreError> {
     let bytes = leaf.entry.to_bytes();
     if bytes.len() > MAX_ENTRY_BYTES {
-        return Err(AuditError::TooLong { len: bytes.len() });
+        return Err(StoreError::TooLong { len: bytes.len() });
     }
     let index = frontier.size();
     let mut completed = Vec::new();
@@ -296,7 +297,7 @@ async fn insert_rows(
 async fn begin(
     file: &DatabaseFile,
     connection: &mut SqliteConnection,
-) -> Result<Origin, AuditError> {
+) -> Result<Origin, StoreError> {
     let (mut transaction, found) = file.migrate(connection).await?;
     if found > 0 {
         let origin = first_entry(file, &mut *transaction).await?;
@@ -306,7 +307,7 @@ async fn begin(
     let mut name = [0; 16];
     SystemRandom::new()
         .fill(&mut name)
-        .map_err(|_| AuditError::Random)?;
+        .map_err(|_| StoreError::Random)?;
     let origin = Origin::from_bytes(name);
     let began = Leaf::plain(Entry {
         at: SystemClock.now(),
@@ -321,12 +322,12 @@ async fn begin(
 async fn first_entry(
     file: &DatabaseFile,
     on: impl SqliteExecutor<'_>,
-) -> Result<Origin, AuditError> {
+) -> Result<Origin, StoreError> {
     let first = tables::entry(on, 0).await.map_err(in_audit_log)?;
     let first = first.and_then(|bytes| Entry::parse(&bytes).ok());
     match first.map(|entry| entry.fact) {
         Some(Fact::Began { origin }) => Ok(origin),
-        _ => Err(AuditError::Altered {
+        _ => Err(StoreError::Altered {
             path: file.path().to_owned(),
             what: Altered::Beginning,
         }),

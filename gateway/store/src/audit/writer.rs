@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 use super::entry_queue::{Batch, Command, EntryQueue};
 use super::epoch_log::{EpochLog, Published};
 use super::store::{Leaf, Store, leaves};
-use super::{Appended, AuditError, BATCH_DELAY, MIN_BATCH_INTERVAL, NewEpoch};
+use super::{Appended, BATCH_DELAY, CLOSED, MIN_BATCH_INTERVAL, NewEpoch};
+use crate::error::StoreError;
 use crate::sqlite::StoreHealth;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
@@ -97,7 +98,7 @@ impl Writer {
         }
     }
 
-    async fn enter_batch(&mut self) -> Result<(), AuditError> {
+    async fn enter_batch(&mut self) -> Result<(), StoreError> {
         let batch: Batch = self.queue.batch();
         if batch.is_empty() {
             return Ok(());
@@ -128,7 +129,7 @@ impl Writer {
         }
     }
 
-    async fn enter(&mut self, leaves: &[Leaf]) -> Result<Appended, AuditError> {
+    async fn enter(&mut self, leaves: &[Leaf]) -> Result<Appended, StoreError> {
         let epoch = self.epoch.clone();
         let committed = self
             .store
@@ -148,7 +149,7 @@ impl Writer {
         })
     }
 
-    async fn begin_epoch(&mut self, beginning: NewEpoch) -> Result<Arc<EpochLog>, AuditError> {
+    async fn begin_epoch(&mut self, beginning: NewEpoch) -> Result<Arc<EpochLog>, StoreError> {
         let NewEpoch {
             at,
             start,
@@ -190,7 +191,7 @@ impl Writer {
         Ok(epoch)
     }
 
-    async fn end_epoch(&mut self, at: UnixTime, end: EpochEnd) -> Result<(), AuditError> {
+    async fn end_epoch(&mut self, at: UnixTime, end: EpochEnd) -> Result<(), StoreError> {
         let Some(epoch) = self.epoch.clone() else {
             return Ok(());
         };
@@ -218,7 +219,7 @@ async fn published(
     index: u64,
     entry: &Entry,
     head: SignedHead,
-) -> Result<Published, AuditError> {
+) -> Result<Published, StoreError> {
     let size = head.claimed().size;
     let ranges = prove::inclusion(index, size).unwrap_or_default();
     let proof = LogProof {
@@ -227,7 +228,7 @@ async fn published(
         hashes: store.hashes(&ranges).await?,
         head: head.clone(),
     };
-    let proof = EpochProof::new(proof).map_err(|_| AuditError::Closed)?;
+    let proof = EpochProof::new(proof).map_err(|_| CLOSED)?;
     Ok(Published {
         head,
         proof: proof.to_text().into(),

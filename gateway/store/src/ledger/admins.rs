@@ -5,8 +5,9 @@ use attest_core::log::AdminAction;
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, time};
-use super::{LedgerError, in_ledger};
+use super::in_ledger;
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 use gateway_base::request::Name;
 
 /// What an administrator may do.
@@ -61,7 +62,7 @@ pub struct Admins<'a> {
 }
 
 impl Admins<'_> {
-    pub async fn all(&self) -> Result<Vec<AdminRow>, LedgerError> {
+    pub async fn all(&self) -> Result<Vec<AdminRow>, StoreError> {
         let rows = sqlx::query("SELECT * FROM admin_keys ORDER BY created_at, id")
             .fetch_all(self.pool)
             .await
@@ -71,7 +72,7 @@ impl Admins<'_> {
     }
 
     /// The administrator with this admin key id, revoked or not.
-    pub async fn find(&self, id: &str) -> Result<Option<AdminRow>, LedgerError> {
+    pub async fn find(&self, id: &str) -> Result<Option<AdminRow>, StoreError> {
         let row = sqlx::query("SELECT * FROM admin_keys WHERE id = ?")
             .bind(id)
             .fetch_optional(self.pool)
@@ -80,7 +81,7 @@ impl Admins<'_> {
         row.as_ref().map(read).transpose().map_err(in_ledger)
     }
 
-    pub async fn add(&self, admin: &AdminRow) -> Result<(), LedgerError> {
+    pub async fn add(&self, admin: &AdminRow) -> Result<(), StoreError> {
         let subject = format!("admin key {} with the role {}", admin.id, admin.role);
         let action = AdminAction::AdministratorCreated;
         self.audit
@@ -101,7 +102,7 @@ impl Admins<'_> {
     }
 
     /// Returns false if no active admin key has that id.
-    pub async fn revoke(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+    pub async fn revoke(&self, id: &str, at: UnixTime) -> Result<bool, StoreError> {
         let found = self.find(id).await?;
         let Some(admin) = found.filter(|admin| admin.revoked_at.is_none()) else {
             return Ok(false);

@@ -2,15 +2,10 @@
 
 use attest_core::UnixTime;
 
-/// A stored value that does not parse. Functions on tables return it inside [`sqlx::Error::Decode`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("stored {what} does not parse")]
-pub(crate) struct Corrupt {
-    pub what: &'static str,
-}
+use crate::error::CorruptValue;
 
 pub(super) fn corrupt(what: &'static str) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(Corrupt { what }))
+    sqlx::Error::Decode(Box::new(CorruptValue { what }))
 }
 
 /// A column has no unsigned type. Larger values are written as the largest signed one.

@@ -4,7 +4,8 @@ use attest_core::{Sha256Digest, UnixTime};
 use sqlx::SqlitePool;
 
 use super::columns::{corrupt, secs};
-use super::{LedgerError, in_ledger};
+use super::in_ledger;
+use crate::error::StoreError;
 
 /// An epoch about to begin.
 pub struct EpochRow<'a> {
@@ -23,7 +24,7 @@ pub struct Epochs<'a> {
 
 impl Epochs<'_> {
     /// Registers a new epoch and returns its number, one above every earlier one.
-    pub async fn begin(&self, epoch: &EpochRow<'_>) -> Result<u64, LedgerError> {
+    pub async fn begin(&self, epoch: &EpochRow<'_>) -> Result<u64, StoreError> {
         let number: i64 = sqlx::query_scalar(
             "INSERT INTO epochs (keyset_digest, keyset, config, retention, began_at) VALUES (?, ?, ?, ?, ?) \
              RETURNING number",

@@ -5,7 +5,8 @@ use sqlx::{SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::columns::secs;
-use super::{LedgerError, RetentionClock, in_ledger, receipts, sessions, usage};
+use super::{RetentionClock, in_ledger, receipts, sessions, usage};
+use crate::error::StoreError;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 
@@ -37,7 +38,7 @@ pub struct Expiry<'a> {
 impl Expiry<'_> {
     /// Deletes expired rows and stores the retention clock's time. Returns the number of deleted rows, including those of
     /// earlier calls that failed after some deletions.
-    pub async fn purge(&self) -> Result<Purged, LedgerError> {
+    pub async fn purge(&self) -> Result<Purged, StoreError> {
         let mut purged = self.purged.lock().await;
         let done = purge(self.pool, self.clock, &mut purged).await;
         done.map_err(in_ledger)?;
@@ -45,12 +46,12 @@ impl Expiry<'_> {
     }
 
     /// Stores a time that an operator confirmed.
-    pub async fn accept_time(&self, now: UnixTime) -> Result<(), LedgerError> {
+    pub async fn accept_time(&self, now: UnixTime) -> Result<(), StoreError> {
         store_time(self.pool, now).await.map_err(in_ledger)
     }
 }
 
-pub(super) async fn resume(pool: &SqlitePool) -> Result<RetentionClock, LedgerError> {
+pub(super) async fn resume(pool: &SqlitePool) -> Result<RetentionClock, StoreError> {
     let stored = stored_time(pool).await.map_err(in_ledger)?;
     Ok(RetentionClock::resume(stored, SystemClock.now()))
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::schema::{LEDGER, WITH_POLICIES};
 use super::state_dir_lock::StateDirLock;
-use super::{LedgerError, PolicyRow, in_ledger, keys, policies};
+use super::{PolicyRow, in_ledger, keys, policies};
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 
 /// The content of a state directory that decides whether a configuration can be served from it.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub struct StateSummary {
 
 /// Reads what a start would read: the ledger's schema version, its keys and policies, the whole audit log. A missing
 /// directory counts as empty.
-pub async fn inspect(state_dir: &Path) -> Result<StateSummary, LedgerError> {
+pub async fn inspect(state_dir: &Path) -> Result<StateSummary, StoreError> {
     let running = StateDirLock::is_held(state_dir);
     let mut seen = StateSummary {
         running,

@@ -5,8 +5,9 @@ use attest_core::log::AdminAction;
 use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, time};
-use super::{LedgerError, in_ledger};
+use super::in_ledger;
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 use crate::sqlite::{self, DatabaseFile};
 use gateway_base::request::Name;
 
@@ -45,17 +46,17 @@ pub struct Keys<'a> {
 }
 
 impl Keys<'_> {
-    pub async fn all(&self) -> Result<Vec<KeyRow>, LedgerError> {
+    pub async fn all(&self) -> Result<Vec<KeyRow>, StoreError> {
         all(self.pool).await.map_err(in_ledger)
     }
 
     /// The number of the last change to the keys.
-    pub async fn generation(&self) -> Result<i64, LedgerError> {
+    pub async fn generation(&self) -> Result<i64, StoreError> {
         generation(self.pool).await.map_err(in_ledger)
     }
 
     /// Watches for changes by another process.
-    pub async fn watch(&self) -> Result<ChangeWatch, LedgerError> {
+    pub async fn watch(&self) -> Result<ChangeWatch, StoreError> {
         Ok(ChangeWatch {
             file: self.file.clone(),
             connection: self.file.connect().await?,
@@ -65,7 +66,7 @@ impl Keys<'_> {
     }
 
     /// The first key of a tenant creates the tenant.
-    pub async fn add(&self, key: &NewKey) -> Result<(), LedgerError> {
+    pub async fn add(&self, key: &NewKey) -> Result<(), StoreError> {
         let known = knows(self.pool, &key.tenant).await.map_err(in_ledger)?;
         if !known {
             let subject = format!("tenant {}", key.tenant);
@@ -81,7 +82,7 @@ impl Keys<'_> {
     }
 
     /// Returns false if no active key has that id.
-    pub async fn revoke(&self, id: &str, at: UnixTime) -> Result<bool, LedgerError> {
+    pub async fn revoke(&self, id: &str, at: UnixTime) -> Result<bool, StoreError> {
         let tenant = tenant_of_active(self.pool, id).await.map_err(in_ledger)?;
         let Some(tenant) = tenant else {
             return Ok(false);
@@ -94,7 +95,7 @@ impl Keys<'_> {
     }
 
     /// Revokes every key of a tenant. Returns how many were active.
-    pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, LedgerError> {
+    pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, StoreError> {
         let active = count_active(self.pool, tenant).await.map_err(in_ledger)?;
         if active == 0 {
             return Ok(0);
@@ -226,7 +227,7 @@ pub struct ChangeWatch {
 
 impl ChangeWatch {
     /// The active keys, if they have changed since the last call.
-    pub async fn changed_keys(&mut self) -> Result<Option<ChangedKeys>, LedgerError> {
+    pub async fn changed_keys(&mut self) -> Result<Option<ChangedKeys>, StoreError> {
         let changed = self.poll().await;
         if changed.is_err() {
             // The state of the connection's transaction is unknown after an error, so it is replaced.

@@ -26,9 +26,8 @@ mod unlogged;
 mod usage;
 mod writer;
 
-use crate::sqlite::store_failure;
 use gateway_base::metering::StoreCounts;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -37,13 +36,13 @@ use attest_core::UnixTime;
 use attest_core::log::EpochEnd;
 use sqlx::{Connection, SqlitePool};
 
-use crate::audit::{AuditError, AuditLog};
-use crate::sqlite::{DatabaseFile, Extent, OpenError, StoreHealth};
-use columns::Corrupt;
+use crate::audit::AuditLog;
+use crate::error::{DatabaseName, StoreError};
+use crate::sqlite::{DatabaseFile, Extent, StoreHealth};
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
 use gateway_base::lock::lock;
-use gateway_base::store_failure::{Cause, StoreFailure};
+use gateway_base::store_failure::StoreFailure;
 use schema::LEDGER;
 use state_dir_lock::StateDirLock;
 
@@ -65,75 +64,9 @@ const FLUSHING_TIMEOUT: Duration = Duration::from_secs(10);
 /// After the audit log refused its last entry.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Why the ledger could not be opened, written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    #[error("cannot create {}: {source}", path.display())]
-    Create {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("another service runs from {}", state_dir.display())]
-    InUse { state_dir: PathBuf },
-    #[error("{} was written by a newer version (schema {found}, this version knows {known})", path.display())]
-    Newer {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-    #[error(
-        "{} is damaged: {what}. Nothing was changed. Restore it from a backup, with the file -wal that belongs to it, \
-         or read what can be read with `sqlite3 FILE .recover`. Moving it away begins an empty ledger: without API keys, \
-         administrators, receipts and the history of retention policies", path.display()
-    )]
-    Damaged { path: PathBuf, what: String },
-    #[error("the ledger is closed")]
-    Closed,
-    #[error("database: {0}")]
-    Database(sqlx::Error),
-    #[error("stored {what} does not parse")]
-    Corrupt { what: &'static str },
-    #[error("{0}")]
-    Audit(#[from] AuditError),
-}
-
 /// Names the ledger as the database in which a statement failed.
-fn in_ledger(error: sqlx::Error) -> LedgerError {
-    match &error {
-        sqlx::Error::Decode(inner) => match inner.downcast_ref::<Corrupt>() {
-            Some(Corrupt { what }) => LedgerError::Corrupt { what },
-            None => LedgerError::Database(error),
-        },
-        _ => LedgerError::Database(error),
-    }
-}
-
-impl From<OpenError> for LedgerError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Create { path, source } => Self::Create { path, source },
-            OpenError::Newer { path, found, known } => Self::Newer { path, found, known },
-            OpenError::Damaged { path, what } => Self::Damaged { path, what },
-            OpenError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl LedgerError {
-    /// The failure's cause, with SQLite's code if there is one.
-    pub fn failure(&self) -> StoreFailure {
-        match self {
-            LedgerError::Database(error) => store_failure(error),
-            LedgerError::Audit(error) => error.failure(),
-            LedgerError::Corrupt { .. } | LedgerError::Damaged { .. } => {
-                StoreFailure::without_code(Cause::Corrupt)
-            }
-            LedgerError::Create { .. } => StoreFailure::without_code(Cause::Io),
-            LedgerError::InUse { .. } | LedgerError::Newer { .. } | LedgerError::Closed => {
-                StoreFailure::without_code(Cause::Other)
-            }
-        }
-    }
+fn in_ledger(error: sqlx::Error) -> StoreError {
+    StoreError::statement(DatabaseName::Ledger, error)
 }
 
 /// Queued rows and log entries that could not be written before the service stopped.
@@ -153,8 +86,7 @@ impl DroppedAtStop {
 /// A database that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailingDatabase {
-    /// `ledger` or `audit_log`.
-    pub database: &'static str,
+    pub database: DatabaseName,
     /// `None` if a statement has neither failed nor returned yet.
     pub failure: Option<StoreFailure>,
     pub since: Duration,
@@ -182,20 +114,20 @@ pub struct Ledger {
 }
 
 /// Brings the file to the current schema and connects to it.
-async fn connect(file: &DatabaseFile) -> Result<SqlitePool, LedgerError> {
+async fn connect(file: &DatabaseFile) -> Result<SqlitePool, StoreError> {
     let mut connection = file.connect().await?;
     let (transaction, _) = file.migrate(&mut connection).await?;
     transaction.commit().await.map_err(in_ledger)?;
     connection.close().await.map_err(in_ledger)?;
-    Ok(file.pool(4).await?)
+    file.pool(4).await
 }
 
 impl Ledger {
     /// Opens `ledger.sqlite` in `state_dir`, creating both as needed, and starts the writer.
     ///
     /// Receipts are stored for at most `receipt_lifetime`, and sessions as long as receipts may cite them. Fails with
-    /// [`LedgerError::InUse`] while another service has it open.
-    pub async fn open(state_dir: &Path, receipt_lifetime: Duration) -> Result<Self, LedgerError> {
+    /// [`StoreError::InUse`] while another service has it open.
+    pub async fn open(state_dir: &Path, receipt_lifetime: Duration) -> Result<Self, StoreError> {
         Self::open_bounded(state_dir, receipt_lifetime, LedgerBounds::default()).await
     }
 
@@ -204,7 +136,7 @@ impl Ledger {
         state_dir: &Path,
         receipt_lifetime: Duration,
         bounds: LedgerBounds,
-    ) -> Result<Self, LedgerError> {
+    ) -> Result<Self, StoreError> {
         let file = LEDGER.create(state_dir)?;
         // Before the check, which reads the whole file: a second service is refused at once.
         let lock = StateDirLock::acquire(state_dir)?;
@@ -244,7 +176,7 @@ impl Ledger {
     }
 
     /// Opens the ledger to read and change keys only: nothing is written in the background.
-    pub async fn open_for_keys(state_dir: &Path) -> Result<Self, LedgerError> {
+    pub async fn open_for_keys(state_dir: &Path) -> Result<Self, StoreError> {
         let file = LEDGER.create(state_dir)?;
         file.check(Extent::SmallTables).await?;
         let pool = connect(&file).await?;
@@ -370,8 +302,8 @@ impl Ledger {
                 since,
             })
         };
-        failing("ledger", &self.health, self.queue.waiting().1)
-            .or_else(|| failing("audit_log", self.audit.health(), Duration::ZERO))
+        failing(DatabaseName::Ledger, &self.health, self.queue.waiting().1)
+            .or_else(|| failing(DatabaseName::AuditLog, self.audit.health(), Duration::ZERO))
     }
 
     /// The number of queued rows, and the age of the oldest.

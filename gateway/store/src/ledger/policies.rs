@@ -6,7 +6,8 @@ use attest_core::{Sha256Digest, UnixTime};
 use sqlx::{Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, signed, time};
-use super::{LedgerError, in_ledger};
+use super::in_ledger;
+use crate::error::StoreError;
 
 /// One policy of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +28,12 @@ pub struct Policies<'a> {
 
 impl Policies<'_> {
     /// All of them, the first one first.
-    pub async fn all(&self) -> Result<Vec<PolicyRow>, LedgerError> {
+    pub async fn all(&self) -> Result<Vec<PolicyRow>, StoreError> {
         all(self.pool).await.map_err(in_ledger)
     }
 
     /// Appends a policy to the chain. Returns false if its epoch number is taken.
-    pub async fn add(&self, row: &PolicyRow) -> Result<bool, LedgerError> {
+    pub async fn add(&self, row: &PolicyRow) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "INSERT INTO retention_policies (epoch, digest, policy, signatures, set_at) VALUES (?, ?, ?, ?, ?) \
              ON CONFLICT DO NOTHING",
@@ -49,7 +50,7 @@ impl Policies<'_> {
     }
 
     /// Replaces the signatures of a policy.
-    pub async fn sign(&self, digest: Sha256Digest, signatures: &str) -> Result<(), LedgerError> {
+    pub async fn sign(&self, digest: Sha256Digest, signatures: &str) -> Result<(), StoreError> {
         sqlx::query("UPDATE retention_policies SET signatures = ? WHERE digest = ?")
             .bind(signatures)
             .bind(digest.to_string())
@@ -60,7 +61,7 @@ impl Policies<'_> {
     }
 
     /// The number of the last policy; 0 without one.
-    pub async fn last(&self) -> Result<u64, LedgerError> {
+    pub async fn last(&self) -> Result<u64, StoreError> {
         let epoch: Option<i64> = sqlx::query_scalar("SELECT max(epoch) FROM retention_policies")
             .fetch_one(self.pool)
             .await

@@ -6,8 +6,9 @@ use sqlx::{QueryBuilder, Sqlite, SqliteExecutor, SqlitePool};
 
 use super::columns::secs;
 use super::row_queue::{RowQueue, count_loss};
-use super::{LedgerError, RetentionClock, in_ledger};
+use super::{RetentionClock, in_ledger};
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 
 /// A signed receipt and what is needed to find it.
 #[derive(Clone, PartialEq)]
@@ -38,11 +39,7 @@ impl Receipts<'_> {
     }
 
     /// The receipt with this receipt id or response id that belongs to `key_digest`, unless it has expired.
-    pub async fn find(
-        &self,
-        id: &str,
-        key_digest: &[u8; 32],
-    ) -> Result<Option<Bytes>, LedgerError> {
+    pub async fn find(&self, id: &str, key_digest: &[u8; 32]) -> Result<Option<Bytes>, StoreError> {
         // The queue first: a row is removed from it only after its commit, so one of the two has it.
         if let Some(json) = self.queue.receipt(id, key_digest) {
             return Ok(Some(json));

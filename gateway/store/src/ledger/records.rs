@@ -4,7 +4,8 @@ use attest_core::{Sha256Digest, UnixTime};
 use sqlx::SqlitePool;
 
 use super::columns::secs;
-use super::{LedgerError, in_ledger};
+use super::in_ledger;
+use crate::error::StoreError;
 use gateway_base::request::Name;
 
 /// A record about to be sealed.
@@ -61,7 +62,7 @@ pub struct Records<'a> {
 
 impl Records<'_> {
     /// Registers a sealed record before its files are created. On the disk when this returns.
-    pub async fn add(&self, row: &RecordRow) -> Result<(), LedgerError> {
+    pub async fn add(&self, row: &RecordRow) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO records (receipt_id, tenant, key_digest, policy, deletable, sealed_at, expires_at, state) \
              VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
@@ -80,7 +81,7 @@ impl Records<'_> {
     }
 
     /// Stores how complete a record is.
-    pub async fn set_state(&self, receipt_id: &str, state: RecordState) -> Result<(), LedgerError> {
+    pub async fn set_state(&self, receipt_id: &str, state: RecordState) -> Result<(), StoreError> {
         sqlx::query("UPDATE records SET state = ? WHERE receipt_id = ?")
             .bind(state.as_str())
             .bind(receipt_id)
@@ -95,7 +96,7 @@ impl Records<'_> {
         &self,
         receipt_id: &str,
         key_digest: &[u8; 32],
-    ) -> Result<Option<FoundRecord>, LedgerError> {
+    ) -> Result<Option<FoundRecord>, StoreError> {
         let deletable: Option<bool> = sqlx::query_scalar(
             "SELECT deletable FROM records WHERE receipt_id = ? AND key_digest = ?",
         )
@@ -108,7 +109,7 @@ impl Records<'_> {
     }
 
     /// Ids of expired records, at most a thousand.
-    pub async fn expired(&self, now: UnixTime) -> Result<Vec<String>, LedgerError> {
+    pub async fn expired(&self, now: UnixTime) -> Result<Vec<String>, StoreError> {
         sqlx::query_scalar("SELECT receipt_id FROM records WHERE expires_at <= ? LIMIT 1000")
             .bind(secs(now))
             .fetch_all(self.pool)
@@ -117,7 +118,7 @@ impl Records<'_> {
     }
 
     /// Deletes the row of a record, after its files were deleted. Returns whether it existed.
-    pub async fn remove(&self, receipt_id: &str) -> Result<bool, LedgerError> {
+    pub async fn remove(&self, receipt_id: &str) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM records WHERE receipt_id = ?")
             .bind(receipt_id)
             .execute(self.pool)

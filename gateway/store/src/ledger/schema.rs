@@ -1,9 +1,10 @@
 //! The ledger's file and schema.
 
+use crate::error::DatabaseName;
 use crate::sqlite::{Database, Durability};
 
 pub(super) static LEDGER: Database = Database {
-    name: "ledger",
+    name: DatabaseName::Ledger,
     file: "ledger.sqlite",
     commits: Durability::Written,
     steps: &[

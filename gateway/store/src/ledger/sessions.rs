@@ -5,9 +5,10 @@ use bytes::Bytes;
 use sqlx::{SqliteExecutor, SqlitePool};
 
 use super::columns::secs;
+use super::in_ledger;
 use super::row_queue::{RowQueue, count_loss};
-use super::{LedgerError, in_ledger};
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 
 /// An attested session.
 #[derive(Clone, PartialEq)]
@@ -31,7 +32,7 @@ impl Sessions<'_> {
         count_loss(self.queue.push_session(row), &self.audit.losses());
     }
 
-    pub async fn find(&self, id: &SessionId) -> Result<Option<Bytes>, LedgerError> {
+    pub async fn find(&self, id: &SessionId) -> Result<Option<Bytes>, StoreError> {
         // The queue first: a row is removed from it only after its commit, so one of the two has it.
         if let Some(json) = self.queue.session(id) {
             return Ok(Some(json));
@@ -45,7 +46,7 @@ impl Sessions<'_> {
     }
 
     /// The documents stored last, committed ones only, the newest first.
-    pub async fn newest(&self, count: u32) -> Result<Vec<Bytes>, LedgerError> {
+    pub async fn newest(&self, count: u32) -> Result<Vec<Bytes>, StoreError> {
         let rows: Vec<Vec<u8>> =
             sqlx::query_scalar("SELECT json FROM sessions ORDER BY rowid DESC LIMIT ?")
                 .bind(count)

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::LedgerError;
+use crate::error::StoreError;
 
 const FILE: &str = "service.lock";
 /// Attempts to lock, and the time between them: a command that checks whether a service runs holds the lock briefly.
@@ -22,8 +22,8 @@ pub(super) struct StateDirLock(
 );
 
 impl StateDirLock {
-    /// Locks the existing `state_dir`. Fails with [`LedgerError::InUse`] while another service holds the lock.
-    pub fn acquire(state_dir: &Path) -> Result<Self, LedgerError> {
+    /// Locks the existing `state_dir`. Fails with [`StoreError::InUse`] while another service holds the lock.
+    pub fn acquire(state_dir: &Path) -> Result<Self, StoreError> {
         let path = state_dir.join(FILE);
         let file = OpenOptions::new()
             .create(true)
@@ -42,11 +42,11 @@ impl StateDirLock {
         };
         match file.map(|file| (locked(&file), file)) {
             Ok((Ok(()), file)) => Ok(Self(file)),
-            Ok((Err(TryLockError::WouldBlock), _)) => Err(LedgerError::InUse {
+            Ok((Err(TryLockError::WouldBlock), _)) => Err(StoreError::InUse {
                 state_dir: state_dir.to_owned(),
             }),
             Ok((Err(TryLockError::Error(source)), _)) | Err(source) => {
-                Err(LedgerError::Create { path, source })
+                Err(StoreError::Create { path, source })
             }
         }
     }

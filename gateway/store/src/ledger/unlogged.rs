@@ -6,14 +6,15 @@
 use attest_core::Sha256Digest;
 use sqlx::SqlitePool;
 
-use super::{LedgerError, in_ledger, receipts};
+use super::{in_ledger, receipts};
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 
 /// Receipts compared at a time.
 const CHUNK: i64 = 1024;
 
 /// Queues every missing receipt for the log, the oldest of a chunk first.
-pub(super) async fn enter(pool: &SqlitePool, audit: &AuditLog) -> Result<(), LedgerError> {
+pub(super) async fn enter(pool: &SqlitePool, audit: &AuditLog) -> Result<(), StoreError> {
     let mut before = i64::MAX;
     loop {
         let rows = receipts::stored_before(pool, before, CHUNK).await;

@@ -13,8 +13,9 @@ use sqlx::{
 
 use super::columns::{corrupt, secs, signed};
 use super::row_queue::{RowQueue, count_loss};
-use super::{LedgerError, in_ledger, unfinished};
+use super::{in_ledger, unfinished};
 use crate::audit::AuditLog;
+use crate::error::StoreError;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 use gateway_base::request::Name;
 
@@ -52,7 +53,7 @@ impl Usage<'_> {
 
     /// Commits and flushes the row of a request before it is forwarded, under the id `retention.replaces`. The usage row
     /// with the same `retention` replaces it. If the process ends before, the next start counts this row as usage.
-    pub async fn begin(&self, row: &UsageRow, retention: &RowRetention) -> Result<(), LedgerError> {
+    pub async fn begin(&self, row: &UsageRow, retention: &RowRetention) -> Result<(), StoreError> {
         match retention.replaces {
             Some(id) => unfinished::add(self.flushing, id, row, retention)
                 .await
@@ -71,7 +72,7 @@ impl Usage<'_> {
         &self,
         since: UnixTime,
         until: UnixTime,
-    ) -> Result<Vec<UsageSum>, LedgerError> {
+    ) -> Result<Vec<UsageSum>, StoreError> {
         sums(self.pool, since, until).await.map_err(in_ledger)
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::store_failure;
+use crate::error::store_failure;
 use gateway_base::store_failure::Cause;
 
 /// How long a start checks the structure of the whole file.

@@ -11,13 +11,13 @@ use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Tran
 
 use super::check::{self, IntegrityCheck, TIME_LIMIT};
 use super::{Durability, begin_writing, create, options, reading};
+use crate::error::{DatabaseName, StoreError};
 use gateway_base::events::{self, Event};
 
 /// What is fixed about a database.
 #[derive(Debug)]
 pub(crate) struct Database {
-    /// Its name in events: `ledger` or `audit_log`.
-    pub name: &'static str,
+    pub name: DatabaseName,
     /// Its file in the state directory.
     pub file: &'static str,
     /// When commits return, except on pools that choose otherwise.
@@ -35,31 +35,6 @@ pub(crate) enum Extent {
     WholeFile,
     /// The small tables only.
     SmallTables,
-}
-
-/// Why a database could not be opened.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    Create {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    Newer {
-        path: PathBuf,
-        found: i64,
-        known: i64,
-    },
-    Damaged {
-        path: PathBuf,
-        what: String,
-    },
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for OpenError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
 }
 
 /// The file of a database in one state directory.
@@ -80,13 +55,13 @@ pub(crate) struct Reading {
 
 impl Database {
     /// Makes directory and file if they are missing, readable by their owner only.
-    pub fn create(&'static self, state_dir: &Path) -> Result<DatabaseFile, OpenError> {
+    pub fn create(&'static self, state_dir: &Path) -> Result<DatabaseFile, StoreError> {
         match create(state_dir, self.file) {
             Ok(path) => Ok(DatabaseFile {
                 database: self,
                 path,
             }),
-            Err(error) => Err(OpenError::Create {
+            Err(error) => Err(StoreError::Create {
                 path: error.path,
                 source: error.source,
             }),
@@ -97,7 +72,7 @@ impl Database {
     pub async fn open_reading(
         &'static self,
         state_dir: &Path,
-    ) -> Result<Option<Reading>, OpenError> {
+    ) -> Result<Option<Reading>, StoreError> {
         let path = state_dir.join(self.file);
         if !path.exists() {
             return Ok(None);
@@ -106,13 +81,17 @@ impl Database {
             database: self,
             path,
         };
+        let failed = |error| file.failed(error);
         let checked = check::check(reading(&file.path), self.large_tables, Some(TIME_LIMIT));
-        file.refuse_damage(&checked.await?)?;
+        file.refuse_damage(&checked.await.map_err(failed)?)?;
         let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .connect_with(reading(&file.path))
-            .await?;
-        let version = file.version(&mut *pool.acquire().await?).await?;
+            .await
+            .map_err(failed)?;
+        let mut connection = pool.acquire().await.map_err(failed)?;
+        let version = file.version(&mut connection).await?;
+        drop(connection);
         Ok(Some(Reading {
             file,
             pool,
@@ -131,22 +110,24 @@ impl DatabaseFile {
     }
 
     /// Refuses a damaged file. Reports a check that the time limit ended.
-    pub async fn check(&self, extent: Extent) -> Result<(), OpenError> {
+    pub async fn check(&self, extent: Extent) -> Result<(), StoreError> {
         let limit = (extent == Extent::WholeFile).then_some(TIME_LIMIT);
         let options = options(&self.path, self.database.commits);
-        let checked = check::check(options, self.database.large_tables, limit).await?;
+        let checked = check::check(options, self.database.large_tables, limit).await;
+        let checked = checked.map_err(|error| self.failed(error))?;
         if checked == IntegrityCheck::Incomplete && extent == Extent::WholeFile {
             events::emit(Event::DatabaseNotChecked {
-                database: self.database.name,
+                database: self.database.name.as_str(),
             });
         }
         self.refuse_damage(&checked)
     }
 
-    fn refuse_damage(&self, checked: &IntegrityCheck) -> Result<(), OpenError> {
+    fn refuse_damage(&self, checked: &IntegrityCheck) -> Result<(), StoreError> {
         match checked {
             IntegrityCheck::Passed | IntegrityCheck::Incomplete => Ok(()),
-            IntegrityCheck::Damaged(what) => Err(OpenError::Damaged {
+            IntegrityCheck::Damaged(what) => Err(StoreError::Damaged {
+                database: self.database.name,
                 path: self.path.clone(),
                 what: what.clone(),
             }),
@@ -154,18 +135,19 @@ impl DatabaseFile {
     }
 
     /// A connection that writes.
-    pub async fn connect(&self) -> Result<SqliteConnection, OpenError> {
+    pub async fn connect(&self) -> Result<SqliteConnection, StoreError> {
         let options = options(&self.path, self.database.commits);
-        Ok(SqliteConnection::connect_with(&options).await?)
+        let connection = SqliteConnection::connect_with(&options).await;
+        connection.map_err(|error| self.failed(error))
     }
 
     /// At most `size` connections whose commits return when the database's do.
-    pub async fn pool(&self, size: u32) -> Result<SqlitePool, OpenError> {
+    pub async fn pool(&self, size: u32) -> Result<SqlitePool, StoreError> {
         let pool = SqlitePoolOptions::new()
             .max_connections(size)
             .connect_with(options(&self.path, self.database.commits))
-            .await?;
-        Ok(pool)
+            .await;
+        pool.map_err(|error| self.failed(error))
     }
 
     /// At most `size` connections whose commits flush the write-ahead log. A caller waits for one no longer than `timeout`.
@@ -173,22 +155,22 @@ impl DatabaseFile {
         &self,
         size: u32,
         timeout: Duration,
-    ) -> Result<SqlitePool, OpenError> {
+    ) -> Result<SqlitePool, StoreError> {
         let pool = SqlitePoolOptions::new()
             .max_connections(size)
             .acquire_timeout(timeout)
             .connect_with(options(&self.path, Durability::Flushed))
-            .await?;
-        Ok(pool)
+            .await;
+        pool.map_err(|error| self.failed(error))
     }
 
     /// At most `size` connections for reading.
-    pub async fn reading_pool(&self, size: u32) -> Result<SqlitePool, OpenError> {
+    pub async fn reading_pool(&self, size: u32) -> Result<SqlitePool, StoreError> {
         let pool = SqlitePoolOptions::new()
             .max_connections(size)
             .connect_with(options(&self.path, self.database.commits).read_only(true))
-            .await?;
-        Ok(pool)
+            .await;
+        pool.map_err(|error| self.failed(error))
     }
 
     /// Begins a transaction and executes the steps that are missing. Returns it with the version that was found. The
@@ -196,33 +178,49 @@ impl DatabaseFile {
     pub async fn migrate<'c>(
         &self,
         connection: &'c mut SqliteConnection,
-    ) -> Result<(Transaction<'c, Sqlite>, i64), OpenError> {
+    ) -> Result<(Transaction<'c, Sqlite>, i64), StoreError> {
         // The transaction has the write lock before the version is read: two processes do not execute the same step.
-        let mut transaction = begin_writing(connection).await?;
+        let transaction = begin_writing(connection).await;
+        let mut transaction = transaction.map_err(|error| self.failed(error))?;
         let found = self.version(&mut transaction).await?;
         let missing = usize::try_from(found).map_or(&[][..], |done| &self.database.steps[done..]);
-        for step in missing {
-            sqlx::raw_sql(*step).execute(&mut *transaction).await?;
-        }
-        if !missing.is_empty() {
-            let version = format!("PRAGMA user_version = {}", self.database.known_version());
-            sqlx::raw_sql(AssertSqlSafe(version))
-                .execute(&mut *transaction)
-                .await?;
-        }
+        let stepped = self.step(&mut transaction, missing).await;
+        stepped.map_err(|error| self.failed(error))?;
         Ok((transaction, found))
     }
 
+    async fn step(
+        &self,
+        connection: &mut SqliteConnection,
+        missing: &[&'static str],
+    ) -> Result<(), sqlx::Error> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for step in missing {
+            sqlx::raw_sql(*step).execute(&mut *connection).await?;
+        }
+        let version = format!("PRAGMA user_version = {}", self.database.known_version());
+        let version = sqlx::raw_sql(AssertSqlSafe(version));
+        version.execute(connection).await?;
+        Ok(())
+    }
+
+    fn failed(&self, error: sqlx::Error) -> StoreError {
+        StoreError::statement(self.database.name, error)
+    }
+
     /// The version of the file's schema; refused unless this program knows it.
-    async fn version(&self, connection: &mut SqliteConnection) -> Result<i64, OpenError> {
+    async fn version(&self, connection: &mut SqliteConnection) -> Result<i64, StoreError> {
         let found: i64 = sqlx::query_scalar("PRAGMA user_version")
             .fetch_one(connection)
-            .await?;
+            .await
+            .map_err(|error| self.failed(error))?;
         let known = self.database.known_version();
         if (0..=known).contains(&found) {
             return Ok(found);
         }
-        Err(OpenError::Newer {
+        Err(StoreError::Newer {
             path: self.path.clone(),
             found,
             known,

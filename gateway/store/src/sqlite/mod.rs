@@ -9,7 +9,6 @@
 mod check;
 mod create;
 mod database;
-mod failure;
 mod health;
 
 use std::path::Path;
@@ -19,8 +18,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 
 use create::create;
-pub(crate) use database::{Database, DatabaseFile, Extent, OpenError};
-pub(crate) use failure::store_failure;
+pub(crate) use database::{Database, DatabaseFile, Extent};
 pub(crate) use health::StoreHealth;
 
 /// How long a statement waits for a lock that another process holds.

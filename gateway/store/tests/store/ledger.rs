@@ -13,7 +13,8 @@ use bytes::Bytes;
 use gateway_base::metering::{Outcome, RowRetention, UsageRow};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
-use gateway_store::ledger::{EpochRow, Ledger, LedgerError, ReceiptRow, SessionRow};
+use gateway_store::StoreError;
+use gateway_store::ledger::{EpochRow, Ledger, ReceiptRow, SessionRow};
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
@@ -284,7 +285,7 @@ async fn a_second_service_on_one_state_directory_is_refused_until_the_first_has_
     let first = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     let second = Ledger::open(scratch.path(), KEEP).await.err();
     assert!(
-        matches!(&second, Some(LedgerError::InUse { state_dir }) if state_dir == scratch.path()),
+        matches!(&second, Some(StoreError::InUse { state_dir }) if state_dir == scratch.path()),
         "{second:?}"
     );
     Ledger::open_for_keys(scratch.path())
@@ -317,7 +318,7 @@ async fn a_ledger_of_a_newer_version_is_refused_unchanged() {
     assert!(
         matches!(
             refused,
-            LedgerError::Newer {
+            StoreError::Newer {
                 found: 99,
                 known: ..99,
                 ..

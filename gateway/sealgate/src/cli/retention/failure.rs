@@ -9,14 +9,14 @@ use attest_core::retention::{RetentionError, SignatureFileError};
 use crate::cli::{UNUSABLE, unusable};
 use gateway_base::config::{ConfigError, policy_problem};
 use gateway_retention::{HistoryError, RecordError};
-use gateway_store::ledger::LedgerError;
+use gateway_store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RetentionFailure {
     #[error("{0}")]
     Config(#[from] ConfigError),
     #[error("{0}")]
-    Ledger(#[from] LedgerError),
+    Ledger(#[from] StoreError),
     #[error("{0}")]
     History(#[from] HistoryError),
     #[error("{} {}", file.display(), policy_problem(error))]

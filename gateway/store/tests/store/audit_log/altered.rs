@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use attest_core::log::{ReplayError, tree};
-use gateway_store::audit::{Altered, AuditError, AuditLog};
+use gateway_store::audit::AuditLog;
+use gateway_store::{Altered, StoreError};
 use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
@@ -37,7 +38,7 @@ async fn alter(directory: &Path, statements: &str) {
 
 async fn found(directory: &Path) -> Altered {
     match AuditLog::open(directory).await {
-        Err(AuditError::Altered { what, .. }) => what,
+        Err(StoreError::Altered { what, .. }) => what,
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("nothing was noticed"),
     }
@@ -138,7 +139,7 @@ async fn detects_hashes_and_entries_with_moved_boundaries() {
     alter(scratch.path(), &ignoring).await;
     let refused = AuditLog::open(scratch.path()).await.err();
     assert!(
-        matches!(&refused, Some(AuditError::Damaged { what, .. }) if what.contains("nodes")),
+        matches!(&refused, Some(StoreError::Damaged { what, .. }) if what.contains("nodes")),
         "{refused:?}"
     );
 
