@@ -100,6 +100,47 @@ fn each_shipped_program_opens_its_databases_in_one_place() {
     }
 }
 
+/// The files of the gateway that hold SQL: one for the tables of each handle of the ledger, one for those of the audit
+/// log, and what is true of every SQLite file.
+const SQL_FILES: [&str; 14] = [
+    "gateway/store/src/audit/tables.rs",
+    "gateway/store/src/ledger/admins.rs",
+    "gateway/store/src/ledger/epochs.rs",
+    "gateway/store/src/ledger/expiry.rs",
+    "gateway/store/src/ledger/keys.rs",
+    "gateway/store/src/ledger/policies.rs",
+    "gateway/store/src/ledger/receipts.rs",
+    "gateway/store/src/ledger/records.rs",
+    "gateway/store/src/ledger/sessions.rs",
+    "gateway/store/src/ledger/unfinished.rs",
+    "gateway/store/src/ledger/usage.rs",
+    "gateway/store/src/sqlite/check.rs",
+    "gateway/store/src/sqlite/database.rs",
+    "gateway/store/src/sqlite/mod.rs",
+];
+
+#[test]
+fn sql_is_in_the_files_of_the_tables_only() {
+    let words = [
+        "sqlx::query",
+        "query_scalar",
+        "query_as",
+        "raw_sql",
+        "QueryBuilder",
+        "begin_with",
+    ];
+    let found = places("gateway", &words);
+    for file in SQL_FILES {
+        let there = found.iter().any(|at| at.starts_with(file));
+        assert!(there, "{file} has no SQL: remove it from the list");
+    }
+    let elsewhere: Vec<_> = found
+        .iter()
+        .filter(|at| !SQL_FILES.iter().any(|file| at.starts_with(file)))
+        .collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:#?}");
+}
+
 /// How a poisoned lock is treated is decided once.
 #[test]
 fn the_gateway_takes_its_locks_in_one_way() {
