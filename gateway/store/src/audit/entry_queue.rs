@@ -2,6 +2,8 @@
 //!
 //! Commands are executed at once, one after another. The batch is bounded: while the database fails and the batch is
 //! full, new notes and receipts are dropped and counted.
+//!
+//! The ledger's queue has no type in common with it: see the header of `ledger/row_queue.rs`.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -94,6 +96,7 @@ impl EntryQueue {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<T, StoreError> {
         let (reply, answered) = oneshot::channel();
+        // In a block, so that the lock is released before the await.
         {
             let mut state = self.lock();
             if self.is_closed() {
@@ -111,6 +114,7 @@ impl EntryQueue {
         let mut state = self.lock();
         if !fits || state.batch.notes.len() >= CAPACITY {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            // Before `rows_lost`, which takes the lock itself.
             drop(state);
             self.rows_lost("notes", 1);
             return;
@@ -123,6 +127,7 @@ impl EntryQueue {
     pub fn receipt(&self, digest: Sha256Digest) {
         let mut state = self.lock();
         if state.batch.receipts.len() >= CAPACITY {
+            // No wake-up: earlier pushes have woken the writer.
             state.batch.receipts_lost += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -181,6 +186,7 @@ impl EntryQueue {
     /// Removes a batch after it was entered. Items that were added meanwhile stay.
     pub fn entered(&self, done: &Batch) {
         let mut state = self.lock();
+        // Items are only ever added at the end and counts only ever grow, so `done` is still the first part of each.
         let rest = &mut state.batch;
         rest.notes.drain(..done.notes.len());
         rest.receipts.drain(..done.receipts.len());

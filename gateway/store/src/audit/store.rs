@@ -206,6 +206,7 @@ impl Store {
 
     /// Closes the file, which also writes the write-ahead log back to the database.
     pub async fn close(&self) {
+        // The readers first: the last connection to close writes the write-ahead log back, and it must be able to write.
         self.readers.close().await;
         let writer = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed);
         if let Writer::Open(connection) = writer {

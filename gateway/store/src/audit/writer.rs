@@ -38,6 +38,7 @@ pub(super) async fn run(store: Arc<Store>, queue: Arc<EntryQueue>, health: Arc<S
             None => POLL_INTERVAL,
         };
         let quiet = timeout(wait, writer.queue.wait_for_work()).await.is_err();
+        // Commands before the batch: their callers wait.
         while let Some(command) = writer.queue.next_command() {
             writer.perform(command).await;
         }
@@ -49,6 +50,7 @@ pub(super) async fn run(store: Arc<Store>, queue: Arc<EntryQueue>, health: Arc<S
             batch_due = None;
             match writer.enter_batch().await {
                 Ok(()) => entered = Some(Instant::now()),
+                // Reported by the health of the database. The batch stays queued.
                 Err(_) => batch_due = Some(Instant::now() + RETRY),
             }
         } else if batch_due.is_none() {
@@ -106,6 +108,7 @@ impl Writer {
         let leaves = leaves(SystemClock.now(), &batch);
         match self.enter(&leaves).await {
             Ok(_) => {
+                // After the commit: a batch that failed is tried again, with what has arrived in the meantime.
                 self.queue.entered(&batch);
                 self.health.record_success();
                 Ok(())
@@ -170,6 +173,7 @@ impl Writer {
             .chain([began.clone()])
             .map(Leaf::plain)
             .collect();
+        // The new key signs the head over the old epoch's end: the old one publishes no head after it.
         let committed = self
             .store
             .commit(&leaves, |checkpoint| {
@@ -195,6 +199,7 @@ impl Writer {
         let Some(epoch) = self.epoch.clone() else {
             return Ok(());
         };
+        // The batch first: the end of an epoch is the last entry that its key signs.
         self.enter_batch().await?;
         self.enter(&[Leaf::plain(ended(at, &epoch, end))]).await?;
         self.epoch = None;

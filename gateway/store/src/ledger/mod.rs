@@ -94,7 +94,7 @@ pub struct FailingDatabase {
 
 /// The open ledger.
 pub struct Ledger {
-    /// `None` if only keys are read and changed, beside a running service. Behind a mutex because `close` releases it.
+    // `None` if only keys are read and changed, beside a running service. Taken out by `close` only, which releases it.
     lock: Mutex<Option<StateDirLock>>,
     file: DatabaseFile,
     pool: SqlitePool,
@@ -105,11 +105,12 @@ pub struct Ledger {
     health: Arc<StoreHealth>,
     bounds: LedgerBounds,
     clock: RetentionClock,
-    /// Deletions that were not reported yet. Locked for a whole purge, so that only one runs at a time.
+    // Deletions that were not reported yet. Locked for a whole purge, so that only one runs at a time.
     purged: tokio::sync::Mutex<Purged>,
-    /// The next id of a row that is written before its request is forwarded. Unique within this process.
+    // The next id of a row that is written before its request is forwarded. Unique within this process, which is enough:
+    // the start moves the rows of an earlier one away. It orders nothing, so `Relaxed` is enough too.
     unfinished: AtomicI64,
-    /// The writer task. `close` takes it out and awaits it; a second `close` finds nothing.
+    // The writer task. `close` takes it out and awaits it; a second `close` finds nothing.
     writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -143,6 +144,7 @@ impl Ledger {
         file.check(Extent::WholeFile).await?;
         let pool = connect(&file).await?;
         let audit = AuditLog::open(state_dir).await?;
+        // Before the writer starts: these rows are those of an earlier process.
         unlogged::enter(&pool, &audit).await?;
         let moved = unfinished::move_to_usage(&pool).await;
         moved.map_err(in_ledger)?;
@@ -350,6 +352,7 @@ impl Ledger {
     }
 
     async fn close_and_end(&self, epoch_ended: Option<UnixTime>) -> DroppedAtStop {
+        // The ledger's rows before the log's end: rows that are lost here are entered into the log.
         self.queue.close();
         if let Some(writer) = self.writer.lock().await.take() {
             let _ = writer.await;

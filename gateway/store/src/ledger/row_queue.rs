@@ -3,6 +3,11 @@
 //! A push takes a lock briefly and never waits. The writer reads the first rows, and removes them after they were
 //! committed or dropped. Until then receipts and sessions are found here. The queue is bounded: while the database fails
 //! and the queue is full, new rows are dropped and counted.
+//!
+//! It shares no type with the audit log's [queue](crate::audit), which is another structure: here each row keeps its place
+//! and is found by its id until it is removed, and a row that the database refuses is dropped alone. There, refusals and
+//! losses are sums that are merged into one entry, a batch is entered as a whole or not at all, and some callers wait for
+//! an answer. A common part would be a bounded list and a wake-up, which are a few lines of each.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,6 +168,7 @@ impl RowQueue {
         state.index(&row);
         state.queue.push_back((row, Instant::now()));
         state.pushed += 1;
+        // Before the wake-up: the writer takes the lock first of all.
         drop(state);
         self.arrived.notify_one();
         Ok(())

@@ -43,6 +43,7 @@ impl Writer {
         let mut size = ChunkSize::default();
         loop {
             self.queue.wait_for_work().await;
+            // Read before the rows are counted: if the service begins to stop after this, there is another round.
             let stopping = self.queue.closed_for().is_some();
             if !stopping {
                 tokio::time::sleep(BATCH_DELAY).await;
@@ -57,12 +58,14 @@ impl Writer {
 
     /// Commits or drops every row that is queued now. Returns false if the service stops and `stop_timeout` is over.
     async fn write_queued(&self, size: &mut ChunkSize) -> bool {
+        // Rows that arrive meanwhile are left for the next round, so that losses are reported between the two.
         let mut left = self.queue.waiting().0;
         while left > 0 {
             let rows = self.queue.first(size.rows().min(left));
             match commit(&self.pool, &rows, SystemClock.now(), self.receipt_lifetime).await {
                 Ok(()) => {
                     self.health.record_success();
+                    // After the commit: until then readers find receipts and sessions in the queue.
                     self.queue.committed(rows.len());
                     left -= rows.len();
                     size.accepted();
