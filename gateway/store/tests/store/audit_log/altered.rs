@@ -26,7 +26,7 @@ async fn made(name: &str) -> ScratchDir {
     scratch
 }
 
-async fn alter(directory: &Path, statements: &str) {
+pub(super) async fn alter(directory: &Path, statements: &str) {
     let url = format!("sqlite://{}", directory.join("audit.sqlite").display());
     let mut connection = SqliteConnection::connect(&url).await.expect("the database");
     sqlx::raw_sql(sqlx::AssertSqlSafe(statements.to_owned()))

@@ -1,9 +1,12 @@
-//! How long a start takes to read the whole log.
+//! Opening a log: which file is refused, and how long a start takes to read the whole log.
 
 use std::time::Instant;
 
+use gateway_store::StoreError;
+use gateway_store::audit::AuditLog;
 use testkit::scratch::ScratchDir;
 
+use super::altered::alter;
 use super::support::{begin, open, purged};
 
 /// How many entries the largest log has that is measured.
@@ -47,4 +50,26 @@ async fn time_to_open_a_log_by_its_size() {
             len as f64 / 1e6
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_of_a_newer_version_is_refused_unchanged() {
+    let scratch = ScratchDir::new("log-newer").expect("a directory");
+    let log = open(scratch.path()).await;
+    let origin = log.origin();
+    log.close().await;
+    alter(scratch.path(), "PRAGMA user_version = 2").await;
+    let newer = |refused: Option<StoreError>| {
+        let Some(StoreError::Newer { found, known, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!((found, known), (2, 1));
+    };
+    newer(AuditLog::open(scratch.path()).await.err());
+    newer(AuditLog::open_beside(scratch.path()).await.err());
+    newer(AuditLog::check(scratch.path()).await.err());
+    alter(scratch.path(), "PRAGMA user_version = 1").await;
+    let log = open(scratch.path()).await;
+    assert_eq!(log.origin(), origin);
+    assert_eq!(log.size().await.expect("readable"), 1);
 }
