@@ -266,7 +266,12 @@ async fn rejects_malformed_key_requests_with_a_reason() -> Result<()> {
         .await?;
     assert_eq!(patch.header("allow"), Some("GET, HEAD, POST"));
     assert_eq!(refusal(patch).await?.0, 405);
-    for query in ["since=x", "since=9&until=3", "tenant=acme"] {
+    for query in [
+        "since=x",
+        "since=9&until=3",
+        "until=253402300800",
+        "tenant=acme",
+    ] {
         let path = format!("/admin/v1/usage?{query}");
         assert_eq!(
             refusal(admin.get(&admin.viewer, &path).await?).await?.0,
