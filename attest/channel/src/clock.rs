@@ -1,4 +1,4 @@
-//! The time, as an argument.
+//! A clock as an argument: the time of the system and the time since boot, which tests replace.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

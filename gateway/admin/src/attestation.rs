@@ -1,4 +1,4 @@
-//! The report as clients see it.
+//! The attestation report in the admin API: the one that clients get.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Changed bundles, judged by both.
+//! Verifies changed bundles of quote and collateral with our code and with `dcap-qvl`, and compares the results.
 
 use std::collections::BTreeMap;
 use std::fmt;

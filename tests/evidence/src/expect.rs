@@ -1,4 +1,4 @@
-//! Comparing, with every difference reported rather than the first.
+//! Compares results with recorded ones and reports every difference, not only the first.
 
 use std::fmt::Debug;
 

@@ -1,4 +1,4 @@
-//! Flipping and counting.
+//! Flips bits, and counts which flips are refused.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

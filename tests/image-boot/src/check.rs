@@ -1,4 +1,4 @@
-//! Checks, counted.
+//! Makes named checks of an image, prints each result and counts the failures.
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Scenario by form, beside the control.
+//! Prints the result as a table: copies found for each scenario and encoding, beside those of the control.
 
 use crate::canary::Form;
 use crate::disk::Disk;

@@ -1,4 +1,4 @@
-//! Values compared with the policy's lists.
+//! Compares measured values with the lists of accepted ones in a policy.
 
 use crate::encoding::to_hex;
 use crate::policy::Accepted;

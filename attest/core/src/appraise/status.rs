@@ -1,4 +1,4 @@
-//! How much of the facts of some evidence may be relied on.
+//! What the verification of one piece of evidence showed: all facts genuine, only those the hardware signed, or none.
 
 use crate::time::UnixTime;
 use crate::verdict::Why;

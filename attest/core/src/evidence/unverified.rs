@@ -1,4 +1,4 @@
-//! Evidence as it came.
+//! Evidence as it was received: bytes, of which nothing is verified.
 
 use crate::aci::CpuEvidence;
 

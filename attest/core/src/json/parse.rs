@@ -1,4 +1,4 @@
-//! The strict parser.
+//! The strict JSON parser: it refuses repeated names, fractions and deep nesting.
 
 use serde_json::{Map, Value};
 

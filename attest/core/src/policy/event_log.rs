@@ -1,4 +1,4 @@
-//! What is wanted of a TD's event log.
+//! The part of a policy about a TD's event log.
 
 use super::section::Section;
 use super::values::{hex_up_to, word};

@@ -1,4 +1,4 @@
-//! What is wanted of NVIDIA devices.
+//! The section `[nvidia]` of an attestation policy: devices, their modes, firmware and manifests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is wanted of an SNP guest and of the platform under it.
+//! The section `[snp]` of an attestation policy: images, guest policy, platform and minimum TCB.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! From one policy to the next.
+//! The chain of retention policies: which policy may follow another, and by which signatures.
 
 use super::{
     PolicyKeys, PolicySignatures, RetentionError, RetentionMode, RetentionPolicy, SignatureError,

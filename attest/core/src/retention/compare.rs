@@ -1,4 +1,4 @@
-//! What a change would change, and for which requests.
+//! Compares two retention policies: for which tenants and models they keep something else.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! How much outlives a request.
+//! The modes of retention: how much of a request is kept.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Which root is for what.
+//! The kinds of roots: which vendor's root verifies which evidence.
 
 /// A kind of evidence, by the root it must lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

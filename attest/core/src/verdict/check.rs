@@ -1,4 +1,4 @@
-//! One question, its answer, and whether the answer was needed.
+//! One check of a verdict: its id, its outcome, and whether the policy requires it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! State that handlers get.
+//! What handlers of the public API get: shared services, and the connection of the request.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The accept loop.
+//! Accepts connections while there is room for them, and starts a task for each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What connections are grouped by.
+//! Which connections count as those of one peer: an IPv4 address, or the /64 network of an IPv6 address.
 
 use std::net::{IpAddr, Ipv6Addr};
 

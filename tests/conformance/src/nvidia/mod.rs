@@ -1,4 +1,4 @@
-//! NVIDIA devices.
+//! Cases about NVIDIA devices.
 
 mod manifests;
 mod revocation;

@@ -1,4 +1,4 @@
-//! What a guest's report says, against policies.
+//! Cases of SNP reports whose guest is not the one that the policy accepts.
 
 use attest_core::to_hex;
 use vendors::amd::MockAmd;

@@ -1,4 +1,4 @@
-//! SNP reports.
+//! Cases about SNP reports.
 
 mod bytes;
 mod chains;

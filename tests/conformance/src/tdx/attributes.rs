@@ -1,4 +1,4 @@
-//! What a TD may be.
+//! Cases of TD attributes and XFAM that a policy refuses or accepts.
 
 use vendors::TdMeasurements;
 

@@ -1,4 +1,4 @@
-//! Quotes cut, bent and continued.
+//! Cases of TDX quotes that are truncated, altered or followed by other bytes.
 
 use super::{Made, any, made};
 use crate::kit::{Kit, accepted, expected, rejected};

@@ -1,4 +1,4 @@
-//! The same quote by other collateral, roots, times and policies.
+//! Cases of one genuine TDX quote with other collateral, other roots, another time or another policy.
 
 use attest_core::ReportData;
 

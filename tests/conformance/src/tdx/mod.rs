@@ -1,4 +1,4 @@
-//! TDX quotes.
+//! Cases about TDX quotes.
 
 mod attributes;
 mod bytes;

@@ -1,4 +1,4 @@
-//! Registers and machines against policies that pin them.
+//! Cases of policies that pin registers or machines.
 
 use attest_core::to_hex;
 

@@ -1,4 +1,4 @@
-//! Event logs.
+//! Fuzz targets for boot event logs.
 
 use attest_core::event_log::{EventLog, FirmwareVariable, Register, SystemEvent, trim_ccel};
 

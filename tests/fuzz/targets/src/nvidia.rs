@@ -1,4 +1,4 @@
-//! NVIDIA.
+//! Fuzz targets for NVIDIA's evidence, certificates, manifests and OCSP responses.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! AMD.
+//! Fuzz targets for SNP reports, certificate tables and certificates.
 
 use attest_core::RootKind;
 use attest_core::snp::{

@@ -1,4 +1,4 @@
-//! Intel.
+//! Fuzz targets for TDX quotes and Intel's collateral.
 
 use attest_core::tdx;
 

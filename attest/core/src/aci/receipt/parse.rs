@@ -1,4 +1,4 @@
-//! Reading a receipt.
+//! Parses a receipt (ACI/1 §7). Its signature is verified elsewhere.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Reading a report.
+//! Parses a report (ACI/1 §4). Its signature and its evidence are verified elsewhere.
 
 use serde_json::Value;
 

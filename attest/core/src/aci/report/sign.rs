@@ -1,4 +1,4 @@
-//! Putting a report together and signing it.
+//! Assembles a report and signs it, for services.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! Reading a session.
+//! Parses a session (ACI/1 §8).
 
 use serde_json::Value;
 

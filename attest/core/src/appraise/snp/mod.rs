@@ -1,4 +1,4 @@
-//! What the policy wants of a genuine SNP report.
+//! Appraises a genuine SNP report: compares what it says with the policy.
 
 mod genuine;
 

@@ -1,4 +1,4 @@
-//! What the policy wants of a genuine TDX quote.
+//! Appraises a genuine TDX quote: compares what it says with the policy.
 
 mod genuine;
 mod grace;

@@ -1,4 +1,4 @@
-//! Writing an entry.
+//! Writes an entry of the audit log in its canonical form.
 
 use serde_json::{Map, Value, json};
 

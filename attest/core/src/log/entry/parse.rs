@@ -1,4 +1,4 @@
-//! Reading an entry. The member names of each type are a closed list.
+//! Parses an entry of the audit log. The member names of each type are a closed list.
 
 use std::collections::BTreeMap;
 

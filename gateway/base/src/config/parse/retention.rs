@@ -1,4 +1,4 @@
-//! `[retention]`
+//! Parses `[retention]`: the policy file, and the keys that may change it.
 
 use std::path::Path;
 

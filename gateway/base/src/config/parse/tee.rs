@@ -1,4 +1,4 @@
-//! `[tee]`.
+//! Parses `[tee]`: the hardware that the service runs on.
 
 use std::path::Path;
 

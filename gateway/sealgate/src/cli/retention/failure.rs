@@ -1,4 +1,4 @@
-//! Why a command failed.
+//! Why a command of `sealgate retention` failed, and its exit code.
 
 use std::io;
 use std::path::PathBuf;

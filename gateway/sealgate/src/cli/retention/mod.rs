@@ -4,11 +4,11 @@
 //! service notices a change within a second and begins a new epoch. Signing needs only a key file, neither the
 //! configuration nor the service, so it can be done on another machine.
 
-mod act;
+mod change;
 mod failure;
 mod files;
 mod keys;
-mod look;
+mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use clap::Subcommand;
 
 use super::ConfigFile;
 use failure::RetentionFailure;
-use look::PolicyForm;
+use show::PolicyForm;
 
 #[derive(Subcommand)]
 pub(super) enum RetentionCommand {
@@ -97,16 +97,16 @@ pub(super) async fn run(command: RetentionCommand) -> ExitCode {
                 (_, true) => PolicyForm::Published,
                 _ => PolicyForm::Table,
             };
-            look::show(&config.path(), form).await
+            show::show(&config.path(), form).await
         }
-        RetentionCommand::Plan { config, policy } => look::plan(&config.path(), &policy).await,
+        RetentionCommand::Plan { config, policy } => show::plan(&config.path(), &policy).await,
         RetentionCommand::Sign { key, policy } => keys::sign(&key, &policy),
-        RetentionCommand::Set { config, policy } => act::set(&config.path(), &policy).await,
-        RetentionCommand::History { config } => look::history(&config.path()).await,
+        RetentionCommand::Set { config, policy } => change::set(&config.path(), &policy).await,
+        RetentionCommand::History { config } => show::history(&config.path()).await,
         RetentionCommand::Delete { config, receipt_id } => {
-            act::delete(&config.path(), &receipt_id).await
+            change::delete(&config.path(), &receipt_id).await
         }
-        RetentionCommand::Clock { config, accept } => act::clock(&config.path(), accept).await,
+        RetentionCommand::Clock { config, accept } => change::clock(&config.path(), accept).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
