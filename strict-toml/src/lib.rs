@@ -22,9 +22,11 @@
 mod problems;
 mod spelling;
 mod table;
+mod typed;
 
 pub use problems::{Located, Problems, line_of};
 pub use spelling::nearest;
 pub use table::{SyntaxError, Table, Unknown, join_key};
 pub use toml::Spanned;
 pub use toml::de::{DeTable, DeValue};
+pub use typed::from_str;

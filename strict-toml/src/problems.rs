@@ -32,6 +32,10 @@ impl<'t, P> Problems<'t, P> {
         self.found.borrow_mut().push((at.start, problem));
     }
 
+    pub fn text(&self) -> &'t str {
+        self.text
+    }
+
     pub fn is_empty(&self) -> bool {
         self.found.borrow().is_empty()
     }

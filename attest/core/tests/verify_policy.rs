@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use attest_core::{AttestationPolicy, InvalidPolicy, PolicyError, PolicyProblem, Sha256Digest};
+use attest_core::{
+    AttestationPolicy, FieldError, InvalidPolicy, PolicyError, PolicyProblem, Sha256Digest,
+};
 
 const PIN: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f";
 
@@ -69,11 +71,11 @@ fn a_policy_that_could_accept_nothing_is_refused() {
     assert_eq!(refusal(""), PolicyError::AcceptsNothing);
     assert_eq!(
         refusal("[tdx]\nmeasurements = \"any\"\ntcb_statuses = []\n"),
-        PolicyError::EmptyList("tcb_statuses")
+        FieldError::EmptyList("tcb_statuses").into()
     );
     assert_eq!(
         refusal("[tdx]\nmeasurements = \"any\"\nxfam = []\n"),
-        PolicyError::EmptyList("xfam")
+        FieldError::EmptyList("xfam").into()
     );
 }
 
@@ -215,7 +217,10 @@ fn values_of_the_wrong_shape_are_refused_by_name() {
         assert_eq!(refused.problems()[0].error, PolicyError::Name);
     }
     let unnamed = AttestationPolicy::parse(any).unwrap_err();
-    assert_eq!(unnamed.problems()[0].error, PolicyError::Missing("name"));
+    assert_eq!(
+        unnamed.problems()[0].error,
+        FieldError::Missing("name".into()).into()
+    );
 }
 
 #[test]
@@ -231,7 +236,8 @@ fn a_misspelt_key_is_refused_with_its_line() {
         "{error}"
     );
     let sgx = problems("[sgx]\n");
-    let is_unknown = |it: &PolicyProblem| matches!(it.error, PolicyError::UnknownField { .. });
+    let is_unknown =
+        |it: &PolicyProblem| matches!(it.error, PolicyError::Field(FieldError::Unknown { .. }));
     assert!(sgx.iter().any(is_unknown), "{sgx:?}");
     assert!(matches!(refusal("[tdx\n"), PolicyError::Syntax(_)));
 }
@@ -299,7 +305,9 @@ fn known_keys(section: &str) -> BTreeSet<String> {
     };
     let found = problems(&format!("{header}no_such_key = 1\n"));
     let known = found.iter().find_map(|problem| match &problem.error {
-        PolicyError::UnknownField { field, known, .. } if field.ends_with("no_such_key") => {
+        PolicyError::Field(FieldError::Unknown { field, known, .. })
+            if field.ends_with("no_such_key") =>
+        {
             Some(known)
         }
         _ => None,

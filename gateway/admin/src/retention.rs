@@ -72,7 +72,7 @@ impl Proposed {
     fn read(&self) -> Result<(RetentionPolicy, PolicySignatures), ApiError> {
         let unreadable = |reason: String| ApiError::PolicyUnreadable { reason };
         let policy = config::read_policy(&self.policy).map_err(|error| {
-            let reason = config::policy_problem(&error);
+            let reason = config::policy_problems(&error).join("; ");
             unreadable(format!("The policy cannot be read: {reason}"))
         })?;
         let signatures = PolicySignatures::parse(&self.signatures)

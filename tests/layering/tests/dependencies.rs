@@ -125,6 +125,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-measure",
             "harden",
             "scrub",
+            "strict-toml",
         ],
     ),
     ("enclave-init", &[]),
@@ -269,6 +270,23 @@ fn no_shipped_program_links_a_crate_whose_advisory_is_ignored() {
 
 /// Other people's verifiers of TDX quotes, for tests.
 const SECOND_OPINIONS: [&str; 3] = ["dcap-qvl", "dcap-qvl-webpki", "tdx-quote"];
+
+/// Another reader would report one problem at a time, and let a misspelt key pass unless it remembers not to.
+#[test]
+fn shipped_programs_read_toml_through_strict_toml_only() {
+    let graph = Graph::of_this_workspace();
+    let reads_toml = |package: &&Package| {
+        let direct = graph.direct(package, &[Kind::Normal, Kind::Build]);
+        direct.iter().any(|dependency| dependency.name == "toml")
+    };
+    let readers: BTreeSet<&str> = graph
+        .workspace()
+        .filter(reads_toml)
+        .map(|package| package.name.as_str())
+        .collect();
+    // The image's build tool reads lock files and definitions that Cargo and the repository write.
+    assert_eq!(readers, BTreeSet::from(["enclave-image", "strict-toml"]));
+}
 
 #[test]
 fn no_shipped_program_links_a_second_opinion_on_tdx_quotes() {

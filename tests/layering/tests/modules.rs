@@ -9,6 +9,7 @@ const ORDERS: &[(&str, &[&str])] = &[
         &[
             "quoted",
             "reader",
+            "section",
             "encoding",
             "digest",
             "time",

@@ -34,25 +34,23 @@ pub fn run(args: &PolicyArgs) -> Result<u8, Failure> {
     let name = file.display().to_string();
     let text = String::from_utf8(inputs::read(file, 1 << 20)?)
         .map_err(|_| Failure::malformed(name.clone(), "not UTF-8"))?;
-    let policy = match AttestationPolicy::parse(&text) {
-        Ok(policy) => policy,
+    let (policy, stated) = match AttestationPolicy::parse_stated(&text) {
+        Ok(read) => read,
         Err(invalid) => {
             print(&refused(&name, &invalid, *json));
             return Ok(exit::MALFORMED);
         }
     };
-    let written: toml::Table =
-        toml::from_str(&text).map_err(|e| Failure::malformed(name.clone(), e.message()))?;
     print(&match json {
         true => render::pretty(&json!({
             "file": name,
             "valid": true,
             "name": policy.name(),
             "digest": policy.digest().to_string(),
-            "stated": written,
+            "stated": stated,
             "problems": [],
         })),
-        false => policy_text(&policy, &written),
+        false => policy_text(&policy, &stated),
     });
     Ok(exit::ACCEPTED)
 }

@@ -1,29 +1,30 @@
 //! Renders what a policy demands, field by field.
 
 use attest_core::AttestationPolicy;
+use serde_json::{Map, Value};
 
 const TEES: [(&str, &str); 2] = [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")];
 
-pub fn policy_text(policy: &AttestationPolicy, written: &toml::Table) -> String {
+pub fn policy_text(policy: &AttestationPolicy, stated: &Map<String, Value>) -> String {
     let mut out = format!("policy {:?}\n{}\n", policy.name(), policy.digest());
     for (section, tee) in TEES {
-        let verb = match written.contains_key(section) {
+        let verb = match stated.contains_key(section) {
             true => "accepted, if",
             false => "not accepted",
         };
         out.push_str(&format!("\nevidence of {tee}: {verb}\n"));
-        if let Some(toml::Value::Table(fields)) = written.get(section) {
+        if let Some(Value::Object(fields)) = stated.get(section) {
             if !fields.contains_key("measurements") {
                 out.push_str("  measurements: pinned (by default)\n");
             }
             demands(fields, 1, &mut out);
         }
     }
-    let others = written
+    let others = stated
         .iter()
         .filter(|(name, _)| TEES.iter().all(|(section, _)| section != name));
     for (name, value) in others {
-        if let toml::Value::Table(fields) = value {
+        if let Value::Object(fields) = value {
             out.push_str(&format!("\n{name}\n"));
             demands(fields, 1, &mut out);
         }
@@ -32,17 +33,17 @@ pub fn policy_text(policy: &AttestationPolicy, written: &toml::Table) -> String 
     out
 }
 
-fn demands(fields: &toml::Table, depth: usize, out: &mut String) {
+fn demands(fields: &Map<String, Value>, depth: usize, out: &mut String) {
     let margin = "  ".repeat(depth);
     for (field, value) in fields {
         match value {
-            toml::Value::Array(items) if items.iter().all(toml::Value::is_table) => {
-                for (index, item) in items.iter().filter_map(toml::Value::as_table).enumerate() {
+            Value::Array(items) if items.iter().all(Value::is_object) => {
+                for (index, item) in items.iter().filter_map(Value::as_object).enumerate() {
                     out.push_str(&format!("{margin}{field} {}, all of:\n", index + 1));
                     demands(item, depth + 1, out);
                 }
             }
-            toml::Value::Array(items) => {
+            Value::Array(items) => {
                 let number = match items.len() {
                     1 => String::new(),
                     several => format!(" one of {several}:"),
@@ -50,7 +51,7 @@ fn demands(fields: &toml::Table, depth: usize, out: &mut String) {
                 let items: Vec<_> = items.iter().map(plain).collect();
                 out.push_str(&format!("{margin}{field}:{number} {}\n", items.join(", ")));
             }
-            toml::Value::Table(fields) => {
+            Value::Object(fields) => {
                 out.push_str(&format!("{margin}{field}:\n"));
                 demands(fields, depth + 1, out);
             }
@@ -60,14 +61,11 @@ fn demands(fields: &toml::Table, depth: usize, out: &mut String) {
 }
 
 /// A value without its quotes, with control characters escaped.
-fn plain(value: &toml::Value) -> String {
+fn plain(value: &Value) -> String {
     match value {
-        toml::Value::String(text) => text.escape_debug().to_string(),
-        toml::Value::Integer(number) => number.to_string(),
-        toml::Value::Boolean(is) => is.to_string(),
-        toml::Value::Float(_)
-        | toml::Value::Datetime(_)
-        | toml::Value::Array(_)
-        | toml::Value::Table(_) => "(see the file)".to_owned(),
+        Value::String(text) => text.escape_debug().to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(is) => is.to_string(),
+        Value::Null | Value::Array(_) | Value::Object(_) => "(see the file)".to_owned(),
     }
 }

@@ -5,6 +5,8 @@
 //! report carries both texts. A text that hashes to its digest is the one the measured code was
 //! given. That the code does what the text says follows from the code, which the measurements pin.
 
+use strict_toml::{Problems, Table};
+
 use crate::aci::Report;
 use crate::digest::Sha256Digest;
 use crate::policy::{AttestationPolicy, RetentionLimits};
@@ -12,6 +14,7 @@ use crate::profile::Subject;
 use crate::retention::{
     PolicySignatures, PublishedName, PublishedPolicy, RetentionMode, Terms, Unopened,
 };
+use crate::section::{FieldError, Section};
 use crate::verdict::{Cause, CheckId, Checks, TenantRetention, Why};
 
 /// Configuration documents and retention policies are short texts.
@@ -146,25 +149,9 @@ enum Shown {
 
 impl Shown {
     fn read(text: &str) -> Option<Self> {
-        #[derive(serde::Deserialize)]
-        #[serde(deny_unknown_fields)]
-        #[allow(
-            dead_code,
-            reason = "a document with other members than these says more than its mode"
-        )]
-        struct Plain {
-            version: Option<u32>,
-            mode: RetentionMode,
-            description: Option<String>,
-            keeps: Option<Vec<String>>,
-            never_keeps: Option<Vec<String>>,
-        }
         match PublishedPolicy::parse(text) {
             Ok(policy) => Some(Self::Policy(Box::new(policy))),
-            Err(_) => {
-                let plain: Plain = toml::from_str(text).ok()?;
-                Some(Self::Plain(plain.mode))
-            }
+            Err(_) => plain_mode(text).map(Self::Plain),
         }
     }
 
@@ -192,6 +179,19 @@ impl Shown {
             unopened,
         })
     }
+}
+
+/// The mode of a document of the older shape. One with other members than these says more than its mode.
+fn plain_mode(text: &str) -> Option<RetentionMode> {
+    let problems: Problems<'_, FieldError> = Problems::new(text);
+    let mut document = Section::new(Table::parse(text).ok()?, &problems);
+    let mode = document.word("mode", &RetentionMode::ALL, RetentionMode::as_str);
+    document.number::<u32>("version");
+    document.text("description");
+    document.texts("keeps");
+    document.texts("never_keeps");
+    document.finish();
+    mode.filter(|_| problems.is_empty()).map(|mode| mode.value)
 }
 
 /// The `[retention]` section against what is shown.

@@ -1,6 +1,7 @@
 //! Why a text is not an attestation policy.
 
 use crate::retention::KeysError;
+use crate::section::FieldError;
 
 /// Why a text is not an attestation policy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,37 +12,9 @@ pub enum PolicyError {
     /// Not TOML.
     #[error("{0}")]
     Syntax(String),
-    /// A key that is not read: misspelt, it would be a check silently not made.
-    #[error("unknown field `{field}`, {}", expected(*meant, known))]
-    UnknownField {
-        /// With the section it stands in.
-        field: String,
-        /// The key that was probably meant.
-        meant: Option<&'static str>,
-        /// What the section may hold.
-        known: Vec<&'static str>,
-    },
-    /// A key that must be there.
-    #[error("{0} is missing")]
-    Missing(&'static str),
-    /// A value of another type.
-    #[error("{field} must be {wanted}, not of type {found}")]
-    WrongType {
-        /// With the section it stands in.
-        field: String,
-        /// What it must be.
-        wanted: &'static str,
-        /// Its type, in TOML's words.
-        found: &'static str,
-    },
-    /// A negative number, or one that is too large.
-    #[error("{field} must be from 0 to {most}")]
-    OutOfRange {
-        /// With the section it stands in.
-        field: String,
-        /// The largest it may be.
-        most: u64,
-    },
+    /// A key that is unknown or missing, or a value of the wrong type or range.
+    #[error(transparent)]
+    Field(#[from] FieldError),
     /// A name of nothing, or too long to be shown.
     #[error("name must be 1 to 100 characters without control characters")]
     Name,
@@ -59,9 +32,6 @@ pub enum PolicyError {
     /// `measurements = "any"` beside accepted values.
     #[error("any measurement is accepted, so {0} must not be listed")]
     PinnedUnderAny(&'static str),
-    /// A list without a value accepts nothing; leave it out to ask for nothing.
-    #[error("{0} is an empty list")]
-    EmptyList(&'static str),
     /// A value that is not lower-case hexadecimal of the right length.
     #[error("{field}: \"{value}\" is not {bytes} bytes of lower-case hexadecimal")]
     Hex {
@@ -143,12 +113,4 @@ pub enum PolicyError {
     /// Keys that could not have signed anything.
     #[error("retention.keys: {0}")]
     RetentionKeys(KeysError),
-}
-
-fn expected(meant: Option<&str>, known: &[&str]) -> String {
-    if let Some(meant) = meant {
-        return format!("did you mean `{meant}`?");
-    }
-    let quoted: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-    format!("expected one of {}", quoted.join(", "))
 }

@@ -4,6 +4,7 @@ use super::PolicyError;
 use super::section::Section;
 use super::values::word;
 use crate::log::Origin;
+use crate::section::FieldError;
 
 /// What a report must show of the audit log. A policy with this section requires a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl LogPolicy {
         let says = section.has("required");
         let required = section.flag("required", false);
         if !says {
-            section.problem(PolicyError::Missing("log.required"));
+            section.problem(FieldError::Missing("log.required".to_owned()).into());
         }
         let origin = word("sealgate.log/ and 32 hex characters", |text| {
             Origin::parse(text).ok()

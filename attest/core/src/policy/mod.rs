@@ -16,12 +16,15 @@ mod problem;
 mod retention;
 mod section;
 mod snp;
+mod stated;
 mod tdx;
 mod values;
 
+use serde_json::{Map, Value};
 use strict_toml::Table;
 
 use crate::digest::Sha256Digest;
+use crate::section::FieldError;
 
 pub(crate) use contract::{ContractPolicy, KeysetLifetime, ProvenancePolicy};
 pub use error::PolicyError;
@@ -88,12 +91,23 @@ impl AttestationPolicy {
 
     /// Reads a policy, or returns everything that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
+        Self::parse_stated(text).map(|(policy, _)| policy)
+    }
+
+    /// The same, with the sections and keys that the text states, for rendering them.
+    pub fn parse_stated(text: &str) -> Result<(Self, Map<String, Value>), InvalidPolicy> {
         if text.len() > MAX_POLICY_LEN {
             return Err(InvalidPolicy::one(1, PolicyError::TooLarge));
         }
         let problems = Problems::new(text);
         let policy = match Table::parse(text) {
-            Ok(table) => Some(Self::from_table(Section::new(table, &problems), text)),
+            Ok(table) => {
+                let stated = stated::stated(&table);
+                Some((
+                    Self::from_table(Section::new(table, &problems), text),
+                    stated,
+                ))
+            }
             // What could be made of the rest is a guess.
             Err(errors) => {
                 for error in errors {
@@ -167,7 +181,7 @@ fn name(whole: &mut Section<'_, '_>) -> String {
         false => Err(PolicyError::Name),
     });
     if !had_one {
-        whole.problem(PolicyError::Missing("name"));
+        whole.problem(FieldError::Missing("name".to_owned()).into());
     }
     name.unwrap_or_default()
 }

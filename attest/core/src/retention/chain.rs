@@ -1,8 +1,8 @@
 //! The chain of retention policies: which policy may follow another, and by which signatures.
 
 use super::{
-    PolicyKeys, PolicySignatures, RetentionError, RetentionMode, RetentionPolicy, SignatureError,
-    SignatureFileError,
+    InvalidRetentionPolicy, PolicyKeys, PolicySignatures, RetentionMode, RetentionPolicy,
+    SignatureError, SignatureFileError,
 };
 use crate::aci::VerifyingKey;
 use crate::digest::Sha256Digest;
@@ -82,7 +82,7 @@ pub enum ChainError {
     Empty,
     /// One of its policies does not read.
     #[error("policy {0} of the history {1}")]
-    Policy(usize, RetentionError),
+    Policy(usize, InvalidRetentionPolicy),
     /// The signatures of one of its policies do not read.
     #[error("signatures of policy {0} of the history: {1}")]
     Signatures(usize, SignatureFileError),

@@ -26,11 +26,12 @@ mod rules;
 mod salt;
 mod signature;
 mod terms;
+mod written;
 
 pub use chain::{ActivePolicy, Authority, ChainError, ChainLink, ChangeRefused};
 pub use compare::{Difference, compare};
 pub use document::{Format, Rule};
-pub use error::{RetentionError, TermsError};
+pub use error::{InvalidRetentionPolicy, RetentionError, RetentionProblem, TermsError};
 pub use mode::RetentionMode;
 pub use policy::RetentionPolicy;
 pub use published::{PublishedName, PublishedPolicy, Unopened};

@@ -1,25 +1,29 @@
 //! Reading a document, strictly: an unknown key, a value of the wrong shape or a contradiction is an error, since each
-//! would otherwise be something kept, or not kept, that its author did not mean.
+//! would otherwise be something kept, or not kept, that its author did not mean. Everything that is wrong is reported.
 //!
 //! All forms are read by the same code: format 1, and format 2 with names or with commitments. What differs is how a
 //! tenant and a recipient are spelled ([`Spelling`]).
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
-use serde::Deserialize;
+use strict_toml::Table;
 
 use super::canonical::UNITS;
 use super::document::Document;
+use super::error::{Problems, into_result};
 use super::rules::Rules;
+use super::written::{WrittenPolicy, WrittenRule, WrittenTerms};
 use super::{
-    Deletion, Field, Format, KeptMetadata, OnFailure, PolicySalt, PublishedName, PublishedPolicy,
-    Recipient, RecipientError, RetentionError, RetentionMode, RetentionPolicy, Rule, Terms,
-    TermsError,
+    Deletion, Field, Format, InvalidRetentionPolicy, KeptMetadata, OnFailure, PolicySalt,
+    PublishedName, PublishedPolicy, Recipient, RecipientError, RetentionError, RetentionMode,
+    RetentionPolicy, Rule, Terms, TermsError,
 };
 use crate::digest::Sha256Digest;
-use crate::json::{self, MAX_INTEGER};
+use crate::json::MAX_INTEGER;
 use crate::log::Commitment;
+use crate::section::{At, Section};
 
 pub(super) const MAX_LEN: usize = 64 * 1024;
 /// A commitment is longer than most names.
@@ -31,43 +35,6 @@ pub(super) const MAX_RECIPIENTS: usize = 16;
 pub(super) const MAX_DESCRIPTION: usize = 1024;
 /// A hundred years.
 const MAX_TTL: Duration = Duration::from_secs(36_525 * 86_400);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WirePolicy {
-    format: String,
-    epoch: u64,
-    predecessor: Option<String>,
-    description: Option<String>,
-    salt: Option<String>,
-    default: WireTerms,
-    #[serde(default)]
-    rule: Vec<WireRule>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireTerms {
-    mode: RetentionMode,
-    ttl: Option<String>,
-    fields: Option<Vec<Field>>,
-    on_failure: Option<OnFailure>,
-    recipients: Option<Vec<String>>,
-    deletion: Option<Deletion>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct WireRule {
-    tenants: Option<Vec<String>>,
-    models: Option<Vec<String>>,
-    mode: RetentionMode,
-    ttl: Option<String>,
-    fields: Option<Vec<Field>>,
-    on_failure: Option<OnFailure>,
-    recipients: Option<Vec<String>>,
-    deletion: Option<Deletion>,
-}
 
 /// How a form of the document spells tenants and recipients.
 struct Spelling<T, R> {
@@ -100,189 +67,344 @@ const COMMITMENTS: Spelling<PublishedName, PublishedName> = Spelling {
 
 impl RetentionPolicy {
     /// Reads what an operator wrote.
-    pub fn from_toml(text: &str) -> Result<Self, RetentionError> {
+    pub fn from_toml(text: &str) -> Result<Self, InvalidRetentionPolicy> {
         if text.len() > MAX_LEN {
-            return Err(RetentionError::TooLarge);
+            return Err(RetentionError::TooLarge.into());
         }
-        let wire = toml::from_str(text).map_err(|error: toml::de::Error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            RetentionError::Toml {
-                line: before.map_or(0, |before| before.matches('\n').count() + 1),
-                message: error.message().to_owned(),
+        let problems = Problems::new(text);
+        let policy = match Table::parse(text) {
+            Ok(table) => {
+                let written = WrittenPolicy::from_toml(Section::new(table, &problems));
+                policy(written, &problems)
             }
-        })?;
-        policy(wire).map_err(|error| match error {
-            RetentionError::SaltMissing { .. } => RetentionError::SaltMissing {
-                line: format_line(text),
-            },
-            error => error,
-        })
+            // What could be made of the rest is a guess.
+            Err(errors) => {
+                for error in errors {
+                    let at = error.span.unwrap_or_default();
+                    problems.add(&at, RetentionError::Syntax(error.message));
+                }
+                None
+            }
+        };
+        into_result(policy, problems)
     }
 
     /// Reads what a service keeps: [`stored_text`](Self::stored_text) and nothing else.
-    pub fn from_stored(text: &str) -> Result<Self, RetentionError> {
-        let policy = policy(wire_of_json(text, MAX_LEN)?)?;
+    pub fn from_stored(text: &str) -> Result<Self, InvalidRetentionPolicy> {
+        let problems = Problems::new("");
+        let written = WrittenPolicy::from_json(text, MAX_LEN)?;
+        let policy = into_result(policy(written, &problems), problems)?;
         if policy.stored_text() == text {
             Ok(policy)
         } else {
-            Err(RetentionError::NotCanonical)
+            Err(RetentionError::NotCanonical.into())
         }
     }
 }
 
 impl PublishedPolicy {
     /// Reads what a service published: the canonical form and nothing else.
-    pub fn parse(text: &str) -> Result<Self, RetentionError> {
-        let wire = wire_of_json(text, MAX_PUBLISHED)?;
-        let spelling = match Format::parse(&wire.format) {
+    pub fn parse(text: &str) -> Result<Self, InvalidRetentionPolicy> {
+        let written = WrittenPolicy::from_json(text, MAX_PUBLISHED)?;
+        let spelling = match written.format() {
             Some(Format::Two) => &COMMITMENTS,
-            Some(Format::One) if text.len() > MAX_LEN => return Err(RetentionError::TooLarge),
+            Some(Format::One) if text.len() > MAX_LEN => {
+                return Err(RetentionError::TooLarge.into());
+            }
             _ => &PUBLISHED_NAMES,
         };
-        if wire.salt.is_some() {
-            return Err(RetentionError::NotPublished);
+        if written.salt.is_some() {
+            return Err(RetentionError::NotPublished.into());
         }
-        let policy = Self::from_document(document(wire, spelling)?);
+        let problems = Problems::new("");
+        let document = Reader::new(spelling, &problems).document(written);
+        let policy = Self::from_document(into_result(document, problems)?);
         if policy.text() == text {
             Ok(policy)
         } else {
-            Err(RetentionError::NotCanonical)
+            Err(RetentionError::NotCanonical.into())
         }
     }
 }
 
-fn wire_of_json(text: &str, max: usize) -> Result<WirePolicy, RetentionError> {
-    let value = json::parse(text.as_bytes(), max)?;
-    serde_json::from_value(value).map_err(|error| RetentionError::Shape(error.to_string()))
-}
-
-/// The line of an operator's text that states the format, counted from 1. A salt may follow on it.
-fn format_line(text: &str) -> usize {
-    let mut lines = text.lines();
-    lines
-        .position(|line| line.trim_start().starts_with("format"))
-        .map_or(0, |place| place + 1)
-}
-
-fn policy(wire: WirePolicy) -> Result<RetentionPolicy, RetentionError> {
-    let salt = wire.salt.as_deref().map(PolicySalt::parse).transpose()?;
-    if salt.is_none() && Format::parse(&wire.format) == Some(Format::Two) {
-        needs_no_salt(&wire)?;
+impl WrittenPolicy {
+    /// Nothing if it is missing or unknown.
+    fn format(&self) -> Option<Format> {
+        Format::parse(&self.format.as_ref()?.value)
     }
-    let document = document(wire, &NAMES)?;
-    if salt.is_some() && document.format == Format::One {
-        return Err(RetentionError::SaltInFormatOne);
+}
+
+fn policy(written: WrittenPolicy, problems: &Problems<'_>) -> Option<RetentionPolicy> {
+    let salt_at = written.salt.as_ref().map(|salt| salt.at.clone());
+    let salt = written.salt.as_ref().and_then(|salt| {
+        let read = PolicySalt::parse(&salt.value);
+        read.map_err(|error| problems.add(&salt.at, error.into()))
+            .ok()
+    });
+    if salt_at.is_none() && written.format() == Some(Format::Two) {
+        let at = written.format.as_ref().map(|format| format.at.clone());
+        let at = at.unwrap_or_default();
+        match names_without_salt(&written) {
+            Unsalted::NoNames => {}
+            Unsalted::Names => problems.add(&at, RetentionError::SaltMissing),
+            // Each of its commitments would be reported again, as a name that is not one.
+            Unsalted::Commitments => {
+                problems.add(&at, RetentionError::NamesMissing);
+                return None;
+            }
+        }
+    }
+    let document = Reader::new(&NAMES, problems).document(written)?;
+    if let (Some(at), Format::One) = (&salt_at, document.format) {
+        problems.add(at, RetentionError::SaltInFormatOne);
+    }
+    if !problems.is_empty() {
+        return None;
     }
     let policy = RetentionPolicy::from_document(document, salt);
     if policy.published().text().len() > MAX_PUBLISHED {
-        return Err(RetentionError::PublishedTooLarge);
+        problems.add(&(0..0), RetentionError::PublishedTooLarge);
     }
-    Ok(policy)
+    Some(policy)
 }
 
-/// A document of format 2 without a salt has no names: it has commitments in their place, or its author forgot the salt.
-fn needs_no_salt(wire: &WirePolicy) -> Result<(), RetentionError> {
-    let of_rules = wire
-        .rule
-        .iter()
-        .flat_map(|rule| [&rule.tenants, &rule.recipients]);
-    let lists = of_rules.chain([&wire.default.recipients]).flatten();
-    let mut names = lists.flatten().peekable();
+/// What a document of format 2 without a salt has in place of names: commitments, or its author forgot the salt.
+enum Unsalted {
+    NoNames,
+    Names,
+    Commitments,
+}
+
+fn names_without_salt(written: &WrittenPolicy) -> Unsalted {
+    let rules = written.rules.iter();
+    let of_rules = rules.flat_map(|rule| [&rule.tenants, &rule.terms.recipients]);
+    let of_default = written.default.iter().map(|terms| &terms.recipients);
+    let lists = of_rules.chain(of_default).flatten();
+    let mut names = lists.flat_map(|list| &list.value).peekable();
     if names.peek().is_none() {
-        Ok(())
-    } else if names.all(|name| commitment(name).is_some()) {
-        Err(RetentionError::NamesMissing)
+        Unsalted::NoNames
+    } else if names.all(|name| commitment(&name.value).is_some()) {
+        Unsalted::Commitments
     } else {
-        Err(RetentionError::SaltMissing { line: 0 })
+        Unsalted::Names
     }
 }
 
-fn document<T: Ord, R: PartialEq>(
-    wire: WirePolicy,
-    spelling: &Spelling<T, R>,
-) -> Result<Document<T, R>, RetentionError> {
-    let Some(format) = Format::parse(&wire.format) else {
-        return Err(RetentionError::Format(wire.format));
-    };
-    if !(1..=MAX_INTEGER).contains(&wire.epoch) {
-        return Err(RetentionError::Epoch(wire.epoch));
+/// Checks what each value means. A value that is wrong is reported, and left out of what is returned.
+struct Reader<'r, 't, T, R> {
+    spelling: &'r Spelling<T, R>,
+    problems: &'r Problems<'t>,
+}
+
+impl<'r, 't, T: Ord, R: Clone + PartialEq> Reader<'r, 't, T, R> {
+    const fn new(spelling: &'r Spelling<T, R>, problems: &'r Problems<'t>) -> Self {
+        Self { spelling, problems }
     }
-    let predecessor = wire.predecessor.as_deref().map(Sha256Digest::parse);
-    let predecessor = predecessor
-        .transpose()
-        .map_err(RetentionError::Predecessor)?;
-    if predecessor.is_some() != (wire.epoch > 1) {
-        return Err(RetentionError::PredecessorMisplaced {
-            epoch: wire.epoch,
-            stated: predecessor.is_some(),
+
+    /// The value, or nothing with the problem reported.
+    fn reported<V>(&self, at: &Range<usize>, read: Result<V, RetentionError>) -> Option<V> {
+        read.map_err(|error| self.problems.add(at, error)).ok()
+    }
+
+    fn document(&self, written: WrittenPolicy) -> Option<Document<T, R>> {
+        let format = written.format.and_then(|At { value, at }| {
+            let format = Format::parse(&value);
+            self.reported(&at, format.ok_or(RetentionError::Format(value)))
         });
+        let place = self.place(written.epoch, written.predecessor);
+        let description = written.description;
+        if let Some(At { value: text, at }) = &description
+            && (text.len() > MAX_DESCRIPTION || text.chars().any(char::is_control))
+        {
+            self.problems.add(at, RetentionError::Description);
+        }
+        if let Some(one_more) = written.rules.get(MAX_RULES) {
+            let at = &one_more.terms.at;
+            self.problems.add(at, RetentionError::TooManyRules);
+            return None;
+        }
+        let default = written.default;
+        let default = default.and_then(|terms| self.terms("default", terms, false));
+        let rules = self.rules(default, written.rules);
+        let (epoch, predecessor) = place?;
+        Some(Document {
+            format: format?,
+            epoch,
+            predecessor,
+            description: description.map(|text| text.value),
+            rules: rules?,
+        })
     }
-    let described = wire.description.as_deref().unwrap_or_default();
-    if described.len() > MAX_DESCRIPTION || described.chars().any(char::is_control) {
-        return Err(RetentionError::Description);
+
+    /// Where the document stands in its chain.
+    fn place(
+        &self,
+        epoch: Option<At<u64>>,
+        predecessor: Option<At<String>>,
+    ) -> Option<(u64, Option<Sha256Digest>)> {
+        let At { value: epoch, at } = epoch?;
+        let is_one = (1..=MAX_INTEGER).contains(&epoch);
+        let stated = predecessor.is_some();
+        let digest = match &predecessor {
+            None => Some(None),
+            Some(text) => {
+                let digest = Sha256Digest::parse(&text.value).map_err(RetentionError::Predecessor);
+                self.reported(&text.at, digest).map(Some)
+            }
+        };
+        if !is_one {
+            self.problems.add(&at, RetentionError::Epoch(epoch));
+        } else if stated != (epoch > 1) {
+            let at = predecessor.map_or(at, |text| text.at);
+            let error = RetentionError::PredecessorMisplaced { epoch, stated };
+            self.problems.add(&at, error);
+        }
+        digest.map(|digest| (epoch, digest))
     }
-    if wire.rule.len() > MAX_RULES {
-        return Err(RetentionError::TooManyRules);
+
+    fn rules(&self, default: Option<Terms<R>>, written: Vec<WrittenRule>) -> Option<Rules<T, R>> {
+        let places: Vec<_> = written.iter().map(|rule| rule.terms.at.clone()).collect();
+        let rules = written.into_iter().enumerate();
+        let rules: Vec<_> = rules
+            .map(|(index, written)| self.rule(index + 1, written))
+            .collect();
+        let rules = Rules {
+            default: default?,
+            rules: rules.into_iter().collect::<Option<_>>()?,
+        };
+        if let Some((one, other)) = rules.content_overlap() {
+            let at = places.get(other - 1).cloned().unwrap_or_default();
+            let error = RetentionError::ContentOverlap(one, other);
+            self.problems.add(&at, error);
+        }
+        Some(rules)
     }
-    let default = terms("default", wire.default, false, spelling)?;
-    let rules = wire.rule.into_iter().enumerate();
-    let rules = rules.map(|(index, wire)| rule(index + 1, wire, spelling));
-    let rules = Rules {
-        default,
-        rules: rules.collect::<Result<_, _>>()?,
-    };
-    if let Some((one, other)) = rules.content_overlap() {
-        return Err(RetentionError::ContentOverlap(one, other));
+
+    fn rule(&self, number: usize, written: WrittenRule) -> Option<Rule<T, R>> {
+        let place = format!("rule {number}");
+        let for_named = written.tenants.is_some();
+        let bad_tenants = || (self.spelling.bad_tenants)(place.clone());
+        let tenants = self.list(written.tenants, self.spelling.tenant, bad_tenants);
+        let models = self.list(written.models, name, || bad_names(place.clone(), "models"));
+        let terms = self.terms(&place, written.terms, for_named);
+        Some(Rule {
+            tenants: tenants?,
+            models: models?,
+            terms: terms?,
+        })
     }
-    Ok(Document {
-        format,
-        epoch: wire.epoch,
-        predecessor,
-        description: wire.description,
-        rules,
-    })
+
+    /// A list with something in it, not too much, nothing twice and nothing that does not read.
+    fn list<N: Ord>(
+        &self,
+        texts: Option<At<Vec<At<String>>>>,
+        read: fn(&str) -> Option<N>,
+        error: impl FnOnce() -> RetentionError,
+    ) -> Option<Option<Vec<N>>> {
+        let Some(At { value: texts, at }) = texts else {
+            return Some(None);
+        };
+        let names = texts.iter().map(|text| read(&text.value));
+        let names = names.collect::<Option<Vec<N>>>().filter(|names| {
+            let different: BTreeSet<&N> = names.iter().collect();
+            (1..=MAX_NAMES).contains(&names.len()) && different.len() == names.len()
+        });
+        self.reported(&at, names.ok_or_else(error)).map(Some)
+    }
+
+    /// Nothing if the mode is not known: what the terms may state depends on it.
+    fn terms(&self, place: &str, written: WrittenTerms, for_named: bool) -> Option<Terms<R>> {
+        let At { value: mode, at } = written.mode?;
+        let wrong = |at: &Range<usize>, reason| {
+            let place = place.to_owned();
+            let error = RetentionError::Terms {
+                place,
+                mode,
+                reason,
+            };
+            self.problems.add(at, error);
+        };
+        use RetentionMode::{Content, Metadata};
+        let stated = [
+            ("ttl", place_of(&written.ttl), Metadata),
+            ("fields", place_of(&written.fields), Metadata),
+            ("on_failure", place_of(&written.on_failure), Metadata),
+            ("recipients", place_of(&written.recipients), Content),
+            ("deletion", place_of(&written.deletion), Content),
+        ];
+        for (name, stated, from) in stated {
+            if let Some(at) = stated.filter(|_| mode < from) {
+                wrong(at, TermsError::Meaningless(name));
+            }
+        }
+        if mode == RetentionMode::Zero {
+            return Some(Terms::Zero);
+        }
+        let ttl = match &written.ttl {
+            None => Err((&at, TermsError::NoTtl)),
+            Some(text) => ttl(&text.value).map_err(|reason| (&text.at, reason)),
+        };
+        let ttl = ttl.map_err(|(at, reason)| wrong(at, reason)).ok();
+        let fields = fields(written.fields, &wrong);
+        // Content is kept because it must be, for example by law.
+        let on_failure = written.on_failure.map_or(
+            match mode {
+                Content => OnFailure::Refuse,
+                _ => OnFailure::Serve,
+            },
+            |stated| stated.value,
+        );
+        let kept = ttl.zip(fields).map(|(ttl, fields)| KeptMetadata {
+            ttl,
+            fields,
+            on_failure,
+        });
+        if mode == Metadata {
+            return kept.map(Terms::Metadata);
+        }
+        if !for_named {
+            wrong(&at, TermsError::TenantsRequired);
+        }
+        let none = At {
+            value: Vec::new(),
+            at,
+        };
+        let recipients = self.recipients(written.recipients.unwrap_or(none), &wrong);
+        Some(Terms::Content {
+            kept: kept?,
+            recipients: recipients?,
+            deletion: written
+                .deletion
+                .map_or(Deletion::Caller, |stated| stated.value),
+        })
+    }
+
+    fn recipients(
+        &self,
+        written: At<Vec<At<String>>>,
+        wrong: &impl Fn(&Range<usize>, TermsError),
+    ) -> Option<Vec<R>> {
+        let At { value: texts, at } = written;
+        if !(1..=MAX_RECIPIENTS).contains(&texts.len()) {
+            wrong(&at, TermsError::Recipients);
+            return None;
+        }
+        let mut recipients: Vec<R> = Vec::with_capacity(texts.len());
+        for (index, At { value: text, at }) in texts.iter().enumerate() {
+            match (self.spelling.recipient)(text) {
+                Err(error) => wrong(at, TermsError::Recipient(index + 1, error)),
+                Ok(recipient) if recipients.contains(&recipient) => {
+                    wrong(at, TermsError::RecipientTwice(index + 1));
+                }
+                Ok(recipient) => recipients.push(recipient),
+            }
+        }
+        (recipients.len() == texts.len()).then_some(recipients)
+    }
 }
 
-fn rule<T: Ord, R: PartialEq>(
-    number: usize,
-    wire: WireRule,
-    spelling: &Spelling<T, R>,
-) -> Result<Rule<T, R>, RetentionError> {
-    let place = format!("rule {number}");
-    let tenants = list(wire.tenants, spelling.tenant)
-        .map_err(|NotAList| (spelling.bad_tenants)(place.clone()))?;
-    let models = list(wire.models, name).map_err(|NotAList| bad_names(place.clone(), "models"))?;
-    let wire = WireTerms {
-        mode: wire.mode,
-        ttl: wire.ttl,
-        fields: wire.fields,
-        on_failure: wire.on_failure,
-        recipients: wire.recipients,
-        deletion: wire.deletion,
-    };
-    Ok(Rule {
-        terms: terms(&place, wire, tenants.is_some(), spelling)?,
-        tenants,
-        models,
-    })
-}
-
-/// A list that is empty, too long, or has an element twice or one that does not read.
-struct NotAList;
-
-fn list<N: Ord>(
-    texts: Option<Vec<String>>,
-    read: fn(&str) -> Option<N>,
-) -> Result<Option<Vec<N>>, NotAList> {
-    let Some(texts) = texts else { return Ok(None) };
-    let names = texts.iter().map(|text| read(text));
-    let names: Vec<N> = names.collect::<Option<_>>().ok_or(NotAList)?;
-    let different: BTreeSet<&N> = names.iter().collect();
-    if (1..=MAX_NAMES).contains(&names.len()) && different.len() == names.len() {
-        Ok(Some(names))
-    } else {
-        Err(NotAList)
-    }
+fn place_of<V>(stated: &Option<At<V>>) -> Option<&Range<usize>> {
+    stated.as_ref().map(|stated| &stated.at)
 }
 
 fn name(text: &str) -> Option<String> {
@@ -303,72 +425,8 @@ fn bad_names(place: String, list: &'static str) -> RetentionError {
     RetentionError::Names { place, list }
 }
 
-fn terms<T, R: PartialEq>(
-    place: &str,
-    wire: WireTerms,
-    for_named: bool,
-    spelling: &Spelling<T, R>,
-) -> Result<Terms<R>, RetentionError> {
-    let mode = wire.mode;
-    read_terms(wire, for_named, spelling).map_err(|reason| RetentionError::Terms {
-        place: place.to_owned(),
-        mode,
-        reason,
-    })
-}
-
-fn read_terms<T, R: PartialEq>(
-    wire: WireTerms,
-    for_named: bool,
-    spelling: &Spelling<T, R>,
-) -> Result<Terms<R>, TermsError> {
-    let stated = [
-        ("ttl", wire.ttl.is_some(), RetentionMode::Metadata),
-        ("fields", wire.fields.is_some(), RetentionMode::Metadata),
-        (
-            "on_failure",
-            wire.on_failure.is_some(),
-            RetentionMode::Metadata,
-        ),
-        (
-            "recipients",
-            wire.recipients.is_some(),
-            RetentionMode::Content,
-        ),
-        ("deletion", wire.deletion.is_some(), RetentionMode::Content),
-    ];
-    for (name, is_stated, from) in stated {
-        if is_stated && wire.mode < from {
-            return Err(TermsError::Meaningless(name));
-        }
-    }
-    if wire.mode == RetentionMode::Zero {
-        return Ok(Terms::Zero);
-    }
-    let kept = KeptMetadata {
-        ttl: ttl(wire.ttl.ok_or(TermsError::NoTtl)?)?,
-        fields: fields(wire.fields)?,
-        // Content is kept because it must be, for example by law.
-        on_failure: wire.on_failure.unwrap_or(match wire.mode {
-            RetentionMode::Content => OnFailure::Refuse,
-            _ => OnFailure::Serve,
-        }),
-    };
-    if wire.mode == RetentionMode::Metadata {
-        return Ok(Terms::Metadata(kept));
-    }
-    if !for_named {
-        return Err(TermsError::TenantsRequired);
-    }
-    Ok(Terms::Content {
-        kept,
-        recipients: recipients(wire.recipients.unwrap_or_default(), spelling.recipient)?,
-        deletion: wire.deletion.unwrap_or(Deletion::Caller),
-    })
-}
-
-fn ttl(text: String) -> Result<Duration, TermsError> {
-    let read = |text: &str| {
+fn ttl(text: &str) -> Result<Duration, TermsError> {
+    let read = || {
         let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
         let number = text.strip_suffix(unit)?;
         let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -376,36 +434,23 @@ fn ttl(text: String) -> Result<Duration, TermsError> {
         Some(Duration::from_secs(number.checked_mul(*factor)?))
             .filter(|ttl| !ttl.is_zero() && *ttl <= MAX_TTL)
     };
-    read(&text).ok_or(TermsError::Ttl(text))
+    read().ok_or_else(|| TermsError::Ttl(text.to_owned()))
 }
 
-fn fields(fields: Option<Vec<Field>>) -> Result<BTreeSet<Field>, TermsError> {
-    let Some(fields) = fields else {
-        return Ok(Field::ALL.into());
+fn fields(
+    written: Option<At<Vec<At<Field>>>>,
+    wrong: &impl Fn(&Range<usize>, TermsError),
+) -> Option<BTreeSet<Field>> {
+    let Some(At { value: fields, .. }) = written else {
+        return Some(Field::ALL.into());
     };
     let mut set = BTreeSet::new();
-    for field in fields {
+    let mut twice = false;
+    for At { value: field, at } in fields {
         if !set.insert(field) {
-            return Err(TermsError::FieldTwice(field));
+            wrong(&at, TermsError::FieldTwice(field));
+            twice = true;
         }
     }
-    Ok(set)
-}
-
-fn recipients<R: PartialEq>(
-    texts: Vec<String>,
-    read: fn(&str) -> Result<R, RecipientError>,
-) -> Result<Vec<R>, TermsError> {
-    if !(1..=MAX_RECIPIENTS).contains(&texts.len()) {
-        return Err(TermsError::Recipients);
-    }
-    let mut recipients: Vec<R> = Vec::with_capacity(texts.len());
-    for (index, text) in texts.iter().enumerate() {
-        let recipient = read(text).map_err(|error| TermsError::Recipient(index + 1, error))?;
-        if recipients.contains(&recipient) {
-            return Err(TermsError::RecipientTwice(index + 1));
-        }
-        recipients.push(recipient);
-    }
-    Ok(recipients)
+    (!twice).then_some(set)
 }

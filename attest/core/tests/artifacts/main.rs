@@ -12,6 +12,7 @@ mod properties;
 mod recorded;
 mod retention;
 mod retention_names;
+mod retention_problems;
 mod second_basics;
 mod second_documents;
 mod second_retention;

@@ -1,11 +1,11 @@
 //! Retention policies: what a text means, who may change it, and what a change changes.
 
 use attest_core::retention::{
-    ActivePolicy, Authority, ChainError, ChainLink, ChangeRefused, Field, KeysError, OnFailure,
-    PolicyKeys, PolicySignatures, PublishedPolicy, RecipientError, RetentionError, RetentionMode,
-    RetentionPolicy, SignatureError, Terms, TermsError, compare,
+    ActivePolicy, Authority, ChainError, ChainLink, ChangeRefused, Field, InvalidRetentionPolicy,
+    KeysError, OnFailure, PolicyKeys, PolicySignatures, PublishedPolicy, RecipientError,
+    RetentionError, RetentionMode, RetentionPolicy, SignatureError, Terms, TermsError, compare,
 };
-use attest_core::{Sha256Digest, SigningKey, to_hex};
+use attest_core::{FieldError, Sha256Digest, SigningKey, to_hex};
 
 /// The recipient of the `age` specification's own example.
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
@@ -14,7 +14,19 @@ const DEFAULT: &str =
     "format = \"sealgate/retention/1\"\nepoch = 1\n[default]\nmode = \"metadata\"\nttl = \"30d\"\n";
 
 fn read(more: &str) -> Result<RetentionPolicy, RetentionError> {
-    RetentionPolicy::from_toml(&format!("{DEFAULT}{more}"))
+    parse(&format!("{DEFAULT}{more}"))
+}
+
+fn parse(text: &str) -> Result<RetentionPolicy, RetentionError> {
+    RetentionPolicy::from_toml(text).map_err(only)
+}
+
+/// The one thing that is wrong.
+fn only(invalid: InvalidRetentionPolicy) -> RetentionError {
+    match invalid.problems() {
+        [problem] => problem.error.clone(),
+        _ => panic!("{invalid}"),
+    }
 }
 
 fn policy(more: &str) -> RetentionPolicy {
@@ -85,8 +97,8 @@ fn what_is_published_reads_back_and_no_other_spelling_of_it_does() {
     let published = PublishedPolicy::parse(text).expect("its own text");
     assert_eq!(&published, one.published());
     let refusals = |text: &str| {
-        let published = PublishedPolicy::parse(text).expect_err("refused");
-        let stored = RetentionPolicy::from_stored(text).expect_err("refused");
+        let published = only(PublishedPolicy::parse(text).expect_err("refused"));
+        let stored = only(RetentionPolicy::from_stored(text).expect_err("refused"));
         assert_eq!(published, stored);
         published
     };
@@ -215,9 +227,15 @@ fn a_document_that_contradicts_itself_is_refused_for_what_it_says() {
             "{names}"
         );
     }
+    let misspelt = RetentionPolicy::from_toml(&format!("{DEFAULT}tll = \"1d\"\n"));
+    let misspelt = misspelt.expect_err("refused");
+    assert_eq!(misspelt.problems()[0].line, Some(6));
     assert!(matches!(
-        read("tll = \"1d\"\n"),
-        Err(RetentionError::Toml { line: 6, .. })
+        only(misspelt),
+        RetentionError::Field(FieldError::Unknown {
+            meant: Some("ttl"),
+            ..
+        })
     ));
 }
 
@@ -228,21 +246,12 @@ fn a_chain_begins_with_one_and_every_later_policy_names_the_one_before() {
     };
     let digest = format!("predecessor = \"{}\"\n", Sha256Digest::hash(b"x"));
     let misplaced = |epoch, stated| Err(RetentionError::PredecessorMisplaced { epoch, stated });
-    assert_eq!(
-        RetentionPolicy::from_toml(&text("1", &digest)),
-        misplaced(1, true)
-    );
-    assert_eq!(
-        RetentionPolicy::from_toml(&text("2", "")),
-        misplaced(2, false)
-    );
-    assert_eq!(
-        RetentionPolicy::from_toml(&text("0", "")),
-        Err(RetentionError::Epoch(0))
-    );
+    assert_eq!(parse(&text("1", &digest)), misplaced(1, true));
+    assert_eq!(parse(&text("2", "")), misplaced(2, false));
+    assert_eq!(parse(&text("0", "")), Err(RetentionError::Epoch(0)));
     let other = DEFAULT.replace("retention/1", "retention/9");
     assert_eq!(
-        RetentionPolicy::from_toml(&other),
+        parse(&other),
         Err(RetentionError::Format("sealgate/retention/9".into()))
     );
 }
@@ -419,10 +428,12 @@ fn a_stored_chain_is_taken_up_only_whole_and_under_todays_keys() {
         policy: &edited,
         signatures: "",
     }];
-    assert!(matches!(
-        ActivePolicy::restore(&links, &authority),
-        Err(ChainError::Policy(1, RetentionError::Shape(_)))
-    ));
+    match ActivePolicy::restore(&links, &authority) {
+        Err(ChainError::Policy(1, invalid)) => {
+            assert!(matches!(only(invalid), RetentionError::Shape(_)));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

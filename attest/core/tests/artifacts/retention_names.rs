@@ -27,6 +27,13 @@ fn salted(rules: &str) -> RetentionPolicy {
     RetentionPolicy::from_toml(&text).expect("a policy")
 }
 
+/// Everything that is wrong with what an operator wrote.
+fn problems(text: &str) -> Vec<(Option<usize>, RetentionError)> {
+    let invalid = RetentionPolicy::from_toml(text).expect_err("refused");
+    let problems = invalid.problems().iter();
+    problems.map(|it| (it.line, it.error.clone())).collect()
+}
+
 fn clinic() -> RetentionPolicy {
     salted("[[rule]]\ntenants = [\"clinic\", \"lab\"]\nmode = \"zero\"\n")
 }
@@ -53,14 +60,11 @@ fn the_published_form_is_read_back_and_keeps_its_digest() {
 fn a_policy_with_names_needs_a_salt_and_one_without_names_does_not() {
     let rules = "[[rule]]\ntenants = [\"clinic\"]\nmode = \"zero\"\n";
     assert_eq!(
-        RetentionPolicy::from_toml(&text("", rules)),
-        Err(RetentionError::SaltMissing { line: 1 })
+        problems(&text("", rules)),
+        [(Some(1), RetentionError::SaltMissing)]
     );
     let moved = text("", rules).replacen("format", "# why\n\nformat", 1);
-    assert_eq!(
-        RetentionPolicy::from_toml(&moved),
-        Err(RetentionError::SaltMissing { line: 3 })
-    );
+    assert_eq!(problems(&moved), [(Some(3), RetentionError::SaltMissing)]);
     let without = RetentionPolicy::from_toml(&text(
         "",
         "[[rule]]\nmodels = [\"small\"]\nmode = \"zero\"\n",
@@ -73,18 +77,15 @@ fn a_policy_with_names_needs_a_salt_and_one_without_names_does_not() {
     assert!(one.publishes_names());
     assert_eq!(one.stored_text(), one.published().text());
     let one = text(&format!("salt = \"{SALT}\"\n"), rules).replace("retention/2", "retention/1");
-    assert_eq!(
-        RetentionPolicy::from_toml(&one),
-        Err(RetentionError::SaltInFormatOne)
-    );
+    assert_eq!(problems(&one), [(Some(3), RetentionError::SaltInFormatOne)]);
 }
 
 #[test]
 fn a_salt_that_can_be_guessed_or_does_not_read_is_refused() {
     let salt = |salt: &str| {
         let head = format!("salt = \"{salt}\"\n");
-        match RetentionPolicy::from_toml(&text(&head, "")) {
-            Err(RetentionError::Salt(error)) => error,
+        match &problems(&text(&head, ""))[..] {
+            [(Some(3), RetentionError::Salt(error))] => error.clone(),
             other => panic!("{salt}: {other:?}"),
         }
     };
@@ -100,11 +101,11 @@ fn neither_form_is_read_as_the_other() {
     let policy = clinic();
     assert_eq!(
         RetentionPolicy::from_stored(policy.published().text()),
-        Err(RetentionError::NamesMissing)
+        Err(RetentionError::NamesMissing.into())
     );
     assert_eq!(
         PublishedPolicy::parse(&policy.stored_text()),
-        Err(RetentionError::NotPublished)
+        Err(RetentionError::NotPublished.into())
     );
 }
 
@@ -117,7 +118,10 @@ fn a_published_form_that_no_service_writes_is_refused() {
     ));
     let published = policy.published();
     let text = published.text();
-    let refused = |text: &str| PublishedPolicy::parse(text).expect_err("refused");
+    let refused = |text: &str| {
+        let invalid = PublishedPolicy::parse(text).expect_err("refused");
+        invalid.problems()[0].error.clone()
+    };
     let zero = published.rules().iter().find(|rule| {
         rule.terms.mode() == RetentionMode::Zero
             && rule.tenants.as_ref().is_some_and(|list| list.len() == 2)

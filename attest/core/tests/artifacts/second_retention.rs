@@ -68,11 +68,11 @@ fn policies_are_published_and_signed_as_the_second_implementation_does() {
     }
     each_is_refused(&vectors.refused_published, |text| {
         let refusal = PublishedPolicy::parse(text).err()?;
-        Some(error_names::retention(&refusal))
+        Some(error_names::retention(&refusal.problems()[0].error))
     });
     each_is_refused(&vectors.refused_stored, |text| {
         let refusal = RetentionPolicy::from_stored(text).err()?;
-        Some(error_names::retention(&refusal))
+        Some(error_names::retention(&refusal.problems()[0].error))
     });
 }
 

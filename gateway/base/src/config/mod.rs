@@ -37,7 +37,7 @@ pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use parse::known_keys;
 pub use problem::{ConfigError, InFile, KeyLines, Problem};
 pub use retention::{
-    NamedPolicy, Retention, built_in, policy_problem, read_policy, signature_file,
+    NamedPolicy, Retention, built_in, policy_problems, read_policy, signature_file,
 };
 pub use secret::Sensitive;
 pub use tee::{CollateralSettings, EventLogChoice, Gpus, Tee, TeeKind};

@@ -5,7 +5,10 @@
 
 use std::path::PathBuf;
 
-use attest_core::retention::{Authority, PolicySignatures, RetentionError, RetentionPolicy};
+use attest_core::retention::{
+    Authority, InvalidRetentionPolicy, PolicySignatures, RetentionError, RetentionPolicy,
+    RetentionProblem,
+};
 use attest_core::to_hex;
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -35,7 +38,7 @@ pub fn built_in() -> RetentionPolicy {
 
 /// Parses a policy as an operator wrote it, in TOML, or as the ledger stores it: the document that `sealgate retention
 /// show --document` prints.
-pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
+pub fn read_policy(text: &str) -> Result<RetentionPolicy, InvalidRetentionPolicy> {
     if text.starts_with('{') {
         RetentionPolicy::from_stored(text)
     } else {
@@ -43,14 +46,18 @@ pub fn read_policy(text: &str) -> Result<RetentionPolicy, RetentionError> {
     }
 }
 
-/// Describes a policy's error; for a missing salt with a line that its author can paste.
-pub fn policy_problem(error: &RetentionError) -> String {
+/// Describes each problem of a policy; a missing salt with a line that its author can paste.
+pub fn policy_problems(invalid: &InvalidRetentionPolicy) -> Vec<String> {
+    invalid.problems().iter().map(policy_problem).collect()
+}
+
+fn policy_problem(problem: &RetentionProblem) -> String {
     let mut salt = [0; 32];
-    let missing = matches!(error, RetentionError::SaltMissing { .. });
+    let missing = problem.error == RetentionError::SaltMissing;
     if missing && SystemRandom::new().fill(&mut salt).is_ok() {
-        format!("{error}. A new one: salt = \"{}\"", to_hex(&salt))
+        format!("{problem}. A new one: salt = \"{}\"", to_hex(&salt))
     } else {
-        error.to_string()
+        problem.to_string()
     }
 }
 
@@ -78,12 +85,22 @@ mod tests {
         let error = RetentionPolicy::from_toml(text).expect_err("no salt");
         let line = text.lines().position(|line| line.starts_with("format"));
         let line = line.expect("a format") + 1;
-        assert_eq!(error, RetentionError::SaltMissing { line });
-        let problem = policy_problem(&error);
+        let [problem] = error.problems() else {
+            panic!("{error}")
+        };
+        assert_eq!(problem.line, Some(line));
+        assert_eq!(problem.error, RetentionError::SaltMissing);
+        let [problem] = &policy_problems(&error)[..] else {
+            panic!("{error}")
+        };
         let (_, fresh) = problem.split_once("salt = ").expect("a line to paste");
         let salted = text.replace("# salt = \"<64 hex>\"", &format!("salt = {fresh}"));
         assert!(RetentionPolicy::from_toml(&salted).is_ok(), "{problem}");
-        assert_ne!(policy_problem(&error), problem, "another one each time");
+        assert_ne!(
+            &policy_problems(&error)[0],
+            problem,
+            "another one each time"
+        );
     }
 
     #[test]

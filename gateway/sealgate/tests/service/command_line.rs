@@ -70,6 +70,58 @@ fn check_lists_every_problem_and_ends_with_2() {
     assert_eq!(lines[3], "3 problems; nothing would be served");
 }
 
+/// With an unknown format, a misspelt key and no ttl.
+const BAD_POLICY: &str =
+    "format = \"sealgate/retention/9\"\nepohc = 1\n[default]\nmode = \"metadata\"\n";
+
+fn assert_names_each_problem_of_bad_policy(lines: &[&str], prefix: &str) {
+    let starts = [
+        "line 1: the format \"sealgate/retention/9\" is unknown",
+        "line 2: unknown field `epohc`, did you mean `epoch`?",
+        "line 4: default: mode \"metadata\" needs a ttl",
+    ];
+    assert_eq!(lines.len(), starts.len(), "{lines:?}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(
+            line.starts_with(&format!("{prefix}policy.toml: {start}")),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn check_lists_every_problem_of_the_retention_policy() {
+    let directory = directory(&format!("{CONFIG}[retention]\npolicy = \"policy.toml\"\n"));
+    directory.write("policy.toml", BAD_POLICY).expect("written");
+    let output = sealgate(&directory, &["check", "sealgate.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let errors = err(&output);
+    let mut lines: Vec<_> = errors.lines().collect();
+    assert_eq!(lines.pop(), Some("3 problems; nothing would be served"));
+    assert_names_each_problem_of_bad_policy(&lines, "sealgate.toml:14: retention.policy: ");
+}
+
+#[test]
+fn retention_sign_lists_every_problem_of_the_policy_and_signs_nothing() {
+    let directory = directory(CONFIG);
+    directory.write("policy.toml", BAD_POLICY).expect("written");
+    let made = sealgate(&directory, &["retention", "keygen", "--out", "key"]);
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    let output = sealgate(
+        &directory,
+        &["retention", "sign", "--key", "key", "policy.toml"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let errors = err(&output);
+    let lines: Vec<_> = errors.lines().collect();
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| line.trim_start_matches("sealgate: "))
+        .collect();
+    assert_names_each_problem_of_bad_policy(&lines, "");
+    assert!(!directory.path().join("policy.toml.sig").exists());
+}
+
 #[test]
 fn check_and_serve_end_with_2_where_there_is_no_configuration() {
     let directory = ScratchDir::new("cli").expect("a directory");

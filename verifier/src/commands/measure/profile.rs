@@ -112,7 +112,8 @@ impl Profile {
         let bad = |cause: String| Failure::malformed(name.clone(), cause);
         let text = String::from_utf8(inputs::read(path, MAX_PROFILE)?)
             .map_err(|_| bad("not UTF-8".to_owned()))?;
-        let wire: Wire = toml::from_str(&text).map_err(|e| bad(located(&text, &e)))?;
+        let wire: Wire = strict_toml::from_str(&text)
+            .map_err(|first| bad(format!("line {}: {}", first.line, first.problem)))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let firmware_path = folder.join(&wire.firmware);
         let firmware = inputs::read(&firmware_path, attest_measure::firmware::MAX_FIRMWARE_LEN)?;
@@ -223,12 +224,4 @@ fn bytes_of(text: &str) -> Result<u64, String> {
         .and_then(|(number, shift)| number.parse::<u64>().ok()?.checked_mul(1 << shift))
         .filter(|bytes| *bytes > 0)
         .ok_or_else(|| format!("tdx.memory {text:?} is no amount like \"512MiB\" or \"8GiB\""))
-}
-
-/// The error, with its line.
-fn located(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-    let message = error.message().replace('\n', " ");
-    format!("line {line}: {message}")
 }

@@ -6,38 +6,51 @@ use attest_core::retention::{Authority, PolicyKeys, PolicySignatures};
 
 use super::{MAX_FILE, read_text, resolve};
 use crate::config::read::Section;
-use crate::config::{NamedPolicy, Retention, policy_problem, read_policy, signature_file};
+use crate::config::{NamedPolicy, Retention, policy_problems, read_policy, signature_file};
 
 /// More than the maximum number of keys, so that the threshold is checked together with the keys.
 const MAX_THRESHOLD: usize = 1000;
 
 pub(super) fn read(mut section: Section<'_>, base: &Path) -> Retention {
-    let policy = section.parsed("policy", |path| named(&resolve(base, path)));
+    let policy = policy(&mut section, base);
     let authority = authority(&mut section);
     section.finish();
-    Retention {
-        policy: policy.map(|at| at.value),
-        authority,
-    }
+    Retention { policy, authority }
 }
 
-fn named(file: &Path) -> Result<NamedPolicy, String> {
-    let text = read_text(file, MAX_FILE)?;
-    let policy = read_policy(&text)
-        .map_err(|error| format!("{} {}", file.display(), policy_problem(&error)))?;
-    let beside = signature_file(file);
-    let signatures = match read_text(&beside, MAX_FILE) {
-        Ok(text) => {
-            PolicySignatures::parse(&text).map_err(|e| format!("{} {e}", beside.display()))?
+/// Each problem of the policy's file is a problem of the key that names it.
+fn policy(section: &mut Section<'_>, base: &Path) -> Option<NamedPolicy> {
+    let path = section.string("policy")?;
+    let refuse = |reasons: Vec<String>| {
+        for reason in reasons {
+            section.problem(&path.span, "policy", reason);
         }
-        Err(_) if !beside.exists() => PolicySignatures::default(),
-        Err(unreadable) => return Err(unreadable),
     };
+    named(&resolve(base, &path.value)).map_err(refuse).ok()
+}
+
+fn named(file: &Path) -> Result<NamedPolicy, Vec<String>> {
+    let text = read_text(file, MAX_FILE).map_err(|reason| vec![reason])?;
+    let policy = read_policy(&text).map_err(|invalid| {
+        let problems = policy_problems(&invalid).into_iter();
+        let named = problems.map(|problem| format!("{}: {problem}", file.display()));
+        named.collect::<Vec<_>>()
+    })?;
+    let signatures = signatures(file).map_err(|reason| vec![reason])?;
     Ok(NamedPolicy {
         file: file.to_owned(),
         policy,
         signatures,
     })
+}
+
+fn signatures(file: &Path) -> Result<PolicySignatures, String> {
+    let beside = signature_file(file);
+    match read_text(&beside, MAX_FILE) {
+        Ok(text) => PolicySignatures::parse(&text).map_err(|e| format!("{} {e}", beside.display())),
+        Err(_) if !beside.exists() => Ok(PolicySignatures::default()),
+        Err(unreadable) => Err(unreadable),
+    }
 }
 
 fn authority(section: &mut Section<'_>) -> Authority {

@@ -1,13 +1,13 @@
 //! Why a command of `sealgate retention` failed, and its exit code.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use attest_core::retention::{RetentionError, SignatureFileError};
+use attest_core::retention::{InvalidRetentionPolicy, SignatureFileError};
 
 use crate::cli::{UNUSABLE, unusable};
-use gateway_base::config::{ConfigError, policy_problem};
+use gateway_base::config::{ConfigError, policy_problems};
 use gateway_retention::{HistoryError, RecordError};
 use gateway_store::StoreError;
 
@@ -19,10 +19,10 @@ pub(super) enum RetentionFailure {
     Ledger(#[from] StoreError),
     #[error("{0}")]
     History(#[from] HistoryError),
-    #[error("{} {}", file.display(), policy_problem(error))]
+    #[error("{}", in_file(file, error))]
     Policy {
         file: PathBuf,
-        error: RetentionError,
+        error: InvalidRetentionPolicy,
     },
     #[error("{}: {error}", file.display())]
     Signatures {
@@ -39,6 +39,13 @@ pub(super) enum RetentionFailure {
     NoRecord(String),
     #[error("the system has no randomness")]
     Random,
+}
+
+/// One line for each problem.
+fn in_file(file: &Path, invalid: &InvalidRetentionPolicy) -> String {
+    let problems = policy_problems(invalid).into_iter();
+    let lines = problems.map(|problem| format!("{}: {problem}", file.display()));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl RetentionFailure {
