@@ -98,12 +98,7 @@ pub struct DocumentResult {
 
 impl DocumentResult {
     pub fn decision(&self) -> Decision {
-        let findings_hold = self.findings.iter().all(|f| {
-            matches!(
-                f.outcome,
-                FindingOutcome::Pass(_) | FindingOutcome::NotChecked(_)
-            )
-        });
+        let findings_hold = !self.findings.iter().any(Finding::is_obstacle);
         match self
             .qualified_verdict()
             .map(|qualified| qualified.decision())

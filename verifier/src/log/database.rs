@@ -160,9 +160,12 @@ fn signed(index: u64) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }
 
+/// SQLite's result code for a file that is none of its databases.
+const SQLITE_NOTADB: &str = "26";
+
 fn unreadable(path: &Path, error: &sqlx::Error) -> Failure {
     match error {
-        sqlx::Error::Database(inner) if inner.message().contains("not a database") => {
+        sqlx::Error::Database(inner) if inner.code().as_deref() == Some(SQLITE_NOTADB) => {
             Failure::malformed(path.display().to_string(), "not an SQLite database")
         }
         other => Failure::Unreadable {
