@@ -1,6 +1,7 @@
 //! `inspect`: decodes bytes. Nothing is verified here, and the output says so.
 
 mod raw;
+mod retention;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::render;
 use crate::trust_inputs;
+use retention::OpeningArgs;
 
 const NOTICE: &str = "NOTHING WAS VERIFIED. This is what the bytes say, not what is true.";
 
@@ -28,12 +30,14 @@ pub struct InspectArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub opening: OpeningArgs,
 }
 
 pub fn run(args: &InspectArgs) -> Result<u8, Failure> {
     let bytes = inputs::read(&args.file, inputs::MAX_EVIDENCE)?;
     let name = args.file.display().to_string();
-    let decoded = decode(bytes, &name)?;
+    let decoded = decode(bytes, &name, &args.opening)?;
     if args.json {
         print(&render::pretty(&json!({
             "verified": false, "notice": NOTICE, "kind": decoded.kind,
@@ -73,22 +77,38 @@ fn text(name: &str, decoded: &Decoded) -> String {
     out
 }
 
-fn decode(bytes: Vec<u8>, name: &str) -> Result<Decoded, Failure> {
+fn decode(bytes: Vec<u8>, name: &str, opening: &OpeningArgs) -> Result<Decoded, Failure> {
     let start = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
-    if start == Some(&b'{') {
-        return document(&bytes, name);
+    let decoded = match start {
+        Some(b'{') => document(&bytes, name, opening)?,
+        _ => raw(bytes, name)?,
+    };
+    if opening.are_given() && decoded.kind != retention::KIND {
+        return Err(Failure::Usage(format!(
+            "{name}: {}, which has no commitments to open",
+            decoded.kind
+        )));
     }
+    Ok(decoded)
+}
+
+fn raw(bytes: Vec<u8>, name: &str) -> Result<Decoded, Failure> {
     raw::decode(inputs::raw(bytes)).ok_or_else(|| {
         Failure::malformed(name, "not a known kind of evidence, collateral or policy")
     })
 }
 
-fn document(bytes: &[u8], name: &str) -> Result<Decoded, Failure> {
+fn document(bytes: &[u8], name: &str, opening: &OpeningArgs) -> Result<Decoded, Failure> {
     let content = attest_core::json::parse(bytes, inputs::MAX_EVIDENCE)
         .map_err(|e| Failure::malformed(name, e))?;
     let has = |key: &str| content.get(key).is_some();
     let malformed = |e: &dyn std::fmt::Display| Failure::malformed(name, e);
-    if has("attestation") {
+    if retention::is_policy(&content) {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| malformed(&e))?
+            .trim();
+        retention::decode(text, name, opening)
+    } else if has("attestation") {
         let report = Report::parse(bytes).map_err(|e| malformed(&e))?;
         let facts = facts(|appraiser| {
             appraiser
