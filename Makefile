@@ -5,7 +5,7 @@
 #         (as root it installs Debian's age; without age what needs it is skipped by name)
 # check   formatting, lints, each package compiled by itself, dependency rules
 # docs    every link between documents checked, and a site of them built with mdBook (cargo install mdbook --locked)
-# bench   figures beside nginx and beside no gateway at all
+# bench   figures beside nginx, a bare proxy and no gateway at all, and whether they meet the goals; BENCH_ROUNDS=1 BENCH_QUICK=1 for five minutes of it
 # bench-verify  what verifying evidence costs, beside the signature checks it cannot do without
 # bench-flood  a thousand connections that ask for reports without end: whether verifiers and chats get through
 # bench-wipe  what wiping memory costs, as a ratio to the same program without it
@@ -59,6 +59,7 @@ docs:
 	@python3 docs/site.py
 
 bench:
+	@tests/bench/nginx.sh
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bin sealgate --bin sealgate-soft --bin bench
 	@target/release/bench
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Buf, BytesMut};
@@ -77,6 +78,26 @@ impl Endpoint {
             buffer: BytesMut::with_capacity(64 * 1024),
         })
     }
+}
+
+/// One exchange on a new connection, within twenty seconds: status and body.
+pub fn fetch(endpoint: &Endpoint, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let exchange = async {
+            let mut connection = endpoint.connect().await?;
+            connection.send(request).await?;
+            let head = connection.head().await?;
+            let mut text = Vec::new();
+            connection
+                .body(&head, |piece| text.extend_from_slice(piece))
+                .await?;
+            anyhow::Ok((head.status, text))
+        };
+        tokio::time::timeout(Duration::from_secs(20), exchange).await?
+    })
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin {}

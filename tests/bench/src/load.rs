@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::{LocalSet, spawn_local};
@@ -37,6 +37,12 @@ pub struct Settings {
     /// About how long the prompt is.
     #[arg(long, default_value_t = 528)]
     pub prompt_bytes: usize,
+    /// Connects and never sends a request.
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false)]
+    pub connect_only: bool,
+    /// Ends once so many requests were answered, instead of after a time.
+    #[arg(long)]
+    pub requests: Option<u64>,
     #[arg(long, default_value_t = 400)]
     pub warmup_ms: u64,
     #[arg(long, default_value_t = 2000)]
@@ -49,7 +55,10 @@ pub struct Settings {
 /// What one measurement saw.
 #[derive(Serialize, Deserialize, Clone, Debug, Default)]
 pub struct Outcome {
+    /// While it was measured.
     pub requests: u64,
+    /// Before, meanwhile and after.
+    pub answered: u64,
     pub failures: u64,
     pub first_failure: Option<String>,
     pub requests_per_second: f64,
@@ -65,7 +74,15 @@ pub struct Outcome {
 #[derive(Default)]
 struct Seen {
     measuring: Cell<bool>,
+    /// Connections that have had an answer.
+    in_use: Cell<usize>,
+    /// No further request is begun. Those under way are waited for, so that each answer is counted.
+    ending: Cell<bool>,
+    ended: Notify,
     requests: Cell<u64>,
+    answered: Cell<u64>,
+    /// Ends the load once so many were answered.
+    wanted: Option<u64>,
     failures: Cell<u64>,
     first_failure: RefCell<Option<String>>,
     chunks: Cell<u64>,
@@ -84,10 +101,24 @@ impl Seen {
     }
 
     fn answered(&self, started: Instant) {
+        self.answered.set(self.answered.get() + 1);
+        if self
+            .wanted
+            .is_some_and(|wanted| self.answered.get() >= wanted)
+        {
+            self.end();
+        }
         if self.measuring.get() {
             self.requests.set(self.requests.get() + 1);
             self.latency.borrow_mut().push(started.elapsed());
         }
+    }
+
+    fn end(&self) {
+        self.ending.set(true);
+        self.more_due.notify_waiters();
+        // Kept for a waiter that comes later.
+        self.ended.notify_one();
     }
 
     fn chunks(&self, number: u64, first: bool, started: Instant) {
@@ -105,6 +136,7 @@ struct Job {
     request: Vec<u8>,
     streams: bool,
     open_loop: bool,
+    connect_only: bool,
 }
 
 pub fn drive(settings: &Settings) -> Result<()> {
@@ -124,8 +156,13 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
         request,
         streams: settings.chunks > 0,
         open_loop: settings.rate > 0,
+        connect_only: settings.connect_only,
     });
-    let seen = Rc::new(Seen::default());
+    let seen = Rc::new(Seen {
+        wanted: settings.requests,
+        ..Seen::default()
+    });
+    let mut workers = Vec::new();
     for number in 0..settings.connections {
         // Streams that start together would send all their chunks on the same tick.
         let lag = if job.streams {
@@ -134,19 +171,26 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
             Duration::ZERO
         };
         let (job, seen) = (job.clone(), seen.clone());
-        spawn_local(async move {
+        workers.push(spawn_local(async move {
             tokio::time::sleep(lag).await;
             work(&job, &seen).await;
-        });
+        }));
     }
     if settings.rate > 0 {
         spawn_local(due_times(settings.rate, seen.clone()));
     }
     tokio::time::sleep(Duration::from_millis(settings.warmup_ms)).await;
+    let give_up = Instant::now() + ALL_IN_USE;
+    while seen.in_use.get() < settings.connections && Instant::now() < give_up {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let before = settings.pid.map(cpu::Usage::of);
     let started = Instant::now();
     seen.measuring.set(true);
-    tokio::time::sleep(Duration::from_millis(settings.measure_ms)).await;
+    match settings.requests {
+        Some(_) => seen.ended.notified().await,
+        None => tokio::time::sleep(Duration::from_millis(settings.measure_ms)).await,
+    }
     seen.measuring.set(false);
     let seconds = started.elapsed().as_secs_f64();
     let spent = settings
@@ -155,7 +199,15 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
         .map_or(Duration::ZERO, |(pid, before)| {
             cpu::Usage::of(pid).since(&before)
         });
+    let resident_mib = settings.pid.map_or(0.0, cpu::resident_mib);
+    seen.end();
+    for worker in workers {
+        tokio::time::timeout(LAST_ANSWER, worker)
+            .await
+            .context("an answer does not end")??;
+    }
     Ok(Outcome {
+        answered: seen.answered.get(),
         requests: seen.requests.get(),
         failures: seen.failures.get(),
         first_failure: seen.first_failure.borrow().clone(),
@@ -165,9 +217,15 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
         first_chunk_p50_us: quantile(&seen.first_chunk, 0.50),
         chunks: seen.chunks.get(),
         cpu_us: spent.as_secs_f64() * 1e6,
-        resident_mib: settings.pid.map_or(0.0, cpu::resident_mib),
+        resident_mib,
     })
 }
+
+/// Nothing is counted before every connection has had an answer, but for this long at most.
+const ALL_IN_USE: Duration = Duration::from_secs(20);
+
+/// How long the last answers may take.
+const LAST_ANSWER: Duration = Duration::from_secs(30);
 
 fn chat_body(settings: &Settings) -> String {
     let words = "the quick brown fox jumps over the lazy dog ";
@@ -204,14 +262,22 @@ async fn due_times(rate: u32, seen: Rc<Seen>) {
 
 async fn work(job: &Job, seen: &Seen) {
     let mut connection = None;
-    loop {
-        let started = if job.open_loop {
-            next_due(seen).await
-        } else {
-            Instant::now()
+    let mut answered = false;
+    while !seen.ending.get() {
+        let started = match job.open_loop {
+            true => next_due(seen).await,
+            false => Some(Instant::now()),
+        };
+        let Some(started) = started else {
+            return;
         };
         match exchange(job, seen, &mut connection, started).await {
-            Ok(()) => seen.answered(started),
+            Ok(()) => {
+                if !std::mem::replace(&mut answered, true) {
+                    seen.in_use.set(seen.in_use.get() + 1);
+                }
+                seen.answered(started);
+            }
             Err(error) => {
                 connection = None;
                 seen.fail(&error);
@@ -221,17 +287,19 @@ async fn work(job: &Job, seen: &Seen) {
     }
 }
 
-async fn next_due(seen: &Seen) -> Instant {
-    loop {
+/// `None` once the load ends.
+async fn next_due(seen: &Seen) -> Option<Instant> {
+    while !seen.ending.get() {
         let due = seen.due.borrow_mut().pop_front();
         if let Some(due) = due {
             if !seen.due.borrow().is_empty() {
                 seen.more_due.notify_one();
             }
-            return due;
+            return Some(due);
         }
         seen.more_due.notified().await;
     }
+    None
 }
 
 async fn exchange(
@@ -244,6 +312,10 @@ async fn exchange(
         Some(connection) => connection,
         None => slot.insert(job.endpoint.connect().await?),
     };
+    if job.connect_only {
+        *slot = None;
+        return Ok(());
+    }
     connection.send(&job.request).await?;
     let head = connection.head().await?;
     let mut length = 0;

@@ -1,4 +1,4 @@
-//! The cost of the gateway, measured beside nginx (TLS in, plain out) and beside no gateway at all.
+//! The cost of the gateway, measured beside nginx (TLS in, plain out) and beside no gateway at all, and its goals.
 //!
 //! One run starts a lean mock engine and every target on loopback, then measures round by round with the targets
 //! interleaved, and reports medians. The target under test has one core to itself where `taskset` is there; the
@@ -7,12 +7,20 @@
 mod client;
 mod cpu;
 mod engine;
+mod floor;
+mod goals;
+mod growth;
+mod idle;
 mod load;
 mod process;
 mod report;
 mod round;
+mod rows;
+mod shape;
 mod targets;
 mod wipe;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -31,16 +39,23 @@ enum Command {
     Engine(engine::Settings),
     /// Drives one target with one shape of load and prints what it saw as one line of JSON.
     Load(load::Settings),
+    /// Serves the bare proxy until it is stopped.
+    Floor(floor::Settings),
+    /// Measures the memory of an idle connection.
+    Idle(idle::Settings),
     /// Measures what wiping memory costs.
     Wipe(wipe::Settings),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Engine(settings)) => engine::serve(&settings),
         Some(Command::Load(settings)) => load::drive(&settings),
+        Some(Command::Floor(settings)) => floor::serve(&settings),
+        Some(Command::Idle(settings)) => idle::measure(&settings),
         Some(Command::Wipe(settings)) => wipe::run(&settings),
-        None => round::run(&arguments.run),
-    }
+        None => return round::run(&arguments.run),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -15,6 +15,8 @@ pub enum Core {
     Load,
     /// The target under test, alone.
     Target,
+    /// A target that is measured on two cores; the load shares one of them.
+    Both,
 }
 
 pub struct Process {
@@ -100,6 +102,7 @@ pub fn on_core(core: Core, program: &Path) -> Command {
     command.arg("--cpu-list").arg(match core {
         Core::Load => "0",
         Core::Target => "1",
+        Core::Both => "0,1",
     });
     command.arg(program);
     command

@@ -1,20 +1,24 @@
 //! One run: everything started, then round by round every target under every shape of load, interleaved and rotated so
-//! that no target always follows the same neighbour.
+//! that no target always follows the same neighbour. After that the cost by the size of the ledger, the rows, and the
+//! goals.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cpu;
+use crate::goals::{self, Goal};
 use crate::load::Outcome;
 use crate::process::{Core, on_core, pinned};
-use crate::report::{self, Measurement, Shape};
-use crate::targets::{self, Target};
+use crate::report::{self, IdleMemory, Measurement, Row};
+use crate::shape::Shape;
+use crate::targets::{self, Bench, Target};
+use crate::{cpu, growth, idle};
 
 #[derive(clap::Args)]
 pub struct Settings {
-    /// Rounds; the table shows medians over them.
-    #[arg(long, default_value_t = 3)]
+    /// Rounds; the tables show medians over them. `BENCH_ROUNDS` does the same.
+    #[arg(long, default_value_t = rounds_from_environment())]
     rounds: usize,
     /// How long each measurement takes.
     #[arg(long, default_value_t = 2000)]
@@ -22,23 +26,73 @@ pub struct Settings {
     /// Requests per second of the fixed-rate shape.
     #[arg(long, default_value_t = 500)]
     rate: u32,
+    /// A small ledger instead of a million requests; so does `BENCH_QUICK=1`. With one round: some five minutes.
+    #[arg(long, default_value_t = std::env::var_os("BENCH_QUICK").is_some())]
+    quick: bool,
+}
+
+fn rounds_from_environment() -> usize {
+    let set = std::env::var("BENCH_ROUNDS").ok();
+    set.and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
 const WARM_UP: Duration = Duration::from_millis(400);
 
-pub fn run(settings: &Settings) -> Result<()> {
+/// Idle connections whose memory is measured.
+const IDLE_CONNECTIONS: usize = 1000;
+
+/// Prints everything. The verdict is the exit status and the last line.
+pub fn run(settings: &Settings) -> Result<ExitCode> {
     let started = Instant::now();
     let busy = cpu::load_average().filter(|load| *load > 0.5);
+    let mut problems = Vec::new();
     let mut bench = targets::start()?;
+    // First: memory that a load has left would be reused by idle connections.
+    let idle = idle_memory(&bench)?;
+    let measurements = measure_all(&mut bench, settings, started)?;
+    let names: Vec<_> = bench.targets.iter().map(|target| target.name).collect();
+    let rows = report::rows(&names, &measurements, &idle);
+    let mut goals = goals::of_rows(&rows);
+    problems.extend(failed_requests(&measurements));
+    problems.extend(missing_rows(&bench.targets)?);
+    let notes = std::mem::take(&mut bench.notes);
+    drop(bench);
+    let points = ledger_growth(settings, &mut problems)?;
+    goals.push(growth::goal(&points));
+
+    println!("\n{}\n{}", report::render(&rows), growth::render(&points));
+    print_conditions(settings, started, &notes, busy);
+    goals.iter().for_each(|goal| println!("{}", goal.line()));
+    problems
+        .iter()
+        .for_each(|problem| println!("FAILED: {problem}"));
+    println!("{}", last_line(&rows, &goals, &problems));
+    Ok(match missed(&goals) == 0 && problems.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn measure_all(
+    bench: &mut Bench,
+    settings: &Settings,
+    started: Instant,
+) -> Result<Vec<Measurement>> {
     let mut measurements = Vec::new();
     for round in 0..settings.rounds {
-        for shape in [Shape::Saturated, Shape::Rate, Shape::Stream] {
+        for shape in Shape::ALL {
             for place in 0..bench.targets.len() {
                 let at = (place + round) % bench.targets.len();
                 let target = &mut bench.targets[at];
-                let outcome = measure(target, shape, settings).with_context(|| {
+                if !target.is_measured_under(shape) {
+                    continue;
+                }
+                let outcome = under(target, shape, &[], settings).with_context(|| {
                     format!("{} under {shape:?}: {}", target.name, target.last_words())
                 })?;
+                if shape != Shape::NewConnections {
+                    target.answered += outcome.answered;
+                }
                 measurements.push(Measurement {
                     target: target.name,
                     shape,
@@ -54,86 +108,26 @@ pub fn run(settings: &Settings) -> Result<()> {
             started.elapsed().as_secs_f64()
         );
     }
-    // Rotation changes who is measured first; the table keeps the order in which targets were started.
-    measurements.sort_by_key(|m| {
-        bench
-            .targets
-            .iter()
-            .position(|target| target.name == m.target)
-    });
-    let rows = report::rows(&measurements);
-    println!("\n{}", report::render(&rows, settings.rate));
-    println!(
-        "{} rounds of {} ms for each figure; {}; 64 connections, 0.6 KB prompt, 1 KB answer; streams: 8 × 200 chunks, one per 5 ms each.",
-        settings.rounds,
-        settings.measure_ms,
-        if pinned() {
-            "the target alone on core 1, load and engine on core 0"
-        } else {
-            "cores shared: no taskset, or one core"
-        }
-    );
-    for note in &bench.notes {
-        println!("{note}");
-    }
-    if let Some(load) = busy {
-        println!(
-            "This machine was busy when the run began (load average {load:.1}): the figures are worth little."
-        );
-    }
-    let failures: u64 = measurements.iter().map(|m| m.outcome.failures).sum();
-    for failed in measurements.iter().filter(|m| m.outcome.failures > 0) {
-        println!(
-            "{} failed {} requests under {:?}, the first with: {}",
-            failed.target,
-            failed.outcome.failures,
-            failed.shape,
-            failed.outcome.first_failure.as_deref().unwrap_or("?")
-        );
-    }
-    println!("{}", report::last_line(&rows, failures));
-    ensure!(failures == 0, "{failures} requests failed");
-    Ok(())
+    Ok(measurements)
 }
 
-fn measure(target: &mut Target, shape: Shape, settings: &Settings) -> Result<Outcome> {
-    let mut arguments: Vec<String> = vec![
-        "load".into(),
-        "--url".into(),
-        target.url.clone(),
-        "--model".into(),
-        target.model.into(),
-    ];
+/// One load on one target, for the time of one measurement.
+fn under(target: &Target, shape: Shape, more: &[String], settings: &Settings) -> Result<Outcome> {
+    let mut arguments = vec!["load".to_owned()];
+    arguments.extend(shape.arguments(settings.rate));
+    arguments.extend_from_slice(more);
     let mut add = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+    add("url", target.url.clone());
+    add("model", target.model.to_owned());
     if let Some(key) = &target.key {
         add("key", key.clone());
     }
     if let Some(pid) = target.pid {
         add("pid", pid.to_string());
     }
-    match shape {
-        Shape::Saturated => add("connections", "64".into()),
-        Shape::Rate => {
-            add("connections", "64".into());
-            add("rate", settings.rate.to_string());
-        }
-        Shape::Stream => {
-            add("connections", "8".into());
-            add("chunks", "200".into());
-            add("pause-us", "5000".into());
-        }
-    }
     add("warmup-ms", WARM_UP.as_millis().to_string());
     add("measure-ms", settings.measure_ms.to_string());
-    let output = on_core(Core::Load, &std::env::current_exe()?)
-        .args(&arguments)
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "the load failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let outcome: Outcome = serde_json::from_slice(&output.stdout)?;
+    let outcome: Outcome = serde_json::from_slice(&output_of(&arguments)?)?;
     ensure!(
         outcome.requests > 0 || outcome.chunks > 0,
         "nothing was answered: {}",
@@ -143,4 +137,168 @@ fn measure(target: &mut Target, shape: Shape, settings: &Settings) -> Result<Out
             .unwrap_or("no failure either")
     );
     Ok(outcome)
+}
+
+/// What this program prints with these arguments, beside the engine.
+fn output_of(arguments: &[String]) -> Result<Vec<u8>> {
+    let output = on_core(Core::Load, &std::env::current_exe()?)
+        .args(arguments)
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{} failed: {}",
+        arguments[0],
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
+}
+
+fn idle_memory(bench: &Bench) -> Result<IdleMemory> {
+    let mut measured = Vec::new();
+    for target in bench
+        .targets
+        .iter()
+        .filter(|target| target.is_measured_under(Shape::NewConnections))
+    {
+        let Some(pid) = target.pid else {
+            continue;
+        };
+        let arguments = [
+            "idle".to_owned(),
+            "--url".to_owned(),
+            target.url.clone(),
+            "--connections".to_owned(),
+            IDLE_CONNECTIONS.to_string(),
+            "--pid".to_owned(),
+            pid.to_string(),
+        ];
+        let output = output_of(&arguments).with_context(|| target.name)?;
+        let outcome: idle::Outcome = serde_json::from_slice(&output)?;
+        measured.push((target.name, outcome.kib_per_connection));
+    }
+    Ok(measured)
+}
+
+fn ledger_growth(settings: &Settings, problems: &mut Vec<String>) -> Result<Vec<growth::Point>> {
+    let mut bench = targets::start_for_growth()?;
+    let mut load = |target: &mut Target, requests: Option<u64>| -> Result<Outcome> {
+        let until = requests.map(|number| ["--requests".to_owned(), number.to_string()]);
+        let more = until.as_ref().map_or(&[][..], |words| &words[..]);
+        let outcome = under(target, Shape::Saturated, more, settings)?;
+        target.answered += outcome.answered;
+        ensure!(
+            outcome.failures == 0,
+            "{} requests failed",
+            outcome.failures
+        );
+        Ok(outcome)
+    };
+    let sizes: &[u64] = match settings.quick {
+        true => &growth::QUICK_SIZES,
+        false => &growth::SIZES,
+    };
+    let [gateway, floor] = &mut bench.targets[..] else {
+        anyhow::bail!("two targets were started");
+    };
+    let points = growth::measure(gateway, floor, sizes, settings.rounds, &mut load)?;
+    problems.extend(missing_rows(&bench.targets)?);
+    Ok(points)
+}
+
+fn failed_requests(measurements: &[Measurement]) -> Vec<String> {
+    measurements
+        .iter()
+        .filter(|m| m.outcome.failures > 0)
+        .map(|m| {
+            format!(
+                "{} failed {} requests under {:?}, the first with: {}",
+                m.target,
+                m.outcome.failures,
+                m.shape,
+                m.outcome.first_failure.as_deref().unwrap_or("?")
+            )
+        })
+        .collect()
+}
+
+/// Gateways whose ledger does not have exactly one row for each answer.
+fn missing_rows(targets: &[Target]) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for target in targets {
+        let Some(ledger) = &target.ledger else {
+            continue;
+        };
+        let committed = ledger
+            .committed(target.answered)
+            .with_context(|| target.name)?;
+        if committed != target.answered {
+            problems.push(format!(
+                "{} answered {} requests and committed {committed} rows",
+                target.name, target.answered
+            ));
+        }
+    }
+    Ok(problems)
+}
+
+fn print_conditions(settings: &Settings, started: Instant, notes: &[String], busy: Option<f64>) {
+    println!(
+        "{} rounds of {} ms for each figure, {:.0} s; {}; CPU time; 64 connections, 0.6 KB prompt, 1 KB answer unless the column says otherwise, 200 KB with 16 connections; rate: {} a second; streams: 8 × 200 chunks, one per 5 ms each, unpaced 8 × 400.",
+        settings.rounds,
+        settings.measure_ms,
+        started.elapsed().as_secs_f64(),
+        if pinned() {
+            "the target alone on core 1, load and engine on core 0"
+        } else {
+            "cores shared: no taskset, or one core"
+        },
+        settings.rate
+    );
+    notes.iter().for_each(|note| println!("{note}"));
+    if let Some(load) = busy {
+        println!(
+            "This machine was busy when the run began (load average {load:.1}): the figures are worth little."
+        );
+    }
+}
+
+fn missed(goals: &[Goal]) -> usize {
+    let missed = goals
+        .iter()
+        .filter(|goal| goal.result() == goals::Result::Missed);
+    missed.count()
+}
+
+/// One line for a reader in a hurry.
+fn last_line(rows: &[Row], goals: &[Goal], problems: &[String]) -> String {
+    use crate::report::Figure;
+    let parts: Vec<String> = rows
+        .iter()
+        .filter(|row| row.get(Figure::CpuSaturated) > 0.0)
+        .map(|row| {
+            format!(
+                "{} {:.0} req/s {:.0} µs/req {:.0} µs at rate {:.1} µs/chunk",
+                row.target,
+                row.get(Figure::RequestsPerSecond),
+                row.get(Figure::CpuSaturated),
+                row.get(Figure::CpuAtRate),
+                row.get(Figure::CpuPerPacedChunk)
+            )
+        })
+        .collect();
+    let met = goals
+        .iter()
+        .filter(|goal| goal.result() == goals::Result::Met)
+        .count();
+    let missed = missed(goals);
+    let verdict = match missed == 0 && problems.is_empty() {
+        true => "PASS",
+        false => "FAIL",
+    };
+    format!(
+        "bench: {verdict}: {met} goals met, {missed} missed, {} not measured, {} problems; {}",
+        goals.len() - met - missed,
+        problems.len(),
+        parts.join("; ")
+    )
 }

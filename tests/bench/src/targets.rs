@@ -1,19 +1,27 @@
-//! What is measured: nothing at all, nginx, and the gateway in each of its roles. All on loopback, in one throwaway folder.
+//! What is measured: no gateway, nginx, the bare proxy, and the gateway in each of its roles. All on loopback, in one
+//! throwaway folder.
 
+mod floor;
 mod gateway;
 mod litellm;
 mod nginx;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::client::Endpoint;
+use crate::client::{Endpoint, fetch};
 use crate::process::{Core, Process, free_address};
+use crate::rows::Ledger;
+use crate::shape::Shape;
 
-pub const DIRECT: &str = "direct";
+pub const NO_GATEWAY: &str = "no gateway";
+pub const FLOOR: &str = "bare proxy on our stack";
+pub const PLAIN: &str = "sealgate, no TEE, plain out";
+pub const DIRECT: &str = "sealgate, direct, receipts";
+pub const AGGREGATOR: &str = "sealgate, attested TLS out, receipts";
+pub const DIRECT_TWO_CORES: &str = "sealgate, direct, on two cores";
 pub const NGINX: &str = "nginx, TLS in, plain out";
 pub const LITELLM: &str = "LiteLLM, TLS in, plain out";
 
@@ -31,9 +39,51 @@ pub struct Target {
     process: Option<Process>,
     /// What has to run for it beside the process under test.
     support: Vec<Process>,
+    /// Where its rows are counted, if it writes any.
+    pub ledger: Option<Ledger>,
+    /// How many requests it has answered.
+    pub answered: u64,
+    shapes: &'static [Shape],
 }
 
 impl Target {
+    pub fn new(name: &'static str, url: String, model: &'static str) -> Self {
+        Self {
+            name,
+            url,
+            model,
+            key: None,
+            pid: None,
+            process: None,
+            support: Vec::new(),
+            ledger: None,
+            answered: 0,
+            shapes: &Shape::ALL,
+        }
+    }
+
+    /// The process does the work itself.
+    fn run_by(mut self, process: Process) -> Self {
+        self.pid = Some(process.id());
+        self.process = Some(process);
+        self
+    }
+
+    fn with_key(mut self, key: String) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Measured under these shapes only.
+    fn only_under(mut self, shapes: &'static [Shape]) -> Self {
+        self.shapes = shapes;
+        self
+    }
+
+    pub fn is_measured_under(&self, shape: Shape) -> bool {
+        self.shapes.contains(&shape)
+    }
+
     pub fn last_words(&self) -> String {
         self.process
             .as_ref()
@@ -80,20 +130,13 @@ pub fn start() -> Result<Bench> {
     let folder = Folder::create()?;
     let (engine, engine_address) = start_engine(&folder)?;
 
-    let mut targets = vec![Target {
-        name: DIRECT,
-        url: format!("http://{engine_address}/v1/chat/completions"),
-        model: MODEL,
-        key: None,
-        pid: None,
-        process: None,
-        support: Vec::new(),
-    }];
+    let url = format!("http://{engine_address}/v1/chat/completions");
+    let mut targets = vec![Target::new(NO_GATEWAY, url, MODEL).only_under(&NO_GATEWAY_SHAPES)];
     let mut notes = Vec::new();
     match nginx::start(&folder, engine_address)? {
         Some(target) => targets.push(target),
         None => notes.push(format!(
-            "skipped: {NGINX}: nginx is not installed (apt-get install nginx-light)"
+            "skipped: {NGINX}: nginx is not installed (tests/bench/nginx.sh unpacks Debian's; BENCH_NGINX says where its program is)"
         )),
     }
     match litellm::start(&folder, engine_address)? {
@@ -102,8 +145,30 @@ pub fn start() -> Result<Bench> {
             "skipped: {LITELLM}: it is not installed (pip install 'litellm[proxy]'; BENCH_LITELLM says where its program is)"
         )),
     }
+    targets.push(floor::start(&folder, engine_address)?);
     targets.extend(gateway::start(&folder, engine_address)?);
     ready(targets, notes, engine, folder)
+}
+
+/// For the latencies that a gateway adds.
+const NO_GATEWAY_SHAPES: [Shape; 6] = [
+    Shape::Saturated,
+    Shape::Rate,
+    Shape::Stream,
+    Shape::Burst,
+    Shape::OneConnection,
+    Shape::ThousandConnections,
+];
+
+/// A gateway whose ledger is to be filled, and the bare proxy beside it.
+pub fn start_for_growth() -> Result<Bench> {
+    let folder = Folder::create()?;
+    let (engine, engine_address) = start_engine(&folder)?;
+    let targets = vec![
+        gateway::direct(&folder, engine_address, DIRECT, Core::Target)?,
+        floor::start(&folder, engine_address)?,
+    ];
+    ready(targets, Vec::new(), engine, folder)
 }
 
 /// The gateway in front of the engine, as it is and with memory that is not wiped.
@@ -131,13 +196,14 @@ fn start_engine(folder: &Folder) -> Result<(Process, SocketAddr)> {
 }
 
 fn ready(
-    targets: Vec<Target>,
+    mut targets: Vec<Target>,
     notes: Vec<String>,
     engine: Process,
     folder: Folder,
 ) -> Result<Bench> {
-    for target in &targets {
+    for target in &mut targets {
         answers(target).with_context(|| format!("{}: {}", target.name, target.last_words()))?;
+        target.answered += 1;
     }
     Ok(Bench {
         targets,
@@ -152,22 +218,7 @@ fn answers(target: &Target) -> Result<()> {
     let endpoint = Endpoint::parse(&target.url)?;
     let body = serde_json::json!({"model": target.model, "max_tokens": 1, "messages": [{"role": "user", "content": "hello"}]});
     let request = endpoint.request("POST", target.key.as_deref(), &body.to_string());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (status, text) = runtime.block_on(async {
-        let exchange = async {
-            let mut connection = endpoint.connect().await?;
-            connection.send(&request).await?;
-            let head = connection.head().await?;
-            let mut text = Vec::new();
-            connection
-                .body(&head, |piece| text.extend_from_slice(piece))
-                .await?;
-            anyhow::Ok((head.status, text))
-        };
-        tokio::time::timeout(Duration::from_secs(20), exchange).await?
-    })?;
+    let (status, text) = fetch(&endpoint, &request)?;
     ensure!(
         status == 200,
         "answered {status}: {}",
@@ -193,6 +244,23 @@ fn program(name: &str) -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// A certificate for loopback and its key, as the paths of two PEM files.
+fn write_certificate(folder: &Path, name: &str) -> Result<(String, String)> {
+    let key = rcgen::KeyPair::generate()?;
+    let certificate =
+        rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
+    let write = |end: &str, text: String| -> Result<String> {
+        let path = folder.join(format!("{name}.{end}"));
+        std::fs::write(&path, text)?;
+        let path = path.to_str().context("the build's path is UTF-8")?;
+        Ok(path.to_owned())
+    };
+    Ok((
+        write("pem", certificate.pem())?,
+        write("key", key.serialize_pem())?,
+    ))
 }
 
 fn chat_url(address: SocketAddr) -> String {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,12 +13,12 @@ use testkit::config::{Config, Model};
 use testkit::policy::write_policy;
 use testkit::{SoftwarePlatform, TdMeasurements};
 
-use super::{Folder, MODEL, Target, chat_url, program};
+use super::{
+    AGGREGATOR, DIRECT, DIRECT_TWO_CORES, Folder, MODEL, PLAIN, Target, chat_url, program,
+};
 use crate::process::{Core, Process, free_address};
-
-const PLAIN: &str = "sealgate, no TEE, plain out";
-const DIRECT: &str = "sealgate, direct, receipts";
-const AGGREGATOR: &str = "sealgate, attested TLS out, receipts";
+use crate::rows::Ledger;
+use crate::shape::Shape;
 
 /// Whatever is used, as long as every part of a run uses the same.
 const SEED: [u8; 32] = [0x5e; 32];
@@ -27,8 +28,9 @@ const GATEWAY: &str = "gateway";
 pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
     Ok(vec![
         without_tee(folder, engine)?,
-        direct(folder, engine)?,
+        direct(folder, engine, DIRECT, Core::Target)?,
         aggregator(folder, engine)?,
+        direct(folder, engine, DIRECT_TWO_CORES, Core::Both)?.only_under(&[Shape::Saturated]),
     ])
 }
 
@@ -61,11 +63,17 @@ fn without_tee(folder: &Folder, engine: SocketAddr) -> Result<Target> {
     service.target(PLAIN, address)
 }
 
-fn direct(folder: &Folder, engine: SocketAddr) -> Result<Target> {
+/// The enclave in front of the engine.
+pub fn direct(
+    folder: &Folder,
+    engine: SocketAddr,
+    name: &'static str,
+    core: Core,
+) -> Result<Target> {
     let address = free_address()?;
     let config = Config::direct(address).serving(Model::confidential(MODEL, engine_url(engine)));
-    let service = Service::new(folder, "direct", "sealgate-soft", Some(ENCLAVE), &config)?;
-    service.target(DIRECT, address)
+    let service = Service::new(folder, name, "sealgate-soft", Some(ENCLAVE), &config)?;
+    service.target_on(core, name, address)
 }
 
 /// The enclave in front of the engine shares the load's core: only the gateway before it is measured.
@@ -82,6 +90,8 @@ fn aggregator(folder: &Folder, engine: SocketAddr) -> Result<Target> {
     write_policy(&policy, "bench enclave", &TdMeasurements::named(ENCLAVE))?;
     let key_file = folder.path().join("enclave.key");
     fs::write(&key_file, enclave_key)?;
+    // A key file that other users may read is refused.
+    fs::set_permissions(&key_file, fs::Permissions::from_mode(0o600))?;
 
     let address = free_address()?;
     let model =
@@ -114,6 +124,7 @@ struct Service {
     platform: Vec<String>,
     file: PathBuf,
     log: PathBuf,
+    admin: SocketAddr,
 }
 
 impl Service {
@@ -128,8 +139,10 @@ impl Service {
         fs::create_dir_all(&own)?;
         let file = own.join("sealgate.toml");
         // More streams and connections come from one key here than any tenant would open.
-        let limits = "[limits]\nmax_concurrent_per_key = 1024\nmax_concurrent = 2048";
-        fs::write(&file, config.clone().and(limits).text())?;
+        let limits = "[limits]\nmax_concurrent_per_key = 1024\nmax_concurrent = 2048\nmax_unauthenticated = 4096";
+        let admin = free_address()?;
+        let sections = format!("{limits}\n[admin]\nlisten = \"{admin}\"");
+        fs::write(&file, config.clone().and(&sections).text())?;
         let seed: String = SEED.iter().map(|byte| format!("{byte:02x}")).collect();
         let platform = measurement
             .map(|name| {
@@ -143,6 +156,7 @@ impl Service {
             platform,
             file,
             log: own.join("log"),
+            admin,
         })
     }
 
@@ -171,33 +185,47 @@ impl Service {
     }
 
     fn create_key(&self, file: &str) -> Result<String> {
+        self.key_printed_by(&["keys", "create", file, "--tenant", "bench"])
+    }
+
+    /// Where the rows are counted.
+    fn ledger(&self) -> Result<Ledger> {
+        let file = self.file.to_str().context("the build's path is UTF-8")?;
+        let create = ["admin", "create", file, "--role", "read-only"];
+        Ok(Ledger {
+            url: format!("https://{}/admin/v1/usage", self.admin),
+            key: self.key_printed_by(&create)?,
+        })
+    }
+
+    fn key_printed_by(&self, command: &[&str]) -> Result<String> {
         let output = Command::new(&self.program)
-            .args(self.arguments(&["keys", "create", file, "--tenant", "bench"]))
+            .args(self.arguments(command))
             .output()
             .with_context(|| name_of(&self.program))?;
         let text = String::from_utf8_lossy(&output.stdout);
         ensure!(
             output.status.success(),
-            "keys create failed: {text}{}",
+            "{command:?} failed: {text}{}",
             String::from_utf8_lossy(&output.stderr)
         );
         text.split_whitespace()
             .find(|word| word.starts_with("sk-"))
             .map(str::to_owned)
-            .context("keys create printed no key")
+            .with_context(|| format!("{command:?} printed no key"))
     }
 
     fn target(&self, name: &'static str, address: SocketAddr) -> Result<Target> {
-        let (process, key) = self.start(Core::Target, address).context(name)?;
-        Ok(Target {
-            name,
-            url: chat_url(address),
-            model: MODEL,
-            key: Some(key),
-            pid: Some(process.id()),
-            process: Some(process),
-            support: Vec::new(),
-        })
+        self.target_on(Core::Target, name, address)
+    }
+
+    fn target_on(&self, core: Core, name: &'static str, address: SocketAddr) -> Result<Target> {
+        let (process, key) = self.start(core, address).context(name)?;
+        let mut target = Target::new(name, chat_url(address), MODEL)
+            .run_by(process)
+            .with_key(key);
+        target.ledger = Some(self.ledger()?);
+        Ok(target)
     }
 }
 

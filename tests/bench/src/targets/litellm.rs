@@ -6,12 +6,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{Folder, LITELLM, MODEL, Target, chat_url};
+use super::{Folder, LITELLM, MODEL, Target, chat_url, write_certificate};
 use crate::process::{Core, Process, find, free_address};
+use crate::shape::Shape;
 
 /// Where its program is, if it is not on the path.
 const PROGRAM: &str = "BENCH_LITELLM";
 const KEY: &str = "sk-bench";
+
+/// It is slow: the main shapes say enough.
+const SHAPES: [Shape; 4] = [Shape::Saturated, Shape::Rate, Shape::Stream, Shape::Burst];
 
 /// Nothing when it is not installed.
 pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Option<Target>> {
@@ -22,17 +26,13 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Option<Target>> {
     let own = folder.path().join("litellm");
     fs::create_dir_all(&own)?;
     let address = free_address()?;
-    let key = rcgen::KeyPair::generate()?;
-    let certificate =
-        rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
-    let [pem, private, config] = ["cert.pem", "cert.key", "config.yaml"].map(|name| own.join(name));
-    fs::write(&pem, certificate.pem())?;
-    fs::write(&private, key.serialize_pem())?;
+    let (certificate, private) = write_certificate(&own, "cert")?;
+    let config = own.join("config.yaml");
     fs::write(&config, configuration(engine))?;
-    let text = |path: &PathBuf| path.to_str().map(str::to_owned).context("a UTF-8 path");
+    let config = config.to_str().context("a UTF-8 path")?.to_owned();
     let arguments = [
         "--config".to_owned(),
-        text(&config)?,
+        config,
         "--host".to_owned(),
         address.ip().to_string(),
         "--port".to_owned(),
@@ -42,21 +42,16 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Option<Target>> {
         "--telemetry".to_owned(),
         "False".to_owned(),
         "--ssl_certfile_path".to_owned(),
-        text(&pem)?,
+        certificate,
         "--ssl_keyfile_path".to_owned(),
-        text(&private)?,
+        private,
     ];
     let mut process = Process::start(Core::Target, &program, &arguments, own.join("log"))?;
     process.wait_long_for(address).context("litellm")?;
-    Ok(Some(Target {
-        name: LITELLM,
-        url: chat_url(address),
-        model: MODEL,
-        key: Some(KEY.to_owned()),
-        pid: Some(process.id()),
-        process: Some(process),
-        support: Vec::new(),
-    }))
+    let target = Target::new(LITELLM, chat_url(address), MODEL)
+        .run_by(process)
+        .with_key(KEY.to_owned());
+    Ok(Some(target.only_under(&SHAPES)))
 }
 
 fn configuration(engine: SocketAddr) -> String {

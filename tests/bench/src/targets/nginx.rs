@@ -2,25 +2,22 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::{Folder, MODEL, NGINX, Target, chat_url};
+use super::{Folder, MODEL, NGINX, Target, chat_url, programs, write_certificate};
 use crate::process::{Core, Process, find, free_address};
 
 /// Nothing when nginx is not installed.
 pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Option<Target>> {
-    let Some(program) = find("nginx") else {
+    let Some(program) = program().or_else(|| find("nginx")) else {
         return Ok(None);
     };
     let folder = folder.path();
     let address = free_address()?;
-    let key = rcgen::KeyPair::generate()?;
-    let certificate =
-        rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()])?.self_signed(&key)?;
-    fs::write(folder.join("nginx.pem"), certificate.pem())?;
-    fs::write(folder.join("nginx.key"), key.serialize_pem())?;
+    write_certificate(folder, "nginx")?;
     fs::write(folder.join("nginx.conf"), configuration(address, engine))?;
     let prefix = folder
         .to_str()
@@ -35,15 +32,16 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Option<Target>> {
     let mut process = Process::start(Core::Target, &program, &arguments, folder.join("nginx.log"))?;
     process.wait_for(address).context("nginx")?;
     let worker = worker_of(process.id()).context("nginx has no worker")?;
-    Ok(Some(Target {
-        name: NGINX,
-        url: chat_url(address),
-        model: MODEL,
-        key: None,
-        pid: Some(worker),
-        process: Some(process),
-        support: Vec::new(),
-    }))
+    let mut target = Target::new(NGINX, chat_url(address), MODEL).run_by(process);
+    target.pid = Some(worker);
+    Ok(Some(target))
+}
+
+/// Where its program is, if it is not on the path: as the environment says, or where `tests/bench/nginx.sh` unpacked it.
+fn program() -> Option<PathBuf> {
+    let unpacked = || Some(programs().ok()?.parent()?.join("nginx/usr/sbin/nginx"));
+    let named = std::env::var_os("BENCH_NGINX").map(PathBuf::from);
+    named.or_else(unpacked).filter(|path| path.is_file())
 }
 
 fn configuration(address: SocketAddr, engine: SocketAddr) -> String {
@@ -62,7 +60,7 @@ http {{
   scgi_temp_path scgi;
   upstream engine {{ server {engine}; keepalive 256; keepalive_requests 100000000; }}
   keepalive_requests 100000000;
-  client_body_buffer_size 64k;
+  client_body_buffer_size 512k;
   proxy_http_version 1.1;
   proxy_set_header Connection \"\";
   proxy_buffering off;
