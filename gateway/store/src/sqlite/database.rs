@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use super::check::{self, IntegrityCheck, TIME_LIMIT};
@@ -84,11 +84,7 @@ impl Database {
         let failed = |error| file.failed(error);
         let checked = check::check(reading(&file.path), self.large_tables, Some(TIME_LIMIT));
         file.refuse_damage(&checked.await.map_err(failed)?)?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(reading(&file.path))
-            .await
-            .map_err(failed)?;
+        let pool = file.connect_pool(pool_of(1), reading(&file.path)).await?;
         let mut connection = pool.acquire().await.map_err(failed)?;
         let version = file.version(&mut connection).await?;
         drop(connection);
@@ -143,11 +139,8 @@ impl DatabaseFile {
 
     /// At most `size` connections whose commits return when the database's do.
     pub async fn pool(&self, size: u32) -> Result<SqlitePool, StoreError> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(size)
-            .connect_with(options(&self.path, self.database.commits))
-            .await;
-        pool.map_err(|error| self.failed(error))
+        let options = options(&self.path, self.database.commits);
+        self.connect_pool(pool_of(size), options).await
     }
 
     /// At most `size` connections whose commits flush the write-ahead log. A caller waits for one no longer than `timeout`.
@@ -156,21 +149,24 @@ impl DatabaseFile {
         size: u32,
         timeout: Duration,
     ) -> Result<SqlitePool, StoreError> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(size)
-            .acquire_timeout(timeout)
-            .connect_with(options(&self.path, Durability::Flushed))
-            .await;
-        pool.map_err(|error| self.failed(error))
+        let pool = pool_of(size).acquire_timeout(timeout);
+        let options = options(&self.path, Durability::Flushed);
+        self.connect_pool(pool, options).await
     }
 
     /// At most `size` connections for reading.
     pub async fn reading_pool(&self, size: u32) -> Result<SqlitePool, StoreError> {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(size)
-            .connect_with(options(&self.path, self.database.commits).read_only(true))
-            .await;
-        pool.map_err(|error| self.failed(error))
+        let options = options(&self.path, self.database.commits).read_only(true);
+        self.connect_pool(pool_of(size), options).await
+    }
+
+    async fn connect_pool(
+        &self,
+        pool: SqlitePoolOptions,
+        options: SqliteConnectOptions,
+    ) -> Result<SqlitePool, StoreError> {
+        let connected = pool.connect_with(options).await;
+        connected.map_err(|error| self.failed(error))
     }
 
     /// Begins a transaction and executes the steps that are missing. Returns it with the version that was found. The
@@ -225,5 +221,124 @@ impl DatabaseFile {
             found,
             known,
         })
+    }
+}
+
+fn pool_of(size: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::scratch::ScratchDir;
+
+    const FIRST: &str = "CREATE TABLE one (id INTEGER PRIMARY KEY);";
+    const SECOND: &str = "CREATE TABLE two (id INTEGER PRIMARY KEY);";
+    const BROKEN: &str = "CREATE TABLE three (id INTEGER PRIMARY KEY); CREATE TABLE one (id TEXT);";
+
+    const fn of(steps: &'static [&'static str]) -> Database {
+        Database {
+            name: DatabaseName::AuditLog,
+            file: "some.sqlite",
+            commits: Durability::Written,
+            steps,
+            large_tables: &[],
+        }
+    }
+
+    static OLD: Database = of(&[FIRST]);
+    static NEW: Database = of(&[FIRST, SECOND]);
+    static FAILS: Database = of(&[FIRST, SECOND, BROKEN]);
+
+    /// The version that was found.
+    async fn migrated(
+        database: &'static Database,
+        scratch: &ScratchDir,
+    ) -> Result<i64, StoreError> {
+        let file = database.create(scratch.path())?;
+        let mut connection = file.connect().await?;
+        let (transaction, found) = file.migrate(&mut connection).await?;
+        transaction.commit().await.expect("committed");
+        Ok(found)
+    }
+
+    async fn tables(scratch: &ScratchDir) -> Vec<String> {
+        let reading = NEW.open_reading(scratch.path()).await.expect("readable");
+        let names = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+        sqlx::query_scalar(names)
+            .fetch_all(&reading.expect("a file").pool)
+            .await
+            .expect("tables")
+    }
+
+    #[tokio::test]
+    async fn executes_the_steps_that_are_missing_and_no_other() {
+        let scratch = ScratchDir::new("steps").expect("a directory");
+        assert!(matches!(migrated(&OLD, &scratch).await, Ok(0)));
+        assert_eq!(tables(&scratch).await, ["one"]);
+        assert!(matches!(migrated(&NEW, &scratch).await, Ok(1)));
+        assert_eq!(tables(&scratch).await, ["one", "two"]);
+        assert!(matches!(migrated(&NEW, &scratch).await, Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn a_step_that_fails_leaves_the_file_as_it_was() {
+        let scratch = ScratchDir::new("steps-fail").expect("a directory");
+        migrated(&OLD, &scratch).await.expect("the first schema");
+        let failed = migrated(&FAILS, &scratch).await;
+        assert!(
+            matches!(
+                failed,
+                Err(StoreError::Database {
+                    database: DatabaseName::AuditLog,
+                    ..
+                })
+            ),
+            "{failed:?}"
+        );
+        assert_eq!(tables(&scratch).await, ["one"]);
+        assert!(matches!(migrated(&NEW, &scratch).await, Ok(1)));
+    }
+
+    #[tokio::test]
+    async fn refuses_a_version_that_it_does_not_know() {
+        let scratch = ScratchDir::new("steps-newer").expect("a directory");
+        migrated(&NEW, &scratch).await.expect("the second schema");
+        let newer = migrated(&OLD, &scratch).await;
+        let newer_to_read = OLD.open_reading(scratch.path()).await.err();
+        for refused in [newer.err(), newer_to_read] {
+            assert!(
+                matches!(
+                    refused,
+                    Some(StoreError::Newer {
+                        found: 2,
+                        known: 1,
+                        ..
+                    })
+                ),
+                "{refused:?}"
+            );
+        }
+        let file = NEW.create(scratch.path()).expect("a file");
+        let mut connection = file.connect().await.expect("a connection");
+        sqlx::raw_sql("PRAGMA user_version = -1")
+            .execute(&mut connection)
+            .await
+            .expect("set");
+        let negative = file.migrate(&mut connection).await.err();
+        assert!(matches!(
+            negative,
+            Some(StoreError::Newer { found: -1, .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn reading_creates_no_file() {
+        let scratch = ScratchDir::new("steps-none").expect("a directory");
+        let none = NEW.open_reading(scratch.path()).await.expect("no failure");
+        assert!(none.is_none());
+        let files = std::fs::read_dir(scratch.path()).expect("a directory");
+        assert_eq!(files.count(), 0);
     }
 }
