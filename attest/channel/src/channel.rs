@@ -2,7 +2,7 @@
 //!
 //! Dialing, fetching and appraising happen outside their locks. The lock of [`Peers`] is taken under that of the pool, never the other way round.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
 use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use crate::connection::{AttestedConnection, ObservedConnection, SharedCache, app
 use crate::dial::Dialer;
 use crate::error::ChannelError;
 use crate::lease::{Lease, LeaseOwner, Reconnecting};
+use crate::lock::lock;
 use crate::origin::Origin;
 use crate::peers::{Lookup, Outcome, Peers};
 use crate::report;
@@ -307,8 +308,7 @@ impl AttestedChannel {
     }
 
     fn known(&self) -> MutexGuard<'_, Peers> {
-        // A panic under this lock leaves no half-changed state: every section is a few map operations.
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.peers)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection before and after its peer is trusted: two types, so that no request can be sent on the first.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use attest_core::{
@@ -10,6 +10,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::error::ChannelError;
 use crate::lease::Lease;
+use crate::lock::lock;
 use crate::origin::Origin;
 use crate::report;
 use crate::settings::Trust;
@@ -148,9 +149,4 @@ pub(crate) async fn appraise(
         Ok(Err(verdict)) => Err(ChannelError::Rejected(Arc::from(verdict))),
         Err(_) => Err(ChannelError::VerificationFailed),
     }
-}
-
-fn lock(cache: &SharedCache) -> MutexGuard<'_, EndorsementCache> {
-    // A panic under this lock leaves no half-merged entry: each one is inserted whole.
-    cache.lock().unwrap_or_else(PoisonError::into_inner)
 }

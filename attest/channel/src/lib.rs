@@ -21,6 +21,7 @@ mod connection;
 mod dial;
 mod error;
 mod lease;
+mod lock;
 mod origin;
 mod peers;
 mod report;

@@ -35,6 +35,7 @@ const ORDERS: &[(&str, &[&str])] = &[
     (
         "attest/channel/src",
         &[
+            "lock",
             "clock",
             "error",
             "origin",

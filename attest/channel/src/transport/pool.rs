@@ -1,6 +1,6 @@
 //! Idle connections, most recently used last, and the lease of one of them for one exchange.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::body::LeasedBody;
 use super::connection::{Connection, RequestBody, Unanswered};
+use crate::lock::lock;
 use crate::task::OwnedTask;
 
 /// What was checked of a peer before its connection may carry a request.
@@ -150,8 +151,7 @@ impl<P: KnownPeer> Pool<P> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<P>> {
-        // A panic under this lock leaves no half-changed state: every section is a few vector operations.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

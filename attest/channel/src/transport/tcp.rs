@@ -13,13 +13,15 @@ use std::collections::hash_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use resolver::LookupError;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::lock::lock;
 
 /// Pause between the starts of two attempts (RFC 8305 §5: 250 ms is recommended).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -207,8 +209,7 @@ impl TcpDialer {
     }
 
     fn failed(&self) -> MutexGuard<'_, HashMap<SocketAddr, Instant>> {
-        // A panic under this lock leaves no half-changed map: each section is one operation on it.
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failed)
     }
 }
 
