@@ -221,7 +221,9 @@ fn read(row: &SqliteRow) -> Result<KeyRow, sqlx::Error> {
 pub struct ChangeWatch {
     file: DatabaseFile,
     connection: SqliteConnection,
+    // SQLite's number at the last poll. It is of this connection: another one counts differently.
     version: Option<i64>,
+    // The change whose keys were returned last.
     generation: Option<i64>,
 }
 
