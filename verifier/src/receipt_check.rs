@@ -2,7 +2,8 @@
 //! function. The core makes the checks; this module names their results, in a fixed order.
 
 use attest_core::{
-    Keyset, Receipt, ReceiptError, Serving, SessionId, Sha256Digest, Upstream, VerifiedReceipt,
+    Keyset, LoggedReceipt, LoggedReceiptError, ReceiptDocument, ReceiptError, Serving, SessionId,
+    Sha256Digest, Upstream, VerifiedReceipt,
 };
 
 use crate::findings::Finding;
@@ -14,6 +15,9 @@ pub struct Observed<'a> {
     pub keyset: &'a Keyset,
     /// Whether the service runs the model itself or forwards, from its report.
     pub serving: Option<Serving>,
+    /// Whether its attested configuration says that receipts are signed when they are fetched. A receipt that its audit
+    /// log proves is accepted of such a service only.
+    pub signs_on_fetch: bool,
     /// SHA-256 of the request body as sent.
     pub request: Option<Sha256Digest>,
     /// SHA-256 of the response body as received.
@@ -43,9 +47,14 @@ pub enum UpstreamOutcome {
 /// Every finding about a receipt.
 pub struct CheckedReceipt {
     pub findings: Vec<Finding>,
-    /// `None` if the receipt is not signed by the service.
+    /// `None` if the receipt is not the service's.
     pub upstream: Option<UpstreamOutcome>,
 }
+
+const KEYSET: &str = "receipt.keyset";
+const SIGNATURE: &str = "receipt.signature";
+/// In place of the signature.
+const LOG: &str = "receipt.log";
 
 /// The id of the finding about the upstream behind the service.
 pub const UPSTREAM_VERIFIED: &str = "upstream.verified";
@@ -67,18 +76,53 @@ impl CheckedReceipt {
 }
 
 /// Checks `receipt` against everything that was observed.
-pub fn check(receipt: &Receipt, observed: &Observed<'_>) -> CheckedReceipt {
-    match receipt.verify(observed.keyset) {
-        Ok(verified) => findings_of_verified(receipt, &verified, observed),
-        Err(error) => CheckedReceipt {
-            findings: unverified(&error),
+pub fn check(receipt: &ReceiptDocument, observed: &Observed<'_>) -> CheckedReceipt {
+    let (verified, evidence) = match receipt {
+        ReceiptDocument::Signed(signed) => (
+            signed.verify(observed.keyset).map_err(|e| unverified(&e)),
+            Finding::pass(SIGNATURE, format!("key {}", signed.key_id())),
+        ),
+        ReceiptDocument::Logged(logged) => (
+            logged.verify(observed.keyset).map_err(|e| not_proven(&e)),
+            in_log(logged, observed),
+        ),
+    };
+    match verified {
+        Ok(verified) if !evidence.is_obstacle() => {
+            findings_of_verified(evidence, &verified, observed)
+        }
+        Ok(_) => CheckedReceipt {
+            findings: vec![Finding::pass(KEYSET, ""), evidence],
+            upstream: None,
+        },
+        Err(findings) => CheckedReceipt {
+            findings,
             upstream: None,
         },
     }
 }
 
+/// The finding about a receipt that the core verified by its log proof.
+fn in_log(logged: &LoggedReceipt, observed: &Observed<'_>) -> Finding {
+    if observed.signs_on_fetch {
+        let head = logged.proof().head().claimed();
+        let note = format!(
+            "no signature; entry {} of {}, under a head that key {} signed",
+            logged.proof().index(),
+            head.origin,
+            logged.key_id()
+        );
+        Finding::pass(LOG, note)
+    } else {
+        Finding::missing(
+            LOG,
+            "no signature, and no report whose configuration says that receipts are signed when fetched",
+        )
+    }
+}
+
 fn findings_of_verified(
-    receipt: &Receipt,
+    evidence: Finding,
     verified: &VerifiedReceipt,
     observed: &Observed<'_>,
 ) -> CheckedReceipt {
@@ -92,8 +136,8 @@ fn findings_of_verified(
         }
     };
     let mut findings = vec![
-        Finding::pass("receipt.keyset", ""),
-        Finding::pass("receipt.signature", format!("key {}", receipt.key_id())),
+        Finding::pass(KEYSET, ""),
+        evidence,
         served_at(verified, observed.keyset),
     ];
     findings.extend(observed.exchange.map(|it| exchange(verified, &it)));
@@ -120,14 +164,20 @@ fn findings_of_verified(
     }
 }
 
+fn not_proven(error: &LoggedReceiptError) -> Vec<Finding> {
+    match error {
+        LoggedReceiptError::Receipt(error) => unverified(error),
+        LoggedReceiptError::Log(error) => {
+            vec![Finding::pass(KEYSET, ""), Finding::fail(LOG, error)]
+        }
+    }
+}
+
 fn unverified(error: &ReceiptError) -> Vec<Finding> {
     match error {
-        ReceiptError::KeysetDigestMismatch { .. } => vec![Finding::fail("receipt.keyset", error)],
+        ReceiptError::KeysetDigestMismatch { .. } => vec![Finding::fail(KEYSET, error)],
         ReceiptError::SigningKey(_) | ReceiptError::Signature => {
-            vec![
-                Finding::pass("receipt.keyset", ""),
-                Finding::fail("receipt.signature", error),
-            ]
+            vec![Finding::pass(KEYSET, ""), Finding::fail(SIGNATURE, error)]
         }
         other => vec![Finding::fail("receipt.events", other)],
     }

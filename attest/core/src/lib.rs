@@ -8,6 +8,7 @@
 //! - `evidence`, [`tdx`], [`snp`], [`nvidia`], [`event_log`]: hardware evidence, parsed and verified;
 //! - `roots`, `collateral`, [`x509`]: what it is verified with;
 //! - [`log`]: the audit log — heads, proofs, entries;
+//! - `receipt_evidence`: what proves a receipt, its signature or the log;
 //! - [`retention`]: what is kept of a request, and who may change that;
 //! - `policy`, `appraise`, `verdict`: what is wanted, how evidence is appraised, and the result.
 //!
@@ -31,6 +32,7 @@ mod policy;
 mod profile;
 mod quoted;
 mod reader;
+mod receipt_evidence;
 pub mod retention;
 mod roots;
 mod section;
@@ -46,7 +48,7 @@ pub use aci::{
     MAX_REPORT_BYTES, MAX_SESSION_BYTES, OtherEvent, PublicKeyEntry, Receipt, ReceiptBody,
     ReceiptError, Report, ReportError, Serving, Session, SessionError, SessionEvidence,
     SessionRecord, SignatureInvalid, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry,
-    UnsignedReport, Upstream, VerifiedReceipt, VerifyingKey,
+    UnsignedReceipt, UnsignedReport, Upstream, VerifiedReceipt, VerifyingKey,
 };
 pub use appraise::*;
 pub use collateral::*;
@@ -57,6 +59,9 @@ pub use encoding::{EncodingError, parse_base64, parse_hex, parse_hex_vec, to_bas
 pub use evidence::*;
 pub use policy::*;
 pub use profile::{PROFILE_ID, REPORT_PREFIX, Subject, SubjectError, gpu_nonce, report_message};
+pub use receipt_evidence::{
+    LoggedReceipt, LoggedReceiptError, ReceiptDocument, signs_receipts_on_fetch,
+};
 pub use retention::RetentionMode;
 pub use roots::*;
 pub use section::FieldError;

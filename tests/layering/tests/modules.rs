@@ -22,6 +22,7 @@ const ORDERS: &[(&str, &[&str])] = &[
             "profile",
             "aci",
             "log",
+            "receipt_evidence",
             "retention",
             "nvidia",
             "tdx",

@@ -1,9 +1,12 @@
-//! `receipt`: checks a signed receipt against the keys of an attested service and
-//! against the bytes that were sent and received (ACI/1 §9.3).
+//! `receipt`: checks a receipt against the keys of an attested service and against the bytes that were sent and
+//! received (ACI/1 §9.3). The service signed it, or entered it in its audit log.
 
 use std::path::{Path, PathBuf};
 
-use attest_core::{Channel, Keyset, Receipt, Report, Serving, Sha256Digest, Verdict};
+use attest_core::{
+    Channel, Keyset, ReceiptDocument, Report, Serving, Sha256Digest, Verdict,
+    signs_receipts_on_fetch,
+};
 
 use clap::Args;
 
@@ -23,6 +26,7 @@ use crate::trust_inputs::TrustInputs;
 struct Keys {
     keyset: Keyset,
     serving: Option<Serving>,
+    signs_on_fetch: bool,
     established: Finding,
     verdict: Option<Verdict>,
     policy: PolicyOrigin,
@@ -60,7 +64,7 @@ pub struct ReceiptArgs {
 }
 
 pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
-    let receipt = Receipt::parse(&inputs::read(&args.file, inputs::MAX_EVIDENCE)?)
+    let receipt = ReceiptDocument::parse(&inputs::read(&args.file, inputs::MAX_EVIDENCE)?)
         .map_err(|e| Failure::malformed(args.file.display().to_string(), e))?;
     let keys = keys(&args).await?;
     let mut result = DocumentResult {
@@ -75,6 +79,7 @@ pub async fn run(args: ReceiptArgs) -> Result<u8, Failure> {
         &Observed {
             keyset: &keys.keyset,
             serving: keys.serving,
+            signs_on_fetch: keys.signs_on_fetch,
             request: digest_of(args.request.as_deref())?,
             response: digest_of(args.response.as_deref())?,
             exchange: None,
@@ -100,6 +105,7 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
         return Ok(Keys {
             keyset,
             serving: None,
+            signs_on_fetch: false,
             established,
             verdict: None,
             policy: PolicyOrigin::Absent,
@@ -136,6 +142,7 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
     let established = Finding::not_checked(ID, "see the verdict on the report below");
     let keyset = report.keyset().clone();
     Ok(Keys {
+        signs_on_fetch: signs_receipts_on_fetch(&keyset, &report.evidence().documents),
         keyset,
         serving: Some(report.serving()),
         established,
@@ -144,7 +151,7 @@ async fn keys(args: &ReceiptArgs) -> Result<Keys, Failure> {
     })
 }
 
-fn facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
+fn facts(receipt: &ReceiptDocument) -> Vec<(&'static str, String)> {
     let body = receipt.body();
     vec![
         ("request", format!("{} {}", body.method, body.endpoint)),
@@ -163,7 +170,7 @@ fn digest_of(file: Option<&Path>) -> Result<Option<Sha256Digest>, Failure> {
 
 fn cited_session(
     args: &ReceiptArgs,
-    receipt: &Receipt,
+    receipt: &ReceiptDocument,
     upstream: UpstreamOutcome,
 ) -> Result<Finding, Failure> {
     const ID: &str = "receipt.session";

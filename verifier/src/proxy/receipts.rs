@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use attest_channel::AttestedChannel;
-use attest_core::{Receipt, Sha256Digest, TrustedPeer};
+use attest_core::{ReceiptDocument, Sha256Digest, TrustedPeer, signs_receipts_on_fetch};
 use bytes::Bytes;
 use http::Method;
 use http::header::HeaderValue;
@@ -81,7 +81,8 @@ pub async fn fetch_and_check(
     )
     .await
     .map_err(|error| ReceiptProblem::Absent(error.reason))?;
-    let receipt = Receipt::parse(&bytes).map_err(|e| ReceiptProblem::Contradicts(e.to_string()))?;
+    let receipt =
+        ReceiptDocument::parse(&bytes).map_err(|e| ReceiptProblem::Contradicts(e.to_string()))?;
     Ok(VerifiedReceipt {
         upstream: check(&receipt, exchange, upstreams)?,
         bytes,
@@ -90,7 +91,7 @@ pub async fn fetch_and_check(
 
 /// The same checks as the command `receipt` makes, with everything that the proxy observed.
 fn check(
-    receipt: &Receipt,
+    receipt: &ReceiptDocument,
     exchange: &Exchange,
     upstreams: Upstreams,
 ) -> Result<UpstreamOutcome, ReceiptProblem> {
@@ -99,6 +100,10 @@ fn check(
         &Observed {
             keyset: exchange.peer.keyset(),
             serving: Some(exchange.peer.serving()),
+            signs_on_fetch: signs_receipts_on_fetch(
+                exchange.peer.keyset(),
+                exchange.peer.documents(),
+            ),
             request: Some(exchange.request),
             response: exchange.response,
             exchange: Some(ObservedExchange {

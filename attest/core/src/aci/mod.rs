@@ -29,9 +29,10 @@ pub use keys::{KeyError, SignatureInvalid, SigningKey, VerifyingKey};
 pub use keyset::{Keyset, MAX_KEYSET_BYTES, PublicKeyEntry, TlsKeyEntry};
 pub use keyset_rules::{KeyRole, KeysetError};
 pub use receipt::{
-    Event, MAX_RECEIPT_BYTES, OtherEvent, Receipt, ReceiptBody, ReceiptError, Upstream,
-    VerifiedReceipt,
+    Event, MAX_RECEIPT_BYTES, OtherEvent, Receipt, ReceiptBody, ReceiptError, UnsignedReceipt,
+    Upstream, VerifiedReceipt,
 };
+pub(crate) use receipt::{members, verified};
 pub use report::{
     MAX_REPORT_BYTES, Report, ReportError, Serving, SourceProvenance, UnsignedReport,
 };

@@ -8,6 +8,7 @@ mod fixtures;
 mod keys;
 mod limits;
 mod log;
+mod logged_receipts;
 mod properties;
 mod recorded;
 mod retention;

@@ -48,7 +48,7 @@ impl Config {
             },
             "retention": authority(&self.retention.authority),
             "hardening": { "require": self.hardening.require.iter().map(|fact| fact.as_str()).collect::<Vec<_>>() },
-            "receipts": { "keep_ms": millis(self.receipts.keep) },
+            "receipts": { "keep_ms": millis(self.receipts.keep), "sign": self.receipts.sign.as_str() },
             "keys": { "on_revoke": self.keys.on_revoke.as_str() },
             "health": { "enabled": self.health.listen.is_some() },
             "admin": { "enabled": self.admin.listen.is_some() },

@@ -5,7 +5,9 @@ use std::fmt::{self, Write};
 use attest_core::retention::Authority;
 use attest_core::{RootOrigin, Serving, Sha256Digest};
 
-use super::{Config, EventLogChoice, Gpus, Model, TeeKind, show_duration, show_size};
+use super::{
+    Config, EventLogChoice, Gpus, Model, ReceiptSigning, TeeKind, show_duration, show_size,
+};
 
 impl Config {
     /// A page an operator can read before serving.
@@ -41,8 +43,12 @@ impl Config {
         writeln!(out, "retention   {}", self.describe_retention())?;
         writeln!(
             out,
-            "receipts    kept for {}",
-            show_duration(self.receipts.keep)
+            "receipts    kept for {}, signed {}",
+            show_duration(self.receipts.keep),
+            match self.receipts.sign {
+                ReceiptSigning::Eager => "at the end of each request",
+                ReceiptSigning::OnFetch => "when they are fetched",
+            }
         )?;
         writeln!(
             out,

@@ -150,6 +150,29 @@ pub struct Timeouts {
 pub struct Receipts {
     /// How long receipts, and the sessions they cite, can be fetched.
     pub keep: Duration,
+    pub sign: ReceiptSigning,
+}
+
+/// When the receipts that are stored are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptSigning {
+    /// At the end of each request.
+    #[default]
+    Eager,
+    /// When a receipt is fetched for the first time, while it is in memory. Later the audit log proves it.
+    OnFetch,
+}
+
+impl ReceiptSigning {
+    pub(crate) const CHOICES: [(&str, Self); 2] =
+        [("eager", Self::Eager), ("on_fetch", Self::OnFetch)];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Eager => "eager",
+            Self::OnFetch => "on_fetch",
+        }
+    }
 }
 
 /// `[ledger]`: how long the databases may fail, and how many rows are queued meanwhile.

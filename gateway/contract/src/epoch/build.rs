@@ -11,7 +11,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::lifetime::Lifetime;
-use super::{Epoch, certificate};
+use super::{DeferredSigning, EndedHeads, Epoch, certificate};
 use crate::evidence::EpochEvidence;
 use attest_channel::Clock;
 use gateway_base::config::Config;
@@ -41,6 +41,11 @@ pub enum EpochError {
     Retention(#[from] HistoryError),
     #[error("cannot write {path}: {source}")]
     Certificate {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("cannot store the audit log's last head in {path}: {source}")]
+    Head {
         path: String,
         source: std::io::Error,
     },
@@ -159,7 +164,9 @@ async fn create(
         signing_key: signing_key.clone(),
         retention: change,
     };
+    store_last_head(ledger, &server.state_dir).await?;
     // Last: after it nothing can fail, so the log never announces an epoch that did not begin.
+    let deferred = DeferredSigning::new(config.receipts.sign);
     let log = ledger.audit().begin_epoch(beginning).await?;
     Ok(Epoch {
         number,
@@ -178,6 +185,19 @@ async fn create(
         keyset_header,
         evidence: EpochEvidence::default(),
         log,
+        deferred,
+    })
+}
+
+/// Stores the last head of the previous epoch, of this process or of an earlier one.
+async fn store_last_head(ledger: &Ledger, state_dir: &Path) -> Result<(), EpochError> {
+    let Some(head) = ledger.audit().latest_head().await? else {
+        return Ok(());
+    };
+    let stored = EndedHeads::in_directory(state_dir).store(&head);
+    stored.map_err(|source| EpochError::Head {
+        path: state_dir.display().to_string(),
+        source,
     })
 }
 

@@ -6,7 +6,9 @@
 
 mod build;
 mod certificate;
+mod ended_heads;
 mod lifetime;
+mod receipt_signing;
 
 use std::sync::Arc;
 
@@ -22,7 +24,10 @@ use gateway_upstream::route::Routes;
 pub(crate) use build::renew;
 pub use build::{EpochError, begin};
 pub(crate) use certificate::names_fit;
+pub use ended_heads::EndedHeads;
 pub(crate) use lifetime::{Due, Lifetime};
+pub use receipt_signing::Deferral;
+use receipt_signing::DeferredSigning;
 
 /// One contract: keys, configuration, policy, routes.
 pub struct Epoch {
@@ -48,9 +53,25 @@ pub struct Epoch {
     pub(crate) evidence: EpochEvidence,
     /// The audit log's heads, while this epoch is active.
     pub log: Arc<EpochLog>,
+    deferred: DeferredSigning,
 }
 
 impl Epoch {
+    /// `Some` if a receipt may be stored now and signed later. Hold it until the receipt is queued for the audit log.
+    pub fn defer_signing(&self) -> Option<Deferral<'_>> {
+        self.deferred.defer()
+    }
+
+    /// From now on every receipt is signed at once: another epoch is about to begin.
+    pub(crate) fn stop_deferring(&self) {
+        self.deferred.stop();
+    }
+
+    /// This epoch stays active.
+    pub(crate) fn resume_deferring(&self) {
+        self.deferred.resume();
+    }
+
     /// When its keyset is valid, and how long it lasts.
     pub fn lifetime(&self) -> &Lifetime {
         &self.lifetime

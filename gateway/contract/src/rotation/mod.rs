@@ -227,6 +227,7 @@ impl EpochRotation {
         let retention =
             history::activate(&self.ledger, &config.retention, self.clock.now()).await?;
         let (config, retention) = (Arc::new(config), Arc::new(retention));
+        self.enter_deferred_receipts().await?;
         begin(
             config,
             retention,
@@ -238,6 +239,13 @@ impl EpochRotation {
         .await
     }
 
+    /// Enters the receipts that the active epoch has not signed into the audit log, under a head of its key. From now on it
+    /// signs every receipt.
+    async fn enter_deferred_receipts(&self) -> Result<(), EpochError> {
+        self.current().stop_deferring();
+        Ok(self.ledger.audit().flush().await?)
+    }
+
     async fn renew(&self, reason: EpochReason) -> bool {
         let current = self.current();
         let renewed = async {
@@ -247,6 +255,7 @@ impl EpochRotation {
                 EpochReason::Retention => Reason::Retention,
                 _ => Reason::Expiry,
             };
+            self.enter_deferred_receipts().await?;
             renew(&current, retention, &self.ledger, &self.clock, logged).await
         };
         self.activate(renewed.await, reason).is_ok()
@@ -267,6 +276,7 @@ impl EpochRotation {
                 Ok(())
             }
             Err(error) => {
+                self.current().resume_deferring();
                 let failure = failure(&error);
                 let key = match &error {
                     EpochError::Retention(error) => error.key(),
@@ -301,7 +311,10 @@ fn failure(error: &EpochError) -> EpochFailure {
             EpochFailure::Ledger
         }
         EpochError::Retention(_) => EpochFailure::Retention,
-        EpochError::Keys | EpochError::Names | EpochError::Certificate { .. } => EpochFailure::Keys,
+        EpochError::Keys
+        | EpochError::Names
+        | EpochError::Certificate { .. }
+        | EpochError::Head { .. } => EpochFailure::Keys,
     }
 }
 

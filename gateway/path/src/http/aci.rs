@@ -5,13 +5,13 @@ use std::sync::Arc;
 use attest_core::{Session, SessionId};
 use axum::body::Body;
 use axum::extract::{Path, State};
-use bytes::Bytes;
 use http::{HeaderMap, Response, Uri};
 
 use super::PublicState;
 use super::public::json;
 use super::state::Connection;
 use crate::admit::{bearer, digest};
+use crate::receipt::FoundReceipt;
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_contract::attestation::{ReportRequest, Requester};
 
@@ -37,13 +37,24 @@ pub(super) async fn attestation(
 }
 
 /// `GET /v1/aci/receipts/{id}` (ACI/1 §7.1, §7.6). The credential is compared with the one that made the request, not
-/// with the active keys: a revoked key can still read the receipts of requests made with it.
+/// with the active keys: a revoked key can still read the receipts of requests made with it. A receipt that is not signed
+/// and can no longer be has the proof that it is in the audit log.
 pub(super) async fn receipt(
     state: State<Arc<PublicState>>,
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    Ok(json(own_receipt(&state, &id, &headers).await?))
+    let found = own_receipt(&state, &id, &headers).await?;
+    if let Some(signed) = found.signed {
+        return Ok(json(signed));
+    }
+    let current = state.rotation.current();
+    let receipts = &state.services.receipts;
+    match receipts.with_log_proof(&found, &current).await {
+        Ok(Some(document)) => Ok(json(document)),
+        Ok(None) => Err(ApiError::ReceiptNotLogged),
+        Err(_) => Err(ApiError::Internal),
+    }
 }
 
 /// The receipt with this id, if the credential is the one that made the request.
@@ -51,7 +62,7 @@ pub(super) async fn own_receipt(
     state: &PublicState,
     id: &str,
     headers: &HeaderMap,
-) -> Result<Bytes, ApiError> {
+) -> Result<FoundReceipt, ApiError> {
     let token = bearer(headers).map_err(|error| match error {
         ApiError::MissingKey => ApiError::ReceiptUnauthorized,
         _ => ApiError::ReceiptNotFound,

@@ -11,7 +11,6 @@ use axum::extract::{Path, State};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, Uri};
 
-use attest_core::Sha256Digest;
 use attest_core::log::tile::Tile;
 
 use super::PublicState;
@@ -81,7 +80,7 @@ pub(super) async fn receipt_proof(
 ) -> Result<Response<Body>, ApiError> {
     let receipt = own_receipt(&state, &id, &headers).await?;
     let epoch = state.rotation.current();
-    let digest = Sha256Digest::hash(&receipt);
+    let digest = receipt.logged_digest();
     match state
         .ledger
         .audit()

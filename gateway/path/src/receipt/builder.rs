@@ -1,4 +1,4 @@
-//! Collects the events of one request, from admission to the last byte, and signs them.
+//! Collects the events of one request, from admission to the last byte, in a receipt.
 
 use attest_core::retention::{Field, OnFailure, Terms};
 use attest_core::{BodyHasher, Event, OtherEvent, ReceiptBody, SessionId, Sha256Digest, UnixTime};
@@ -285,7 +285,7 @@ impl ReceiptBuilder {
         });
     }
 
-    /// Signs and stores the receipt. Later calls do nothing.
+    /// Stores the receipt. Later calls do nothing.
     pub fn finish(&mut self, ending: Ending) {
         // Taken, so that the drop after a proper end stores no second receipt.
         if let Some(draft) = self.0.take() {
@@ -319,9 +319,9 @@ impl Draft {
         let row = self.usage_row(ending.outcome());
         let retention = self.row_retention();
         let until = self.keep_receipt_until();
-        let receipt = self.receipt(ending).sign(&epoch.signing_key);
+        let receipt = self.receipt(ending);
         // The receipt first: a client or an operator who sees the row or the log event can fetch it.
-        services.receipts.put(&receipt, key_digest, until);
+        services.receipts.put(receipt, &epoch, key_digest, until);
         services.meter(row, retention);
     }
 

@@ -1,34 +1,47 @@
-//! Receipts that the policy does not keep: in memory, for a limited time.
+//! Receipts in memory, for a limited time: those that the policy does not keep, and those that are not signed yet.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use gateway_base::lock::lock;
-use gateway_store::ledger::ReceiptRow;
 
 /// Long enough for the client to fetch it.
-const CACHE_TTL: Duration = Duration::from_secs(600);
+pub(super) const CACHE_TTL: Duration = Duration::from_secs(600);
 /// Beyond this number the oldest are removed.
 const MAX_RECEIPTS: usize = 20_000;
 
 /// Receipts of the last [`CACHE_TTL`]. The lock is held for single operations, never across an await.
-#[derive(Default)]
-pub struct ReceiptCache(Mutex<Entries>);
+pub struct ReceiptCache<T>(Mutex<Entries<T>>);
 
-#[derive(Default)]
-struct Entries {
-    receipts: HashMap<String, ReceiptRow>,
+/// A receipt and what is needed to find it.
+pub struct CachedReceipt<T> {
+    pub receipt_id: String,
+    pub chat_id: Option<String>,
+    pub key_digest: [u8; 32],
+    pub receipt: T,
+}
+
+struct Entries<T> {
+    receipts: HashMap<String, CachedReceipt<T>>,
     /// Key digest and response id to receipt id, of the newest such receipt.
     chats: HashMap<([u8; 32], String), String>,
     /// Every receipt's id with the time of its insertion, oldest first.
     order: VecDeque<(Instant, String)>,
 }
 
-impl ReceiptCache {
-    pub fn put(&self, row: ReceiptRow) {
+impl<T> Default for ReceiptCache<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Entries {
+            receipts: HashMap::new(),
+            chats: HashMap::new(),
+            order: VecDeque::new(),
+        }))
+    }
+}
+
+impl<T: Clone> ReceiptCache<T> {
+    pub fn put(&self, row: CachedReceipt<T>) {
         let mut entries = self.lock();
         entries.remove_expired(Instant::now());
         while entries.order.len() >= MAX_RECEIPTS {
@@ -44,7 +57,7 @@ impl ReceiptCache {
         entries.receipts.insert(row.receipt_id.clone(), row);
     }
 
-    pub fn get(&self, id: &str, key_digest: &[u8; 32]) -> Option<Bytes> {
+    pub fn get(&self, id: &str, key_digest: &[u8; 32]) -> Option<T> {
         let mut entries = self.lock();
         entries.remove_expired(Instant::now());
         let by_chat = entries.chats.get(&(*key_digest, id.to_owned()));
@@ -52,7 +65,7 @@ impl ReceiptCache {
             .receipts
             .get(id)
             .or_else(|| by_chat.and_then(|id| entries.receipts.get(id)))?;
-        (row.key_digest == *key_digest).then(|| row.json.clone())
+        (row.key_digest == *key_digest).then(|| row.receipt.clone())
     }
 
     /// Removes expired receipts.
@@ -60,12 +73,12 @@ impl ReceiptCache {
         self.lock().remove_expired(Instant::now());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
+    fn lock(&self) -> MutexGuard<'_, Entries<T>> {
         lock(&self.0)
     }
 }
 
-impl Entries {
+impl<T> Entries<T> {
     fn remove_expired(&mut self, now: Instant) {
         while self
             .order
@@ -96,15 +109,13 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use attest_core::UnixTime;
 
-    fn row(id: &str, key: u8) -> ReceiptRow {
-        ReceiptRow {
+    fn row(id: &str, key: u8) -> CachedReceipt<String> {
+        CachedReceipt {
             receipt_id: id.to_owned(),
             chat_id: Some("chat".to_owned()),
             key_digest: [key; 32],
-            json: Bytes::from(id.to_owned()),
-            served_at: UnixTime::from_secs(1),
+            receipt: id.to_owned(),
         }
     }
 
@@ -113,8 +124,8 @@ mod tests {
         let cache = ReceiptCache::default();
         cache.put(row("one", 1));
         cache.put(row("two", 2));
-        assert_eq!(cache.get("one", &[1; 32]).as_deref(), Some(&b"one"[..]));
-        assert_eq!(cache.get("chat", &[2; 32]).as_deref(), Some(&b"two"[..]));
+        assert_eq!(cache.get("one", &[1; 32]).as_deref(), Some("one"));
+        assert_eq!(cache.get("chat", &[2; 32]).as_deref(), Some("two"));
         assert_eq!(cache.get("one", &[2; 32]), None);
         assert_eq!(cache.get("chat", &[3; 32]), None);
     }

@@ -1,6 +1,6 @@
 //! Receipts: a signed record of each request with hashes, names and times, never a body (ACI §7).
 //!
-//! A [`ReceiptBuilder`] accompanies a request from its admission and signs exactly one receipt: at the end of the response,
+//! A [`ReceiptBuilder`] accompanies a request from its admission and stores exactly one receipt: at the end of the response,
 //! on refusal, when the upstream fails, and when the client disconnects and everything is dropped. The receipt can be
 //! fetched before the last byte of the response is handed to the connection.
 //!
@@ -16,4 +16,4 @@ mod store;
 pub(crate) use builder::ReceiptBuilder;
 pub use builder::RequestServices;
 pub(crate) use ending::{Ending, Interruption};
-pub use store::ReceiptStore;
+pub use store::{FoundReceipt, ReceiptStore};

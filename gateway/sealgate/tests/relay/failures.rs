@@ -272,14 +272,14 @@ async fn an_unknown_model_is_refused_with_a_receipt_that_does_not_repeat_its_nam
         (receipt.body().model.as_deref(), forwarded(&receipt)),
         (None, None)
     );
-    let json = bench
+    let found = bench
         .back
         .receipts
         .get(&id, &KEY)
         .await
         .expect("a ledger")
         .expect("a receipt");
-    assert!(!String::from_utf8_lossy(&json).contains(CANARY));
+    assert!(!String::from_utf8_lossy(&found.stored).contains(CANARY));
     assert!(engine.requests().is_empty());
 }
 

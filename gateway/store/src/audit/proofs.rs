@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use attest_core::Sha256Digest;
-use attest_core::log::{Entry, ReceiptProof, TreeHash, prove, tile};
+use attest_core::log::{Entry, ReceiptProof, SignedHead, TreeHash, prove, tile};
 
 use super::{AuditLog, EpochLog, in_audit_log, tables};
 use crate::error::{Altered, StoreError};
@@ -63,7 +63,15 @@ impl AuditLog {
         digest: &Sha256Digest,
         epoch: &EpochLog,
     ) -> Result<Option<ReceiptProof>, StoreError> {
-        let head = epoch.head();
+        self.receipt_proof_under(digest, epoch.head()).await
+    }
+
+    /// Like [`receipt_proof`](Self::receipt_proof), against a head of any epoch.
+    pub async fn receipt_proof_under(
+        &self,
+        digest: &Sha256Digest,
+        head: SignedHead,
+    ) -> Result<Option<ReceiptProof>, StoreError> {
         let size = head.claimed().size;
         let found = tables::find_receipt(self.store.readers(), digest, size).await;
         let Some((index, place)) = found.map_err(in_audit_log)? else {

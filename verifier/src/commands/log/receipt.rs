@@ -2,7 +2,7 @@
 //! service signed the log's head.
 
 use attest_core::log::{LogProofError, ReceiptProof};
-use attest_core::{Receipt, Sha256Digest};
+use attest_core::{ReceiptDocument, Sha256Digest};
 
 use super::{ReceiptArgs, head_text};
 use crate::conclusion::print;
@@ -18,16 +18,17 @@ pub(super) fn run(args: &ReceiptArgs) -> Result<u8, Failure> {
     let malformed = |path: &std::path::Path, e: &dyn std::fmt::Display| {
         Failure::malformed(path.display().to_string(), e)
     };
-    let receipt = Receipt::parse(&inputs::read(&args.file, inputs::MAX_EVIDENCE)?)
+    let receipt = ReceiptDocument::parse(&inputs::read(&args.file, inputs::MAX_EVIDENCE)?)
         .map_err(|e| malformed(&args.file, &e))?;
     let proof = ReceiptProof::parse(&inputs::read(&args.proof, inputs::MAX_EVIDENCE)?)
         .map_err(|e| malformed(&args.proof, &e))?;
     let trust = TrustInputs::from_args(&args.trust)?;
     let head = Head::read(&args.head, &trust, args.nonce.as_deref())?;
-    let digest: Sha256Digest = receipt.digest();
+    // The log names it by either digest: with its signature, or without if that was made later.
+    let (digest, inclusion) = inclusion(&receipt, &proof);
     let claimed = proof.head().claimed();
     let findings = vec![
-        Finding::from_result("log.inclusion", proof.verify_inclusion(&digest)),
+        Finding::from_result("log.inclusion", inclusion),
         head.verified_signer("log.head"),
         signed(&proof, &head),
     ];
@@ -46,6 +47,17 @@ pub(super) fn run(args: &ReceiptArgs) -> Result<u8, Failure> {
     };
     print(&render::document_output(&result, args.output.form()));
     Ok(result.exit_code())
+}
+
+/// The digest that the proof is about, or the first one with the reason why none is.
+fn inclusion(
+    receipt: &ReceiptDocument,
+    proof: &ReceiptProof,
+) -> (Sha256Digest, Result<(), LogProofError>) {
+    let (first, second) = receipt.logged_digests();
+    let without_signature = second.filter(|digest| proof.verify_inclusion(digest).is_ok());
+    let digest = without_signature.unwrap_or(first);
+    (digest, proof.verify_inclusion(&digest))
 }
 
 /// The head of the proof is signed by the report's key, or is the saved head itself.

@@ -1,8 +1,8 @@
 //! A receipt's content, and signing it. This is on the path of every request, so the canonical form is
 //! written straight into one buffer.
 
-use super::{Event, Receipt};
-use crate::{aci::SigningKey, digest::Sha256Digest, encoding::to_hex, json, time::UnixTime};
+use super::{Event, Receipt, UnsignedReceipt};
+use crate::{aci::SigningKey, digest::Sha256Digest, json, time::UnixTime};
 
 /// What a receipt says (§7.3), apart from who signed it.
 ///
@@ -31,23 +31,26 @@ pub struct ReceiptBody {
 impl ReceiptBody {
     /// Signs the receipt.
     pub fn sign(self, key: &SigningKey) -> Receipt {
-        let mut signed_jcs = self.members_up_to_signature(key.key_id());
-        let signature_goes_at = signed_jcs.len();
-        self.write_keyset_digest(&mut signed_jcs);
-        let signature = key.sign(&signed_jcs);
-
-        let mut json = Vec::with_capacity(signed_jcs.len() + 160);
-        json.extend_from_slice(&signed_jcs[..signature_goes_at]);
-        json.extend_from_slice(b"\"signature\":");
-        json::write_string(&mut json, &to_hex(&signature));
-        json.push(b',');
-        json.extend_from_slice(&signed_jcs[signature_goes_at..]);
+        let unsigned = self.unsigned(key);
+        let signature = key.sign(&unsigned.jcs);
         Receipt {
             key_id: key.key_id().to_owned(),
             signature,
-            json: String::from_utf8(json).expect("JSON written from strings is UTF-8"),
-            signed_jcs,
+            json: unsigned.with_signature(&signature),
+            signed_jcs: unsigned.jcs,
             body: self,
+        }
+    }
+
+    /// The complete document that this key is to sign later, or that the audit log proves instead.
+    pub fn unsigned(&self, key: &SigningKey) -> UnsignedReceipt {
+        let mut jcs = self.members_up_to_signature(key.key_id());
+        let signature_goes_at = jcs.len();
+        self.write_keyset_digest(&mut jcs);
+        UnsignedReceipt {
+            key_id: key.key_id().to_owned(),
+            jcs,
+            signature_goes_at,
         }
     }
 

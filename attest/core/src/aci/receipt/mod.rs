@@ -6,10 +6,14 @@
 mod body;
 mod event;
 mod parse;
+mod unsigned;
 mod verify;
 
 pub use body::ReceiptBody;
 pub use event::{Event, OtherEvent};
+pub(crate) use parse::members;
+pub use unsigned::UnsignedReceipt;
+pub(crate) use verify::verified;
 pub use verify::{Upstream, VerifiedReceipt};
 
 use super::{DocumentError, Keyset, KeysetError};
@@ -153,7 +157,8 @@ impl Receipt {
         self.json.clone()
     }
 
-    /// SHA-256 of that form: what the audit log names a receipt by.
+    /// SHA-256 of that form. The audit log names a receipt by it, or by the SHA-256 of the
+    /// [signed bytes](Self::signed_bytes) where the signature is made later.
     pub fn digest(&self) -> Sha256Digest {
         Sha256Digest::hash(self.json.as_bytes())
     }

@@ -14,11 +14,8 @@ use crate::{
 pub(super) fn receipt(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
     let mut value = json::parse(bytes, MAX_RECEIPT_BYTES).map_err(DocumentError::from)?;
     let document = Members::new(&value, "")?;
-    document.version()?;
+    let (body, key_id) = members(&document)?;
     let signature = document.hex("signature")?;
-    let key_id = document.non_empty_string("key_id")?.to_owned();
-    let body = body(&document)?;
-    check_events(&body.events)?;
 
     let json = String::from_utf8(json::canonical_bytes(&value))
         .expect("canonical JSON of strings is UTF-8");
@@ -32,6 +29,15 @@ pub(super) fn receipt(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         signed_jcs: json::canonical_bytes(&value),
         json,
     })
+}
+
+/// The members of a receipt of any kind: what it says, and the key that it names.
+pub(crate) fn members(document: &Members<'_>) -> Result<(ReceiptBody, String), ReceiptError> {
+    document.version()?;
+    let key_id = document.non_empty_string("key_id")?.to_owned();
+    let body = body(document)?;
+    check_events(&body.events)?;
+    Ok((body, key_id))
 }
 
 fn body(document: &Members<'_>) -> Result<ReceiptBody, ReceiptError> {

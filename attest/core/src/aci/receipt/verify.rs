@@ -2,31 +2,40 @@
 
 use super::{Event, Receipt, ReceiptBody, ReceiptError, parse::check_events};
 use crate::{
-    aci::Keyset,
+    aci::{Keyset, VerifyingKey},
     digest::{SessionId, Sha256Digest},
 };
 
 pub(super) fn receipt(receipt: &Receipt, keyset: &Keyset) -> Result<VerifiedReceipt, ReceiptError> {
-    let established = keyset.digest();
-    let claimed = receipt.body.keyset_digest;
-    if claimed != established {
-        return Err(ReceiptError::KeysetDigestMismatch {
-            claimed,
-            established,
-        });
-    }
-    let key = keyset
-        .receipt_key(&receipt.key_id)
-        .map_err(ReceiptError::SigningKey)?;
-    key.verify(&receipt.signed_jcs, &receipt.signature)
-        .map_err(|_| ReceiptError::Signature)?;
-    check_events(&receipt.body.events)?; // a receipt just signed has not been through the parser
-    Ok(VerifiedReceipt {
-        body: receipt.body.clone(),
+    verified(&receipt.body, &receipt.key_id, keyset, |key| {
+        key.verify(&receipt.signed_jcs, &receipt.signature)
+            .map_err(|_| ReceiptError::Signature)
     })
 }
 
-/// A receipt whose signature verified under the keyset it names. Only [`Receipt::verify`] makes one.
+/// A receipt that names this keyset, with evidence that verifies under the key that it names there.
+pub(crate) fn verified<E: From<ReceiptError>>(
+    body: &ReceiptBody,
+    key_id: &str,
+    keyset: &Keyset,
+    evidence: impl FnOnce(&VerifyingKey) -> Result<(), E>,
+) -> Result<VerifiedReceipt, E> {
+    let established = keyset.digest();
+    let claimed = body.keyset_digest;
+    if claimed != established {
+        return Err(E::from(ReceiptError::KeysetDigestMismatch {
+            claimed,
+            established,
+        }));
+    }
+    let key = keyset.receipt_key(key_id);
+    evidence(&key.map_err(ReceiptError::SigningKey)?)?;
+    check_events(&body.events)?; // a receipt just signed has not been through the parser
+    Ok(VerifiedReceipt { body: body.clone() })
+}
+
+/// A receipt that was verified under the keyset it names. Only [`Receipt::verify`] and
+/// [`LoggedReceipt::verify`](crate::LoggedReceipt::verify) make one.
 ///
 /// ```compile_fail
 /// # fn forge(body: attest_core::ReceiptBody) {

@@ -11,8 +11,8 @@ use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{
     AdminListener, BaseUrl, ClientCacheSalt, Format, HealthListener, Keys, LedgerBounds, Level,
-    Limits, Log, MetricsListener, OnRevoke, Receipts, Scheme, Server, Telemetry, Timeouts,
-    show_size,
+    Limits, Log, MetricsListener, OnRevoke, ReceiptSigning, Receipts, Scheme, Server, Telemetry,
+    Timeouts, show_size,
 };
 
 const fn secs(n: u64) -> Duration {
@@ -146,11 +146,13 @@ pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
 }
 
 pub(super) fn receipts(mut section: Section<'_>) -> Receipts {
-    let receipts = Receipts {
-        keep: section.duration("keep", secs(30 * DAY), (secs(1), secs(3660 * DAY))),
-    };
+    let keep = section.duration("keep", secs(30 * DAY), (secs(1), secs(3660 * DAY)));
+    let sign = section.choice("sign", &ReceiptSigning::CHOICES);
     section.finish();
-    receipts
+    Receipts {
+        keep,
+        sign: sign.map_or_else(ReceiptSigning::default, |at| at.value),
+    }
 }
 
 pub(super) fn ledger(mut section: Section<'_>) -> LedgerBounds {

@@ -144,14 +144,15 @@ impl Bench {
 
     /// The receipt of a response that is complete or aborted, verified under the epoch's keyset.
     pub async fn receipt(&self, id: &str) -> VerifiedReceipt {
-        let json = self
+        let found = self
             .back
             .receipts
             .get(id, &KEY)
             .await
             .expect("a ledger")
             .expect("a receipt");
-        let receipt = Receipt::parse(&json).expect("a well-formed receipt");
+        let signed = found.signed.expect("a signature");
+        let receipt = Receipt::parse(&signed).expect("a well-formed receipt");
         receipt.verify(&self.epoch.keyset).expect("a valid receipt")
     }
 
