@@ -285,9 +285,7 @@ async fn insert_rows(
     for (node, hash) in completed {
         tables::add_node(&mut *connection, position(*node), hash.as_bytes()).await?;
     }
-    for (place, digest) in leaf.receipts.iter().enumerate() {
-        tables::add_receipt(&mut *connection, index, place, digest).await?;
-    }
+    tables::add_batch(&mut *connection, index, &leaf.receipts).await?;
     if let Some(opening) = &leaf.opening {
         tables::add_opening(&mut *connection, index, opening).await?;
     }
