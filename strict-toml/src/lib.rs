@@ -19,6 +19,8 @@
 //! assert_eq!((found[0].line, found[0].problem), (2, Some("listen_backlogs")));
 //! ```
 
+#![warn(unreachable_pub)]
+
 mod problems;
 mod spelling;
 mod table;

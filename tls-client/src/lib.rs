@@ -4,6 +4,8 @@
 //! [`client_config`] is for peers that certificate authorities vouch for. A peer that is verified in another way starts
 //! from [`client_builder`] and brings its own verifier.
 
+#![warn(unreachable_pub)]
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

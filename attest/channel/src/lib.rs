@@ -15,6 +15,8 @@
 //!
 //! The connections and their pool are in [`transport`], which the gateway also uses for peers that are not attested.
 
+#![warn(unreachable_pub)]
+
 mod channel;
 mod clock;
 mod connection;
@@ -40,4 +42,4 @@ pub use origin::{Origin, OriginError};
 pub use report::MAX_REPORT;
 pub use settings::{Limits, Timeouts, Trust};
 pub use task::OwnedTask;
-pub use transport::tcp::{DialError, Dialed, Resolve, Resolving, SystemResolver, TcpDialer};
+pub use transport::tcp::{DialError, Dialed, Resolve, Resolving, TcpDialer};

@@ -10,12 +10,15 @@
 //! - [`log`]: the audit log — heads, proofs, entries;
 //! - `receipt_evidence`: what proves a receipt, its signature or the log;
 //! - [`retention`]: what is kept of a request, and who may change that;
-//! - `policy`, `appraise`, `verdict`: what is wanted, how evidence is appraised, and the result.
+//! - `policy`, `appraise`, `verdict`: what is wanted, how evidence is appraised, and the result;
+//! - `reader`, `section`, `cache`, `quoted`: how bytes and TOML are read, what is remembered of certificates that were
+//!   verified before, and how untrusted text is printed.
 //!
 //! It refuses: unknown or duplicate JSON names where a shape is fixed, any encoding that has more than
 //! one spelling, and any artifact whose restated fields do not match what they restate.
 
-#![warn(missing_docs)]
+// A name that no other crate can reach is `pub(crate)`, so that what is `pub` is what other crates use.
+#![warn(missing_docs, unreachable_pub)]
 
 mod aci;
 mod appraise;
@@ -62,7 +65,6 @@ pub use profile::{PROFILE_ID, REPORT_PREFIX, Subject, SubjectError, gpu_nonce, r
 pub use receipt_evidence::{
     LoggedReceipt, LoggedReceiptError, ReceiptDocument, signs_receipts_on_fetch,
 };
-pub use retention::RetentionMode;
 pub use roots::*;
 pub use section::FieldError;
 pub use time::*;

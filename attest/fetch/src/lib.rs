@@ -11,6 +11,8 @@
 //! be reached where this was written, so their behaviour beyond their documentation is untested:
 //! content types, how KDS states its limits, and how NVIDIA's responder treats a nonce.
 
+#![warn(unreachable_pub)]
+
 mod cache;
 mod der;
 mod error;

@@ -71,14 +71,6 @@ impl IntelPcs {
         })
     }
 
-    /// The same with the root's revocation list from `url`.
-    pub fn with_root_crl(self, url: &str) -> Result<Self, FetchError> {
-        Ok(Self {
-            root_crl: http_url(url)?,
-            ..self
-        })
-    }
-
     /// The same with another timeout for each answer.
     pub fn with_timeout(self, timeout: Duration) -> Result<Self, FetchError> {
         Ok(Self {

@@ -45,7 +45,7 @@ pub trait Resolve: Send + Sync + 'static {
 
 /// The resolver of this workspace's programs: the separate process that [`resolver`] starts.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SystemResolver;
+struct SystemResolver;
 
 impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Resolving<'a> {

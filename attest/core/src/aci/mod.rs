@@ -43,7 +43,7 @@ pub use session::{
 pub use statement::Statement;
 
 /// The protocol version that every artifact names; artifacts with another are refused (appendix B).
-pub const API_VERSION: &str = "aci/1";
+pub(crate) const API_VERSION: &str = "aci/1";
 
 /// The one signature algorithm we implement (§3.1).
-pub const ED25519: &str = "ed25519";
+pub(crate) const ED25519: &str = "ed25519";

@@ -92,13 +92,9 @@ pub enum FirmwareIdError {
 }
 
 /// A device whose certificates lead to NVIDIA's root. Whether they are valid is checked for every
-/// time it is used: [`AuthenticDevice::at`]. Made by [`authenticate_device_chain`] only:
-///
-/// ```compile_fail
-/// let device = attest_core::nvidia::AuthenticDevice { ..unreachable!() };
-/// ```
+/// time it is used: [`AuthenticDevice::at`]. Made by [`authenticate_device_chain`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuthenticDevice {
+pub(crate) struct AuthenticDevice {
     certified: Arc<Certified>,
     validities: Validities,
 }
@@ -118,7 +114,7 @@ struct Certified {
 
 impl AuthenticDevice {
     /// What may be relied on at `now`: nothing outside the dates of the certificates.
-    pub fn at(&self, now: UnixTime) -> Result<VerifiedDevice, DeviceChainError> {
+    pub(crate) fn at(&self, now: UnixTime) -> Result<VerifiedDevice, DeviceChainError> {
         let valid_until = self
             .validities
             .at(now)
@@ -134,7 +130,7 @@ impl AuthenticDevice {
     }
 }
 
-/// A device that NVIDIA's root vouches for at a stated time. Made by [`AuthenticDevice::at`] only:
+/// A device that NVIDIA's root vouches for at a stated time. Made by `AuthenticDevice::at` only:
 ///
 /// ```compile_fail
 /// let device = attest_core::nvidia::VerifiedDevice { ..unreachable!() };
@@ -200,7 +196,7 @@ pub fn verify_device_chain(
 
 /// Verifies the signatures of a PEM chain, leaf first, to the pinned `root` (DER), and reads what it
 /// says of the device.
-pub fn authenticate_device_chain(
+pub(crate) fn authenticate_device_chain(
     chain_pem: &[u8],
     root: &[u8],
 ) -> Result<AuthenticDevice, DeviceChainError> {

@@ -21,9 +21,10 @@ mod spdm;
 
 pub(crate) use compare::check_count;
 pub use compare::{CompareError, Comparison, compare};
+pub(crate) use device::{AuthenticDevice, authenticate_device_chain};
 pub use device::{
-    AuthenticDevice, DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice,
-    authenticate_device_chain, check_firmware_id, verify_device_chain, verify_report_signature,
+    DeviceChainError, FirmwareIdError, MAX_CHAIN_PEM_LEN, VerifiedDevice, check_firmware_id,
+    verify_device_chain, verify_report_signature,
 };
 pub use evidence::{DeviceEvidenceError, DeviceKind, UnverifiedDevice};
 pub(crate) use facts::to_json as facts_to_json;

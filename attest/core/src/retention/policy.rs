@@ -137,7 +137,7 @@ impl RetentionPolicy {
     }
 
     /// Every model that a rule names.
-    pub fn named_models(&self) -> BTreeSet<&str> {
+    pub(super) fn named_models(&self) -> BTreeSet<&str> {
         self.document.rules.named_models()
     }
 

@@ -5,8 +5,8 @@
 //! caller handed over, for instance the software platform's. Where anything is supplied, evidence
 //! whose kind of root was not supplied is not trusted at all. Every verdict says which it was.
 //!
-//! The vendors' roots are kept beside this file as DER, with the SHA-256 that
-//! [`RootKind::vendor_sha256`] names:
+//! The vendors' roots are kept beside this file as DER; `tests.rs` compares the
+//! SHA-256 of each with the one that is written down there:
 //!
 //! | file | certificate | where its vendor gives it out | valid |
 //! |---|---|---|---|

@@ -10,6 +10,20 @@ fn pem(der: &[u8]) -> String {
     )
 }
 
+/// As the vendors publish them.
+const fn vendor_sha256(kind: RootKind) -> &'static str {
+    match kind {
+        RootKind::Intel => "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3",
+        RootKind::AmdMilan => "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd",
+        RootKind::AmdGenoa => "4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1",
+        RootKind::AmdTurin => "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a",
+        RootKind::NvidiaDevice => {
+            "102bf659d5419614c9d8e6aecebc80454eb26b1df6a769ac720b9a690b167b48"
+        }
+        RootKind::NvidiaRim => "12977b5115acb0381179279fffeb5a8c4d264971ebb32298023a465fa41df5d1",
+    }
+}
+
 #[test]
 fn the_compiled_in_roots_are_the_ones_written_down_and_authorities() {
     let roots = Roots::vendor();
@@ -17,7 +31,7 @@ fn the_compiled_in_roots_are_the_ones_written_down_and_authorities() {
     for (place, kind) in RootKind::ALL.into_iter().enumerate() {
         assert_eq!(kind.place(), place);
         let fingerprint = roots.fingerprint(kind).expect("a root of each kind");
-        assert_eq!(fingerprint.to_hex(), kind.vendor_sha256());
+        assert_eq!(fingerprint.to_hex(), vendor_sha256(kind));
         let again = Roots::none().with(kind, kind.vendor_der()).unwrap();
         assert_eq!(again.fingerprint(kind), Some(fingerprint));
     }

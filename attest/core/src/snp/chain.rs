@@ -109,13 +109,9 @@ pub enum RevocationError {
 }
 
 /// An endorsement key whose certificate leads to AMD's root. Whether its chain is valid is checked
-/// for every time it is used: [`AuthenticVek::at`]. Made by [`authenticate_chain`] only:
-///
-/// ```compile_fail
-/// let vek = attest_core::snp::AuthenticVek { ..unreachable!() };
-/// ```
+/// for every time it is used: [`AuthenticVek::at`]. Made by [`authenticate_chain`] only.
 #[derive(Debug, PartialEq, Eq)]
-pub struct AuthenticVek {
+pub(crate) struct AuthenticVek {
     claims: VekClaims,
     /// Of ARK, ASK and VEK.
     validities: Validities,
@@ -123,7 +119,7 @@ pub struct AuthenticVek {
 
 impl AuthenticVek {
     /// What may be relied on at `now`: nothing outside the dates of its chain.
-    pub fn at(&self, now: UnixTime) -> Result<VerifiedVek, ChainError> {
+    pub(crate) fn at(&self, now: UnixTime) -> Result<VerifiedVek, ChainError> {
         let valid_until = self.validities.at(now).map_err(|outside| {
             let link = match outside.place {
                 0 => Link::Ark,
@@ -149,7 +145,7 @@ impl AuthenticVek {
     }
 }
 
-/// An endorsement key that AMD's root vouches for at a stated time. Made by [`AuthenticVek::at`]
+/// An endorsement key that AMD's root vouches for at a stated time. Made by `AuthenticVek::at`
 /// only:
 ///
 /// ```compile_fail
@@ -191,7 +187,7 @@ pub fn verify_chain(
 
 /// Verifies the signatures and names of `vek` under `ask` under the pinned `ark` of `product`, all
 /// DER.
-pub fn authenticate_chain(
+pub(crate) fn authenticate_chain(
     vek: &[u8],
     ask: &[u8],
     ark: &[u8],

@@ -24,11 +24,8 @@ pub use bits::{GuestPolicy, GuestPolicyError, PlatformInfo};
 pub use cert_table::{
     CertTable, CertTableError, certificate_der, revocation_list_der, signing_certificate_der,
 };
-pub(crate) use chain::revocation_list_issued;
-pub use chain::{
-    AuthenticVek, ChainError, Link, RevocationError, VerifiedVek, authenticate_chain,
-    check_revocation, verify_chain,
-};
+pub(crate) use chain::{AuthenticVek, authenticate_chain, revocation_list_issued};
+pub use chain::{ChainError, Link, RevocationError, VerifiedVek, check_revocation, verify_chain};
 pub use endorse::{EndorsementError, check_hardware_id, check_key_kind, check_product, check_tcb};
 pub use facts::SnpFacts;
 pub(crate) use facts::to_json as facts_to_json;
@@ -37,5 +34,5 @@ pub use product::Product;
 pub use report::{FirmwareVersion, REPORT_LEN, SIGNED_LEN, SnpFormatError, SnpReport, VekKind};
 pub use signature::{ReportSignatureError, verify_signature};
 pub use tcb::{Component, ReservedTcbBytes, Tcb};
-pub use vek::{P384_POINT_LEN, VekClaims, VekError};
+pub use vek::{VekClaims, VekError};
 pub(crate) use verification::{Comparisons, Inputs, SnpError, Verification, verify};

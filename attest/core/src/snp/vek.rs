@@ -9,7 +9,7 @@ use super::{Product, Tcb, VekKind};
 use crate::x509::{Certificate, IssuerKey, X509Error};
 
 /// Length of an uncompressed P-384 point.
-pub const P384_POINT_LEN: usize = 97;
+const P384_POINT_LEN: usize = 97;
 
 const AMD_ARC: &str = "1.3.6.1.4.1.3704.1.";
 

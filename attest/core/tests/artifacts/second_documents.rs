@@ -70,7 +70,7 @@ fn reports_are_signed_as_the_second_implementation_signs_them() {
         assert_eq!(digest, case.message_sha256, "{}", case.name);
 
         let read = read_report(&case.text).expect(&case.name);
-        assert_eq!(read.signature_hex().as_ref(), Some(&case.signature));
+        assert!(case.text.contains(&case.signature), "{}", case.name);
         let made = parts(&read).sign(&key);
         assert_eq!(made.to_json(), case.text, "{}", case.name);
         assert_eq!(made, read, "{}", case.name);

@@ -71,7 +71,7 @@ pub fn signature_file(policy: &std::path::Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use attest_core::RetentionMode;
+    use attest_core::retention::RetentionMode;
 
     #[test]
     fn the_built_in_policy_keeps_metadata_of_every_tenant() {

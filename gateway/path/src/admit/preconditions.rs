@@ -2,7 +2,8 @@
 //!
 //! They only tighten: they can make a request fail, never allow more than without them.
 
-use attest_core::{RetentionMode, Sha256Digest};
+use attest_core::Sha256Digest;
+use attest_core::retention::RetentionMode;
 use http::{HeaderMap, HeaderName};
 
 use gateway_base::errors::ApiError;

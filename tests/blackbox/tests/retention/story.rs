@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use attest_core::Nonce;
-use attest_core::RetentionMode;
+use attest_core::retention::RetentionMode;
 use blackbox::asking::{CHAT, chat, error, eventually, next_chunk, receipt, streamed};
 use blackbox::world::{MODEL, appraise, engine_model, policy_file, proxy};
 use testkit::client::{Connection, TlsClient, post};

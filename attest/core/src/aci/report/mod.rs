@@ -18,9 +18,7 @@ pub use sign::UnsignedReport;
 
 use super::{DocumentError, EvidenceBundle, Keyset, KeysetError, TeeType};
 use crate::quoted::QuotedOrNone;
-use crate::{
-    collateral::CollateralError, digest::Sha256Digest, encoding::to_hex, profile::report_message,
-};
+use crate::{collateral::CollateralError, digest::Sha256Digest, profile::report_message};
 
 /// A report may be this long.
 pub const MAX_REPORT_BYTES: usize = 4 * 1024 * 1024;
@@ -205,11 +203,6 @@ impl Report {
     /// The id of the key that signed, if the report is signed.
     pub fn key_id(&self) -> Option<&str> {
         self.signature.as_ref().map(|s| s.key_id.as_str())
-    }
-
-    /// The signature in hex, if the report is signed.
-    pub fn signature_hex(&self) -> Option<String> {
-        self.signature.as_ref().map(|s| to_hex(&s.bytes))
     }
 
     /// The whole report in its canonical form, members we do not know included.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use attest_core::Sha256Digest;
+use attest_core::retention::RetentionMode;
 use attest_core::retention::{
     ChainError, ChangeRefused, PolicySignatures, RetentionPolicy, SignatureError,
 };
-use attest_core::{RetentionMode, Sha256Digest};
 use gateway_base::config::Config;
 use gateway_retention::{HistoryError, decide};
 use gateway_store::ledger::inspect;

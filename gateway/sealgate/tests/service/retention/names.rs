@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use attest_core::retention::RetentionMode;
 use attest_core::retention::{
     Format, NameKind, NameOpening, PublishedPolicy, RetentionPolicy, Unopened,
 };
-use attest_core::{Report, RetentionMode, Sha256Digest, parse_hex};
+use attest_core::{Report, Sha256Digest, parse_hex};
 use gateway_store::ledger::inspect;
 use http::StatusCode;
 use serde_json::Value;
