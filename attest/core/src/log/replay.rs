@@ -65,7 +65,7 @@ pub enum ReplayError {
     Signer(CheckpointError),
 }
 
-/// An epoch as the log tells of it.
+/// An epoch as the log has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochSpan {
     /// Index of the entry that it began with.
@@ -90,17 +90,18 @@ pub struct Replay {
 impl Replay {
     /// Takes the next entry.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Entry, ReplayError> {
-        self.push_telling(bytes, |_, _| {})
+        self.push_reporting(bytes, |_, _| {})
     }
 
-    /// The same, telling of every subtree that the entry completes.
-    pub fn push_telling(
+    /// The same; `completed` gets every subtree that the entry completes.
+    pub fn push_reporting(
         &mut self,
         bytes: &[u8],
         completed: impl FnMut(Node, TreeHash),
     ) -> Result<Entry, ReplayError> {
         let index = self.frontier.size();
         let entry = Entry::parse(bytes).map_err(|error| ReplayError::Entry { index, error })?;
+        // Before it is hashed: an entry that cannot stand here is not part of what heads are compared with.
         self.follow(index, &entry)
             .map_err(|what| ReplayError::Order { index, what })?;
         self.frontier.push(tree::leaf(bytes), completed);
@@ -112,6 +113,7 @@ impl Replay {
             Fact::Began { origin } if index == 0 => self.origin = Some(*origin),
             Fact::Began { .. } => return Err("a log begins only once"),
             _ if index == 0 => return Err("the log does not begin with its beginning"),
+            // Not one higher each time: the number is taken before the entry is written, which may fail.
             Fact::EpochBegan(start) => {
                 if self
                     .epochs
@@ -120,6 +122,7 @@ impl Replay {
                 {
                     return Err("epochs are numbered upwards");
                 }
+                // Until a change is accepted, epochs serve under a policy that only their own entries name.
                 if self
                     .retention
                     .is_some_and(|digest| digest != start.retention)
@@ -136,6 +139,7 @@ impl Replay {
                 });
             }
             Fact::EpochEnded { epoch, keyset, .. } => {
+                // One that was cut off never ends, so there may be several without an end.
                 let running = self.epochs.iter_mut().rev();
                 let mut named = running
                     .filter(|span| span.start.epoch == *epoch && span.start.keyset == *keyset);
@@ -145,6 +149,7 @@ impl Replay {
                 }
             }
             Fact::RetentionChanged(change) => {
+                // The first change has nothing in the log to follow: its predecessor may be older than the log.
                 if self.retention.is_some() && change.predecessor != self.retention {
                     return Err("the retention policy does not follow the one before it");
                 }
@@ -201,6 +206,7 @@ impl Replay {
     /// That the epoch that is active at this point signed the head. Which epoch that is the log says; that
     /// its keys were an enclave's only the report of that epoch shows.
     pub fn check_signer(&self, head: &SignedHead) -> Result<Checkpoint, ReplayError> {
+        // The one that began last, ended or not: its key also signs the head over its end.
         let epoch = self.epochs.last().ok_or(ReplayError::NoEpoch)?;
         head.verify(&epoch.start.key).map_err(ReplayError::Signer)
     }

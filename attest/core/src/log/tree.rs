@@ -146,7 +146,7 @@ impl Frontier {
         fold(&self.hashes)
     }
 
-    /// Appends a leaf, telling of every subtree that it completes, itself first.
+    /// Appends a leaf; `completed` gets every subtree that it completes, the leaf itself first.
     pub fn push(&mut self, leaf: TreeHash, mut completed: impl FnMut(Node, TreeHash)) {
         let mut at = Node {
             level: 0,

@@ -61,6 +61,8 @@ pub fn inclusion(
         return Err(ProofError::Beyond { index, size });
     }
     let length = ProofError::Length { found: proof.len() };
+    // `place` and `last` are the leaf's and the last leaf's position on the level that `hash` is on. The proof has to be
+    // used up exactly when the level has one node: a longer or shorter proof is of another tree.
     let (mut place, mut last) = (index, size - 1);
     let mut hash = *leaf;
     for sibling in proof {
@@ -69,6 +71,7 @@ pub fn inclusion(
         }
         if place & 1 == 1 || place == last {
             hash = tree::node(sibling, &hash);
+            // On the right edge of an incomplete tree a node without a sibling moves up as it is.
             while place & 1 == 0 && place != 0 {
                 place >>= 1;
                 last >>= 1;
@@ -125,6 +128,8 @@ pub fn consistency(
     } else {
         *hashes.next().ok_or(length)?
     };
+    // Both roots are computed from the same hashes: those to the left belong to both trees, those to the right to the new
+    // one only. The levels on which the old tree is complete are one subtree, and need no hashes.
     let skipped = (old_size - 1).trailing_ones();
     let (mut place, mut last) = ((old_size - 1) >> skipped, (new_size - 1) >> skipped);
     let (mut old_hash, mut new_hash) = (first, first);

@@ -28,7 +28,7 @@ pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
         let mut hashes = Vec::with_capacity(2 * entries.len());
         for entry in &entries {
             replay
-                .push_telling(entry, |node, hash| hashes.push((node, hash)))
+                .push_reporting(entry, |node, hash| hashes.push((node, hash)))
                 .map_err(|error| store.altered(error.into()))?;
             if let Some(head) = head
                 .as_ref()

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use attest_core::UnixTime;
 use attest_core::log::tile::{Tile, Tiler, bundles};
-use attest_core::log::{Entry, Fact, Replay, ReplayError, SignedHead, receipts_root};
+use attest_core::log::{Entry, Fact, Replay, ReplayError, SignedHead, Word, receipts_root};
 
 use super::{ReplayArgs, head_text};
 use crate::conclusion::print;
@@ -56,7 +57,7 @@ struct Run<'a> {
     met: BTreeMap<usize, Result<(), ReplayError>>,
     own_content: Option<Result<(), ReplayError>>,
     own_signer: Option<Result<(), ReplayError>>,
-    modes: Vec<String>,
+    modes: Vec<(Word, UnixTime)>,
 }
 
 /// Files beside the log: their numbers, and the first one that is wrong.
@@ -92,6 +93,7 @@ impl<'a> Run<'a> {
                 self.entry(bytes).await.map_err(Stopped::Replay)?;
             }
         }
+        // The last tile of each level is compared once, at the end: it is not complete, and each entry changes it.
         let partial: Vec<_> = self.tiler.partial().map(|(t, b)| (t, b.to_vec())).collect();
         for (tile, bytes) in partial {
             self.compare(&tile, &bytes).await;
@@ -105,16 +107,17 @@ impl<'a> Run<'a> {
         let tiler = &mut self.tiler;
         let entry = self
             .replay
-            .push_telling(bytes, |node, hash| full.extend(tiler.push(node, &hash)))?;
+            .push_reporting(bytes, |node, hash| full.extend(tiler.push(node, &hash)))?;
         for (tile, bytes) in full {
             self.compare(&tile, &bytes).await;
         }
         self.beside(index, &entry).await;
         if let Fact::EpochBegan(start) = &entry.fact {
-            self.modes.push(format!("{} from {}", start.mode, entry.at));
-            self.modes
-                .dedup_by(|a, b| a.split(' ').next() == b.split(' ').next());
+            self.modes.push((start.mode.clone(), entry.at));
+            self.modes.dedup_by(|(later, _), (mode, _)| later == mode);
         }
+        // Heads are compared at the moment at which the log has their size: afterwards its root is another, and so may be
+        // the epoch that signs.
         for (place, head) in self.kept.iter().enumerate() {
             if head.signed.claimed().size == self.replay.size() {
                 let found = self.replay.check_content(head.signed.claimed());
@@ -130,6 +133,7 @@ impl<'a> Run<'a> {
     }
 
     async fn compare(&mut self, tile: &Tile, bytes: &[u8]) {
+        // After the first difference no more tiles are read: one is enough, and the source may be slow.
         let Ok(compared) = &mut self.tiles else {
             return;
         };
@@ -166,6 +170,10 @@ impl<'a> Run<'a> {
 
     fn facts(&self) -> Vec<(&'static str, String)> {
         let own = self.own.claimed();
+        let modes = self.modes.iter();
+        let modes: Vec<_> = modes
+            .map(|(mode, at)| format!("{mode} from {at}"))
+            .collect();
         let epochs = self.replay.epochs();
         let cut_off = epochs
             .iter()
@@ -179,7 +187,7 @@ impl<'a> Run<'a> {
                 "epochs",
                 format!("{}, {} cut off", epochs.len(), cut_off.count()),
             ),
-            ("retention", self.modes.join(", ")),
+            ("retention", modes.join(", ")),
         ]
     }
 
