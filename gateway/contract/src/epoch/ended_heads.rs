@@ -36,6 +36,8 @@ impl EndedHeads {
             fs::write(&new, head.note())?;
             fs::File::open(&new)?.sync_all()?;
             fs::rename(&new, &file)?;
+            // The new name, too: without it a power failure loses the file.
+            fs::File::open(&self.0)?.sync_all()?;
         }
         let sizes = self.sizes()?;
         for size in sizes.iter().rev().skip(MAX_HEADS) {
