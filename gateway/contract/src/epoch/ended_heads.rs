@@ -17,11 +17,18 @@ const MAX_HEADS: usize = 1000;
 const MAX_BYTES: u64 = 4096;
 
 /// The stored heads of a state directory.
-pub struct EndedHeads(PathBuf);
+pub struct EndedHeads {
+    folder: PathBuf,
+    /// How many are kept.
+    max: usize,
+}
 
 impl EndedHeads {
     pub fn in_directory(state_dir: &Path) -> Self {
-        Self(state_dir.join(FOLDER))
+        Self {
+            folder: state_dir.join(FOLDER),
+            max: MAX_HEADS,
+        }
     }
 
     /// Stores a head, and removes the oldest ones. It is on the disk when this returns.
@@ -29,19 +36,19 @@ impl EndedHeads {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.0)?;
-        let file = self.0.join(head.claimed().size.to_string());
+            .create(&self.folder)?;
+        let file = self.folder.join(head.claimed().size.to_string());
         if !file.exists() {
-            let new = self.0.join("new");
+            let new = self.folder.join("new");
             fs::write(&new, head.note())?;
             fs::File::open(&new)?.sync_all()?;
             fs::rename(&new, &file)?;
             // The new name, too: without it a power failure loses the file.
-            fs::File::open(&self.0)?.sync_all()?;
+            fs::File::open(&self.folder)?.sync_all()?;
         }
         let sizes = self.sizes()?;
-        for size in sizes.iter().rev().skip(MAX_HEADS) {
-            fs::remove_file(self.0.join(size.to_string()))?;
+        for size in sizes.iter().rev().skip(self.max) {
+            fs::remove_file(self.folder.join(size.to_string()))?;
         }
         Ok(())
     }
@@ -49,7 +56,7 @@ impl EndedHeads {
     /// The head of the epoch that entered what is at this index, if that epoch has ended.
     pub fn covering(&self, index: u64) -> Option<SignedHead> {
         let size = self.sizes().ok()?.into_iter().find(|size| *size > index)?;
-        let file = self.0.join(size.to_string());
+        let file = self.folder.join(size.to_string());
         let fits = fs::metadata(&file).ok()?.len() <= MAX_BYTES;
         let note = fs::read(&file).ok().filter(|_| fits)?;
         SignedHead::parse(&note).ok()
@@ -58,7 +65,7 @@ impl EndedHeads {
     /// The sizes of the stored heads, in order.
     fn sizes(&self) -> io::Result<Vec<u64>> {
         let mut sizes = Vec::new();
-        let files = match fs::read_dir(&self.0) {
+        let files = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(sizes),
             files => files?,
         };
@@ -92,7 +99,10 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("ended-heads-{}", std::process::id()));
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir(&directory).expect("a directory");
-        let heads = EndedHeads::in_directory(&directory);
+        let heads = EndedHeads {
+            max: 5,
+            ..EndedHeads::in_directory(&directory)
+        };
         assert!(heads.covering(0).is_none(), "there is none yet");
         for size in [9, 4, 100] {
             heads.store(&head(size)).expect("stored");
@@ -102,10 +112,10 @@ mod tests {
         assert_eq!(found(4), Some(9), "the head of 4 entries ends before it");
         assert_eq!(found(99), Some(100));
         assert_eq!(found(100), None, "it belongs to no ended epoch");
-        for size in 200..200 + MAX_HEADS as u64 {
+        for size in 200..205 {
             heads.store(&head(size)).expect("stored");
         }
-        assert_eq!(heads.sizes().expect("listed").len(), MAX_HEADS);
+        assert_eq!(heads.sizes().expect("listed").len(), 5);
         assert_eq!(found(3), Some(200), "the oldest were removed");
         fs::remove_dir_all(&directory).expect("removed");
     }
