@@ -5,9 +5,10 @@
 //! metrics and rows are made of the same values.
 //!
 //! Events leave the process through `tracing`, by one layer that passes nothing else (`sink`): events of
-//! libraries are dropped at every log level.
+//! libraries are dropped at every log level. `log_writer` makes lines of them, off the path of requests.
 
 mod line;
+mod log_writer;
 mod names;
 mod panics;
 mod record;
@@ -166,6 +167,10 @@ pub enum Event {
         endpoint: Endpoint,
         status: u16,
         kind: &'static str,
+    },
+    /// So many lines of single requests and connections were dropped: they could not be written as fast as they came.
+    LogLinesLost {
+        lines: u64,
     },
     /// A request's head was refused; its body was not read.
     HeadRefused {

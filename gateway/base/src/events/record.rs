@@ -157,6 +157,19 @@ impl Event {
         )
     }
 
+    /// Whether it is about a single request or connection. Its line may wait for others; a kill can lose it.
+    pub(crate) fn is_frequent(&self) -> bool {
+        matches!(
+            self,
+            Event::RequestFinished { .. }
+                | Event::RequestRefused { .. }
+                | Event::HeadRefused { .. }
+                | Event::ConnectionOpened { .. }
+                | Event::HandshakeFailed { .. }
+                | Event::ConnectionClosed { .. }
+        )
+    }
+
     /// Its level.
     pub fn level(&self) -> Level {
         match self {
@@ -174,6 +187,7 @@ impl Event {
             | Event::DescriptorsShort { .. }
             | Event::LedgerFailed { .. }
             | Event::RowsLost { .. }
+            | Event::LogLinesLost { .. }
             | Event::DatabaseNotChecked { .. }
             | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
@@ -287,6 +301,7 @@ impl Event {
                 .number("usage", *usage)
                 .number("receipts", *receipts)
                 .number("sessions", *sessions),
+            Event::LogLinesLost { lines } => Record::new("log_lines_lost").number("lines", *lines),
             Event::DatabaseNotChecked { database } => {
                 Record::new("database_not_checked").word("database", database)
             }

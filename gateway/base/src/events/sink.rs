@@ -1,12 +1,12 @@
-//! The `tracing` layer through which events leave the process, and the log writer behind it.
+//! The `tracing` layer through which events leave the process.
 //!
 //! An event passes through `tracing` as a typed value, not as text: the layer extracts the value by its type, which is
 //! private to this module. A library's event has no such value, whatever its target and fields are called, and is
 //! dropped. Libraries' callsites are disabled, so that their arguments are not evaluated either.
 
 use std::fmt;
-use std::io::{self, Write};
-use std::sync::Mutex;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tracing::field::{Field, Visit};
@@ -16,10 +16,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::registry::Registry;
 
-use super::{Event, Format, Level, line};
-use crate::lock::lock;
-use attest_channel::Clock;
-use attest_channel::SystemClock;
+use super::log_writer::LogWriter;
+use super::{Event, Format, Level};
 
 /// The target of our events, and of no others.
 const TARGET: &str = "sealgate::events";
@@ -40,11 +38,14 @@ pub trait EventSink: Send + Sync + 'static {
 /// If the program has a `tracing` subscriber already, that one stays.
 pub fn install(format: Format, level: Level, also: Option<impl EventSink>) {
     set_format_and_level(format, level);
+    let log = Arc::new(LogWriter::new(io::stderr()));
     let subscriber = Registry::default()
-        .with(EventLayer(LogWriter::new(io::stderr())))
+        .with(EventLayer(log.clone()))
         .with(also.map(EventLayer));
     // Fails if there is a subscriber already: several services in one process, as in tests.
-    let _ = tracing::subscriber::set_global_default(subscriber);
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        log.write_in_a_thread();
+    }
 }
 
 /// Sets the format of log lines and the lowest level that is logged.
@@ -53,7 +54,7 @@ pub fn set_format_and_level(format: Format, level: Level) {
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
-fn format() -> Format {
+pub(super) fn format() -> Format {
     if FORMAT.load(Ordering::Relaxed) == Format::Json as u8 {
         Format::Json
     } else {
@@ -61,7 +62,7 @@ fn format() -> Format {
     }
 }
 
-fn is_logged(level: Level) -> bool {
+pub(super) fn is_logged(level: Level) -> bool {
     level as u8 <= LEVEL.load(Ordering::Relaxed)
 }
 
@@ -125,33 +126,5 @@ impl<L: EventSink> Visit for FieldVisitor<'_, L> {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// The log: writes a line for each event of a sufficient level.
-pub(super) struct LogWriter<W> {
-    // Shared by every thread that logs; held for one line, so that lines do not mix.
-    to: Mutex<W>,
-}
-
-impl<W: Write> LogWriter<W> {
-    pub fn new(writer: W) -> Self {
-        Self {
-            to: Mutex::new(writer),
-        }
-    }
-}
-
-impl<W: Write + Send + 'static> EventSink for LogWriter<W> {
-    fn handle(&self, event: &Event) {
-        if !is_logged(event.level()) || !event.is_logged_one_by_one() {
-            return;
-        }
-        // Rendered before the lock is taken, and written with one call: other threads wait for the write only.
-        let mut line = line::render(&event.record(), SystemClock.now(), format());
-        line.push('\n');
-        let mut to = lock(&self.to);
-        // A failing log is no reason to stop serving.
-        let _ = to.write_all(line.as_bytes());
-    }
-}
-
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

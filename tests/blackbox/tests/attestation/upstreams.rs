@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use blackbox::asking::{CHAT, OpenAiError, chat, error};
+use blackbox::asking::{CHAT, OpenAiError, chat, error, eventually};
 use blackbox::identity;
 use blackbox::namespace::{private_mounts_are_possible, with_etc};
 use blackbox::world::{engine_model, gateway_trusting, start, start_as, trusting_directory};
@@ -164,7 +164,13 @@ async fn answer_for(directory: &ScratchDir, url: &str) -> Result<(OpenAiError, S
     if answer.status == 200 {
         bail!("the chat was answered");
     }
-    Ok((error(answer).await?, gateway.log()))
+    let refused = error(answer).await?;
+    // Lines of requests are written a moment after their answers.
+    eventually("the request is logged", async || {
+        gateway.log().contains(" request_finished ")
+    })
+    .await;
+    Ok((refused, gateway.log()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,8 +75,10 @@ async fn a_client_that_does_not_read_loses_its_slot_after_the_timeout() -> Resul
         _ => false,
     });
     assert!(incomplete, "{events:?}");
-    let log = world.enclave.log();
-    assert!(log.contains("outcome=client_gone"), "{log}");
+    eventually("the log says so", async || {
+        world.enclave.log().contains("outcome=client_gone")
+    })
+    .await;
     drop(unread);
     Ok(())
 }

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::with_default;
 
 use super::*;
-use crate::events::emit;
+use crate::events::{emit, line};
 use crate::metering::{Outcome, RowRetention, UsageRow};
 use crate::request::Endpoint;
 use crate::request::Name;
@@ -25,7 +26,8 @@ impl Write for Written {
 /// The log lines that are written while `act` runs.
 fn logged(act: impl FnOnce()) -> String {
     let written = Written::default();
-    let subscriber = Registry::default().with(EventLayer(LogWriter::new(written.clone())));
+    let subscriber =
+        Registry::default().with(EventLayer(Arc::new(LogWriter::new(written.clone()))));
     with_default(subscriber, act);
     let bytes = written.0.lock().expect("no panics").clone();
     String::from_utf8(bytes).expect("text")
@@ -77,7 +79,7 @@ fn drops_events_with_our_target_and_fields_but_without_our_type() {
     assert!(lines.ends_with(" stopping\n"), "{lines}");
 }
 
-fn finished() -> UsageRow {
+pub fn finished() -> UsageRow {
     let name = |text| Name::from_operator(text).expect("a name");
     UsageRow {
         at: attest_core::UnixTime::from_secs(0),
