@@ -152,7 +152,7 @@ impl Admission {
             received_bytes: prompt.len() as u64,
             received_hash,
             epoch,
-            retention,
+            retention: Arc::new(retention),
             admitted_at: self.clock.now(),
         };
         let request = match model {

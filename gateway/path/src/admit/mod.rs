@@ -66,6 +66,6 @@ pub struct RequestContext {
     /// The contract for this request until its end.
     pub epoch: Arc<Epoch>,
     /// What is kept of it under that contract.
-    pub retention: Terms,
+    pub retention: Arc<Terms>,
     pub admitted_at: UnixTime,
 }

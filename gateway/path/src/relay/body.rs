@@ -16,7 +16,7 @@ use http_body::{Frame, SizeHint};
 use super::answer::{Answer, AnswerBody, AnswerFault, Completeness};
 use super::idle_timeout::IdleTimeout;
 use crate::flushes::Flushes;
-use crate::receipt::{Ending, Interruption, ReceiptBuilder};
+use crate::receipt::{Ending, Interruption, Returning, Routed, Unfinished};
 use gateway_base::metering::{Cause, Outcome};
 use gateway_retention::{SealingBody, SealingError, SealingRecord};
 
@@ -29,10 +29,10 @@ const MAX_HELD: usize = 64 * 1024;
 pub fn relay(
     answer: Answer,
     sealing: Option<SealingRecord>,
-    mut receipt: ReceiptBuilder,
+    receipt: Unfinished<Routed>,
     flushes: Flushes,
 ) -> Response<Body> {
-    receipt.set_status(answer.status.as_u16());
+    let mut receipt = receipt.returning(answer.status.as_u16());
     if flushes.are_counted() {
         receipt.track_writes();
     }
@@ -73,7 +73,7 @@ struct RelayBody {
     state: State,
     /// Bytes still to be handed over, if the head announces a length.
     left: Option<u64>,
-    receipt: ReceiptBuilder,
+    receipt: Unfinished<Returning>,
     flushes: Flushes,
     /// How many flushes had completed when bytes, or the head, were last handed over.
     flushed_before: u64,

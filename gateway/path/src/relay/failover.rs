@@ -14,7 +14,7 @@ use super::error_body;
 use super::refusal::Refusal;
 use super::rewrite::{self, Rewrites, Spans};
 use crate::admit::{AdmittedRequest, Constraints};
-use crate::receipt::ReceiptBuilder;
+use crate::receipt::{Routed, Unfinished};
 use attest_channel::Clock;
 use gateway_base::config::Timeouts;
 use gateway_base::errors::ApiError;
@@ -124,7 +124,7 @@ impl RoutedRequest {
     }
 
     /// The answer of the first candidate that the prompt was sent to, or why there is none.
-    pub(super) async fn serve(&self, receipt: &mut ReceiptBuilder) -> Result<Answer, Refusal> {
+    pub(super) async fn serve(&self, receipt: &mut Unfinished<Routed>) -> Result<Answer, Refusal> {
         self.check_pins(receipt)?;
         let mut previous: Option<(&Candidate, NotSentReason)> = None;
         for (candidate, state) in self.in_order() {
@@ -189,7 +189,7 @@ impl RoutedRequest {
     }
 
     /// A direct service has no sessions, so it refuses any list of them.
-    fn check_pins(&self, receipt: &mut ReceiptBuilder) -> Result<(), Refusal> {
+    fn check_pins(&self, receipt: &mut Unfinished<Routed>) -> Result<(), Refusal> {
         let Some(pinned) = self.pinned() else {
             return Ok(());
         };
@@ -217,7 +217,7 @@ impl RoutedRequest {
         &self,
         candidate: &Candidate,
         state: &CandidateState,
-        receipt: &mut ReceiptBuilder,
+        receipt: &mut Unfinished<Routed>,
     ) -> Result<Answer, AttemptError> {
         let mut request_usage = self.stream && !self.usage_requested && state.may_request_usage();
         let mut reconnects = 0;
@@ -252,7 +252,7 @@ impl RoutedRequest {
         candidate: &Candidate,
         state: &CandidateState,
         request_usage: bool,
-        receipt: &mut ReceiptBuilder,
+        receipt: &mut Unfinished<Routed>,
     ) -> Result<Answer, SingleAttemptError> {
         let response = match candidate {
             Candidate::Verified(upstream) => {
@@ -285,7 +285,7 @@ impl RoutedRequest {
         candidate: &Candidate,
         upstream: &VerifiedUpstream,
         prompt: Forwarded,
-        receipt: &mut ReceiptBuilder,
+        receipt: &mut Unfinished<Routed>,
     ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
         // The connection is verified before the prompt is touched; a failure leaves nothing sent, and the next
         // candidate may be tried.
@@ -306,7 +306,7 @@ impl RoutedRequest {
         candidate: &Candidate,
         upstream: &HttpUpstream,
         prompt: Forwarded,
-        receipt: &mut ReceiptBuilder,
+        receipt: &mut Unfinished<Routed>,
     ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
         // Recorded before sending, as in `send_verified`.
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
@@ -352,7 +352,7 @@ impl RoutedRequest {
         &self,
         response: Response<UpstreamBody>,
         request_usage: bool,
-        receipt: &mut ReceiptBuilder,
+        receipt: &mut Unfinished<Routed>,
     ) -> Result<Answer, SingleAttemptError> {
         if !response.status().is_success() {
             let status = response.status().as_u16();
@@ -382,7 +382,7 @@ impl RoutedRequest {
     fn no_candidate_left(
         &self,
         last: Option<(&Candidate, NotSentReason)>,
-        receipt: &mut ReceiptBuilder,
+        receipt: &mut Unfinished<Routed>,
     ) -> Refusal {
         let aggregator = self.model.route.serving == Serving::Aggregator;
         let Some((candidate, why)) = last else {
@@ -457,7 +457,7 @@ impl From<AttemptError> for SingleAttemptError {
 }
 
 impl SingleAttemptError {
-    fn final_error(self, receipt: &mut ReceiptBuilder) -> AttemptError {
+    fn final_error(self, receipt: &mut Unfinished<Routed>) -> AttemptError {
         match self {
             SingleAttemptError::Misdirected => {
                 receipt.upstream_failed(Cause::Closed);
@@ -475,7 +475,7 @@ type Sent = Result<Result<Response<UpstreamBody>, PlainFailure>, tokio::time::er
 /// The head of a response, or why there is none.
 fn response_head(
     sent: Sent,
-    receipt: &mut ReceiptBuilder,
+    receipt: &mut Unfinished<Routed>,
 ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
     let (cause, error) = match sent {
         Ok(Ok(response)) => return Ok(response),

@@ -24,6 +24,8 @@ use refusal::Refusal;
 pub use refusal::shown_refusals;
 use upstream_refusal::UpstreamRefusal;
 
+use std::sync::Arc;
+
 use crate::receipt::RequestServices;
 use attest_core::Serving;
 use axum::body::Body;
@@ -31,7 +33,7 @@ use http::{HeaderValue, Response};
 
 use crate::admit::{AdmittedRequest, UnknownModel};
 use crate::flushes::Flushes;
-use crate::receipt::ReceiptBuilder;
+use crate::receipt::{Routed, Unfinished};
 use answer::Answer;
 use failover::RoutedRequest;
 use gateway_base::errors::ApiError;
@@ -44,9 +46,9 @@ pub async fn serve_inference(
     request: AdmittedRequest,
     flushes: Flushes,
 ) -> Response<Body> {
-    let mut receipt = ReceiptBuilder::new(services, &request.context);
     let receipt_id = request.context.receipt_id.clone();
-    receipt.routed(&request.model.route.model, &request.model.requested_name);
+    let mut receipt = Unfinished::received(services, &request.context)
+        .routed(&request.model.route.model, &request.model.requested_name);
     let response = match answer(services, request, &mut receipt).await {
         Ok((answer, sealing)) => body::relay(answer, sealing, receipt, flushes),
         Err(refusal) => refusal.into_response(receipt),
@@ -60,7 +62,7 @@ pub fn refuse_unknown_model(services: &RequestServices, request: UnknownModel) -
         context,
         verification_required,
     } = request;
-    let mut receipt = ReceiptBuilder::new(services, &context);
+    let mut receipt = Unfinished::received(services, &context).not_routed();
     if context.epoch.config.server.mode == Serving::Aggregator {
         receipt.unverified(verification_required, "", "model_not_found", None);
     }
@@ -79,9 +81,9 @@ fn with_receipt_id(mut response: Response<Body>, receipt_id: &str) -> Response<B
 async fn answer(
     services: &RequestServices,
     request: AdmittedRequest,
-    receipt: &mut ReceiptBuilder,
+    receipt: &mut Unfinished<Routed>,
 ) -> Result<(Answer, Option<SealingRecord>), Refusal> {
-    let terms = request.context.retention.clone();
+    let terms = Arc::clone(&request.context.retention);
     let caller = request.context.caller.clone();
     let receipt_id = request.context.receipt_id.clone();
     let policy = request.context.epoch.retention.policy().digest();

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::retry_after::RETRY_AFTER_MS;
 use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
-use crate::receipt::{Ending, ReceiptBuilder};
+use crate::receipt::{Ending, Routed, Unfinished};
 use gateway_base::errors::{ApiError, ListedError, SHOULD_RETRY};
 use gateway_base::metering::Outcome;
 
@@ -31,7 +31,7 @@ impl From<ApiError> for Refusal {
 
 impl Refusal {
     /// The response. Its receipt is stored first.
-    pub fn into_response(self, mut receipt: ReceiptBuilder) -> Response<Body> {
+    pub fn into_response(self, mut receipt: Unfinished<Routed>) -> Response<Body> {
         let outcome = self.outcome();
         let (response, body) = match self {
             Refusal::Own(error) => {
@@ -44,7 +44,7 @@ impl Refusal {
                 refusal.response()
             }
         };
-        receipt.set_status(response.status().as_u16());
+        let mut receipt = receipt.returning(response.status().as_u16());
         // The receipt hashes the same bytes that are sent: both come from one value.
         receipt.add_body(&body);
         receipt.finish(Ending::Complete(outcome));

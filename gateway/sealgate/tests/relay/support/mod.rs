@@ -112,7 +112,7 @@ impl Bench {
             stream: fields.stream,
             received_bytes: body.len() as u64,
             received_hash: Sha256Digest::hash(body.as_bytes()),
-            retention: self.epoch.retention.policy().effective(&tenant, None),
+            retention: Arc::new(self.epoch.retention.policy().effective(&tenant, None)),
             epoch: self.epoch.clone(),
             admitted_at: self.back.clock.now(),
         };
