@@ -87,7 +87,8 @@ pub(super) async fn serve(
     let _ = tcp.set_nodelay(true);
     let peer = tcp.peer_addr().ok().map(|address| address.ip());
     let timeouts = &epoch.config.timeouts;
-    let handshake = async {
+    // Boxed: an idle connection does not keep its room.
+    let handshake = Box::pin(async {
         // A peek, so that the TLS library still reads the byte. A silent connection is the first to be evicted.
         let spoke = tcp.peek(&mut [0; 1]).await?;
         if spoke > 0 {
@@ -96,7 +97,7 @@ pub(super) async fn serve(
         let tcp = TimedWrites::new(tcp, timeouts.client_write);
         let acceptor = TlsAcceptor::from(epoch.tls.clone());
         acceptor.accept(Scrubbed::new(tcp)).await
-    };
+    });
     let handshake = tokio::time::timeout(timeouts.client_header, handshake);
     let tls = tokio::select! {
         result = handshake => match result {
@@ -120,14 +121,15 @@ pub(super) async fn serve(
     events::emit(Event::ConnectionClosed { epoch: number });
 }
 
-async fn http(
+/// Not an `async fn`, whose future would keep room for each argument beside what is made of it: idle connections are many.
+fn http(
     tls: Tls,
     service: &Service,
     (peer, slot): (Option<IpAddr>, Arc<ConnectionSlot>),
     epoch: Arc<Epoch>,
     mut epochs: watch::Receiver<Arc<Epoch>>,
     mut stopping: watch::Receiver<bool>,
-) {
+) -> impl Future<Output = ()> {
     let limits = &epoch.config.limits;
     let context = Connection::new(epoch.clone(), peer, slot);
     let findings = Findings::default();
@@ -182,7 +184,7 @@ async fn http(
             })
         }
     });
-    let mut connection = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(epoch.config.timeouts.client_header)
         // The guard checks these limits first, and its refusals get a response.
@@ -198,38 +200,41 @@ async fn http(
             )),
             respond,
         );
+    let mut connection = Box::new(connection);
 
-    let ended = tokio::select! {
-        // Without shutdown: TLS is closed by `close`, which may have to read on first.
-        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
-        () = ended(&mut epochs, service.authentication) => None,
-        _ = stopping.wait_for(|stop| *stop) => None,
-    };
-    // The other two branches are requests to stop. hyper then finishes the response that it has begun and serves no
-    // further request; the drain timeout limits that.
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            Pin::new(&mut connection).graceful_shutdown();
-            let rest = poll_fn(|cx| connection.poll_without_shutdown(cx));
-            match tokio::time::timeout(epoch.config.server.drain_timeout, rest).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    events::emit(Event::DrainCut {
-                        epoch: epoch.number,
-                    });
-                    return;
+    async move {
+        let ended = tokio::select! {
+            // Without shutdown: TLS is closed by `close`, which may have to read on first.
+            ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(ended),
+            () = ended(&mut epochs, service.authentication) => None,
+            _ = stopping.wait_for(|stop| *stop) => None,
+        };
+        // The other two branches are requests to stop. hyper then finishes the response that it has begun and serves no
+        // further request; the drain timeout limits that.
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                Pin::new(&mut *connection).graceful_shutdown();
+                let rest = poll_fn(|cx| connection.poll_without_shutdown(cx));
+                match tokio::time::timeout(epoch.config.server.drain_timeout, rest).await {
+                    Ok(ended) => ended,
+                    Err(_) => {
+                        events::emit(Event::DrainCut {
+                            epoch: epoch.number,
+                        });
+                        return;
+                    }
                 }
             }
+        };
+        // After any other error nothing can be sent. The connection is dropped without TLS's closing message, so the client
+        // sees that the response is incomplete.
+        if ended.is_ok() || context.left_body_unread() {
+            // Drops the library's buffer, and what was read into it, before waiting for the peer.
+            let tls = connection.into_parts().io.into_inner();
+            let tls = tls.into_inner().into_inner().into_inner();
+            Box::pin(close(tls, context.left_body_unread())).await;
         }
-    };
-    // After any other error nothing can be sent. The connection is dropped without TLS's closing message, so the client
-    // sees that the response is incomplete.
-    if ended.is_ok() || context.left_body_unread() {
-        // Drops the library's buffer, and what was read into it, before waiting for the peer.
-        let tls = connection.into_parts().io.into_inner();
-        let tls = tls.into_inner().into_inner().into_inner();
-        close(tls, context.left_body_unread()).await;
     }
 }
 
