@@ -1,151 +1,132 @@
 //! Signature checks by themselves, with ring: what no verification can do without.
 
-use std::fmt;
 use std::hint::black_box;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
-    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
-    KeyPair, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_ASN1,
+    ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey, VerificationAlgorithm,
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::clock::micros;
-
-/// About what is signed: a certificate, a report.
-const MESSAGE: [u8; 1000] = [7; 1000];
-
-const ARK: &[u8] = include_bytes!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../attest/core/src/roots/amd-ark-milan.der"
-));
-
-/// How many checks of each kind.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Needs {
-    pub p256: usize,
-    pub p384: usize,
-    pub rsa: usize,
-    pub ed25519: usize,
+/// How something is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    P256,
+    P384,
+    Rsa,
+    Ed25519,
 }
 
-impl fmt::Display for Needs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds = [
-            (self.p256, "P-256"),
-            (self.p384, "P-384"),
-            (self.rsa, "RSA-4096"),
-            (self.ed25519, "Ed25519"),
-        ];
-        let parts: Vec<String> = kinds
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, kind)| format!("{count} {kind}"))
-            .collect();
-        f.write_str(&parts.join(" + "))
+impl Kind {
+    const ALL: [Self; 4] = [Self::P256, Self::P384, Self::Rsa, Self::Ed25519];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::Rsa => "RSA-4096",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+
+    /// As certificates and lists are signed.
+    fn in_certificates(self) -> &'static dyn VerificationAlgorithm {
+        match self {
+            Self::P256 => &ECDSA_P256_SHA256_ASN1,
+            Self::P384 => &ECDSA_P384_SHA384_ASN1,
+            Self::Rsa => &RSA_PSS_2048_8192_SHA384,
+            Self::Ed25519 => &ED25519,
+        }
+    }
+
+    /// As hardware writes its signatures: two numbers of fixed length.
+    fn fixed(self) -> &'static dyn VerificationAlgorithm {
+        match self {
+            Self::P256 => &ECDSA_P256_SHA256_FIXED,
+            Self::P384 => &ECDSA_P384_SHA384_FIXED,
+            other => other.in_certificates(),
+        }
     }
 }
 
-/// Microseconds for one check of each kind.
-pub struct Each {
-    pub p256: f64,
-    pub p384: f64,
-    pub rsa: f64,
-    pub ed25519: f64,
-}
-
-struct Signed {
-    key: UnparsedPublicKey<Vec<u8>>,
+/// One signature that a verification checks: its key, the bytes that it covers, and itself.
+#[derive(Clone)]
+pub struct SignatureCheck {
+    pub kind: Kind,
+    algorithm: &'static dyn VerificationAlgorithm,
+    key: Vec<u8>,
     message: Vec<u8>,
     signature: Vec<u8>,
 }
 
-impl Signed {
-    fn check(&self) {
-        let verified = self.key.verify(&self.message, &self.signature);
+impl SignatureCheck {
+    pub fn in_certificate(kind: Kind, key: &[u8], message: &[u8], signature: &[u8]) -> Self {
+        Self {
+            kind,
+            algorithm: kind.in_certificates(),
+            key: key.to_vec(),
+            message: message.to_vec(),
+            signature: signature.to_vec(),
+        }
+    }
+
+    pub fn fixed(kind: Kind, key: &[u8], message: &[u8], signature: &[u8]) -> Self {
+        Self {
+            algorithm: kind.fixed(),
+            ..Self::in_certificate(kind, key, message, signature)
+        }
+    }
+
+    pub fn run(&self) {
+        let key = UnparsedPublicKey::new(self.algorithm, &self.key);
+        let verified = key.verify(&self.message, &self.signature);
         black_box(verified).expect("it is genuine");
     }
 }
 
-/// One genuine signature of each kind.
-pub struct Bare {
-    p256: Signed,
-    p384: Signed,
-    rsa: Signed,
-    ed25519: Signed,
+pub fn run_all(checks: &[SignatureCheck]) {
+    checks.iter().for_each(SignatureCheck::run);
 }
 
-impl Bare {
-    pub fn new() -> Result<Self> {
-        Ok(Self {
-            p256: ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P256_SHA256_FIXED)?,
-            p384: ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING, &ECDSA_P384_SHA384_FIXED)?,
-            rsa: amd_root()?,
-            ed25519: ed25519()?,
-        })
-    }
-
-    pub fn check(&self, needs: &Needs) {
-        let all = [
-            (needs.p256, &self.p256),
-            (needs.p384, &self.p384),
-            (needs.rsa, &self.rsa),
-            (needs.ed25519, &self.ed25519),
-        ];
-        for (count, signed) in all {
-            (0..count).for_each(|_| signed.check());
-        }
-    }
-
-    pub fn cost_of_each(&self) -> Each {
-        Each {
-            p256: micros(|| self.p256.check()),
-            p384: micros(|| self.p384.check()),
-            rsa: micros(|| self.rsa.check()),
-            ed25519: micros(|| self.ed25519.check()),
-        }
-    }
+/// `9 P-256 + 1 P-384`.
+pub fn counts(checks: &[SignatureCheck]) -> String {
+    let count = |kind: Kind| checks.iter().filter(|it| it.kind == kind).count();
+    let parts: Vec<String> = Kind::ALL
+        .into_iter()
+        .filter(|kind| count(*kind) > 0)
+        .map(|kind| format!("{} {}", count(kind), kind.as_str()))
+        .collect();
+    parts.join(" + ")
 }
 
 fn unusable(_: ring::error::Unspecified) -> anyhow::Error {
     anyhow::anyhow!("no key")
 }
 
-fn ecdsa(
-    signing: &'static EcdsaSigningAlgorithm,
-    verifying: &'static dyn VerificationAlgorithm,
-) -> Result<Signed> {
+/// For what is signed in a form that the library does not hand out, such as a manifest's canonical
+/// XML: another message of that length, by another key.
+pub fn p384_over(len: usize) -> Result<SignatureCheck> {
     let random = SystemRandom::new();
-    let pkcs8 = EcdsaKeyPair::generate_pkcs8(signing, &random).map_err(unusable)?;
-    let pair = EcdsaKeyPair::from_pkcs8(signing, pkcs8.as_ref(), &random)
+    let algorithm = &ECDSA_P384_SHA384_FIXED_SIGNING;
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(unusable)?;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random)
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    let signature = pair.sign(&random, &MESSAGE).map_err(unusable)?;
-    Ok(Signed {
-        key: UnparsedPublicKey::new(verifying, pair.public_key().as_ref().to_vec()),
-        message: MESSAGE.to_vec(),
-        signature: signature.as_ref().to_vec(),
-    })
+    let message = vec![7; len];
+    let signature = pair.sign(&random, &message).map_err(unusable)?;
+    let key = pair.public_key().as_ref();
+    let check = SignatureCheck::fixed(Kind::P384, key, &message, signature.as_ref());
+    Ok(check)
 }
 
-fn ed25519() -> Result<Signed> {
+/// The same for an attested report.
+pub fn ed25519_over(len: usize) -> Result<SignatureCheck> {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[3; 32])
         .map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok(Signed {
-        key: UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref().to_vec()),
-        message: MESSAGE.to_vec(),
-        signature: pair.sign(&MESSAGE).as_ref().to_vec(),
-    })
-}
-
-/// ring makes no RSA signatures quickly; AMD's root has one over itself.
-fn amd_root() -> Result<Signed> {
-    let (_, root) = X509Certificate::from_der(ARK).context("AMD's root")?;
-    let key = root.public_key().subject_public_key.data.to_vec();
-    Ok(Signed {
-        key: UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA384, key),
-        message: root.tbs_certificate.as_ref().to_vec(),
-        signature: root.signature_value.data.to_vec(),
-    })
+    let message = vec![7; len];
+    let signature = pair.sign(&message);
+    let key = pair.public_key().as_ref();
+    let check = SignatureCheck::fixed(Kind::Ed25519, key, &message, signature.as_ref());
+    Ok(check)
 }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Long enough that the clock's own cost and grain do not show.
-const BATCH: Duration = Duration::from_millis(40);
+/// Long enough that the clock's own cost and grain do not show, short enough that other programs
+/// leave many batches undisturbed.
+const BATCH: Duration = Duration::from_millis(4);
 
-fn spent() -> Duration {
+pub fn spent() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     Duration::from_secs(seconds)
@@ -16,7 +17,6 @@ fn spent() -> Duration {
 
 /// Microseconds of CPU for one call, over as many as fill a batch.
 pub fn micros(mut call: impl FnMut()) -> f64 {
-    call();
     let start = spent();
     let mut calls = 0.0;
     loop {
@@ -27,9 +27,4 @@ pub fn micros(mut call: impl FnMut()) -> f64 {
             return spent.as_secs_f64() * 1e6 / calls;
         }
     }
-}
-
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

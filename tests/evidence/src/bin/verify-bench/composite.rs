@@ -7,10 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
-    AttestationPolicy, Channel, Collateral, CpuEvidence, DeviceEvidence, EndorsementCache,
-    EvidenceBundle, Freshness, Keyset, Nonce, NvidiaCollateral, RootKind, Serving, SigningKey,
-    SourceProvenance, SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport,
-    gpu_nonce,
+    AttestationPolicy, Channel, Collateral, CpuEvidence, EndorsementCache, EvidenceBundle,
+    Freshness, Keyset, Nonce, NvidiaCollateral, RootKind, Serving, SigningKey, SourceProvenance,
+    SpkiDigest, Statement, TeeType, TlsKeyEntry, UnixTime, UnsignedReport, gpu_nonce,
 };
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::node::{Member, NodeKnobs};
@@ -18,11 +17,9 @@ use vendors::nvidia::{Chip, MockNvidia, Source};
 use vendors::policy::pinned_policy;
 use vendors::{TdMeasurements, Vendors};
 
-use crate::bare::Needs;
-use crate::recorded::{
-    DEVICE_CHAIN, Grounds, OF_A_COLD_QUOTE, OF_A_WARM_QUOTE, checks_of_manifest,
-};
-use crate::{Subject, accepted};
+use crate::bare::ed25519_over;
+use crate::recorded::{Grounds, device_checks};
+use crate::{Limits, Subject, accepted, signed};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const SEED: [u8; 32] = [5; 32];
@@ -34,9 +31,14 @@ const SWITCHES: usize = 4;
 pub fn subject() -> Result<Subject> {
     let intel = Vendors::from_seed(&SEED, NOW);
     let nvidia = MockNvidia::new(&SEED, NOW.secs());
-    let manifests = manifests(&nvidia);
-    let of_manifests: usize = manifests.iter().map(|rim| checks_of_manifest(rim)).sum();
-    let report = report(&intel, &nvidia, manifests)?;
+    let made = report(&intel, &nvidia)?;
+    let [of_devices, of_their_endorsements] = device_checks(&made.devices, &made.manifests)?;
+    let intel_collateral = intel.collateral().tdx.context("Intel's collateral")?;
+    let [of_quote, of_its_endorsements] = signed::quote(&made.quote, &intel_collateral)?;
+    let of_report = vec![ed25519_over(made.json.len())?];
+    let warm_checks = [of_report, of_quote, of_devices].concat();
+    let endorsements = [of_its_endorsements, of_their_endorsements].concat();
+    let report = made.json;
     let roots = intel
         .roots()
         .with(RootKind::NvidiaDevice, nvidia.device_root())?
@@ -51,19 +53,16 @@ pub fn subject() -> Result<Subject> {
     };
     let (cold, again) = (warm.clone(), report.clone());
     let mut known = EndorsementCache::default();
-    let devices = GPUS + SWITCHES;
-    let needs = |p256, p384| Needs {
-        p256,
-        p384,
-        ed25519: 1,
-        ..Needs::default()
-    };
     Ok(Subject {
         name: "report: TD, 8 GPUs, 4 switches",
+        limits: Limits {
+            cold: 1.15,
+            warm: 1.2,
+        },
         cold: Box::new(move || judge(&cold, &report, &mut EndorsementCache::default())),
-        cold_needs: needs(OF_A_COLD_QUOTE, devices * (DEVICE_CHAIN + 1) + of_manifests),
+        cold_checks: [warm_checks.clone(), endorsements].concat(),
         warm: Box::new(move || judge(&warm, &again, &mut known)),
-        warm_needs: needs(OF_A_WARM_QUOTE, devices),
+        warm_checks,
     })
 }
 
@@ -91,7 +90,15 @@ fn manifests(nvidia: &MockNvidia) -> Vec<Vec<u8>> {
     kinds.map(signed).map(String::into_bytes).to_vec()
 }
 
-fn report(intel: &Vendors, nvidia: &MockNvidia, rims: Vec<Vec<u8>>) -> Result<String> {
+/// A report, and what it was made of.
+struct Made {
+    json: String,
+    quote: Vec<u8>,
+    devices: Vec<UnverifiedDevice>,
+    manifests: Vec<Vec<u8>>,
+}
+
+fn report(intel: &Vendors, nvidia: &MockNvidia) -> Result<Made> {
     let key = SigningKey::from_seed("receipt-1", &[2; 32]).context("a key")?;
     let keyset = Keyset {
         subject: None,
@@ -106,36 +113,45 @@ fn report(intel: &Vendors, nvidia: &MockNvidia, rims: Vec<Vec<u8>>) -> Result<St
     let digest = keyset.digest();
     let report_data = Statement::challenged(digest, NONCE).report_data();
     let quote = intel.quote(&TdMeasurements::named("node"), &report_data);
+    let devices = devices(nvidia, &gpu_nonce(&NONCE, &digest));
+    let manifests = manifests(nvidia);
     let unsigned = UnsignedReport {
         keyset,
         tee_type: TeeType::Tdx,
         report_data: report_data.digest_half(),
         provenance: SourceProvenance::default(),
         evidence: EvidenceBundle {
-            cpu: CpuEvidence::Tdx { quote },
+            cpu: CpuEvidence::Tdx {
+                quote: quote.clone(),
+            },
             event_log: None,
-            devices: devices(nvidia, &gpu_nonce(&NONCE, &digest)),
+            devices: devices.iter().map(UnverifiedDevice::to_evidence).collect(),
             documents: BTreeMap::new(),
             collateral: Some(Collateral {
-                nvidia: Some(NvidiaCollateral { rims, ocsp: vec![] }),
+                nvidia: Some(NvidiaCollateral {
+                    rims: manifests.clone(),
+                    ocsp: vec![],
+                }),
                 ..intel.collateral()
             }),
         },
         serving: Serving::Direct,
     };
-    Ok(unsigned.sign(&key).to_json())
+    Ok(Made {
+        json: unsigned.sign(&key).to_json(),
+        quote,
+        devices,
+        manifests,
+    })
 }
 
-fn devices(nvidia: &MockNvidia, nonce: &[u8; 32]) -> Vec<DeviceEvidence> {
+fn devices(nvidia: &MockNvidia, nonce: &[u8; 32]) -> Vec<UnverifiedDevice> {
     let node = nvidia.node("node", GPUS, SWITCHES, nonce, &NodeKnobs::default());
     let of_kind = |kind| {
-        move |member: &Member| {
-            let device = UnverifiedDevice {
-                kind,
-                evidence: member.evidence.clone(),
-                certificate_chain: member.chain_pem.clone(),
-            };
-            device.to_evidence()
+        move |member: &Member| UnverifiedDevice {
+            kind,
+            evidence: member.evidence.clone(),
+            certificate_chain: member.chain_pem.clone(),
         }
     };
     let gpus = node.gpus.iter().map(of_kind(DeviceKind::Gpu));

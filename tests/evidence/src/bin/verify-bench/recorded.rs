@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, EndorsementCache, NvidiaCollateral, Roots,
     SnpCollateral, TdxCollateral, UnixTime,
@@ -10,8 +11,13 @@ use attest_core::{
 use evidence::index::{Index, RimFile, Vector};
 use evidence::nvidia;
 
-use crate::bare::Needs;
-use crate::{Subject, accepted};
+use crate::bare::SignatureCheck;
+use crate::{Limits, Subject, accepted, signed};
+
+const AMD_GENOA_ROOT: &[u8] = include_bytes!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../attest/core/src/roots/amd-ark-genoa.der"
+));
 
 pub fn subjects(vectors: &Path, index: &Index) -> Result<Vec<Subject>> {
     Ok(vec![
@@ -57,40 +63,37 @@ fn recording<'a>(index: &'a Index, id: &str) -> Result<&'a Vector> {
         .with_context(|| format!("no recording {id}"))
 }
 
-/// Signer, TCB info, QE identity, PCK authority and certificate, two revocation lists; QE report, quote.
-pub const OF_A_COLD_QUOTE: usize = 9;
-/// QE report, quote.
-pub const OF_A_WARM_QUOTE: usize = 2;
-
 fn quote(vectors: &Path, index: &Index) -> Result<Subject> {
     let vector = recording(index, "tdx-v4-phala-b0c06f")?;
     let quote = vector.evidence(vectors)?;
     let case = vector.tdx_cases()?.remove(0);
     let text = std::fs::read(vectors.join(&case.collateral))?;
-    let collateral = Collateral::from(TdxCollateral::parse(&text)?);
+    let collateral = TdxCollateral::parse(&text)?;
+    let [warm_checks, endorsements] = signed::quote(&quote, &collateral)?;
+    let collateral = Collateral::from(collateral);
     let warm = grounds("[tdx]\nmeasurements = \"any\"\n", collateral, &case.at)?;
-    let p256 = |p256| Needs {
-        p256,
-        ..Needs::default()
-    };
     let (cold, again) = (warm.clone(), quote.clone());
     let mut known = EndorsementCache::default();
     Ok(Subject {
         name: "TDX quote",
+        limits: Limits {
+            cold: 1.15,
+            warm: 1.4,
+        },
         cold: Box::new(move || {
-            let read = TdxCollateral::parse(&text).expect("collateral");
-            let grounds = Grounds {
-                collateral: Some(read.into()),
-                ..cold.clone()
+            let read = Collateral::from(TdxCollateral::parse(&text).expect("collateral"));
+            let appraiser = Appraiser {
+                collateral: Some(&read),
+                ..cold.appraiser()
             };
-            accepted(&grounds.appraiser().quote(&quote));
+            accepted(&appraiser.quote(&quote));
         }),
-        cold_needs: p256(OF_A_COLD_QUOTE),
+        cold_checks: [warm_checks.clone(), endorsements].concat(),
         warm: Box::new(move || {
             let appraiser = warm.appraiser();
             accepted(&appraiser.quote_with_cache(&again, &mut known));
         }),
-        warm_needs: p256(OF_A_WARM_QUOTE),
+        warm_checks,
     })
 }
 
@@ -98,9 +101,12 @@ fn snp_report(vectors: &Path, index: &Index) -> Result<Subject> {
     let vector = recording(index, "snp-v3-genoa-vcek-ms")?;
     let report = vector.evidence(vectors)?;
     let file = |role| vector.file(vectors, role)?.context("a certificate");
+    let (vek, ask) = (file("vek")?, file("ask")?);
+    let warm_checks = vec![signed::amd_report(&report, &vek)?];
+    let endorsements = signed::amd_chain(AMD_GENOA_ROOT, &ask, &vek)?;
     let collateral = Collateral::from(SnpCollateral {
-        vek: file("vek")?,
-        ask: file("ask")?,
+        vek,
+        ask,
         crl: None,
     });
     let at = vector.other_cases()?.remove(0).at.context("a time")?;
@@ -109,32 +115,34 @@ fn snp_report(vectors: &Path, index: &Index) -> Result<Subject> {
     let mut known = EndorsementCache::default();
     Ok(Subject {
         name: "SNP report",
-        cold: Box::new(move || accepted(&cold.appraiser().snp_report(&report, &[]))),
-        // Root, signing key and endorsement key; the report.
-        cold_needs: Needs {
-            rsa: 3,
-            p384: 1,
-            ..Needs::default()
+        limits: Limits {
+            cold: 1.15,
+            warm: 1.2,
         },
+        cold: Box::new(move || accepted(&cold.appraiser().snp_report(&report, &[]))),
+        cold_checks: [warm_checks.clone(), endorsements].concat(),
         warm: Box::new(move || {
             let appraiser = warm.appraiser();
             accepted(&appraiser.snp_report_with_cache(&again, &[], &mut known));
         }),
-        warm_needs: Needs {
-            p384: 1,
-            ..Needs::default()
-        },
+        warm_checks,
     })
 }
 
-/// A device's five certificates, the root's over itself among them.
-pub const DEVICE_CHAIN: usize = 5;
-
-/// A manifest's signature, and those of the certificates it brings.
-pub fn checks_of_manifest(xml: &[u8]) -> usize {
-    let closing = b"X509Certificate>";
-    let tags = xml.windows(closing.len()).filter(|at| at == closing);
-    1 + tags.count() / 2
+/// What devices sign, and then what endorses them: their chains and the manifests.
+pub fn device_checks(
+    devices: &[UnverifiedDevice],
+    manifests: &[Vec<u8>],
+) -> Result<[Vec<SignatureCheck>; 2]> {
+    let reports: Result<Vec<_>> = devices.iter().map(signed::device_report).collect();
+    let mut endorsements = Vec::new();
+    for device in devices {
+        endorsements.extend(signed::device_chain(device)?);
+    }
+    for xml in manifests {
+        endorsements.extend(signed::manifest(xml)?);
+    }
+    Ok([reports?, endorsements])
 }
 
 fn gpu(vectors: &Path, index: &Index) -> Result<Subject> {
@@ -143,26 +151,24 @@ fn gpu(vectors: &Path, index: &Index) -> Result<Subject> {
     let case = vector.other_cases()?.remove(1);
     let read = |rim: &RimFile| Ok(std::fs::read(vectors.join(&rim.file))?);
     let rims: Vec<Vec<u8>> = case.rims.values().map(read).collect::<Result<_>>()?;
-    let of_manifests: usize = rims.iter().map(|rim| checks_of_manifest(rim)).sum();
+    let [warm_checks, endorsements] = device_checks(&devices, &rims)?;
     let collateral = Collateral::from(NvidiaCollateral { rims, ocsp: vec![] });
     let at = case.at.context("a time")?;
     let warm = grounds("[nvidia]\nallow_missing_fwid = true\n", collateral, &at)?;
-    let (cold, again, count) = (warm.clone(), devices.clone(), devices.len());
+    let (cold, again) = (warm.clone(), devices.clone());
     let mut known = EndorsementCache::default();
     Ok(Subject {
         name: "GPU with two manifests",
-        cold: Box::new(move || accepted(&cold.appraiser().devices(&devices, None))),
-        cold_needs: Needs {
-            p384: count * (DEVICE_CHAIN + 1) + of_manifests,
-            ..Needs::default()
+        limits: Limits {
+            cold: 1.2,
+            warm: 1.2,
         },
+        cold: Box::new(move || accepted(&cold.appraiser().devices(&devices, None))),
+        cold_checks: [warm_checks.clone(), endorsements].concat(),
         warm: Box::new(move || {
             let appraiser = warm.appraiser();
             accepted(&appraiser.devices_with_cache(&again, None, &mut known));
         }),
-        warm_needs: Needs {
-            p384: count,
-            ..Needs::default()
-        },
+        warm_checks,
     })
 }
