@@ -35,16 +35,22 @@ pub fn parse_base64(text: &str, max_len: usize) -> Result<Vec<u8>, EncodingError
             decoded,
         });
     }
-    // Alphabet first, so that the reason named is the one a person would name.
+    STANDARD.decode(text).map_err(|error| reason(text, error))
+}
+
+/// Alphabet first, so that the reason named is the one a person would name.
+fn reason(text: &str, error: DecodeError) -> EncodingError {
     for (offset, character) in text.bytes().enumerate() {
-        check_character(character, offset)?;
+        if let Err(outside) = check_character(character, offset) {
+            return outside;
+        }
     }
-    STANDARD.decode(text).map_err(|error| match error {
+    match error {
         DecodeError::InvalidLastSymbol(..) => EncodingError::Base64TrailingBits,
         DecodeError::InvalidByte(..)
         | DecodeError::InvalidLength(..)
         | DecodeError::InvalidPadding => EncodingError::Base64Padding,
-    })
+    }
 }
 
 fn check_character(character: u8, offset: usize) -> Result<(), EncodingError> {

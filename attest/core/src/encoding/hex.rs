@@ -60,13 +60,29 @@ pub fn parse_hex_vec(text: &str, max_len: usize) -> Result<Vec<u8>, EncodingErro
 }
 
 fn decode_into(text: &str, out: &mut [u8]) -> Result<(), EncodingError> {
-    for (index, (pair, byte)) in text.as_bytes().chunks_exact(2).zip(out).enumerate() {
-        let high = digit(pair[0], 2 * index)?;
-        let low = digit(pair[1], 2 * index + 1)?;
-        *byte = high << 4 | low;
+    let (pairs, _) = text.as_bytes().as_chunks::<2>();
+    for (index, ([high, low], byte)) in pairs.iter().zip(out).enumerate() {
+        let value = |digit: u8| VALUES[usize::from(digit)];
+        let (of_high, of_low) = (value(*high), value(*low));
+        if (of_high | of_low) > 15 {
+            digit(*high, 2 * index)?;
+            digit(*low, 2 * index + 1)?;
+        }
+        *byte = of_high << 4 | of_low;
     }
     Ok(())
 }
+
+/// The value of each character that is a digit; of the others, more than fifteen.
+const VALUES: [u8; 256] = {
+    let mut values = [0xFF; 256];
+    let mut digit = 0;
+    while digit < DIGITS.len() {
+        values[DIGITS[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    values
+};
 
 fn digit(character: u8, offset: usize) -> Result<u8, EncodingError> {
     match character {

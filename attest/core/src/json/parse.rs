@@ -39,7 +39,7 @@ struct Parser<'a> {
     offset: usize,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.offset).copied()
     }
@@ -184,14 +184,14 @@ impl Parser<'_> {
 
     fn string(&mut self) -> Result<String, JsonError> {
         self.offset += 1;
-        let mut out = String::new();
+        let run = self.run();
+        if self.peek_some()? == b'"' {
+            self.offset += 1;
+            return Ok(run.to_owned());
+        }
+        let mut out = String::with_capacity(run.len() + self.len_to_end());
+        out.push_str(run);
         loop {
-            let run = self.offset;
-            while !matches!(self.peek_some()?, b'"' | b'\\' | 0..=0x1f) {
-                self.offset += 1;
-            }
-            // `run` and `offset` both stand beside ASCII bytes, so the slice falls on boundaries.
-            out.push_str(&self.text[run..self.offset]);
             match self.peek_some()? {
                 b'"' => {
                     self.offset += 1;
@@ -204,7 +204,30 @@ impl Parser<'_> {
                     });
                 }
             }
+            out.push_str(self.run());
         }
+    }
+
+    /// How many bytes the rest of a string has, at most, before it is known to end.
+    fn len_to_end(&self) -> usize {
+        let mut rest = self.text.as_bytes().get(self.offset..).unwrap_or_default();
+        let whole = rest.len();
+        loop {
+            rest = rest.get(plain_len(rest)..).unwrap_or_default();
+            match rest {
+                [b'\\', _, after @ ..] => rest = after,
+                _ => return whole - rest.len(),
+            }
+        }
+    }
+
+    /// Steps over characters that stand for themselves.
+    fn run(&mut self) -> &'a str {
+        let start = self.offset;
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        self.offset += plain_len(rest);
+        // Both ends stand beside ASCII bytes, so the slice falls on boundaries.
+        &self.text[start..self.offset]
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {
@@ -259,4 +282,29 @@ impl Parser<'_> {
         }
         Ok(value)
     }
+}
+
+/// How many bytes stand before the first that ends a string, begins an escape or is a control
+/// character.
+fn plain_len(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
+    let plain = words.iter().take_while(|word| is_plain(**word)).count() * 8;
+    let rest = bytes.get(plain..).unwrap_or_default();
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    plain + rest.iter().position(special).unwrap_or(rest.len())
+}
+
+/// Whether none of eight bytes is one of those, all eight at once: a byte below `n` is one from which
+/// subtracting `n` borrows, and it has no top bit itself.
+const fn is_plain(bytes: [u8; 8]) -> bool {
+    const fn in_each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    const fn below(bytes: u64, n: u8) -> u64 {
+        bytes.wrapping_sub(in_each(n)) & !bytes & in_each(0x80)
+    }
+    let bytes = u64::from_ne_bytes(bytes);
+    let quote = below(bytes ^ in_each(b'"'), 1);
+    let backslash = below(bytes ^ in_each(b'\\'), 1);
+    quote | backslash | below(bytes, 0x20) == 0
 }

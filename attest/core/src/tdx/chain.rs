@@ -6,13 +6,17 @@
 //! byte, so that no certificate in a chain is there without a meaning. Checked here is what stays
 //! true; whether a certificate is valid at a time and whether it was revoked is checked at every use.
 
-use std::cell::RefCell;
-
-use x509_parser::oid_registry::{OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_KEY_USAGE};
+use std::rc::Rc;
 
 use super::pck_extension::PckExtensionError;
 use crate::time::UnixTime;
-use crate::x509::{Certificate, IssuerKey, PemError, SignedObjectError, X509Error, pem};
+use crate::x509::StrictCertificate as Certificate;
+use crate::x509::{PemError, SignedObjectError, X509Error, common_name, pem};
+
+/// 2.5.29.15.
+const KEY_USAGE: &[u8] = &[0x55, 0x1D, 0x0F];
+/// 2.5.29.19.
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1D, 0x13];
 
 /// Which certificate of Intel's something is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,10 +68,7 @@ pub enum CertificateError {
     /// It cannot be read.
     #[error("{0}")]
     Format(X509Error),
-    /// It has elements that RFC 5280 does not write there.
-    #[error("it is not written as RFC 5280 has it")]
-    NotStrict,
-    /// Not X.509 version 3, or an extension twice, or a critical one that is not known.
+    /// An extension twice, or a critical one that is not known.
     #[error("it has extensions that are not Intel's")]
     Extensions,
     /// Its subject is not the one this place has.
@@ -127,8 +128,8 @@ pub enum ChainError {
     },
 }
 
-/// The certificates of one chain as they came, leaf first. Nothing about them is verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The certificates of one chain as they came, leaf first, DER. Nothing about them is verified.
+#[derive(Debug)]
 pub(crate) struct UnverifiedChain<const N: usize>(pub(crate) [Vec<u8>; N]);
 
 impl<const N: usize> UnverifiedChain<N> {
@@ -142,161 +143,161 @@ impl<const N: usize> UnverifiedChain<N> {
             .map(Self)
             .map_err(length)
     }
+}
 
-    /// First and last second of each certificate.
-    pub(crate) fn dates(&self) -> Result<Vec<(UnixTime, UnixTime)>, ChainError> {
-        let dates = |der: &Vec<u8>| Certificate::parse(der).map(|it| it.validity());
-        let dates: Result<_, _> = self.0.iter().map(dates).collect();
+/// The certificates of one verification, each read once: a root stands in every chain, and one signer
+/// signs both of Intel's texts.
+#[derive(Default)]
+pub(crate) struct Certificates<'c>(Vec<Rc<Certificate<'c>>>);
+
+impl<'c> Certificates<'c> {
+    pub(crate) fn read(&mut self, der: &'c [u8]) -> Result<Rc<Certificate<'c>>, X509Error> {
+        if let Some(known) = self.0.iter().find(|known| known.der == der) {
+            return Ok(Rc::clone(known));
+        }
+        let certificate = Rc::new(Certificate::parse(der)?);
+        self.0.push(Rc::clone(&certificate));
+        Ok(certificate)
+    }
+
+    /// First and last second of each certificate of a chain.
+    pub(crate) fn dates<const N: usize>(
+        &mut self,
+        chain: &'c UnverifiedChain<N>,
+    ) -> Result<Vec<(UnixTime, UnixTime)>, ChainError> {
+        let dates = |der: &'c Vec<u8>| self.read(der).map(|it| it.validity);
+        let dates: Result<_, _> = chain.0.iter().map(dates).collect();
         dates.map_err(ChainError::Format)
     }
 }
 
-/// The root that is trusted, and the certificates that were found to be issued by it already.
-pub(crate) struct TrustedRoot<'r> {
-    der: &'r [u8],
-    root: Certificate<'r>,
-    issued: RefCell<Vec<Vec<u8>>>,
+/// The root that is trusted, and the certificates that were found in their places under it already.
+pub(crate) struct TrustedRoot<'c> {
+    der: &'c [u8],
+    certificates: Certificates<'c>,
+    verified: Vec<(Role, Rc<Certificate<'c>>)>,
 }
 
-impl<'r> TrustedRoot<'r> {
-    pub(crate) fn parse(der: &'r [u8]) -> Result<Self, ChainError> {
-        let role = Role::Root;
-        let root = read(role, der).map_err(|error| ChainError::Certificate { role, error })?;
-        Ok(Self {
+impl<'c> TrustedRoot<'c> {
+    /// The root is read when something is to be verified under it.
+    pub(crate) const fn new(der: &'c [u8], certificates: Certificates<'c>) -> Self {
+        Self {
             der,
-            root,
-            issued: RefCell::default(),
-        })
+            certificates,
+            verified: Vec::new(),
+        }
     }
 
-    pub(crate) const fn der(&self) -> &'r [u8] {
+    pub(crate) const fn der(&self) -> &'c [u8] {
         self.der
     }
 
-    pub(crate) const fn certificate(&self) -> &Certificate<'r> {
-        &self.root
+    pub(crate) fn certificate(&mut self) -> Result<Rc<Certificate<'c>>, ChainError> {
+        let role = Role::Root;
+        self.in_place(role, self.der, None).map_err(at(role))
     }
 
-    /// Reads a certificate that the root has issued. The signer of TCB info is that of QE identity,
-    /// and the authority of the PCK revocation list that of the PCK certificate, so each is checked
-    /// once.
-    fn issued<'c>(&self, role: Role, der: &'c [u8]) -> Result<Certificate<'c>, CertificateError> {
-        let certificate = read(role, der)?;
-        let mut issued = self.issued.borrow_mut();
-        if !issued.iter().any(|known| known == der) {
-            let signed = certificate.verify_issued_by(&self.root);
-            signed.map_err(CertificateError::Signature)?;
-            issued.push(der.to_vec());
+    /// The first certificate of a chain of two: the signer of TCB info and QE identity, or a PCK
+    /// authority, under the root.
+    pub(crate) fn issued(
+        &mut self,
+        role: Role,
+        chain: &'c UnverifiedChain<2>,
+    ) -> Result<Rc<Certificate<'c>>, ChainError> {
+        let [certificate, root] = &chain.0;
+        self.is(root)?;
+        let root = self.certificate()?;
+        self.in_place(role, certificate, Some(&root))
+            .map_err(at(role))
+    }
+
+    /// Walks PCK certificate, PCK authority, root. Gives the first two.
+    pub(crate) fn platform(
+        &mut self,
+        chain: &'c UnverifiedChain<3>,
+    ) -> Result<[Rc<Certificate<'c>>; 2], ChainError> {
+        let [pck, authority, root] = &chain.0;
+        self.is(root)?;
+        let root = self.certificate()?;
+        let role = Role::PckAuthority;
+        let authority = self.in_place(role, authority, Some(&root));
+        let authority = authority.map_err(at(role))?;
+        let role = Role::Pck;
+        let leaf = self.in_place(role, pck, Some(&authority));
+        Ok([leaf.map_err(at(role))?, authority])
+    }
+
+    /// The root in a chain is the trusted one, or the chain is another's.
+    fn is(&self, root: &[u8]) -> Result<(), ChainError> {
+        match root == self.der {
+            true => Ok(()),
+            false => Err(ChainError::OtherRoot),
         }
+    }
+
+    /// A certificate that can stand in its place and is signed by its issuer, the root's excepted. The
+    /// signer of TCB info is that of QE identity, and the authority of the PCK revocation list that of
+    /// the PCK certificate, so each is verified once.
+    fn in_place(
+        &mut self,
+        role: Role,
+        der: &'c [u8],
+        issuer: Option<&Certificate<'c>>,
+    ) -> Result<Rc<Certificate<'c>>, CertificateError> {
+        let mut verified = self.verified.iter();
+        if let Some((_, known)) = verified.find(|(of, known)| *of == role && known.der == der) {
+            return Ok(Rc::clone(known));
+        }
+        let certificate = self.certificates.read(der);
+        let certificate = certificate.map_err(CertificateError::Format)?;
+        can_be(role, &certificate)?;
+        if let Some(issuer) = issuer {
+            let signed = certificate.verify_issued_by(issuer);
+            signed.map_err(CertificateError::Signature)?;
+        }
+        self.verified.push((role, Rc::clone(&certificate)));
         Ok(certificate)
     }
-}
-
-/// Certificates each of which is signed by the next, up to the trusted root.
-pub(crate) struct Chain<'a> {
-    leaf: Certificate<'a>,
-    /// Between leaf and root.
-    authority: Certificate<'a>,
-}
-
-impl<'a> Chain<'a> {
-    /// Walks PCK certificate, PCK authority, root.
-    pub(crate) fn verify_platform(
-        chain: &'a UnverifiedChain<3>,
-        trusted: &TrustedRoot<'_>,
-    ) -> Result<Self, ChainError> {
-        let [pck, authority, root] = &chain.0;
-        is_trusted(root, trusted)?;
-        let role = Role::PckAuthority;
-        let authority = trusted.issued(role, authority).map_err(at(role))?;
-        let role = Role::Pck;
-        let leaf = read(role, pck).map_err(at(role))?;
-        let signed = leaf.verify_issued_by(&authority);
-        signed
-            .map_err(CertificateError::Signature)
-            .map_err(at(role))?;
-        Ok(Self { leaf, authority })
-    }
-
-    /// What everything that is said of the platform is read from.
-    pub(crate) const fn leaf(&self) -> &Certificate<'a> {
-        &self.leaf
-    }
-
-    /// Who issued it.
-    pub(crate) const fn authority(&self) -> &Certificate<'a> {
-        &self.authority
-    }
-}
-
-/// The first certificate of a chain of two: the signer of TCB info and QE identity, or a PCK
-/// authority, under the root.
-pub(crate) fn issued_by_root<'c>(
-    role: Role,
-    chain: &'c UnverifiedChain<2>,
-    trusted: &TrustedRoot<'_>,
-) -> Result<Certificate<'c>, ChainError> {
-    let [certificate, root] = &chain.0;
-    is_trusted(root, trusted)?;
-    trusted.issued(role, certificate).map_err(at(role))
 }
 
 fn at(role: Role) -> impl Fn(CertificateError) -> ChainError {
     move |error| ChainError::Certificate { role, error }
 }
 
-/// The root in a chain is the trusted one, or the chain is another's.
-fn is_trusted(root: &[u8], trusted: &TrustedRoot<'_>) -> Result<(), ChainError> {
-    match root == trusted.der {
-        true => Ok(()),
-        false => Err(ChainError::OtherRoot),
+/// Everything about a certificate that has to hold in its place and does not need another one.
+fn can_be(role: Role, certificate: &Certificate<'_>) -> Result<(), CertificateError> {
+    if !has_known_extensions(certificate) {
+        return Err(CertificateError::Extensions);
     }
-}
-
-/// Reads a certificate and checks everything about it that does not need another one.
-fn read(role: Role, der: &[u8]) -> Result<Certificate<'_>, CertificateError> {
-    let certificate = Certificate::parse(der).map_err(CertificateError::Format)?;
-    if !certificate.is_strict() {
-        return Err(CertificateError::NotStrict);
-    }
-    extensions(&certificate)?;
-    let name = certificate.common_name().ok_or(CertificateError::Name)?;
+    let name = common_name(certificate.subject).ok_or(CertificateError::Name)?;
     if !role.names().iter().any(|part| name.contains(part)) {
         return Err(CertificateError::Name);
     }
-    if !authority(role, &certificate) {
+    if !authority(role, certificate) {
         return Err(CertificateError::Authority);
     }
-    match certificate.key() {
-        Some(IssuerKey::P256(_)) => Ok(certificate),
-        _ => Err(CertificateError::Key),
+    match certificate.p256_key() {
+        Some(_) => Ok(()),
+        None => Err(CertificateError::Key),
     }
 }
 
 /// RFC 5280 §4.2: no extension twice, and none critical that is not processed here.
-fn extensions(certificate: &Certificate<'_>) -> Result<(), CertificateError> {
-    let processed = [OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_KEY_USAGE];
-    let x509 = &certificate.x509;
-    let known = |oid| processed.iter().any(|it| it == oid);
-    let all_known = x509
-        .extensions()
-        .iter()
-        .all(|it| !it.critical || known(&it.oid));
-    if x509.version.0 == 2 && all_known && x509.extensions_map().is_ok() {
-        Ok(())
-    } else {
-        Err(CertificateError::Extensions)
-    }
+fn has_known_extensions(certificate: &Certificate<'_>) -> bool {
+    let processed = [BASIC_CONSTRAINTS, KEY_USAGE];
+    let mut seen = Vec::with_capacity(certificate.extensions.len());
+    certificate.extensions.iter().all(|it| {
+        let first = !seen.contains(&it.oid);
+        seen.push(it.oid);
+        first && (!it.critical || processed.contains(&it.oid))
+    })
 }
 
 /// RFC 5280 §4.2.1.3 and §4.2.1.9: who signs certificates and lists says so, and no other does.
 fn authority(role: Role, certificate: &Certificate<'_>) -> bool {
-    let value = |oid| {
-        let mut extensions = certificate.x509.extensions().iter();
-        extensions.find(|it| it.oid == oid).map(|it| it.value)
-    };
-    let usage = value(OID_X509_EXT_KEY_USAGE).and_then(key_usage);
-    let constraints = value(OID_X509_EXT_BASIC_CONSTRAINTS).and_then(basic_constraints);
+    let usage = certificate.extension(KEY_USAGE).and_then(key_usage);
+    let constraints = certificate.extension(BASIC_CONSTRAINTS);
+    let constraints = constraints.and_then(basic_constraints);
     let (Some(usage), Some(constraints)) = (usage, constraints) else {
         return false;
     };

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::TdxCache;
-use super::chain::{ChainError, Role, TrustedRoot, UnverifiedChain, issued_by_root};
+use super::chain::{Certificates, ChainError, Role, TrustedRoot, UnverifiedChain};
 use super::crl::{AuthenticCrl, CrlError, List};
 use super::dates::{Dated, Part};
 use super::error::{Failure, Step, TdxError};
@@ -48,16 +48,41 @@ const QE_IDENTITY_SIGNER: &str = "QE identity signer's certificate";
 const PCK_AUTHORITY: &str = "PCK authority's certificate";
 
 /// Collateral, parsed.
-pub(super) struct ReadCollateral<'a> {
-    text: &'a TdxCollateral,
+pub(super) struct ReadCollateral<'c> {
+    text: &'c TdxCollateral,
     dated: Dated,
     tcb_info: TcbInfo,
     qe_identity: QeIdentity,
-    root_crl: RevocationList<'a>,
-    pck_crl: RevocationList<'a>,
-    tcb_info_chain: UnverifiedChain<2>,
-    qe_identity_chain: UnverifiedChain<2>,
-    pck_crl_chain: UnverifiedChain<2>,
+    root_crl: RevocationList<'c>,
+    pck_crl: RevocationList<'c>,
+    chains: &'c IssuerChains,
+}
+
+/// Who signed the collateral, as it says.
+pub(super) struct IssuerChains {
+    tcb_info: UnverifiedChain<2>,
+    /// Nothing if it is the same text.
+    other_qe_identity: Option<UnverifiedChain<2>>,
+    pck_crl: UnverifiedChain<2>,
+}
+
+impl IssuerChains {
+    fn parse(text: &TdxCollateral) -> Result<Self, CollateralPartError> {
+        let tcb_info = chain(TCB_INFO_SIGNER, &text.tcb_info_issuer_chain)?;
+        let other_qe_identity = match text.qe_identity_issuer_chain == text.tcb_info_issuer_chain {
+            true => None,
+            false => Some(chain(QE_IDENTITY_SIGNER, &text.qe_identity_issuer_chain)?),
+        };
+        Ok(Self {
+            tcb_info,
+            other_qe_identity,
+            pck_crl: chain(PCK_AUTHORITY, &text.pck_crl_issuer_chain)?,
+        })
+    }
+
+    fn qe_identity(&self) -> &UnverifiedChain<2> {
+        self.other_qe_identity.as_ref().unwrap_or(&self.tcb_info)
+    }
 }
 
 /// Collateral whose every signature leads to the root.
@@ -73,16 +98,19 @@ pub(crate) struct AuthenticCollateral {
 }
 
 /// Collateral that was read now, or that was found authentic before.
-pub(super) enum FoundCollateral<'a> {
-    Read(Box<ReadCollateral<'a>>, InputDigest),
+pub(super) enum FoundCollateral<'c> {
+    Read(Box<ReadCollateral<'c>>, InputDigest),
     Cached(Arc<AuthenticCollateral>),
 }
 
-impl<'a> FoundCollateral<'a> {
+impl<'c> FoundCollateral<'c> {
+    /// What is read of `text` borrows from `chains` and is kept in `certificates`.
     pub(super) fn find(
-        text: &'a TdxCollateral,
+        text: &'c TdxCollateral,
         root: Option<&[u8]>,
         cache: &TdxCache,
+        chains: &'c mut Option<IssuerChains>,
+        certificates: &mut Certificates<'c>,
     ) -> Result<Self, CollateralPartError> {
         let inputs = InputDigest::from_parts(&[
             b"tdx collateral",
@@ -99,7 +127,10 @@ impl<'a> FoundCollateral<'a> {
         ]);
         match cache.collateral.get(&inputs) {
             Some(cached) => Ok(Self::Cached(Arc::clone(cached))),
-            None => Ok(Self::Read(Box::new(read(text)?), inputs)),
+            None => {
+                let read = read(text, chains, certificates)?;
+                Ok(Self::Read(Box::new(read), inputs))
+            }
         }
     }
 
@@ -113,7 +144,7 @@ impl<'a> FoundCollateral<'a> {
     /// By its signatures: checked now, unless they were before.
     pub(super) fn authentic(
         self,
-        root: &TrustedRoot<'_>,
+        root: &mut TrustedRoot<'c>,
         cache: &mut TdxCache,
         reached: &mut Vec<Step>,
     ) -> Result<Arc<AuthenticCollateral>, Failure> {
@@ -131,7 +162,11 @@ impl<'a> FoundCollateral<'a> {
     }
 }
 
-fn read(text: &TdxCollateral) -> Result<ReadCollateral<'_>, CollateralPartError> {
+fn read<'c>(
+    text: &'c TdxCollateral,
+    chains: &'c mut Option<IssuerChains>,
+    certificates: &mut Certificates<'c>,
+) -> Result<ReadCollateral<'c>, CollateralPartError> {
     let mut unknown = Unknown::default();
     let tcb_info = TcbInfo::parse(&text.tcb_info, &mut unknown);
     let tcb_info = tcb_info.map_err(CollateralPartError::TcbInfo)?;
@@ -139,9 +174,7 @@ fn read(text: &TdxCollateral) -> Result<ReadCollateral<'_>, CollateralPartError>
     let qe_identity = qe_identity.map_err(CollateralPartError::QeIdentity)?;
     let root_crl = list(List::Root, &text.root_ca_crl)?;
     let pck_crl = list(List::Pck, &text.pck_crl)?;
-    let tcb_info_chain = chain(TCB_INFO_SIGNER, &text.tcb_info_issuer_chain)?;
-    let qe_identity_chain = chain(QE_IDENTITY_SIGNER, &text.qe_identity_issuer_chain)?;
-    let pck_crl_chain = chain(PCK_AUTHORITY, &text.pck_crl_issuer_chain)?;
+    let chains: &IssuerChains = chains.insert(IssuerChains::parse(text)?);
     let mut parts = vec![
         Part::new("TCB info", tcb_info.issue_date, tcb_info.next_update),
         Part::new(
@@ -152,13 +185,13 @@ fn read(text: &TdxCollateral) -> Result<ReadCollateral<'_>, CollateralPartError>
         Part::from_list(List::Root.as_str(), &root_crl),
         Part::from_list(List::Pck.as_str(), &pck_crl),
     ];
-    let chains = [
-        (TCB_INFO_SIGNER, &tcb_info_chain),
-        (QE_IDENTITY_SIGNER, &qe_identity_chain),
-        (PCK_AUTHORITY, &pck_crl_chain),
+    let of_chains = [
+        (TCB_INFO_SIGNER, &chains.tcb_info),
+        (QE_IDENTITY_SIGNER, chains.qe_identity()),
+        (PCK_AUTHORITY, &chains.pck_crl),
     ];
-    for (of, chain) in chains {
-        let dates = chain.dates();
+    for (of, chain) in of_chains {
+        let dates = certificates.dates(chain);
         let dates = dates.map_err(|error| CollateralPartError::Chain { of, error })?;
         parts.extend(
             dates
@@ -181,9 +214,7 @@ fn read(text: &TdxCollateral) -> Result<ReadCollateral<'_>, CollateralPartError>
         qe_identity,
         root_crl,
         pck_crl,
-        tcb_info_chain,
-        qe_identity_chain,
-        pck_crl_chain,
+        chains,
     })
 }
 
@@ -198,18 +229,20 @@ fn chain(of: &'static str, text: &str) -> Result<UnverifiedChain<2>, CollateralP
     chain.map_err(|error| CollateralPartError::Chain { of, error })
 }
 
-impl ReadCollateral<'_> {
+impl<'c> ReadCollateral<'c> {
     /// Checks every signature of the collateral. Each failure is that of its step.
     fn authenticate(
         self,
-        root: &TrustedRoot<'_>,
+        root: &mut TrustedRoot<'c>,
         reached: &mut Vec<Step>,
     ) -> Result<AuthenticCollateral, Failure> {
-        let text = self.text;
+        let (text, chains) = (self.text, self.chains);
+        let of_root = root.certificate().map_err(TdxError::CertificateChain);
+        let of_root = of_root.map_err(|error| Failure::new(Step::PckChain, error))?;
         let tcb_info_signer = signer_of(
             &text.tcb_info,
             &text.tcb_info_signature,
-            &self.tcb_info_chain,
+            &chains.tcb_info,
             root,
         );
         let tcb_info_signer =
@@ -218,23 +251,23 @@ impl ReadCollateral<'_> {
         let qe_identity_signer = signer_of(
             &text.qe_identity,
             &text.qe_identity_signature,
-            &self.qe_identity_chain,
+            chains.qe_identity(),
             root,
         );
         let qe_identity_signer =
             qe_identity_signer.map_err(|error| Failure::new(Step::QeIdentitySignature, error))?;
         reached.push(Step::QeIdentitySignature);
         let at_lists = |error| Failure::new(Step::RevocationLists, TdxError::RevocationList(error));
-        let authority = issued_by_root(Role::PckAuthority, &self.pck_crl_chain, root);
+        let authority = root.issued(Role::PckAuthority, &chains.pck_crl);
         let authority = authority.map_err(CrlError::IssuerChain).map_err(at_lists)?;
-        let root_crl = AuthenticCrl::authenticate(List::Root, &self.root_crl, root.certificate());
-        let pck_crl = AuthenticCrl::authenticate(List::Pck, &self.pck_crl, &authority);
         let serials = vec![
-            (Role::Root, root.certificate().serial()),
+            (Role::Root, of_root.serial()),
             (Role::Signer, tcb_info_signer),
             (Role::Signer, qe_identity_signer),
             (Role::PckAuthority, authority.serial()),
         ];
+        let root_crl = AuthenticCrl::authenticate(List::Root, self.root_crl, &of_root);
+        let pck_crl = AuthenticCrl::authenticate(List::Pck, self.pck_crl, &authority);
         Ok(AuthenticCollateral {
             root_crl: root_crl.map_err(at_lists)?,
             pck_crl: pck_crl.map_err(at_lists)?,
@@ -247,13 +280,14 @@ impl ReadCollateral<'_> {
 }
 
 /// Checks a signature over a text. Gives the serial number of its signer's certificate.
-fn signer_of(
+fn signer_of<'c>(
     text: &str,
     signature: &[u8; 64],
-    chain: &UnverifiedChain<2>,
-    root: &TrustedRoot<'_>,
+    chain: &'c UnverifiedChain<2>,
+    root: &mut TrustedRoot<'c>,
 ) -> Result<Vec<u8>, TdxError> {
-    let signer = issued_by_root(Role::Signer, chain, root).map_err(TdxError::CertificateChain)?;
+    let signer = root.issued(Role::Signer, chain);
+    let signer = signer.map_err(TdxError::CertificateChain)?;
     let key = signature::key_of(&signer);
     match key.is_some_and(|key| signature::holds(&key, text.as_bytes(), signature)) {
         true => Ok(signer.serial()),

@@ -1,8 +1,9 @@
 //! Intel's two revocation lists: the root's and the PCK authority's.
 
-use crate::x509::{Certificate, RevocationList, RevocationListError, SignedObjectError};
+use crate::x509::{RevocationList, RevocationListError, SignedObjectError};
 
 use super::chain::{ChainError, Role};
+use crate::x509::StrictCertificate as Certificate;
 
 /// Which revocation list something is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,12 +64,12 @@ pub(crate) struct AuthenticCrl {
 impl AuthenticCrl {
     pub(crate) fn authenticate(
         which: List,
-        list: &RevocationList<'_>,
+        list: RevocationList<'_>,
         authority: &Certificate<'_>,
     ) -> Result<Self, CrlError> {
         let signed = list.verify_issued_by(authority);
         signed.map_err(|error| CrlError::Signature { list: which, error })?;
-        let mut revoked = list.revoked.clone();
+        let mut revoked = list.revoked;
         revoked.sort_unstable();
         Ok(Self {
             authority: authority.name_and_key(),

@@ -35,7 +35,7 @@ use crate::cache::Cache;
 use crate::collateral::TdxCollateral;
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
-use crate::x509::Certificate;
+use crate::x509::StrictCertificate as Certificate;
 
 pub use body::{Td15, TdBody};
 pub use chain::{CertificateError, ChainError, Role};
@@ -55,7 +55,7 @@ pub use quote::{INTEL_QE_VENDOR, QuoteFormatError};
 pub use status::TcbStatus;
 pub use tdx_module::TdxModuleError;
 
-use chain::UnverifiedChain;
+use chain::{Certificates, UnverifiedChain};
 use collateral::{AuthenticCollateral, FoundCollateral};
 use platform::AuthenticPlatform;
 use quote::{ParsedQuote, TdQuote};
@@ -119,46 +119,84 @@ impl Verification {
 /// ```
 pub fn decode(quote: &[u8]) -> Result<Option<TdxFacts>, QuoteFormatError> {
     Ok(match quote::parse(quote)? {
-        ParsedQuote::Tdx(quote) => Some(facts_of(&quote)),
+        ParsedQuote::Tdx(quote) => Some(TdxFacts {
+            platform: unverified_platform(&quote),
+            ..facts_of(&quote)
+        }),
         ParsedQuote::Sgx => None,
     })
 }
 
 /// Verifies a quote: that it is genuine, not that it is wanted.
 pub(crate) fn verify(bytes: &[u8], inputs: &Inputs<'_>, cache: &mut TdxCache) -> Verification {
-    let mut facts = None;
     let mut reached = Vec::new();
-    let result = steps(bytes, inputs, cache, &mut facts, &mut reached);
+    let quote = match quote::parse(bytes) {
+        Ok(ParsedQuote::Tdx(quote)) => quote,
+        Ok(ParsedQuote::Sgx) => {
+            let failure = Failure::new(Step::TeeType, TdxError::SgxQuote);
+            return unread(vec![Step::QuoteFormat], failure);
+        }
+        Err(error) => {
+            let failure = Failure::new(Step::QuoteFormat, TdxError::Quote(error));
+            return unread(vec![], failure);
+        }
+    };
+    reached.extend([Step::QuoteFormat, Step::TeeType]);
+    let mut facts = facts_of(&quote);
+    let result = steps(&quote, inputs, cache, &mut facts, &mut reached);
+    // Where verification did not come to the platform, its certificate is not verified.
+    facts.platform = facts.platform.or_else(|| unverified_platform(&quote));
     Verification {
-        facts,
+        facts: Some(facts),
         reached,
         result,
     }
 }
 
+/// A quote of which there is nothing to say.
+const fn unread(reached: Vec<Step>, failure: Failure) -> Verification {
+    Verification {
+        facts: None,
+        reached,
+        result: Err(failure),
+    }
+}
+
 fn steps(
-    bytes: &[u8],
+    quote: &TdQuote<'_>,
     inputs: &Inputs<'_>,
     cache: &mut TdxCache,
-    facts: &mut Option<TdxFacts>,
+    facts: &mut TdxFacts,
     reached: &mut Vec<Step>,
 ) -> Result<Verified, Failure> {
-    let parsed = quote::parse(bytes).map_err(TdxError::Quote);
-    let parsed = parsed.map_err(|error| Failure::new(Step::QuoteFormat, error))?;
-    reached.push(Step::QuoteFormat);
-    let ParsedQuote::Tdx(quote) = parsed else {
-        return Err(Failure::new(Step::TeeType, TdxError::SgxQuote));
-    };
-    reached.push(Step::TeeType);
-    let facts = facts.insert(facts_of(&quote));
     if quote.qe_vendor != INTEL_QE_VENDOR {
         return Err(Failure::new(Step::QeVendor, TdxError::QeVendor));
     }
     reached.push(Step::QeVendor);
     let root = inputs.roots.der(RootKind::Intel);
-    let collateral = valid_collateral(inputs, root, cache, facts, reached)?;
+    let (mut chains, mut certificates) = (None, Certificates::default());
+    let at_format = |error| Failure::new(Step::CollateralFormat, error);
+    let text = inputs.collateral.ok_or(TdxError::NoCollateral);
+    let text = text.map_err(at_format)?;
+    let found = FoundCollateral::find(text, root, cache, &mut chains, &mut certificates);
+    let collateral = found.map_err(TdxError::Collateral).map_err(at_format)?;
+    reached.push(Step::CollateralFormat);
+    facts.collateral = Some(collateral.dated().facts.clone());
+    // Whether it is authentic is checked later, so that what has expired is reported as expired and
+    // not as forged.
+    let dates = collateral.dated().at(inputs.now);
+    dates.map_err(|error| Failure::new(Step::CollateralDates, error))?;
+    reached.push(Step::CollateralDates);
     let collateral_until = collateral.dated().facts.not_after;
-    let genuine = verification::run(&quote, root, collateral, inputs.now, cache, reached)?;
+    let genuine = verification::run(
+        quote,
+        root,
+        collateral,
+        certificates,
+        inputs.now,
+        cache,
+        reached,
+    )?;
     let status = genuine.tcb.status;
     facts.platform = Some(genuine.platform);
     facts.tcb = Some(genuine.tcb);
@@ -168,27 +206,6 @@ fn steps(
     Ok(Verified {
         valid_until: collateral_until.min(genuine.valid_until),
     })
-}
-
-/// The collateral, read and inside its dates. Whether it is authentic is checked later, so that what
-/// has expired is reported as expired and not as forged.
-fn valid_collateral<'a>(
-    inputs: &Inputs<'a>,
-    root: Option<&[u8]>,
-    cache: &TdxCache,
-    facts: &mut TdxFacts,
-    reached: &mut Vec<Step>,
-) -> Result<FoundCollateral<'a>, Failure> {
-    let at_format = |error| Failure::new(Step::CollateralFormat, error);
-    let text = inputs.collateral.ok_or(TdxError::NoCollateral);
-    let found = FoundCollateral::find(text.map_err(at_format)?, root, cache);
-    let found = found.map_err(TdxError::Collateral).map_err(at_format)?;
-    reached.push(Step::CollateralFormat);
-    facts.collateral = Some(found.dated().facts.clone());
-    let dates = found.dated().at(inputs.now);
-    dates.map_err(|error| Failure::new(Step::CollateralDates, error))?;
-    reached.push(Step::CollateralDates);
-    Ok(found)
 }
 
 fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
@@ -202,14 +219,14 @@ fn facts_of(quote: &TdQuote<'_>) -> TdxFacts {
             count: quote.trailing.len(),
             all_zero: quote.trailing.iter().all(|byte| *byte == 0),
         },
-        platform: quote.pck_chain.as_ref().ok().and_then(unverified_platform),
+        platform: None,
         collateral: None,
         tcb: None,
     }
 }
 
-/// What the first certificate of a chain says of a platform, verified or not.
-fn unverified_platform(chain: &UnverifiedChain<3>) -> Option<PlatformFacts> {
-    let [leaf, ..] = &chain.0;
-    PlatformFacts::from_certificate(&Certificate::parse(leaf).ok()?).ok()
+/// What the first certificate of a quote's chain says of a platform, verified or not.
+fn unverified_platform(quote: &TdQuote<'_>) -> Option<PlatformFacts> {
+    let UnverifiedChain::<3>([leaf, ..]) = UnverifiedChain::parse(quote.pck_chain).ok()?;
+    PlatformFacts::from_certificate(&Certificate::parse(&leaf).ok()?).ok()
 }

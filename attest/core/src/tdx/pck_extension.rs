@@ -3,14 +3,13 @@
 //! Intel SGX PCK Certificate and CRL Profile Specification 1.5, section 1.3.5. Every entry has its
 //! one length and stands there once; an entry that the specification does not have is refused.
 
-use crate::x509::Certificate;
+use crate::x509::StrictCertificate as Certificate;
 use crate::x509::der::{
     BOOLEAN, ENUMERATED, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, only, take,
 };
 
-const OID: &str = "1.2.840.113741.1.13.1";
-/// The same as content of an OBJECT IDENTIFIER; what stands behind it names the entry.
-const OID_CONTENT: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF8, 0x4D, 0x01, 0x0D, 0x01];
+/// 1.2.840.113741.1.13.1; what stands behind it in other identifiers names the entry.
+const OID: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF8, 0x4D, 0x01, 0x0D, 0x01];
 
 /// Why a certificate's SGX extension was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,16 +51,11 @@ impl PckExtension {
     pub(crate) fn from_certificate(
         certificate: &Certificate<'_>,
     ) -> Result<Self, PckExtensionError> {
-        let mut extensions = certificate.x509.extensions().iter();
-        let is_sgx = |oid: &str| oid == OID;
-        let found = extensions
-            .by_ref()
-            .find(|it| is_sgx(&it.oid.to_id_string()));
-        let value = found.ok_or(PckExtensionError::Absent)?.value;
-        if extensions.any(|it| is_sgx(&it.oid.to_id_string())) {
+        let mut found = certificate.extensions.iter().filter(|it| it.oid == OID);
+        let (Some(extension), None) = (found.next(), found.next()) else {
             return Err(PckExtensionError::Absent);
-        }
-        Self::parse(value)
+        };
+        Self::parse(extension.value)
     }
 
     fn parse(der: &[u8]) -> Result<Self, PckExtensionError> {
@@ -187,7 +181,7 @@ impl<'a> Entries<'a> {
             let entry = take(&mut rest, SEQUENCE).ok_or(PckExtensionError::Malformed)?;
             let mut value = entry.content;
             let oid = take(&mut value, OBJECT_IDENTIFIER).ok_or(PckExtensionError::Malformed)?;
-            let arcs = oid.content.strip_prefix(OID_CONTENT);
+            let arcs = oid.content.strip_prefix(OID);
             let arc = match arcs.and_then(|arcs| arcs.strip_prefix(below)) {
                 Some([arc]) if (1..=last).contains(arc) => *arc,
                 _ => return Err(PckExtensionError::Unknown),

@@ -1,10 +1,10 @@
 //! What the platform's PCK certificate says about the machine.
 
-use super::chain::{CertificateError, Chain, ChainError, Role, TrustedRoot, UnverifiedChain};
+use super::chain::{CertificateError, ChainError, Role, TrustedRoot, UnverifiedChain};
 use super::pck_extension::{PckExtension, PckExtensionError};
 use super::signature::{self, PublicKey};
 use crate::time::UnixTime;
-use crate::x509::Certificate;
+use crate::x509::{StrictCertificate as Certificate, common_name};
 
 /// Facts of a PCK certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +35,7 @@ impl PlatformFacts {
     /// Reads a certificate, which may not be verified.
     pub(crate) fn from_certificate(pck: &Certificate<'_>) -> Result<Self, PckExtensionError> {
         let extension = PckExtension::from_certificate(pck)?;
-        let mut issuer = pck.x509.issuer().iter_common_name();
-        let issuer = issuer.next().and_then(|name| name.as_str().ok());
-        let (not_before, not_after) = pck.validity();
+        let (not_before, not_after) = pck.validity;
         Ok(Self {
             fmspc: extension.fmspc,
             ppid: extension.ppid,
@@ -45,8 +43,8 @@ impl PlatformFacts {
             components: extension.components,
             cpusvn: extension.cpusvn,
             pcesvn: extension.pcesvn,
-            issuer: issuer.unwrap_or_default().to_owned(),
-            serial: pck.x509.raw_serial().to_vec(),
+            issuer: common_name(pck.issuer).unwrap_or_default().to_owned(),
+            serial: pck.raw_serial.to_vec(),
             not_before,
             not_after,
         })
@@ -70,31 +68,31 @@ pub(crate) struct AuthenticPlatform {
 }
 
 impl AuthenticPlatform {
-    pub(super) fn authenticate(
-        chain: &UnverifiedChain<3>,
-        root: &TrustedRoot<'_>,
+    pub(super) fn authenticate<'c>(
+        chain: &'c UnverifiedChain<3>,
+        root: &mut TrustedRoot<'c>,
     ) -> Result<Self, ChainError> {
-        let walked = Chain::verify_platform(chain, root)?;
-        let leaf = walked.leaf();
+        let [leaf, authority] = root.platform(chain)?;
+        let root = root.certificate()?;
         let fault = |error| ChainError::Certificate {
             role: Role::Pck,
             error,
         };
-        let facts = PlatformFacts::from_certificate(leaf).map_err(CertificateError::PckExtension);
+        let facts = PlatformFacts::from_certificate(&leaf).map_err(CertificateError::PckExtension);
         let certificates = [
-            (Role::Pck, leaf),
-            (Role::PckAuthority, walked.authority()),
-            (Role::Root, root.certificate()),
+            (Role::Pck, &leaf),
+            (Role::PckAuthority, &authority),
+            (Role::Root, &root),
         ];
         let dates = certificates.map(|(role, certificate)| {
-            let (not_before, not_after) = certificate.validity();
+            let (not_before, not_after) = certificate.validity;
             (role, not_before, not_after)
         });
         Ok(Self {
             facts: facts.map_err(fault)?,
-            key: signature::key_of(leaf).ok_or(fault(CertificateError::Key))?,
-            authority: walked.authority().name_and_key(),
-            authority_serial: walked.authority().serial(),
+            key: signature::key_of(&leaf).ok_or(fault(CertificateError::Key))?,
+            authority: authority.name_and_key(),
+            authority_serial: authority.serial(),
             serial: leaf.serial(),
             dates: dates.to_vec(),
         })

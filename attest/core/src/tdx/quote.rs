@@ -5,7 +5,6 @@
 //! reported, not parsed. SGX quotes are recognised and left alone: their bodies are not read.
 
 use super::body::TdBody;
-use super::chain::{ChainError, UnverifiedChain};
 use super::qe_report::QeReport;
 use crate::reader::{EndsInside, Reader};
 
@@ -105,8 +104,8 @@ pub(crate) struct TdQuote<'a> {
     pub(crate) qe_report_signature: &'a [u8; 64],
     /// What the quoting enclave vouches for beside the key.
     pub(crate) qe_auth_data: &'a [u8],
-    /// Read here, once; whatever is said of the platform is said by these certificates.
-    pub(crate) pck_chain: Result<UnverifiedChain<3>, ChainError>,
+    /// The certificates that say what is said of the platform, PEM.
+    pub(crate) pck_chain: &'a [u8],
     pub(crate) trailing: &'a [u8],
 }
 
@@ -151,7 +150,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ParsedQuote<'_>, QuoteFormatError> {
         qe_report: parts.qe_report,
         qe_report_signature: parts.qe_report_signature,
         qe_auth_data: parts.qe_auth_data,
-        pck_chain: UnverifiedChain::parse(parts.pck_chain),
+        pck_chain: parts.pck_chain,
         trailing: reader.rest(),
     }))
 }

@@ -3,17 +3,14 @@
 
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
-use crate::x509::{Certificate, IssuerKey};
+use crate::x509::StrictCertificate as Certificate;
 
 /// An uncompressed point on P-256.
 pub(crate) type PublicKey = [u8; 65];
 
 /// The key of a certificate.
 pub(super) fn key_of(certificate: &Certificate<'_>) -> Option<PublicKey> {
-    match certificate.key()? {
-        IssuerKey::P256(point) => point.try_into().ok(),
-        _ => None,
-    }
+    certificate.p256_key().copied()
 }
 
 /// The key that a quote carries as its two coordinates.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::TdxCache;
-use super::chain::{ChainError, Role, TrustedRoot, UnverifiedChain};
+use super::chain::{Certificates, ChainError, Role, TrustedRoot, UnverifiedChain};
 use super::collateral::{AuthenticCollateral, FoundCollateral};
 use super::crl::CrlError;
 use super::error::{Failure, OtherPlatform, Step, TdxError};
@@ -29,20 +29,20 @@ pub(super) struct Genuine {
 }
 
 /// Verifies a quote by collateral that is valid at `now`, up to a root.
-pub(super) fn run(
+pub(super) fn run<'c>(
     quote: &TdQuote<'_>,
-    root: Option<&[u8]>,
-    collateral: FoundCollateral<'_>,
+    root: Option<&'c [u8]>,
+    collateral: FoundCollateral<'c>,
+    certificates: Certificates<'c>,
     now: UnixTime,
     cache: &mut TdxCache,
     reached: &mut Vec<Step>,
 ) -> Result<Genuine, Failure> {
     let at_chain = |error| Failure::new(Step::PckChain, error);
     let root = root.ok_or(TdxError::NoRoot).map_err(at_chain)?;
-    let root = TrustedRoot::parse(root).map_err(TdxError::CertificateChain);
-    let root = root.map_err(at_chain)?;
-    let collateral = collateral.authentic(&root, cache, reached)?;
-    let platform = platform(quote, &root, cache).map_err(TdxError::CertificateChain);
+    let mut root = TrustedRoot::new(root, certificates);
+    let collateral = collateral.authentic(&mut root, cache, reached)?;
+    let platform = platform(quote.pck_chain, root, cache).map_err(TdxError::CertificateChain);
     let platform = platform.map_err(at_chain)?;
     let valid_until = platform.at(now).map_err(TdxError::CertificateChain);
     let valid_until = valid_until.map_err(at_chain)?;
@@ -61,17 +61,17 @@ pub(super) fn run(
 
 /// The platform, by the signatures of its chain: checked now, unless they were before.
 fn platform(
-    quote: &TdQuote<'_>,
-    root: &TrustedRoot<'_>,
+    pck_chain: &[u8],
+    root: TrustedRoot<'_>,
     cache: &mut TdxCache,
 ) -> Result<Arc<AuthenticPlatform>, ChainError> {
-    let chain: &UnverifiedChain<3> = quote.pck_chain.as_ref().map_err(Clone::clone)?;
-    let [pck, authority, own_root] = &chain.0;
-    let inputs = InputDigest::from_parts(&[b"tdx platform", root.der(), pck, authority, own_root]);
+    let inputs = InputDigest::from_parts(&[b"tdx platform", root.der(), pck_chain]);
     if let Some(platform) = cache.platforms.get(&inputs) {
         return Ok(Arc::clone(platform));
     }
-    let platform = Arc::new(AuthenticPlatform::authenticate(chain, root)?);
+    let chain = UnverifiedChain::parse(pck_chain)?;
+    let mut root = root;
+    let platform = Arc::new(AuthenticPlatform::authenticate(&chain, &mut root)?);
     cache.platforms.put(inputs, Arc::clone(&platform));
     Ok(platform)
 }

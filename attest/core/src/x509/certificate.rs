@@ -8,9 +8,7 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::crl::without_leading_zeros;
 use super::signed::{IssuerKey, SignedObject, SignedObjectError};
-use super::strict;
 use crate::time::UnixTime;
 
 /// The vendors' certificates are well below this.
@@ -25,6 +23,9 @@ pub enum X509Error {
     /// Not one DER certificate.
     #[error("not a DER certificate")]
     NotDer,
+    /// It has elements that RFC 5280 does not write there.
+    #[error("it is not written as RFC 5280 has it")]
+    NotStrict,
 }
 
 /// A certificate, read.
@@ -53,11 +54,6 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether it is written exactly as RFC 5280 has it.
-    pub(crate) fn is_strict(&self) -> bool {
-        strict::is_certificate(self.signed.tbs(), self.signed.algorithm())
-    }
-
     /// The subject's key, if it is of a kind that signs in these hierarchies.
     pub(crate) fn key(&self) -> Option<IssuerKey<'_>> {
         let key = self.x509.public_key();
@@ -81,17 +77,6 @@ impl<'a> Certificate<'a> {
         let mut names = self.x509.subject().iter_common_name();
         let name = names.next()?.as_str().ok()?;
         names.next().is_none().then_some(name)
-    }
-
-    /// The subject's name and public key, DER: what makes an authority one and the same.
-    pub(crate) fn name_and_key(&self) -> (Vec<u8>, Vec<u8>) {
-        let (name, key) = (self.x509.subject(), self.x509.public_key());
-        (name.as_raw().to_vec(), key.raw.to_vec())
-    }
-
-    /// The serial number as lists of revoked certificates are searched for it.
-    pub(crate) fn serial(&self) -> Vec<u8> {
-        without_leading_zeros(self.x509.raw_serial()).to_vec()
     }
 
     /// First and last second of validity.

@@ -1,18 +1,19 @@
 //! Certificate revocation lists (RFC 5280 §5), complete ones of one issuer.
 
-use x509_parser::prelude::{CertificateRevocationList, FromDer};
-
-use super::certificate::{Certificate, unix};
-use super::der;
+use super::der::{INTEGER, SEQUENCE, element, only, take};
 use super::signed::{SignedObject, SignedObjectError};
-use super::strict;
+use super::strict::{self, Extension};
+use super::strict_certificate::StrictCertificate;
 use crate::time::UnixTime;
 
 /// Intel's longest is near 100 KiB.
 pub(crate) const MAX_CRL_LEN: usize = 512 << 10;
 
-const CRL_NUMBER: &str = "2.5.29.20";
-const AUTHORITY_KEY_ID: &str = "2.5.29.35";
+const EXTENSIONS: u8 = 0xA0;
+/// 2.5.29.20.
+const CRL_NUMBER: &[u8] = &[0x55, 0x1D, 0x14];
+/// 2.5.29.35.
+const AUTHORITY_KEY_ID: &[u8] = &[0x55, 0x1D, 0x23];
 
 /// Why bytes are not a revocation list that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,59 +42,32 @@ pub(crate) struct RevocationList<'a> {
 }
 
 impl<'a> RevocationList<'a> {
-    /// Reads exactly one list.
+    /// Reads exactly one list, element by element as RFC 5280 writes it.
     pub(crate) fn parse(der: &'a [u8]) -> Result<Self, RevocationListError> {
+        let not_der = RevocationListError::NotDer;
         if der.len() > MAX_CRL_LEN {
-            return Err(RevocationListError::NotDer);
+            return Err(not_der);
         }
-        let signed = SignedObject::split(der).map_err(|_| RevocationListError::NotDer)?;
-        let (rest, list) =
-            CertificateRevocationList::from_der(der).map_err(|_| RevocationListError::NotDer)?;
-        let tbs = list.tbs_cert_list;
-        let is_version_2 = tbs.version.is_some_and(|version| version.0 == 1);
-        // The algorithm inside the signed part is the one outside it (§5.1.1.2), and what is signed
-        // is what is read.
-        let is_one = rest.is_empty()
-            && tbs.signature == list.signature_algorithm
-            && tbs.as_ref() == signed.tbs()
-            && strict::is_list(signed.tbs(), signed.algorithm());
-        if !is_version_2 || !is_one {
-            return Err(RevocationListError::NotDer);
+        let signed = SignedObject::split(der).map_err(|_| not_der)?;
+        let mut rest = signed.tbs();
+        rest = take(&mut rest, SEQUENCE).ok_or(not_der)?.content;
+        let issuer = issuer(&mut rest, signed.algorithm()).ok_or(not_der)?;
+        let this_update = strict::time(&mut rest).ok_or(not_der)?;
+        if !strict::time_is_next(rest) {
+            return Err(RevocationListError::NoNextUpdate);
         }
-        let next_update = tbs.next_update.ok_or(RevocationListError::NoNextUpdate)?;
-        let extensions: Vec<_> = tbs.extensions().iter().collect();
-        let count = |oid: &str| {
-            let same = extensions.iter().filter(|it| it.oid.to_id_string() == oid);
-            same.count()
-        };
-        let number = extensions
-            .iter()
-            .find(|it| it.oid.to_id_string() == CRL_NUMBER);
-        let number = number.and_then(|it| der::only(it.value, der::INTEGER));
-        // Not negative, and of at most twenty bytes (§5.2.3).
-        let is_number = number
-            .and_then(|number| Some((*number.content.first()?, number.content.len())))
-            .is_some_and(|(first, len)| first < 0x80 && len <= 20);
-        let complete = is_number
-            && count(CRL_NUMBER) == 1
-            && count(AUTHORITY_KEY_ID) == 1
-            && extensions.iter().all(|it| !it.critical);
-        let entries_are_plain = tbs
-            .revoked_certificates
-            .iter()
-            .all(|entry| entry.extensions().iter().all(|it| !it.critical));
-        if !complete || !entries_are_plain {
+        let next_update = strict::time(&mut rest).ok_or(not_der)?;
+        let entries = entries(&mut rest).ok_or(not_der)?;
+        let extensions = only(rest, EXTENSIONS).map(|it| strict::extensions(it.content));
+        let extensions = extensions.flatten().ok_or(not_der)?;
+        if !are_of_a_complete_list(&extensions) || entries.any_critical {
             return Err(RevocationListError::Extensions);
         }
         Ok(Self {
-            this_update: unix(tbs.this_update.timestamp()),
-            next_update: unix(next_update.timestamp()),
-            revoked: tbs
-                .revoked_certificates
-                .iter()
-                .map(|entry| without_leading_zeros(entry.raw_serial()).to_vec())
-                .collect(),
-            issuer: tbs.issuer.as_raw(),
+            issuer,
+            this_update,
+            next_update,
+            revoked: entries.serials,
             signed,
         })
     }
@@ -101,14 +75,59 @@ impl<'a> RevocationList<'a> {
     /// Checks the list's signature under the key of `issuer`, and that `issuer` is whom it names.
     pub(crate) fn verify_issued_by(
         &self,
-        issuer: &Certificate<'_>,
+        issuer: &StrictCertificate<'_>,
     ) -> Result<(), SignedObjectError> {
-        if self.issuer != issuer.x509.subject().as_raw() {
-            return Err(SignedObjectError::Issuer);
-        }
-        self.signed
-            .verify(issuer.key().ok_or(SignedObjectError::Algorithm)?)
+        issuer.verify_signed(self.issuer, &self.signed)
     }
+}
+
+/// Of a list of version 2, signed by the algorithm that stands outside it (§5.1.1.2).
+fn issuer<'a>(rest: &mut &'a [u8], algorithm: &[u8]) -> Option<&'a [u8]> {
+    (strict::integer(rest)? == [1]).then_some(())?;
+    (take(rest, SEQUENCE)?.whole == algorithm).then_some(())?;
+    strict::name(rest)
+}
+
+/// What a list revokes.
+#[derive(Default)]
+struct Entries {
+    serials: Vec<Vec<u8>>,
+    any_critical: bool,
+}
+
+fn entries(rest: &mut &[u8]) -> Option<Entries> {
+    let mut found = Entries::default();
+    // A list that revokes nothing has no list of entries.
+    if !element(rest).is_some_and(|(next, _)| next.tag == SEQUENCE) {
+        return Some(found);
+    }
+    let mut entries = take(rest, SEQUENCE)?.content;
+    while !entries.is_empty() {
+        let mut entry = take(&mut entries, SEQUENCE)?.content;
+        let serial = strict::integer(&mut entry)?;
+        found.serials.push(without_leading_zeros(serial).to_vec());
+        strict::time(&mut entry)?;
+        if !entry.is_empty() {
+            let extensions = strict::extensions(entry)?;
+            found.any_critical |= extensions.iter().any(|it| it.critical);
+        }
+    }
+    Some(found)
+}
+
+/// One number, one authority key id, and nothing that would make the list an incomplete one.
+fn are_of_a_complete_list(extensions: &[Extension<'_>]) -> bool {
+    let count = |oid: &[u8]| extensions.iter().filter(|it| it.oid == oid).count();
+    let number = extensions.iter().find(|it| it.oid == CRL_NUMBER);
+    let number = number.and_then(|it| only(it.value, INTEGER));
+    // Not negative, and of at most twenty bytes (§5.2.3).
+    let is_number = number
+        .and_then(|number| Some((*number.content.first()?, number.content.len())))
+        .is_some_and(|(first, len)| first < 0x80 && len <= 20);
+    is_number
+        && count(CRL_NUMBER) == 1
+        && count(AUTHORITY_KEY_ID) == 1
+        && extensions.iter().all(|it| !it.critical)
 }
 
 /// The one spelling of a serial number that is compared.

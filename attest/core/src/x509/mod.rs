@@ -11,6 +11,7 @@ pub(crate) mod der;
 pub(crate) mod pem;
 mod signed;
 mod strict;
+mod strict_certificate;
 mod summary;
 mod validity;
 
@@ -21,5 +22,7 @@ pub use crl::RevocationListError;
 pub use pem::PemError;
 pub use signed::SignedObjectError;
 pub(crate) use signed::{IssuerKey, SignedObject};
+pub(crate) use strict::common_name;
+pub(crate) use strict_certificate::StrictCertificate;
 pub use summary::{CertificateSummary, RevocationListSummary};
 pub(crate) use validity::Validities;

@@ -6,6 +6,8 @@
 //! space alone, every block is a certificate, and base64 has its one spelling. NUL bytes may follow
 //! the last block, because Intel's quoting library counts the terminator of its C string.
 
+use std::string::FromUtf8Error;
+
 use super::certificate::MAX_CERTIFICATE_LEN;
 use crate::encoding::{EncodingError, parse_base64};
 
@@ -120,23 +122,35 @@ fn blocks(text: &[u8], label: &Label) -> Result<Vec<Vec<u8>>, PemError> {
                 PemError::Junk { offset }
             });
         };
-        let mut windows = content.windows(label.end.len());
-        let end = windows.position(|window| window == label.end);
-        let Some((base64, after)) = end.and_then(|end| content.split_at_checked(end)) else {
+        let Some((base64, after)) = split_at_end(content, label.end) else {
             return Err(PemError::Unterminated { block });
         };
         let base64 = without_white_space(base64);
         let der = parse_base64(&base64, label.longest)
             .map_err(|error| PemError::Base64 { block, error })?;
         found.push(der);
-        rest = after.get(label.end.len()..).unwrap_or_default();
+        rest = after;
     }
 }
 
-/// Bytes that are not ASCII become characters that base64 does not have.
+/// What stands before the end of a block, and what follows it.
+fn split_at_end<'t>(content: &'t [u8], end: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
+    // Base64 has no hyphen, so the first one begins the end of any block that can be read.
+    let hyphen = content.iter().position(|byte| *byte == b'-')?;
+    let starts_with_end = |at: &usize| content.get(*at..).is_some_and(|it| it.starts_with(end));
+    let at = (hyphen..content.len()).find(starts_with_end)?;
+    let (before, after) = content.split_at_checked(at)?;
+    Some((before, after.get(end.len()..)?))
+}
+
+/// Bytes that are not UTF-8 become a character that base64 does not have.
 fn without_white_space(text: &[u8]) -> String {
-    let kept = text.iter().filter(|byte| !byte.is_ascii_whitespace());
-    kept.map(|byte| char::from(*byte)).collect()
+    let mut kept = Vec::with_capacity(text.len());
+    for line in text.split(u8::is_ascii_whitespace) {
+        kept.extend_from_slice(line);
+    }
+    let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+    String::from_utf8(kept).unwrap_or_else(lossy)
 }
 
 #[cfg(test)]

@@ -1,88 +1,41 @@
-//! Whether certificates and lists are exactly what RFC 5280 writes down, element by element.
+//! The elements of certificates and lists, exactly as RFC 5280 writes them down.
 //!
-//! The library that reads values is lenient about elements it has no use for: other tags, bytes that
-//! follow. Only a vendor's key could sign such a thing, and no vendor does. Refusing it leaves one
-//! reading of what is signed.
+//! Readers that are lenient about elements they have no use for (other tags, bytes that follow) can
+//! read one certificate in two ways. Only a vendor's key could sign such a thing, and Intel's does not.
+//! Refusing it leaves one reading of what is signed.
 
 use super::der::{
-    BIT_STRING, BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET,
-    UTC_TIME, element, only, take,
+    BOOLEAN, GENERALIZED_TIME, INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, SET, UTC_TIME,
+    element, only, take,
 };
+use crate::time::UnixTime;
 
-const VERSION: u8 = 0xA0;
-const CERTIFICATE_EXTENSIONS: u8 = 0xA3;
-const LIST_EXTENSIONS: u8 = 0xA0;
+/// 2.5.4.3.
+const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// UTF8String, PrintableString, IA5String.
 const STRINGS: [u8; 3] = [0x0C, 0x13, 0x16];
 
-/// Whether `tbs` is the signed part of a certificate of version 3 without unique ids, signed by the
-/// algorithm that stands outside it.
-pub(super) fn is_certificate(tbs: &[u8], algorithm: &[u8]) -> bool {
-    certificate(tbs, algorithm).is_some()
-}
-
-/// Whether `tbs` is the signed part of a list of version 2, signed by the algorithm that stands outside
-/// it.
-pub(super) fn is_list(tbs: &[u8], algorithm: &[u8]) -> bool {
-    list(tbs, algorithm).is_some()
-}
-
-fn certificate(tbs: &[u8], algorithm: &[u8]) -> Option<()> {
-    let mut rest = only(tbs, SEQUENCE)?.content;
-    let version = take(&mut rest, VERSION)?;
-    (only(version.content, INTEGER)?.content == [2]).then_some(())?;
-    integer(&mut rest)?;
-    (take(&mut rest, SEQUENCE)?.whole == algorithm).then_some(())?;
-    name(&mut rest)?;
-    let mut validity = take(&mut rest, SEQUENCE)?.content;
-    time(&mut validity)?;
-    time(&mut validity)?;
-    validity.is_empty().then_some(())?;
-    name(&mut rest)?;
-    public_key(&mut rest)?;
-    extensions(only(rest, CERTIFICATE_EXTENSIONS)?.content)
-}
-
-fn list(tbs: &[u8], algorithm: &[u8]) -> Option<()> {
-    let mut rest = only(tbs, SEQUENCE)?.content;
-    (take(&mut rest, INTEGER)?.content == [1]).then_some(())?;
-    (take(&mut rest, SEQUENCE)?.whole == algorithm).then_some(())?;
-    name(&mut rest)?;
-    time(&mut rest)?;
-    time(&mut rest)?;
-    if element(rest).is_some_and(|(next, _)| next.tag == SEQUENCE) {
-        let mut entries = take(&mut rest, SEQUENCE)?.content;
-        while !entries.is_empty() {
-            let mut entry = take(&mut entries, SEQUENCE)?.content;
-            integer(&mut entry)?;
-            time(&mut entry)?;
-            if !entry.is_empty() {
-                extensions(entry)?;
-            }
-        }
-    }
-    extensions(only(rest, LIST_EXTENSIONS)?.content)
-}
-
 /// In its shortest form.
-fn integer(rest: &mut &[u8]) -> Option<()> {
+pub(super) fn integer<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     match take(rest, INTEGER)?.content {
         [] | [0, 0..=0x7F, ..] | [0xFF, 0x80..=0xFF, ..] => None,
-        _ => Some(()),
+        number => Some(number),
     }
 }
 
-fn identifier(rest: &mut &[u8]) -> Option<()> {
+fn identifier<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let arcs = take(rest, OBJECT_IDENTIFIER)?.content;
     let ends = arcs.last().is_some_and(|last| *last < 0x80);
     // An arc does not begin with zeros.
     let mut begins = std::iter::once(&0).chain(arcs).zip(arcs);
     let minimal = begins.all(|(before, first)| *before >= 0x80 || *first != 0x80);
-    (ends && minimal).then_some(())
+    (ends && minimal).then_some(arcs)
 }
 
-fn name(rest: &mut &[u8]) -> Option<()> {
-    let mut sets = take(rest, SEQUENCE)?.content;
+/// Gives all of it.
+pub(super) fn name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let name = take(rest, SEQUENCE)?;
+    let mut sets = name.content;
     while !sets.is_empty() {
         let set = take(&mut sets, SET)?.content;
         let mut attribute = only(set, SEQUENCE)?.content;
@@ -91,43 +44,89 @@ fn name(rest: &mut &[u8]) -> Option<()> {
         (STRINGS.contains(&value.tag) && after.is_empty()).then_some(())?;
         std::str::from_utf8(value.content).ok()?;
     }
-    Some(())
+    Some(name.whole)
 }
 
-fn time(rest: &mut &[u8]) -> Option<()> {
+/// Whether a time comes next, and not something else.
+pub(super) fn time_is_next(rest: &[u8]) -> bool {
+    element(rest).is_some_and(|(next, _)| matches!(next.tag, UTC_TIME | GENERALIZED_TIME))
+}
+
+/// `YYMMDDhhmmssZ`, which is of 1950 to 2049, or with all four digits of the year.
+pub(super) fn time(rest: &mut &[u8]) -> Option<UnixTime> {
     let (next, after) = element(rest)?;
     *rest = after;
-    let len = match next.tag {
-        UTC_TIME => 13,
-        GENERALIZED_TIME => 15,
+    let (century, digits): (&[u8], _) = match (next.tag, next.content) {
+        (UTC_TIME, [b'0'..=b'4', ..]) => (b"20", next.content),
+        (UTC_TIME, [b'5'..=b'9', ..]) => (b"19", next.content),
+        (GENERALIZED_TIME, _) => next.content.split_at_checked(2)?,
         _ => return None,
     };
-    let (zone, digits) = next.content.split_last()?;
-    let plain = next.content.len() == len && *zone == b'Z';
-    (plain && digits.iter().all(u8::is_ascii_digit)).then_some(())
+    let [y0, y1, m0, m1, d0, d1, h0, h1, i0, i1, s0, s1, b'Z'] = *digits else {
+        return None;
+    };
+    let [c0, c1] = *century else { return None };
+    UnixTime::parse_rfc3339(
+        str::from_utf8(&[
+            c0, c1, y0, y1, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1,
+            b'Z',
+        ])
+        .ok()?,
+    )
+    .ok()
 }
 
-fn public_key(rest: &mut &[u8]) -> Option<()> {
-    let mut key = take(rest, SEQUENCE)?.content;
-    let mut algorithm = take(&mut key, SEQUENCE)?.content;
-    identifier(&mut algorithm)?;
-    identifier(&mut algorithm)?;
-    let bits = only(key, BIT_STRING)?.content;
-    (algorithm.is_empty() && bits.first() == Some(&0)).then_some(())
+/// The one common name in a name that was read.
+pub(crate) fn common_name(name: &[u8]) -> Option<&str> {
+    let mut sets = only(name, SEQUENCE)?.content;
+    let mut found = None;
+    while !sets.is_empty() {
+        let mut attribute = only(take(&mut sets, SET)?.content, SEQUENCE)?.content;
+        if identifier(&mut attribute)? == COMMON_NAME {
+            let (value, _) = element(attribute)?;
+            let another = found.replace(str::from_utf8(value.content).ok()?);
+            another.is_none().then_some(())?;
+        }
+    }
+    found
+}
+
+/// An algorithm and a parameter that are identifiers both. Gives all of it.
+pub(super) fn elliptic_curve<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let algorithm = take(rest, SEQUENCE)?;
+    let mut parts = algorithm.content;
+    identifier(&mut parts)?;
+    identifier(&mut parts)?;
+    parts.is_empty().then_some(algorithm.whole)
+}
+
+/// One extension of a certificate, a list or an entry.
+pub(crate) struct Extension<'a> {
+    /// The identifier's content.
+    pub(crate) oid: &'a [u8],
+    pub(crate) critical: bool,
+    pub(crate) value: &'a [u8],
 }
 
 /// At least one.
-fn extensions(der: &[u8]) -> Option<()> {
+pub(super) fn extensions(der: &[u8]) -> Option<Vec<Extension<'_>>> {
     let mut all = only(der, SEQUENCE)?.content;
     (!all.is_empty()).then_some(())?;
+    let mut found = Vec::with_capacity(8);
     while !all.is_empty() {
         let mut extension = take(&mut all, SEQUENCE)?.content;
-        identifier(&mut extension)?;
-        if element(extension).is_some_and(|(next, _)| next.tag == BOOLEAN) {
+        let oid = identifier(&mut extension)?;
+        let critical = element(extension).is_some_and(|(next, _)| next.tag == BOOLEAN);
+        if critical {
             // FALSE is the default, which DER leaves out.
             (take(&mut extension, BOOLEAN)?.content == [0xFF]).then_some(())?;
         }
-        only(extension, OCTET_STRING)?;
+        let value = only(extension, OCTET_STRING)?.content;
+        found.push(Extension {
+            oid,
+            critical,
+            value,
+        });
     }
-    Some(())
+    Some(found)
 }
