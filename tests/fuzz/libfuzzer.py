@@ -45,11 +45,11 @@ def build(triple):
 
 
 def run(binary, seconds):
-    corpus, crashes = OUT / "corpus" / binary.name, OUT / "crashes"
-    corpus.mkdir(parents=True, exist_ok=True)
-    crashes.mkdir(parents=True, exist_ok=True)
+    corpus, seeds, crashes = OUT / "corpus" / binary.name, OUT / "seeds" / binary.name, OUT / "crashes"
+    for folder in (corpus, seeds, crashes):
+        folder.mkdir(parents=True, exist_ok=True)
     result = subprocess.run(
-        [binary, corpus, OUT / "seeds" / binary.name, f"-max_total_time={seconds}", f"-timeout={TIMEOUT}",
+        [binary, corpus, seeds, f"-max_total_time={seconds}", f"-timeout={TIMEOUT}",
          "-rss_limit_mb=2048", "-max_len=131072", f"-artifact_prefix={crashes}/{binary.name}-"],
         cwd=ROOT, capture_output=True, text=True, errors="replace",
     )

@@ -1,19 +1,40 @@
 //! Changing seeds: the same changes for the same number, on every machine.
 
-/// Numbers that look random and are not (xorshift64*, Vigna 2016).
+/// Numbers that look random and are not (xorshift64*, Vigna 2016), after those that were given.
 #[derive(Clone, Debug)]
-pub struct Numbers(u64);
+pub struct Numbers {
+    state: u64,
+    /// Two bytes a number, the first ones at the end.
+    given: Vec<[u8; 2]>,
+}
 
 impl Numbers {
     pub fn from(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self {
+            state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            given: Vec::new(),
+        }
+    }
+
+    /// The numbers are the caller's as long as there are any, so that a small change of `bytes` changes
+    /// one choice and leaves the others as they are.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let (pairs, _) = bytes.as_chunks::<2>();
+        let fold = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
+        Self {
+            given: pairs.iter().rev().copied().collect(),
+            ..Self::from(bytes.iter().fold(0xCBF2_9CE4_8422_2325, fold))
+        }
     }
 
     fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+        if let Some(given) = self.given.pop() {
+            return u64::from(u16::from_le_bytes(given)) << 16;
+        }
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_F491_4F6C_DD1D)
     }
 
     /// Below `end`; 0 if there is nothing below it.

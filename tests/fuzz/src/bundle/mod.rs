@@ -86,7 +86,15 @@ impl Bundles {
 
     /// The bundle of this number: the healthy one, changed in one or two ways.
     pub fn make(&self, number: u64) -> Bundle {
-        let mut numbers = Numbers::from(number);
+        self.changed(Numbers::from(number))
+    }
+
+    /// The same, each choice made by the bytes in turn.
+    pub fn make_by(&self, bytes: &[u8]) -> Bundle {
+        self.changed(Numbers::from_bytes(bytes))
+    }
+
+    fn changed(&self, mut numbers: Numbers) -> Bundle {
         let mut bundle = self.healthy.clone();
         let mut parts = self.parts.clone();
         for _ in 0..=numbers.below(3) / 2 {
@@ -260,6 +268,20 @@ mod tests {
     fn a_parsed_quote_is_written_back_unchanged() {
         let bundles = Bundles::default();
         assert_eq!(bundles.quote(&bundles.parts), bundles.healthy.quote);
+    }
+
+    #[test]
+    fn the_given_bytes_choose_what_is_changed() {
+        let bundles = Bundles::default();
+        // One change; among quote's parts; of its authentication data; to no bytes at all.
+        let empty = bundles.make_by(&[0, 0, 10, 0, 0, 0, 0, 0]);
+        assert_eq!(empty.collateral, bundles.healthy.collateral);
+        assert_eq!(empty.quote.len() + 32, bundles.healthy.quote.len());
+        let one = bundles.make_by(&[0, 0, 10, 0, 0, 0, 1, 0]);
+        assert_eq!(one.quote.len() + 31, bundles.healthy.quote.len());
+        let of_collateral = bundles.make_by(&[0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(of_collateral.quote, bundles.healthy.quote);
+        assert_ne!(of_collateral.collateral, bundles.healthy.collateral);
     }
 
     #[test]
