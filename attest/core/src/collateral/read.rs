@@ -1,11 +1,13 @@
 //! Members of collateral that hold base64 or hexadecimal, each wrong one with its name.
 
+use serde_json::Value;
+
 use super::CollateralError;
 use crate::encoding::{EncodingError, parse_base64, parse_hex, parse_hex_vec};
-use crate::json::{self, Expected, MemberError, MemberProblem};
+use crate::json::{self, Expected, MemberError, MemberProblem, Node, View};
 
 /// The members of one object of the collateral.
-pub(super) type Members<'a> = json::Members<'a, CollateralError>;
+pub(super) type Members<'a, T = Value> = json::Members<'a, CollateralError, T>;
 
 impl From<MemberError> for CollateralError {
     fn from(error: MemberError) -> Self {
@@ -29,7 +31,7 @@ impl From<MemberError> for CollateralError {
     }
 }
 
-impl Members<'_> {
+impl<T: Node> Members<'_, T> {
     pub(super) fn base64(
         &self,
         field: &'static str,
@@ -63,7 +65,9 @@ impl Members<'_> {
             return Err(CollateralError::TooMany(field));
         }
         let entries = list.iter().map(|entry| {
-            let text = entry.as_str().ok_or(CollateralError::NotAString(field))?;
+            let View::String(text) = entry.view() else {
+                return Err(CollateralError::NotAString(field));
+            };
             parse_base64(text, max_len).map_err(|error| CollateralError::Base64 { field, error })
         });
         entries.collect()
@@ -84,11 +88,11 @@ impl Members<'_> {
         self.hex_with(field, parse_hex)
     }
 
-    fn hex_with<T>(
+    fn hex_with<V>(
         &self,
         field: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, EncodingError>,
-    ) -> Result<T, CollateralError> {
+        parse: impl FnOnce(&str) -> Result<V, EncodingError>,
+    ) -> Result<V, CollateralError> {
         parse(self.string(field)?).map_err(|error| CollateralError::Hex { field, error })
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::read::Members;
 use super::{CollateralError, MAX_COLLATERAL_LEN};
 use crate::encoding::to_hex;
-use crate::json;
+use crate::json::{self, Node};
 
 const MAX_CRL_LEN: usize = 512 << 10;
 
@@ -52,11 +52,15 @@ const IGNORED_FIELD: &str = "pck_certificate_chain";
 impl TdxCollateral {
     /// Reads the nine members, bare.
     pub fn parse(bytes: &[u8]) -> Result<Self, CollateralError> {
-        Self::from_value(&json::parse(bytes, MAX_COLLATERAL_LEN)?)
+        Self::from_node(&json::parse_borrowed(bytes, MAX_COLLATERAL_LEN)?)
     }
 
     /// The same from JSON already parsed.
     pub fn from_value(value: &Value) -> Result<Self, CollateralError> {
+        Self::from_node(value)
+    }
+
+    fn from_node(value: &impl Node) -> Result<Self, CollateralError> {
         let members = Members::new(value, "TDX collateral")?;
         members.only(&[&FIELDS[..], &[IGNORED_FIELD]].concat())?;
         Ok(Self {

@@ -6,8 +6,9 @@
 
 use std::marker::PhantomData;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::{Node, View};
 use crate::encoding::{EncodingError, parse_hex};
 use crate::time::UnixTime;
 
@@ -81,28 +82,28 @@ impl MemberError {
     }
 }
 
-/// The members of one object. `E` is the error of the format that is read.
-pub(crate) struct Members<'a, E> {
+/// The members of one object. `E` is the error of the format that is read, `T` the form of its values.
+pub(crate) struct Members<'a, E, T = Value> {
     path: &'static str,
-    map: &'a Map<String, Value>,
+    object: &'a T,
     error: PhantomData<fn() -> E>,
 }
 
-impl<E> Clone for Members<'_, E> {
+impl<E, T> Clone for Members<'_, E, T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<E> Copy for Members<'_, E> {}
+impl<E, T> Copy for Members<'_, E, T> {}
 
-impl<'a, E: From<MemberError>> Members<'a, E> {
+impl<'a, E: From<MemberError>, T: Node> Members<'a, E, T> {
     /// The members of `value`; `path` is empty for the document itself.
-    pub(crate) fn new(value: &'a Value, path: &'static str) -> Result<Self, E> {
-        match value {
-            Value::Object(map) => Ok(Self {
+    pub(crate) fn new(value: &'a T, path: &'static str) -> Result<Self, E> {
+        match value.view() {
+            View::Object => Ok(Self {
                 path,
-                map,
+                object: value,
                 error: PhantomData,
             }),
             _ => Err(E::from(MemberError {
@@ -126,7 +127,7 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
         self.error(member, MemberProblem::WrongType(expected))
     }
 
-    pub(crate) fn unknown_value<T>(&self, member: &'static str, found: &str) -> Result<T, E> {
+    pub(crate) fn unknown_value<V>(&self, member: &'static str, found: &str) -> Result<V, E> {
         Err(self.error(member, MemberProblem::UnknownValue(found.to_owned())))
     }
 
@@ -135,8 +136,9 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
     where
         'a: 'k,
     {
-        let names = self.map.keys().map(String::as_str);
-        names.filter(move |name| !known.contains(name))
+        self.object
+            .names()
+            .filter(move |name| !known.contains(name))
     }
 
     /// Refuses every member that is not in `known`.
@@ -147,11 +149,11 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
         }
     }
 
-    pub(crate) fn get(&self, member: &str) -> Option<&'a Value> {
-        self.map.get(member)
+    pub(crate) fn get(&self, member: &str) -> Option<&'a T> {
+        self.object.member(member)
     }
 
-    pub(crate) fn required(&self, member: &'static str) -> Result<&'a Value, E> {
+    pub(crate) fn required(&self, member: &'static str) -> Result<&'a T, E> {
         let value = self.get(member);
         value.ok_or_else(|| self.error(member, MemberProblem::Missing))
     }
@@ -160,30 +162,33 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
         Self::new(self.required(member)?, path)
     }
 
-    pub(crate) fn array(&self, member: &'static str) -> Result<&'a [Value], E> {
-        match self.required(member)? {
-            Value::Array(items) => Ok(items),
+    pub(crate) fn array(&self, member: &'static str) -> Result<&'a [T], E> {
+        match self.required(member)?.view() {
+            View::Array(items) => Ok(items),
             _ => Err(self.wrong_type(member, Expected::Array)),
         }
     }
 
-    pub(crate) fn non_empty_array(&self, member: &'static str) -> Result<&'a [Value], E> {
-        match self.required(member)? {
-            Value::Array(items) if !items.is_empty() => Ok(items),
+    pub(crate) fn non_empty_array(&self, member: &'static str) -> Result<&'a [T], E> {
+        match self.required(member)?.view() {
+            View::Array(items) if !items.is_empty() => Ok(items),
             _ => Err(self.wrong_type(member, Expected::NonEmptyArray)),
         }
     }
 
     pub(crate) fn strings(&self, member: &'static str) -> Result<Vec<String>, E> {
         let items = self.array(member)?.iter();
-        let texts = items.map(|item| item.as_str().map(str::to_owned));
+        let texts = items.map(|item| match item.view() {
+            View::String(text) => Some(text.to_owned()),
+            _ => None,
+        });
         let texts = texts.collect::<Option<_>>();
         texts.ok_or_else(|| self.wrong_type(member, Expected::Strings))
     }
 
     pub(crate) fn string(&self, member: &'static str) -> Result<&'a str, E> {
-        match self.required(member)? {
-            Value::String(text) => Ok(text),
+        match self.required(member)?.view() {
+            View::String(text) => Ok(text),
             _ => Err(self.wrong_type(member, Expected::String)),
         }
     }
@@ -197,9 +202,9 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
 
     /// A member that must be there and is a string or `null`.
     pub(crate) fn string_or_null(&self, member: &'static str) -> Result<Option<String>, E> {
-        match self.required(member)? {
-            Value::Null => Ok(None),
-            Value::String(text) => Ok(Some(text.clone())),
+        match self.required(member)?.view() {
+            View::Null => Ok(None),
+            View::String(text) => Ok(Some(text.to_owned())),
             _ => Err(self.wrong_type(member, Expected::StringOrNull)),
         }
     }
@@ -221,15 +226,17 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
     }
 
     pub(crate) fn boolean(&self, member: &'static str) -> Result<bool, E> {
-        match self.required(member)? {
-            Value::Bool(value) => Ok(*value),
+        match self.required(member)?.view() {
+            View::Bool(value) => Ok(value),
             _ => Err(self.wrong_type(member, Expected::Boolean)),
         }
     }
 
-    pub(crate) fn unsigned<T: TryFrom<u64>>(&self, member: &'static str) -> Result<T, E> {
-        let number = self.required(member)?.as_u64();
-        let number = number.and_then(|number| T::try_from(number).ok());
+    pub(crate) fn unsigned<N: TryFrom<u64>>(&self, member: &'static str) -> Result<N, E> {
+        let number = match self.required(member)?.view() {
+            View::Unsigned(number) => N::try_from(number).ok(),
+            _ => None,
+        };
         number.ok_or_else(|| self.wrong_type(member, Expected::Unsigned))
     }
 
@@ -244,11 +251,11 @@ impl<'a, E: From<MemberError>> Members<'a, E> {
     }
 
     /// A string run through `parse`.
-    pub(crate) fn encoded<T>(
+    pub(crate) fn encoded<V>(
         &self,
         member: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, EncodingError>,
-    ) -> Result<T, E> {
+        parse: impl FnOnce(&str) -> Result<V, EncodingError>,
+    ) -> Result<V, E> {
         parse(self.string(member)?)
             .map_err(|error| self.error(member, MemberProblem::Encoding(error)))
     }

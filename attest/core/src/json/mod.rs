@@ -8,6 +8,7 @@
 mod canonical;
 mod members;
 mod parse;
+mod tree;
 
 pub use canonical::canonicalize;
 pub(crate) use canonical::{
@@ -15,6 +16,8 @@ pub(crate) use canonical::{
 };
 pub(crate) use members::{Expected, MemberError, MemberProblem, Members};
 pub use parse::parse;
+pub(crate) use parse::parse_borrowed;
+pub(crate) use tree::{Node, Tree, View};
 
 /// Arrays and objects may be nested this deep.
 pub const MAX_DEPTH: usize = 64;

@@ -1,8 +1,11 @@
 //! The strict JSON parser: it refuses repeated names, fractions and deep nesting.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 
-use super::{JsonError, MAX_DEPTH, MAX_INTEGER};
+use serde_json::Value;
+
+use super::{JsonError, MAX_DEPTH, MAX_INTEGER, Tree};
 
 /// Parses one JSON value that takes up all of `bytes`, of which there may be at most `max_len`.
 ///
@@ -13,6 +16,11 @@ use super::{JsonError, MAX_DEPTH, MAX_INTEGER};
 /// assert_eq!(json::parse(b"1.5", 100), Err(JsonError::NotAnInteger { offset: 0 }));
 /// ```
 pub fn parse(bytes: &[u8], max_len: usize) -> Result<Value, JsonError> {
+    parse_borrowed(bytes, max_len).map(Tree::into_value)
+}
+
+/// The same, as a tree that borrows its texts from `bytes`.
+pub(crate) fn parse_borrowed(bytes: &[u8], max_len: usize) -> Result<Tree<'_>, JsonError> {
     if bytes.len() > max_len {
         return Err(JsonError::TooLong {
             len: bytes.len(),
@@ -68,36 +76,37 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
+    fn value(&mut self, depth: usize) -> Result<Tree<'a>, JsonError> {
         match self.peek_some()? {
             b'{' | b'[' if depth == MAX_DEPTH => Err(JsonError::TooDeep {
                 offset: self.offset,
             }),
             b'{' => self.object(depth),
             b'[' => self.array(depth),
-            b'"' => self.string().map(Value::String),
+            b'"' => self.string().map(Tree::String),
             b'-' | b'0'..=b'9' => self.number(),
-            b't' => self.literal("true", Value::Bool(true)),
-            b'f' => self.literal("false", Value::Bool(false)),
-            b'n' => self.literal("null", Value::Null),
+            b't' => self.literal("true", Tree::Bool(true)),
+            b'f' => self.literal("false", Tree::Bool(false)),
+            b'n' => self.literal("null", Tree::Null),
             _ => self.unexpected(),
         }
     }
 
-    fn literal(&mut self, word: &str, value: Value) -> Result<Value, JsonError> {
+    fn literal(&mut self, word: &str, value: Tree<'a>) -> Result<Tree<'a>, JsonError> {
         for wanted in word.bytes() {
             self.expect(wanted)?;
         }
         Ok(value)
     }
 
-    fn object(&mut self, depth: usize) -> Result<Value, JsonError> {
+    fn object(&mut self, depth: usize) -> Result<Tree<'a>, JsonError> {
         self.offset += 1;
-        let mut members = Map::new();
+        let mut members = Vec::new();
+        let mut names = Names::default();
         self.skip_white_space();
         if self.peek_some()? == b'}' {
             self.offset += 1;
-            return Ok(Value::Object(members));
+            return Ok(Tree::Object(members));
         }
         loop {
             self.skip_white_space();
@@ -105,7 +114,7 @@ impl<'a> Parser<'a> {
                 return self.unexpected();
             }
             let name = self.string()?;
-            if members.contains_key(&name) {
+            if !names.insert(&name, &members) {
                 return Err(JsonError::DuplicateName {
                     offset: self.offset,
                 });
@@ -114,26 +123,26 @@ impl<'a> Parser<'a> {
             self.expect(b':')?;
             self.skip_white_space();
             let value = self.value(depth + 1)?;
-            members.insert(name, value);
+            members.push((name, value));
             if self.comma_or(b'}')? {
-                return Ok(Value::Object(members));
+                return Ok(Tree::Object(members));
             }
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Value, JsonError> {
+    fn array(&mut self, depth: usize) -> Result<Tree<'a>, JsonError> {
         self.offset += 1;
         let mut items = Vec::new();
         self.skip_white_space();
         if self.peek_some()? == b']' {
             self.offset += 1;
-            return Ok(Value::Array(items));
+            return Ok(Tree::Array(items));
         }
         loop {
             self.skip_white_space();
             items.push(self.value(depth + 1)?);
             if self.comma_or(b']')? {
-                return Ok(Value::Array(items));
+                return Ok(Tree::Array(items));
             }
         }
     }
@@ -149,7 +158,7 @@ impl<'a> Parser<'a> {
         Ok(found == end)
     }
 
-    fn number(&mut self) -> Result<Value, JsonError> {
+    fn number(&mut self) -> Result<Tree<'a>, JsonError> {
         let start = self.offset;
         let negative = self.peek() == Some(b'-');
         if negative {
@@ -177,17 +186,17 @@ impl<'a> Parser<'a> {
             return Err(JsonError::NumberTooLarge { offset: start });
         }
         if negative {
-            return Ok(Value::from(-(magnitude as i64)));
+            return Ok(Tree::Integer(-(magnitude as i64)));
         }
-        Ok(Value::from(magnitude))
+        Ok(Tree::Integer(magnitude as i64))
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    fn string(&mut self) -> Result<Cow<'a, str>, JsonError> {
         self.offset += 1;
         let run = self.run();
         if self.peek_some()? == b'"' {
             self.offset += 1;
-            return Ok(run.to_owned());
+            return Ok(Cow::Borrowed(run));
         }
         let mut out = String::with_capacity(run.len() + self.len_to_end());
         out.push_str(run);
@@ -195,7 +204,7 @@ impl<'a> Parser<'a> {
             match self.peek_some()? {
                 b'"' => {
                     self.offset += 1;
-                    return Ok(out);
+                    return Ok(Cow::Owned(out));
                 }
                 b'\\' => out.push(self.escape()?),
                 _ => {
@@ -281,6 +290,27 @@ impl<'a> Parser<'a> {
             self.offset += 1;
         }
         Ok(value)
+    }
+}
+
+/// The names of an object, for finding one that is there twice: few are compared one by one, many are
+/// looked up.
+#[derive(Default)]
+struct Names<'a>(BTreeSet<Cow<'a, str>>);
+
+impl<'a> Names<'a> {
+    const FEW: usize = 16;
+
+    /// Whether `name` is new to an object with these members.
+    fn insert(&mut self, name: &Cow<'a, str>, members: &[(Cow<'a, str>, Tree<'a>)]) -> bool {
+        if members.len() < Self::FEW {
+            return members.iter().all(|(known, _)| known != name);
+        }
+        if self.0.is_empty() {
+            self.0
+                .extend(members.iter().map(|(known, _)| known.clone()));
+        }
+        self.0.insert(name.clone())
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     VekError, VekKind, VerifiedVek, authenticate_chain, check_hardware_id, check_key_kind,
     check_product, check_revocation, check_tcb, revocation_list_issued, verify_signature,
 };
-use crate::cache::{Cache, InputDigest};
+use crate::cache::{Cache, CacheKey};
 use crate::collateral::SnpCollateral;
 use crate::roots::{RootKind, Roots};
 use crate::time::UnixTime;
@@ -159,7 +159,7 @@ fn authentic(
     cache: &mut Cache<AuthenticVek>,
 ) -> Result<Arc<AuthenticVek>, ChainError> {
     let (ask, vek) = (&certificates.ask, &certificates.vek);
-    let inputs = InputDigest::from_parts(&[product.as_str().as_bytes(), ark, ask, vek]);
+    let inputs = CacheKey::from_parts(&[product.as_str().as_bytes(), ark, ask, vek]);
     if let Some(vek) = cache.get(&inputs) {
         return Ok(Arc::clone(vek));
     }

@@ -16,7 +16,7 @@ use super::json::{SignedTextError, Unknown};
 use super::qe_identity::QeIdentity;
 use super::signature;
 use super::tcb_info::TcbInfo;
-use crate::cache::InputDigest;
+use crate::cache::CacheKey;
 use crate::collateral::TdxCollateral;
 use crate::encoding::to_hex;
 use crate::x509::RevocationList;
@@ -99,7 +99,7 @@ pub(crate) struct AuthenticCollateral {
 
 /// Collateral that was read now, or that was found authentic before.
 pub(super) enum FoundCollateral<'c> {
-    Read(Box<ReadCollateral<'c>>, InputDigest),
+    Read(Box<ReadCollateral<'c>>, CacheKey),
     Cached(Arc<AuthenticCollateral>),
 }
 
@@ -112,7 +112,7 @@ impl<'c> FoundCollateral<'c> {
         chains: &'c mut Option<IssuerChains>,
         certificates: &mut Certificates<'c>,
     ) -> Result<Self, CollateralPartError> {
-        let inputs = InputDigest::from_parts(&[
+        let inputs = CacheKey::from_parts(&[
             b"tdx collateral",
             root.unwrap_or_default(),
             text.pck_crl_issuer_chain.as_bytes(),

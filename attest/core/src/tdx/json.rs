@@ -5,10 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::status::TcbStatus;
-use crate::json::{self, JsonError, MemberError};
+use crate::json::{self, JsonError, MemberError, Tree};
 use crate::time::UnixTime;
 
 /// TCB info with all its levels is near 20 KiB.
@@ -53,7 +51,7 @@ impl Unknown {
 }
 
 /// The members of one of Intel's objects.
-pub(super) type Object<'v> = json::Members<'v, SignedTextError>;
+pub(super) type Object<'v> = json::Members<'v, SignedTextError, Tree<'v>>;
 
 impl From<MemberError> for SignedTextError {
     fn from(error: MemberError) -> Self {
@@ -64,12 +62,12 @@ impl From<MemberError> for SignedTextError {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<Value, SignedTextError> {
-    json::parse(text.as_bytes(), MAX_TEXT_LEN).map_err(SignedTextError::Json)
+pub(super) fn parse(text: &str) -> Result<Tree<'_>, SignedTextError> {
+    json::parse_borrowed(text.as_bytes(), MAX_TEXT_LEN).map_err(SignedTextError::Json)
 }
 
 pub(super) fn object<'v>(
-    value: &'v Value,
+    value: &'v Tree<'v>,
     name: &'static str,
     known: &[&str],
     unknown: &mut Unknown,

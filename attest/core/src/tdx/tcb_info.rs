@@ -1,9 +1,8 @@
 //! TCB info: what Intel says of a family of platforms, level by level (PCS v4, "Get TDX TCB Info").
 
-use serde_json::Value;
-
 use super::json::{self, Assessment, LEVEL, Object, SignedTextError, Unknown, object};
 use super::status::TcbStatus;
+use crate::json::Tree;
 use crate::time::UnixTime;
 
 /// The one version of the format that describes TDX platforms.
@@ -151,7 +150,7 @@ fn identities(
     Ok(identities)
 }
 
-fn identity(value: &Value, unknown: &mut Unknown) -> Result<TdxModuleIdentity, SignedTextError> {
+fn identity(value: &Tree<'_>, unknown: &mut Unknown) -> Result<TdxModuleIdentity, SignedTextError> {
     const NAME: &str = "tdxModuleIdentities";
     let known = [
         "id",
@@ -190,7 +189,7 @@ pub(super) fn svn_levels<T: TryFrom<u64> + Ord + Copy>(
     }
 }
 
-fn levels(values: &[Value], unknown: &mut Unknown) -> Result<Vec<TcbLevel>, SignedTextError> {
+fn levels(values: &[Tree<'_>], unknown: &mut Unknown) -> Result<Vec<TcbLevel>, SignedTextError> {
     const NAME: &str = "tcbLevels";
     let mut levels = Vec::new();
     for value in values {

@@ -16,7 +16,7 @@ use super::quote::TdQuote;
 use super::signature;
 use super::tcb_info::TcbInfo;
 use super::tdx_module;
-use crate::cache::InputDigest;
+use crate::cache::CacheKey;
 use crate::time::UnixTime;
 
 /// What a genuine quote proves.
@@ -65,7 +65,7 @@ fn platform(
     root: TrustedRoot<'_>,
     cache: &mut TdxCache,
 ) -> Result<Arc<AuthenticPlatform>, ChainError> {
-    let inputs = InputDigest::from_parts(&[b"tdx platform", root.der(), pck_chain]);
+    let inputs = CacheKey::from_parts(&[b"tdx platform", root.der(), pck_chain]);
     if let Some(platform) = cache.platforms.get(&inputs) {
         return Ok(Arc::clone(platform));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::manifest_filter::ManifestFilter;
 use super::manifest_store::ManifestStore;
 use super::{ExpectedNonce, Presented, manifests, revocation};
-use crate::cache::InputDigest;
+use crate::cache::CacheKey;
 use crate::evidence::EndorsementCache;
 use crate::nvidia::{
     AuthenticDevice, DeviceFacts, DeviceIdentity, DeviceKind, FirmwareIdError, RimKind,
@@ -36,7 +36,7 @@ pub(super) struct AppraisedDevice {
     pub(super) checks: Checks,
     pub(super) valid_until: Option<UnixTime>,
     /// Its certificates, if they are authentic, valid or not.
-    pub(super) authentic: Option<(InputDigest, Arc<AuthenticDevice>)>,
+    pub(super) authentic: Option<(CacheKey, Arc<AuthenticDevice>)>,
 }
 
 /// The checks that nothing can be said about unless the device signed its report. Manifests of the
@@ -110,7 +110,7 @@ impl DeviceAppraiser<'_> {
         &self,
         device: &UnverifiedDevice,
         evidence: &SpdmEvidence,
-        authentic: &mut Option<(InputDigest, Arc<AuthenticDevice>)>,
+        authentic: &mut Option<(CacheKey, Arc<AuthenticDevice>)>,
         checks: &mut Checks,
     ) -> Result<VerifiedDevice, CheckId> {
         let chain = self.authenticate(device).and_then(|found| {
@@ -148,10 +148,10 @@ impl DeviceAppraiser<'_> {
     fn authenticate(
         &self,
         device: &UnverifiedDevice,
-    ) -> Result<(InputDigest, Arc<AuthenticDevice>), Cause> {
+    ) -> Result<(CacheKey, Arc<AuthenticDevice>), Cause> {
         let root = self.roots.der(RootKind::NvidiaDevice);
         let root = root.ok_or(Cause::NoRoot(RootKind::NvidiaDevice))?;
-        let inputs = InputDigest::from_parts(&[root, &device.certificate_chain]);
+        let inputs = CacheKey::from_parts(&[root, &device.certificate_chain]);
         let device = match self.cache.devices.get(&inputs) {
             Some(device) => Arc::clone(device),
             None => Arc::new(

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use crate::cache::InputDigest;
+use crate::cache::CacheKey;
 use crate::collateral::NvidiaCollateral;
 use crate::evidence::EndorsementCache;
 use crate::nvidia::{Rim, RimError, RimKind, VerifiedRim};
@@ -18,7 +18,7 @@ pub(super) struct ManifestStore<'a> {
 }
 
 struct Manifest {
-    inputs: InputDigest,
+    inputs: CacheKey,
     claimed_version: Option<String>,
     state: State,
 }
@@ -33,7 +33,7 @@ enum State {
 impl Manifest {
     /// Read now, unless it was found authentic before.
     fn read(bytes: &[u8], root: Option<&[u8]>, cache: &EndorsementCache) -> Self {
-        let inputs = InputDigest::from_parts(&[root.unwrap_or_default(), bytes]);
+        let inputs = CacheKey::from_parts(&[root.unwrap_or_default(), bytes]);
         let (claimed_version, state) = match cache.rims.get(&inputs) {
             Some(rim) => {
                 let version = rim.version().to_owned();
@@ -99,10 +99,10 @@ impl<'a> ManifestStore<'a> {
     /// Those that this appraisal found authentic, whatever else was found of them.
     pub(super) fn newly_authentic(
         &self,
-    ) -> impl Iterator<Item = (InputDigest, Arc<VerifiedRim>)> + '_ {
+    ) -> impl Iterator<Item = (&CacheKey, Arc<VerifiedRim>)> + '_ {
         self.manifests.iter().filter_map(|manifest| {
             let rim = manifest.newly_authentic()?;
-            Some((manifest.inputs, Arc::clone(rim)))
+            Some((&manifest.inputs, Arc::clone(rim)))
         })
     }
 

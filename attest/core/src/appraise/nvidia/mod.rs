@@ -90,10 +90,12 @@ pub(super) fn appraise(
         .iter()
         .filter_map(|device| device.authentic.as_ref())
     {
-        cache.devices.put(*inputs, Arc::clone(device));
+        if cache.devices.get(inputs).is_none() {
+            cache.devices.put(inputs.clone(), Arc::clone(device));
+        }
     }
     for (inputs, rim) in manifest_store.newly_authentic() {
-        cache.rims.put(inputs, rim);
+        cache.rims.put(inputs.clone(), rim);
     }
     let valid_until = appraised
         .iter()

@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Long enough that the clock's own cost and grain do not show, short enough that other programs
 /// leave many batches undisturbed.
-const BATCH: Duration = Duration::from_millis(4);
+const BATCH: Duration = Duration::from_millis(1);
 
 pub fn spent() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
