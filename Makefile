@@ -18,6 +18,8 @@
 #         make image MODEL=FILE.gguf builds the one with llama.cpp, too; BINARIES=DIR takes programs instead of building them
 # image-repro  the same built twice under circumstances that should not matter; every byte compared
 # image-boot  the images booted under emulation: what they serve, refuse and measure. About ten minutes, and the packages of an emulator
+# wasm    attest-core compiled for wasm32-unknown-unknown, and a recorded quote verified in the module with Node.js; skipped by name
+#         where the standard library for that target can neither be found nor built (as root it installs Debian's rustc-web, clang and lld)
 # log-crashes  a thousand kills of the audit log's writer, at any moment
 # log-start  what a start pays for reading its audit log, by the log's size
 # differential  100,000 changed TDX quotes and their collateral before this verifier and dcap-qvl; some minutes. COUNT=1000 FIRST=1 for fewer or others
@@ -26,7 +28,7 @@
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
 .PHONY: demo test check docs bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
-.PHONY: log-crashes log-start toggle-story
+.PHONY: log-crashes log-start toggle-story wasm
 .PHONY: image image-repro image-boot
 
 CARGO ?= cargo
@@ -111,6 +113,9 @@ truncations:
 SECONDS ?= 20
 fuzz:
 	@python3 tests/fuzz/libfuzzer.py $(SECONDS)
+
+wasm:
+	@python3 tests/wasm/run.py
 
 log-crashes:
 	@SEALGATE_LOG_KILLS=1000 $(CARGO) test --quiet --locked -p gateway-store --test store killed_at_any_moment -- --nocapture

@@ -160,6 +160,7 @@ def tests():
     yield Suite("Rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"])
     yield Suite("soak, a minute of it", ["target/debug/soak", "60"], gate=True)
     yield Suite("OpenAI clients", ["target/clients/venv/bin/python", "tests/clients/run.py"])
+    yield Suite("WebAssembly", [sys.executable, "tests/wasm/run.py"])
     yield Suite("image made twice", [sys.executable, "tests/image_twice.py"], gate=True)
     yield Suite("console installed", ["tests/console/setup.sh"], gate=True)
     yield Suite("console", [sys.executable, "tests/console/run.py"])
