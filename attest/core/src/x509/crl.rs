@@ -135,3 +135,119 @@ pub(crate) fn without_leading_zeros(serial: &[u8]) -> &[u8] {
     let zeros = serial.iter().take_while(|byte| **byte == 0).count();
     serial.get(zeros..).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALGORITHM: &[u8] = &[
+        0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02,
+    ];
+    const NUMBER: &[u8] = &[
+        0x30, 0x0A, 0x06, 0x03, 0x55, 0x1D, 0x14, 0x04, 0x03, 0x02, 0x01, 0x07,
+    ];
+    const KEY_ID: &[u8] = &[
+        0x30, 0x0B, 0x06, 0x03, 0x55, 0x1D, 0x23, 0x04, 0x04, 0x30, 0x02, 0x80, 0x00,
+    ];
+    const CRITICAL_KEY_ID: &[u8] = &[
+        0x30, 0x0E, 0x06, 0x03, 0x55, 0x1D, 0x23, 0x01, 0x01, 0xFF, 0x04, 0x04, 0x30, 0x02, 0x80,
+        0x00,
+    ];
+
+    fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let content = parts.concat();
+        let mut header = vec![tag, content.len() as u8];
+        if content.len() > 0x7F {
+            header = vec![tag, 0x81, content.len() as u8];
+        }
+        [header, content].concat()
+    }
+
+    fn time(text: &str) -> Vec<u8> {
+        der(0x17, &[text.as_bytes()])
+    }
+
+    /// A list whose signature is of no matter here.
+    fn list(version: u8, times: &[&str], entries: &[u8], extensions: &[&[u8]]) -> Vec<u8> {
+        let times: Vec<u8> = times.iter().flat_map(|text| time(text)).collect();
+        let extensions = der(EXTENSIONS, &[&der(0x30, extensions)]);
+        let signed = der(
+            0x30,
+            &[
+                &[0x02, 0x01, version],
+                ALGORITHM,
+                &der(0x30, &[]),
+                &times,
+                entries,
+                &extensions,
+            ],
+        );
+        der(0x30, &[&signed, ALGORITHM, &[0x03, 0x02, 0x00, 0xAA]])
+    }
+
+    const TIMES: [&str; 2] = ["260101000000Z", "260201000000Z"];
+
+    fn error(list: &[u8]) -> Option<RevocationListError> {
+        RevocationList::parse(list).err()
+    }
+
+    #[test]
+    fn reads_dates_and_serial_numbers() {
+        let entry = |serial: &[u8]| der(0x30, &[&der(0x02, &[serial]), &time(TIMES[0])]);
+        let entries = der(0x30, &[&entry(&[0, 0xFE]), &entry(&[5])]);
+        let whole = list(1, &TIMES, &entries, &[NUMBER, KEY_ID]);
+        let read = RevocationList::parse(&whole).ok().unwrap();
+        assert_eq!(read.revoked, [vec![0xFE], vec![5]]);
+        assert_eq!(read.this_update.to_string(), "2026-01-01T00:00:00Z");
+        assert_eq!(read.next_update.to_string(), "2026-02-01T00:00:00Z");
+        for len in 0..whole.len() {
+            assert!(error(&whole[..len]).is_some(), "{len}");
+        }
+        let longer = [&whole[..], &[0]].concat();
+        assert_eq!(error(&longer), Some(RevocationListError::NotDer));
+        let no_number = der(0x30, &[&entry(&[])]);
+        let no_number = list(1, &TIMES, &no_number, &[NUMBER, KEY_ID]);
+        assert_eq!(error(&no_number), Some(RevocationListError::NotDer));
+    }
+
+    #[test]
+    fn another_version_or_a_date_that_is_none_is_refused() {
+        let not_der = Some(RevocationListError::NotDer);
+        assert_eq!(error(&list(0, &TIMES, &[], &[NUMBER, KEY_ID])), not_der);
+        for date in [
+            "261301000000Z",
+            "2601010000Z",
+            "260101000000+",
+            "26010100000aZ",
+        ] {
+            let whole = list(1, &[date, TIMES[1]], &[], &[NUMBER, KEY_ID]);
+            assert_eq!(error(&whole), not_der, "{date}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_does_not_say_until_when_it_holds_is_refused() {
+        let whole = list(1, &TIMES[..1], &[], &[NUMBER, KEY_ID]);
+        assert_eq!(error(&whole), Some(RevocationListError::NoNextUpdate));
+    }
+
+    #[test]
+    fn the_extensions_are_those_of_a_complete_list() {
+        let refused = Some(RevocationListError::Extensions);
+        let with = |extensions: &[&[u8]]| error(&list(1, &TIMES, &[], extensions));
+        assert_eq!(with(&[NUMBER, KEY_ID]), None);
+        assert_eq!(with(&[NUMBER]), refused);
+        assert_eq!(with(&[KEY_ID]), refused);
+        assert_eq!(with(&[NUMBER, NUMBER, KEY_ID]), refused);
+        assert_eq!(with(&[NUMBER, KEY_ID, KEY_ID]), refused);
+        assert_eq!(with(&[NUMBER, CRITICAL_KEY_ID]), refused);
+        let entry = [
+            &der(0x02, &[&[5]])[..],
+            &time(TIMES[0]),
+            &der(0x30, &[CRITICAL_KEY_ID]),
+        ];
+        let entries = der(0x30, &[&der(0x30, &entry)]);
+        let whole = list(1, &TIMES, &entries, &[NUMBER, KEY_ID]);
+        assert_eq!(error(&whole), refused);
+    }
+}

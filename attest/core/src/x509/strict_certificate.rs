@@ -131,3 +131,68 @@ fn public_key<'a>(rest: &mut &'a [u8]) -> Option<PublicKey<'a>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::strict::common_name;
+    use super::*;
+
+    const ROOT: &[u8] = include_bytes!("../roots/intel-sgx-root-ca.der");
+    const OTHER_VENDOR: &[u8] = include_bytes!("../roots/amd-ark-milan.der");
+
+    #[test]
+    fn reads_intels_root_as_the_lenient_reader_does() {
+        let strict = StrictCertificate::parse(ROOT).ok().unwrap();
+        let lenient = super::super::Certificate::parse(ROOT).ok().unwrap();
+        assert_eq!(strict.der, ROOT);
+        assert_eq!(strict.raw_serial, lenient.x509.raw_serial());
+        assert_eq!(strict.issuer, lenient.x509.issuer().as_raw());
+        assert_eq!(strict.subject, lenient.x509.subject().as_raw());
+        assert_eq!(strict.validity, lenient.validity());
+        let IssuerKey::P256(point) = lenient.key().unwrap() else {
+            panic!("a key on P-256");
+        };
+        assert_eq!(strict.p256_key().map(|key| &key[..]), Some(point));
+        assert_eq!(common_name(strict.subject), lenient.common_name());
+        let of_lenient = lenient.x509.extensions().iter();
+        let of_lenient: Vec<_> = of_lenient
+            .map(|it| (it.oid.as_bytes(), it.critical, it.value))
+            .collect();
+        let of_strict = strict.extensions.iter();
+        let of_strict: Vec<_> = of_strict
+            .map(|it| (it.oid, it.critical, it.value))
+            .collect();
+        assert_eq!(of_strict, of_lenient);
+        assert_eq!(strict.verify_issued_by(&strict), Ok(()));
+    }
+
+    #[test]
+    fn a_truncated_certificate_and_one_with_a_byte_behind_it_are_refused() {
+        for len in 0..ROOT.len() {
+            assert!(StrictCertificate::parse(&ROOT[..len]).is_err(), "{len}");
+        }
+        let longer = [ROOT, &[0]].concat();
+        assert_eq!(
+            StrictCertificate::parse(&longer).err(),
+            Some(X509Error::NotDer)
+        );
+    }
+
+    #[test]
+    fn another_kind_of_key_is_not_read() {
+        let error = StrictCertificate::parse(OTHER_VENDOR).err();
+        assert_eq!(error, Some(X509Error::NotStrict));
+    }
+
+    #[test]
+    fn a_changed_byte_is_refused_or_not_signed() {
+        let trusted = StrictCertificate::parse(ROOT).ok().unwrap();
+        for at in 0..ROOT.len() {
+            let mut changed = ROOT.to_vec();
+            changed[at] ^= 1;
+            if let Ok(read) = StrictCertificate::parse(&changed) {
+                assert!(read.verify_issued_by(&trusted).is_err(), "{at}");
+            }
+        }
+    }
+}

@@ -15,18 +15,18 @@ mod recorded;
 mod signed;
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::ensure;
 use attest_core::{Decision, Verdict};
 use evidence::index::Index;
 use evidence::vectors_or_skip;
 
 use bare::{SignatureCheck, counts, run_all};
-use clock::micros;
+use clock::{micros, spent};
 
-/// Rounds go on for this long, and there are at least so many.
-const LONG_ENOUGH: Duration = Duration::from_secs(4);
+/// Rounds go on until a subject has had this much CPU time, and there are at least so many.
+const LONG_ENOUGH: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 15;
 
 /// How many times its bare signature checks a verification may cost.
@@ -56,7 +56,7 @@ struct Line {
     warm_bare: f64,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let mut subjects = Vec::new();
     if let Some(vectors) = vectors_or_skip("the cost of verifying recorded evidence") {
@@ -93,16 +93,21 @@ fn main() -> anyhow::Result<()> {
         .collect();
     let beyond: Vec<&str> = beyond.iter().map(|line| line.name).collect();
     let all: Vec<String> = lines.iter().map(Line::to_string).collect();
+    if !beyond.is_empty() {
+        println!("above its limit: {}", beyond.join(", "));
+    }
     println!("bench-verify: {}", all.join("; "));
-    ensure!(beyond.is_empty(), "above its limit: {}", beyond.join(", "));
-    Ok(())
+    Ok(match beyond.as_slice() {
+        [] => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
 fn measure(subject: &mut Subject) -> Line {
     let mut least = [f64::INFINITY; 4];
-    let start = Instant::now();
+    let end = spent() + LONG_ENOUGH;
     let mut rounds = 0;
-    while rounds < ROUNDS || start.elapsed() < LONG_ENOUGH {
+    while rounds < ROUNDS || spent() < end {
         let round = [
             micros(&subject.cold),
             micros(|| run_all(&subject.cold_checks)),
