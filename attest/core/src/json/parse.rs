@@ -206,14 +206,23 @@ impl<'a> Parser<'a> {
                     self.offset += 1;
                     return Ok(Cow::Owned(out));
                 }
-                b'\\' => out.push(self.escape()?),
+                b'\\' => match self.text.as_bytes().get(self.offset + 1) {
+                    // What is escaped stands for itself, and the run that it begins is copied with it.
+                    Some(b'"' | b'\\' | b'/') => {
+                        self.offset += 1;
+                        out.push_str(self.run_from(1));
+                    }
+                    _ => {
+                        out.push(self.escape()?);
+                        out.push_str(self.run());
+                    }
+                },
                 _ => {
                     return Err(JsonError::ControlCharacter {
                         offset: self.offset,
                     });
                 }
             }
-            out.push_str(self.run());
         }
     }
 
@@ -232,20 +241,24 @@ impl<'a> Parser<'a> {
 
     /// Steps over characters that stand for themselves.
     fn run(&mut self) -> &'a str {
+        self.run_from(0)
+    }
+
+    /// The same, where so many ASCII characters stand for themselves whatever they are.
+    fn run_from(&mut self, plain: usize) -> &'a str {
         let start = self.offset;
-        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
-        self.offset += plain_len(rest);
+        self.offset += plain;
+        let rest = self.text.as_bytes().get(self.offset..);
+        self.offset += plain_len(rest.unwrap_or_default());
         // Both ends stand beside ASCII bytes, so the slice falls on boundaries.
         &self.text[start..self.offset]
     }
 
+    /// Any other escape.
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.offset;
         self.offset += 1;
         let character = match self.peek_some()? {
-            b'"' => '"',
-            b'\\' => '\\',
-            b'/' => '/',
             b'b' => '\u{8}',
             b'f' => '\u{c}',
             b'n' => '\n',
