@@ -309,21 +309,21 @@ impl<'a> Parser<'a> {
 /// The names of an object, for finding one that is there twice: few are compared one by one, many are
 /// looked up.
 #[derive(Default)]
-struct Names<'a>(BTreeSet<Cow<'a, str>>);
+struct Names(BTreeSet<String>);
 
-impl<'a> Names<'a> {
+impl Names {
     const FEW: usize = 16;
 
     /// Whether `name` is new to an object with these members.
-    fn insert(&mut self, name: &Cow<'a, str>, members: &[(Cow<'a, str>, Tree<'a>)]) -> bool {
+    fn insert(&mut self, name: &str, members: &[(Cow<'_, str>, Tree<'_>)]) -> bool {
         if members.len() < Self::FEW {
             return members.iter().all(|(known, _)| known != name);
         }
         if self.0.is_empty() {
             self.0
-                .extend(members.iter().map(|(known, _)| known.clone()));
+                .extend(members.iter().map(|(known, _)| known.to_string()));
         }
-        self.0.insert(name.clone())
+        self.0.insert(name.to_owned())
     }
 }
 

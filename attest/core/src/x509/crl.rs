@@ -98,7 +98,7 @@ struct Entries {
 fn entries(rest: &mut &[u8]) -> Option<Entries> {
     let mut found = Entries::default();
     // A list that revokes nothing has no list of entries.
-    if !element(rest).is_some_and(|(next, _)| next.tag == SEQUENCE) {
+    if element(rest).is_none_or(|(next, _)| next.tag != SEQUENCE) {
         return Some(found);
     }
     let mut entries = take(rest, SEQUENCE)?.content;
