@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use clap::Args;
+
+use crate::evidence_input::EvidenceInput;
+use crate::failure::Failure;
 use attest_core::{Collateral, CpuEvidence, RootKind, Roots};
 use attest_fetch::{
     AMD_KDS, AmdKds, CollateralSource, FetchError, INTEL_PCS, IntelPcs, NVIDIA_OCSP, NVIDIA_RIM,
     Nvidia, NvidiaOcsp, NvidiaRim,
 };
-use clap::Args;
-
-use crate::evidence_input::EvidenceInput;
-use crate::failure::Failure;
 
 /// The addresses of the vendors' services.
 #[derive(Debug, Args, Clone)]

@@ -4,11 +4,11 @@ use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attest_core::{Nonce, UnixTime, parse_hex_vec};
 use ring::rand::SecureRandom;
 
 use crate::failure::Failure;
 use crate::files;
+use attest_core::{Nonce, UnixTime, parse_hex_vec};
 
 /// Largest piece of evidence that is read.
 pub const MAX_EVIDENCE: usize = 16 << 20;

@@ -4,8 +4,9 @@
 //! it is the expected one, so the result is a rejection with a separate reason: a required
 //! check that was not evaluated is not a pass.
 
-use attest_core::{Decision, Verdict};
 use serde_json::{Value, json};
+
+use attest_core::{Decision, Verdict};
 
 /// The name under which a missing policy appears beside the core's checks.
 pub const POLICY_GIVEN: &str = "policy.given";

@@ -9,11 +9,12 @@ mod services;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use attest_core::{Collateral, TdxCollateral, to_hex};
 use testkit::process;
 use testkit::scratch::ScratchDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sealgate-verify");
 

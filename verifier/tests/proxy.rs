@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+
+use running::{PROMPT, Setup, json, start};
+use service::{Behaviour, Service};
 use testkit::TdMeasurements;
 use testkit::policy::pinned_policy;
 use testkit::relay::Relay;
 use testkit::scratch::ScratchDir;
-
-use running::{PROMPT, Setup, json, start};
-use service::{Behaviour, Service};
 
 #[tokio::test]
 async fn a_prompt_reaches_an_accepted_service_and_its_receipt_is_verified() {

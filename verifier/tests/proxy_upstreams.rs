@@ -8,11 +8,11 @@ use std::process::Command;
 
 use http::StatusCode;
 use http_body_util::BodyExt;
-use sealgate_verify::proxy::Upstreams;
-use testkit::scratch::ScratchDir;
 
 use running::{PROMPT, Setup, json, start};
+use sealgate_verify::proxy::Upstreams;
 use service::{Behaviour, Service};
+use testkit::scratch::ScratchDir;
 
 const CONFIDENTIAL: &str =
     r#"{"object":"list","data":[{"id":"demo-model","object":"model","confidential":true}]}"#;

@@ -4,7 +4,6 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
-use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -19,6 +18,7 @@ use crate::report;
 use crate::settings::{Limits, Timeouts, Trust};
 use crate::transport::tcp::TcpDialer;
 use crate::transport::{Choice, Connection, Pool, PooledConnection};
+use attest_core::{SpkiDigest, TrustedPeer, UnixTime};
 
 /// Whether the caller lets this request go to a trusted peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

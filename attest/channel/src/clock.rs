@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
+
+use attest_core::UnixTime;
 
 /// The time by which dates are checked. Tests pass a fixed one.
 pub trait Clock: Send + Sync + 'static {

@@ -3,9 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use attest_core::{
-    Appraiser, Channel, EndorsementCache, Freshness, Nonce, SpkiDigest, TrustedPeer, UnixTime,
-};
 use rustls_pki_types::CertificateDer;
 
 use crate::error::ChannelError;
@@ -15,6 +12,9 @@ use crate::origin::Origin;
 use crate::report;
 use crate::settings::Trust;
 use crate::transport::Connection;
+use attest_core::{
+    Appraiser, Channel, EndorsementCache, Freshness, Nonce, SpkiDigest, TrustedPeer, UnixTime,
+};
 
 /// An open connection to the holder of the key [`spki`](Self::spki). It can fetch a report
 /// and nothing else.

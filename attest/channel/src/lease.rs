@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use attest_core::{SpkiDigest, TrustedPeer};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -13,6 +12,7 @@ use crate::origin::Origin;
 use crate::transport::{
     BoxError, Connection, KnownPeer, LeasedBody, PooledConnection, Unanswered, boxed, describe,
 };
+use attest_core::{SpkiDigest, TrustedPeer};
 
 /// A connection in an attested channel's pool leads to the holder of this key. Whether the key is trusted is checked
 /// on every lease.

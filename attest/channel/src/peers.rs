@@ -16,13 +16,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::{SpkiDigest, TrustedPeer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::Moment;
 use crate::error::ChannelError;
 use crate::settings::Limits;
+use attest_core::{SpkiDigest, TrustedPeer};
 
 pub(crate) type Outcome = Result<Arc<TrustedPeer>, ChannelError>;
 

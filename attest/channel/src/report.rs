@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use attest_core::Nonce;
 use bytes::{Buf, Bytes};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::error::{ChannelError, Stage};
 use crate::origin::Origin;
 use crate::transport::{Connection, Unanswered, boxed, describe};
+use attest_core::Nonce;
 
 /// Larger reports are refused unread. A report with event log and collateral stays below 1 MiB.
 pub const MAX_REPORT: usize = 4 * 1024 * 1024;

@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 
-use attest_core::SpkiDigest;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -23,6 +22,7 @@ use rustls::{
 };
 
 use crate::error::ChannelError;
+use attest_core::SpkiDigest;
 
 /// TLS 1.3 to a peer that proves possession of its key.
 pub(crate) fn client_config() -> Arc<ClientConfig> {

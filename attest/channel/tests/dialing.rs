@@ -4,10 +4,11 @@ mod support;
 
 use std::time::Duration;
 
+use tokio::net::{TcpListener, TcpSocket};
+
 use attest_channel::{ChannelError, Dialer, Origin, Stage, Timeouts};
 use support::server::{Identity, Server, always, respond};
 use support::timeouts;
-use tokio::net::{TcpListener, TcpSocket};
 
 fn short_timeouts() -> Timeouts {
     Timeouts {

@@ -8,12 +8,13 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use attest_channel::{ChannelError, Dialer, MAX_REPORT, ObservedConnection, Stage, Timeouts};
-use attest_core::Nonce;
 use bytes::Bytes;
 use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+
+use attest_channel::{ChannelError, Dialer, MAX_REPORT, ObservedConnection, Stage, Timeouts};
+use attest_core::Nonce;
 use support::server::{Answers, Body, Identity, Server, always, full, respond};
 use support::timeouts;
 

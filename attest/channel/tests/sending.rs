@@ -6,11 +6,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::{AttestedChannel, Limits, NotSent, SendError, Timeouts};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
+
+use attest_channel::{AttestedChannel, Limits, NotSent, SendError, Timeouts};
 use support::platform::Platform;
 use support::server::{Answers, Identity, Server, respond};
 use support::{eventually, get, text, timeouts};

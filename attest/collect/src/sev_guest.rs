@@ -13,12 +13,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use attest_core::snp::SnpReport;
-use attest_core::{CpuEvidence, ReportData, TeeType};
 use sev::firmware::guest::Firmware;
 
 use crate::error::OsError;
 use crate::{Attester, CollectError};
+use attest_core::snp::SnpReport;
+use attest_core::{CpuEvidence, ReportData, TeeType};
 
 /// The device that the `sev` crate opens.
 pub const SEV_GUEST: &str = "/dev/sev-guest";

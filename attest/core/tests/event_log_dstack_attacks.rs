@@ -2,6 +2,8 @@
 
 mod event_log_support;
 
+use serde_json::{Value, json};
+
 use attest_core::event_log::{
     DigestBound, DstackError, EventLog, EventLogError, EventType, LookupError, Register,
     ReplayedLog, SecureBoot, SystemEvent,
@@ -10,7 +12,6 @@ use attest_core::to_hex;
 use event_log_support::{
     Ccel, ZERO, boot, json_bytes, register, runtime, runtime_digest, secure_boot, sha384,
 };
-use serde_json::{Value, json};
 
 const SEPARATOR: &[u8] = &[0; 4];
 

@@ -2,6 +2,8 @@
 
 mod event_log_support;
 
+use serde_json::{Value, json};
+
 use attest_core::event_log::{
     CcelError, DstackError, EventLog, EventLogError, EventType, LogFormat, MAX_LOG_LEN, trim_ccel,
 };
@@ -11,7 +13,6 @@ use event_log_support::{
     Ccel, RUNTIME, SHA384_ONLY, ZERO, header, header_with, json_bytes, register, runtime,
     runtime_digest, sha384,
 };
-use serde_json::{Value, json};
 
 const AGILE: &[(u16, u16)] = &[(0x4, 20), (0xb, 32), (0xc, 48), (0xd, 64), (0x99, 7)];
 

@@ -3,12 +3,13 @@
 
 mod event_log_support;
 
+use proptest::prelude::*;
+
 use attest_core::event_log::{EventLog, EventLogError, EventType, trim_ccel};
 use event_log_support::{
     Ccel, SHA384_ONLY, ZERO, assert_claims_no_more, boot, header, json_bytes, register, runtime,
     runtime_digest, secure_boot, sha384,
 };
-use proptest::prelude::*;
 
 const AGILE: &[(u16, u16)] = &[(0x4, 20), (0xb, 32), (0xc, 48), (0xd, 64), (0x99, 7)];
 

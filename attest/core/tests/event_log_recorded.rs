@@ -4,13 +4,14 @@ mod event_log_support;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use attest_core::event_log::{
     CcelError, DigestBound, EventLog, EventLogError, EventType, FirmwareVariable, LogFormat,
     Register, SecureBoot, SystemEvent, trim_ccel,
 };
 use attest_core::{Appraiser, AttestationPolicy, Roots, UnixTime, parse_hex, to_base64, to_hex};
 use event_log_support::{Sha384, assert_claims_no_more, sha384};
-use serde_json::Value;
 
 const COS: &str = "tdx-v4-gcp-cos113-ccel";
 const DSTACK: &str = "tdx-v4-dstack-eventlog";

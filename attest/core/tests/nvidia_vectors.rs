@@ -6,6 +6,8 @@ mod recorded_devices;
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 use attest_core::Sha256Digest;
 use attest_core::nvidia::{
     Architecture, CompareError, Comparison, DeviceChainError, DeviceId, FirmwareIdError,
@@ -15,7 +17,6 @@ use attest_core::nvidia::{
 use attest_core::x509::SignedObjectError;
 use attest_core::{UnixTime, parse_base64, to_hex};
 use recorded_devices::{BIT_STEP, Case, RecordedRim, Vector, recorded, spaced_time};
-use serde_json::{Value, json};
 
 const DEVICE_ROOT: &[u8] = include_bytes!("../src/roots/nvidia-device-identity-ca.der");
 const RIM_ROOT: &[u8] = include_bytes!("../src/roots/nvidia-corim-root-ca.der");

@@ -3,6 +3,8 @@
 
 mod recorded_devices;
 
+use serde_json::{Value, json};
+
 use attest_core::snp::{
     ChainError, EndorsementError, HclError, HclReport, Link, Product, REPORT_LEN,
     ReportSignatureError, SnpFormatError, SnpReport, Tcb, VekClaims, VekKind, VerifiedVek,
@@ -11,7 +13,6 @@ use attest_core::snp::{
 use attest_core::x509::SignedObjectError;
 use attest_core::{UnixTime, to_hex};
 use recorded_devices::{BIT_STEP, Vector, recorded};
-use serde_json::{Value, json};
 
 /// The step that refuses, with its cause.
 #[derive(Debug, PartialEq)]

@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use attest_core::snp::{
-    CertTable, HclReport, Product, SnpReport, Tcb, VekClaims, VekKind, signing_certificate_der,
-};
-use attest_core::{SnpCollateral, to_hex};
 use reqwest::Url;
 
 use crate::http::{Http, Part, http_url};
 use crate::{CollateralSource, FetchError, der};
+use attest_core::snp::{
+    CertTable, HclReport, Product, SnpReport, Tcb, VekClaims, VekKind, signing_certificate_der,
+};
+use attest_core::{SnpCollateral, to_hex};
 
 /// AMD's service.
 pub const AMD_KDS: &str = "https://kdsintf.amd.com";

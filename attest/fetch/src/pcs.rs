@@ -7,8 +7,6 @@
 
 use std::time::Duration;
 
-use attest_core::tdx::{self, PlatformFacts};
-use attest_core::{TdxCollateral, parse_hex, parse_hex_vec, to_hex};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use rustls::pki_types::CertificateRevocationListDer;
@@ -18,6 +16,8 @@ use serde_json::value::RawValue;
 
 use crate::http::{Answer, Http, Part, http_url};
 use crate::{CollateralSource, FetchError, der, percent};
+use attest_core::tdx::{self, PlatformFacts};
+use attest_core::{TdxCollateral, parse_hex, parse_hex_vec, to_hex};
 
 /// Intel's service.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";

@@ -6,6 +6,9 @@ mod replay;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
 use attest_core::nvidia::{
     DeviceKind, OcspFreshness, SpdmFormatError, UnverifiedDevice, check_ocsp,
 };
@@ -15,8 +18,6 @@ use attest_fetch::{
     Vendors, ocsp_request,
 };
 use replay::{Reply, serve};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use testkit::nvidia::knobs::{KeyInfo, ManifestKnobs};
 use testkit::nvidia::ocsp::OcspKnobs;
 use testkit::nvidia::{Chip, Device, MockNvidia, Source};

@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
+
 use attest_core::tdx::{self, QuoteFormatError};
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, Decision, ReportData, TdxCollateral, UnixTime,
     to_base64, to_hex,
 };
 use attest_fetch::{CertificateProblem, CollateralSource, FetchError, INTEL_PCS, IntelPcs};
-use rustls::pki_types::PrivateKeyDer;
 use served::{Fault, PCK_CRL, QE_IDENTITY, ROOT_CRL, Service, tcb_path};
 use testkit::{SoftwarePlatform, TdMeasurements};
-use tokio::net::TcpListener;
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 

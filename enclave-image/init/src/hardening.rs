@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use Need::{Always, WhereThere};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set, set_no_new_privs};
 
@@ -15,7 +16,6 @@ enum Need {
     /// The feature it limits is an option of the kernel's build.
     WhereThere,
 }
-use Need::{Always, WhereThere};
 
 /// Below `/proc/sys`. Each limits what an attacker who controls one process can do to others.
 const SWITCHES: &[(&str, &str, Need)] = &[

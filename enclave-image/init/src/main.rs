@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 use std::thread::park;
 
+use rustix::system::{RebootCommand, reboot};
+
 use enclave_init::boot::boot;
 use enclave_init::console::{printable, say};
 use enclave_init::refusal::Refusal;
 use enclave_init::services::{Reason, watch};
-use rustix::system::{RebootCommand, reboot};
 
 fn main() -> ExitCode {
     if !rustix::process::getpid().is_init() {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use attest_core::UnixTime;
 use axum::body::Body;
 use axum::extract::State;
 use http::{Request, Response};
@@ -12,6 +11,7 @@ use serde_json::json;
 use super::{Admin, Auditing, By, Operating, body};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
+use attest_core::UnixTime;
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_path::http::json as document;
 

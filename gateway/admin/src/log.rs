@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use attest_core::Sha256Digest;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{Response, Uri};
 use serde_json::{Value, json};
 
 use super::{Admin, Auditing, By};
+use attest_core::Sha256Digest;
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_path::http::{Connection, json as document};
 

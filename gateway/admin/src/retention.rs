@@ -6,9 +6,6 @@
 
 use std::sync::Arc;
 
-use attest_core::retention::{
-    Authority, ChangeRefused, Difference, PolicySignatures, RetentionPolicy,
-};
 use axum::body::Body;
 use axum::extract::State;
 use http::{Request, Response};
@@ -16,6 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Admin, Auditing, By, Operating, body};
+use attest_core::retention::{
+    Authority, ChangeRefused, Difference, PolicySignatures, RetentionPolicy,
+};
 use gateway_base::config::{self, Config};
 use gateway_base::errors::ApiError;
 use gateway_path::http::{Connection, json as document};

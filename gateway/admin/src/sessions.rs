@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use attest_core::{Session, SessionId};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{Response, Uri};
 use serde_json::{Value, json};
 
 use super::{Admin, By, Viewing};
+use attest_core::{Session, SessionId};
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_path::http::{Connection, json as document};
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use attest_core::UnixTime;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::Response;
 use serde_json::{Value, json};
 
 use super::{Admin, Auditing, By, Operating};
+use attest_core::UnixTime;
 use gateway_base::errors::ApiError;
 use gateway_base::request::Name;
 use gateway_path::http::{Connection, json as document};

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use attest_core::UnixTime;
 use axum::body::Body;
 use axum::extract::State;
 use http::{Response, Uri};
 use serde_json::{Value, json};
 
 use super::{Admin, By, Viewing};
+use attest_core::UnixTime;
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_path::http::json as document;
 use gateway_store::ledger::UsageSum;

@@ -2,7 +2,6 @@
 //!
 //! Labels are endpoints, outcomes, error types and configured names: bounded sets, none of them chosen by a caller.
 
-use crate::metering::StoreCounts;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::events::{self, Event};
 use crate::lock::lock;
+use crate::metering::StoreCounts;
 use crate::metering::UsageRow;
 use crate::request::Name;
 

@@ -13,7 +13,6 @@
 
 use std::io::{self, Write};
 
-use attest_core::retention::Recipient;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
@@ -21,6 +20,8 @@ use ring::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephe
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{hkdf, hmac};
 use zeroize::{Zeroize, Zeroizing};
+
+use attest_core::retention::Recipient;
 
 const MAGIC: &str = "age-encryption.org/v1\n";
 const WRAP_INFO: &[u8] = b"age-encryption.org/v1/X25519";

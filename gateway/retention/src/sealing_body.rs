@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use attest_core::retention::OnFailure;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::age::SealError;
 use super::records::{Part, Record, SealedFile};
+use attest_core::retention::OnFailure;
 use gateway_store::ledger::RecordState;
 
 /// The last event of a stream in every relayed dialect.

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use attest_core::TeeType;
 use axum::Router;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use attest_core::TeeType;
 use gateway_admin::{self as admin, Admin};
 use gateway_base::config::{Config, ConfigError, Gpus, Tee, TeeKind};
 use gateway_base::descriptors;

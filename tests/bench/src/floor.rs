@@ -8,10 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use attest_channel::TcpDialer;
-use attest_channel::transport::{
-    Choice, Connection, Destination, KnownPeer, LeasedBody, Pool, PooledConnection, Stream, boxed,
-};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -23,6 +19,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+
+use attest_channel::TcpDialer;
+use attest_channel::transport::{
+    Choice, Connection, Destination, KnownPeer, LeasedBody, Pool, PooledConnection, Stream, boxed,
+};
 
 #[derive(clap::Args)]
 pub struct Settings {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use testkit::client::{Answer, Connection};
 use tokio::time::{Instant, sleep, timeout};
+
+use testkit::client::{Answer, Connection};
 
 pub const CHAT: &str = "/v1/chat/completions";
 

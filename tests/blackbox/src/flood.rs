@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use testkit::client::{Connection, TlsClient};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+
+use testkit::client::{Connection, TlsClient};
 
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {

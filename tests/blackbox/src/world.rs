@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use tokio::time::{Instant, sleep};
+
 use attest_core::{
     Appraisal, Appraiser, AttestationPolicy, Channel, Freshness, Nonce, SpkiDigest, UnixTime,
 };
@@ -16,7 +18,6 @@ use testkit::process::{Process, sibling};
 use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Service, free_address};
 use testkit::{SoftwarePlatform, TdMeasurements};
-use tokio::time::{Instant, sleep};
 
 /// The platform all machines of the tests are on.
 pub const SEED: [u8; 32] = [0x5e; 32];

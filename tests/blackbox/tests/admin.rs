@@ -12,11 +12,12 @@ mod tenants;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
-use blackbox::asking::{CHAT, chat, error, eventually};
-use blackbox::world::{Alone, MODEL, World};
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+
+use blackbox::asking::{CHAT, chat, error, eventually};
+use blackbox::world::{Alone, MODEL, World};
 use testkit::client::{Answer, Connection, TlsClient};
 use testkit::service::{Service, free_address};
 

@@ -10,6 +10,9 @@ mod upstreams;
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
 use attest_core::{Decision, Freshness, Nonce};
 use blackbox::asking::{CHAT, TIMEOUT, chat, error};
 use blackbox::identity;
@@ -20,8 +23,6 @@ use testkit::client::{Connection, TlsClient};
 use testkit::config::Model;
 use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::relay::Relay;
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_and_enclave_are_accepted_only_under_their_own_policies() -> Result<()> {

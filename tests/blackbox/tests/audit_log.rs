@@ -1,12 +1,13 @@
 //! The audit log from outside: how a client, an auditor and the operator use it with the shipped programs.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
 use attest_core::log::SignedHead;
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, receipt};
 use blackbox::world::{Alone, MODEL};
-use serde_json::Value;
 use testkit::process::{run, sibling};
-use tokio::time::{Instant, sleep};
 
 /// Runs `sealgate-verify` in the world's directory and gives exit code and JSON.
 async fn verify(world: &Alone, arguments: &[&str]) -> Result<(i32, Value)> {

@@ -1,14 +1,15 @@
 //! Malformed requests, refused with errors in OpenAI's format before they reach an engine.
 
 use anyhow::Result;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually};
 use blackbox::world::{Alone, MODEL};
-use serde_json::json;
 use testkit::client::TlsClient;
 use testkit::config::Model;
 use testkit::engine::Script;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_no_request_is_refused_with_400() -> Result<()> {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
 use blackbox::asking::{CHAT, chat, eventually};
 use blackbox::namespace::{
     children, private_mounts_are_possible, replace_by_renaming, runs, status, with_etc,

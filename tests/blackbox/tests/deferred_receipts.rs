@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
 use attest_core::{Receipt, ReceiptDocument};
 use blackbox::asking::{CHAT, TIMEOUT, chat, receipt};
 use blackbox::world::{Alone, MODEL};
-use serde_json::Value;
 use testkit::process::{run, sibling};
-use tokio::time::{Instant, sleep};
 
 const JUDGE: [&str; 5] = [
     "--policy",

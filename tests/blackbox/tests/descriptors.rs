@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::time::timeout;
+
 use blackbox::asking::{CHAT, chat, error};
 use blackbox::world::{Alone, identity};
 use testkit::config::Model;
 use testkit::service::{Identity, Service};
-use tokio::time::timeout;
 
 /// Started with these limits, soft and hard.
 fn with_descriptors(identity: Identity, soft: u64, hard: u64) -> Identity {

@@ -6,13 +6,14 @@ mod clock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
 use attest_core::Nonce;
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL, World, appraise};
-use bytes::Bytes;
 use testkit::client::{Connection, TlsClient, post, send_in_any_epoch};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 
 async fn keyset_of(connection: &mut Connection) -> Result<String> {
     let answer = connection.get("/healthz").await?;

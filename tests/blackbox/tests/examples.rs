@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+
 use testkit::process::sibling;
 use testkit::scratch::ScratchDir;
 

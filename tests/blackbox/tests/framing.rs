@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
 use blackbox::asking::{CHAT, TIMEOUT, chat};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 
 /// Writes `request` byte for byte and reads until the service closes the connection or has nothing more to say.
 async fn answer_to(world: &Alone, request: &[u8]) -> Result<String> {

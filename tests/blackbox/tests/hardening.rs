@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+
 use blackbox::asking::{CHAT, chat, eventually};
 use blackbox::world::{Alone, MODEL, World};
 use testkit::client::Connection;

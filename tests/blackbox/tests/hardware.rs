@@ -1,6 +1,7 @@
 //! The shipped binary on a machine without a TEE: it refuses to serve confidential models.
 
 use anyhow::Result;
+
 use blackbox::world::engine_model;
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};

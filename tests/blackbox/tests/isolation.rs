@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
 use blackbox::asking::{CHAT, chat, error, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL, World};
-use serde_json::{Value, json};
 use testkit::client::Connection;
 use testkit::config::{Config, Model};
 use testkit::engine::{Engine, Stats};
-use tokio::time::sleep;
 
 /// Makes every upstream of a configuration one that takes a salt.
 fn salted(mut config: Config) -> Config {

@@ -1,14 +1,15 @@
 //! API keys: created, listed and revoked on the command line and by administrators, and only their digests kept.
 
 use anyhow::{Context, Result};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
 use attest_core::{Event, Receipt};
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, next_chunk, receipt, streamed};
 use blackbox::world::{Alone, MODEL};
-use serde_json::json;
 use testkit::client::{TlsClient, post};
 use testkit::service::free_address;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 
 /// The id of a key.
 fn id_of(key: &str) -> Result<&str> {

@@ -6,6 +6,7 @@ mod silent;
 mod slow;
 
 use anyhow::Result;
+
 use blackbox::asking::{CHAT, chat, error, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL};
 

@@ -1,10 +1,11 @@
 //! `sealgate-verify proxy`: verifies before it sends, verifies again after a change, and refuses unverified services.
 
 use anyhow::{Context, Result};
+use serde_json::Value;
+
 use blackbox::World;
 use blackbox::asking::{CHAT, chat, error, streamed};
 use blackbox::world::{MODEL, proxy};
-use serde_json::Value;
 use testkit::client::Connection;
 use testkit::config::Model;
 use testkit::engine::{CHAT_MODEL, Engine};

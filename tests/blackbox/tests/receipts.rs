@@ -1,11 +1,12 @@
 //! Receipts: signed by the attested key, over the exact bytes, and returned only to their owner.
 
 use anyhow::{Context, Result};
+use serde_json::Value;
+
 use attest_core::{Event, Nonce, Receipt, Sha256Digest, TrustedPeer};
 use blackbox::World;
 use blackbox::asking::{CHAT, chat, error, receipt, streamed};
 use blackbox::world::{MODEL, appraise};
-use serde_json::Value;
 use testkit::client::Connection;
 
 async fn trusted_gateway(connection: &mut Connection) -> Result<TrustedPeer> {

@@ -1,12 +1,13 @@
 //! Confidential models are served only by verified enclaves, and a refusal has a receipt.
 
 use anyhow::{Context, Result};
+use serde_json::json;
+
 use attest_core::{Event, Nonce, Receipt, Sha256Digest};
 use blackbox::asking::{CHAT, chat, error, receipt};
 use blackbox::world::{
     MODEL, World, appraise, engine_model, gateway_trusting, start, trusting_directory,
 };
-use serde_json::json;
 use testkit::client::Connection;
 use testkit::config::{Config, Model};
 use testkit::engine::Engine;

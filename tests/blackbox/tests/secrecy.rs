@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::Result;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use blackbox::World;
 use blackbox::asking::{CHAT, chat, eventually, receipt, streamed};
 use blackbox::world::MODEL;
-use serde_json::json;
 use testkit::client::TlsClient;
 use testkit::config::Model;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CANARY: &str = "canary-7c1f9a-prompt";
 /// Models that fail, each in its own way.

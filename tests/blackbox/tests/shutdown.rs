@@ -1,10 +1,11 @@
 //! Shutdown: requests in flight finish, new ones are refused, and the exit status is 0.
 
 use anyhow::Result;
+use tokio::time::timeout;
+
 use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, next_chunk, streamed};
 use blackbox::world::{Alone, MODEL};
 use testkit::client::TlsClient;
-use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_in_flight_finishes_and_then_the_process_ends_with_0() -> Result<()> {

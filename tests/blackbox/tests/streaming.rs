@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 
 use anyhow::Result;
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::timeout;
+
 use blackbox::World;
 use blackbox::asking::{CHAT, TIMEOUT, eventually, next_chunk, nothing_arrives, receipt, streamed};
 use blackbox::world::{MODEL, engine_model};
-use bytes::Bytes;
-use serde_json::Value;
 use testkit::client::{Connection, TlsClient};
 use testkit::config::Model;
 use testkit::engine::{Engine, Script};
-use tokio::time::timeout;
 
 /// The three ways to the engine, each with its API key.
 enum Way {

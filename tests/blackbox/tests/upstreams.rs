@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::time::timeout;
+
 use attest_core::Sha256Digest;
 use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, receipt, streamed};
 use blackbox::world::identity;
-use serde_json::Value;
 use testkit::client::{Answer, Connection};
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::scratch::ScratchDir;
 use testkit::scripted::{ScriptedUpstream, Scripts, Step};
 use testkit::service::{Program, Service, free_address};
-use tokio::time::timeout;
 
 const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+use crate::case::{Case, Evidence, Kind};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Nonce, Obstacle, RootKind, Roots,
     SpkiDigest, UnixTime, Verdict, parse_base64, parse_hex,
 };
-
-use crate::case::{Case, Evidence, Kind};
 
 const MAX: usize = 4 << 20;
 

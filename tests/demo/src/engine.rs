@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, Result, ensure};
+
 use testkit::client::Connection;
 use testkit::engine::{CHAT_MODEL, Engine};
 

@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use testkit::client::{Connection, TlsClient};
-use testkit::relay::Relay;
 
 use crate::stage::{IMPOSTOR_MODEL, MODEL, Stage};
 use crate::tour::chat;
 use crate::verifier::Detail;
 use crate::{say, verifier};
+use testkit::client::{Connection, TlsClient};
+use testkit::relay::Relay;
 
 const KEYSET_DIGEST: &str = "x-aci-keyset-digest";
 const RECEIPT_ID: &str = "x-receipt-id";

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use testkit::process::run;
 use tokio::sync::OnceCell;
 
 use crate::say;
 use crate::stage::{MODEL, Stage};
+use testkit::process::run;
 
 const SCRIPT: &str = include_str!("openai_sdk.py");
 const QUESTION: &str = "Can you read this?";

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use crate::engine::Backend;
+use crate::say;
 use attest_core::UnixTime;
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};
@@ -11,9 +14,6 @@ use testkit::process::{Process, sibling};
 use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Service, free_address, preferred_address};
 use testkit::{SoftwarePlatform, TdMeasurements};
-
-use crate::engine::Backend;
-use crate::say;
 
 /// One seed is one platform; the demo's machines share it as real ones share Intel's root.
 const SEED: [u8; 32] = *b"the demo's software platform, v1";

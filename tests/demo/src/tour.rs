@@ -1,12 +1,12 @@
 //! Requests that must work, and the evidence for each.
 
 use anyhow::{Context, Result, ensure};
-use attest_core::Sha256Digest;
 use serde_json::{Value, json};
 
 use crate::stage::{GPUS, MODEL, Stage};
 use crate::verifier::Detail;
 use crate::{say, sdk, verifier};
+use attest_core::Sha256Digest;
 
 pub fn chat(model: &str, question: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": question}]})

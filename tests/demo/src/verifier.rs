@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use testkit::process::{run, sibling};
 
 use crate::say;
 use crate::stage::Stage;
+use testkit::process::{run, sibling};
 
 pub const ACCEPTED: i32 = 0;
 pub const REJECTED: i32 = 10;

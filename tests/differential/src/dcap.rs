@@ -2,11 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use dcap_qvl::QuoteCollateralV3;
+use dcap_qvl::verify::{QuoteVerifier, VerifiedReport};
+
 use attest_core::{
     Appraiser, AttestationPolicy, Cause, Collateral, Roots, TdxCollateral, UnixTime, Verdict,
 };
-use dcap_qvl::QuoteCollateralV3;
-use dcap_qvl::verify::{QuoteVerifier, VerifiedReport};
 
 /// Its answer, where debug and service TDs are allowed as they are for us.
 #[derive(Debug)]

@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use attest_core::SnpCollateral;
-use attest_core::snp::{Component, SnpReport, Tcb};
 use sev::certs::snp::{Certificate, Chain, Verifiable};
 use sev::firmware::guest::AttestationReport;
 use sev::firmware::host::TcbVersion;
 use sev::parser::ByteParser;
+
+use attest_core::SnpCollateral;
+use attest_core::snp::{Component, SnpReport, Tcb};
 
 /// Its answer. It asks for no dates, no names, no certified TCB and no pinned root.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use attest_core::tdx::TdBody;
 use tdx_quote::{Quote, QuoteParseError};
+
+use attest_core::tdx::TdBody;
 
 /// Its answer, without any collateral: it knows none.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use dcap_qvl::QuoteCollateralV3;
 use dcap_qvl::verify::QuoteVerifier;
+
 use vendors::TdMeasurements;
 use vendors::intel::MockIntel;
 use vendors::intel::knobs::{

@@ -1,12 +1,13 @@
 //! SNP reports, certificates and layouts as `sev` sees them and as we do.
 
+use ring::digest::{SHA384, digest};
+use sev::firmware::host::{CertTableEntry, CertType};
+use sev::measurement::snp::calc_snp_ovmf_hash;
+
 use attest_core::snp::{CertTable, Product, SnpReport, Tcb};
 use attest_core::{Appraiser, AttestationPolicy, Collateral, Verdict};
 use differential::snp::{Theirs, differences, judge, judge_report, tcb_differences};
 use differential::subjects::{Report, changed, reports};
-use ring::digest::{SHA384, digest};
-use sev::firmware::host::{CertTableEntry, CertType};
-use sev::measurement::snp::calc_snp_ovmf_hash;
 use testkit::scratch::ScratchDir;
 
 fn lenient() -> AttestationPolicy {

@@ -13,9 +13,9 @@ pub mod snp;
 pub mod table;
 pub mod tdx;
 
-use row::Row;
-
 use std::path::{Path, PathBuf};
+
+use row::Row;
 
 /// The recordings, if they are here.
 pub fn vectors() -> Option<PathBuf> {

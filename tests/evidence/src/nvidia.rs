@@ -3,16 +3,16 @@
 use std::path::Path;
 
 use anyhow::Context;
-use attest_core::nvidia::{CompareError, DeviceKind, RimError, RimKind, UnverifiedDevice};
-use attest_core::{
-    Appraiser, AttestationPolicy, Cause, CheckId, Collateral, Decision, NvidiaCause,
-    NvidiaCollateral, Roots, UnixTime, Verdict, parse_base64, to_hex,
-};
 use serde_json::Value;
 
 use crate::expect::Differences;
 use crate::index::{Index, OtherCase, Vector};
 use crate::row::{Row, failures, summary};
+use attest_core::nvidia::{CompareError, DeviceKind, RimError, RimKind, UnverifiedDevice};
+use attest_core::{
+    Appraiser, AttestationPolicy, Cause, CheckId, Collateral, Decision, NvidiaCause,
+    NvidiaCollateral, Roots, UnixTime, Verdict, parse_base64, to_hex,
+};
 
 /// What is asked of a recording besides that it is authentic.
 #[derive(Clone, Copy)]

@@ -4,16 +4,16 @@
 use std::path::Path;
 
 use anyhow::Context;
-use attest_core::snp::{Component, SnpFacts};
-use attest_core::{
-    Appraiser, AttestationPolicy, CheckId, Collateral, Decision, Outcome, Roots, SnpCollateral,
-    UnixTime, Verdict, to_hex,
-};
 use serde_json::Value;
 
 use crate::expect::Differences;
 use crate::index::{Index, OtherCase, Vector};
 use crate::row::{Row, failures, summary};
+use attest_core::snp::{Component, SnpFacts};
+use attest_core::{
+    Appraiser, AttestationPolicy, CheckId, Collateral, Decision, Outcome, Roots, SnpCollateral,
+    UnixTime, Verdict, to_hex,
+};
 
 /// Any image, any key, any level: what is left to refuse is what the recording is about.
 fn lenient() -> AttestationPolicy {

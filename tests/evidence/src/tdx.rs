@@ -4,16 +4,16 @@
 use std::path::Path;
 
 use anyhow::Context;
-use attest_core::tdx::{TcbStatus, TdxFacts};
-use attest_core::{
-    Appraiser, AttestationPolicy, CheckId, Collateral, Decision, Outcome, Roots, TdxCollateral,
-    UnixTime, Verdict, to_hex,
-};
 use serde_json::Value;
 
 use crate::expect::Differences;
 use crate::index::{Expected, Index, TdxCase, Vector};
 use crate::row::{Row, failures};
+use attest_core::tdx::{TcbStatus, TdxFacts};
+use attest_core::{
+    Appraiser, AttestationPolicy, CheckId, Collateral, Decision, Outcome, Roots, TdxCollateral,
+    UnixTime, Verdict, to_hex,
+};
 
 /// What we would accept of any image on a platform in any state, so that what is left to refuse is
 /// what the recording is about.

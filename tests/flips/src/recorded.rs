@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
-use attest_core::{Collateral, Roots, SnpCollateral, UnixTime};
-use evidence::index::{Index, Vector};
 
 use crate::{Subject, collateral, nvidia, snp, tdx};
+use attest_core::{Collateral, Roots, SnpCollateral, UnixTime};
+use evidence::index::{Index, Vector};
 
 pub fn subjects(vectors: &Path) -> anyhow::Result<Vec<Subject>> {
     let index = Index::read(vectors)?;

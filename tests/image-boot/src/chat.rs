@@ -6,14 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
-use attest_core::UnixTime;
-use enclave_image::machine::guest::Guest;
 use serde_json::{Value, json};
-use testkit::policy::pinned_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
 
 use crate::measured::TIMEOUT;
 use crate::stage::Stage;
+use attest_core::UnixTime;
+use enclave_image::machine::guest::Guest;
+use testkit::policy::pinned_policy;
+use testkit::{SoftwarePlatform, TdMeasurements};
 
 /// As in `enclave-image/images/test.toml`.
 const SEED: &[u8; 32] = b"sealgate testimage software only";

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use enclave_image::disk::cpio;
-use enclave_image::disk::tree::{Origin, Tree};
-use enclave_image::machine::guest::Launch;
 
 use crate::measured;
 use crate::stage::{Ending, Stage, ending, refusal};
+use enclave_image::disk::cpio;
+use enclave_image::disk::tree::{Origin, Tree};
+use enclave_image::machine::guest::Launch;
 
 /// A launch of the test image with something more, and a TPM that measures.
 fn launch_with(stage: &Stage, more: &[&str]) -> Launch {

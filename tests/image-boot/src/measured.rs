@@ -7,6 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::chat;
+use crate::stage::{Ending, Stage, ending};
 use attest_core::event_log::Register;
 use attest_measure::log::BootLog;
 use attest_measure::tdx::{rtmr1, rtmr2};
@@ -16,9 +19,6 @@ use enclave_image::debian::archive::hex;
 use enclave_image::machine::guest::{Guest, Launch};
 use enclave_image::machine::memory::event_log;
 use enclave_image::machine::tpm::Extend;
-
-use crate::chat;
-use crate::stage::{Ending, Stage, ending};
 
 /// The separator that firmware measures into each register of a TPM.
 const SEPARATOR: [u8; 4] = [0; 4];

@@ -4,10 +4,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use enclave_image::disk::verity::BLOCK;
-use enclave_image::machine::guest::Guest;
 
 use crate::stage::{Ending, Stage, ending, refusal};
+use enclave_image::disk::verity::BLOCK;
+use enclave_image::machine::guest::Guest;
 
 /// Without a disk with a configuration there is nothing to serve.
 pub fn without_configuration(stage: &Stage) -> Result<Vec<String>> {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::Arguments;
 use enclave_image::blob::Blob;
 use enclave_image::debian::archive::Archive;
 use enclave_image::debian::lock::Lock;
@@ -13,8 +15,6 @@ use enclave_image::machine::console::NoLine;
 use enclave_image::machine::guest::{Guest, Launch};
 use enclave_image::machine::tools::Tools;
 use testkit::scratch::ScratchDir;
-
-use crate::Arguments;
 
 /// Emulation on a busy machine with two cores is slow.
 pub const BOOT: Duration = Duration::from_secs(240);

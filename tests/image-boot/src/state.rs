@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use enclave_image::machine::guest::{Guest, Launch};
 
 use crate::measured::TIMEOUT;
 use crate::stage::{Ending, Stage, ending, refusal};
+use enclave_image::machine::guest::{Guest, Launch};
 
 const IMAGE: &str = "test-state";
 const MIB: u64 = 1 << 20;

@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use testkit::engine::{Engine, Script};
 
 use crate::canary::Canary;
+use testkit::engine::{Engine, Script};
 
 pub const CHAT: &str = "/v1/chat/completions";
 /// What the engine calls every answer of a chat.

@@ -1,9 +1,9 @@
 //! Checks that no service offers HTTP/2, which the search does not cover.
 
 use anyhow::{Result, ensure};
-use testkit::client::TlsClient;
 
 use crate::stage::Stage;
+use testkit::client::TlsClient;
 
 /// The names of the services that agree to speak HTTP/2 when a client offers it, beside HTTP/1.1 or alone.
 pub async fn offered_by(stage: &Stage) -> Result<Vec<&'static str>> {

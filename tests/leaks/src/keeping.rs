@@ -1,6 +1,7 @@
 //! The retention policy of the gateways, signed if its mode requires it.
 
 use anyhow::{Context, Result, ensure};
+
 use testkit::process::{run, sibling};
 use testkit::scratch::ScratchDir;
 

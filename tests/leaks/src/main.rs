@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+
 use leaks::hunt::Sighting;
 use leaks::keeping::Keeping;
 use leaks::scenario::Scenario;

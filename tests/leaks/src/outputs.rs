@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use testkit::client::Connection;
-use testkit::service::free_address;
 use tokio::time::sleep;
 
 use crate::bodies::{ANSWER_ID, Ask, CHAT};
@@ -23,6 +21,8 @@ use crate::panics::die;
 use crate::scenario::Scenario;
 use crate::stage::{Manner, Stage};
 use crate::wire::{Length, Wire};
+use testkit::client::Connection;
+use testkit::service::free_address;
 
 /// What the log of the client's own proxy is called.
 const PROXY: &str = "proxy";

@@ -4,17 +4,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+
+use crate::bodies::{MODELS, teach, teach_short};
+use crate::canary::{Canary, Form, Needle, Side};
+use crate::keeping::Keeping;
+use crate::memory::Needles;
 use blackbox::world::{gateway_trusting, identity, proxy, start_as, trusting_directory};
 use testkit::config::{Config, Model};
 use testkit::engine::Engine;
 use testkit::process::Process;
 use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Program, Service, free_address};
-
-use crate::bodies::{MODELS, teach, teach_short};
-use crate::canary::{Canary, Form, Needle, Side};
-use crate::keeping::Keeping;
-use crate::memory::Needles;
 
 /// Long enough for a large prompt on a busy machine, short enough to wait for an answer that never comes.
 pub const TIMEOUTS: &str =

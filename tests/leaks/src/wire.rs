@@ -1,11 +1,11 @@
 //! A client without a library: it writes the given bytes in the given pieces, and closes the connection on request.
 
 use anyhow::{Context, Result, bail, ensure};
-use testkit::client::TlsClient;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::stage::Door;
+use testkit::client::TlsClient;
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}

@@ -1,6 +1,7 @@
 //! HTTP/2 is off until the hunt covers it.
 
 use anyhow::Result;
+
 use leaks::http2::offered_by;
 use leaks::stage::Stage;
 

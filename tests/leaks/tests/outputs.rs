@@ -1,6 +1,7 @@
 //! The hunt through what leaves the processes. `make leaks` does it with all of the traffic.
 
 use anyhow::Result;
+
 use leaks::keeping::Keeping;
 use leaks::outputs::{Kind, gather};
 use leaks::scenario::Scenario;

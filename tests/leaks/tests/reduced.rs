@@ -1,6 +1,7 @@
 //! The hunt, reduced to what fits into a test run. `make leaks` is the whole of it, on release builds.
 
 use anyhow::{Context, Result, ensure};
+
 use leaks::canary::{Form, Needle, Side};
 use leaks::disk;
 use leaks::hunt::hunt;

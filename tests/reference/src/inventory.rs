@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use attest_core::CheckId;
 use clap::CommandFactory;
+
+use crate::{Section, commands, source};
+use attest_core::CheckId;
 use gateway_admin as admin;
 use gateway_base::config;
 use gateway_base::errors;
@@ -12,8 +14,6 @@ use gateway_path::http;
 use gateway_path::listen;
 use gateway_path::relay;
 use sealgate::cli;
-
-use crate::{Section, commands, source};
 
 /// Everything that the page has to document.
 pub fn all() -> Vec<Section> {

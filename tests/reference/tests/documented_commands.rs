@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
+
 use gateway_base::config::Config;
 use reference::source;
 

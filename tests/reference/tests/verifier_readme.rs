@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory;
+
 use reference::source;
 use sealgate_verify::cli::Cli;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+
 use blackbox::world::{gateway_trusting, identity, proxy, start_as, trusting_directory};
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use serde_json::json;
-use testkit::client::{Connection, TlsClient, post, send_in_any_epoch};
 use tokio::time::{sleep, timeout};
 
 use crate::stage::{Door, Stage, TENANTS};
+use testkit::client::{Connection, TlsClient, post, send_in_any_epoch};
 
 const CHAT: &str = "/v1/chat/completions";
 /// Connections at a time. Every third of the run has each of them, so that thirds can be compared.

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+use crate::platform::FaultFile;
+use crate::{SoftwarePlatform, TdMeasurements};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use attest_core::parse_hex;
 use gateway_contract::platform::Platform;
-
-use crate::platform::FaultFile;
-use crate::{SoftwarePlatform, TdMeasurements};
 
 /// Runs the program with this process's arguments.
 pub fn run() -> ExitCode {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
 use testkit::client::Connection;
 use testkit::engine::{CHAT_MODEL, EMBEDDING_MODEL, Engine, Script};
-use tokio::time::{sleep, timeout};
 
 const CHAT: &str = "/v1/chat/completions";
 

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ring::signature::Ed25519KeyPair;
+use serde_json::Value;
+
+use crate::nvidia::node::{Member, Node};
 use attest_core::json::canonicalize;
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
@@ -10,10 +14,6 @@ use attest_core::{
     Sha256Digest, SigningKey, SourceProvenance, SpkiDigest, Statement, TlsKeyEntry, UnixTime,
     UnsignedReport, gpu_nonce, to_base64, to_hex,
 };
-use ring::signature::Ed25519KeyPair;
-use serde_json::Value;
-
-use crate::nvidia::node::{Member, Node};
 
 const KEY_SEED: u8 = 2;
 

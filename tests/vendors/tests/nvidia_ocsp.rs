@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 
 use ring::digest::{SHA384, digest};
 use ring::signature::{ECDSA_P384_SHA384_ASN1, UnparsedPublicKey};
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use vendors::nvidia::knobs::{Dates, Signer};
 use vendors::nvidia::ocsp::{OcspKnobs, Responder, Status};
 use vendors::nvidia::{Chip, Device, MockNvidia};
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 const NOW: u64 = 1_767_323_045; // 2026-01-02T03:04:05Z
 const NONCE: [u8; 32] = [3; 32];

@@ -4,13 +4,14 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use x509_parser::pem::Pem;
+
 use attest_core::UnixTime;
 use attest_core::nvidia::{OcspError, OcspFreshness, check_ocsp};
 use attest_core::x509::SignedObjectError;
 use vendors::nvidia::knobs::{Dates, Signer};
 use vendors::nvidia::ocsp::{OcspKnobs, Responder, Status};
 use vendors::nvidia::{Chip, Device, MockNvidia};
-use x509_parser::pem::Pem;
 
 const NOW: u64 = 1_767_323_045; // 2026-01-02T03:04:05Z
 const NONCE: [u8; 32] = [3; 32];

@@ -3,13 +3,14 @@
 
 use std::sync::LazyLock;
 
+use proptest::array::uniform4;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+
 use attest_core::event_log::EventLog;
 use attest_core::nvidia::{Rim, SpdmEvidence};
 use attest_core::snp::{CertTable, HclReport, SnpReport, VekKind};
 use attest_core::tdx::decode;
-use proptest::array::uniform4;
-use proptest::collection::{btree_map, vec};
-use proptest::prelude::*;
 use vendors::TdMeasurements;
 use vendors::amd::MockAmd;
 use vendors::amd::knobs::{EndorsementKey, Processor};

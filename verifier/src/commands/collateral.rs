@@ -4,8 +4,6 @@
 
 use std::path::PathBuf;
 
-use attest_core::{Collateral, Report};
-use attest_fetch::INTEL_PCS;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -15,6 +13,8 @@ use crate::evidence_input::{EvidenceDocument, EvidenceFileArgs, EvidenceInput};
 use crate::failure::{Failure, exit};
 use crate::inputs::{self, MAX_EVIDENCE};
 use crate::render;
+use attest_core::{Collateral, Report};
+use attest_fetch::INTEL_PCS;
 
 #[derive(Debug, Args)]
 pub struct CollateralArgs {

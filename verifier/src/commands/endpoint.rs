@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_channel::{ChannelError, Dialer, Origin, Timeouts};
-use attest_core::{Appraisal, Channel, Decision, Freshness, Nonce, Report, to_base64};
-
 use clap::Args;
 
 use crate::args::{OutputArgs, TrustArgs};
@@ -15,6 +12,8 @@ use crate::failure::Failure;
 use crate::inputs;
 use crate::qualified_verdict::QualifiedVerdict;
 use crate::trust_inputs::TrustInputs;
+use attest_channel::{ChannelError, Dialer, Origin, Timeouts};
+use attest_core::{Appraisal, Channel, Decision, Freshness, Nonce, Report, to_base64};
 
 /// A service's answer to a challenge, and its appraisal.
 pub struct Challenged {

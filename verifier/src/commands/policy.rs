@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use attest_core::{AttestationPolicy, InvalidPolicy};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,6 +9,7 @@ use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::render::{self, policy_text, printable};
+use attest_core::{AttestationPolicy, InvalidPolicy};
 
 #[derive(Debug, Args)]
 pub struct PolicyArgs {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use attest_core::CpuEvidence;
 use clap::Args;
 
 use crate::args::{OutputArgs, TrustArgs};
@@ -13,6 +12,7 @@ use crate::failure::Failure;
 use crate::inputs;
 use crate::qualified_verdict::QualifiedVerdict;
 use crate::trust_inputs::TrustInputs;
+use attest_core::CpuEvidence;
 
 #[derive(Debug, Args)]
 pub struct QuoteArgs {

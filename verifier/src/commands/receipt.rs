@@ -3,11 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_core::{
-    Channel, Keyset, ReceiptDocument, Report, Serving, Sha256Digest, Verdict,
-    signs_receipts_on_fetch,
-};
-
 use clap::Args;
 
 use super::report::freshness;
@@ -21,6 +16,10 @@ use crate::qualified_verdict::PolicyOrigin;
 use crate::receipt_check::{self, Observed, UpstreamOutcome};
 use crate::render;
 use crate::trust_inputs::TrustInputs;
+use attest_core::{
+    Channel, Keyset, ReceiptDocument, Report, Serving, Sha256Digest, Verdict,
+    signs_receipts_on_fetch,
+};
 
 /// The keyset, where it came from, and the verdict on it.
 struct Keys {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use attest_core::{Cause, Channel, CheckId, Freshness, Outcome, Verdict};
-
 use clap::Args;
 
 use super::endpoint::supply_collateral;
@@ -15,6 +13,7 @@ use crate::inputs;
 use crate::qualified_verdict::QualifiedVerdict;
 use crate::render::OutputFormat;
 use crate::trust_inputs::TrustInputs;
+use attest_core::{Cause, Channel, CheckId, Freshness, Outcome, Verdict};
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {

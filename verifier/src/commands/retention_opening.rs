@@ -4,10 +4,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use attest_channel::{AttestedConnection, ChannelError, Dialer, Origin, Timeouts, Trust};
-use attest_core::log::Salt;
-use attest_core::retention::{PublishedPolicy, Unopened};
-use attest_core::{Sha256Digest, TrustedPeer, json, parse_hex, to_hex};
 use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -24,6 +20,10 @@ use crate::failure::Failure;
 use crate::inputs;
 use crate::qualified_verdict::{PolicyOrigin, QualifiedVerdict};
 use crate::trust_inputs::TrustInputs;
+use attest_channel::{AttestedConnection, ChannelError, Dialer, Origin, Timeouts, Trust};
+use attest_core::log::Salt;
+use attest_core::retention::{PublishedPolicy, Unopened};
+use attest_core::{Sha256Digest, TrustedPeer, json, parse_hex, to_hex};
 
 const PATH: &str = "/v1/sealgate/retention/opening";
 const MAX_ANSWER: usize = 64 << 10;

@@ -3,10 +3,6 @@
 
 use std::path::PathBuf;
 
-use attest_core::{
-    Channel, ChannelBinding, Claim, Freshness, Nonce, Report, Session, SessionId, SessionRecord,
-};
-
 use clap::Args;
 
 use crate::args::{OutputArgs, TrustArgs};
@@ -17,6 +13,9 @@ use crate::inputs;
 use crate::qualified_verdict::PolicyOrigin;
 use crate::render;
 use crate::trust_inputs::TrustInputs;
+use attest_core::{
+    Channel, ChannelBinding, Claim, Freshness, Nonce, Report, Session, SessionId, SessionRecord,
+};
 
 #[derive(Debug, Args)]
 pub struct SessionArgs {

@@ -11,13 +11,13 @@
 //! | `policy` | TOML text, or the same as a JSON object |
 //! | `at` | the time of the verification |
 
-use attest_core::nvidia::UnverifiedDevice;
-use attest_core::{Collateral, CpuEvidence, DeviceEvidence, json, parse_base64, parse_hex};
 use serde_json::{Map, Value};
 
 use super::EvidenceInput;
 use crate::failure::Failure;
 use crate::inputs::MAX_EVIDENCE;
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{Collateral, CpuEvidence, DeviceEvidence, json, parse_base64, parse_hex};
 
 const MEMBERS: [&str; 10] = [
     "quote_b64",

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
-use attest_core::{CpuEvidence, parse_hex};
 use clap::Args;
 
 use super::EvidenceInput;
 use crate::failure::Failure;
 use crate::inputs::{self, MAX_EVIDENCE, raw};
+use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
+use attest_core::{CpuEvidence, parse_hex};
 
 /// A machine's evidence in files.
 #[derive(Debug, Args, Default)]

@@ -2,9 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_core::Sha256Digest;
-use attest_core::log::tile::Tile;
-use attest_core::log::{Node, Salt, SignedHead};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Row, SqliteConnection};
 use tokio::sync::Mutex;
@@ -12,6 +9,9 @@ use tokio::sync::Mutex;
 use super::source::{LogReadError, digests};
 use crate::failure::Failure;
 use crate::files;
+use attest_core::Sha256Digest;
+use attest_core::log::tile::Tile;
+use attest_core::log::{Node, Salt, SignedHead};
 
 pub struct Database {
     path: PathBuf,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::{AttestedChannel, Lease};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
+
+use attest_channel::{AttestedChannel, Lease};
 
 pub const MAX_RECEIPT: usize = 64 << 10;
 pub const MAX_MODELS: usize = 4 << 20;

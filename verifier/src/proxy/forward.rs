@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use attest_channel::{Accept, AttestedBody, Lease, NotSent, SendError};
-use attest_core::{Serving, Sha256Digest, TrustedPeer};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -28,6 +26,8 @@ use super::response_body::{Ending, OnEnd, ResponseBody};
 use super::state::{LocalBody, Proxy};
 use super::upstream_models::{Models, Upstreams};
 use crate::receipt_check::UpstreamOutcome;
+use attest_channel::{Accept, AttestedBody, Lease, NotSent, SendError};
+use attest_core::{Serving, Sha256Digest, TrustedPeer};
 
 const ATTEMPTS: usize = 2;
 

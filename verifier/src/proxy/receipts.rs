@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use attest_channel::AttestedChannel;
-use attest_core::{ReceiptDocument, Sha256Digest, TrustedPeer, signs_receipts_on_fetch};
 use bytes::Bytes;
 use http::Method;
 use http::header::HeaderValue;
@@ -16,6 +14,8 @@ use thiserror::Error;
 use super::fetch::{self, fetch_with_retries};
 use super::upstream_models::Upstreams;
 use crate::receipt_check::{self, Observed, ObservedExchange, UpstreamOutcome};
+use attest_channel::AttestedChannel;
+use attest_core::{ReceiptDocument, Sha256Digest, TrustedPeer, signs_receipts_on_fetch};
 
 /// A receipt's id that is safe as a path segment of a URL and as a file name. Other ids are not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,15 +4,15 @@
 
 use std::time::Duration;
 
-use attest_channel::ChannelError;
-use attest_core::CheckId;
-use attest_core::Verdict;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::json;
 
 use super::request_body::BodyError;
+use attest_channel::ChannelError;
+use attest_core::CheckId;
+use attest_core::Verdict;
 
 /// Why the proxy did not pass a request on, or a response back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! A request body in the proxy: in memory only, hashed once, wiped on drop.
 //! It grows by copying and wiping, since a plain reallocation would leave the old copy in memory.
 
-use attest_core::Sha256Digest;
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use http_body_util::BodyExt;
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use attest_core::Sha256Digest;
 
 /// The most memory that is reserved for a stated `Content-Length` before any byte has arrived.
 const RESERVE_AT_MOST: usize = 1 << 20;

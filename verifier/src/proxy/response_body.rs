@@ -8,11 +8,12 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use attest_core::{BodyHasher, Sha256Digest};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::sync::oneshot;
+
+use attest_core::{BodyHasher, Sha256Digest};
 
 /// Whether the receipt of the exchange was verified.
 pub type ReceiptVerified = oneshot::Receiver<bool>;

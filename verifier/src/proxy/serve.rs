@@ -12,7 +12,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use scrub::Scrubbed;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +19,7 @@ use tokio::task::JoinSet;
 use super::http_rules::Target;
 use super::refusal::Refusal;
 use super::state::{LocalBody, Proxy, local};
+use scrub::Scrubbed;
 
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);

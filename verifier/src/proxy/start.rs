@@ -5,10 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use attest_channel::{AttestedChannel, ChannelError, Clock, Origin, SystemClock, Timeouts, Trust};
-use attest_core::{UnixTime, Verdict};
 use clap::Args;
-use harden::{AllowedFiles, Fact};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -22,6 +19,9 @@ use crate::failure::{Failure, exit};
 use crate::qualified_verdict::{PolicyOrigin, QualifiedVerdict};
 use crate::render::{self, Detail, OutputFormat};
 use crate::trust_inputs::TrustInputs;
+use attest_channel::{AttestedChannel, ChannelError, Clock, Origin, SystemClock, Timeouts, Trust};
+use attest_core::{UnixTime, Verdict};
+use harden::{AllowedFiles, Fact};
 
 #[derive(Debug, Args)]
 pub struct ProxyArgs {

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use attest_channel::{AttestedChannel, ChannelError};
-use attest_core::Verdict;
 use bytes::Bytes;
 use http::Response;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -20,6 +18,8 @@ use super::receipt_archive::ReceiptArchive;
 use super::refusal::Refusal;
 use super::response_body::ResponseError;
 use super::upstream_models::{KnownModels, Upstreams};
+use attest_channel::{AttestedChannel, ChannelError};
+use attest_core::Verdict;
 
 /// The body of every response of the proxy.
 pub type LocalBody = UnsyncBoxBody<Bytes, ResponseError>;

@@ -1,7 +1,8 @@
 //! Renders what a policy demands, field by field.
 
-use attest_core::AttestationPolicy;
 use serde_json::{Map, Value};
+
+use attest_core::AttestationPolicy;
 
 const TEES: [(&str, &str); 2] = [("tdx", "Intel TDX"), ("snp", "AMD SEV-SNP")];
 

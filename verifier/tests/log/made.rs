@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
+
 use attest_core::log::tile::{self, Tiler};
 use attest_core::log::{
     AdminAction, Checkpoint, Commitment, Entry, EpochReason, EpochStart, Fact, Frontier, Origin,
     PurgeReason, Purged, SignedHead, TreeHash, Word, receipts_root, tree,
 };
 use attest_core::{Sha256Digest, SigningKey, UnixTime, to_hex};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Connection, SqliteConnection};
 
 pub const AT: UnixTime = UnixTime::from_secs(1_767_323_045);
 const SALT: [u8; 32] = [9; 32];

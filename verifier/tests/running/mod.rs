@@ -6,22 +6,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::{AttestedChannel, Origin, SystemClock, Timeouts, Trust};
-use attest_core::AttestationPolicy;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use sealgate_verify::proxy::{self, MemoryJournal, Options, Proxy, ReceiptArchive, Upstreams};
 use serde_json::Value;
-use testkit::TdMeasurements;
-use testkit::policy::pinned_policy;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::service::Service;
+use attest_channel::{AttestedChannel, Origin, SystemClock, Timeouts, Trust};
+use attest_core::AttestationPolicy;
+use sealgate_verify::proxy::{self, MemoryJournal, Options, Proxy, ReceiptArchive, Upstreams};
+use testkit::TdMeasurements;
+use testkit::policy::pinned_policy;
 
 pub const PROMPT: &str = r#"{"model":"demo-model","messages":[{"role":"user","content":"hi"}]}"#;
 

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use attest_core::{Sha256Digest, UnixTime, to_base64, to_hex};
 use serde_json::Value;
+use services::{Fault, Service};
+
+use super::{PROGRAM, services};
+use attest_core::{Sha256Digest, UnixTime, to_base64, to_hex};
 use testkit::amd::MockAmd;
 use testkit::amd::knobs::{EndorsementKey, Processor};
 use testkit::nvidia::knobs::ManifestKnobs;
@@ -11,9 +14,6 @@ use testkit::nvidia::ocsp::OcspKnobs;
 use testkit::nvidia::{Chip, MockNvidia, Source};
 use testkit::process;
 use testkit::scratch::ScratchDir;
-
-use super::{PROGRAM, services};
-use services::{Fault, Service};
 
 const AT: UnixTime = UnixTime::from_secs(1_767_323_045);
 const WHEN: &str = "2026-01-02T03:04:05Z";

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use attest_core::{Event, Nonce, ReceiptBody, SessionId, Sha256Digest, SigningKey};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::AUTHORIZATION;
@@ -15,6 +14,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 
 use super::{Behaviour, Epoch, State};
+use attest_core::{Event, Nonce, ReceiptBody, SessionId, Sha256Digest, SigningKey};
 
 type Body = BoxBody<Bytes, std::io::Error>;
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+
 use attest_collect::Attester;
 use attest_core::{
     EvidenceBundle, Keyset, Nonce, Serving, Sha256Digest, SigningKey, SourceProvenance, SpkiDigest,
     Statement, Subject, TeeType, TlsKeyEntry, UnsignedReport,
 };
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use testkit::SoftwarePlatform;
 
 pub const CONFIG: &str = "mode = \"direct\"\n";

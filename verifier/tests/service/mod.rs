@@ -12,16 +12,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use attest_core::{Roots, Serving, UnixTime};
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use testkit::{SoftwarePlatform, TdMeasurements};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+
+use attest_core::{Roots, Serving, UnixTime};
+use testkit::{SoftwarePlatform, TdMeasurements};
 
 pub use epoch::Epoch;
 

@@ -17,9 +17,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use scrub::Scrubbed;
 
 use super::stream::Stream;
+use scrub::Scrubbed;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

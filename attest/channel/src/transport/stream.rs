@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use rustls::{ClientConfig, ClientConnection};
 use rustls_pki_types::ServerName;
-use scrub::Scrubbed;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::tcp::{DialError, Dialed, TcpDialer};
+use scrub::Scrubbed;
 
 /// Where a stream leads to.
 pub struct Destination<'a> {

@@ -16,12 +16,12 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use resolver::LookupError;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::lock::lock;
+use resolver::LookupError;
 
 /// Pause between the starts of two attempts (RFC 8305 §5: 250 ms is recommended).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

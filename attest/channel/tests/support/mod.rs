@@ -7,10 +7,11 @@ pub mod server;
 
 use std::time::Duration;
 
-use attest_channel::{AttestedBody, Timeouts};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
+
+use attest_channel::{AttestedBody, Timeouts};
 
 /// Short enough for a test that waits for them, long enough for a loaded machine.
 pub fn timeouts() -> Timeouts {

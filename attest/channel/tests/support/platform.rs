@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::Request;
+
+use super::server::{Answers, respond};
 use attest_channel::{Clock, Trust};
 use attest_collect::Attester;
 use attest_core::{
@@ -12,11 +15,8 @@ use attest_core::{
     SourceProvenance, SpkiDigest, Statement, Subject, TeeType, TlsKeyEntry, UnixTime,
     UnsignedReport,
 };
-use http::Request;
 use testkit::policy::pinned_policy;
 use testkit::{SoftwarePlatform, TdMeasurements};
-
-use super::server::{Answers, respond};
 
 const SEED: [u8; 32] = [0x5E; 32];
 const START: u64 = 1_770_000_000;

@@ -7,8 +7,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use attest_channel::Origin;
-use attest_core::SpkiDigest;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -23,6 +21,9 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+
+use attest_channel::Origin;
+use attest_core::SpkiDigest;
 
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 

@@ -4,13 +4,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use attest_core::{CpuEvidence, ReportData, to_hex};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Provider;
 use super::files::{Files, ReadError};
 use crate::error::OsError;
 use crate::{Attribute, CollectError};
+use attest_core::{CpuEvidence, ReportData, to_hex};
 
 /// The kernel's limit for text attributes is one page.
 const TEXT_LIMIT: usize = 4096;

@@ -21,10 +21,12 @@ mod tdx;
 mod values;
 
 use serde_json::{Map, Value};
-use strict_toml::Table;
 
 use crate::digest::Sha256Digest;
 use crate::section::FieldError;
+use problem::{Problems, into_result};
+use section::Section;
+use strict_toml::Table;
 
 pub(crate) use contract::{ContractPolicy, KeysetLifetime, ProvenancePolicy};
 pub use error::PolicyError;
@@ -36,9 +38,6 @@ pub(crate) use retention::RetentionLimits;
 pub(crate) use snp::{SnpImage, SnpPolicy};
 pub(crate) use tdx::{Accepted, Grace, TdxImage, TdxPolicy, Xfam};
 pub(crate) use values::TrailingBytes;
-
-use problem::{Problems, into_result};
-use section::Section;
 
 /// The most a policy may weigh.
 const MAX_POLICY_LEN: usize = 1 << 20;

@@ -1,6 +1,7 @@
 //! What the text of a policy states, as JSON, for those who render it.
 
 use serde_json::{Map, Number, Value};
+
 use strict_toml::{DeTable, DeValue, Table};
 
 /// Before a reader takes the values out.

@@ -6,11 +6,12 @@
 //! PSS trailer field that DER leaves at its default, which stock verifiers refuse. Exactly the
 //! spellings below are accepted and nothing near them.
 
-use super::der::{BIT_STRING, SEQUENCE, element};
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PSS_2048_8192_SHA384, UnparsedPublicKey,
     VerificationAlgorithm,
 };
+
+use super::der::{BIT_STRING, SEQUENCE, element};
 
 /// RSASSA-PSS, SHA-384, MGF1 with SHA-384, salt of 48 bytes; the trailer field at its default.
 const PSS_SHA384: &[u8] = &[

@@ -1,11 +1,11 @@
 //! `docs/profile.md` says what the code does.
 
-use attest_core::{
-    Event, MAX_RECEIPT_BYTES, MAX_REPORT_BYTES, PROFILE_ID, REPORT_PREFIX, Receipt, json,
-};
 use serde_json::Value;
 
 use crate::fixtures;
+use attest_core::{
+    Event, MAX_RECEIPT_BYTES, MAX_REPORT_BYTES, PROFILE_ID, REPORT_PREFIX, Receipt, json,
+};
 
 fn profile_page() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/profile.md");

@@ -1,6 +1,11 @@
 //! The audit log against the second implementation, and against the published vectors it carries: the tree of
 //! Certificate Transparency's tests, the note of `golang.org/x/mod/sumdb/note`.
 
+use proptest::prelude::*;
+use serde::Deserialize;
+
+use crate::error_names;
+use crate::second_script::{Refused, each_is_refused, vectors};
 use attest_core::log::note::{self, Note, NoteError};
 use attest_core::log::tile::{Kind, Tile, TileError};
 use attest_core::log::verify::{self, ProofError};
@@ -9,11 +14,6 @@ use attest_core::log::{
     ReceiptProof, Replay, SignedHead, TreeHash, prove, tree,
 };
 use attest_core::{PROFILE_ID, Sha256Digest, SigningKey, VerifyingKey, parse_hex, parse_hex_vec};
-use proptest::prelude::*;
-use serde::Deserialize;
-
-use crate::error_names;
-use crate::second_script::{Refused, each_is_refused, vectors};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

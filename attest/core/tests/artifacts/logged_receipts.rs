@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+use crate::fixtures::{key, keyset, receipt_body};
 use attest_core::log::{
     Checkpoint, Entry, Fact, Origin, ReceiptProof, TreeHash, prove, receipts_root, tree,
 };
@@ -9,9 +12,6 @@ use attest_core::{
     LoggedReceipt, LoggedReceiptError, Receipt, ReceiptDocument, ReceiptError, Sha256Digest,
     SigningKey, Subject, UnixTime, signs_receipts_on_fetch,
 };
-use serde_json::Value;
-
-use crate::fixtures::{key, keyset, receipt_body};
 
 /// A log with one batch of three receipts, whose head is signed by this key; the proof is about the one at `place`.
 fn proof(digests: &[Sha256Digest], place: u64, signer: &SigningKey) -> ReceiptProof {

@@ -1,14 +1,14 @@
 //! What holds for every input: reading undoes writing, and no bytes make a parser panic.
 
+use proptest::{collection::vec, option, prelude::*};
+use serde_json::Value;
+
+use crate::fixtures;
 use attest_core::{
     Claim, ClaimSource, Claims, Event, Keyset, PublicKeyEntry, Receipt, ReceiptBody, Report,
     Session, SessionEvidence, SessionId, SessionRecord, Sha256Digest, SpkiDigest, Subject,
     TlsKeyEntry, UnixTime, json, parse_base64, parse_hex_vec, to_base64, to_hex,
 };
-use proptest::{collection::vec, option, prelude::*};
-use serde_json::Value;
-
-use crate::fixtures;
 
 const MAX_INTEGER: i64 = (1 << 53) - 1;
 

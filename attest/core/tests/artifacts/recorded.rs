@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use attest_core::{
     Claim, ClaimSource, DocumentError, EncodingError, Keyset, KeysetError, Nonce, Receipt, Session,
     SessionError, Sha256Digest, SigningKey, Statement, Upstream, json, parse_hex, to_hex,
 };
-use serde_json::Value;
 
 /// The recorded file, or nothing after saying so.
 fn recorded() -> Option<Value> {

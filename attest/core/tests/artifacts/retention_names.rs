@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+use proptest::{collection, sample};
+
 use attest_core::retention::{
     ActivePolicy, Authority, ChainLink, Format, PolicyKeys, PolicySignatures, PublishedName,
     PublishedPolicy, RetentionError, RetentionMode, RetentionPolicy, SaltError, Unopened,
 };
 use attest_core::{SigningKey, to_hex};
-use proptest::prelude::*;
-use proptest::{collection, sample};
 
 const RECIPIENTS: [&str; 3] = [
     "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",

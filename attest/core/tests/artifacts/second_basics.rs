@@ -1,13 +1,13 @@
 //! JSON, subject, GPU nonce, keyset and statement against the second implementation.
 
-use attest_core::{
-    Keyset, Nonce, PROFILE_ID, Sha256Digest, Statement, Subject, gpu_nonce, json, to_hex,
-};
 use serde::Deserialize;
 
 use crate::{
     error_names,
     second_script::{Refused, each_is_refused, vectors},
+};
+use attest_core::{
+    Keyset, Nonce, PROFILE_ID, Sha256Digest, Statement, Subject, gpu_nonce, json, to_hex,
 };
 
 #[derive(Deserialize)]

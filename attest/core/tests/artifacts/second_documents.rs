@@ -1,14 +1,14 @@
 //! Reports, receipts and sessions against the second implementation.
 
-use attest_core::{
-    Event, Keyset, PROFILE_ID, Receipt, ReceiptError, Report, ReportError, Session, Sha256Digest,
-    SigningKey, Subject, UnsignedReport, Upstream, VerifiedReceipt, json, parse_hex, to_hex,
-};
 use serde::Deserialize;
 
 use crate::{
     error_names,
     second_script::{Refused, each_is_refused, vectors},
+};
+use attest_core::{
+    Event, Keyset, PROFILE_ID, Receipt, ReceiptError, Report, ReportError, Session, Sha256Digest,
+    SigningKey, Subject, UnsignedReport, Upstream, VerifiedReceipt, json, parse_hex, to_hex,
 };
 
 #[derive(Deserialize)]

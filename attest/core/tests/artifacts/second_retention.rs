@@ -1,16 +1,16 @@
 //! Retention policies against the second implementation.
 
-use attest_core::retention::{
-    NameKind, NameOpening, PolicyKeys, PolicySalt, PolicySignatures, PublishedPolicy,
-    RetentionPolicy,
-};
-use attest_core::{PROFILE_ID, SigningKey, parse_hex, to_hex};
 use serde::Deserialize;
 
 use crate::{
     error_names,
     second_script::{Refused, each_is_refused, vectors},
 };
+use attest_core::retention::{
+    NameKind, NameOpening, PolicyKeys, PolicySalt, PolicySignatures, PublishedPolicy,
+    RetentionPolicy,
+};
+use attest_core::{PROFILE_ID, SigningKey, parse_hex, to_hex};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

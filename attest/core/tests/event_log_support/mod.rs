@@ -1,10 +1,11 @@
 //! Event logs made here, byte by byte, and the arithmetic of registers, written a second time.
 #![allow(dead_code, reason = "each suite uses what it needs")]
 
-use attest_core::event_log::{EventLog, EventType, LoggedEvent, ReplayedLog};
-use attest_core::to_hex;
 use ring::digest;
 use serde_json::{Value, json};
+
+use attest_core::event_log::{EventLog, EventType, LoggedEvent, ReplayedLog};
+use attest_core::to_hex;
 
 pub type Sha384 = [u8; 48];
 

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use attest_core::UnixTime;
 use serde::Deserialize;
 use serde_json::Value;
+
+use attest_core::UnixTime;
 
 /// Every bit where the code is optimised, a sample where it is not.
 pub const BIT_STEP: usize = if cfg!(debug_assertions) { 61 } else { 1 };

@@ -10,8 +10,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use attest_core::{Collateral, MAX_COLLATERAL_LEN, Sha256Digest, UnixTime};
 use serde::{Deserialize, Serialize};
+
+use attest_core::{Collateral, MAX_COLLATERAL_LEN, Sha256Digest, UnixTime};
 
 const MAX_HEADER: usize = 1 << 10;
 /// With more files than this, the oldest are removed.

@@ -1,9 +1,10 @@
 //! When collateral expires: the earliest `nextUpdate` of its parts. Read from
 //! unverified bytes. Wrong ones can make the cache drop an entry early, no more, since entries are verified at each use.
 
-use attest_core::{SnpCollateral, TdxCollateral, UnixTime};
 use serde::Deserialize;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
+
+use attest_core::{SnpCollateral, TdxCollateral, UnixTime};
 
 #[derive(Deserialize)]
 struct Dated {

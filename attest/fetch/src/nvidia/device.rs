@@ -1,6 +1,5 @@
 //! The fields of a device's evidence that decide which collateral is requested. Nothing is verified.
 
-use attest_core::nvidia::{MAX_CHAIN_PEM_LEN, SpdmEvidence, UnverifiedDevice};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -8,6 +7,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::REVOCABLE;
 use super::names::{ManifestName, names};
 use crate::FetchError;
+use attest_core::nvidia::{MAX_CHAIN_PEM_LEN, SpdmEvidence, UnverifiedDevice};
 
 pub(super) struct Device {
     evidence: SpdmEvidence,

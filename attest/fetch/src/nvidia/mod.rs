@@ -11,11 +11,11 @@ mod ocsp;
 mod rim;
 mod signers;
 
-use attest_core::NvidiaCollateral;
-use attest_core::nvidia::UnverifiedDevice;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::{CollateralSource, FetchError};
+use attest_core::NvidiaCollateral;
+use attest_core::nvidia::UnverifiedDevice;
 use device::Device;
 use names::ManifestName;
 

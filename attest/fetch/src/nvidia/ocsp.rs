@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use attest_core::MAX_OCSP_LEN;
 use reqwest::Url;
 use ring::digest::{SHA384, digest};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -13,6 +12,7 @@ use crate::der::{
     INTEGER, NULL, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, element, whole_sequence,
 };
 use crate::http::{Http, Part, http_url};
+use attest_core::MAX_OCSP_LEN;
 
 /// NVIDIA's responder.
 pub const NVIDIA_OCSP: &str = "https://ocsp.ndis.nvidia.com";

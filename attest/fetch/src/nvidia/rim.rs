@@ -6,14 +6,14 @@
 
 use std::time::Duration;
 
-use attest_core::MAX_RIM_LEN;
-use attest_core::{Sha256Digest, parse_base64};
 use reqwest::Url;
 use serde::Deserialize;
 
 use super::names::ManifestName;
 use crate::FetchError;
 use crate::http::{Http, Part, http_url};
+use attest_core::MAX_RIM_LEN;
+use attest_core::{Sha256Digest, parse_base64};
 
 /// NVIDIA's service.
 pub const NVIDIA_RIM: &str = "https://rim.attestation.nvidia.com";

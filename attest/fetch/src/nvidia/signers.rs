@@ -1,7 +1,8 @@
 //! The signers that manifests claim, for the OCSP responder to be asked about.
 
-use attest_core::nvidia::Rim;
 use x509_parser::prelude::{FromDer, X509Certificate};
+
+use attest_core::nvidia::Rim;
 
 /// Certificates and their issuers, DER. Left out are roots, which issue themselves,
 /// and certificates whose issuer is neither in the same manifest nor the pinned `root`.

@@ -1,11 +1,11 @@
 //! Firmware files: hostile and broken ones.
 
-use attest_measure::firmware::{Firmware, FirmwareError, SectionKind};
-use attest_measure::snp::{KernelHashes, Machine, Processor, launch_digest};
-use attest_measure::tdx::{MemoryMap, PageOrder, handoff_block, mrtd};
 use proptest::prelude::*;
 
 use crate::support::{FirmwareImage, PAGE};
+use attest_measure::firmware::{Firmware, FirmwareError, SectionKind};
+use attest_measure::snp::{KernelHashes, Machine, Processor, launch_digest};
+use attest_measure::tdx::{MemoryMap, PageOrder, handoff_block, mrtd};
 
 #[test]
 fn reads_the_described_sections() {

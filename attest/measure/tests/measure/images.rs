@@ -1,11 +1,11 @@
 //! PE images and UKIs: the hash that a signature covers, and what is refused.
 
-use attest_core::Sha256Digest;
-use attest_measure::pe::{Pe, PeError, authenticode_parts, authenticode_sha384};
-use attest_measure::uki::{Uki, UkiError};
 use proptest::prelude::*;
 
 use crate::support::{COMMAND_LINE, hex, pe, put, uki};
+use attest_core::Sha256Digest;
+use attest_measure::pe::{Pe, PeError, authenticode_parts, authenticode_sha384};
+use attest_measure::uki::{Uki, UkiError};
 
 const OPTIONAL: usize = 0x58;
 

@@ -1,10 +1,10 @@
 //! Logs of TDs and of TPMs.
 
-use attest_core::event_log::{EventType, Register};
-use attest_measure::log::{BootLog, LogError, LogSource, register_of_pcr};
 use proptest::prelude::*;
 
 use crate::support::{log, put};
+use attest_core::event_log::{EventType, Register};
+use attest_measure::log::{BootLog, LogError, LogSource, register_of_pcr};
 
 const SEPARATOR: u32 = 4;
 const ACTION: u32 = 0x8000_0007;

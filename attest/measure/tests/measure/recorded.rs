@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
+use crate::support::{COMMAND_LINE, FirmwareImage, uki};
 use attest_core::event_log::{EventLog, EventType, Register};
 use attest_measure::firmware::Firmware;
 use attest_measure::tdx::{self, BootVariables, Machine, MemoryMap, SecureBoot};
 use attest_measure::uki::Uki;
 use attest_measure::{ExpectedEvent, Sha384};
-use serde_json::Value;
-
-use crate::support::{COMMAND_LINE, FirmwareImage, uki};
 
 fn recorded(name: &str) -> Option<Vec<u8>> {
     let folder = std::env::var_os("SEALGATE_VECTORS").map_or_else(

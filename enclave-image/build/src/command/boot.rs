@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+
+use super::places::Places;
 use enclave_image::machine::guest::{Guest, Launch};
 use enclave_image::machine::tools::Tools;
 use enclave_image::say;
-
-use super::places::Places;
 
 #[derive(Debug, Args)]
 pub struct BootArgs {

@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result};
 use clap::Args;
+
+use super::places::Places;
 use enclave_image::debian::archive::sha256_of;
 use enclave_image::definition::Definition;
 use enclave_image::image::{self, Parts};
 use enclave_image::programs::{self, Source};
 use enclave_image::{manifest, predict, say, sbom};
-
-use super::places::Places;
 
 #[derive(Debug, Args)]
 pub struct BuildArgs {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+
 use enclave_image::blob::Blob;
 use enclave_image::debian::archive::hex;
 

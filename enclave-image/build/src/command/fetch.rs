@@ -2,10 +2,10 @@
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use enclave_image::debian::lock::Locked;
-use enclave_image::say;
 
 use super::places::Places;
+use enclave_image::debian::lock::Locked;
+use enclave_image::say;
 
 #[derive(Debug, Args)]
 pub struct FetchArgs {

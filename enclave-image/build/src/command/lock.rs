@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use enclave_image::debian::refresh::{Wanted, refresh};
 
 use super::places::Places;
+use enclave_image::debian::refresh::{Wanted, refresh};
 
 #[derive(Debug, Args)]
 pub struct LockArgs {

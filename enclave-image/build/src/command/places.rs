@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+
 use enclave_image::debian::archive::Archive;
 use enclave_image::debian::lock::Lock;
 

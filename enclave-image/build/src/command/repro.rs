@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+
+use super::places::Places;
 use enclave_image::repro::{
     self, Circumstances, Elsewhere, build, differences, extent, give, link_tree, other_user,
 };
 use enclave_image::say;
-
-use super::places::Places;
 
 #[derive(Debug, Args)]
 pub struct ReproArgs {

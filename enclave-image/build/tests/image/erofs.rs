@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ring::digest::{SHA256, digest};
+
 use enclave_image::debian::archive::hex;
 use enclave_image::disk::erofs::{ErofsError, write};
 use enclave_image::disk::tree::{Contents, Kind, Node, Origin, Tree};
-use ring::digest::{SHA256, digest};
 
 fn image(tree: &Tree) -> Vec<u8> {
     let mut out = Vec::new();

@@ -1,8 +1,9 @@
 //! Known answers from `veritysetup format --no-superblock --salt=-` (cryptsetup 2.6.1).
 
+use ring::digest::{SHA256, digest};
+
 use enclave_image::debian::archive::hex;
 use enclave_image::disk::verity::{BLOCK, Hasher, VerityError};
-use ring::digest::{SHA256, digest};
 
 /// Blocks of data, root hash, SHA-256 of the tree.
 const KNOWN: [(usize, &str, &str); 5] = [

@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use attest_core::retention::Authority;
-use attest_core::{RootKind, RootOrigin, Roots, Serving, json};
 use serde_json::{Map, Value, json};
 
 use super::{Config, Model, NamedTrust, Upstream};
+use attest_core::retention::Authority;
+use attest_core::{RootKind, RootOrigin, Roots, Serving, json};
 
 /// Identifies the shape of the document.
 const FORMAT: &str = "sealgate/config/1";

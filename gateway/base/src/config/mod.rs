@@ -21,16 +21,15 @@ mod secret;
 mod tee;
 mod units;
 
-use crate::request::Name;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::request::Name;
 use attest_channel::Trust;
 use attest_core::{Serving, SourceProvenance};
-
 use harden::Fact;
 
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};

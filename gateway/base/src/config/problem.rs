@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
+
 use strict_toml::line_of;
 
 /// One problem of a configuration.

@@ -5,12 +5,13 @@
 
 use std::path::PathBuf;
 
+use ring::rand::{SecureRandom, SystemRandom};
+
 use attest_core::retention::{
     Authority, InvalidRetentionPolicy, PolicySignatures, RetentionError, RetentionPolicy,
     RetentionProblem,
 };
 use attest_core::to_hex;
-use ring::rand::{SecureRandom, SystemRandom};
 
 /// The first policy of a chain if the configuration names none.
 const DEFAULT_POLICY: &str = include_str!("../../../../policies/retention/metadata.toml");

@@ -1,6 +1,7 @@
 //! Values that must not be printed.
 
 use std::fmt;
+
 use zeroize::Zeroize;
 
 /// A secret: `Debug` prints `[sensitive]`, and it is wiped when dropped.

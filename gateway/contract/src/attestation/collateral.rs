@@ -8,11 +8,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::{Collateral, CpuEvidence};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::platform::{EvidenceRef, Platform};
+use attest_core::{Collateral, CpuEvidence};
 use gateway_base::events::{self, Event};
 
 /// How long complete collateral is used before it is fetched again.

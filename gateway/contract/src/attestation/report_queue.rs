@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use attest_core::nvidia::UnverifiedDevice;
-use attest_core::{Collateral, EvidenceBundle, Nonce, UnsignedReport, to_base64};
 use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
 
@@ -19,6 +17,8 @@ use super::turn_queue::{Lane, Turn, TurnQueue};
 use crate::epoch::Epoch;
 use crate::evidence::{Challenge, Hardware, HardwareEvidence};
 use crate::platform::{EvidenceRef, Platform};
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{Collateral, EvidenceBundle, Nonce, UnsignedReport, to_base64};
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, AttestationFailure, Event};
 use gateway_base::metrics::Metrics;

@@ -3,10 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use attest_channel::Moment;
-use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
-use attest_core::retention::ActivePolicy;
-use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -14,6 +10,10 @@ use super::lifetime::Lifetime;
 use super::{DeferredSigning, EndedHeads, Epoch, certificate};
 use crate::evidence::EpochEvidence;
 use attest_channel::Clock;
+use attest_channel::Moment;
+use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
+use attest_core::retention::ActivePolicy;
+use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry};
 use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::CacheSalts;

@@ -7,15 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::SpkiDigest;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::ServerConfig;
 use rustls::server::ServerSessionMemoryCache;
 use rustls_pki_types::PrivatePkcs8KeyDer;
-use tls_client::TlsClock;
 
 use super::EpochError;
 use super::lifetime::Lifetime;
+use attest_core::SpkiDigest;
+use tls_client::TlsClock;
 
 const RESUMABLE_SESSIONS: usize = 1024;
 

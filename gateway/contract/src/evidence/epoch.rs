@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use attest_core::Collateral;
 use bytes::Bytes;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::HardwareEvidence;
+use attest_core::Collateral;
 
 /// An epoch's evidence without a nonce, and the reports around it, cached. Made on first use; dropped with the epoch.
 #[derive(Default)]

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
+use super::collateral::{Sources, SourcesError};
+use super::{EvidenceRef, Platform};
 use attest_collect::{
     ACPI_TABLES, Attester, CollectError, ConfigfsTsm, DeviceAttester, DeviceError, EventLogFile,
     EventLogSource, LogError, NvidiaDevices, SEV_GUEST, SevGuest,
 };
 use attest_core::{Collateral, TeeType};
-use futures_util::future::BoxFuture;
-
-use super::collateral::{Sources, SourcesError};
-use super::{EvidenceRef, Platform};
 use gateway_base::config::{Config, EventLogChoice, Gpus, Tee, TeeKind};
 
 /// The real machine.

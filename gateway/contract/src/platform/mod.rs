@@ -9,13 +9,13 @@ mod hardware;
 
 use std::sync::Arc;
 
-use attest_collect::{Attester, DeviceAttester, EventLogSource};
-use attest_core::nvidia::UnverifiedDevice;
-use attest_core::{Collateral, CpuEvidence};
 use futures_util::future::BoxFuture;
 
 use attest_channel::Clock;
 use attest_channel::SystemClock;
+use attest_collect::{Attester, DeviceAttester, EventLogSource};
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{Collateral, CpuEvidence};
 
 pub use hardware::{HardwarePlatform, PlatformError};
 

@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::log::EpochReason as Reason;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::check;
 use crate::epoch::{Due, Epoch, EpochError, begin, renew};
 use attest_channel::Clock;
+use attest_core::log::EpochReason as Reason;
 use gateway_base::config::{Config, Problem};
 use gateway_base::events::{self, EpochFailure, EpochReason, Event, StartupSetting};
 use gateway_base::metrics::Metrics;

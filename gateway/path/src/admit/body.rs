@@ -3,7 +3,6 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use attest_core::{BodyHasher, Sha256Digest};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -11,6 +10,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
+use attest_core::{BodyHasher, Sha256Digest};
 use gateway_base::errors::ApiError;
 use gateway_base::errors::Invalid;
 use gateway_base::request::BodyReservation;

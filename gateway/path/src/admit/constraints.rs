@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use attest_core::SessionId;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use attest_core::SessionId;
 use gateway_base::errors::Invalid;
 
 /// The most sessions a request may list.

@@ -3,9 +3,6 @@
 //! The id, 12 hex characters, is public and identifies the key; the secret is 256 random bits. The SHA-256 of the whole
 //! token is stored and compared. It needs no salt, because a random secret of that length cannot be guessed.
 
-use gateway_base::request::KeyId;
-
-use attest_core::Sha256Digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
@@ -13,8 +10,10 @@ use http::header::AUTHORIZATION;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::{Zeroize, Zeroizing};
 
+use attest_core::Sha256Digest;
 use gateway_base::config::Sensitive;
 use gateway_base::errors::ApiError;
+use gateway_base::request::KeyId;
 
 const PREFIX: &str = "sk-sealgate-";
 const ID_LEN: usize = 12;

@@ -2,10 +2,10 @@
 //!
 //! They only tighten: they can make a request fail, never allow more than without them.
 
-use attest_core::Sha256Digest;
-use attest_core::retention::RetentionMode;
 use http::{HeaderMap, HeaderName};
 
+use attest_core::Sha256Digest;
+use attest_core::retention::RetentionMode;
 use gateway_base::errors::ApiError;
 use gateway_base::errors::Invalid;
 use gateway_base::request::{KEYSET_DIGEST, MODEL, RETENTION};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use attest_core::{Session, SessionId};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, Response, Uri};
@@ -12,6 +11,7 @@ use super::public::json;
 use super::state::Connection;
 use crate::admit::{bearer, digest};
 use crate::receipt::FoundReceipt;
+use attest_core::{Session, SessionId};
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_contract::attestation::{ReportRequest, Requester};
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use attest_core::retention::{NameOpening, RetentionPolicy};
-use attest_core::to_hex;
 use axum::body::Body;
 use axum::extract::State;
 use http::{HeaderMap, Response};
@@ -12,6 +10,8 @@ use serde_json::{Value, json};
 use super::PublicState;
 use super::public::json as document;
 use super::state::Connection;
+use attest_core::retention::{NameOpening, RetentionPolicy};
+use attest_core::to_hex;
 use gateway_base::errors::ApiError;
 
 /// `GET /v1/sealgate/retention/opening`: for the tenant of the API key and no other, under the policy of this

@@ -17,7 +17,6 @@ use hyper::server::conn::http1;
 use hyper::service::Service as _;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use scrub::Scrubbed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -32,6 +31,7 @@ use crate::slots::{ConnectionSlot, Stage};
 use gateway_base::errors::{ApiError, HeadFault};
 use gateway_base::events::{self, Event};
 use gateway_contract::epoch::Epoch;
+use scrub::Scrubbed;
 
 /// How long a peer that is still sending bytes we do not read has to receive its response.
 const LINGER: Duration = Duration::from_secs(2);

@@ -1,9 +1,9 @@
 //! What happened on the way to an upstream, as events of the receipt.
 
-use attest_core::{Event, OtherEvent, SessionId, Sha256Digest};
 use serde_json::json;
 
 use super::Interruption;
+use attest_core::{Event, OtherEvent, SessionId, Sha256Digest};
 use gateway_base::metering::Cause;
 use gateway_base::request::Name;
 

@@ -7,12 +7,12 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use attest_core::{
-    LoggedReceipt, ReceiptBody, Sha256Digest, SigningKey, UnixTime, UnsignedReceipt,
-};
 use bytes::Bytes;
 
 use super::cache::{CACHE_TTL, CachedReceipt, ReceiptCache};
+use attest_core::{
+    LoggedReceipt, ReceiptBody, Sha256Digest, SigningKey, UnixTime, UnsignedReceipt,
+};
 use gateway_contract::epoch::{EndedHeads, Epoch};
 use gateway_store::StoreError;
 use gateway_store::ledger::{Ledger, ReceiptRow};

@@ -3,10 +3,10 @@
 //! The next candidate is tried only while the prompt was certainly not sent. Once a byte may have been written, no other
 //! upstream gets the prompt, whatever happens: a second copy of a prompt is a second disclosure.
 
-use attest_core::{Serving, SessionId, Sha256Digest};
-use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
+
+use http::Response;
 use tokio::time::timeout;
 
 use super::answer::{self, Answer, NoAnswer};
@@ -16,6 +16,7 @@ use super::rewrite::{self, Rewrites, Spans};
 use crate::admit::{AdmittedRequest, Constraints};
 use crate::receipt::{Routed, Unfinished};
 use attest_channel::Clock;
+use attest_core::{Serving, SessionId, Sha256Digest};
 use gateway_base::config::Timeouts;
 use gateway_base::errors::ApiError;
 use gateway_base::metering::Cause;

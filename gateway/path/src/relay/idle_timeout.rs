@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
 use tokio::time::{Instant, Sleep};
 
 /// A timeout that is reset by each piece of data.

@@ -20,25 +20,25 @@ mod retry_after;
 mod rewrite;
 mod upstream_refusal;
 
-use refusal::Refusal;
-pub use refusal::shown_refusals;
-use upstream_refusal::UpstreamRefusal;
-
 use std::sync::Arc;
 
-use crate::receipt::RequestServices;
-use attest_core::Serving;
 use axum::body::Body;
 use http::{HeaderValue, Response};
 
 use crate::admit::{AdmittedRequest, UnknownModel};
 use crate::flushes::Flushes;
+use crate::receipt::RequestServices;
 use crate::receipt::{Routed, Unfinished};
 use answer::Answer;
+use attest_core::Serving;
 use failover::RoutedRequest;
 use gateway_base::errors::ApiError;
 use gateway_base::request::RECEIPT_ID;
 use gateway_retention::{self as retention, SealingRecord};
+use refusal::Refusal;
+use upstream_refusal::UpstreamRefusal;
+
+pub use refusal::shown_refusals;
 
 /// Serves an admitted request. Errors become responses, which have receipts too.
 pub async fn serve_inference(

@@ -4,8 +4,9 @@
 //! A rewrite is a list of edits of the received text. Everything else (order, white space, spelling of numbers) is
 //! forwarded unchanged, so a receipt's two request hashes differ only by the members it lists (ACI §5.3, §7.4).
 
-use bytes::Bytes;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 use super::object_spans::{ObjectSpans, object_spans};
 use crate::admit::CacheSalt;

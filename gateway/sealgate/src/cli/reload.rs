@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use attest_core::to_hex;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{UNUSABLE, unusable};
+use attest_core::to_hex;
 use gateway_base::config::{Config, ConfigError, InFile};
 use gateway_contract::rotation::{ReloadOutcome, ReloadRequests};
 

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::net::TcpListener;
+
 use crate::support::engine::{Do, RawEngine};
 use crate::support::*;
 use attest_core::{Sha256Digest, Upstream};
 use gateway_base::request::Endpoint;
-use tokio::net::TcpListener;
 
 const BODY: &str = r#"{"model":"m","messages":[]}"#;
 const CANARY: &str = "canary-7f3a";

@@ -1,9 +1,11 @@
 //! Responses are forwarded byte for byte as they arrive, metered, and get a receipt.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::support::engine::{Do, RawEngine};
 use crate::support::*;
-use std::time::Duration;
-use tokio::time::timeout;
 
 const BODY: &str = r#"{"model":"served","messages":[],"stream":true}"#;
 const HEAD: &str =

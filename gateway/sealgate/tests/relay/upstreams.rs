@@ -3,12 +3,13 @@
 
 use std::io::Write;
 
-use crate::support::engine::{Do, RawEngine};
-use crate::support::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+use crate::support::engine::{Do, RawEngine};
+use crate::support::*;
 
 const BODY: &str = r#"{"model":"m","messages":[]}"#;
 const STREAMED: &str = r#"{"model":"m","messages":[],"stream":true}"#;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::support::engine::{Do, RawEngine};
 use crate::support::eventually;
 use crate::support::platform::{Enclave, running};
 use attest_core::{Receipt, Sha256Digest};
 use testkit::client::TlsClient;
-use tokio::time::timeout;
 
 const BODY: &str = r#"{"model":"served","stream":true}"#;
 const HEAD: &str =

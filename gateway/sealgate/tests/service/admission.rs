@@ -1,9 +1,10 @@
 //! Requests that admission refuses, none of which reaches the engine.
 
-use crate::support::{CHAT, Gateway, chat, error};
 use bytes::Bytes;
 use http::Request;
 use serde_json::{Value, json};
+
+use crate::support::{CHAT, Gateway, chat, error};
 use testkit::client::post;
 
 const INVALID: &str = "invalid_request_error";

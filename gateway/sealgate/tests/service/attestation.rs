@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde_json::Value;
+use tokio::task::JoinSet;
+
 use crate::support::platform::{Counting, CountingPlatform};
 use crate::support::{Gateway, Setup, error, eventually};
 use attest_core::nvidia::UnverifiedDevice;
@@ -10,9 +13,7 @@ use attest_core::retention::RetentionPolicy;
 use attest_core::{
     CpuEvidence, Nonce, Report, Serving, Sha256Digest, Statement, Subject, gpu_nonce, to_hex,
 };
-use serde_json::Value;
 use testkit::client::Connection;
-use tokio::task::JoinSet;
 
 const PATH: &str = "/v1/aci/attestation";
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::support::platform::NoTee;
 use crate::support::{CHAT, Gateway, Setup, TIMEOUT, chat, error, eventually, streamed};
-use serde_json::Value;
 use testkit::client::TlsClient;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const INVALID: &str = "invalid_request_error";
 

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use attest_core::log::{Entry, EpochEnd, MAX_ENTRY_BYTES, Word};
-use attest_core::{Sha256Digest, UnixTime};
 use tokio::sync::{Notify, oneshot};
 
 use super::store::Opening;
 use super::{Appended, CLOSED, EpochLog, NewEpoch};
 use crate::error::StoreError;
+use attest_core::log::{Entry, EpochEnd, MAX_ENTRY_BYTES, Word};
+use attest_core::{Sha256Digest, UnixTime};
 use gateway_base::lock::lock;
 
 /// The most receipts in a batch, and the most notes.

@@ -36,20 +36,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::error::{DatabaseName, StoreError};
+use crate::sqlite::StoreHealth;
 use attest_core::log::{
     AdminAction, Commitment, Entry, EpochEnd, EpochStart, Fact, Origin, RetentionChange, Word,
 };
 use attest_core::{Sha256Digest, SigningKey, UnixTime};
-use ring::rand::{SecureRandom, SystemRandom};
-
-pub use epoch_log::EpochLog;
-pub use export::{Export, ExportError};
-
-use crate::error::{DatabaseName, StoreError};
-use crate::sqlite::StoreHealth;
 use entry_queue::{Command, EntryQueue};
 use gateway_base::events::LedgerWork;
 use store::{Opening, Store};
+
+pub use epoch_log::EpochLog;
+pub use export::{Export, ExportError};
 
 /// How long the writer waits for further receipts, refusals and notes before it enters a batch.
 pub const BATCH_DELAY: Duration = Duration::from_millis(250);

@@ -3,10 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use attest_core::log::{
-    Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, tree,
-};
-use attest_core::{Sha256Digest, UnixTime};
 use ring::rand::{SecureRandom, SystemRandom};
 use sqlx::{Connection, SqliteConnection, SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
@@ -16,6 +12,10 @@ use crate::error::{Altered, DatabaseName, StoreError};
 use crate::sqlite::{self, Database, DatabaseFile, Durability, Extent};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
+use attest_core::log::{
+    Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, tree,
+};
+use attest_core::{Sha256Digest, UnixTime};
 
 static AUDIT_LOG: Database = Database {
     name: DatabaseName::AuditLog,

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use attest_core::Sha256Digest;
 use sqlx::{Row, SqliteExecutor};
 
 use super::store::Opening;
+use attest_core::Sha256Digest;
 
 /// How many entries there are.
 pub(super) async fn size(on: impl SqliteExecutor<'_>) -> Result<u64, sqlx::Error> {

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::UnixTime;
-use attest_core::log::{Entry, EpochEnd, EpochProof, Fact, LogProof, SignedHead, prove};
 use tokio::time::{Instant, timeout};
 
 use super::entry_queue::{Batch, Command, EntryQueue};
@@ -15,6 +13,8 @@ use crate::error::StoreError;
 use crate::sqlite::StoreHealth;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
+use attest_core::UnixTime;
+use attest_core::log::{Entry, EpochEnd, EpochProof, Fact, LogProof, SignedHead, prove};
 
 /// How often the writer checks for entries of another process.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

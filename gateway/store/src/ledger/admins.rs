@@ -1,13 +1,13 @@
 //! Administrators, in the table `admin_keys`: the public id of an admin key, its role, and its digest; never the key.
 
-use attest_core::UnixTime;
-use attest_core::log::AdminAction;
 use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, time};
 use super::in_ledger;
 use crate::audit::AuditLog;
 use crate::error::StoreError;
+use attest_core::UnixTime;
+use attest_core::log::AdminAction;
 use gateway_base::request::Name;
 
 /// What an administrator may do.

@@ -13,9 +13,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use attest_core::UnixTime;
 use rustix::time::{ClockId, clock_gettime};
 
+use attest_core::UnixTime;
 use gateway_base::lock::lock;
 
 /// The longest downtime that is accepted without confirmation by an operator.

@@ -1,11 +1,11 @@
 //! Epochs, in the table `epochs`: the keyset, configuration and retention policy of each epoch.
 
-use attest_core::{Sha256Digest, UnixTime};
 use sqlx::SqlitePool;
 
 use super::columns::{corrupt, secs};
 use super::in_ledger;
 use crate::error::StoreError;
+use attest_core::{Sha256Digest, UnixTime};
 
 /// An epoch about to begin.
 pub struct EpochRow<'a> {

@@ -1,6 +1,5 @@
 //! Deletion of expired rows, and the stored time of the retention clock, in the table `retention_clock`.
 
-use attest_core::UnixTime;
 use sqlx::{SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
@@ -9,6 +8,7 @@ use super::{RetentionClock, in_ledger, receipts, sessions, usage};
 use crate::error::StoreError;
 use attest_channel::Clock;
 use attest_channel::SystemClock;
+use attest_core::UnixTime;
 
 /// Rows deleted in one transaction, so that a writer waits for at most this many deletions.
 const AT_ONCE: u32 = 2000;

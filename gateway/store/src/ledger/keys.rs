@@ -1,7 +1,5 @@
 //! API keys, in the table `api_keys`: a public id, the tenant, and the digest of the key; never the key.
 
-use attest_core::UnixTime;
-use attest_core::log::AdminAction;
 use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, time};
@@ -9,6 +7,8 @@ use super::in_ledger;
 use crate::audit::AuditLog;
 use crate::error::StoreError;
 use crate::sqlite::{self, DatabaseFile};
+use attest_core::UnixTime;
+use attest_core::log::AdminAction;
 use gateway_base::request::Name;
 
 /// A key about to be registered.

@@ -26,22 +26,22 @@ mod unlogged;
 mod usage;
 mod writer;
 
-use gateway_base::metering::StoreCounts;
 use std::path::Path;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use attest_core::UnixTime;
-use attest_core::log::EpochEnd;
 use sqlx::{Connection, SqlitePool};
 
 use crate::audit::AuditLog;
 use crate::error::{DatabaseName, StoreError};
 use crate::sqlite::{DatabaseFile, Extent, StoreHealth};
+use attest_core::UnixTime;
+use attest_core::log::EpochEnd;
 use gateway_base::config::LedgerBounds;
 use gateway_base::events::LedgerWork;
 use gateway_base::lock::lock;
+use gateway_base::metering::StoreCounts;
 use gateway_base::store_failure::StoreFailure;
 use schema::LEDGER;
 use state_dir_lock::StateDirLock;

@@ -2,12 +2,12 @@
 //!
 //! Rows are not trusted: the reader verifies the chain and its signatures.
 
-use attest_core::{Sha256Digest, UnixTime};
 use sqlx::{Row, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, signed, time};
 use super::in_ledger;
 use crate::error::StoreError;
+use attest_core::{Sha256Digest, UnixTime};
 
 /// One policy of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]

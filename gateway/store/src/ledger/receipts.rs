@@ -1,6 +1,5 @@
 //! Receipts, in the table `receipts`; those that are not committed yet are found in the queue.
 
-use attest_core::{Sha256Digest, UnixTime};
 use bytes::Bytes;
 use sqlx::{QueryBuilder, Sqlite, SqliteExecutor, SqlitePool};
 
@@ -9,6 +8,7 @@ use super::row_queue::{RowQueue, count_loss};
 use super::{RetentionClock, in_ledger};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
+use attest_core::{Sha256Digest, UnixTime};
 
 /// A signed receipt and what is needed to find it.
 #[derive(Clone, PartialEq)]

@@ -1,11 +1,11 @@
 //! Sealed records, in the table `records`: one row for each sealed record, whose content is in files beside the database.
 
-use attest_core::{Sha256Digest, UnixTime};
 use sqlx::SqlitePool;
 
 use super::columns::secs;
 use super::in_ledger;
 use crate::error::StoreError;
+use attest_core::{Sha256Digest, UnixTime};
 use gateway_base::request::Name;
 
 /// A record about to be sealed.

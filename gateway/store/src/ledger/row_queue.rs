@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 use super::{ReceiptRow, SessionRow};
 use crate::audit::Losses;
+use attest_core::{SessionId, UnixTime};
 use gateway_base::lock::lock;
 use gateway_base::metering::{RowRetention, UsageRow};
 

@@ -1,6 +1,5 @@
 //! Attested sessions, in the table `sessions`; those that are not committed yet are found in the queue.
 
-use attest_core::{SessionId, UnixTime};
 use bytes::Bytes;
 use sqlx::{SqliteExecutor, SqlitePool};
 
@@ -9,6 +8,7 @@ use super::in_ledger;
 use super::row_queue::{RowQueue, count_loss};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
+use attest_core::{SessionId, UnixTime};
 
 /// An attested session.
 #[derive(Clone, PartialEq)]

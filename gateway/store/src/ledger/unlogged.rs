@@ -3,12 +3,12 @@
 //! Ledger and log store receipts in the same order, so missing ones are among the newest. The newest are compared in
 //! chunks, backwards, until the log has every receipt of a chunk.
 
-use attest_core::Sha256Digest;
 use sqlx::SqlitePool;
 
 use super::{in_ledger, receipts};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
+use attest_core::Sha256Digest;
 
 /// Receipts compared at a time.
 const CHUNK: i64 = 1024;

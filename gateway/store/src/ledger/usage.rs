@@ -4,8 +4,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use attest_core::UnixTime;
-use attest_core::retention::Field;
 use sqlx::query_builder::Separated;
 use sqlx::{
     AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteExecutor, SqlitePool, sqlite::SqliteRow,
@@ -16,6 +14,8 @@ use super::row_queue::{RowQueue, count_loss};
 use super::{in_ledger, unfinished};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
+use attest_core::UnixTime;
+use attest_core::retention::Field;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 use gateway_base::request::Name;
 

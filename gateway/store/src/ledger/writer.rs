@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::UnixTime;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use super::row_queue::{Row, RowQueue};
@@ -13,6 +12,7 @@ use crate::error::store_failure;
 use crate::sqlite::{StoreHealth, begin_writing};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
+use attest_core::UnixTime;
 use gateway_base::events::{self, Event};
 use gateway_base::store_failure::{Remedy, StoreFailure};
 

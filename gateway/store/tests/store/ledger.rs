@@ -5,17 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use sqlx::{Connection, SqliteConnection};
+
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use attest_core::retention::Field;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
-use bytes::Bytes;
 use gateway_base::metering::{Outcome, RowRetention, UsageRow};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::StoreError;
 use gateway_store::ledger::{EpochRow, Ledger, ReceiptRow, SessionRow};
-use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
 const KEEP: Duration = Duration::from_secs(3600);

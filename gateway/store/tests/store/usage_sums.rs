@@ -5,6 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sqlx::{Connection, SqliteConnection};
+
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::metering::TokenSource;
@@ -12,9 +16,6 @@ use gateway_base::metering::{Outcome, RowRetention, UsageRow};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::ledger::{Ledger, UsageSum};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
 
 const KEEP: Duration = Duration::from_secs(3600);

@@ -7,12 +7,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::transport::{Connection, Destination, KnownPeer, OpenError, Stream};
-use attest_channel::{DialError, TcpDialer};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::time::Instant;
 
+use attest_channel::transport::{Connection, Destination, KnownPeer, OpenError, Stream};
+use attest_channel::{DialError, TcpDialer};
 use gateway_base::metering::Cause;
 
 /// A peer that passed its [`PeerCheck`], which is no evidence.

@@ -30,12 +30,13 @@ pub use prompt_body::{Edit, OutgoingPrompt, ReceivedPrompt, SealablePrompt};
 pub use send_failure::{NoResponse, SendFailure};
 pub(crate) use target::TargetError;
 pub use upstream_body::{IncompleteBody, UpstreamBody};
-use verified::VerifiedConnection;
-pub use verified::{Enclave, VerifiedUpstream};
 
 use http::Response;
 
 use gateway_base::request::Endpoint;
+use verified::VerifiedConnection;
+
+pub use verified::{Enclave, VerifiedUpstream};
 
 impl VerifiedConnection<'_> {
     /// Sends the prompt to the verified peer.

@@ -4,8 +4,11 @@
 //! address. [`PlainUpstream`] is an ordinary API elsewhere, for models that are not flagged confidential. Neither can be
 //! used where a verified upstream is required.
 
-use http::Response;
 use std::sync::Arc;
+
+use http::Response;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 
 use super::connector::{ConnectFailure, Connector, PeerCheck, Unattested};
 use super::prompt_body::OutgoingPrompt;
@@ -16,8 +19,6 @@ use attest_channel::transport::{Choice, LeasedBody, Pool, PooledConnection, Unan
 use gateway_base::config::{Scheme, Timeouts, Upstream};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 
 /// Why such an upstream cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

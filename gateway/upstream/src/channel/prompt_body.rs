@@ -3,13 +3,14 @@
 //! When the last piece is dropped, the owning [`Prompt`] is, and its bytes are wiped. There is no `Debug`, `Clone` or
 //! `Display` here on purpose: an [`OutgoingPrompt`] can be sent again to the next candidate, but not printed.
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 
 use crate::prompt::Prompt;
 use attest_core::{BodyHasher, Sha256Digest};

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::AttestedChannel;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::NotVerified;
 use super::verified::Enclave;
+use attest_channel::AttestedChannel;
 use attest_channel::Clock;
 
 /// How long before expiry to verify again, at most.

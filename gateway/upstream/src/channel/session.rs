@@ -3,12 +3,13 @@
 //! Claims repeat the verdict and add nothing to it. What was not checked is `unknown`; under supplied roots no claim is
 //! called proven by hardware, whatever the evidence contains.
 
+use serde_json::{Map, Value, json};
+
 use attest_core::tdx::{TcbStatus, TdxFacts};
 use attest_core::{
     ChannelBinding, CheckId, Claim, ClaimSource, Claims, PROFILE_ID, RootOrigin, Session,
     SessionError, SessionEvidence, SessionRecord, TrustedPeer, Verdict, to_hex,
 };
-use serde_json::{Map, Value, json};
 
 /// The verifier that made the session, with its version.
 const VERIFIER_ID: &str = concat!("sealgate/", env!("CARGO_PKG_VERSION"));

@@ -1,17 +1,19 @@
 //! Unattested upstreams against a server with scripted faults.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
 use super::prompt_body::EditOutOfPlace;
 use super::*;
 use crate::prompt::Prompt;
 use gateway_base::config::{BaseUrl, Timeouts, Upstream};
 use gateway_base::request::Name;
-use http_body_util::BodyExt;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const BODY: &[u8] = br#"{"model":"m"}"#;

@@ -1,9 +1,10 @@
 //! A response body from any kind of upstream, without a box around each.
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 
 use super::connector::Unattested;
 use attest_channel::AttestedBody;

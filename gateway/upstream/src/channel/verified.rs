@@ -1,10 +1,8 @@
 //! Enclaves: a prompt is sent only after the evidence was accepted, on a connection with the accepted key.
 
-use attest_channel::{Accept, AttestedBody, AttestedChannel, ChannelError, Lease};
-use attest_core::log::{Entry, Fact, Word};
-use attest_core::{Session, SessionId, TrustedPeer};
-use http::Response;
 use std::sync::{Arc, Mutex};
+
+use http::Response;
 
 use super::not_verified::{EvidenceError, NotVerified, check_name};
 use super::prompt_body::OutgoingPrompt;
@@ -12,6 +10,9 @@ use super::send_failure::SendFailure;
 use super::session;
 use super::target::Target;
 use attest_channel::Clock;
+use attest_channel::{Accept, AttestedBody, AttestedChannel, ChannelError, Lease};
+use attest_core::log::{Entry, Fact, Word};
+use attest_core::{Session, SessionId, TrustedPeer};
 use gateway_base::events::{self, Event, UpstreamFailure};
 use gateway_base::lock::lock;
 use gateway_base::metrics::{Metrics, VerificationResult};

@@ -12,17 +12,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use attest_core::{Serving, Session};
 use serde_json::{Value, json};
 
 use crate::channel::{
     BuildError, Builder, Checker, Enclave, LocalEngine, PlainUpstream, VerifiedUpstream,
 };
 use attest_channel::{Clock, OwnedTask};
+use attest_core::{Serving, Session};
 use gateway_base::config::{Config, Model, Problem, Upstream};
 use gateway_base::metrics::Metrics;
 use gateway_base::request::Name;
 use gateway_store::ledger::Ledger;
+
 pub use health::Health;
 
 /// An upstream that a model's prompts may be sent to.

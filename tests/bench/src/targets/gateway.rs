@@ -8,10 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use attest_core::UnixTime;
-use testkit::config::{Config, Model};
-use testkit::policy::write_policy;
-use testkit::{SoftwarePlatform, TdMeasurements};
 
 use super::{
     AGGREGATOR, DIRECT, DIRECT_TWO_CORES, Folder, MODEL, PLAIN, Target, chat_url, program,
@@ -19,6 +15,10 @@ use super::{
 use crate::process::{Core, Process, free_address};
 use crate::rows::Ledger;
 use crate::shape::Shape;
+use attest_core::UnixTime;
+use testkit::config::{Config, Model};
+use testkit::policy::write_policy;
+use testkit::{SoftwarePlatform, TdMeasurements};
 
 /// Whatever is used, as long as every part of a run uses the same.
 const SEED: [u8; 32] = [0x5e; 32];

@@ -12,13 +12,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tokio::time::{Instant, sleep, timeout};
+
 use blackbox::asking::{CHAT, chat};
 use blackbox::flood::{Flood, Shape};
 use blackbox::identity;
 use blackbox::world::{Alone, MODEL};
 use testkit::client::{Connection, TlsClient};
 use testkit::process::{run, sibling};
-use tokio::time::{Instant, sleep, timeout};
 
 const SLOWEST_ACCEPTED: Duration = Duration::from_secs(2);
 const MOST_SLOWDOWN: f64 = 2.0;

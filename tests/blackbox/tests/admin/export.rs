@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+
+use super::{Administered, refusal};
 use blackbox::asking::{CHAT, chat, eventually};
 use blackbox::world::MODEL;
 use testkit::process::{run, sibling};
-
-use super::{Administered, refusal};
 
 /// Fetches the archive and unpacks it with the system's tar.
 async fn taken_home(admin: &Administered, name: &str, query: &str) -> Result<()> {

@@ -1,11 +1,11 @@
 //! The audit log as administrators see it.
 
 use anyhow::{Context, Result};
-use blackbox::asking::{CHAT, chat, error, eventually};
-use blackbox::world::MODEL;
 use serde_json::Value;
 
 use super::Administered;
+use blackbox::asking::{CHAT, chat, error, eventually};
+use blackbox::world::MODEL;
 
 async fn log(admin: &Administered) -> Result<Value> {
     let path = "/admin/v1/log?count=500";

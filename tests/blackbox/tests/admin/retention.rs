@@ -1,13 +1,13 @@
 //! Policy changes through the admin API: only policies signed by the operator's keys, in their order.
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Administered;
 use attest_core::SigningKey;
 use attest_core::retention::{PolicySignatures, RetentionPolicy};
 use blackbox::asking::{error, eventually};
-use serde_json::{Value, json};
 use testkit::scratch::ScratchDir;
-
-use super::Administered;
 
 const PATH: &str = "/admin/v1/retention";
 const PLAN: &str = "/admin/v1/retention/plan";

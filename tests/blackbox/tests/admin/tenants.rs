@@ -1,10 +1,10 @@
 //! Tenants as administrators list and remove them.
 
 use anyhow::{Context, Result};
-use blackbox::asking::eventually;
 use serde_json::{Value, json};
 
 use super::{Administered, refusal};
+use blackbox::asking::eventually;
 
 async fn made(admin: &Administered, tenant: &str) -> Result<String> {
     let body = json!({ "tenant": tenant }).to_string();

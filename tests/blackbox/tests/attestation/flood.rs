@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tokio::time::timeout;
+
 use attest_core::Nonce;
 use blackbox::asking::{CHAT, TIMEOUT, chat, eventually};
 use blackbox::flood::{Flood, Shape};
 use blackbox::identity;
 use blackbox::world::{Alone, MODEL, appraise};
 use testkit::client::{Connection, TlsClient};
-use tokio::time::timeout;
 
 /// More connections than any share, from ten addresses.
 const TEN_ADDRESSES: Shape = Shape {

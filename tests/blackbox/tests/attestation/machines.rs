@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{
     Appraiser, AttestationPolicy, Channel, Decision, DeviceEvidence, Event, Freshness, Nonce,
@@ -12,7 +14,6 @@ use blackbox::asking::{CHAT, chat, error, receipt};
 use blackbox::world::{
     MODEL, SEED, engine_model, gateway_trusting, identity, now, start, start_as, trusting_directory,
 };
-use serde_json::{Value, json};
 use testkit::config::{Config, Model};
 use testkit::engine::Engine;
 use testkit::platform::{Fault, FaultFile};

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
+
 use blackbox::asking::{CHAT, OpenAiError, chat, error, eventually};
 use blackbox::identity;
 use blackbox::namespace::{private_mounts_are_possible, with_etc};
@@ -14,8 +17,6 @@ use testkit::config::{Config, Model};
 use testkit::engine::Engine;
 use testkit::scratch::ScratchDir;
 use testkit::service::{Service, free_address};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::task::JoinSet;
 
 const MODELS: usize = 60;
 

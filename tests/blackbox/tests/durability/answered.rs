@@ -4,10 +4,10 @@
 //! journal of such a statement, and the hardened process may not open a file for it outside of the state directory.
 
 use anyhow::{Result, ensure};
-use blackbox::asking::eventually;
 use tokio::task::JoinSet;
 
 use crate::place::{Place, answered_on};
+use blackbox::asking::eventually;
 
 const CONNECTIONS: usize = 64;
 const REQUESTS: usize = 12;

@@ -4,10 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context, Result, ensure};
-use blackbox::asking::eventually;
 use sqlx::Connection as _;
 
 use crate::place::Place;
+use blackbox::asking::eventually;
 
 const PAGE: usize = 4096;
 

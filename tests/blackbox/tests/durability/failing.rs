@@ -1,10 +1,10 @@
 //! A failing ledger: what an operator sees, what continues to work, and how a shutdown ends.
 
 use anyhow::{Context, Result, ensure};
-use blackbox::asking::{chat, eventually};
 use serde_json::Value;
 
 use crate::place::Place;
+use blackbox::asking::{chat, eventually};
 
 /// No row of usage can be written while its table has another name.
 const BREAK: &str = "ALTER TABLE usage RENAME TO elsewhere";

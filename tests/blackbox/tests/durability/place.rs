@@ -1,10 +1,11 @@
 //! A program as it is shipped, in front of an engine, and its databases.
 
 use anyhow::{Context, Result};
-use blackbox::asking::{CHAT, chat};
-use blackbox::world::identity;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
+
+use blackbox::asking::{CHAT, chat};
+use blackbox::world::identity;
 use testkit::client::Connection;
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};

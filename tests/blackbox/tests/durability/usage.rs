@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use testkit::client::TlsClient;
-use testkit::service::free_address;
 
 use crate::place::Place;
+use testkit::client::TlsClient;
+use testkit::service::free_address;
 
 /// All in one minute, which is asked for in part: these are added up row by row.
 const ROWS: i64 = 60_000;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+
 use blackbox::asking::eventually;
 use blackbox::identity;
 use blackbox::world::{engine_model, now, start_as, trusting_directory};

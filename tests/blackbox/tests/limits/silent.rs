@@ -4,14 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use blackbox::asking::{CHAT, TIMEOUT, chat, eventually};
-use blackbox::world::{Alone, MODEL};
-use testkit::client::Connection;
-use testkit::service::free_address;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually};
+use blackbox::world::{Alone, MODEL};
+use testkit::client::Connection;
+use testkit::service::free_address;
 
 /// Silent connections to one address, opened again as they are closed. They end with this.
 struct Flood(#[expect(dead_code, reason = "the tasks end when it is dropped")] JoinSet<()>);

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{sleep, timeout};
+
 use attest_core::{Event, Receipt};
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, eventually, receipt, streamed};
 use blackbox::world::{Alone, MODEL, World};
 use testkit::client::{Connection, TlsClient};
 use testkit::engine::{CHAT_MODEL, Script};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
 
 /// What is written of a chat with a body of this length.
 fn head(key: &str, length: usize) -> String {

@@ -3,11 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::Result;
+
+use super::{cli, configuration};
 use attest_core::Sha256Digest;
 use blackbox::world::{Alone, identity};
 use testkit::service::free_address;
-
-use super::{cli, configuration};
 
 /// What is tried: its name, how the configuration differs, and whether it can be served.
 struct Case {

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use blackbox::asking::eventually;
-use blackbox::world::Alone;
 use serde_json::Value;
 use sqlx::{Connection as _, Row, SqliteConnection};
-use testkit::process::{run, sibling};
 
 use super::{cli, configuration, line_of};
+use blackbox::asking::eventually;
+use blackbox::world::Alone;
+use testkit::process::{run, sibling};
 
 /// Makes a policy key and returns its public half.
 async fn keygen(alone: &Alone, file: &str) -> Result<String> {

@@ -5,6 +5,7 @@ mod keys_later;
 mod reload;
 
 use anyhow::Result;
+
 use blackbox::world::Alone;
 
 /// Exit code, and both streams.

@@ -1,10 +1,10 @@
 //! `sealgate reload`, and what a reload that fails leaves in the log.
 
 use anyhow::Result;
-use blackbox::asking::eventually;
-use blackbox::world::Alone;
 
 use super::{cli, configuration, line_of};
+use blackbox::asking::eventually;
+use blackbox::world::Alone;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reload_waits_for_the_new_epoch_and_ends_with_0() -> Result<()> {

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
-use blackbox::asking::eventually;
 use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
-use testkit::client::{Answer, TlsClient};
-use testkit::service::free_address;
 
 use crate::operated::Operated;
 use crate::time::{HOUR, entries, everything_is_kept, kept, kept_for, note, now, said};
+use blackbox::asking::eventually;
+use testkit::client::{Answer, TlsClient};
+use testkit::service::free_address;
 
 /// A service with an administrator of two roles.
 struct Administered {

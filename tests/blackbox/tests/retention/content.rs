@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::operated::{CANARY, METADATA, Operated, files_below, holds};
 use attest_core::{Event, Receipt, Sha256Digest};
 use blackbox::asking::{CHAT, chat, error, receipt, streamed};
 use blackbox::world::MODEL;
 use testkit::client::{Connection, post};
 use testkit::scratch::ScratchDir;
-
-use crate::operated::{CANARY, METADATA, Operated, files_below, holds};
 
 /// A tenant's identity, and the recipient it opens for. None where `age` is not installed.
 pub fn tenant(directory: &Path) -> Result<Option<(PathBuf, String)>> {

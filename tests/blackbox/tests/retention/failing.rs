@@ -4,16 +4,16 @@
 //! process is killed a moment later; where it says `serve`, the receipt says what could not be kept.
 
 use anyhow::{Context, Result, ensure};
-use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, next_chunk, receipt, streamed};
-use blackbox::world::{MODEL, trusting_directory};
 use serde_json::Value;
 use sqlx::SqliteConnection;
-use testkit::engine::{CHAT_MODEL, Script};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::content::content;
 use crate::disk::SmallDisk;
 use crate::operated::{CANARY, Operated, files_below, holds};
+use blackbox::asking::{CHAT, TIMEOUT, chat, eventually, next_chunk, receipt, streamed};
+use blackbox::world::{MODEL, trusting_directory};
+use testkit::engine::{CHAT_MODEL, Script};
 
 /// No test here opens what is sealed.
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use tokio::time::sleep;
+
+use crate::content::{content, open, tenant};
+use crate::operated::{CANARY, Operated};
 use attest_core::log::{ReceiptProof, SignedHead};
 use blackbox::asking::{CHAT, chat, eventually, streamed};
 use blackbox::world::MODEL;
 use testkit::client::TlsClient;
 use testkit::scratch::ScratchDir;
-use tokio::time::sleep;
-
-use crate::content::{content, open, tenant};
-use crate::operated::{CANARY, Operated};
 
 const KILLS: usize = 10;
 const CLIENTS: usize = 4;

@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use attest_core::retention::PublishedPolicy;
-use attest_core::{Event, Receipt, Sha256Digest};
-use blackbox::asking::{CHAT, eventually, streamed};
-use blackbox::world::MODEL;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
-use testkit::client::{Connection, TlsClient, get, send_in_any_epoch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::operated::{CANARY, Operated};
+use attest_core::retention::PublishedPolicy;
+use attest_core::{Event, Receipt, Sha256Digest};
+use blackbox::asking::{CHAT, eventually, streamed};
+use blackbox::world::MODEL;
+use testkit::client::{Connection, TlsClient, get, send_in_any_epoch};
 
 const CLIENTS: usize = 8;
 /// Between two requests of one client: the other parties want to be served, too.

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::operated::{METADATA, Operated, SALT, holds};
 use blackbox::asking::{CHAT, chat};
 use blackbox::world::{MODEL, policy_file};
-use serde_json::Value;
 use testkit::client::Connection;
 use testkit::process::{run, sibling};
 use testkit::service::free_address;
-
-use crate::operated::{METADATA, Operated, SALT, holds};
 
 const CLINIC: &str = "canary-clinic-4f1e77";
 const BANK: &str = "canary-bank-90ab12";

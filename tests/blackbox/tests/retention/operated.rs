@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
+
 use attest_core::retention::PublishedPolicy;
 use attest_core::{Event, Receipt, Sha256Digest};
 use blackbox::asking::eventually;
 use blackbox::world::{MODEL, engine_model, identity, start_as, trusting_directory};
-use serde_json::Value;
-use sqlx::{Connection as _, SqliteConnection};
 use testkit::client::Connection;
 use testkit::config::Config;
 use testkit::engine::Engine;

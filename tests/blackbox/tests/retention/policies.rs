@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::operated::{CANARY, METADATA, Operated, ZERO, files_below, holds, mode_of};
 use attest_core::Receipt;
 use blackbox::asking::{CHAT, chat, error, eventually, receipt, streamed};
 use blackbox::world::MODEL;
 use testkit::client::Answer;
-
-use crate::operated::{CANARY, METADATA, Operated, ZERO, files_below, holds, mode_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_plans_signs_and_activates_a_policy() -> Result<()> {

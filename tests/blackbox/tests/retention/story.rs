@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::content::{content, open, tenant};
+use crate::load::{Load, Served};
+use crate::operated::{CANARY, METADATA, Operated, ZERO, mode_of};
 use attest_core::Nonce;
 use attest_core::retention::RetentionMode;
 use blackbox::asking::{CHAT, chat, error, eventually, next_chunk, receipt, streamed};
@@ -12,10 +16,6 @@ use blackbox::world::{MODEL, appraise, engine_model, policy_file, proxy};
 use testkit::client::{Connection, TlsClient, post};
 use testkit::engine::Engine;
 use testkit::process::{Process, run, sibling};
-
-use crate::content::{content, open, tenant};
-use crate::load::{Load, Served};
-use crate::operated::{CANARY, METADATA, Operated, ZERO, mode_of};
 
 /// A model whose answers wait until they are let go on.
 const HELD: &str = "held-model";

@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
-use blackbox::asking::{CHAT, chat, eventually};
-use blackbox::world::MODEL;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::operated::{METADATA, Operated, files_below};
+use blackbox::asking::{CHAT, chat, eventually};
+use blackbox::world::MODEL;
 
 const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
 pub const HOUR: i64 = 3600;

@@ -1,12 +1,12 @@
 //! Limits for one tenant against retention policies that show names, or commitments in their place.
 
-use attest_core::retention::RetentionPolicy;
-use attest_core::{Sha256Digest, Subject, json, to_hex};
 use serde_json::Value;
 
 use super::{CONFIG, Made, made};
 use crate::case::Expected;
 use crate::kit::{Kit, accepted, rejected};
+use attest_core::retention::RetentionPolicy;
+use attest_core::{Sha256Digest, Subject, json, to_hex};
 
 const SALT: &str = "salt = \"5f1d0c3b7a9e8d6c4b2a190f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b\"\n";
 const RULES: &str = "[default]\nmode = \"metadata\"\nttl = \"30d\"\n\

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+
 use differential::bundles::compare;
 
 fn main() -> anyhow::Result<ExitCode> {

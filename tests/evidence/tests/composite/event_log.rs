@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
+use super::super::{
+    intel, judge, keyset, refused_by, refused_for_want_of, report_data, signing_key,
+};
 use attest_core::event_log::EventLog;
 use attest_core::{
     AttestationPolicy, CpuEvidence, EvidenceBundle, Serving, SourceProvenance, UnsignedReport,
     to_base64, to_hex,
 };
-use serde_json::{Value, json};
 use vendors::TdMeasurements;
-
-use super::super::{
-    intel, judge, keyset, refused_by, refused_for_want_of, report_data, signing_key,
-};
 
 /// What dstack calls its own events.
 const RUNTIME: u32 = 0x0800_0001;

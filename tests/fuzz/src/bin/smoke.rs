@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
+
 use fuzz::driver::{self, Effort};
 use fuzz::recorded::truncate_all;
 use fuzz::seeds::Seeds;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
+
 use testkit::engine::Engine;
 
 #[tokio::main]

@@ -9,24 +9,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_channel::Clock;
-use attest_channel::SystemClock;
-pub use attest_collect::DeviceAttester;
-use attest_collect::{Attester, CollectError, DeviceError, EventLogSource, LogError};
-use attest_core::event_log::trim_ccel;
-use attest_core::nvidia::UnverifiedDevice;
-use attest_core::{Collateral, CpuEvidence, ReportData, SnpCollateral, TeeType, UnixTime};
 use futures_util::future::{BoxFuture, ready};
-use gateway_contract::platform::EvidenceRef;
-use gateway_contract::platform::Platform;
-use vendors::Vendors;
 
 use crate::event_log::BootLog;
 use crate::intel::knobs::Knobs;
 use crate::measurements::TdMeasurements;
+use attest_channel::Clock;
+use attest_channel::SystemClock;
+use attest_collect::{Attester, CollectError, DeviceError, EventLogSource, LogError};
+use attest_core::event_log::trim_ccel;
+use attest_core::nvidia::UnverifiedDevice;
+use attest_core::{Collateral, CpuEvidence, ReportData, SnpCollateral, TeeType, UnixTime};
+use gateway_contract::platform::EvidenceRef;
+use gateway_contract::platform::Platform;
+use gpus::Gpus;
+use vendors::Vendors;
+
+pub use attest_collect::DeviceAttester;
 
 pub use fault::{Fault, FaultFile};
-use gpus::Gpus;
 
 /// A guest of given measurements, on a machine whose vendors follow from a seed. What it can be asked
 /// about them is what [`Vendors`] can be asked.

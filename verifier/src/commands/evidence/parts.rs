@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_core::snp::{self, CertTableError};
-use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, to_hex};
 use serde_json::{Map, Value};
 
 use super::args::PartArgs;
 use crate::failure::Failure;
 use crate::inputs::{self, raw};
+use attest_core::snp::{self, CertTableError};
+use attest_core::{Collateral, NvidiaCollateral, SnpCollateral, TdxCollateral, to_hex};
 
 pub(super) fn collateral(parts: &PartArgs) -> Result<Collateral, Failure> {
     Ok(Collateral {

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use attest_core::AttestationPolicy;
 use serde_json::Value;
 
 use super::pins::PinArgs;
@@ -11,6 +10,7 @@ use crate::failure::Failure;
 use crate::qualified_verdict::PolicyOrigin;
 use crate::render::sorted;
 use crate::trust_inputs;
+use attest_core::AttestationPolicy;
 
 /// The places that may state a policy.
 pub(super) struct PolicySources<'a> {

@@ -5,13 +5,8 @@ mod retention;
 
 use std::path::PathBuf;
 
-use attest_core::{
-    Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Keyset, Receipt, Report, Roots,
-    Session, TdxCollateral, UnixTime,
-};
-use serde_json::{Value, json};
-
 use clap::Args;
+use serde_json::{Value, json};
 
 use crate::conclusion::print;
 use crate::evidence_input::EvidenceDocument;
@@ -19,6 +14,10 @@ use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::render;
 use crate::trust_inputs;
+use attest_core::{
+    Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Keyset, Receipt, Report, Roots,
+    Session, TdxCollateral, UnixTime,
+};
 use retention::OpeningArgs;
 
 const NOTICE: &str = "NOTHING WAS VERIFIED. This is what the bytes say, not what is true.";

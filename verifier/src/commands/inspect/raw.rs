@@ -1,14 +1,14 @@
 //! Decodes input that is not a JSON object: evidence, certificates, lists, manifests, logs and policies.
 
+use serde_json::{Value, json};
+
+use super::{Decoded, facts};
+use crate::evidence_input::EvidenceInput;
 use attest_core::event_log::EventLog;
 use attest_core::nvidia::{DeviceKind, Rim, SpdmEvidence, UnverifiedDevice};
 use attest_core::snp::{CertTable, VekClaims};
 use attest_core::x509::{CertificateSummary, RevocationListSummary};
 use attest_core::{AttestationPolicy, CpuEvidence, to_hex};
-use serde_json::{Value, json};
-
-use super::{Decoded, facts};
-use crate::evidence_input::EvidenceInput;
 
 /// Decodes one kind of input; `None` if it is another kind.
 type Read = fn(&[u8]) -> Option<Decoded>;

@@ -1,13 +1,13 @@
 //! A retention policy as services publish it, rule by rule. In format 2 it has commitments in place of the names of
 //! tenants and recipients; the holder of a name's opening sees which commitment is that name's.
 
-use attest_core::parse_hex;
-use attest_core::retention::{NameKind, NameOpening, PublishedName, PublishedPolicy, Terms};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::Decoded;
 use crate::failure::Failure;
+use attest_core::parse_hex;
+use attest_core::retention::{NameKind, NameOpening, PublishedName, PublishedPolicy, Terms};
 
 #[derive(Debug, Args)]
 pub struct OpeningArgs {

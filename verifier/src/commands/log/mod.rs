@@ -7,11 +7,11 @@ mod replay;
 
 use std::path::PathBuf;
 
-use attest_core::log::Checkpoint;
 use clap::{Args, Subcommand};
 
 use crate::args::{OutputArgs, TrustArgs};
 use crate::failure::Failure;
+use attest_core::log::Checkpoint;
 
 #[derive(Debug, Args)]
 pub struct LogArgs {

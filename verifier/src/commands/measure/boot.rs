@@ -3,11 +3,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use attest_core::event_log::{MAX_LOG_LEN, Register};
-use attest_core::to_hex;
-use attest_measure::ExpectedEvent;
-use attest_measure::compare::{Confirmation, Line, RegisterComparison, compare, confirms};
-use attest_measure::log::{BootLog, LogSource};
 use serde_json::{Value, json};
 
 use super::predict::{Prediction, Values};
@@ -15,6 +10,11 @@ use super::render::event_json;
 use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::render::{Detail, OutputFormat, pretty, printable};
+use attest_core::event_log::{MAX_LOG_LEN, Register};
+use attest_core::to_hex;
+use attest_measure::ExpectedEvent;
+use attest_measure::compare::{Confirmation, Line, RegisterComparison, compare, confirms};
+use attest_measure::log::{BootLog, LogSource};
 
 pub fn run(prediction: &Prediction, path: &Path, form: OutputFormat) -> Result<u8, Failure> {
     let bytes = inputs::read(path, MAX_LOG_LEN)?;

@@ -11,13 +11,13 @@ mod render;
 
 use std::path::PathBuf;
 
-use attest_core::AttestationPolicy;
 use clap::Args;
 
 use crate::conclusion::print;
 use crate::failure::{Failure, exit};
 use crate::inputs;
 use crate::render::{OutputFormat, pretty};
+use attest_core::AttestationPolicy;
 use predict::Prediction;
 
 #[derive(Debug, Args)]

@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use attest_core::Sha256Digest;
-use attest_measure::snp::{self, Processor};
-use attest_measure::tdx::{PageOrder, SecureBoot};
 use serde::Deserialize;
 
 use crate::failure::Failure;
 use crate::inputs;
+use attest_core::Sha256Digest;
+use attest_measure::snp::{self, Processor};
+use attest_measure::tdx::{PageOrder, SecureBoot};
 
 const MAX_PROFILE: usize = 1 << 20;
 

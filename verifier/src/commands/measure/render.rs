@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use attest_core::event_log::Register;
-use attest_core::to_hex;
-use attest_measure::tdx::PageOrder;
-use attest_measure::{ExpectedEvent, Origin, register_value};
 use serde_json::{Value, json};
 
 use super::predict::{Launch, Prediction, Values};
 use crate::render::{Detail, printable};
+use attest_core::event_log::Register;
+use attest_core::to_hex;
+use attest_measure::tdx::PageOrder;
+use attest_measure::{ExpectedEvent, Origin, register_value};
 
 /// Printed with every value of MRTD and RTMR0.
 pub const UNCONFIRMED: &str = "predicted, not confirmed on hardware";

@@ -3,6 +3,8 @@
 pub mod message;
 
 use std::io;
+use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -14,8 +16,6 @@ use rustix::net::{
 use super::settings::Address;
 use crate::os::{Doing, OsError};
 use message::{Answer, AnswerError, Message};
-use std::net::Ipv4Addr;
-use std::time::Duration;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 

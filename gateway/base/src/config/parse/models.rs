@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use attest_core::Serving;
 use zeroize::Zeroize;
 
 use super::trust::TrustByName;
@@ -15,6 +14,7 @@ use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::config::{NamedTrust, Sensitive, Server, Tee, TeeKind};
 use crate::request::Name;
+use attest_core::Serving;
 
 const MAX_KEY_FILE: u64 = 16 * 1024;
 

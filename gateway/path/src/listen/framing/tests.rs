@@ -1,3 +1,6 @@
+use std::convert::Infallible;
+use std::sync::Mutex;
+
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -6,8 +9,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use std::convert::Infallible;
-use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::*;

@@ -1,6 +1,5 @@
 //! Reads one event of a stream.
 
-use super::usage::read_usage;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -8,6 +7,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::usage::read_usage;
 use crate::relay::object_spans::{MemberSpan, ObjectSpans, object_spans};
 use gateway_base::metering::Usage;
 

@@ -11,12 +11,10 @@ mod peek;
 mod stream;
 mod usage;
 
-use gateway_base::metering::Usage;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use usage::read_usage;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -26,8 +24,10 @@ use super::decode::Decoded;
 use super::head::Framing;
 use super::idle_timeout::IdleTimeout;
 use gateway_base::config::Timeouts;
+use gateway_base::metering::Usage;
 use members::Members;
 use stream::EventStream;
+use usage::read_usage;
 
 pub(super) use peek::{Answer, AnswerOptions, NoAnswer};
 

@@ -4,11 +4,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use attest_core::{SigningKey, to_hex};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::{RetentionFailure, files};
+use attest_core::{SigningKey, to_hex};
 use gateway_base::config::signature_file;
 
 /// A key file is this word and 64 hexadecimal digits.

@@ -3,18 +3,21 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use attest_core::log::EpochReason;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use attest_channel::Clock;
-use attest_channel::SystemClock;
-use attest_core::{Event, Receipt, Sha256Digest, UnixTime, VerifiedReceipt};
 use axum::body::Body;
 use bytes::Bytes;
+use http::Response;
+use http_body::Body as _;
+
+use attest_channel::Clock;
+use attest_channel::SystemClock;
+use attest_core::log::EpochReason;
+use attest_core::{Event, Receipt, Sha256Digest, UnixTime, VerifiedReceipt};
 use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::{Caller, Endpoint};
@@ -27,8 +30,6 @@ use gateway_path::relay::{refuse_unknown_model, serve_inference};
 use gateway_retention::Records;
 use gateway_store::ledger::Ledger;
 use gateway_upstream::prompt::Prompt;
-use http::Response;
-use http_body::Body as _;
 use testkit::scratch::ScratchDir;
 
 pub mod engine;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
 use attest_collect::Attester;
 use attest_core::Collateral;
-use futures_util::future::BoxFuture;
 use gateway_base::config::Config;
 use gateway_contract::platform::EvidenceRef;
 use gateway_contract::platform::Platform;
@@ -16,7 +18,6 @@ use gateway_store::ledger::{Ledger, NewKey};
 use testkit::client::TlsClient;
 use testkit::scratch::ScratchDir;
 use testkit::{SoftwarePlatform, TdMeasurements};
-use tokio::sync::{mpsc, oneshot};
 
 const SEED: [u8; 32] = [5; 32];
 

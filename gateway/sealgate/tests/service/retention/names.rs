@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use attest_core::retention::RetentionMode;
-use attest_core::retention::{
-    Format, NameKind, NameOpening, PublishedPolicy, RetentionPolicy, Unopened,
-};
-use attest_core::{Report, Sha256Digest, parse_hex};
-use gateway_store::ledger::inspect;
 use http::StatusCode;
 use serde_json::Value;
 
 use crate::support::platform::{Counting, CountingPlatform};
 use crate::support::policies::{CONTENT, METADATA, beginning_with, policy, signed, text};
 use crate::support::{Gateway, Setup, error};
+use attest_core::retention::RetentionMode;
+use attest_core::retention::{
+    Format, NameKind, NameOpening, PublishedPolicy, RetentionPolicy, Unopened,
+};
+use attest_core::{Report, Sha256Digest, parse_hex};
+use gateway_store::ledger::inspect;
 
 const SALT: &str = "salt = \"5f1d0c3b7a9e8d6c4b2a190f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c5b\"\n";
 const OPENING: &str = "/v1/sealgate/retention/opening";

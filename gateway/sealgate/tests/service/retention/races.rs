@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use attest_core::retention::RetentionPolicy;
-use attest_core::{Event, Receipt, Report, Sha256Digest, SpkiDigest, Subject};
-use testkit::client::Connection;
-use testkit::engine::CHAT_MODEL;
 use tokio::task::JoinSet;
 
 use crate::support::platform::{Counting, CountingPlatform};
 use crate::support::policies::{CONTENT, METADATA, ZERO, beginning_with};
 use crate::support::{CHAT, Gateway, Setup, TIMEOUT, error, streamed};
+use attest_core::retention::RetentionPolicy;
+use attest_core::{Event, Receipt, Report, Sha256Digest, SpkiDigest, Subject};
+use testkit::client::Connection;
+use testkit::engine::CHAT_MODEL;
 
 /// Streams at once.
 const CLIENTS: usize = 200;

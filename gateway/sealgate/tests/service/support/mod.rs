@@ -6,6 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
 use attest_core::UnixTime;
 use gateway_contract::platform::Platform;
 use gateway_contract::rotation::Reload;
@@ -14,12 +18,9 @@ use gateway_store::ledger::{Ledger, NewKey};
 use sealgate::Controls;
 use sealgate::ServeError;
 use sealgate::serve_with;
-use serde_json::{Value, json};
 use testkit::client::{Answer, Connection, TlsClient};
 use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::scratch::ScratchDir;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 pub mod platform;
 pub mod policies;

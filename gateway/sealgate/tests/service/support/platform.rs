@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use futures_util::future::BoxFuture;
+
 use attest_collect::{Attester, CollectError, DeviceAttester, DeviceError};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{Collateral, CpuEvidence, ReportData, TdxCollateral, TeeType};
-use futures_util::future::BoxFuture;
 use gateway_contract::platform::EvidenceRef;
 use gateway_contract::platform::Platform;
 

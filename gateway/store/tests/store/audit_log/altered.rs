@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use sqlx::{Connection, SqliteConnection};
+
+use super::support::{begin, open, purged, replayed};
 use attest_core::log::{ReplayError, tree};
 use gateway_store::audit::AuditLog;
 use gateway_store::{Altered, StoreError};
-use sqlx::{Connection, SqliteConnection};
 use testkit::scratch::ScratchDir;
-
-use super::support::{begin, open, purged, replayed};
 
 /// A log of 21 entries: its beginning, an epoch's, 17 more, and two of the next run.
 async fn made(name: &str) -> ScratchDir {

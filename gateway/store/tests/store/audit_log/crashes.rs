@@ -11,13 +11,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::support::{beginning, open, purged};
 use attest_core::log::{Replay, SignedHead, TreeHash};
 use attest_core::{Sha256Digest, VerifyingKey};
 use gateway_store::audit::{AuditLog, EpochLog};
-use ring::rand::{SecureRandom, SystemRandom};
 use testkit::scratch::ScratchDir;
-
-use super::support::{beginning, open, purged};
 
 const DIRECTORY: &str = "SEALGATE_LOG_DIRECTORY";
 const KILLS: &str = "SEALGATE_LOG_KILLS";

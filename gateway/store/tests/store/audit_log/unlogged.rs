@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use attest_core::Sha256Digest;
 use bytes::Bytes;
-use gateway_store::ledger::{Ledger, ReceiptRow};
-use testkit::scratch::ScratchDir;
 
 use super::support::{AT, begin};
+use attest_core::Sha256Digest;
+use gateway_store::ledger::{Ledger, ReceiptRow};
+use testkit::scratch::ScratchDir;
 
 async fn ledger(directory: &Path) -> Ledger {
     let keep = Duration::from_secs(86_400);

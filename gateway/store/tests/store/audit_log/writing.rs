@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::support::{AT, begin, beginning, open, purged, replayed};
 use attest_core::Sha256Digest;
 use attest_core::log::{AdminAction, Commitment, EpochEnd, EpochProof, Fact, tile, verify};
 use gateway_store::audit::AuditLog;
-use sqlx::{Connection, Row, SqliteConnection};
 use testkit::scratch::ScratchDir;
-
-use super::support::{AT, begin, beginning, open, purged, replayed};
 
 fn digest(number: u64) -> Sha256Digest {
     Sha256Digest::hash(&number.to_be_bytes())

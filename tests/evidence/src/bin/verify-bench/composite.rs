@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+
+use crate::bare::ed25519_over;
+use crate::recorded::{Grounds, device_checks};
+use crate::{Limits, Subject, accepted, signed};
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     AttestationPolicy, Channel, Collateral, CpuEvidence, EndorsementCache, EvidenceBundle,
@@ -16,10 +20,6 @@ use vendors::nvidia::node::{Member, NodeKnobs};
 use vendors::nvidia::{Chip, MockNvidia, Source};
 use vendors::policy::pinned_policy;
 use vendors::{TdMeasurements, Vendors};
-
-use crate::bare::ed25519_over;
-use crate::recorded::{Grounds, device_checks};
-use crate::{Limits, Subject, accepted, signed};
 
 const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
 const SEED: [u8; 32] = [5; 32];

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+
+use crate::bare::SignatureCheck;
+use crate::{Limits, Subject, accepted, signed};
 use attest_core::nvidia::UnverifiedDevice;
 use attest_core::{
     Appraiser, AttestationPolicy, Collateral, EndorsementCache, NvidiaCollateral, Roots,
@@ -10,9 +13,6 @@ use attest_core::{
 };
 use evidence::index::{Index, RimFile, Vector};
 use evidence::nvidia;
-
-use crate::bare::SignatureCheck;
-use crate::{Limits, Subject, accepted, signed};
 
 const AMD_GENOA_ROOT: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),

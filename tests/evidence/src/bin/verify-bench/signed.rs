@@ -2,12 +2,12 @@
 //! and signatures that the verification checks.
 
 use anyhow::{Context, Result, bail, ensure};
-use attest_core::TdxCollateral;
-use attest_core::nvidia::UnverifiedDevice;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use crate::bare::{Kind, SignatureCheck, p384_over};
+use attest_core::TdxCollateral;
+use attest_core::nvidia::UnverifiedDevice;
 
 /// The quoting enclave's report and the quote; then what a verifier needs that has cached nothing:
 /// platform's certificate and its authority's, signer of Intel's texts, both texts, both lists.
