@@ -69,10 +69,29 @@ def recorded(folder):
     return folder / vector["files"]["evidence"], folder / case["collateral"], int(at.timestamp())
 
 
-def build(options):
+def install():
+    """What cannot be installed in time is missing, and what needs it is skipped."""
+    try:
+        subprocess.run([HERE / "install.sh"], stdin=subprocess.DEVNULL, timeout=INSTALL_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        print(f"not installed: {error}")
+
+
+def fetch(options):
+    """Downloads the crates, those of the standard library too if it is built. Returns whether they are there."""
     arguments, environment = options
     # Without --locked: this lock follows attest-core's dependencies, and is no reason to fail where it is behind them.
-    command = ["cargo", "build", "--release", "--target", TARGET,
+    command = ["cargo", "fetch", "--target", TARGET, *arguments]
+    try:
+        fetched = subprocess.run(command, cwd=HERE, env=os.environ | environment, timeout=INSTALL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return fetched.returncode == 0
+
+
+def build(options):
+    arguments, environment = options
+    command = ["cargo", "build", "--release", "--offline", "--target", TARGET,
                "--target-dir", ROOT / "target/wasm", *arguments]
     try:
         built = subprocess.run(command, cwd=HERE, env=os.environ | environment, timeout=BUILD_SECONDS)
@@ -103,8 +122,10 @@ def verify(module):
 
 def main():
     if "--installed" not in sys.argv[1:]:
-        subprocess.run([HERE / "install.sh"], stdin=subprocess.DEVNULL, timeout=INSTALL_SECONDS, check=False)
+        install()
     options, reason = build_options()
+    if options is not None and not fetch(options):
+        options, reason = None, "its crates cannot be fetched"
     if options is None:
         print(f"skipped: attest-core for {TARGET}: {reason}")
         print("0 passed, 0 failed, 1 skipped")
