@@ -20,6 +20,7 @@ pub const NO_GATEWAY: &str = "no gateway";
 pub const FLOOR: &str = "bare proxy on our stack";
 pub const PLAIN: &str = "sealgate, no TEE, plain out";
 pub const DIRECT: &str = "sealgate, direct, receipts";
+pub const DIRECT_DEFERRED: &str = "sealgate, direct, receipts signed on fetch";
 pub const AGGREGATOR: &str = "sealgate, attested TLS out, receipts";
 pub const DIRECT_TWO_CORES: &str = "sealgate, direct, on two cores";
 pub const NGINX: &str = "nginx, TLS in, plain out";

@@ -10,7 +10,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    AGGREGATOR, DIRECT, DIRECT_TWO_CORES, Folder, MODEL, PLAIN, Target, chat_url, program,
+    AGGREGATOR, DIRECT, DIRECT_DEFERRED, DIRECT_TWO_CORES, Folder, MODEL, PLAIN, Target, chat_url,
+    program,
 };
 use crate::process::{Core, Process, free_address};
 use crate::rows::Ledger;
@@ -29,6 +30,7 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
     Ok(vec![
         without_tee(folder, engine)?,
         direct(folder, engine, DIRECT, Core::Target)?,
+        direct_deferred(folder, engine)?.only_under(&[Shape::Saturated, Shape::Rate]),
         aggregator(folder, engine)?,
         direct(folder, engine, DIRECT_TWO_CORES, Core::Both)?.only_under(&[Shape::Saturated]),
     ])
@@ -74,6 +76,17 @@ pub fn direct(
     let config = Config::direct(address).serving(Model::confidential(MODEL, engine_url(engine)));
     let service = Service::new(folder, name, "sealgate-soft", Some(ENCLAVE), &config)?;
     service.target_on(core, name, address)
+}
+
+/// Like [`direct`], but receipts are signed when they are fetched, and none is.
+fn direct_deferred(folder: &Folder, engine: SocketAddr) -> Result<Target> {
+    let address = free_address()?;
+    let config = Config::direct(address)
+        .and("[receipts]\nsign = \"on_fetch\"")
+        .serving(Model::confidential(MODEL, engine_url(engine)));
+    let name = DIRECT_DEFERRED;
+    let service = Service::new(folder, name, "sealgate-soft", Some(ENCLAVE), &config)?;
+    service.target(name, address)
 }
 
 /// The enclave in front of the engine shares the load's core: only the gateway before it is measured.
