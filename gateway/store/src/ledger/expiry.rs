@@ -67,22 +67,30 @@ async fn purge(
         clock.advance_to(stored);
     }
     let now = clock.now();
-    let mut deleted = AT_ONCE.into();
-    while deleted == u64::from(AT_ONCE) {
-        deleted = usage::delete_expired(pool, now, AT_ONCE).await?;
-        purged.usage += deleted;
-    }
-    deleted = AT_ONCE.into();
-    while deleted == u64::from(AT_ONCE) {
-        deleted = receipts::delete_expired(pool, now, AT_ONCE).await?;
-        purged.receipts += deleted;
-    }
-    deleted = AT_ONCE.into();
-    while deleted == u64::from(AT_ONCE) {
-        deleted = sessions::delete_expired(pool, now, AT_ONCE).await?;
-        purged.sessions += deleted;
-    }
+    delete_expired(pool, usage::DELETE_EXPIRED, now, &mut purged.usage).await?;
+    delete_expired(pool, receipts::DELETE_EXPIRED, now, &mut purged.receipts).await?;
+    delete_expired(pool, sessions::DELETE_EXPIRED, now, &mut purged.sessions).await?;
     store_time(pool, now).await
+}
+
+/// Runs a table's statement until nothing more has expired, and adds to `deleted` what each run has deleted.
+async fn delete_expired(
+    pool: &SqlitePool,
+    statement: &'static str,
+    now: UnixTime,
+    deleted: &mut u64,
+) -> Result<(), sqlx::Error> {
+    loop {
+        let done = sqlx::query(statement)
+            .bind(secs(now))
+            .bind(AT_ONCE)
+            .execute(pool)
+            .await?;
+        *deleted += done.rows_affected();
+        if done.rows_affected() < u64::from(AT_ONCE) {
+            return Ok(());
+        }
+    }
 }
 
 async fn stored_time(on: impl SqliteExecutor<'_>) -> Result<Option<UnixTime>, sqlx::Error> {

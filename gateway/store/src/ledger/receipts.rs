@@ -80,21 +80,8 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Deletes at most `limit` expired receipts. Returns how many.
-pub(super) async fn delete_expired(
-    on: impl SqliteExecutor<'_>,
-    now: UnixTime,
-    limit: u32,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE expires_at <= ? LIMIT ?)",
-    )
-    .bind(secs(now))
-    .bind(limit)
-    .execute(on)
-    .await?;
-    Ok(done.rows_affected())
-}
+/// Deletes expired receipts. Takes the time and the most receipts to delete.
+pub(super) const DELETE_EXPIRED: &str = "DELETE FROM receipts WHERE rowid IN (SELECT rowid FROM receipts WHERE expires_at <= ? LIMIT ?)";
 
 /// At most `limit` receipts that were stored before the one at `before`, the newest first, each with its own place.
 pub(super) async fn stored_before(

@@ -74,18 +74,5 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Deletes at most `limit` expired sessions. Returns how many.
-pub(super) async fn delete_expired(
-    on: impl SqliteExecutor<'_>,
-    now: UnixTime,
-    limit: u32,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE keep_until <= ? LIMIT ?)",
-    )
-    .bind(secs(now))
-    .bind(limit)
-    .execute(on)
-    .await?;
-    Ok(done.rows_affected())
-}
+/// Deletes expired sessions. Takes the time and the most sessions to delete.
+pub(super) const DELETE_EXPIRED: &str = "DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE keep_until <= ? LIMIT ?)";

@@ -229,21 +229,9 @@ pub(super) fn push_usage(
         .push_bind(row.token_source().filter(|_| tokens));
 }
 
-/// Deletes at most `limit` expired rows. Returns how many.
-pub(super) async fn delete_expired(
-    on: impl SqliteExecutor<'_>,
-    now: UnixTime,
-    limit: u32,
-) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query(
-        "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)",
-    )
-    .bind(secs(now))
-    .bind(limit)
-    .execute(on)
-    .await?;
-    Ok(done.rows_affected())
-}
+/// Deletes expired rows. Takes the time and the most rows to delete.
+pub(super) const DELETE_EXPIRED: &str =
+    "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)";
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
