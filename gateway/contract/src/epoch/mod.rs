@@ -62,9 +62,10 @@ impl Epoch {
         self.deferred.defer()
     }
 
-    /// From now on every receipt is signed at once: another epoch is about to begin.
-    pub(crate) fn stop_deferring(&self) {
-        self.deferred.stop();
+    /// From now on every receipt is signed at once: another epoch is about to begin. Returns whether there can be receipts
+    /// that are not signed.
+    pub(crate) fn stop_deferring(&self) -> bool {
+        self.deferred.stop()
     }
 
     /// This epoch stays active.

@@ -38,9 +38,10 @@ impl DeferredSigning {
         guard.then_some(Deferral { _guard: guard })
     }
 
-    /// Waits for receipts that are being queued.
-    pub fn stop(&self) {
+    /// Waits for receipts that are being queued. Returns whether any can have been.
+    pub fn stop(&self) -> bool {
         self.set(false);
+        self.by_configuration
     }
 
     /// No other epoch could begin.
@@ -62,9 +63,10 @@ mod tests {
         let eager = DeferredSigning::new(ReceiptSigning::Eager);
         eager.resume();
         assert!(eager.defer().is_none());
+        assert!(!eager.stop());
         let on_fetch = DeferredSigning::new(ReceiptSigning::OnFetch);
         assert!(on_fetch.defer().is_some());
-        on_fetch.stop();
+        assert!(on_fetch.stop());
         assert!(on_fetch.defer().is_none());
         on_fetch.resume();
         assert!(on_fetch.defer().is_some());

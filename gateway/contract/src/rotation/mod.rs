@@ -242,8 +242,10 @@ impl EpochRotation {
     /// Enters the receipts that the active epoch has not signed into the audit log, under a head of its key. From now on it
     /// signs every receipt.
     async fn enter_deferred_receipts(&self) -> Result<(), EpochError> {
-        self.current().stop_deferring();
-        Ok(self.ledger.audit().flush().await?)
+        if self.current().stop_deferring() {
+            self.ledger.audit().flush().await?;
+        }
+        Ok(())
     }
 
     async fn renew(&self, reason: EpochReason) -> bool {
