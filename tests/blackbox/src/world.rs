@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use attest_core::{
@@ -14,7 +15,7 @@ use testkit::client::Connection;
 use testkit::config::{Config, Model};
 use testkit::engine::{CHAT_MODEL, Engine};
 use testkit::policy::{pinned_policy, write_policy};
-use testkit::process::{Process, sibling};
+use testkit::process::{Process, run, sibling};
 use testkit::scratch::ScratchDir;
 use testkit::service::{Identity, Service, free_address};
 use testkit::{SoftwarePlatform, TdMeasurements};
@@ -162,6 +163,15 @@ impl Alone {
             enclave,
             key,
         })
+    }
+
+    /// Runs `sealgate-verify` in the world's directory and gives exit code and JSON.
+    pub async fn verify(&self, arguments: &[&str]) -> Result<(i32, Value)> {
+        let program = sibling("sealgate-verify")?;
+        let output = run(&program, arguments, self.directory.path()).await?;
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        let json = serde_json::from_slice(&output.stdout).context(words)?;
+        Ok((output.status.code().context("killed")?, json))
     }
 }
 

@@ -7,16 +7,6 @@ use tokio::time::{Instant, sleep};
 use attest_core::log::SignedHead;
 use blackbox::asking::{CHAT, TIMEOUT, chat, error, receipt};
 use blackbox::world::{Alone, MODEL};
-use testkit::process::{run, sibling};
-
-/// Runs `sealgate-verify` in the world's directory and gives exit code and JSON.
-async fn verify(world: &Alone, arguments: &[&str]) -> Result<(i32, Value)> {
-    let program = sibling("sealgate-verify")?;
-    let output = run(&program, arguments, world.directory.path()).await?;
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    let json = serde_json::from_slice(&output.stdout).context(words)?;
-    Ok((output.status.code().context("killed")?, json))
-}
 
 /// Asks the live service for a report, has it judged and kept.
 async fn keep_report(world: &Alone, name: &str) -> Result<()> {
@@ -32,7 +22,7 @@ async fn keep_report(world: &Alone, name: &str) -> Result<()> {
         name,
         "--json",
     ];
-    let (code, verdict) = verify(world, &arguments).await?;
+    let (code, verdict) = world.verify(&arguments).await?;
     ensure!(code == 0, "{verdict:#}");
     for id in ["log.checkpoint", "log.epoch"] {
         let checks = verdict["checks"].as_array().context("no checks")?;
@@ -115,7 +105,7 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
         "--head",
         "first.json",
     ];
-    let (code, audit) = verify(&world, &[&ask[..], &nonce, &judge].concat()).await?;
+    let (code, audit) = world.verify(&[&ask[..], &nonce, &judge].concat()).await?;
     assert_eq!(code, 0, "{audit:#}");
 
     world.enclave.reload().await?;
@@ -152,20 +142,20 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
         "--new-nonce",
         "@later.json.nonce",
     ];
-    let (code, audit) = verify(&world, &[&ask[..], &nonces, &judge].concat()).await?;
+    let (code, audit) = world.verify(&[&ask[..], &nonces, &judge].concat()).await?;
     assert_eq!(code, 0, "{audit:#}");
     // The nonces that were saved beside the reports are found there.
-    let (code, audit) = verify(&world, &[&ask[..], &judge].concat()).await?;
+    let (code, audit) = world.verify(&[&ask[..], &judge].concat()).await?;
     assert_eq!(code, 0, "{audit:#}");
-    let (code, _) = verify(
-        &world,
-        &[
-            &["log", "consistency", "later.json", "first.json"][..],
-            &judge,
-        ]
-        .concat(),
-    )
-    .await?;
+    let (code, _) = world
+        .verify(
+            &[
+                &["log", "consistency", "later.json", "first.json"][..],
+                &judge,
+            ]
+            .concat(),
+        )
+        .await?;
     assert_eq!(code, 10, "the other way round the log has shrunk");
 
     // The operator's export and a copy of the database, against the head that was kept.
@@ -183,7 +173,7 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
     let replay = [
         "log", "replay", "--export", "export", "--head", "first", "--json",
     ];
-    let (code, audit) = verify(&world, &replay).await?;
+    let (code, audit) = world.verify(&replay).await?;
     assert_eq!(code, 0, "{audit:#}");
     // Against a saved report, whose nonce lies beside it; without that nonce it is not accepted.
     let replay = [
@@ -194,10 +184,10 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
         "--head",
         "first.json",
     ];
-    let (code, audit) = verify(&world, &[&replay[..], &judge].concat()).await?;
+    let (code, audit) = world.verify(&[&replay[..], &judge].concat()).await?;
     assert_eq!(code, 0, "{audit:#}");
     std::fs::remove_file(world.directory.path().join("first.json.nonce"))?;
-    let (code, _) = verify(&world, &[&replay[..], &judge].concat()).await?;
+    let (code, _) = world.verify(&[&replay[..], &judge].concat()).await?;
     assert_eq!(code, 10, "the nonce is not there");
     let database = world.enclave.directory().join("state/audit.sqlite");
     let database = database.to_str().context("a path")?;
@@ -210,7 +200,7 @@ async fn a_client_proves_its_receipt_and_an_auditor_follows_the_log_over_a_reloa
         "first",
         "--json",
     ];
-    let (code, audit) = verify(&world, &replay).await?;
+    let (code, audit) = world.verify(&replay).await?;
     assert_eq!(code, 0, "{audit:#}");
     Ok(())
 }

@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep};
 use attest_core::{Receipt, ReceiptDocument};
 use blackbox::asking::{CHAT, TIMEOUT, chat, receipt};
 use blackbox::world::{Alone, MODEL};
-use testkit::process::{run, sibling};
 
 const JUDGE: [&str; 5] = [
     "--policy",
@@ -20,20 +19,11 @@ const JUDGE: [&str; 5] = [
 ];
 const ON_FETCH: &str = "[receipts]\nsign = \"on_fetch\"";
 
-/// Runs `sealgate-verify` in the world's directory and gives exit code and JSON.
-async fn verify(world: &Alone, arguments: &[&str]) -> Result<(i32, Value)> {
-    let program = sibling("sealgate-verify")?;
-    let output = run(&program, arguments, world.directory.path()).await?;
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    let json = serde_json::from_slice(&output.stdout).context(words)?;
-    Ok((output.status.code().context("killed")?, json))
-}
-
 /// Saves the report of the active epoch.
 async fn save_report(world: &Alone, name: &str) -> Result<()> {
     let url = world.enclave.url();
     let ask = ["endpoint", &url, "--save-report", name];
-    let (code, verdict) = verify(world, &[&ask[..], &JUDGE].concat()).await?;
+    let (code, verdict) = world.verify(&[&ask[..], &JUDGE].concat()).await?;
     ensure!(code == 0, "{verdict:#}");
     Ok(())
 }
@@ -52,7 +42,7 @@ async fn judged(world: &Alone, document: &Value, report: &str) -> Result<(i32, O
         "--nonce",
         &nonce,
     ];
-    let (code, result) = verify(world, &[&ask[..], &JUDGE].concat()).await?;
+    let (code, result) = world.verify(&[&ask[..], &JUDGE].concat()).await?;
     let findings = result["findings"].as_array().context("no findings")?;
     let log = findings.iter().find(|check| check["id"] == "receipt.log");
     let outcome = log.and_then(|check| check["outcome"].as_str());
@@ -110,7 +100,9 @@ async fn a_receipt_is_signed_when_it_is_fetched_and_proven_by_the_log_after_a_ki
         .write("proof.txt", logged(&world, &id).await?)?;
     let ask_log = ["log", "receipt", "receipt.json", "--proof", "proof.txt"];
     let head = ["--head", "first.json"];
-    let (code, result) = verify(&world, &[&ask_log[..], &head, &JUDGE].concat()).await?;
+    let (code, result) = world
+        .verify(&[&ask_log[..], &head, &JUDGE].concat())
+        .await?;
     assert_eq!(code, 0, "{result:#}");
 
     // Never fetched, and the key is erased by a kill.
@@ -137,7 +129,7 @@ async fn a_receipt_is_signed_when_it_is_fetched_and_proven_by_the_log_after_a_ki
         "keyset.json",
         "--json",
     ];
-    let (code, result) = verify(&world, &by_keyset).await?;
+    let (code, result) = world.verify(&by_keyset).await?;
     assert_eq!(code, 10);
     assert_eq!(result["findings"][2]["outcome"], "missing", "{result:#}");
 
