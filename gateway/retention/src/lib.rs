@@ -4,7 +4,7 @@
 //! the next one. The terms of a request are decided when it is admitted and do not change afterwards. The ledger stores
 //! the form with the names of tenants and the salt; reports show the published form.
 //!
-//! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`SealingBody`]), to keys
+//! In mode `content` a request is sealed before it is forwarded and its response as it passes ([`SealingRecord`]), to keys
 //! that are not ours, in files that nothing here can open ([`Records`]).
 
 mod age;
@@ -16,7 +16,7 @@ pub mod plan;
 mod prepare;
 pub mod purge;
 mod records;
-mod sealing_body;
+mod sealing_record;
 
 pub use age::SealError;
 pub use history::{Decision, HistoryError, Installed, decide};
@@ -24,4 +24,4 @@ pub use notice::Notice;
 pub use plan::{Plan, Settable, plan};
 pub use prepare::{RecordRequest, prepare_record};
 pub use records::{DeletionResult, Part, RecordError, Records};
-pub use sealing_body::{RetentionFailure, SealingBody, SealingError, SealingRecord};
+pub use sealing_record::{RetentionFailure, SealingRecord};

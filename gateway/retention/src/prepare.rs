@@ -4,7 +4,7 @@ use attest_core::Sha256Digest;
 use attest_core::retention::{OnFailure, Terms};
 
 use super::records::{RecordError, Records};
-use super::sealing_body::{RetentionFailure, SealingRecord};
+use super::sealing_record::{RetentionFailure, SealingRecord};
 use gateway_base::errors::ApiError;
 use gateway_base::metering::{RowRetention, UsageRow};
 use gateway_base::request::Caller;

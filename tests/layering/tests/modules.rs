@@ -128,7 +128,7 @@ const ORDERS: &[(&str, &[&str])] = &[
             "age",
             "deletion_entry",
             "records",
-            "sealing_body",
+            "sealing_record",
             "prepare",
             "history",
             "notice",

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::{PublicState, state::Connection};
 use crate::admit::RequestSlot;
-use crate::relay;
+use crate::relay::{self, ResponseBody};
 use gateway_base::config::OnRevoke;
 use gateway_base::errors::ApiError;
 use gateway_base::events::Event;
@@ -140,7 +140,7 @@ impl Drop for InFlight {
 /// A response body that keeps its request counted, and is aborted when its key is revoked, if so configured.
 struct InFlightBody {
     /// `None` once it was aborted.
-    body: Option<Body>,
+    body: Option<ResponseBody>,
     /// Ready when the key is revoked; `None` if responses are to finish.
     revoked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _in_flight: InFlight,
@@ -148,17 +148,21 @@ struct InFlightBody {
 
 /// Makes the server close the client's connection without ending the response.
 #[derive(Debug, thiserror::Error)]
-#[error("the API key was revoked")]
-struct KeyRevoked;
+enum Aborted {
+    #[error(transparent)]
+    Relay(relay::Aborted),
+    #[error("the API key was revoked")]
+    KeyRevoked,
+}
 
 impl http_body::Body for InFlightBody {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = Aborted;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let this = &mut *self;
         // The revocation is checked before each piece, so that no byte is sent after it.
         if this
@@ -169,10 +173,10 @@ impl http_body::Body for InFlightBody {
             this.revoked = None;
             // Dropping it writes its receipt and its row, up to the bytes sent.
             this.body = None;
-            return Poll::Ready(Some(Err(axum::Error::new(KeyRevoked))));
+            return Poll::Ready(Some(Err(Aborted::KeyRevoked)));
         }
         match &mut this.body {
-            Some(body) => Pin::new(body).poll_frame(cx),
+            Some(body) => Pin::new(body).poll_frame(cx).map_err(Aborted::Relay),
             None => Poll::Ready(None),
         }
     }

@@ -8,11 +8,11 @@
 
 mod answer;
 mod body;
+mod deadline;
 mod decode;
 mod error_body;
 mod failover;
 mod head;
-mod idle_timeout;
 mod object_spans;
 mod overflow;
 mod refusal;
@@ -22,7 +22,6 @@ mod upstream_refusal;
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use http::{HeaderValue, Response};
 
 use crate::admit::{AdmittedRequest, UnknownModel};
@@ -38,6 +37,7 @@ use gateway_retention::{self as retention, SealingRecord};
 use refusal::Refusal;
 use upstream_refusal::UpstreamRefusal;
 
+pub use body::{Aborted, ResponseBody};
 pub use refusal::shown_refusals;
 
 /// Serves an admitted request. Errors become responses, which have receipts too.
@@ -45,7 +45,7 @@ pub async fn serve_inference(
     services: &RequestServices,
     request: AdmittedRequest,
     flushes: Flushes,
-) -> Response<Body> {
+) -> Response<ResponseBody> {
     let receipt_id = request.context.receipt_id.clone();
     let mut receipt = Unfinished::received(services, &request.context)
         .routed(&request.model.route.model, &request.model.requested_name);
@@ -57,7 +57,10 @@ pub async fn serve_inference(
 }
 
 /// Refuses a request whose model is unknown. The refusal has a receipt too.
-pub fn refuse_unknown_model(services: &RequestServices, request: UnknownModel) -> Response<Body> {
+pub fn refuse_unknown_model(
+    services: &RequestServices,
+    request: UnknownModel,
+) -> Response<ResponseBody> {
     let UnknownModel {
         context,
         verification_required,
@@ -70,7 +73,10 @@ pub fn refuse_unknown_model(services: &RequestServices, request: UnknownModel) -
     with_receipt_id(response, &context.receipt_id)
 }
 
-fn with_receipt_id(mut response: Response<Body>, receipt_id: &str) -> Response<Body> {
+fn with_receipt_id(
+    mut response: Response<ResponseBody>,
+    receipt_id: &str,
+) -> Response<ResponseBody> {
     if let Ok(receipt_id) = HeaderValue::try_from(receipt_id) {
         response.headers_mut().insert(RECEIPT_ID, receipt_id);
     }

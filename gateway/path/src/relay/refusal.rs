@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
+use http_body_util::Full;
 use serde_json::json;
 
+use super::body::ResponseBody;
 use super::retry_after::RETRY_AFTER_MS;
 use super::upstream_refusal::{OperatorFault, RefusalKind, UpstreamRefusal};
 use crate::receipt::{Ending, Routed, Unfinished};
@@ -31,7 +32,7 @@ impl From<ApiError> for Refusal {
 
 impl Refusal {
     /// The response. Its receipt is stored first.
-    pub fn into_response(self, mut receipt: Unfinished<Routed>) -> Response<Body> {
+    pub fn into_response(self, mut receipt: Unfinished<Routed>) -> Response<ResponseBody> {
         let outcome = self.outcome();
         let (response, body) = match self {
             Refusal::Own(error) => {
@@ -48,7 +49,7 @@ impl Refusal {
         // The receipt hashes the same bytes that are sent: both come from one value.
         receipt.add_body(&body);
         receipt.finish(Ending::Complete(outcome));
-        response.map(|_| Body::from(body))
+        response.map(|()| ResponseBody::Own(Full::new(body)))
     }
 
     fn outcome(&self) -> Outcome {

@@ -6,6 +6,7 @@
 //! the whole program.
 
 mod failures;
+mod sealed;
 mod streaming;
 mod support;
 mod upstreams;

@@ -267,6 +267,26 @@ async fn a_response_aborted_upstream_is_aborted_for_the_client() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_before_its_head_is_passed_on_is_aborted_for_the_client() {
+    let json = "content-type: application/json\r\n";
+    for (framing, body) in [
+        ("transfer-encoding: chunked\r\n", "5\r\n{\"a\":\r\n"),
+        ("content-length: 9\r\n", "{\"a\":"),
+        ("", "{\"a\":"),
+    ] {
+        let engine = RawEngine::start().await;
+        let bench = bench("early-break", &engine).await;
+        engine.write(format!("HTTP/1.1 200 OK\r\n{json}{framing}\r\n{body}"));
+        engine.act(Do::Close);
+        let response = bench.chat(BODY).await;
+        let id = receipt_id(&response);
+        let got = whole(response.into_body()).await;
+        assert_eq!(got, (b"{\"a\":".to_vec(), false), "{framing}");
+        assert_eq!(bench.usage(&id).await.0, "upstream_broke_off", "{framing}");
+    }
+}
+
+#[tokio::test]
 async fn a_response_ended_by_closing_is_complete_if_its_content_is() {
     for (kind, content) in [
         ("application/json", "{\"id\":\"chatcmpl-4\"}"),

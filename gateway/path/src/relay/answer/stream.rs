@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::boundary::Boundary;
 use super::event::{self, Chunk, EventContent};
+use super::piece::{Piece, Place};
 use crate::relay::UpstreamRefusal;
 use gateway_base::metering::TokenSource;
 use gateway_base::metering::Usage;
@@ -91,7 +92,7 @@ impl EventStream {
     pub(super) fn feed(
         &mut self,
         mut bytes: Bytes,
-        out: &mut VecDeque<Bytes>,
+        out: &mut VecDeque<Piece>,
     ) -> Result<(), EventTooLong> {
         if !self.held.is_empty() {
             let end = self.boundary.next(&bytes);
@@ -107,7 +108,7 @@ impl EventStream {
         if self.held.is_empty() && self.boundary.ends_line_before(&bytes) {
             let rest = bytes.split_to(1);
             if self.kept {
-                push(out, rest);
+                self.push(rest, out);
             }
         }
         // Consecutive unchanged events are passed on as one piece.
@@ -116,18 +117,18 @@ impl EventStream {
             let event = bytes.slice(at..at + length);
             let action = self.decide(&event);
             if !matches!(action, EventAction::PassOn) {
-                push(out, bytes.slice(unchanged..at));
-                apply(action, event, out);
+                self.push(bytes.slice(unchanged..at), out);
+                self.apply(action, event, out);
                 unchanged = at + length;
             }
             at += length;
         }
-        push(out, bytes.slice(unchanged..at));
+        self.push(bytes.slice(unchanged..at), out);
         self.hold(bytes.get(at..).unwrap_or_default())
     }
 
     /// The stream has ended. An incomplete last event is passed on, too.
-    pub(super) fn finish(&mut self, out: &mut VecDeque<Bytes>) {
+    pub(super) fn finish(&mut self, out: &mut VecDeque<Piece>) {
         let rest = std::mem::take(&mut self.held).freeze();
         if !rest.is_empty() {
             self.pass(rest, out);
@@ -142,9 +143,9 @@ impl EventStream {
         Ok(())
     }
 
-    fn pass(&mut self, event: Bytes, out: &mut VecDeque<Bytes>) {
+    fn pass(&mut self, event: Bytes, out: &mut VecDeque<Piece>) {
         let action = self.decide(&event);
-        apply(action, event, out);
+        self.apply(action, event, out);
     }
 
     fn decide(&mut self, event: &[u8]) -> EventAction {
@@ -187,25 +188,30 @@ impl EventStream {
             _ => EventAction::PassOn,
         }
     }
-}
 
-fn push(out: &mut VecDeque<Bytes>, bytes: Bytes) {
-    if !bytes.is_empty() {
-        out.push_back(bytes);
-    }
-}
-
-fn apply(action: EventAction, event: Bytes, out: &mut VecDeque<Bytes>) {
-    match action {
-        EventAction::PassOn => push(out, event),
-        EventAction::Cut(range) => {
-            let mut kept = BytesMut::with_capacity(event.len());
-            kept.extend_from_slice(event.get(..range.start).unwrap_or_default());
-            kept.extend_from_slice(event.get(range.end..).unwrap_or_default());
-            push(out, kept.freeze());
+    fn apply(&self, action: EventAction, event: Bytes, out: &mut VecDeque<Piece>) {
+        match action {
+            EventAction::PassOn => self.push(event, out),
+            EventAction::Cut(range) => {
+                let mut kept = BytesMut::with_capacity(event.len());
+                kept.extend_from_slice(event.get(..range.start).unwrap_or_default());
+                kept.extend_from_slice(event.get(range.end..).unwrap_or_default());
+                self.push(kept.freeze(), out);
+            }
+            EventAction::Replace(ours) => self.push(ours, out),
+            EventAction::Drop => {}
         }
-        EventAction::Replace(ours) => push(out, ours),
-        EventAction::Drop => {}
+    }
+
+    /// `bytes` contain the final event, or follow it, exactly if it has been read.
+    fn push(&self, bytes: Bytes, out: &mut VecDeque<Piece>) {
+        if !bytes.is_empty() {
+            let place = match self.done {
+                true => Place::Final,
+                false => Place::Middle,
+            };
+            out.push_back(Piece { bytes, place });
+        }
     }
 }
 
@@ -230,7 +236,7 @@ mod tests {
                 .expect("no event is too long");
         }
         stream.finish(&mut out);
-        let out: Vec<u8> = out.into_iter().flatten().collect();
+        let out: Vec<u8> = out.into_iter().flat_map(|piece| piece.bytes).collect();
         (stream, String::from_utf8(out).expect("UTF-8"))
     }
 

@@ -134,9 +134,14 @@ impl Bench {
 
     pub async fn serve(&self, endpoint: Endpoint, body: &str) -> Response<Body> {
         match self.request(endpoint, body) {
-            Ok(request) => serve_inference(&self.back, request, Flushes::default()).await,
-            Err(unknown) => refuse_unknown_model(&self.back, unknown),
+            Ok(request) => self.serve_admitted(request).await,
+            Err(unknown) => refuse_unknown_model(&self.back, unknown).map(Body::new),
         }
+    }
+
+    pub async fn serve_admitted(&self, request: AdmittedRequest) -> Response<Body> {
+        let response = serve_inference(&self.back, request, Flushes::default()).await;
+        response.map(Body::new)
     }
 
     pub async fn chat(&self, body: &str) -> Response<Body> {
