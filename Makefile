@@ -22,13 +22,14 @@
 #         where the standard library for that target can neither be found nor built (as root it installs Debian's rustc-web, clang and lld)
 # log-crashes  a thousand kills of the audit log's writer, at any moment
 # log-start  what a start pays for reading its audit log, by the log's size
+# log-receipts  what a receipt costs a request and the audit log's writer, by the log's size
 # differential  100,000 changed TDX quotes and their collateral before this verifier and dcap-qvl; some minutes. COUNT=1000 FIRST=1 for fewer or others
 # conformance  every case of the public conformance kit, judged
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
 .PHONY: demo test check docs bench bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
-.PHONY: log-crashes log-start toggle-story wasm
+.PHONY: log-crashes log-start log-receipts toggle-story wasm
 .PHONY: image image-repro image-boot
 
 CARGO ?= cargo
@@ -122,6 +123,9 @@ log-crashes:
 
 log-start:
 	@$(CARGO) test --quiet --release --locked -p gateway-store --test store time_to_open -- --ignored --nocapture
+
+log-receipts:
+	@$(CARGO) test --quiet --release --locked -p gateway-store --test store cost_of_a_receipt -- --ignored --nocapture
 
 IMAGE = $(CARGO) run --quiet --locked -p enclave-image --bin image --
 MODEL ?=

@@ -17,6 +17,16 @@ pub struct Database {
     path: PathBuf,
     /// One connection: queries take turns. An async lock, held across each query.
     connection: Mutex<SqliteConnection>,
+    /// How receipts are stored.
+    receipts: StoredReceipts,
+}
+
+/// The schemas of a batch's receipts.
+enum StoredReceipts {
+    /// A row for each receipt, in the first schema.
+    Rows,
+    /// A blob for each batch: a byte, which is 1, and the digests.
+    Blobs,
 }
 
 impl Database {
@@ -42,10 +52,20 @@ impl Database {
             // The file is untrusted: code in its schema must not run.
             .pragma("trusted_schema", "OFF")
             .pragma("cell_size_check", "ON");
+        let unreadable = |error| unreadable(path, &error);
         let connection = SqliteConnection::connect_with(&options).await;
+        let mut connection = connection.map_err(unreadable)?;
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut connection)
+            .await
+            .map_err(unreadable)?;
         Ok(Self {
             path: path.to_owned(),
-            connection: Mutex::new(connection.map_err(|e| unreadable(path, &e))?),
+            connection: Mutex::new(connection),
+            receipts: match version {
+                ..=1 => StoredReceipts::Rows,
+                _ => StoredReceipts::Blobs,
+            },
         })
     }
 
@@ -116,22 +136,24 @@ impl Database {
 
     pub async fn batch(&self, index: u64) -> Result<Option<Vec<Sha256Digest>>, LogReadError> {
         let what = format!("receipts of entry {index}");
+        let query = match self.receipts {
+            StoredReceipts::Rows => "SELECT digest FROM receipts WHERE idx = ? ORDER BY position",
+            StoredReceipts::Blobs => "SELECT digests FROM batches WHERE idx = ?",
+        };
         let mut connection = self.connection.lock().await;
-        let rows = sqlx::query("SELECT digest FROM receipts WHERE idx = ? ORDER BY position")
+        let blobs: Vec<Vec<u8>> = sqlx::query_scalar(query)
             .bind(signed(index))
             .fetch_all(&mut *connection)
             .await
-            .map_err(|e| LogReadError::Broken {
-                what: what.clone(),
-                cause: e.to_string(),
-            })?;
-        if rows.is_empty() {
-            return Ok(None);
+            .map_err(|e| broken(&what, e.to_string()))?;
+        let bytes = blobs.concat();
+        match (&self.receipts, &bytes[..]) {
+            (_, []) => Ok(None),
+            (StoredReceipts::Rows, bytes) | (StoredReceipts::Blobs, [1, bytes @ ..]) => {
+                digests(&what, bytes).map(Some)
+            }
+            (StoredReceipts::Blobs, _) => Err(broken(&what, "an unknown form".to_owned())),
         }
-        let bytes = rows
-            .iter()
-            .flat_map(|row| row.try_get::<Vec<u8>, _>(0).unwrap_or_default());
-        digests(&what, &bytes.collect::<Vec<_>>()).map(Some)
     }
 
     pub async fn opening(&self, index: u64) -> Result<Option<(Salt, String)>, LogReadError> {
@@ -172,5 +194,12 @@ fn unreadable(path: &Path, error: &sqlx::Error) -> Failure {
             path: path.to_owned(),
             cause: other.to_string(),
         },
+    }
+}
+
+fn broken(what: &str, cause: String) -> LogReadError {
+    LogReadError::Broken {
+        what: what.to_owned(),
+        cause,
     }
 }

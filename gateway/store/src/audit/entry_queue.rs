@@ -1,6 +1,7 @@
 //! The audit log's queue: commands, whose callers wait, and the batch, for which no caller waits.
 //!
-//! Commands are executed at once, one after another. The batch is bounded: while the database fails and the batch is
+//! Commands are executed at once, one after another. What is added to the batch wakes no task: the writer checks for it by
+//! its own clock. The batch is bounded: while the database fails and the batch is
 //! full, new notes and receipts are dropped and counted.
 //!
 //! The ledger's queue has no type in common with it: see the header of `ledger/row_queue.rs`.
@@ -81,7 +82,7 @@ struct State {
 pub(super) struct EntryQueue {
     // Held for pushes and removals, never across an await.
     state: Mutex<State>,
-    // Wakes the writer, the only waiter.
+    // A command, or `close`. Wakes the writer, the only waiter.
     arrived: Notify,
     // Written under `state`, so that no command is added after `close` has cleared them.
     closed: AtomicBool,
@@ -120,28 +121,20 @@ impl EntryQueue {
             return;
         }
         state.batch.notes.push(entry);
-        drop(state);
-        self.arrived.notify_one();
     }
 
     pub fn receipt(&self, digest: Sha256Digest) {
         let mut state = self.lock();
         if state.batch.receipts.len() >= CAPACITY {
-            // No wake-up: earlier pushes have woken the writer.
             state.batch.receipts_lost += 1;
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         state.batch.receipts.push(digest);
-        drop(state);
-        self.arrived.notify_one();
     }
 
     pub fn count_refusal(&self, code: Word) {
-        let mut state = self.lock();
-        *state.batch.refused.entry(code).or_default() += 1;
-        drop(state);
-        self.arrived.notify_one();
+        *self.lock().batch.refused.entry(code).or_default() += 1;
     }
 
     /// Counts rows of a kind that were dropped.
@@ -149,10 +142,7 @@ impl EntryQueue {
         let Some(kind) = Word::parse(kind).ok().filter(|_| count > 0) else {
             return;
         };
-        let mut state = self.lock();
-        *state.batch.rows_lost.entry(kind).or_default() += count;
-        drop(state);
-        self.arrived.notify_one();
+        *self.lock().batch.rows_lost.entry(kind).or_default() += count;
     }
 
     /// The number of queued items.
@@ -164,18 +154,14 @@ impl EntryQueue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits for the next push, command or `close`.
-    pub async fn wait_for_work(&self) {
+    /// Waits for the next command or `close`.
+    pub async fn wait_for_command(&self) {
         self.arrived.notified().await;
     }
 
     /// The next command.
     pub fn next_command(&self) -> Option<Command> {
         self.lock().commands.pop_front()
-    }
-
-    pub fn has_batch(&self) -> bool {
-        !self.lock().batch.is_empty()
     }
 
     /// A copy of the batch, to be entered. It stays queued until [`EntryQueue::entered`].

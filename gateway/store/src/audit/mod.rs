@@ -23,11 +23,13 @@
 //! Several processes may append (`sealgate keys` beside a running service): SQLite serialises them, and the
 //! tree is read from the database in every transaction. Only the service signs.
 
+mod digests;
 mod entry_queue;
 mod epoch_log;
 mod export;
 mod open;
 mod proofs;
+mod receipt_index;
 mod store;
 mod tables;
 mod writer;
@@ -51,7 +53,7 @@ use store::{Opening, Store};
 pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
 
-/// How long the writer waits for further receipts, refusals and notes before it enters a batch.
+/// How often the writer checks for receipts, refusals and notes. No caller wakes it for them.
 pub const BATCH_DELAY: Duration = Duration::from_millis(250);
 /// The minimum time between two batches. It limits the log to an entry per second, since a start reads the whole log.
 pub const MIN_BATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -118,6 +120,7 @@ impl AuditLog {
     pub async fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let store = Store::open_checked(state_dir).await?;
         open::check(&store).await?;
+        receipt_index::extend(&store).await?;
         Ok(Self::start(store))
     }
 

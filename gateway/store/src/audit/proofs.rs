@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use attest_core::Sha256Digest;
 use attest_core::log::{Entry, ReceiptProof, SignedHead, TreeHash, prove, tile};
 
-use super::{AuditLog, EpochLog, in_audit_log, tables};
+use super::{AuditLog, EpochLog, in_audit_log, receipt_index, tables};
 use crate::error::{Altered, StoreError};
 
 impl AuditLog {
@@ -50,10 +50,12 @@ impl AuditLog {
         Ok(entries)
     }
 
-    /// Whether the receipt with this digest was entered.
-    pub async fn has_receipt(&self, digest: &Sha256Digest) -> Result<bool, StoreError> {
-        let found = tables::has_receipt(self.store.readers(), digest).await;
-        found.map_err(in_audit_log)
+    /// Those of the receipts with these digests that were not entered, in their order.
+    pub async fn missing_receipts(
+        &self,
+        digests: Vec<Sha256Digest>,
+    ) -> Result<Vec<Sha256Digest>, StoreError> {
+        receipt_index::missing(&self.store, digests).await
     }
 
     /// The proof that the receipt with this digest is in the log, against the epoch's newest head; `None`
@@ -73,8 +75,7 @@ impl AuditLog {
         head: SignedHead,
     ) -> Result<Option<ReceiptProof>, StoreError> {
         let size = head.claimed().size;
-        let found = tables::find_receipt(self.store.readers(), digest, size).await;
-        let Some((index, place)) = found.map_err(in_audit_log)? else {
+        let Some((index, place)) = receipt_index::find(&self.store, digest, size).await? else {
             return Ok(None);
         };
         let entry = self.entries(index..index + 1).await?.pop();
@@ -97,15 +98,10 @@ impl AuditLog {
         subjects.map_err(in_audit_log)
     }
 
-    /// The digests of the receipts in the batch at `index`.
+    /// The digests of the receipts in the batch at `index`; none if it is no batch.
     pub async fn batch(&self, index: u64) -> Result<Vec<Sha256Digest>, StoreError> {
-        let digests = tables::batch(self.store.readers(), index).await;
-        let digests = digests.map_err(in_audit_log)?.into_iter();
-        let digests = digests.map(|digest| match <[u8; 32]>::try_from(digest) {
-            Ok(digest) => Ok(Sha256Digest::from_bytes(digest)),
-            Err(_) => Err(self.store.altered(Altered::Missing { index })),
-        });
-        digests.collect()
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        receipt_index::batch(&self.store, index).await
     }
 
     /// The proof that the tree of `old` entries is the beginning of that of `new`, which must exist; `None`

@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sqlx::{Connection, SqliteConnection, SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
-use super::{CLOSED, in_audit_log, tables};
+use super::{CLOSED, digests, in_audit_log, tables};
 use crate::error::{Altered, DatabaseName, StoreError};
 use crate::sqlite::{self, Database, DatabaseFile, Durability, Extent};
 use attest_channel::Clock;
@@ -22,8 +22,8 @@ static AUDIT_LOG: Database = Database {
     file: "audit.sqlite",
     // Committed entries survive a power failure.
     commits: Durability::Flushed,
-    steps: &[include_str!("schema.sql")],
-    large_tables: &["entries", "nodes", "receipts", "openings"],
+    steps: &[include_str!("schema.sql"), include_str!("batches.sql")],
+    large_tables: &["entries", "nodes", "batches", "receipt_runs", "openings"],
 };
 
 /// The opening of a commitment.
@@ -133,17 +133,32 @@ impl Store {
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
     ) -> Result<Committed<T>, StoreError> {
         let mut writer = self.writer.lock().await;
-        let mut connection = match std::mem::replace(&mut *writer, Writer::Failed) {
-            Writer::Open(connection) => connection,
-            Writer::Failed => self.file.connect().await?,
-            Writer::Closed => {
-                *writer = Writer::Closed;
-                return Err(CLOSED);
-            }
-        };
+        let mut connection = self.take(&mut writer).await?;
         let committed = self.commit_on(&mut connection, leaves, sign).await?;
         *writer = Writer::Open(connection);
         Ok(committed)
+    }
+
+    /// Commits a run of receipts, which ends with the batch at the index `last`.
+    pub async fn add_run(&self, last: i64, rows: &[Vec<u8>]) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.take(&mut writer).await?;
+        let added = tables::add_run(&mut connection, last, rows).await;
+        added.map_err(in_audit_log)?;
+        *writer = Writer::Open(connection);
+        Ok(())
+    }
+
+    /// The connection, for one transaction.
+    async fn take(&self, writer: &mut Writer) -> Result<SqliteConnection, StoreError> {
+        match std::mem::replace(writer, Writer::Failed) {
+            Writer::Open(connection) => Ok(connection),
+            Writer::Failed => self.file.connect().await,
+            Writer::Closed => {
+                *writer = Writer::Closed;
+                Err(CLOSED)
+            }
+        }
     }
 
     async fn commit_on<T>(
@@ -195,13 +210,14 @@ impl Store {
         &self,
         ranges: &[std::ops::Range<u64>],
     ) -> Result<Vec<TreeHash>, StoreError> {
-        let mut reader = self.readers.acquire().await.map_err(in_audit_log)?;
-        let mut hashes = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            let parts = self.subtrees(&mut reader, range).await?;
-            hashes.push(tree::fold(&parts));
-        }
-        Ok(hashes)
+        let parts: Vec<_> = ranges.iter().map(tree::subtrees).collect();
+        let found = self.nodes(&self.readers, &parts.concat()).await?;
+        let mut found = found.into_iter();
+        let hashes = parts.iter().map(|part| {
+            let part: Vec<_> = found.by_ref().take(part.len()).collect();
+            tree::fold(&part)
+        });
+        Ok(hashes.collect())
     }
 
     /// Closes the file, which also writes the write-ahead log back to the database.
@@ -226,28 +242,29 @@ impl Store {
         connection: &mut SqliteConnection,
         size: u64,
     ) -> Result<Frontier, StoreError> {
-        let hashes = self.subtrees(connection, &(0..size)).await?;
+        let hashes = self.nodes(connection, &tree::subtrees(&(0..size))).await?;
         Frontier::resume(size, hashes).ok_or_else(|| self.altered(Altered::Missing { index: size }))
     }
 
-    async fn subtrees(
+    async fn nodes(
         &self,
-        connection: &mut SqliteConnection,
-        range: &std::ops::Range<u64>,
+        on: impl SqliteExecutor<'_>,
+        nodes: &[Node],
     ) -> Result<Vec<TreeHash>, StoreError> {
-        let mut hashes = Vec::new();
-        for node in tree::subtrees(range) {
-            let found = tables::node(&mut *connection, position(node)).await;
-            let hash = found.map_err(in_audit_log)?;
-            let hash = hash.and_then(|hash| hash.try_into().ok());
+        let positions: Vec<_> = nodes.iter().copied().map(position).collect();
+        let found = tables::nodes_at(on, &positions).await;
+        let found = found.map_err(in_audit_log)?;
+        let hashes = positions.iter().map(|position| {
+            let hash = found
+                .get(position)
+                .and_then(|hash| <[u8; 32]>::try_from(&hash[..]).ok());
             let missing = Altered::Hash {
-                position: position(node),
+                position: *position,
             };
-            hashes.push(TreeHash::from_bytes(
-                hash.ok_or_else(|| self.altered(missing))?,
-            ));
-        }
-        Ok(hashes)
+            hash.map(TreeHash::from_bytes)
+                .ok_or_else(|| self.altered(missing))
+        });
+        hashes.collect()
     }
 }
 
@@ -285,7 +302,10 @@ async fn insert_rows(
     for (node, hash) in completed {
         tables::add_node(&mut *connection, position(*node), hash.as_bytes()).await?;
     }
-    tables::add_batch(&mut *connection, index, &leaf.receipts).await?;
+    if !leaf.receipts.is_empty() {
+        let digests = digests::to_blob(&leaf.receipts);
+        tables::add_batch(&mut *connection, index, &digests).await?;
+    }
     if let Some(opening) = &leaf.opening {
         tables::add_opening(&mut *connection, index, opening).await?;
     }

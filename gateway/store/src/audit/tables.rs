@@ -1,4 +1,4 @@
-//! The SQL of the audit log: its tables `entries`, `nodes`, `receipts`, `openings` and `head`.
+//! The SQL of the audit log: its tables `entries`, `nodes`, `batches`, `receipt_runs`, `openings` and `head`.
 //!
 //! Functions here take an executor and say nothing about transactions. What a row means is decided by their callers: rows
 //! of a file that was changed by other software are reported as such there.
@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use sqlx::{Row, SqliteExecutor};
+use sqlx::{QueryBuilder, Row, SqliteExecutor};
 
 use super::store::Opening;
-use attest_core::Sha256Digest;
 
 /// How many entries there are.
 pub(super) async fn size(on: impl SqliteExecutor<'_>) -> Result<u64, sqlx::Error> {
@@ -114,14 +113,19 @@ pub(super) async fn add_node(
     Ok(())
 }
 
-pub(super) async fn node(
+/// The hashes at these positions, as far as they are there.
+pub(super) async fn nodes_at(
     on: impl SqliteExecutor<'_>,
-    position: i64,
-) -> Result<Option<Vec<u8>>, sqlx::Error> {
-    sqlx::query_scalar("SELECT hash FROM nodes WHERE position = ?")
-        .bind(position)
-        .fetch_optional(on)
-        .await
+    positions: &[i64],
+) -> Result<BTreeMap<i64, Vec<u8>>, sqlx::Error> {
+    // One statement of one text: each statement costs two switches to the database's thread.
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT position, hash FROM nodes WHERE position IN (SELECT value FROM json_each(?))",
+    )
+    .bind(serde_json::json!(positions).to_string())
+    .fetch_all(on)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// At most `limit` positions and hashes from `first` on, one row each; `None` for a value of another type.
@@ -173,69 +177,48 @@ pub(super) async fn joined_nodes(
     })
 }
 
-/// Adds the receipts of the batch at `index`, in one statement: each statement costs two switches to the database's
-/// thread.
+/// Adds the receipts of the batch at `index`.
 pub(super) async fn add_batch(
     on: impl SqliteExecutor<'_>,
     index: u64,
-    digests: &[Sha256Digest],
+    digests: &[u8],
 ) -> Result<(), sqlx::Error> {
-    if digests.is_empty() {
-        return Ok(());
-    }
-    let joined: Vec<u8> = digests
-        .iter()
-        .flat_map(|digest| *digest.as_bytes())
-        .collect();
-    // One blob that SQLite cuts: a statement may have at most 32,766 parameters.
-    sqlx::query(
-        "WITH RECURSIVE place (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM place WHERE n + 1 < ?3) \
-         INSERT INTO receipts (idx, position, digest) SELECT ?1, n, substr(?2, 32 * n + 1, 32) FROM place",
-    )
-    .bind(index as i64)
-    .bind(joined)
-    .bind(digests.len() as i64)
-    .execute(on)
-    .await?;
+    sqlx::query("INSERT INTO batches (idx, digests) VALUES (?, ?)")
+        .bind(index as i64)
+        .bind(digests)
+        .execute(on)
+        .await?;
     Ok(())
 }
 
-pub(super) async fn has_receipt(
+/// The batches after the index `after`, up to `last`, in order.
+pub(super) async fn batches_after(
     on: impl SqliteExecutor<'_>,
-    digest: &Sha256Digest,
-) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query("SELECT 1 FROM receipts WHERE digest = ? LIMIT 1")
-        .bind(&digest.as_bytes()[..])
-        .fetch_optional(on)
-        .await?;
-    Ok(found.is_some())
-}
-
-/// The first batch before `size` with this receipt, and the receipt's place in it.
-pub(super) async fn find_receipt(
-    on: impl SqliteExecutor<'_>,
-    digest: &Sha256Digest,
-    size: u64,
-) -> Result<Option<(u64, u64)>, sqlx::Error> {
-    let found: Option<(i64, i64)> = sqlx::query_as(
-        "SELECT idx, position FROM receipts WHERE digest = ? AND idx < ? ORDER BY idx LIMIT 1",
-    )
-    .bind(&digest.as_bytes()[..])
-    .bind(size as i64)
-    .fetch_optional(on)
-    .await?;
-    Ok(found.map(|(index, place)| (index as u64, place as u64)))
-}
-
-/// The digests of the batch at `index`, in order.
-pub(super) async fn batch(
-    on: impl SqliteExecutor<'_>,
-    index: u64,
-) -> Result<Vec<Vec<u8>>, sqlx::Error> {
-    sqlx::query_scalar("SELECT digest FROM receipts WHERE idx = ? ORDER BY position")
-        .bind(index as i64)
+    after: i64,
+    last: i64,
+) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+    sqlx::query_as("SELECT idx, digests FROM batches WHERE idx > ? AND idx <= ? ORDER BY idx")
+        .bind(after)
+        .bind(last)
         .fetch_all(on)
         .await
+}
+
+/// The indexes and the lengths in bytes of at most `limit` batches after the index `after`, in order.
+pub(super) async fn batch_lens(
+    on: impl SqliteExecutor<'_>,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<(i64, u64)>, sqlx::Error> {
+    let lens: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT idx, length(digests) FROM batches WHERE idx > ? ORDER BY idx LIMIT ?",
+    )
+    .bind(after)
+    .bind(limit as i64)
+    .fetch_all(on)
+    .await?;
+    let lens = lens.into_iter();
+    Ok(lens.map(|(index, len)| (index, len as u64)).collect())
 }
 
 /// The indexes of all batches before `size`.
@@ -244,11 +227,47 @@ pub(super) async fn batches(
     size: u64,
 ) -> Result<Vec<u64>, sqlx::Error> {
     let indexes: Vec<i64> =
-        sqlx::query_scalar("SELECT DISTINCT idx FROM receipts WHERE idx < ? ORDER BY idx")
+        sqlx::query_scalar("SELECT idx FROM batches WHERE idx < ? ORDER BY idx")
             .bind(size as i64)
             .fetch_all(on)
             .await?;
     Ok(indexes.into_iter().map(|index| index as u64).collect())
+}
+
+/// Adds a run of receipts: a row for each first byte.
+pub(super) async fn add_run(
+    on: impl SqliteExecutor<'_>,
+    last: i64,
+    rows: &[Vec<u8>],
+) -> Result<(), sqlx::Error> {
+    let mut query = QueryBuilder::new("INSERT INTO receipt_runs (bucket, last, places) ");
+    query.push_values(rows.iter().enumerate(), |mut row, (bucket, places)| {
+        row.push_bind(bucket as i64)
+            .push_bind(last)
+            .push_bind(&places[..]);
+    });
+    query.build().execute(on).await?;
+    Ok(())
+}
+
+/// The index of the last batch that is in a run.
+pub(super) async fn last_run(on: impl SqliteExecutor<'_>) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT max(last) FROM receipt_runs WHERE bucket = 0")
+        .fetch_one(on)
+        .await
+}
+
+/// The rows of all runs for this first byte, joined.
+pub(super) async fn run_rows(
+    on: impl SqliteExecutor<'_>,
+    bucket: u8,
+) -> Result<Vec<u8>, sqlx::Error> {
+    let rows: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT places FROM receipt_runs WHERE bucket = ? ORDER BY last")
+            .bind(i64::from(bucket))
+            .fetch_all(on)
+            .await?;
+    Ok(rows.concat())
 }
 
 pub(super) async fn add_opening(

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use super::entry_queue::{Batch, Command, EntryQueue};
 use super::epoch_log::{EpochLog, Published};
+use super::receipt_index::{self, RUN};
 use super::store::{Leaf, Store, leaves};
 use super::{Appended, BATCH_DELAY, CLOSED, MIN_BATCH_INTERVAL, NewEpoch};
 use crate::error::StoreError;
@@ -27,40 +28,30 @@ pub(super) async fn run(store: Arc<Store>, queue: Arc<EntryQueue>, health: Arc<S
         queue,
         health,
         epoch: None,
+        // An earlier process may have left a run's worth.
+        receipts_in_no_run: RUN,
     };
-    // When the batch is to be entered; `None` while it is empty.
-    let mut batch_due: Option<Instant> = None;
-    // When the last batch was entered.
-    let mut entered: Option<Instant> = None;
+    let (mut batch_due, mut poll_due) = (Instant::now(), Instant::now());
     loop {
-        let wait = match batch_due {
-            Some(until) => until.saturating_duration_since(Instant::now()),
-            None => POLL_INTERVAL,
-        };
-        let quiet = timeout(wait, writer.queue.wait_for_work()).await.is_err();
         // Commands before the batch: their callers wait.
+        let _ = timeout(BATCH_DELAY, writer.queue.wait_for_command()).await;
         while let Some(command) = writer.queue.next_command() {
             writer.perform(command).await;
         }
         if writer.queue.is_closed() {
             return;
         }
-        let due = batch_due.is_some_and(|until| Instant::now() >= until);
-        if due {
-            batch_due = None;
+        if Instant::now() >= batch_due {
             match writer.enter_batch().await {
-                Ok(()) => entered = Some(Instant::now()),
+                Ok(0) => {}
+                Ok(_) => batch_due = Instant::now() + MIN_BATCH_INTERVAL,
                 // Reported by the health of the database. The batch stays queued.
-                Err(_) => batch_due = Some(Instant::now() + RETRY),
+                Err(_) => batch_due = Instant::now() + RETRY,
             }
-        } else if batch_due.is_none() {
-            if writer.queue.has_batch() {
-                let soon = Instant::now() + BATCH_DELAY;
-                batch_due =
-                    Some(entered.map_or(soon, |entered| soon.max(entered + MIN_BATCH_INTERVAL)));
-            } else if quiet {
-                writer.follow_others().await;
-            }
+        }
+        if Instant::now() >= poll_due {
+            poll_due = Instant::now() + POLL_INTERVAL;
+            writer.follow_others().await;
         }
     }
 }
@@ -71,6 +62,8 @@ struct Writer {
     queue: Arc<EntryQueue>,
     health: Arc<StoreHealth>,
     epoch: Option<Arc<EpochLog>>,
+    /// How many receipts are to be sorted into a run.
+    receipts_in_no_run: u64,
 }
 
 impl Writer {
@@ -95,29 +88,33 @@ impl Writer {
                 let _ = reply.send(self.end_epoch(at, end).await);
             }
             Command::Flush { reply } => {
-                let _ = reply.send(self.enter_batch().await);
+                let _ = reply.send(self.enter_batch().await.map(drop));
             }
         }
     }
 
-    async fn enter_batch(&mut self) -> Result<(), StoreError> {
+    /// Returns how many entries it entered.
+    async fn enter_batch(&mut self) -> Result<usize, StoreError> {
         let batch: Batch = self.queue.batch();
         if batch.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let leaves = leaves(SystemClock.now(), &batch);
-        match self.enter(&leaves).await {
-            Ok(_) => {
-                // After the commit: a batch that failed is tried again, with what has arrived in the meantime.
-                self.queue.entered(&batch);
-                self.health.record_success();
-                Ok(())
-            }
-            Err(error) => {
-                self.health.record_failure(error.failure());
-                Err(error)
+        if let Err(error) = self.enter(&leaves).await {
+            self.health.record_failure(error.failure());
+            return Err(error);
+        }
+        // After the commit: a batch that failed is tried again, with what has arrived in the meantime.
+        self.queue.entered(&batch);
+        self.health.record_success();
+        self.receipts_in_no_run += batch.receipts.len() as u64;
+        if self.receipts_in_no_run >= RUN {
+            // If it fails, the receipts stay where they are found as well, and the next batch is another attempt.
+            if let Ok(rest) = receipt_index::extend(&self.store).await {
+                self.receipts_in_no_run = rest;
             }
         }
+        Ok(leaves.len())
     }
 
     /// Signs a head over the entries of another process.

@@ -19,14 +19,9 @@ pub(super) async fn enter(pool: &SqlitePool, audit: &AuditLog) -> Result<(), Sto
     loop {
         let rows = receipts::stored_before(pool, before, CHUNK).await;
         let rows = rows.map_err(in_ledger)?;
-        let mut missing = Vec::new();
-        for (place, json) in &rows {
-            before = *place;
-            let digest = Sha256Digest::hash(json);
-            if !audit.has_receipt(&digest).await? {
-                missing.push(digest);
-            }
-        }
+        before = rows.last().map_or(before, |(place, _)| *place);
+        let digests = rows.iter().map(|(_, json)| Sha256Digest::hash(json));
+        let missing = audit.missing_receipts(digests.collect()).await?;
         let seen_enough = missing.is_empty() || rows.len() < CHUNK as usize;
         missing
             .into_iter()

@@ -104,7 +104,7 @@ async fn a_start_on_an_audit_log_with_an_overwritten_page_is_refused_and_names_t
     place.answered().await?;
     place.service.end("TERM").await?;
     const LOG: &str = "audit.sqlite";
-    for (table, byte) in [("entries", 0), ("receipts", 0xa5), ("openings", 0)] {
+    for (table, byte) in [("entries", 0), ("batches", 0xa5), ("openings", 0)] {
         let page = page_of(&place, LOG, table).await?;
         let whole = read_page(&place, LOG, page)?;
         write_page(&place, LOG, page, &[byte; PAGE])?;

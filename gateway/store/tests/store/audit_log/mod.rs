@@ -2,8 +2,10 @@
 //! publishes.
 
 mod altered;
+mod cost;
 mod crashes;
 mod opening;
+mod receipts;
 mod support;
 mod unlogged;
 mod writing;

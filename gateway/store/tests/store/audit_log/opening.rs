@@ -58,17 +58,17 @@ async fn a_log_of_a_newer_version_is_refused_unchanged() {
     let log = open(scratch.path()).await;
     let origin = log.origin();
     log.close().await;
-    alter(scratch.path(), "PRAGMA user_version = 2").await;
+    alter(scratch.path(), "PRAGMA user_version = 3").await;
     let newer = |refused: Option<StoreError>| {
         let Some(StoreError::Newer { found, known, .. }) = refused else {
             panic!("{refused:?}");
         };
-        assert_eq!((found, known), (2, 1));
+        assert_eq!((found, known), (3, 2));
     };
     newer(AuditLog::open(scratch.path()).await.err());
     newer(AuditLog::open_beside(scratch.path()).await.err());
     newer(AuditLog::check(scratch.path()).await.err());
-    alter(scratch.path(), "PRAGMA user_version = 1").await;
+    alter(scratch.path(), "PRAGMA user_version = 2").await;
     let log = open(scratch.path()).await;
     assert_eq!(log.origin(), origin);
     assert_eq!(log.size().await.expect("readable"), 1);

@@ -69,8 +69,9 @@ async fn receipts_missing_after_a_kill_are_logged_once_at_the_next_start() {
             "{name} is not in the log"
         );
     }
-    let unknown = third.audit().has_receipt(&digest("never stored")).await;
-    assert!(!unknown.expect("readable"));
+    let (known, unknown) = (digest("logged"), digest("never stored"));
+    let missing = third.audit().missing_receipts(vec![known, unknown]).await;
+    assert_eq!(missing.expect("readable"), [unknown]);
     let size = third.audit().size().await.expect("a size");
     third.close().await;
 
