@@ -28,5 +28,9 @@ pub(super) async fn read<T: for<'a> Deserialize<'a>>(
         }
         Err(_) => return Err(ApiError::Invalid(Invalid::BodyUnreadable)),
     };
+    // serde reads a struct from an array, too.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(ApiError::Invalid(Invalid::AdminBody));
+    }
     serde_json::from_slice(&bytes).map_err(|_| ApiError::Invalid(Invalid::AdminBody))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 
 use super::{
     attestation, clock, console, export, keys, log, records, retention, sessions, status, tenants,
@@ -94,5 +94,12 @@ fn routes() -> Routes<Admin> {
             "/admin/v1/keys",
             only("GET, HEAD, POST", get(keys::list).post(keys::create)),
         )
-        .route("/admin/v1/keys/{id}", only("DELETE", delete(keys::revoke)))
+        .route(
+            "/admin/v1/keys/{id}",
+            only("PATCH, DELETE", patch(keys::change).delete(keys::revoke)),
+        )
+        .route(
+            "/admin/v1/keys/{id}/rotate",
+            only("POST", post(keys::rotate)),
+        )
 }

@@ -32,6 +32,7 @@ pub struct OpenAiError {
     pub status: u16,
     pub kind: String,
     pub code: Option<String>,
+    pub param: Option<String>,
     pub message: String,
 }
 
@@ -57,6 +58,7 @@ pub async fn error(answer: Answer) -> Result<OpenAiError> {
         status,
         kind: text("type").context("the type is not text")?,
         code: text("code"),
+        param: text("param"),
         message: text("message").context("the message is not text")?,
     })
 }

@@ -40,6 +40,31 @@ test("an operator creates a working key and revokes it", async (room) => {
   assert.equal(await row(visit, "acme").getByRole("button").count(), 0);
 });
 
+test("an operator restricts, blocks and rotates a key", async (room) => {
+  const visit = await signedIn(room, OPERATOR);
+  await visit.page.fill("#expires", "90d");
+  await visit.page.fill("#models", "no-such-* other");
+  const key = await make(visit, "limited");
+  await row(visit, "limited").getByText("models: no-such-*, other").waitFor();
+  assert.equal(await chat(key), 403);
+  const { keys } = await admin("keys", AUDITOR);
+  assert.ok(keys.find(({ tenant }) => tenant === "limited").expires_at);
+
+  await row(visit, "limited").getByRole("button", { name: "Block" }).click();
+  await row(visit, "limited").getByText(/^blocked \d/).waitFor();
+  await row(visit, "limited").getByRole("button", { name: "Unblock" }).click();
+  await row(visit, "limited").getByText("active", { exact: true }).waitFor();
+
+  visit.page.once("dialog", (dialog) => dialog.accept());
+  await row(visit, "limited").getByRole("button", { name: "Rotate" }).click();
+  await visit.page.waitForFunction((old) => !document.querySelector("#made").textContent.includes(old), key);
+  const made = /sk-\S+/.exec(await visit.text("#made"));
+  assert.ok(made);
+  await eventually("the list has both", async () => (await row(visit, "limited").count()) === 2);
+  const after = (await admin("keys", AUDITOR)).keys.filter(({ tenant }) => tenant === "limited");
+  assert.deepEqual(after.map(({ models }) => models), [["no-such-*", "other"], ["no-such-*", "other"]]);
+});
+
 test("declining the confirmation revokes nothing", async (room) => {
   const visit = await signedIn(room, OPERATOR);
   const key = await make(visit, "kept");

@@ -190,20 +190,6 @@ async function showKeys() {
   at("new-key").hidden = !may("operator");
   if (!may("auditor")) return;
   const { keys } = await ask("admin/v1/keys");
-  const revoker = (row) => {
-    if (row.revoked_at) return make("span", `revoked ${row.revoked_at}`, "none");
-    if (!may("operator")) return make("span", "active", "good");
-    const button = make("button", "Revoke");
-    button.type = "button";
-    button.addEventListener("click", () =>
-      guarded(async () => {
-        if (!window.confirm(`Revoke key ${row.id} of ${row.tenant}? This cannot be undone.`)) return;
-        await ask(`admin/v1/keys/${encodeURIComponent(row.id)}`, { method: "DELETE" });
-        await load("keys", "tenants");
-      }),
-    );
-    return button;
-  };
   table(
     "keys-table",
     [
@@ -211,12 +197,65 @@ async function showKeys() {
       ["tenant", (row) => row.tenant],
       ["name", (row) => row.name],
       ["created", (row) => row.created_at, "time"],
-      ["state", revoker],
+      ["expires", (row) => row.expires_at, "time"],
+      ["restrictions", restrictionsOf],
+      ["state", stateOf],
+      ["", keyActions],
     ],
     keys,
     "There are no API keys yet.",
   );
 }
+
+// What a key may be used for, as text; empty if it is not restricted.
+function restrictionsOf(row) {
+  const lists = [["models", row.models], ["endpoints", row.endpoints], ["networks", row.networks]];
+  const parts = lists.filter(([, words]) => words[0] !== "*").map(([name, words]) => `${name}: ${words.join(", ")}`);
+  if (row.verified_only) parts.push("verified upstreams only");
+  if (row.retention !== "content") parts.push(`retention: ${row.retention}`);
+  return parts.join("; ");
+}
+
+function stateOf(row) {
+  if (row.revoked_at) return make("span", `revoked ${row.revoked_at}`, "none");
+  if (row.expires_at && Date.parse(row.expires_at) <= Date.now()) return make("span", "expired", "none");
+  if (row.blocked_at) return make("span", `blocked ${row.blocked_at}`, "bad");
+  return make("span", "active", "good");
+}
+
+// Buttons for operators; none for a key that is revoked.
+function keyActions(row) {
+  const buttons = make("span", "");
+  if (row.revoked_at || !may("operator")) return buttons;
+  const path = `admin/v1/keys/${encodeURIComponent(row.id)}`;
+  const send = (method, to, body) =>
+    ask(to, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const action = (label, question, act) => {
+    const button = make("button", label);
+    button.type = "button";
+    button.addEventListener("click", () =>
+      guarded(async () => {
+        if (question && !window.confirm(question)) return;
+        await act();
+        await load("keys", "tenants");
+      }),
+    );
+    buttons.append(button);
+  };
+  if (row.blocked_at) action("Unblock", null, () => send("PATCH", path, { blocked: false }));
+  else action("Block", null, () => send("PATCH", path, { blocked: true }));
+  action("Rotate", `Replace key ${row.id} of ${row.tenant}? The old key stays valid for 24 hours.`, async () =>
+    showMade(await send("POST", `${path}/rotate`, { overlap: "24h" })),
+  );
+  action("Revoke", `Revoke key ${row.id} of ${row.tenant}? This cannot be undone.`, () => ask(path, { method: "DELETE" }));
+  return buttons;
+}
+
+function showMade(made) {
+  at("made").hidden = false;
+  at("made").textContent = `Key for ${made.tenant}, shown only this once: ${made.key}`;
+}
+
 
 /** The time by which data expires, as a fact; if it cannot be read, the reason. */
 async function clockFact() {
@@ -427,13 +466,15 @@ async function createKey(event) {
   await guarded(async () => {
     const wanted = { tenant: at("tenant").value.trim() };
     if (at("note").value.trim()) wanted.name = at("note").value.trim();
+    if (at("expires").value.trim()) wanted.expires_at = at("expires").value.trim();
+    const models = at("models").value.split(/[\s,]+/).filter(Boolean);
+    if (models.length) wanted.restrictions = { models };
     const made = await ask("admin/v1/keys", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(wanted),
     });
-    at("made").hidden = false;
-    at("made").textContent = `Key for ${made.tenant}, shown only this once: ${made.key}`;
+    showMade(made);
     at("new-key").reset();
     await load("keys", "tenants");
   });

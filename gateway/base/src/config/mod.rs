@@ -9,6 +9,7 @@
 
 mod accessible_files;
 mod document;
+mod expiry;
 mod explain;
 pub mod files;
 mod hints;
@@ -32,6 +33,7 @@ use attest_channel::Trust;
 use attest_core::{Serving, SourceProvenance};
 use harden::Fact;
 
+pub use expiry::{ExpiryError, parse_expiry, parse_overlap};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use parse::known_keys;
 pub use problem::{ConfigError, InFile, KeyLines, Problem};

@@ -47,6 +47,12 @@ fn errors() -> Vec<ApiError> {
     let mut all = one_of_each! { ApiError:
         ApiError::MissingKey => ApiError::MissingKey,
         ApiError::InvalidKey => ApiError::InvalidKey,
+        ApiError::KeyExpired => ApiError::KeyExpired,
+        ApiError::KeyBlocked => ApiError::KeyBlocked,
+        ApiError::KeyNetwork => ApiError::KeyNetwork,
+        ApiError::KeyEndpoint => ApiError::KeyEndpoint,
+        ApiError::KeyModel => ApiError::KeyModel,
+        ApiError::KeyRetention => ApiError::KeyRetention,
         ApiError::RoleNeeded { .. } => ApiError::RoleNeeded { role: "" },
         ApiError::PolicyUnreadable { .. } => ApiError::PolicyUnreadable { reason: String::new() },
         ApiError::PolicyRefused { .. } => ApiError::PolicyRefused { reason: String::new() },

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::{ApiError, INVALID_REQUEST, Shape};
+use crate::request::RestrictionError;
 
 /// Why a request is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,10 @@ pub enum Invalid {
     AdminBody,
     /// A member of an admin request is not a name.
     NameMember(&'static str),
+    /// A member of an admin request is not a time to come, or not a duration.
+    TimeMember(&'static str),
+    /// The restrictions of an API key.
+    Restrictions(RestrictionError),
 }
 
 /// The top-level members of a body that we read.
@@ -141,6 +146,17 @@ impl Invalid {
                         "{member} must be 1 to 128 characters long, of letters, digits and . _ - : / @ + alone."
                     ),
                 );
+            }
+            Invalid::TimeMember(member) => {
+                return Self::shape_with(
+                    Some(member),
+                    format!(
+                        "{member} must be a time to come, as 2027-01-31T12:00:00Z, or a duration, as 30d."
+                    ),
+                );
+            }
+            Invalid::Restrictions(error) => {
+                return Self::shape_with(Some(error.member()), format!("{error}."));
             }
             Invalid::RetentionHeader => (
                 None,

@@ -26,6 +26,18 @@ pub enum ApiError {
     MissingKey,
     /// A key that does not exist or was revoked.
     InvalidKey,
+    /// The key's time is over.
+    KeyExpired,
+    /// An operator has blocked the key.
+    KeyBlocked,
+    /// The key may not be used from the peer's address.
+    KeyNetwork,
+    /// The key may not be used for the endpoint.
+    KeyEndpoint,
+    /// The key may not be used for the model that the request names.
+    KeyModel,
+    /// The active policy keeps more of the request than the key allows.
+    KeyRetention,
     /// The admin key does not have the role that the request needs.
     RoleNeeded {
         role: &'static str,
@@ -115,6 +127,7 @@ struct Shape {
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 const INVALID_REQUEST: &str = "invalid_request_error";
+const PERMISSION: &str = "permission_error";
 
 impl ApiError {
     pub fn status(&self) -> StatusCode {
@@ -130,7 +143,13 @@ impl ApiError {
     /// counts these. Malformed requests, failures and temporary overload are not counted.
     pub fn refused_by_policy(&self) -> Option<&'static str> {
         match self {
-            ApiError::KeysetPrecondition
+            ApiError::KeyExpired
+            | ApiError::KeyBlocked
+            | ApiError::KeyNetwork
+            | ApiError::KeyEndpoint
+            | ApiError::KeyModel
+            | ApiError::KeyRetention
+            | ApiError::KeysetPrecondition
             | ApiError::RetentionPrecondition
             | ApiError::SessionNotAccepted
             | ApiError::UpstreamVerificationFailed => {
@@ -169,7 +188,10 @@ impl ApiError {
             ApiError::MethodNotAllowed { allow } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allow));
             }
-            ApiError::MissingKey | ApiError::InvalidKey | ApiError::ReceiptUnauthorized => {
+            ApiError::MissingKey
+            | ApiError::InvalidKey
+            | ApiError::KeyExpired
+            | ApiError::ReceiptUnauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             // SDKs decide by this header whether to send a 421 again; the connection cannot serve it in any case.
@@ -211,6 +233,45 @@ impl ApiError {
                 Some("invalid_api_key"),
                 "The API key is not valid.",
             ),
+            ApiError::KeyExpired => (
+                S::UNAUTHORIZED,
+                INVALID_REQUEST,
+                Some("key_expired"),
+                "The API key has expired.",
+            ),
+            ApiError::KeyBlocked => (
+                S::FORBIDDEN,
+                PERMISSION,
+                Some("key_blocked"),
+                "The API key is blocked.",
+            ),
+            ApiError::KeyNetwork => (
+                S::FORBIDDEN,
+                PERMISSION,
+                Some("network_not_allowed"),
+                "The API key may not be used from this address.",
+            ),
+            ApiError::KeyEndpoint => (
+                S::FORBIDDEN,
+                PERMISSION,
+                Some("endpoint_not_allowed"),
+                "The API key may not be used for this endpoint.",
+            ),
+            ApiError::KeyModel => {
+                return Shape {
+                    status: S::FORBIDDEN,
+                    kind: PERMISSION,
+                    code: Some("model_not_allowed"),
+                    param: Some("model"),
+                    message: "The API key may not be used for this model.".to_owned(),
+                };
+            }
+            ApiError::KeyRetention => (
+                S::FORBIDDEN,
+                PERMISSION,
+                Some("key_retention_exceeded"),
+                "The active retention policy keeps more of this request than the API key allows. It was not forwarded.",
+            ),
             // Only administrators get these, about the policy that they sent.
             ApiError::PolicyUnreadable { reason } => {
                 return Shape {
@@ -233,7 +294,7 @@ impl ApiError {
             ApiError::RoleNeeded { role } => {
                 return Shape {
                     status: S::FORBIDDEN,
-                    kind: "permission_error",
+                    kind: PERMISSION,
                     code: Some("role_needed"),
                     param: None,
                     message: format!("This admin key does not have the role {role}."),

@@ -8,6 +8,8 @@ mod caller;
 mod endpoint;
 mod headers;
 mod name;
+mod network;
+mod restrictions;
 mod salt;
 
 pub use body_budget::{BodyBudget, BodyReservation};
@@ -15,4 +17,6 @@ pub use caller::{Caller, KeyId};
 pub use endpoint::Endpoint;
 pub use headers::{ACI_VERSION, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};
 pub use name::{Name, NameError};
+pub use network::NetworkError;
+pub use restrictions::{RestrictionChanges, RestrictionError, Restrictions, WrittenRestrictions};
 pub use salt::{CacheSalts, Salt};

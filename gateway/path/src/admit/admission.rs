@@ -1,5 +1,6 @@
 //! Every check of a request, in order.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -20,11 +21,8 @@ use gateway_base::descriptors;
 use gateway_base::errors::ApiError;
 use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId};
 use gateway_contract::epoch::Epoch;
-use gateway_upstream::route::RoutedModel;
+use gateway_upstream::route::{Route, RoutedModel};
 use harden as hardening;
-
-/// The header for API keys in APIs other than OpenAI's.
-const X_API_KEY: &str = "x-api-key";
 
 /// What the checks need.
 pub struct Admission {
@@ -53,6 +51,21 @@ pub struct RequestSlot {
     key: Arc<ActiveKey>,
 }
 
+/// The API key of a request that is not an inference request.
+pub struct ApiKey(Arc<ActiveKey>);
+
+impl ApiKey {
+    pub fn caller(&self) -> &Caller {
+        &self.0.caller
+    }
+
+    /// Whether requests with the key may name this model, and can be served then.
+    pub fn may_use(&self, name: &str, route: &Route) -> bool {
+        let restrictions = &self.0.restrictions;
+        restrictions.allow_model(name) && (route.serves_verified() || !restrictions.verified_only)
+    }
+}
+
 /// Why a request was not admitted, and whether its body was left unread.
 pub struct Refused {
     pub error: ApiError,
@@ -71,23 +84,20 @@ impl Admission {
         }
     }
 
-    /// Checks the API key of a request without a body.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        self.keyring.authenticate(headers).map(|_| ())
-    }
-
-    /// The owner of a request's valid API key.
-    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    /// The owner of a request's API key, which may be used now and from this address.
+    pub fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<ApiKey, ApiError> {
         let key = self.keyring.authenticate(headers)?;
-        Ok(key.caller.clone())
+        key.check(self.clock.now(), peer)?;
+        Ok(ApiKey(key))
     }
 
-    /// The id of a valid API key in a request that needs none, as a bearer token or in `x-api-key`.
-    pub fn key_id(&self, headers: &HeaderMap) -> Option<KeyId> {
-        let key = match headers.get(X_API_KEY) {
-            Some(value) => self.keyring.with_token(value.to_str().ok()?).ok()?,
-            None => self.keyring.authenticate(headers).ok()?,
-        };
+    /// The id of a usable API key in a request that needs none.
+    pub fn key_id(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<KeyId> {
+        let ApiKey(key) = self.authenticate(headers, peer).ok()?;
         KeyId::parse(&key.caller.key_id)
     }
 
@@ -96,7 +106,7 @@ impl Admission {
         &self,
         epoch: Arc<Epoch>,
         endpoint: Endpoint,
-        headers: &HeaderMap,
+        (headers, peer): (&HeaderMap, Option<IpAddr>),
         body: B,
     ) -> Result<Admitted, Refused>
     where
@@ -111,7 +121,9 @@ impl Admission {
             key,
             slot,
             announced,
-        } = self.check_head(&epoch, headers, &body).map_err(unread)?;
+        } = self
+            .check_head(&epoch, endpoint, (headers, peer), &body)
+            .map_err(unread)?;
         // The slot is taken before the body is read: slow bodies count as requests in flight.
         let (prompt, received_hash) = body::read(body, self.body_limits(&epoch, &key))
             .await
@@ -127,15 +139,23 @@ impl Admission {
             error,
             body_unread: false,
         };
-        let fields =
+        let mut fields =
             Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
         preconditions::check_model(headers, &fields.model).map_err(refused)?;
+        if !key.restrictions.allow_model(&fields.model) {
+            return Err(refused(ApiError::KeyModel));
+        }
+        // The key requires what the caller could have required.
+        fields.constraints.verified |= key.restrictions.verified_only;
         // An announced model has just been checked to be this one.
         let model = announced.unwrap_or_else(|| epoch.routes.resolve(&fields.model));
         let retention = epoch
             .retention
             .policy()
             .effective(&key.caller.tenant, model_id(model.as_ref()));
+        if retention.mode() > key.restrictions.retention {
+            return Err(refused(ApiError::KeyRetention));
+        }
         let salt = salt::decide(
             &epoch.cache_salts,
             &key.caller.tenant,
@@ -182,18 +202,22 @@ impl Admission {
                 self.bodies.reservation(limits.max_body_total),
                 ApiError::ServiceBusy,
             ),
-            key: (key.bodies.reservation(share), ApiError::KeyBusy),
+            key: (key.shared.bodies.reservation(share), ApiError::KeyBusy),
         }
     }
 
     fn check_head(
         &self,
         epoch: &Epoch,
-        headers: &HeaderMap,
+        endpoint: Endpoint,
+        (headers, peer): (&HeaderMap, Option<IpAddr>),
         body: &impl Body,
     ) -> Result<Checked, ApiError> {
         let limits = &epoch.config.limits;
-        let key = self.keyring.authenticate(headers)?;
+        let ApiKey(key) = self.authenticate(headers, peer)?;
+        if !key.restrictions.allow_endpoint(endpoint) {
+            return Err(ApiError::KeyEndpoint);
+        }
         preconditions::check_keyset(headers, &epoch.keyset_digest)?;
         let mut announced = None;
         preconditions::check_retention(headers, |model| {
@@ -247,13 +271,13 @@ impl RequestSlot {
     ) -> Result<Self, ApiError> {
         // Counted first and taken back on refusal: a check before counting would let two requests pass at once. The key's own
         // limit comes first, so that its client gets that answer however busy the service is.
-        if key.in_flight.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent_per_key {
-            key.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if key.shared.in_flight.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent_per_key {
+            key.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Err(ApiError::KeyBusy);
         }
         if all.fetch_add(1, Ordering::AcqRel) >= limits.max_concurrent.min(max) {
             all.fetch_sub(1, Ordering::AcqRel);
-            key.in_flight.fetch_sub(1, Ordering::AcqRel);
+            key.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
             return Err(ApiError::ServiceBusy);
         }
         Ok(Self {
@@ -273,7 +297,7 @@ impl RequestSlot {
 impl Drop for RequestSlot {
     fn drop(&mut self) {
         // The reverse order of taking does not matter: both only ever allow too few for an instant, never too many.
-        self.key.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.key.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
         self.all.fetch_sub(1, Ordering::AcqRel);
     }
 }

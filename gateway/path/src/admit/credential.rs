@@ -62,6 +62,25 @@ pub fn digest(token: &str) -> [u8; 32] {
     *Sha256Digest::hash(token.as_bytes()).as_bytes()
 }
 
+/// The header for API keys in APIs other than OpenAI's.
+const X_API_KEY: &str = "x-api-key";
+
+/// The API key of a request: a bearer token, or the value of `x-api-key`. One that gives both gives the same twice.
+pub fn token(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let mut all = headers.get_all(X_API_KEY).iter();
+    let key = match (all.next(), all.next()) {
+        (None, _) => return bearer(headers),
+        (Some(value), None) => value.to_str().map_err(|_| ApiError::InvalidKey)?,
+        (Some(_), Some(_)) => return Err(ApiError::InvalidKey),
+    };
+    match bearer(headers) {
+        Ok(token) if token != key => Err(ApiError::InvalidKey),
+        Ok(_) => Ok(key),
+        Err(_) if headers.contains_key(AUTHORIZATION) => Err(ApiError::InvalidKey),
+        Err(_) => Ok(key),
+    }
+}
+
 /// The bearer token of a request.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
@@ -125,6 +144,36 @@ mod tests {
             &format!("{token}x"),
         ] {
             assert_eq!(claimed_id(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn accepts_a_key_in_either_header_and_the_same_in_both() {
+        let with = |pairs: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            token(&headers).map(str::to_owned)
+        };
+        let (plain, bearer) = ("x-api-key", "authorization");
+        assert_eq!(with(&[(bearer, "Bearer abc")]), Ok("abc".into()));
+        assert_eq!(with(&[(plain, "abc")]), Ok("abc".into()));
+        let both = [(plain, "abc"), (bearer, "Bearer abc")];
+        assert_eq!(with(&both), Ok("abc".into()));
+        for (pairs, error) in [
+            (vec![], ApiError::MissingKey),
+            (vec![(plain, "abc"), (plain, "abc")], ApiError::InvalidKey),
+            (
+                vec![(plain, "abc"), (bearer, "Bearer b")],
+                ApiError::InvalidKey,
+            ),
+            (
+                vec![(plain, "abc"), (bearer, "Basic abc")],
+                ApiError::InvalidKey,
+            ),
+        ] {
+            assert_eq!(with(&pairs), Err(error), "{pairs:?}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! line waits for ([`AppliedGeneration`]).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, RwLock};
@@ -18,45 +19,78 @@ use subtle::ConstantTimeEq;
 
 use super::Caller;
 use super::applied::AppliedGeneration;
-use super::credential::{bearer, claimed_id, digest};
+use super::credential::{claimed_id, digest, token};
+use attest_core::UnixTime;
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
 use gateway_base::request::BodyBudget;
-use gateway_base::request::KeyId;
+use gateway_base::request::{KeyId, Restrictions};
 use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger};
 use gateway_store::{DatabaseName, StoreError};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// One active key.
+/// One active key, as it was when the keyring was last read.
+#[derive(PartialEq)]
 pub struct ActiveKey {
     pub(super) caller: Caller,
-    /// Requests in flight. Shared by all generations of the keyring that contain the key.
-    pub(super) in_flight: AtomicUsize,
-    /// The memory of its requests' bodies. Shared likewise.
-    pub(super) bodies: BodyBudget,
+    pub(super) restrictions: Restrictions,
+    expires_at: Option<UnixTime>,
+    is_blocked: bool,
+    /// The same for all generations of the keyring that contain the key, whatever changes about it.
+    pub(super) shared: Arc<SharedState>,
+}
+
+/// What requests with a key share.
+pub(super) struct SharedState {
+    /// Requests in flight.
+    pub in_flight: AtomicUsize,
+    /// The memory of their bodies.
+    pub bodies: BodyBudget,
     /// Set once, when the key leaves the keyring: requests that still hold the key see it.
     revoked: watch::Sender<bool>,
 }
 
-impl ActiveKey {
-    fn new(caller: Caller) -> Self {
+impl SharedState {
+    fn new() -> Self {
         Self {
-            caller,
             in_flight: AtomicUsize::new(0),
             bodies: BodyBudget::default(),
             revoked: watch::Sender::new(false),
         }
     }
+}
 
+/// The same only if it is the same: keys are compared to find out whether a generation has changed them.
+impl PartialEq for SharedState {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl ActiveKey {
     pub(crate) fn is_revoked(&self) -> bool {
-        *self.revoked.borrow()
+        *self.shared.revoked.borrow()
     }
 
     /// Becomes true when the key is revoked.
     pub(crate) fn revocation(&self) -> watch::Receiver<bool> {
-        self.revoked.subscribe()
+        self.shared.revoked.subscribe()
+    }
+
+    /// May the key be used now, from this address?
+    pub(super) fn check(&self, now: UnixTime, peer: Option<IpAddr>) -> Result<(), ApiError> {
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Err(ApiError::KeyExpired);
+        }
+        if self.is_blocked {
+            return Err(ApiError::KeyBlocked);
+        }
+        if !self.restrictions.allow_peer(peer) {
+            return Err(ApiError::KeyNetwork);
+        }
+        Ok(())
     }
 }
 
@@ -147,7 +181,7 @@ impl Keyring {
 
     /// The active key of a request.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<ActiveKey>, ApiError> {
-        self.with_token(bearer(headers)?)
+        self.with_token(token(headers)?)
     }
 
     /// The active key with this token.
@@ -185,14 +219,14 @@ impl Keyring {
         // After the replacement: a request that finds the old key from now on is not possible, and those that found it before
         // are notified.
         for (id, key) in old.iter() {
-            if !ring.get(id).is_some_and(|kept| Arc::ptr_eq(kept, key)) {
-                key.revoked.send_replace(true);
+            if !ring.get(id).is_some_and(|kept| kept.shared == key.shared) {
+                key.shared.revoked.send_replace(true);
             }
         }
     }
 }
 
-/// A key of the new ring: the old value if nothing changed, so that its counters continue.
+/// A key of the new ring: the old value if nothing changed, and with the old counters if only its rights did.
 fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
     if row.revoked_at.is_some() {
         return None;
@@ -203,9 +237,18 @@ fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
         tenant: row.tenant,
         key_digest: row.digest,
     };
-    match old.get(&id) {
-        Some(key) if key.caller == caller => Some((id, key.clone())),
-        _ => Some((id, Arc::new(ActiveKey::new(caller)))),
+    let known = old.get(&id).filter(|known| known.caller == caller);
+    let shared = known.map(|known| known.shared.clone());
+    let key = ActiveKey {
+        caller,
+        restrictions: row.restrictions,
+        expires_at: row.expires_at,
+        is_blocked: row.blocked_at.is_some(),
+        shared: shared.unwrap_or_else(|| Arc::new(SharedState::new())),
+    };
+    match known {
+        Some(known) if **known == key => Some((id, known.clone())),
+        _ => Some((id, Arc::new(key))),
     }
 }
 
@@ -213,8 +256,7 @@ fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
 mod tests {
     use super::*;
     use crate::admit::ApiToken;
-    use attest_core::UnixTime;
-    use gateway_base::request::Name;
+    use gateway_base::request::{Name, WrittenRestrictions};
     use http::HeaderValue;
     use http::header::AUTHORIZATION;
 
@@ -225,7 +267,11 @@ mod tests {
             name: None,
             digest,
             created_at: UnixTime::from_secs(1),
+            expires_at: None,
+            blocked_at: None,
             revoked_at: None,
+            replaces: None,
+            restrictions: Restrictions::default(),
         }
     }
 
@@ -294,6 +340,50 @@ mod tests {
             ring.authenticate(&headers(&forged)).err(),
             Some(ApiError::InvalidKey)
         );
+    }
+
+    #[test]
+    fn a_change_of_a_keys_rights_keeps_its_counters_and_cuts_no_request() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        ring.replace(vec![row(id, token.digest())]);
+        let before = active(&ring, &token);
+        ring.replace(vec![KeyRow {
+            blocked_at: Some(UnixTime::from_secs(2)),
+            ..row(id, token.digest())
+        }]);
+        let after = active(&ring, &token);
+        let now = UnixTime::from_secs(3);
+        assert_eq!(before.check(now, None), Ok(()));
+        assert_eq!(after.check(now, None), Err(ApiError::KeyBlocked));
+        assert!(before.shared == after.shared && !before.is_revoked());
+    }
+
+    #[test]
+    fn a_key_is_usable_before_it_expires_and_from_its_networks() {
+        let (id, token) = ApiToken::generate().expect("a key");
+        let ring = ring();
+        let written = serde_json::json!({ "networks": ["192.0.2.0/24"] });
+        let mut restrictions = Restrictions::default();
+        serde_json::from_value::<WrittenRestrictions>(written)
+            .expect("restrictions")
+            .read()
+            .expect("a network")
+            .apply(&mut restrictions);
+        ring.replace(vec![KeyRow {
+            expires_at: Some(UnixTime::from_secs(10)),
+            restrictions,
+            ..row(id, token.digest())
+        }]);
+        let key = active(&ring, &token);
+        let inside = Some(IpAddr::from([192, 0, 2, 9]));
+        let outside = Some(IpAddr::from([192, 0, 3, 9]));
+        let before = UnixTime::from_secs(9);
+        assert_eq!(key.check(before, inside), Ok(()));
+        assert_eq!(key.check(before, outside), Err(ApiError::KeyNetwork));
+        assert_eq!(key.check(before, None), Err(ApiError::KeyNetwork));
+        let end = UnixTime::from_secs(10);
+        assert_eq!(key.check(end, inside), Err(ApiError::KeyExpired));
     }
 
     #[test]

@@ -25,12 +25,12 @@ use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
 use gateway_upstream::route::RoutedModel;
 
-pub use admission::Admission;
 pub(crate) use admission::RequestSlot;
+pub use admission::{Admission, ApiKey};
 pub use applied::AppliedGeneration;
 pub use constraints::Constraints;
 pub use credential::{ApiToken, TokenError};
-pub use credential::{bearer, digest};
+pub use credential::{bearer, digest, token};
 pub use fields::{CacheSalt, Fields};
 pub use keyring::Keyring;
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, Response, Uri};
 use super::PublicState;
 use super::public::json;
 use super::state::Connection;
-use crate::admit::{bearer, digest};
+use crate::admit::{digest, token};
 use crate::receipt::FoundReceipt;
 use attest_core::{Session, SessionId};
 use gateway_base::errors::{ApiError, Invalid};
@@ -28,7 +28,7 @@ pub(super) async fn attestation(
     let request = ReportRequest::parse(uri.query())?;
     let requester = Requester {
         address: connection.peer,
-        key: state.admission.key_id(&headers),
+        key: state.admission.key_id(&headers, connection.peer),
     };
     let report = state
         .report_queue
@@ -63,7 +63,7 @@ pub(super) async fn own_receipt(
     id: &str,
     headers: &HeaderMap,
 ) -> Result<FoundReceipt, ApiError> {
-    let token = bearer(headers).map_err(|error| match error {
+    let token = token(headers).map_err(|error| match error {
         ApiError::MissingKey => ApiError::ReceiptUnauthorized,
         _ => ApiError::ReceiptNotFound,
     })?;

@@ -54,7 +54,7 @@ async fn serve(
     let epoch = connection.epoch.clone();
     let admitted = match state
         .admission
-        .admit(epoch, endpoint, &head.headers, body)
+        .admit(epoch, endpoint, (&head.headers, connection.peer), body)
         .await
     {
         Ok(admitted) => admitted,

@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`, for holders of an API key.
+//! `GET /v1/models` and `GET /v1/models/{id}`: the models that the holder of an API key may use.
 
 use std::sync::Arc;
 
@@ -16,8 +16,12 @@ pub(super) async fn list(
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    state.admission.authenticate(&headers)?;
-    Ok(json(connection.epoch.routes.models().to_string()))
+    let key = state.admission.authenticate(&headers, connection.peer)?;
+    let models = connection
+        .epoch
+        .routes
+        .models(|name, route| key.may_use(name, route));
+    Ok(json(models.to_string()))
 }
 
 pub(super) async fn one(
@@ -26,11 +30,9 @@ pub(super) async fn one(
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    state.admission.authenticate(&headers)?;
-    let model = connection
-        .epoch
-        .routes
-        .model(&id)
-        .ok_or(ApiError::ModelNotFound)?;
+    let key = state.admission.authenticate(&headers, connection.peer)?;
+    let routes = &connection.epoch.routes;
+    let model = routes.model(&id, |name, route| key.may_use(name, route));
+    let model = model.ok_or(ApiError::ModelNotFound)?;
     Ok(json(model.to_string()))
 }

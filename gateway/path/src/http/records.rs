@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::PublicState;
-use crate::admit::{bearer, digest};
+use super::{Connection, PublicState};
+use crate::admit::{digest, token};
 use gateway_base::errors::ApiError;
 use gateway_retention::{DeletionResult, Part};
 
@@ -38,9 +38,10 @@ pub(super) async fn fetch(
 pub(super) async fn delete(
     state: State<Arc<PublicState>>,
     id: Path<String>,
+    connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    state.admission.authenticate(&headers)?;
+    state.admission.authenticate(&headers, connection.peer)?;
     let key = credential(&headers)?;
     let deleted = state.services.records.delete_for_caller(&id, &key).await;
     match deleted.map_err(|_| ApiError::Internal)? {
@@ -57,5 +58,5 @@ pub(super) async fn delete(
 /// As with receipts, the credential is compared with the one that made the request; a revoked key can still read the
 /// sealed records of requests made with it.
 fn credential(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
-    Ok(digest(bearer(headers)?))
+    Ok(digest(token(headers)?))
 }

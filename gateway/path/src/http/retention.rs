@@ -21,9 +21,11 @@ pub(super) async fn opening(
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let caller = state.admission.caller(&headers)?;
+    let key = state.admission.authenticate(&headers, connection.peer)?;
     let policy = connection.epoch.retention.policy();
-    Ok(document(tenant_opening(policy, &caller.tenant).to_string()))
+    Ok(document(
+        tenant_opening(policy, &key.caller().tenant).to_string(),
+    ))
 }
 
 fn tenant_opening(policy: &RetentionPolicy, tenant: &str) -> Value {

@@ -273,8 +273,11 @@ fn authenticate_connection(
     if authentication == Authentication::ByHandlers {
         return Ok(());
     }
-    match state.admission.authenticate(request.headers()) {
-        Ok(()) => context.authenticated(),
+    match state
+        .admission
+        .authenticate(request.headers(), context.peer)
+    {
+        Ok(_) => context.authenticated(),
         Err(ApiError::InvalidKey) => {
             context.not_authenticated();
             Ok(())

@@ -180,13 +180,9 @@ impl RoutedRequest {
         self.constraints.session_ids.as_deref()
     }
 
-    /// Direct serving has no second hop, so it satisfies `aci_verified` by what it is (ACI §5.3).
     fn may_use(&self, candidate: &Candidate) -> bool {
-        match candidate {
-            Candidate::Verified(_) => true,
-            Candidate::Local(_) => self.model.route.serving == Serving::Direct,
-            Candidate::Plain(_) => !self.required(),
-        }
+        let is_plain = matches!(candidate, Candidate::Plain(_));
+        self.model.route.is_verified(candidate) || (is_plain && !self.required())
     }
 
     /// A direct service has no sessions, so it refuses any list of them.

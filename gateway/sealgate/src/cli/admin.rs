@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::ConfigFile;
-use super::credentials::{self, Column, CredentialError, Kind, Row, name};
+use super::credentials::{self, Columns, CredentialError, Kind, Row, name};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_admin::AdminToken;
@@ -79,12 +79,23 @@ async fn list(config: &Path) -> Result<(), CredentialError> {
     ledger.close().await;
     let rows = admins.iter().map(|admin| Row {
         id: &admin.id,
-        is_revoked: admin.revoked_at.is_some(),
+        state: match admin.revoked_at {
+            Some(_) => "revoked",
+            None => "active",
+        },
         created_at: admin.created_at,
         holder: admin.role.as_str(),
         name: admin.name.as_ref(),
+        notes: String::new(),
     });
-    credentials::print_list(Column("ROLE", 9), rows);
+    credentials::print_list(
+        Columns {
+            holder: "ROLE",
+            width: 9,
+            notes: "",
+        },
+        rows,
+    );
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use attest_core::UnixTime;
 use super::{UNUSABLE, unusable};
 use gateway_admin::AdminTokenError;
 use gateway_base::config::{Config, ConfigError, show_duration};
-use gateway_base::request::Name;
+use gateway_base::request::{Name, RestrictionError};
 use gateway_path::admit::TokenError;
 use gateway_store::StoreError;
 use gateway_store::ledger::Ledger;
@@ -46,11 +46,15 @@ pub(super) enum CredentialError {
     AdminToken(#[from] AdminTokenError),
     #[error("there is no active {kind} with the id {id}")]
     NotActive { kind: Kind, id: String },
+    #[error("restrictions: {0}")]
+    Restrictions(#[from] RestrictionError),
+    #[error("nothing to change was given; see --help")]
+    NothingToChange,
     #[error(
-        "revoked key {id} in the ledger, but the running service has not confirmed it within {}; see its log",
+        "{done} key {id} in the ledger, but the running service has not confirmed it within {}; see its log",
         show_duration(CONFIRM)
     )]
-    NotConfirmed { id: String },
+    NotConfirmed { done: &'static str, id: String },
 }
 
 /// Prints a failure and returns the exit status: 2 for what the operator can correct, 1 for everything else.
@@ -62,7 +66,9 @@ pub(super) fn report(outcome: Result<(), CredentialError>) -> ExitCode {
     };
     eprintln!("sealgate: {error}");
     match error {
-        CredentialError::NotActive { .. } => ExitCode::from(UNUSABLE),
+        CredentialError::NotActive { .. }
+        | CredentialError::Restrictions(_)
+        | CredentialError::NothingToChange => ExitCode::from(UNUSABLE),
         _ => ExitCode::FAILURE,
     }
 }
@@ -81,30 +87,44 @@ pub(super) fn print_created(token: &str, kind: Kind, id: &str, purpose: &str) {
     eprintln!("Created {kind} {id} {purpose}. It is shown only this once.");
 }
 
-/// The column that the two lists do not share: its heading and width.
+/// The headings that the two lists do not share.
 #[derive(Clone, Copy)]
-pub(super) struct Column(pub &'static str, pub usize);
+pub(super) struct Columns {
+    pub holder: &'static str,
+    pub width: usize,
+    pub notes: &'static str,
+}
 
 /// One key in a list.
 pub(super) struct Row<'a> {
     pub id: &'a str,
-    pub is_revoked: bool,
+    /// At most seven characters.
+    pub state: &'static str,
     pub created_at: UnixTime,
-    /// The text in the [`Column`].
+    /// The text below [`Columns::holder`].
     pub holder: &'a str,
     pub name: Option<&'a Name>,
+    /// The text below [`Columns::notes`].
+    pub notes: String,
 }
 
-pub(super) fn print_list<'a>(Column(heading, width): Column, rows: impl Iterator<Item = Row<'a>>) {
-    println!(
-        "{:<12}  {:<7}  {:<20}  {heading:<width$}  NAME",
-        "ID", "STATE", "CREATED"
-    );
+pub(super) fn print_list<'a>(columns: Columns, rows: impl Iterator<Item = Row<'a>>) {
+    let Columns {
+        holder,
+        width,
+        notes,
+    } = columns;
+    let line = |parts: [&str; 6]| {
+        let [id, state, created, holder, name, notes] = parts;
+        let line =
+            format!("{id:<12}  {state:<7}  {created:<20}  {holder:<width$}  {name:<16}  {notes}");
+        println!("{}", line.trim_end());
+    };
+    line(["ID", "STATE", "CREATED", holder, "NAME", notes]);
     for row in rows {
-        let state = if row.is_revoked { "revoked" } else { "active" };
-        let (id, created, holder) = (row.id, row.created_at.to_string(), row.holder);
+        let created = row.created_at.to_string();
         let name = row.name.map_or("", Name::as_str);
-        println!("{id:<12}  {state:<7}  {created:<20}  {holder:<width$}  {name}");
+        line([row.id, row.state, &created, row.holder, name, &row.notes]);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::StoreError;
 use crate::sqlite::{self, DatabaseFile};
 use attest_core::UnixTime;
 use attest_core::log::AdminAction;
-use gateway_base::request::Name;
+use gateway_base::request::{Name, RestrictionChanges, Restrictions, WrittenRestrictions};
 
 /// A key about to be registered.
 pub struct NewKey {
@@ -19,6 +19,9 @@ pub struct NewKey {
     /// SHA-256 of the key.
     pub digest: [u8; 32],
     pub created_at: UnixTime,
+    /// `None`: it does not expire.
+    pub expires_at: Option<UnixTime>,
+    pub restrictions: Restrictions,
 }
 
 /// A registered key.
@@ -29,7 +32,64 @@ pub struct KeyRow {
     pub name: Option<Name>,
     pub digest: [u8; 32],
     pub created_at: UnixTime,
+    pub expires_at: Option<UnixTime>,
+    pub blocked_at: Option<UnixTime>,
     pub revoked_at: Option<UnixTime>,
+    /// The id of the key that this one was made to replace.
+    pub replaces: Option<String>,
+    pub restrictions: Restrictions,
+}
+
+/// The key that replaces another one.
+pub struct Replacement {
+    pub id: String,
+    /// SHA-256 of the key.
+    pub digest: [u8; 32],
+    pub created_at: UnixTime,
+    pub expires_at: Option<UnixTime>,
+}
+
+/// What changes about a key. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeyChanges {
+    pub name: Option<Name>,
+    /// The inner `None`: it does not expire.
+    pub expires_at: Option<Option<UnixTime>>,
+    pub blocked: Option<bool>,
+    pub restrictions: RestrictionChanges,
+}
+
+impl KeyChanges {
+    fn apply(self, key: &mut KeyRow, at: UnixTime) {
+        if let Some(name) = self.name {
+            key.name = Some(name);
+        }
+        if let Some(expires_at) = self.expires_at {
+            key.expires_at = expires_at;
+        }
+        match self.blocked {
+            Some(true) => {
+                key.blocked_at.get_or_insert(at);
+            }
+            Some(false) => key.blocked_at = None,
+            None => {}
+        }
+        self.restrictions.apply(&mut key.restrictions);
+    }
+
+    /// What changes, for the audit log.
+    fn members(&self) -> Vec<&'static str> {
+        let own = [
+            ("name", self.name.is_some()),
+            ("expires_at", self.expires_at.is_some()),
+            ("blocked", self.blocked == Some(true)),
+            ("unblocked", self.blocked == Some(false)),
+        ];
+        let own = own.into_iter().filter(|(_, present)| *present);
+        let mut members: Vec<_> = own.map(|(name, _)| name).collect();
+        members.extend(self.restrictions.members());
+        members
+    }
 }
 
 /// The active keys after a change, and the number of that change.
@@ -66,7 +126,7 @@ impl Keys<'_> {
     }
 
     /// The first key of a tenant creates the tenant.
-    pub async fn add(&self, key: &NewKey) -> Result<(), StoreError> {
+    pub async fn add(&self, key: NewKey) -> Result<KeyRow, StoreError> {
         let known = knows(self.pool, &key.tenant).await.map_err(in_ledger)?;
         if !known {
             let subject = format!("tenant {}", key.tenant);
@@ -78,7 +138,143 @@ impl Keys<'_> {
         self.audit
             .append_admin_action(key.created_at, AdminAction::KeyCreated, &subject)
             .await?;
-        add(self.pool, key).await.map_err(in_ledger)
+        let NewKey {
+            id,
+            tenant,
+            name,
+            digest,
+            created_at,
+            expires_at,
+            restrictions,
+        } = key;
+        let row = KeyRow {
+            id,
+            tenant,
+            name,
+            digest,
+            created_at,
+            expires_at,
+            blocked_at: None,
+            revoked_at: None,
+            replaces: None,
+            restrictions,
+        };
+        add(self.pool, &row).await.map_err(in_ledger)?;
+        Ok(row)
+    }
+
+    /// Changes a key that is not revoked. Returns it as it is now; `None` if there is none of that id.
+    pub async fn change(
+        &self,
+        id: &str,
+        at: UnixTime,
+        changes: KeyChanges,
+    ) -> Result<Option<KeyRow>, StoreError> {
+        let tenant = tenant_of_active(self.pool, id).await.map_err(in_ledger)?;
+        let Some(tenant) = tenant else {
+            return Ok(None);
+        };
+        let members = changes.members().join(", ");
+        let subject = format!("key {id} of tenant {tenant}: {members}");
+        self.audit
+            .append_admin_action(at, AdminAction::KeyChanged, &subject)
+            .await?;
+        self.update(id, |key| changes.apply(key, at)).await
+    }
+
+    /// Registers the key that replaces `id`: of the same tenant, with its name and restrictions. The replaced key expires at
+    /// `overlap_ends`, or earlier if it was to expire earlier. Returns the new key; `None` if there is no such key.
+    pub async fn rotate(
+        &self,
+        id: &str,
+        replacement: Replacement,
+        overlap_ends: UnixTime,
+    ) -> Result<Option<KeyRow>, StoreError> {
+        let tenant = tenant_of_active(self.pool, id).await.map_err(in_ledger)?;
+        let Some(tenant) = tenant else {
+            return Ok(None);
+        };
+        let Replacement {
+            id: new_id,
+            digest,
+            created_at,
+            expires_at,
+        } = replacement;
+        for (action, subject) in [
+            (
+                AdminAction::KeyCreated,
+                format!("key {new_id} of tenant {tenant}: replaces {id}"),
+            ),
+            (
+                AdminAction::KeyChanged,
+                format!("key {id} of tenant {tenant}: expires_at"),
+            ),
+        ] {
+            self.audit
+                .append_admin_action(created_at, action, &subject)
+                .await?;
+        }
+        let mut added = None;
+        self.write(async |on| {
+            let Some(mut old) = active(&mut *on, id).await? else {
+                return Ok(());
+            };
+            let earlier = old.expires_at.is_some_and(|at| at <= overlap_ends);
+            if !earlier {
+                old.expires_at = Some(overlap_ends);
+            }
+            update(&mut *on, &old).await?;
+            let key = KeyRow {
+                id: new_id,
+                digest,
+                created_at,
+                expires_at,
+                blocked_at: None,
+                revoked_at: None,
+                replaces: Some(old.id),
+                tenant: old.tenant,
+                name: old.name,
+                restrictions: old.restrictions,
+            };
+            add(&mut *on, &key).await?;
+            added = Some(key);
+            Ok(())
+        })
+        .await?;
+        Ok(added)
+    }
+
+    /// Reads a key that is not revoked, changes it and writes it back, in one transaction.
+    async fn update(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut KeyRow),
+    ) -> Result<Option<KeyRow>, StoreError> {
+        let mut changed = None;
+        self.write(async |on| {
+            let Some(mut key) = active(&mut *on, id).await? else {
+                return Ok(());
+            };
+            change(&mut key);
+            update(&mut *on, &key).await?;
+            changed = Some(key);
+            Ok(())
+        })
+        .await?;
+        Ok(changed)
+    }
+
+    async fn write(
+        &self,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<(), sqlx::Error>,
+    ) -> Result<(), StoreError> {
+        let write = async {
+            let mut connection = self.pool.acquire().await?;
+            let mut transaction = sqlite::begin_writing(&mut connection).await?;
+            work(&mut transaction).await?;
+            transaction.commit().await
+        };
+        write.await.map_err(in_ledger)
     }
 
     /// Returns false if no active key has that id.
@@ -114,37 +310,67 @@ async fn generation(on: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
         .await
 }
 
-async fn add(on: impl SqliteExecutor<'_>, key: &NewKey) -> Result<(), sqlx::Error> {
+async fn add(on: impl SqliteExecutor<'_>, key: &KeyRow) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO api_keys (id, tenant, name, digest, created_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO api_keys \
+         (id, tenant, name, digest, created_at, expires_at, replaces, restrictions) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&key.id)
     .bind(key.tenant.as_str())
     .bind(key.name.as_ref().map(Name::as_str))
     .bind(&key.digest[..])
     .bind(secs(key.created_at))
+    .bind(key.expires_at.map(secs))
+    .bind(&key.replaces)
+    .bind(written(&key.restrictions)?)
     .execute(on)
     .await?;
     Ok(())
 }
 
-pub(super) async fn all(on: impl SqliteExecutor<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys ORDER BY created_at, id",
+/// Writes what can change about a key.
+async fn update(on: impl SqliteExecutor<'_>, key: &KeyRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE api_keys SET name = ?, expires_at = ?, blocked_at = ?, restrictions = ? \
+         WHERE id = ?",
     )
-    .fetch_all(on)
+    .bind(key.name.as_ref().map(Name::as_str))
+    .bind(key.expires_at.map(secs))
+    .bind(key.blocked_at.map(secs))
+    .bind(written(&key.restrictions)?)
+    .bind(&key.id)
+    .execute(on)
     .await?;
+    Ok(())
+}
+
+fn written(restrictions: &Restrictions) -> Result<String, sqlx::Error> {
+    serde_json::to_string(&restrictions.written())
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+pub(super) async fn all(on: impl SqliteExecutor<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
+    let rows = sqlx::query("SELECT * FROM api_keys ORDER BY created_at, id")
+        .fetch_all(on)
+        .await?;
     rows.iter().map(read).collect()
 }
 
 async fn all_active(on: impl SqliteExecutor<'_>) -> Result<Vec<KeyRow>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, tenant, name, digest, created_at, revoked_at FROM api_keys \
-         WHERE revoked_at IS NULL",
-    )
-    .fetch_all(on)
-    .await?;
+    let rows = sqlx::query("SELECT * FROM api_keys WHERE revoked_at IS NULL")
+        .fetch_all(on)
+        .await?;
     rows.iter().map(read).collect()
+}
+
+/// A key that is not revoked.
+async fn active(on: impl SqliteExecutor<'_>, id: &str) -> Result<Option<KeyRow>, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM api_keys WHERE id = ? AND revoked_at IS NULL")
+        .bind(id)
+        .fetch_optional(on)
+        .await?;
+    row.as_ref().map(read).transpose()
 }
 
 async fn tenant_of_active(
@@ -204,17 +430,32 @@ fn read(row: &SqliteRow) -> Result<KeyRow, sqlx::Error> {
     let name: Option<&str> = row.try_get("name")?;
     let digest: &[u8] = row.try_get("digest")?;
     let parse = |name| Name::from_operator(name).map_err(|_| corrupt("API key name"));
+    let moment = |column| -> Result<Option<UnixTime>, sqlx::Error> {
+        let secs: Option<i64> = row.try_get(column)?;
+        secs.map(time).transpose()
+    };
     Ok(KeyRow {
         id: row.try_get("id")?,
         tenant: parse(row.try_get("tenant")?)?,
         name: name.map(parse).transpose()?,
         digest: digest.try_into().map_err(|_| corrupt("API key digest"))?,
         created_at: time(row.try_get("created_at")?)?,
-        revoked_at: row
-            .try_get::<Option<i64>, _>("revoked_at")?
-            .map(time)
-            .transpose()?,
+        expires_at: moment("expires_at")?,
+        blocked_at: moment("blocked_at")?,
+        revoked_at: moment("revoked_at")?,
+        replaces: row.try_get("replaces")?,
+        restrictions: restrictions(row.try_get("restrictions")?)?,
     })
+}
+
+/// A key whose restrictions cannot be read is an error: without them it could do more than it may.
+fn restrictions(text: &str) -> Result<Restrictions, sqlx::Error> {
+    let unreadable = || corrupt("API key restrictions");
+    let written: WrittenRestrictions = serde_json::from_str(text).map_err(|_| unreadable())?;
+    let changes = written.read().map_err(|_| unreadable())?;
+    let mut restrictions = Restrictions::default();
+    changes.apply(&mut restrictions);
+    Ok(restrictions)
 }
 
 /// Detects changes to the keys. A poll costs one pragma if no other connection has committed, and one row otherwise.

@@ -51,7 +51,7 @@ pub use clock::{RetentionClock, SystemClockCheck};
 pub use epochs::{EpochRow, Epochs};
 pub use expiry::{Expiry, Purged};
 pub use inspect::{StateSummary, inspect};
-pub use keys::{ChangeWatch, ChangedKeys, KeyRow, Keys, NewKey};
+pub use keys::{ChangeWatch, ChangedKeys, KeyChanges, KeyRow, Keys, NewKey, Replacement};
 pub use policies::{Policies, PolicyRow};
 pub use receipts::{ReceiptRow, Receipts};
 pub use records::{FoundRecord, RecordRow, RecordState, Records};

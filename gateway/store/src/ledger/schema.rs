@@ -14,6 +14,7 @@ pub(super) static LEDGER: Database = Database {
         include_str!("unfinished.sql"),
         include_str!("usage_sums.sql"),
         include_str!("usage_cause.sql"),
+        include_str!("key_restrictions.sql"),
     ],
     large_tables: &["usage", "usage_sums", "receipts", "sessions", "records"],
 };

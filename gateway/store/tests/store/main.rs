@@ -1,5 +1,6 @@
 //! The databases of a state directory: the ledger, its sums of usage, and the audit log.
 
 mod audit_log;
+mod keys;
 mod ledger;
 mod usage_sums;

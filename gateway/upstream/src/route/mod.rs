@@ -104,6 +104,22 @@ impl Route {
         self.candidates.iter().zip(&self.states)
     }
 
+    /// Whether a request that requires a verified upstream can be served. Direct serving has no second hop (ACI §5.3).
+    pub fn serves_verified(&self) -> bool {
+        self.candidates
+            .iter()
+            .any(|candidate| self.is_verified(candidate))
+    }
+
+    /// Whether a request that requires a verified upstream may be sent to this candidate.
+    pub fn is_verified(&self, candidate: &Candidate) -> bool {
+        match candidate {
+            Candidate::Verified(_) => true,
+            Candidate::Local(_) => self.serving == Serving::Direct,
+            Candidate::Plain(_) => false,
+        }
+    }
+
     /// The current sessions of this route's enclaves.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.enclaves()
@@ -257,20 +273,22 @@ impl Routes {
         names
     }
 
-    /// The body of `GET /v1/models`. `created` is a constant: the time is not known.
-    pub fn models(&self) -> Value {
+    /// The body of `GET /v1/models` with the names that `shown` accepts. `created` is a constant: the time is not known.
+    pub fn models(&self, shown: impl Fn(&str, &Route) -> bool) -> Value {
         let data: Vec<Value> = self
             .names()
             .into_iter()
+            .filter(|(name, route)| shown(name, route))
             .map(|(name, route)| model_object(name, route))
             .collect();
         json!({ "object": "list", "data": data })
     }
 
-    /// The body of `GET /v1/models/{model}`.
-    pub fn model(&self, name: &str) -> Option<Value> {
+    /// The body of `GET /v1/models/{model}`, if `shown` accepts it.
+    pub fn model(&self, name: &str, shown: impl Fn(&str, &Route) -> bool) -> Option<Value> {
         self.by_name
             .get_key_value(name)
+            .filter(|(name, route)| shown(name, route))
             .map(|(name, route)| model_object(name, route))
     }
 

@@ -125,8 +125,10 @@ async fn create_key(file: &Path) -> String {
         name: None,
         digest: token.digest(),
         created_at: super::now(),
+        expires_at: None,
+        restrictions: gateway_base::request::Restrictions::default(),
     };
-    ledger.keys().add(&key).await.expect("a new key");
+    ledger.keys().add(key).await.expect("a new key");
     ledger.close().await;
     token.expose().to_owned()
 }

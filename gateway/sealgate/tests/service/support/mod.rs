@@ -229,8 +229,10 @@ async fn create_key(directory: &ScratchDir, tenant: &str) -> String {
         name: None,
         digest: token.digest(),
         created_at: UnixTime::from_secs(1),
+        expires_at: None,
+        restrictions: gateway_base::request::Restrictions::default(),
     };
-    ledger.keys().add(&key).await.expect("added");
+    ledger.keys().add(key).await.expect("added");
     ledger.close().await;
     token.expose().to_owned()
 }
