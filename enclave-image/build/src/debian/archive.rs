@@ -129,7 +129,8 @@ pub fn download(files: &[(String, PathBuf)]) -> Result<()> {
         );
     }
     let mut command = Command::new(DOWNLOADER);
-    command.args(["-o", "APT::Sandbox::User=", "-qq", "download-file"]);
+    command.args(["-o", "APT::Sandbox::User=", "-o", "Acquire::Retries=1"]);
+    command.args(["-qq", "download-file"]);
     for (url, file) in files {
         command.arg(url).arg(file).arg("");
     }

@@ -6,3 +6,4 @@ pub mod index;
 pub mod lock;
 pub mod refresh;
 pub mod tar;
+pub mod unpacked;

@@ -80,6 +80,10 @@ fn read_suite(archive: &Archive, suite: &str, unsigned: bool) -> Result<Vec<List
     let release = folder.join(format!("{suite}.InRelease"));
     let _ = fs::remove_file(&release);
     download(&[(format!("{base}/InRelease"), release.clone())])?;
+    ensure!(
+        release.exists(),
+        "the release file of {suite} cannot be downloaded"
+    );
     let text = if unsigned {
         say::note(&format!("The signature of {suite} is NOT checked."));
         fs::read_to_string(&release).with_context(|| format!("the suite {suite}"))?

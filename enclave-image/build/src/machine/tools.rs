@@ -1,15 +1,13 @@
 //! The tools of the lock, unpacked.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
-use ring::digest::{SHA256, digest};
+use anyhow::Result;
 
-use crate::debian::archive::{Archive, hex};
-use crate::debian::deb;
+use crate::debian::archive::Archive;
 use crate::debian::lock::{Lock, Locked};
+use crate::debian::unpacked;
 use crate::say;
 
 /// Where they are.
@@ -24,21 +22,11 @@ impl Tools {
     /// Unpacks the lock's group `tools` below a folder, once for each set of packages.
     pub fn provide(lock: &Lock, archive: &Archive, folder: &Path) -> Result<Self> {
         let packages: Vec<&Locked> = lock.group("tools").collect();
-        let digests: Vec<u8> = packages.iter().flat_map(|p| p.sha256.bytes()).collect();
-        let name = &hex(digest(&SHA256, &digests).as_ref())[..16];
-        let root = folder.join(name);
-        if root.exists() {
-            return Ok(Self { root });
+        if !unpacked::folder_for(&packages, folder).exists() {
+            archive.provide(&packages)?;
+            say::step(&format!("Unpacking {} packages of tools", packages.len()));
         }
-        archive.provide(&packages)?;
-        say::step(&format!("Unpacking {} packages of tools", packages.len()));
-        let partial = folder.join(format!("{name}.partial"));
-        let _ = fs::remove_dir_all(&partial);
-        fs::create_dir_all(&partial).with_context(|| partial.display().to_string())?;
-        for package in packages {
-            deb::unpack(&archive.file(package)?, &partial)?;
-        }
-        fs::rename(&partial, &root).with_context(|| root.display().to_string())?;
+        let root = unpacked::unpack(&packages, archive, folder)?;
         Ok(Self { root })
     }
 
