@@ -157,6 +157,7 @@ def tests():
     # Some suites start the programs; cargo builds those only when asked.
     yield Suite("programs", ["cargo", "build", "--workspace", "--bins", "--locked"], gate=True)
     yield Suite("OpenAI clients installed", ["tests/clients/setup.sh"], gate=True)
+    yield Suite("real engine and model downloaded", ["target/debug/engine-setup"], gate=True)
     yield Suite("Rust", ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"])
     yield Suite("soak, a minute of it", ["target/debug/soak", "60"], gate=True)
     yield Suite("OpenAI clients", ["target/clients/venv/bin/python", "tests/clients/run.py"])

@@ -146,6 +146,7 @@ const TESTS_ONLY: &[&str] = &[
     "fuzz",
     "fuzz-targets",
     "demo",
+    "engines",
     "bench",
     "leaks",
     "soak",
