@@ -1,5 +1,7 @@
 # demo    the whole story on this machine, on a software platform; stays up until Ctrl-C
-#         make demo ENGINE=http://127.0.0.1:8000/v1 uses a real engine
+#         answers come from SmolLM2-135M-Instruct in llama.cpp, 105 MB downloaded once into target/engine, or, where that
+#         cannot be had and with MODEL=none, from a built-in engine without a model; MODEL=FILE.gguf takes another model,
+#         ENGINE=http://127.0.0.1:8000/v1 an engine that is running
 # toggle-story  retention toggled under load, as an SDK, a client that pins, an auditor and a tenant with age see it
 # test    everything; needs a Rust toolchain, a C compiler, Python 3 and Node.js, and nothing installed beforehand
 #         (as root it installs Debian's age; without age what needs it is skipped by name)
@@ -34,10 +36,11 @@
 
 CARGO ?= cargo
 ENGINE ?=
+MODEL ?=
 
 demo:
 	@$(CARGO) build --profile demo --locked -p sealgate -p sealgate-verify -p testkit -p demo --bins
-	@target/demo/demo $(if $(ENGINE),--engine $(ENGINE))
+	@target/demo/demo $(if $(ENGINE),--engine $(ENGINE)) $(if $(MODEL),--model $(MODEL))
 
 toggle-story:
 	@tests/blackbox/age.sh

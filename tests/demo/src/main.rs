@@ -14,24 +14,40 @@ mod stage;
 mod tour;
 mod verifier;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
+use engine::Choice;
 use stage::Stage;
 
 /// Shows a verified chat completion end to end, and three refusals, on a software platform.
 #[derive(Debug, Parser)]
 #[command(name = "demo", version)]
 struct Arguments {
-    /// An OpenAI-compatible engine on this machine, such as http://127.0.0.1:8000/v1; the built-in
-    /// demo engine without it
-    #[arg(long, value_name = "URL")]
+    /// An OpenAI-compatible engine on this machine, such as http://127.0.0.1:8000/v1
+    #[arg(long, value_name = "URL", conflicts_with = "model")]
     engine: Option<String>,
+    /// A GGUF file that llama.cpp answers from, or "none" for the built-in engine, which needs no download
+    /// [default: SmolLM2-135M-Instruct, downloaded once]
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// End after the last step instead of staying up
     #[arg(long)]
     once: bool,
+}
+
+impl Arguments {
+    fn choice(&self) -> Choice {
+        match (&self.engine, &self.model) {
+            (Some(url), _) => Choice::Running(url.clone()),
+            (None, Some(model)) if model.as_os_str() == "none" => Choice::BuiltIn,
+            (None, Some(model)) if model.as_os_str() != "smollm2" => Choice::File(model.clone()),
+            (None, _) => Choice::Pinned,
+        }
+    }
 }
 
 #[tokio::main]
@@ -46,7 +62,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
-    let mut stage = Stage::set(arguments.engine.as_deref(), arguments.once).await?;
+    let mut stage = Stage::set(&arguments.choice(), arguments.once).await?;
     if let Err(error) = show(&mut stage).await {
         stage.print_logs();
         return Err(error);

@@ -11,7 +11,7 @@ use crate::stage::{MODEL, Stage};
 use testkit::process::run;
 
 const SCRIPT: &str = include_str!("openai_sdk.py");
-const QUESTION: &str = "Can you read this?";
+const QUESTION: &str = "What is the capital of France?";
 
 /// Asks whole and streamed; gives both texts.
 pub async fn ask(stage: &Stage) -> Result<(String, String)> {

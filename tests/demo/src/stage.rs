@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::engine::Backend;
+use crate::engine::{Backend, Choice};
 use crate::say;
 use attest_core::UnixTime;
 use testkit::config::{Config, Model};
@@ -38,12 +38,12 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub async fn set(engine: Option<&str>, once: bool) -> Result<Self> {
+    pub async fn set(choice: &Choice, once: bool) -> Result<Self> {
         say::section("Setting the stage");
         say::note("A software platform stands in for the hardware; every verdict says so.");
         let directory = ScratchDir::new("demo")?;
         write_trust(directory.path())?;
-        let engine = Backend::start(engine).await?;
+        let engine = Backend::start(choice).await?;
         say::note(&format!(
             "engine    {}  (model {})",
             engine.url(),

@@ -9,13 +9,17 @@ use crate::{say, sdk, verifier};
 use attest_core::Sha256Digest;
 
 pub fn chat(model: &str, question: &str) -> Value {
-    json!({"model": model, "messages": [{"role": "user", "content": question}]})
+    json!({
+        "model": model,
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": 48,
+    })
 }
 
 pub async fn gateway_verifies_before_it_forwards(stage: &Stage) -> Result<()> {
     say::step("The gateway verifies the enclave before it forwards anything");
     let before = stage.engine.prompts();
-    let body = chat(MODEL, "Who has verified whom before this was sent?");
+    let body = chat(MODEL, "What is the capital of Italy?");
     let mut connection = stage.gateway.connect().await?;
     let answer = connection
         .post(&stage.key, "/v1/chat/completions", &body)
@@ -125,7 +129,7 @@ pub async fn an_unmodified_sdk_through_the_proxy(stage: &Stage) -> Result<()> {
 
 pub async fn a_receipt_is_verified(stage: &Stage) -> Result<()> {
     say::step("The receipt of an exchange, checked against the bytes that were exchanged");
-    let request = chat(MODEL, "Give me a receipt for this.").to_string();
+    let request = chat(MODEL, "What is this receipt for?").to_string();
     let mut connection = stage.gateway.connect().await?;
     let answer = connection
         .post_bytes(&stage.key, "/v1/chat/completions", request.clone())
