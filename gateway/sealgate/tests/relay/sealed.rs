@@ -199,3 +199,54 @@ async fn a_client_that_disconnects_leaves_a_cut_record_that_is_closed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_final_event_in_a_large_piece_is_sealed_as_any_other() {
+    let engine = RawEngine::start().await;
+    let bench = Bench::plain("sealed-large", &engine.base()).await;
+    // In one read, and larger than what is held after a final event.
+    let stream = format!(": {}\n\ndata: [DONE]\n\n", "x".repeat(70 << 10));
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    engine.write([head, &stream].concat());
+    engine.act(Do::Close);
+    let response = sealed(&bench, OnFailure::Refuse).await;
+    let id = receipt_id(&response);
+    let (got, ended) = whole(response.into_body()).await;
+    assert!(ended && got == stream.into_bytes());
+    eventually("it is whole", async || state(&bench, &id).await == "whole").await;
+}
+
+#[tokio::test]
+async fn more_than_the_rest_of_a_message_after_its_final_event_is_not_held() {
+    // Without a policy nothing is recorded.
+    for on_failure in [None, Some(OnFailure::Refuse), Some(OnFailure::Serve)] {
+        let engine = RawEngine::start().await;
+        let bench = Bench::plain("sealed-more", &engine.base()).await;
+        let more = format!(": {}\n\n", "x".repeat(70 << 10));
+        let stream = [FIRST, "data: [DONE]\n\n", &more];
+        engine.write(HEAD);
+        stream.iter().for_each(|part| engine.write(chunk(part)));
+        engine.write(b"0\r\n\r\n");
+        let response = match on_failure {
+            Some(on_failure) => sealed(&bench, on_failure).await,
+            None => bench.chat(BODY).await,
+        };
+        let id = receipt_id(&response);
+        let (got, ended) = whole(response.into_body()).await;
+        let receipt = bench.receipt(&id).await;
+        let failed = own_event(&receipt, "sealgate.retention.failed").is_some();
+        if on_failure == Some(OnFailure::Refuse) {
+            let got = String::from_utf8_lossy(&got);
+            assert!(!ended && !got.contains("[DONE]"), "{got}");
+        } else {
+            assert!(ended && got == stream.concat().into_bytes());
+        }
+        assert_eq!(failed, on_failure.is_some(), "{on_failure:?}");
+        if on_failure.is_some() {
+            eventually("it has failed", async || {
+                state(&bench, &id).await == "failed"
+            })
+            .await;
+        }
+    }
+}

@@ -13,8 +13,8 @@ use crate::relay::deadline::MovingDeadline;
 
 /// How long a stream's final event waits for the upstream's end.
 const MAX_TIME: Duration = Duration::from_millis(100);
-/// The most bytes that are held back.
-const MAX_BYTES: usize = 64 * 1024;
+/// The most bytes that are held back after the piece with the final event.
+const MAX_MORE: usize = 64 * 1024;
 
 /// The end of a response.
 #[derive(Default)]
@@ -30,6 +30,8 @@ pub(super) enum HoldBack {
 /// Bytes that are held back.
 pub(super) struct Held {
     bytes: Bytes,
+    /// How many of them came later than the first.
+    more: usize,
     /// The first poll that found nothing more.
     since: Option<Instant>,
     deadline: MovingDeadline,
@@ -56,6 +58,7 @@ impl HoldBack {
     pub(super) fn add(&mut self, bytes: Bytes) {
         match self {
             HoldBack::Holding(held) => {
+                held.more += bytes.len();
                 let mut together = BytesMut::with_capacity(held.bytes.len() + bytes.len());
                 together.extend_from_slice(&held.bytes);
                 together.extend_from_slice(&bytes);
@@ -64,6 +67,7 @@ impl HoldBack {
             HoldBack::Empty | HoldBack::Released => {
                 *self = HoldBack::Holding(Held {
                     bytes,
+                    more: 0,
                     since: None,
                     deadline: MovingDeadline::default(),
                 });
@@ -73,7 +77,7 @@ impl HoldBack {
 
     /// More follows the final event than can be the rest of its message.
     pub(super) fn is_too_much(&self) -> bool {
-        self.len() > MAX_BYTES
+        matches!(self, HoldBack::Holding(held) if held.more > MAX_MORE)
     }
 
     /// Ready when bytes are held, and were for too long.
