@@ -21,28 +21,37 @@ pub struct ObjectSpans<'a> {
 
 /// Finds the members of the object that begins at `at` (after optional white space).
 pub fn object_spans(text: &[u8], at: usize) -> Option<ObjectSpans<'_>> {
-    let mut cursor = Cursor { text, at };
-    cursor.skip_space();
-    cursor.take(b'{')?;
-    let open = cursor.at;
     let mut members = Vec::new();
-    cursor.skip_space();
-    if cursor.peek() != Some(b'}') {
-        loop {
-            members.push(cursor.member()?);
-            cursor.skip_space();
-            if cursor.take(b',').is_none() {
-                break;
-            }
-            cursor.skip_space();
-        }
-    }
-    let close = cursor.at;
-    cursor.take(b'}')?;
-    Some(ObjectSpans {
-        members,
-        inside: open..close,
+    let inside = visit_members(text, at, |member| members.push(member))?;
+    Some(ObjectSpans { members, inside })
+}
+
+/// Visits the members of the object that begins at `at`, and returns the positions just inside its braces. If the text
+/// turns out not to be an object, members before that place have been visited.
+pub fn visit_members<'a>(
+    text: &'a [u8],
+    at: usize,
+    mut visit: impl FnMut(MemberSpan<'a>),
+) -> Option<Range<usize>> {
+    let mut cursor = Cursor { text, at };
+    cursor.list(b'{', b'}', |cursor| {
+        visit(cursor.member()?);
+        Some(())
     })
+}
+
+/// Visits the elements of an array; stops with `None` where `visit` does.
+pub fn visit_elements<'a>(
+    text: &'a [u8],
+    mut visit: impl FnMut(&'a [u8]) -> Option<()>,
+) -> Option<()> {
+    let mut cursor = Cursor { text, at: 0 };
+    let inside = cursor.list(b'[', b']', |cursor| {
+        let start = cursor.at;
+        cursor.skip_value()?;
+        visit(text.get(start..cursor.at)?)
+    });
+    inside.map(|_| ())
 }
 
 struct Cursor<'a> {
@@ -63,6 +72,32 @@ impl<'a> Cursor<'a> {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
+    }
+
+    /// Items between brackets, separated by commas; returns the positions just inside the brackets.
+    fn list(
+        &mut self,
+        opening: u8,
+        closing: u8,
+        mut item: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<Range<usize>> {
+        self.skip_space();
+        self.take(opening)?;
+        let open = self.at;
+        self.skip_space();
+        if self.peek() != Some(closing) {
+            loop {
+                item(self)?;
+                self.skip_space();
+                if self.take(b',').is_none() {
+                    break;
+                }
+                self.skip_space();
+            }
+        }
+        let close = self.at;
+        self.take(closing)?;
+        Some(open..close)
     }
 
     fn member(&mut self) -> Option<MemberSpan<'a>> {
@@ -189,6 +224,29 @@ mod tests {
         ] {
             assert!(object_spans(text.as_bytes(), 0).is_none(), "{text}");
         }
+    }
+
+    fn elements(text: &str) -> Option<Vec<&str>> {
+        let mut found = Vec::new();
+        visit_elements(text.as_bytes(), |element| {
+            found.push(std::str::from_utf8(element).ok()?);
+            Some(())
+        })?;
+        Some(found)
+    }
+
+    #[test]
+    fn visits_the_elements_of_an_array_and_of_nothing_else() {
+        assert_eq!(elements(" [ ] "), Some(vec![]));
+        assert_eq!(
+            elements(r#"[{"a":[1,2]} ,"]", null,[[]]]"#),
+            Some(vec![r#"{"a":[1,2]}"#, r#""]""#, "null", "[[]]"])
+        );
+        for text in ["", "{}", "1", "[", "[1", "[1,", "[1,]", "[1 2]", "[\"]"] {
+            assert_eq!(elements(text), None, "{text}");
+        }
+        let stops = visit_elements(b"[1,2]", |element| (element != b"2").then_some(()));
+        assert_eq!(stops, None);
     }
 
     proptest! {

@@ -4,11 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::usage::read_usage;
-use crate::relay::object_spans::{MemberSpan, ObjectSpans, object_spans};
+use crate::relay::object_spans::{MemberSpan, visit_elements, visit_members};
 use gateway_base::metering::Usage;
 
 /// The content of an event, as far as clients and metering need it.
@@ -36,8 +34,8 @@ pub(super) struct Chunk {
     pub null_usage: Option<Range<usize>>,
 }
 
-/// Reads one event, its empty line included.
-pub(super) fn read(event: &[u8]) -> EventContent<'_> {
+/// Reads one event, its empty line included. Its id is read if it is wanted.
+pub(super) fn read(event: &[u8], wants_id: bool) -> EventContent<'_> {
     let mut payload: Option<(Cow<'_, [u8]>, usize)> = None;
     let mut single = true;
     for (start, line) in lines(event) {
@@ -64,7 +62,7 @@ pub(super) fn read(event: &[u8]) -> EventContent<'_> {
     match payload.trim_ascii() {
         b"" => EventContent::Ignored,
         b"[DONE]" => EventContent::Done,
-        _ => read_payload(payload, single.then_some(offset)),
+        _ => read_payload(payload, single.then_some(offset), wants_id),
     }
 }
 
@@ -92,110 +90,124 @@ fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 }
 
 /// `offset` is the position of the payload in the event, if it is in one piece.
-fn read_payload(payload: Cow<'_, [u8]>, offset: Option<usize>) -> EventContent<'_> {
-    let trimmed = payload.trim_ascii();
-    let is_json = matches!(trimmed, b"null" | b"true" | b"false")
-        || trimmed.first().is_some_and(|first| {
-            matches!(first, b'{' | b'[' | b'"' | b'-') || first.is_ascii_digit()
-        });
-    let chunk = object_spans(&payload, 0).map(|object| {
-        let fails = reports_failure(&payload, &object);
-        (!fails).then(|| read_chunk(&payload, &object, offset))
-    });
-    match chunk {
-        Some(Some(chunk)) => EventContent::Chunk(chunk),
-        Some(None) => EventContent::Failure(payload),
+fn read_payload(payload: Cow<'_, [u8]>, offset: Option<usize>, wants_id: bool) -> EventContent<'_> {
+    let mut reader = ChunkReader::new(&payload, offset, wants_id);
+    let is_object = visit_members(&payload, 0, |member| reader.read(&member)).is_some();
+    let (chunk, fails) = (reader.chunk, reader.fails);
+    match (is_object, fails) {
+        (true, false) => EventContent::Chunk(chunk),
+        (true, true) => EventContent::Failure(payload),
         // Text instead of JSON, or malformed JSON that may be an error: no client can use either.
-        None if !is_json || memmem::find(&payload, b"\"error\"").is_some() => {
+        (false, _) if !is_json(&payload) || memmem::find(&payload, b"\"error\"").is_some() => {
             EventContent::Failure(payload)
         }
-        None => EventContent::Ignored,
+        (false, _) => EventContent::Ignored,
     }
 }
 
-/// `{"error": …}` with something in it, or vLLM's older `{"object":"error", …}`.
-fn reports_failure(text: &[u8], object: &ObjectSpans<'_>) -> bool {
-    object
-        .members
-        .iter()
-        .any(|member| match (&*member.name, value(text, member)) {
-            ("error", found) => !matches!(found, b"null" | b"false" | b"\"\"" | b"{}" | b"[]"),
-            ("object", found) => found == b"\"error\"",
-            _ => false,
+fn is_json(payload: &[u8]) -> bool {
+    let trimmed = payload.trim_ascii();
+    matches!(trimmed, b"null" | b"true" | b"false")
+        || trimmed.first().is_some_and(|first| {
+            matches!(first, b'{' | b'[' | b'"' | b'-') || first.is_ascii_digit()
         })
+}
+
+/// Reads the members of a chunk in one pass.
+struct ChunkReader<'a> {
+    text: &'a [u8],
+    /// The position of the text in its event.
+    offset: Option<usize>,
+    wants_id: bool,
+    chunk: Chunk,
+    /// `{"error": …}` with something in it, or vLLM's older `{"object":"error", …}`.
+    fails: bool,
+    /// Where the last member ends.
+    previous: Option<usize>,
+    /// `"usage":null` is the first member: it is cut up to the next one.
+    leads: bool,
+}
+
+impl<'a> ChunkReader<'a> {
+    fn new(text: &'a [u8], offset: Option<usize>, wants_id: bool) -> Self {
+        Self {
+            text,
+            offset,
+            wants_id,
+            chunk: Chunk::default(),
+            fails: false,
+            previous: None,
+            leads: false,
+        }
+    }
+
+    fn read(&mut self, member: &MemberSpan<'_>) {
+        let found = value(self.text, member);
+        if std::mem::take(&mut self.leads)
+            && let (Some(cut), Some(offset)) = (&mut self.chunk.null_usage, self.offset)
+        {
+            cut.end = member.whole.start + offset;
+        }
+        match &*member.name {
+            "error" => {
+                self.fails |= !matches!(found, b"null" | b"false" | b"\"\"" | b"{}" | b"[]");
+            }
+            "object" => self.fails |= found == b"\"error\"",
+            "id" if self.wants_id => {
+                self.chunk.id = serde_json::from_slice::<String>(found)
+                    .ok()
+                    .filter(|id| super::members::is_identifier(id.as_bytes()));
+            }
+            "usage" if found == b"null" => {
+                let start = self.previous.unwrap_or(member.whole.start);
+                self.leads = self.previous.is_none();
+                self.chunk.null_usage = self
+                    .offset
+                    .map(|offset| start + offset..member.whole.end + offset);
+            }
+            "usage" => self.chunk.usage = read_usage(found),
+            "choices" => read_choices(found, &mut self.chunk),
+            _ => {}
+        }
+        self.previous = Some(member.whole.end);
+    }
 }
 
 fn value<'a>(text: &'a [u8], member: &MemberSpan<'_>) -> &'a [u8] {
     text.get(member.value.clone()).unwrap_or_default()
 }
 
-fn read_chunk(text: &[u8], object: &ObjectSpans<'_>, offset: Option<usize>) -> Chunk {
-    let mut chunk = Chunk::default();
-    for (index, member) in object.members.iter().enumerate() {
-        let found = value(text, member);
-        match &*member.name {
-            "id" => {
-                chunk.id = serde_json::from_slice::<String>(found)
-                    .ok()
-                    .filter(|id| super::members::is_identifier(id.as_bytes()));
-            }
-            "usage" if found == b"null" => {
-                chunk.null_usage = offset.map(|offset| shifted(cut(object, index), offset));
-            }
-            "usage" => chunk.usage = read_usage(found),
-            "choices" => read_choices(found, &mut chunk),
-            _ => {}
-        }
-    }
-    chunk
-}
-
-/// A member with one of its commas.
-fn cut(object: &ObjectSpans<'_>, index: usize) -> Range<usize> {
-    let span = |index: usize| object.members.get(index).map(|member| member.whole.clone());
-    let own = span(index).unwrap_or_default();
-    let before = index.checked_sub(1).and_then(span);
-    match (before, span(index + 1)) {
-        (Some(before), _) => before.end..own.end,
-        (None, Some(after)) => own.start..after.start,
-        (None, None) => own,
-    }
-}
-
-fn shifted(range: Range<usize>, by: usize) -> Range<usize> {
-    range.start + by..range.end + by
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    finish_reason: Option<&'a RawValue>,
-}
-
 fn read_choices(text: &[u8], chunk: &mut Chunk) {
-    let Ok(choices) = serde_json::from_slice::<Vec<Choice<'_>>>(text) else {
-        return;
-    };
-    chunk.no_choices = choices.is_empty();
-    for choice in &choices {
-        chunk.finishes |= choice.finish_reason.is_some();
-        let has_text = choice.text.is_some_and(|text| text.get() != "\"\"");
-        if has_text || choice.delta.is_some_and(carries_something) {
-            chunk.pieces += 1;
-        }
+    let (mut count, mut pieces, mut finishes) = (0, 0, false);
+    let read = visit_elements(text, |choice| {
+        let mut has_content = false;
+        visit_members(choice, 0, |member| {
+            let found = value(choice, &member);
+            match &*member.name {
+                _ if found == b"null" => {}
+                "finish_reason" => finishes = true,
+                "text" => has_content |= found != b"\"\"",
+                "delta" => has_content |= carries_something(found),
+                _ => {}
+            }
+        })?;
+        count += 1;
+        pieces += u64::from(has_content);
+        Some(())
+    });
+    if read.is_some() {
+        chunk.no_choices = count == 0;
+        chunk.pieces += pieces;
+        chunk.finishes |= finishes;
     }
 }
 
 /// Whether a delta contains more than a role.
-fn carries_something(delta: &RawValue) -> bool {
-    let text = delta.get().as_bytes();
-    object_spans(text, 0).is_some_and(|object| {
-        object.members.iter().any(|member| {
-            member.name != "role" && !matches!(value(text, member), b"null" | b"\"\"" | b"[]")
-        })
-    })
+fn carries_something(delta: &[u8]) -> bool {
+    let mut carries = false;
+    let read = visit_members(delta, 0, |member| {
+        let found = value(delta, &member);
+        carries |= member.name != "role" && !matches!(found, b"null" | b"\"\"" | b"[]");
+    });
+    carries && read.is_some()
 }

@@ -156,7 +156,7 @@ impl EventStream {
     }
 
     fn read(&mut self, event: &[u8]) -> EventAction {
-        match event::read(event) {
+        match event::read(event, self.id.is_none()) {
             EventContent::Done => {
                 // Also after a failure: clients wait for this event.
                 self.done = true;
