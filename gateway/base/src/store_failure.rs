@@ -18,6 +18,8 @@ pub enum Cause {
     CantOpen,
     /// The file is damaged.
     Corrupt,
+    /// The file is not what this process wrote or verified at its start: other software changed it.
+    Altered,
     /// Memory could not be allocated.
     NoMemory,
     /// The row itself is refused: by a constraint, its type or its size.
@@ -37,6 +39,7 @@ impl Cause {
             Cause::Io => "io_error",
             Cause::CantOpen => "cant_open",
             Cause::Corrupt => "corrupt",
+            Cause::Altered => "altered",
             Cause::NoMemory => "no_memory",
             Cause::Row => "row_refused",
             Cause::Unreachable => "unreachable",
@@ -101,6 +104,7 @@ impl StoreFailure {
             | Cause::Full
             | Cause::ReadOnly
             | Cause::Corrupt
+            | Cause::Altered
             | Cause::Unreachable
             | Cause::Other => Remedy::Wait,
         }
@@ -111,6 +115,7 @@ impl StoreFailure {
         let Some(code) = self.code else {
             return match self.cause {
                 Cause::Corrupt => "a stored value does not parse",
+                Cause::Altered => "other software changed the file",
                 Cause::Io => "a file could not be read or written",
                 Cause::Unreachable => "the database was not reached",
                 _ => "unknown error",

@@ -108,6 +108,10 @@ pub enum Altered {
     Missing { index: u64 },
     #[error("it has no first entry that begins a log")]
     Beginning,
+    #[error("entry {index} was entered by other software than the service and its commands")]
+    Foreign { index: u64 },
+    #[error("entry {index} begins or ends an epoch, and no head includes it")]
+    Unsigned { index: u64 },
 }
 
 /// A stored value that does not parse. Functions on tables return it inside [`sqlx::Error::Decode`].
@@ -122,9 +126,10 @@ impl StoreError {
     pub fn failure(&self) -> StoreFailure {
         match self {
             StoreError::Database { source, .. } => store_failure(source),
-            StoreError::Corrupt { .. }
-            | StoreError::Damaged { .. }
-            | StoreError::Altered { .. } => StoreFailure::without_code(Cause::Corrupt),
+            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => {
+                StoreFailure::without_code(Cause::Corrupt)
+            }
+            StoreError::Altered { .. } => StoreFailure::without_code(Cause::Altered),
             StoreError::Create { .. } => StoreFailure::without_code(Cause::Io),
             StoreError::InUse { .. }
             | StoreError::Newer { .. }

@@ -165,6 +165,11 @@ impl Replay {
         self.frontier.size()
     }
 
+    /// The tree of them.
+    pub fn tree(&self) -> &Frontier {
+        &self.frontier
+    }
+
     /// The root over them.
     pub fn root(&self) -> TreeHash {
         self.frontier.root()

@@ -146,6 +146,11 @@ impl Frontier {
         fold(&self.hashes)
     }
 
+    /// The hashes of [`subtrees`]`(&(0..size))`, of which [`resume`](Self::resume) makes it again.
+    pub fn hashes(&self) -> &[TreeHash] {
+        &self.hashes
+    }
+
     /// Appends a leaf; `completed` gets every subtree that it completes, the leaf itself first.
     pub fn push(&mut self, leaf: TreeHash, mut completed: impl FnMut(Node, TreeHash)) {
         let mut at = Node {

@@ -134,6 +134,10 @@ pub enum Event {
     DatabaseNotChecked {
         database: &'static str,
     },
+    /// A start removed entries of the audit log that no head included.
+    AuditEntriesRemoved {
+        count: u64,
+    },
     /// Rows and log entries that could not be written before the service stopped.
     StoppedUnwritten {
         usage: u64,

@@ -189,6 +189,7 @@ impl Event {
             | Event::RowsLost { .. }
             | Event::LogLinesLost { .. }
             | Event::DatabaseNotChecked { .. }
+            | Event::AuditEntriesRemoved { .. }
             | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
             | Event::TelemetryFailed { .. }
@@ -304,6 +305,9 @@ impl Event {
             Event::LogLinesLost { lines } => Record::new("log_lines_lost").number("lines", *lines),
             Event::DatabaseNotChecked { database } => {
                 Record::new("database_not_checked").word("database", database)
+            }
+            Event::AuditEntriesRemoved { count } => {
+                Record::new("audit_entries_removed").number("count", *count)
             }
             Event::StoppedUnwritten {
                 usage,

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::store::Opening;
+use super::leaf::Opening;
 use super::{Appended, CLOSED, EpochLog, NewEpoch};
 use crate::error::StoreError;
 use attest_core::log::{Entry, EpochEnd, MAX_ENTRY_BYTES, Word};

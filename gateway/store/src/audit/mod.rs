@@ -20,18 +20,22 @@
 //! and published after it. So a published head includes only entries that survive a crash, and two heads of one size
 //! never differ.
 //!
-//! Several processes may append (`sealgate keys` beside a running service): SQLite serialises them, and the
-//! tree is read from the database in every transaction. Only the service signs.
+//! Only the service signs, and only over the tree in its memory (`known_tree`). Commands append beside it (`sealgate
+//! keys`): SQLite serialises them, and the service adds their entries to its tree. After any other change of the file it
+//! signs no head until the next start.
 
 mod digests;
 mod entry_queue;
 mod epoch_log;
 mod export;
+mod known_tree;
+mod leaf;
 mod open;
 mod proofs;
 mod receipt_index;
 mod store;
 mod tables;
+mod unsigned_tail;
 mod writer;
 
 use std::path::Path;
@@ -48,7 +52,8 @@ use attest_core::log::{
 use attest_core::{Sha256Digest, SigningKey, UnixTime};
 use entry_queue::{Command, EntryQueue};
 use gateway_base::events::LedgerWork;
-use store::{Opening, Store};
+use leaf::Opening;
+use store::Store;
 
 pub use epoch_log::EpochLog;
 pub use export::{Export, ExportError};
@@ -116,10 +121,16 @@ pub struct AuditLog {
 
 impl AuditLog {
     /// Opens `audit.sqlite` in `state_dir`, begins a log if there is none, reads every entry, and refuses a log that was
-    /// altered, as far as its hashes and heads show it.
+    /// altered, as far as its hashes and heads show it. Removes entries that no head includes, except those of commands.
     pub async fn open(state_dir: &Path) -> Result<Self, StoreError> {
         let store = Store::open_checked(state_dir).await?;
-        open::check(&store).await?;
+        loop {
+            let version = store.version().await?;
+            let checked = open::check(&store, None).await?;
+            if store.continue_log(checked, version).await? {
+                break;
+            }
+        }
         receipt_index::extend(&store).await?;
         Ok(Self::start(store))
     }
@@ -127,7 +138,7 @@ impl AuditLog {
     /// Reads the log as [`open`](Self::open) does, and changes nothing.
     pub async fn check(state_dir: &Path) -> Result<(), StoreError> {
         if let Some(store) = Store::open_to_read(state_dir).await? {
-            open::check(&store).await?;
+            open::check(&store, None).await?;
             store.readers().close().await;
         }
         Ok(())

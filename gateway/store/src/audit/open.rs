@@ -7,45 +7,83 @@
 //! A log is read in chunks, each as one row, to save a switch to the database's thread for each entry and hash. A chunk
 //! that does not match is read again row by row, to report the position.
 
-use attest_core::log::{Node, Replay, SignedHead, TreeHash};
+use attest_core::log::{Frontier, Node, Replay, ReplayError, SignedHead, TreeHash};
 
 use super::store::{Store, position};
+use super::unsigned_tail::UnsignedTail;
 use super::{in_audit_log, tables};
 use crate::error::{Altered, StoreError};
 
 /// Entries read at a time.
 const CHUNK: i64 = 4096;
 
-pub(super) async fn check(store: &Store) -> Result<(), StoreError> {
+/// A log that is what its hashes and its last head say.
+pub(super) struct CheckedLog {
+    /// The tree of all entries.
+    pub tree: Frontier,
+    /// The tree that the last head includes; without a head, that of the first entry.
+    pub signed: Frontier,
+    pub tail: UnsignedTail,
+}
+
+/// Reads the whole log. `known` are entries that it must begin with.
+pub(super) async fn check(
+    store: &Store,
+    known: Option<&Frontier>,
+) -> Result<CheckedLog, StoreError> {
     let head = store.head().await?;
+    let signed_size = head.as_ref().map_or(1, |head| head.claimed().size);
     let mut replay = Replay::default();
-    let mut head_seen = head.is_none();
+    let (mut signed, mut known_seen) = (None, known.is_none());
+    let mut tail = UnsignedTail::default();
     loop {
         let entries = read_entries(store, replay.size()).await?;
         if entries.is_empty() {
             break;
         }
         let mut hashes = Vec::with_capacity(2 * entries.len());
-        for entry in &entries {
-            replay
-                .push_reporting(entry, |node, hash| hashes.push((node, hash)))
+        for bytes in &entries {
+            let entry = replay
+                .push_reporting(bytes, |node, hash| hashes.push((node, hash)))
                 .map_err(|error| store.altered(error.into()))?;
-            if let Some(head) = head
-                .as_ref()
-                .filter(|head| head.claimed().size == replay.size())
-            {
-                check_head(&replay, head).map_err(|what| store.altered(what))?;
-                head_seen = true;
+            if signed.is_some() {
+                tail.push(replay.size() - 1, entry);
+            }
+            if replay.size() == signed_size {
+                let checked = head
+                    .as_ref()
+                    .map_or(Ok(()), |head| check_head(&replay, head));
+                checked.map_err(|what| store.altered(what))?;
+                signed = Some(replay.tree().clone());
+            }
+            if let Some(known) = known.filter(|known| known.size() == replay.size()) {
+                check_known(&replay, known).map_err(|what| store.altered(what))?;
+                known_seen = true;
             }
         }
         check_hashes(store, &hashes).await?;
     }
-    if !head_seen {
-        return Err(store.altered(Altered::Missing {
+    match signed {
+        Some(signed) if known_seen => Ok(CheckedLog {
+            tree: replay.tree().clone(),
+            signed,
+            tail,
+        }),
+        _ => Err(store.altered(Altered::Missing {
             index: replay.size(),
-        }));
+        })),
     }
-    Ok(())
+}
+
+fn check_known(replay: &Replay, known: &Frontier) -> Result<(), Altered> {
+    if replay.tree() == known {
+        return Ok(());
+    }
+    Err(Altered::Replay(ReplayError::Root {
+        size: known.size(),
+        found: replay.root(),
+        claimed: known.root(),
+    }))
 }
 
 fn check_head(replay: &Replay, head: &SignedHead) -> Result<(), Altered> {

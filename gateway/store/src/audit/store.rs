@@ -1,21 +1,25 @@
 //! The audit log's file: commits entries, the hashes over them and the head in one transaction, and reads them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use sqlx::{Connection, SqliteConnection, SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
+use super::known_tree::KnownTree;
+use super::leaf::{Leaf, Opening};
+use super::open::CheckedLog;
+use super::unsigned_tail::UNSIGNED;
 use super::{CLOSED, digests, in_audit_log, tables};
 use crate::error::{Altered, DatabaseName, StoreError};
 use crate::sqlite::{self, Database, DatabaseFile, Durability, Extent};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use attest_core::log::{
-    Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, tree,
+    Checkpoint, Entry, Fact, Frontier, MAX_ENTRY_BYTES, Node, Origin, SignedHead, TreeHash, Word,
+    tree,
 };
-use attest_core::{Sha256Digest, UnixTime};
+use gateway_base::events::{self, Event};
 
 static AUDIT_LOG: Database = Database {
     name: DatabaseName::AuditLog,
@@ -26,46 +30,40 @@ static AUDIT_LOG: Database = Database {
     large_tables: &["entries", "nodes", "batches", "receipt_runs", "openings"],
 };
 
-/// The opening of a commitment.
-#[derive(Clone)]
-pub(super) struct Opening {
-    pub salt: [u8; 32],
-    pub subject: String,
-}
-
-/// An entry to be committed, with the data that is stored beside it.
-pub(super) struct Leaf {
-    pub entry: Entry,
-    pub opening: Option<Opening>,
-    pub receipts: Vec<Sha256Digest>,
-}
-
-impl Leaf {
-    pub fn plain(entry: Entry) -> Self {
-        Self {
-            entry,
-            opening: None,
-            receipts: Vec::new(),
-        }
-    }
-}
-
 /// The result of a transaction.
 pub(super) struct Committed<T> {
     /// How many entries there were before.
     pub first: u64,
     /// The value that the signing closure returned.
     pub head: T,
+    /// Another connection had written to the file: every entry is to be checked.
+    pub to_check: bool,
+}
+
+/// What only one transaction at a time uses.
+struct Writer {
+    connection: Handle,
+    /// The tree of a service. A command has none: it signs no head, and appends to what it finds.
+    known: Option<KnownTree>,
 }
 
 /// The only connection that writes.
-// A transaction takes the connection out of the mutex's value and leaves `Failed`; only a success puts it back.
-enum Writer {
+// A transaction takes the connection out and leaves `Failed`; only a success puts it back.
+enum Handle {
     Open(SqliteConnection),
     /// A transaction failed on it, so it is replaced: on a full disk SQLite rolls back a transaction itself, sqlx is not
     /// notified and could not begin another one.
     Failed,
     Closed,
+}
+
+impl Writer {
+    fn with(connection: Handle) -> Mutex<Self> {
+        Mutex::new(Self {
+            connection,
+            known: None,
+        })
+    }
 }
 
 pub(super) struct Store {
@@ -81,19 +79,19 @@ impl Store {
     pub async fn open_checked(state_dir: &Path) -> Result<Self, StoreError> {
         let file = AUDIT_LOG.create(state_dir)?;
         file.check(Extent::WholeFile).await?;
-        Self::connect(file).await
+        Self::open_file(file).await
     }
 
     pub async fn open(state_dir: &Path) -> Result<Self, StoreError> {
-        Self::connect(AUDIT_LOG.create(state_dir)?).await
+        Self::open_file(AUDIT_LOG.create(state_dir)?).await
     }
 
-    async fn connect(file: DatabaseFile) -> Result<Self, StoreError> {
+    async fn open_file(file: DatabaseFile) -> Result<Self, StoreError> {
         let mut writer = file.connect().await?;
         let origin = begin(&file, &mut writer).await?;
         Ok(Self {
             origin,
-            writer: Mutex::new(Writer::Open(writer)),
+            writer: Writer::with(Handle::Open(writer)),
             readers: file.reading_pool(2).await?,
             file,
         })
@@ -109,9 +107,14 @@ impl Store {
         Ok(Some(Self {
             file: reading.file,
             origin,
-            writer: Mutex::new(Writer::Closed),
+            writer: Writer::with(Handle::Closed),
             readers: reading.pool,
         }))
+    }
+
+    #[cfg(test)]
+    pub async fn connect(&self) -> Result<SqliteConnection, StoreError> {
+        self.file.connect().await
     }
 
     pub fn path(&self) -> &Path {
@@ -134,8 +137,9 @@ impl Store {
     ) -> Result<Committed<T>, StoreError> {
         let mut writer = self.writer.lock().await;
         let mut connection = self.take(&mut writer).await?;
-        let committed = self.commit_on(&mut connection, leaves, sign).await?;
-        *writer = Writer::Open(connection);
+        let known = &mut writer.known;
+        let committed = self.commit_on(&mut connection, known, leaves, sign).await?;
+        writer.connection = Handle::Open(connection);
         Ok(committed)
     }
 
@@ -145,17 +149,127 @@ impl Store {
         let mut connection = self.take(&mut writer).await?;
         let added = tables::add_run(&mut connection, last, rows).await;
         added.map_err(in_audit_log)?;
-        *writer = Writer::Open(connection);
+        writer.connection = Handle::Open(connection);
         Ok(())
+    }
+
+    /// A number that changes when another connection has written to the file.
+    pub async fn version(&self) -> Result<i64, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.take(&mut writer).await?;
+        let version = sqlite::data_version(&mut connection).await;
+        let version = version.map_err(in_audit_log)?;
+        writer.connection = Handle::Open(connection);
+        Ok(version)
+    }
+
+    /// Whether another connection has written to the file of a service.
+    pub async fn has_changed(&self) -> Result<bool, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.take(&mut writer).await?;
+        let changed = match &writer.known {
+            Some(known) => known.has_changed(&mut connection).await,
+            None => Ok(false),
+        };
+        let changed = changed.map_err(in_audit_log)?;
+        writer.connection = Handle::Open(connection);
+        Ok(changed)
+    }
+
+    /// Begins to compare the file with what was checked when it had this version. Returns `false` if it has another one by
+    /// now: it has to be checked again.
+    pub async fn continue_log(
+        &self,
+        checked: CheckedLog,
+        version: i64,
+    ) -> Result<bool, StoreError> {
+        let mut writer = self.writer.lock().await;
+        let mut connection = self.take(&mut writer).await?;
+        let transaction = sqlite::begin_writing(&mut connection).await;
+        let mut transaction = transaction.map_err(in_audit_log)?;
+        let now = sqlite::data_version(&mut transaction).await;
+        let is_checked = now.map_err(in_audit_log)? == version;
+        if let Some(index) = checked.tail.of_epoch.filter(|_| is_checked) {
+            return Err(self.altered(Altered::Unsigned { index }));
+        }
+        let removed = checked.tail.removed;
+        let tree = match is_checked && removed > 0 {
+            true => self.rewrite_tail(&mut transaction, &checked).await?,
+            false => checked.tree,
+        };
+        transaction.commit().await.map_err(in_audit_log)?;
+        if is_checked {
+            writer.known = Some(KnownTree::new(tree, version));
+            if removed > 0 {
+                events::emit(Event::AuditEntriesRemoved { count: removed });
+            }
+        }
+        writer.connection = Handle::Open(connection);
+        Ok(is_checked)
+    }
+
+    /// Removes what follows the last head, and enters the commands' entries again, and the number of the others.
+    async fn rewrite_tail(
+        &self,
+        connection: &mut SqliteConnection,
+        checked: &CheckedLog,
+    ) -> Result<Frontier, StoreError> {
+        let mut tree = checked.signed.clone();
+        let mut leaves = Vec::new();
+        for (index, entry) in &checked.tail.kept {
+            let opening = tables::opening(&mut *connection, *index).await;
+            let opening = opening.map_err(in_audit_log)?.and_then(Opening::from_row);
+            leaves.push(Leaf {
+                entry: entry.clone(),
+                opening,
+                receipts: Vec::new(),
+            });
+        }
+        leaves.push(Leaf::plain(Entry {
+            at: SystemClock.now(),
+            fact: Fact::RowsLost {
+                kind: Word::parse(UNSIGNED).map_err(|_| CLOSED)?,
+                count: checked.tail.removed,
+            },
+        }));
+        let first = Node {
+            level: 0,
+            index: tree.size(),
+        };
+        let removed = tables::remove_from(connection, tree.size(), position(first)).await;
+        removed.map_err(in_audit_log)?;
+        for leaf in &leaves {
+            insert(connection, &mut tree, leaf).await?;
+        }
+        Ok(tree)
+    }
+
+    /// The tree of a service, of which every entry was appended by this process or verified; `None` for a command.
+    pub async fn known_entries(&self) -> Option<Frontier> {
+        let writer = self.writer.lock().await;
+        writer.known.as_ref().map(|known| known.entries().clone())
+    }
+
+    /// No head is signed any more.
+    pub async fn set_altered(&self, what: Altered) {
+        if let Some(known) = &mut self.writer.lock().await.known {
+            known.set_altered(what);
+        }
     }
 
     /// The connection, for one transaction.
     async fn take(&self, writer: &mut Writer) -> Result<SqliteConnection, StoreError> {
-        match std::mem::replace(writer, Writer::Failed) {
-            Writer::Open(connection) => Ok(connection),
-            Writer::Failed => self.file.connect().await,
-            Writer::Closed => {
-                *writer = Writer::Closed;
+        match std::mem::replace(&mut writer.connection, Handle::Failed) {
+            Handle::Open(connection) => Ok(connection),
+            Handle::Failed => {
+                let connection = self.file.connect().await?;
+                if let Some(known) = &mut writer.known {
+                    known.reconnected();
+                }
+                Ok(connection)
+            }
+            Handle::Closed => {
+                writer.connection = Handle::Closed;
                 Err(CLOSED)
             }
         }
@@ -164,16 +278,21 @@ impl Store {
     async fn commit_on<T>(
         &self,
         connection: &mut SqliteConnection,
+        known: &mut Option<KnownTree>,
         leaves: &[Leaf],
         sign: impl FnOnce(&Checkpoint) -> (Option<SignedHead>, T),
     ) -> Result<Committed<T>, StoreError> {
         let transaction = sqlite::begin_writing(connection).await;
         let mut transaction = transaction.map_err(in_audit_log)?;
-        // Read in the transaction: another process may have appended since the last one.
-        let first = tables::size(&mut *transaction)
-            .await
-            .map_err(in_audit_log)?;
-        let mut frontier = self.frontier(&mut transaction, first).await?;
+        let mut frontier = match known {
+            Some(known) => {
+                known.compare(self, &mut transaction).await?;
+                known.entries().clone()
+            }
+            // A command: the service or another one may have appended since the last transaction.
+            None => self.stored_tree(&mut transaction).await?,
+        };
+        let first = frontier.size();
         for leaf in leaves {
             insert(&mut transaction, &mut frontier, leaf).await?;
         }
@@ -186,10 +305,18 @@ impl Store {
             let set = tables::set_head(&mut *transaction, head.note()).await;
             set.map_err(in_audit_log)?;
         }
-        transaction.commit().await.map_err(in_audit_log)?;
+        let committed = transaction.commit().await.map_err(in_audit_log);
+        let known = known.as_mut();
+        if let Err(error) = committed {
+            known
+                .into_iter()
+                .for_each(|known| known.set_uncertain(frontier.clone()));
+            return Err(error);
+        }
         Ok(Committed {
             first,
             head: signed,
+            to_check: known.is_some_and(|known| known.advance(frontier)),
         })
     }
 
@@ -224,8 +351,9 @@ impl Store {
     pub async fn close(&self) {
         // The readers first: the last connection to close writes the write-ahead log back, and it must be able to write.
         self.readers.close().await;
-        let writer = std::mem::replace(&mut *self.writer.lock().await, Writer::Closed);
-        if let Writer::Open(connection) = writer {
+        let mut writer = self.writer.lock().await;
+        let connection = std::mem::replace(&mut writer.connection, Handle::Closed);
+        if let Handle::Open(connection) = connection {
             let _ = connection.close().await;
         }
     }
@@ -237,11 +365,11 @@ impl Store {
         }
     }
 
-    async fn frontier(
+    pub async fn stored_tree(
         &self,
         connection: &mut SqliteConnection,
-        size: u64,
     ) -> Result<Frontier, StoreError> {
+        let size = tables::size(&mut *connection).await.map_err(in_audit_log)?;
         let hashes = self.nodes(connection, &tree::subtrees(&(0..size))).await?;
         Frontier::resume(size, hashes).ok_or_else(|| self.altered(Altered::Missing { index: size }))
     }
@@ -352,48 +480,3 @@ async fn first_entry(
         }),
     }
 }
-
-/// The entries of a batch.
-pub(super) fn leaves(at: UnixTime, batch: &super::entry_queue::Batch) -> Vec<Leaf> {
-    let mut leaves: Vec<_> = batch.notes.iter().cloned().map(Leaf::plain).collect();
-    let counts: &BTreeMap<_, _> = &batch.refused;
-    if !counts.is_empty() {
-        let counts = counts.clone();
-        leaves.push(Leaf::plain(Entry {
-            at,
-            fact: Fact::Refused { counts },
-        }));
-    }
-    for batch in batch.receipts.chunks(MAX_BATCH) {
-        let root = attest_core::log::receipts_root(batch);
-        leaves.push(Leaf {
-            entry: Entry {
-                at,
-                fact: Fact::Receipts { root },
-            },
-            opening: None,
-            receipts: batch.to_vec(),
-        });
-    }
-    if batch.receipts_lost > 0 {
-        let count = batch.receipts_lost;
-        leaves.push(Leaf::plain(Entry {
-            at,
-            fact: Fact::ReceiptsLost { count },
-        }));
-    }
-    let lost = batch.rows_lost.iter();
-    leaves.extend(lost.map(|(kind, count)| {
-        Leaf::plain(Entry {
-            at,
-            fact: Fact::RowsLost {
-                kind: kind.clone(),
-                count: *count,
-            },
-        })
-    }));
-    leaves
-}
-
-/// The most receipts in one batch.
-const MAX_BATCH: usize = 4096;

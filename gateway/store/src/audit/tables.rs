@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use sqlx::{QueryBuilder, Row, SqliteExecutor};
+use sqlx::{QueryBuilder, Row, SqliteConnection, SqliteExecutor};
 
-use super::store::Opening;
+use super::leaf::Opening;
 
 /// How many entries there are.
 pub(super) async fn size(on: impl SqliteExecutor<'_>) -> Result<u64, sqlx::Error> {
@@ -98,6 +98,24 @@ pub(super) async fn joined_entries(
         last: row.try_get(1)?,
         entries: row.try_get(2)?,
     }))
+}
+
+/// Removes the entries from `index` on, with everything that belongs to them; `position` is that of the entry's hash.
+pub(super) async fn remove_from(
+    on: &mut SqliteConnection,
+    index: u64,
+    position: i64,
+) -> Result<(), sqlx::Error> {
+    for (statement, from) in [
+        ("DELETE FROM entries WHERE idx >= ?", index as i64),
+        ("DELETE FROM nodes WHERE position >= ?", position),
+        ("DELETE FROM batches WHERE idx >= ?", index as i64),
+        ("DELETE FROM receipt_runs WHERE last >= ?", index as i64),
+        ("DELETE FROM openings WHERE idx >= ?", index as i64),
+    ] {
+        sqlx::query(statement).bind(from).execute(&mut *on).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn add_node(

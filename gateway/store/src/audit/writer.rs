@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::entry_queue::{Batch, Command, EntryQueue};
 use super::epoch_log::{EpochLog, Published};
+use super::leaf::{Leaf, leaves};
 use super::receipt_index::{self, RUN};
-use super::store::{Leaf, Store, leaves};
-use super::{Appended, BATCH_DELAY, CLOSED, MIN_BATCH_INTERVAL, NewEpoch};
+use super::store::Store;
+use super::{Appended, BATCH_DELAY, CLOSED, MIN_BATCH_INTERVAL, NewEpoch, open};
 use crate::error::StoreError;
 use crate::sqlite::StoreHealth;
 use attest_channel::Clock;
@@ -30,6 +32,8 @@ pub(super) async fn run(store: Arc<Store>, queue: Arc<EntryQueue>, health: Arc<S
         epoch: None,
         // An earlier process may have left a run's worth.
         receipts_in_no_run: RUN,
+        check: None,
+        check_again: false,
     };
     let (mut batch_due, mut poll_due) = (Instant::now(), Instant::now());
     loop {
@@ -64,6 +68,10 @@ struct Writer {
     epoch: Option<Arc<EpochLog>>,
     /// How many receipts are to be sorted into a run.
     receipts_in_no_run: u64,
+    /// A running check of the whole file, after another process wrote to it.
+    check: Option<JoinHandle<Result<(), StoreError>>>,
+    /// The file changed again meanwhile.
+    check_again: bool,
 }
 
 impl Writer {
@@ -117,27 +125,59 @@ impl Writer {
         Ok(leaves.len())
     }
 
-    /// Signs a head over the entries of another process.
+    /// Signs a head over the entries of commands, and notices any other change of the file.
     async fn follow_others(&mut self) {
-        let Some(epoch) = &self.epoch else { return };
-        let grown = match self.store.size().await {
-            Ok(size) => size > epoch.size(),
-            Err(_) => false,
-        };
-        if grown && let Err(error) = self.enter(&[]).await {
+        self.end_check().await;
+        // Where this fails, the next statement reports why.
+        let changed = self.store.has_changed().await.unwrap_or_default();
+        if changed && let Err(error) = self.enter(&[]).await {
             self.health.record_failure(error.failure());
         }
     }
 
+    /// Takes the result of a check that has ended.
+    async fn end_check(&mut self) {
+        let Some(check) = self.check.take_if(|check| check.is_finished()) else {
+            return;
+        };
+        // Any other failure is that of the database, which the next statement reports. The next change is checked again.
+        if let Ok(Err(StoreError::Altered { what, .. })) = check.await {
+            self.store.set_altered(what).await;
+        }
+        if std::mem::take(&mut self.check_again) {
+            self.begin_check().await;
+        }
+    }
+
+    /// Compares every entry in the file with the tree in memory, without delaying the writer.
+    async fn begin_check(&mut self) {
+        self.check_again = self.check.is_some();
+        if self.check_again {
+            return;
+        }
+        if let Some(known) = self.store.known_entries().await {
+            let store = self.store.clone();
+            let check = async move { open::check(&store, Some(&known)).await.map(drop) };
+            self.check = Some(tokio::spawn(check));
+        }
+    }
+
+    /// Enters leaves, and signs a head if there is one entry more than in the last head.
     async fn enter(&mut self, leaves: &[Leaf]) -> Result<Appended, StoreError> {
         let epoch = self.epoch.clone();
         let committed = self
             .store
             .commit(leaves, |checkpoint| {
-                let head = epoch.as_ref().map(|epoch| epoch.sign(checkpoint));
+                let epoch = epoch
+                    .as_ref()
+                    .filter(|epoch| epoch.size() < checkpoint.size);
+                let head = epoch.map(|epoch| epoch.sign(checkpoint));
                 (head.clone(), head)
             })
             .await?;
+        if committed.to_check {
+            self.begin_check().await;
+        }
         if let (Some(epoch), Some(head)) = (&epoch, committed.head) {
             // The entries are committed. If the proof cannot be read now, the next head gets one.
             if let Ok(published) = published(&self.store, epoch.index, &epoch.entry, head).await {
@@ -178,6 +218,9 @@ impl Writer {
                 (Some(head.clone()), head)
             })
             .await?;
+        if committed.to_check {
+            self.begin_check().await;
+        }
         let index = committed.first + leaves.len() as u64 - 1;
         // Committed: from here on only the new epoch may sign, even if the following steps fail.
         self.epoch = None;

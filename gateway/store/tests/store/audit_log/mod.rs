@@ -7,5 +7,6 @@ mod crashes;
 mod opening;
 mod receipts;
 mod support;
+mod tampered;
 mod unlogged;
 mod writing;
