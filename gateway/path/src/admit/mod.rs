@@ -25,8 +25,8 @@ use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
 use gateway_upstream::route::RoutedModel;
 
-pub(crate) use admission::RequestSlot;
 pub use admission::{Admission, ApiKey};
+pub(crate) use admission::{Admitted, RequestSlot};
 pub use applied::AppliedGeneration;
 pub use constraints::Constraints;
 pub use credential::{ApiToken, TokenError};

@@ -1,6 +1,5 @@
 //! Headers that every response gets.
 
-use axum::body::Body;
 use http::Response;
 use http::header::{HeaderValue, SERVER};
 
@@ -8,7 +7,7 @@ use gateway_base::request::{ACI_VERSION, KEYSET_DIGEST};
 use gateway_contract::epoch::Epoch;
 
 /// Adds the ACI headers of the epoch the connection was opened under (ACI/1 §5.2).
-pub(crate) fn finish(mut response: Response<Body>, epoch: &Epoch) -> Response<Body> {
+pub(crate) fn finish<B>(mut response: Response<B>, epoch: &Epoch) -> Response<B> {
     let headers = response.headers_mut();
     headers.insert(ACI_VERSION, HeaderValue::from_static("aci/1"));
     headers.insert(KEYSET_DIGEST, epoch.keyset_header.clone());

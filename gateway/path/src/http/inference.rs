@@ -1,79 +1,66 @@
 //! `POST /v1/chat/completions`, `/v1/completions`, `/v1/embeddings`: admission, then the relay.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::State;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Method, Response};
 use http_body::{Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
 use super::{PublicState, state::Connection};
-use crate::admit::RequestSlot;
-use crate::relay::{self, ResponseBody};
+use crate::admit::{Admitted, RequestSlot};
+use crate::relay;
 use gateway_base::config::OnRevoke;
 use gateway_base::errors::ApiError;
 use gateway_base::events::Event;
 use gateway_base::request::Endpoint;
 
-pub(super) async fn chat(
-    state: State<Arc<PublicState>>,
-    connection: Connection,
-    request: Request<Body>,
-) -> Response<Body> {
-    serve(&state, connection, Endpoint::Chat, request).await
+/// The endpoint that a request is for, if it is an inference request. These do not pass through the router.
+pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
+    let endpoints = [Endpoint::Chat, Endpoint::Completions, Endpoint::Embeddings];
+    let mut endpoints = endpoints.into_iter().filter(|_| method == Method::POST);
+    endpoints.find(|endpoint| endpoint.path() == path)
 }
 
-pub(super) async fn completions(
-    state: State<Arc<PublicState>>,
-    connection: Connection,
-    request: Request<Body>,
-) -> Response<Body> {
-    serve(&state, connection, Endpoint::Completions, request).await
-}
-
-pub(super) async fn embeddings(
-    state: State<Arc<PublicState>>,
-    connection: Connection,
-    request: Request<Body>,
-) -> Response<Body> {
-    serve(&state, connection, Endpoint::Embeddings, request).await
-}
-
-async fn serve(
+/// Reads and checks a request. A refusal is a response.
+pub(crate) async fn admit<B>(
     state: &PublicState,
-    connection: Connection,
+    connection: &Connection,
     endpoint: Endpoint,
-    request: Request<Body>,
-) -> Response<Body> {
-    let (head, body) = request.into_parts();
+    headers: &HeaderMap,
+    body: B,
+) -> Result<Admitted, Response<Body>>
+where
+    B: http_body::Body<Data = Bytes>,
+{
     let epoch = connection.epoch.clone();
-    let admitted = match state
-        .admission
-        .admit(epoch, endpoint, (&head.headers, connection.peer), body)
-        .await
-    {
-        Ok(admitted) => admitted,
-        Err(refused) => {
-            if refused.body_unread {
-                connection.leave_body_unread();
-            }
-            let event = Event::RequestRefused {
-                endpoint,
-                status: refused.error.status().as_u16(),
-                kind: refused.error.kind(),
-            };
-            state.metrics.count_and_emit(event);
-            if let Some(code) = refused.error.refused_by_policy() {
-                state.ledger.audit().count_refusal(code);
-            }
-            return refused.error.into_response();
+    let admission = &state.admission;
+    let admitted = admission.admit(epoch, endpoint, (headers, connection.peer), body);
+    let admitted = admitted.await;
+    admitted.map_err(|refused| {
+        let error = refused.error;
+        let event = Event::RequestRefused {
+            endpoint,
+            status: error.status().as_u16(),
+            kind: error.kind(),
+        };
+        state.metrics.count_and_emit(event);
+        if let Some(code) = error.refused_by_policy() {
+            state.ledger.audit().count_refusal(code);
         }
-    };
+        error.into_response()
+    })
+}
+
+/// Serves an admitted request.
+pub(crate) async fn respond(
+    state: &PublicState,
+    connection: &Connection,
+    admitted: Admitted,
+) -> Response<ClientBody> {
     state.report_queue.note_authenticated(connection.peer);
     let revocation = match connection.epoch.config.keys.on_revoke {
         OnRevoke::Finish => None,
@@ -82,11 +69,10 @@ async fn serve(
     // From here on the slot belongs to the response: it is returned when `InFlightBody` is dropped, or here on a
     // revocation.
     let in_flight = InFlight::enter(&state.metrics.in_flight, admitted.slot);
+    let flushes = connection.flushes.clone();
     let serving = async {
         match admitted.request {
-            Ok(request) => {
-                relay::serve_inference(&state.services, request, connection.flushes).await
-            }
+            Ok(request) => relay::serve_inference(&state.services, request, flushes).await,
             Err(unknown) => relay::refuse_unknown_model(&state.services, unknown),
         }
     };
@@ -96,11 +82,11 @@ async fn serve(
         // is tried any more.
         Some(revocation) => tokio::select! {
             response = serving => response,
-            () = revoked(revocation) => return ApiError::InvalidKey.into_response(),
+            () = revoked(revocation) => return ApiError::InvalidKey.into_response().map(ClientBody::Routed),
         },
     };
     response.map(|body| {
-        Body::new(InFlightBody {
+        ClientBody::InFlight(InFlightBody {
             body: Some(body),
             revoked: revocation.map(|revocation| Box::pin(revoked(revocation)) as Pin<Box<_>>),
             _in_flight: in_flight,
@@ -137,10 +123,17 @@ impl Drop for InFlight {
     }
 }
 
+/// The body of every response on a connection.
+pub(crate) enum ClientBody {
+    InFlight(InFlightBody),
+    /// From a handler behind the router, or a refusal.
+    Routed(Body),
+}
+
 /// A response body that keeps its request counted, and is aborted when its key is revoked, if so configured.
-struct InFlightBody {
+pub(crate) struct InFlightBody {
     /// `None` once it was aborted.
-    body: Option<ResponseBody>,
+    body: Option<relay::ResponseBody>,
     /// Ready when the key is revoked; `None` if responses are to finish.
     revoked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _in_flight: InFlight,
@@ -148,11 +141,13 @@ struct InFlightBody {
 
 /// Makes the server close the client's connection without ending the response.
 #[derive(Debug, thiserror::Error)]
-enum Aborted {
+pub(crate) enum Aborted {
     #[error(transparent)]
     Relay(relay::Aborted),
     #[error("the API key was revoked")]
     KeyRevoked,
+    #[error(transparent)]
+    Routed(axum::Error),
 }
 
 impl http_body::Body for InFlightBody {
@@ -192,5 +187,34 @@ impl http_body::Body for InFlightBody {
             .as_ref()
             .map(http_body::Body::size_hint)
             .unwrap_or_default()
+    }
+}
+
+impl http_body::Body for ClientBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+        match self.get_mut() {
+            Self::InFlight(body) => Pin::new(body).poll_frame(cx),
+            Self::Routed(body) => Pin::new(body).poll_frame(cx).map_err(Aborted::Routed),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::InFlight(body) => body.is_end_stream(),
+            Self::Routed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::InFlight(body) => body.size_hint(),
+            Self::Routed(body) => body.size_hint(),
+        }
     }
 }

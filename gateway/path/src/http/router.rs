@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get};
 
 use super::routes::{Methods, Routes, only};
-use super::{PublicState, aci, inference, log, models, public, records, retention};
+use super::{PublicState, aci, log, models, public, records, retention};
 use gateway_base::request::Endpoint;
 
 const HEALTHZ: &str = "/healthz";
@@ -29,15 +29,9 @@ pub fn paths() -> Vec<String> {
 
 fn routes() -> Routes<PublicState> {
     health_routes()
-        .route(Endpoint::Chat.path(), only_post(post(inference::chat)))
-        .route(
-            Endpoint::Completions.path(),
-            only_post(post(inference::completions)),
-        )
-        .route(
-            Endpoint::Embeddings.path(),
-            only_post(post(inference::embeddings)),
-        )
+        .route(Endpoint::Chat.path(), inference_only())
+        .route(Endpoint::Completions.path(), inference_only())
+        .route(Endpoint::Embeddings.path(), inference_only())
         .route("/v1/models", only_get(get(models::list)))
         .route("/v1/models/{*id}", only_get(get(models::one)))
         .route("/v1/aci/attestation", only_get(get(aci::attestation)))
@@ -76,8 +70,9 @@ fn health_routes() -> Routes<PublicState> {
         .route(READYZ, only_get(get(public::readyz)))
 }
 
-fn only_post(route: MethodRouter<Arc<PublicState>>) -> Methods<PublicState> {
-    only("POST", route)
+/// `POST` on these paths does not reach the router, see [`inference`](super::inference).
+fn inference_only() -> Methods<PublicState> {
+    only("POST", MethodRouter::new())
 }
 
 fn only_get(route: MethodRouter<Arc<PublicState>>) -> Methods<PublicState> {

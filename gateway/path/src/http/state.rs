@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -28,7 +27,7 @@ pub struct PublicState {
     pub metrics: Arc<Metrics>,
 }
 
-/// The connection of a request: its epoch, its slot, and whether a body was left unread on it.
+/// The connection of a request: its epoch and its slot.
 #[derive(Clone)]
 pub struct Connection {
     pub epoch: Arc<Epoch>,
@@ -37,8 +36,6 @@ pub struct Connection {
     slot: Arc<ConnectionSlot>,
     /// Its completed flushes.
     pub flushes: Flushes,
-    /// Set by a handler, read by the connection's task when the response is done. Nothing else is ordered by it.
-    unread: Arc<AtomicBool>,
 }
 
 impl Connection {
@@ -48,32 +45,18 @@ impl Connection {
             peer,
             slot,
             flushes: Flushes::counted(),
-            unread: Arc::default(),
         }
     }
 
-    /// A request was authenticated. Fails if there is no slot for one more such connection; then the request is not served
-    /// and its body not read.
+    /// A request was authenticated. Fails if there is no slot for one more such connection; then the request is not served.
     pub fn authenticated(&self) -> Result<(), ApiError> {
-        self.slot.authenticated().map_err(|NoSlot| {
-            self.leave_body_unread();
-            ApiError::ServiceBusy
-        })
+        let slot = self.slot.authenticated();
+        slot.map_err(|NoSlot| ApiError::ServiceBusy)
     }
 
     /// A request had an invalid credential.
     pub fn not_authenticated(&self) {
         self.slot.not_authenticated();
-    }
-
-    /// A request was answered although its body was not read to the end.
-    pub fn leave_body_unread(&self) {
-        // Relaxed: the flag publishes no other data, and handlers run inside the connection's task, which reads it.
-        self.unread.store(true, Ordering::Relaxed);
-    }
-
-    pub fn left_body_unread(&self) -> bool {
-        self.unread.load(Ordering::Relaxed)
     }
 }
 

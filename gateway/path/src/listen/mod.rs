@@ -6,8 +6,9 @@
 
 mod accept;
 mod connection;
-mod framing;
+mod http1;
 mod plain;
+mod requests;
 mod timed_writes;
 
 pub use accept::{Listener, accept};

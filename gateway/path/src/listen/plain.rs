@@ -1,25 +1,24 @@
 //! Plain HTTP: metrics on loopback, and health for the operator's probes. These listeners have separate slots.
 
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use bytes::Bytes;
+use axum::body::Body;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use http::{Method, Request, Response, StatusCode, Version};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tower_service::Service as _;
 
 use super::accept::{AcceptLog, Listener};
+use super::http1::{Connection, HeadLimits, Received, ResponseTo};
+use crate::flushes::Flushes;
 use crate::slots::ConnectionSlot;
 use gateway_base::descriptors::ConnectionLimits;
+use gateway_base::errors::ApiError;
 use gateway_base::metrics::Metrics;
 use gateway_store::ledger::Ledger;
 
@@ -34,6 +33,11 @@ const LIMITS: ConnectionLimits = ConnectionLimits {
     unauthenticated: 32,
 };
 
+const HEAD_LIMITS: HeadLimits = HeadLimits {
+    bytes: 16 * 1024,
+    fields: 100,
+};
+
 /// Binds a plain listener.
 pub fn bind_plain(address: SocketAddr) -> std::io::Result<Listener> {
     Listener::bind(address, LIMITS)
@@ -45,50 +49,66 @@ pub async fn serve_metrics(listener: Listener, metrics: Arc<Metrics>, ledger: Ar
     loop {
         let (tcp, slot) = listener.next(&mut log).await;
         let (metrics, ledger) = (metrics.clone(), ledger.clone());
-        let service = service_fn(move |request: Request<Incoming>| {
-            let response = metrics_answer(&request, &metrics, &ledger);
-            async move { Ok::<_, Infallible>(response) }
-        });
-        tokio::spawn(exchange(tcp, slot, service));
+        let respond = async move |request| metrics_response(&request, &metrics, &ledger);
+        tokio::spawn(exchange(tcp, slot, respond));
     }
 }
 
 /// Serves `/healthz` and `/readyz` until dropped.
 pub async fn serve_health(listener: Listener, router: Router) {
     let mut log = AcceptLog::default();
-    let service = TowerToHyperService::new(router);
     loop {
         let (tcp, slot) = listener.next(&mut log).await;
-        tokio::spawn(exchange(tcp, slot, service.clone()));
+        let mut router = router.clone();
+        let respond = async move |request| {
+            let Ok(response) = router.call(request).await;
+            response
+        };
+        tokio::spawn(exchange(tcp, slot, respond));
     }
 }
 
-/// Serves one request on a connection.
-async fn exchange<S>(tcp: TcpStream, slot: ConnectionSlot, service: S)
+/// Serves one request on a connection. Its body is not read.
+async fn exchange<F>(tcp: TcpStream, slot: ConnectionSlot, respond: impl FnOnce(Request<Body>) -> F)
 where
-    S: HttpService<Incoming>,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    S::ResBody: http_body::Body + 'static,
-    <S::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    F: Future<Output = Response<Body>>,
 {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(TIMEOUT)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(tcp), service);
+    let mut http = Connection::new(BufReader::new(tcp), HEAD_LIMITS);
+    let exchange = async {
+        let mut to = ResponseTo {
+            version: Version::HTTP_11,
+            is_head_method: false,
+            closes: true,
+        };
+        let response = match poll_fn(|cx| http.poll_head(cx)).await {
+            Ok(Received::Request(head)) => {
+                to.version = head.request.version;
+                to.is_head_method = head.request.method == Method::HEAD;
+                respond(Request::from_parts(head.request, Body::empty())).await
+            }
+            Ok(Received::Refused {
+                fault,
+                is_head_method,
+            }) => {
+                to.is_head_method = is_head_method;
+                ApiError::Head(fault).into_response()
+            }
+            Ok(Received::Closed) | Err(_) => return,
+        };
+        http.discard_body().await;
+        if http.send(response, to, &Flushes::default()).await.is_ok() {
+            let _ = http.into_inner().shutdown().await;
+        }
+    };
     tokio::select! {
         // One exchange each: a peer that is slow or evicted repeats its request.
-        _ = tokio::time::timeout(TIMEOUT, connection) => {}
+        _ = tokio::time::timeout(TIMEOUT, exchange) => {}
         () = slot.evicted() => {}
     }
 }
 
-fn metrics_answer(
-    request: &Request<Incoming>,
-    metrics: &Metrics,
-    ledger: &Ledger,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn metrics_response(request: &Request<Body>, metrics: &Metrics, ledger: &Ledger) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
     if request.uri().path() != "/metrics" {
         *response.status_mut() = StatusCode::NOT_FOUND;
     } else if request.method() != Method::GET {
@@ -96,7 +116,7 @@ fn metrics_answer(
     } else {
         metrics.observe_store(&ledger.counts());
         response.headers_mut().insert(CONTENT_TYPE, TEXT);
-        *response.body_mut() = Full::from(metrics.render());
+        *response.body_mut() = Body::from(metrics.render());
     }
     response
 }

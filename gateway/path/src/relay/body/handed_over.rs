@@ -1,6 +1,6 @@
 //! What of a response was handed to the connection, and what of that the connection has written, for the receipt.
 
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 
 use bytes::Bytes;
 
@@ -43,9 +43,12 @@ impl HandedOver {
         }
     }
 
-    /// Ready when everything that was handed over has been written. The connection's write timeout limits the wait.
-    pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.flushes.poll_after(self.flushed_before, cx));
+    /// Ready when everything that was handed over has been written. The connection polls again after each flush, and its
+    /// write timeout limits the wait.
+    pub(super) fn poll_written(&mut self) -> Poll<()> {
+        if !self.flushes.are_after(self.flushed_before) {
+            return Poll::Pending;
+        }
         self.receipt.mark_written();
         Poll::Ready(())
     }

@@ -102,7 +102,7 @@ impl RelayedBody {
             }
             Next::Interrupted(None, why) => {
                 self.interrupt(why);
-                self.poll_aborting(why, cx)
+                self.poll_aborting(why)
             }
         }
     }
@@ -136,8 +136,8 @@ impl RelayedBody {
     }
 
     /// Ends in an error once everything that was handed over has been written: an error makes the server drop the rest.
-    fn poll_aborting(&mut self, why: Interruption, cx: &mut Context<'_>) -> Polled {
-        ready!(self.handed_over.poll_written(cx));
+    fn poll_aborting(&mut self, why: Interruption) -> Polled {
+        ready!(self.handed_over.poll_written());
         self.handed_over.finish(Ending::Interrupted(why));
         // The error is returned last: the server drops this body and its write buffer with it.
         self.state = State::Over;

@@ -5,13 +5,15 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf, duplex};
 
+use super::head::{self, BodyFraming};
+use super::reader::Position;
 use super::*;
+use gateway_base::errors::HeadFault;
 
 const LIMITS: HeadLimits = HeadLimits {
     bytes: 4096,
@@ -19,20 +21,26 @@ const LIMITS: HeadLimits = HeadLimits {
 };
 const LENGTH: &str = "Content-Length: 5\r\n";
 const CODING: &str = "Transfer-Encoding: chunked\r\n";
+const BAD: &str =
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 fn request(headers: &str, body: &str) -> String {
     format!("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n{body}")
 }
 
-fn parsed(head: &str) -> Result<BodyFraming, HeadFault> {
-    head::parse(head.as_bytes(), LIMITS)
+fn head(text: &str) -> Result<Head, HeadFault> {
+    head::parse(&Bytes::copy_from_slice(text.as_bytes()), LIMITS)
+}
+
+fn parsed(text: &str) -> Result<BodyFraming, HeadFault> {
+    head(text).map(|head| head.framing)
 }
 
 fn fault(headers: &str) -> Option<HeadFault> {
     parsed(&request(headers, "")).err()
 }
 
-/// A connection whose bytes come in these pieces, one with each read.
+/// A connection whose bytes come in these pieces.
 struct Pieces(Vec<Vec<u8>>);
 
 impl Pieces {
@@ -47,52 +55,82 @@ impl Pieces {
 
 impl AsyncRead for Pieces {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(mut piece) = self.0.pop() {
-            let now = piece.len().min(buffer.remaining());
-            let rest = piece.split_off(now);
-            buffer.put_slice(&piece);
-            if !rest.is_empty() {
-                self.0.push(rest);
-            }
-        }
+        let piece = self.0.last().map(Vec::as_slice).unwrap_or_default();
+        let now = piece.len().min(buffer.remaining());
+        buffer.put_slice(&piece[..now]);
+        self.consume(now);
         Poll::Ready(Ok(()))
     }
 }
 
-/// What the library is given of a stream, which request of it is refused and why, and where the guard stands.
+impl AsyncBufRead for Pieces {
+    fn poll_fill_buf(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let piece = self.get_mut().0.last();
+        Poll::Ready(Ok(piece.map(Vec::as_slice).unwrap_or_default()))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, used: usize) {
+        if let Some(piece) = self.0.last_mut() {
+            piece.drain(..used);
+        }
+        self.0.pop_if(|piece| piece.is_empty());
+    }
+}
+
+/// Path and body of each request, `None` where the body broke off.
+type Requests = Vec<(String, Option<Vec<u8>>)>;
+
+/// The requests in a stream, which one is refused and why, and where the reader stands.
 #[derive(Debug, PartialEq)]
-struct Passed {
-    bytes: String,
-    refused: Option<(u64, HeadFault)>,
+struct Found {
+    requests: Requests,
+    refused: Option<(usize, HeadFault)>,
     position: Position,
 }
 
-async fn passed(stream: &[u8], cuts: &[usize], most: usize) -> Passed {
-    let findings = Findings::default();
-    let mut guard = FramingGuard::new(Pieces::cut(stream, cuts), LIMITS, findings.clone());
-    let mut bytes = Vec::new();
-    let mut room = vec![0; most];
-    while let Ok(read) = guard.read(&mut room).await {
-        if read == 0 {
-            break;
+async fn found(stream: &[u8], cuts: &[usize]) -> Found {
+    let mut io = Pieces::cut(stream, cuts);
+    let mut reader = Reader::new(LIMITS);
+    let (mut requests, mut refused) = (Vec::new(), None);
+    while let Ok(received) = poll_fn(|cx| reader.poll_head(&mut io, cx)).await {
+        match received {
+            Received::Closed => break,
+            Received::Refused { fault, .. } => {
+                refused = Some((requests.len() + 1, fault));
+                break;
+            }
+            Received::Request(head) => {
+                let mut body = Some(Vec::new());
+                while let Some(piece) = poll_fn(|cx| reader.poll_body(&mut io, cx)).await {
+                    let Ok(piece) = piece else {
+                        body = None;
+                        break;
+                    };
+                    assert!(!piece.is_empty());
+                    body.as_mut().unwrap().extend_from_slice(&piece);
+                }
+                let is_last = body.is_none() || !head.keep_alive;
+                requests.push((head.request.uri.path().to_owned(), body));
+                if is_last {
+                    break;
+                }
+            }
         }
-        bytes.extend_from_slice(&room[..read]);
     }
-    let position = guard.state.position;
-    Passed {
-        bytes: String::from_utf8_lossy(&bytes).into_owned(),
-        refused: findings.0.refused.get().copied(),
-        position,
+    Found {
+        requests,
+        refused,
+        position: reader.position(),
     }
 }
 
 /// The same for a text that comes at once.
-async fn pass(stream: &str) -> Passed {
-    passed(stream.as_bytes(), &[], 64 * 1024).await
+async fn find(stream: &str) -> Found {
+    found(stream.as_bytes(), &[]).await
 }
 
 #[test]
@@ -216,6 +254,37 @@ fn http_1_1_has_one_host_and_http_1_0_at_most_one() {
 }
 
 #[test]
+fn reads_whether_the_connection_continues_and_whether_the_client_waits() {
+    let read = |version: &str, headers: &str| {
+        let head = head(&format!("GET / {version}\r\nHost: a\r\n{headers}\r\n")).unwrap();
+        (head.keep_alive, head.expects_continue)
+    };
+    for (version, headers, keep_alive) in [
+        ("HTTP/1.1", "", true),
+        ("HTTP/1.1", "Connection: Close\r\n", false),
+        ("HTTP/1.1", "Connection: te, close\r\n", false),
+        (
+            "HTTP/1.1",
+            "Connection: close\r\nConnection: keep-alive\r\n",
+            false,
+        ),
+        ("HTTP/1.1", "Connection: closed\r\n", true),
+        ("HTTP/1.0", "", false),
+        ("HTTP/1.0", "Connection: Keep-Alive\r\n", true),
+        ("HTTP/1.0", "Connection: keep-alive, close\r\n", false),
+    ] {
+        assert_eq!(
+            read(version, headers),
+            (keep_alive, false),
+            "{version} {headers:?}"
+        );
+    }
+    assert!(read("HTTP/1.1", "Expect: 100-Continue\r\n").1);
+    assert!(!read("HTTP/1.1", "Expect: 200-ok\r\n").1);
+    assert!(!read("HTTP/1.0", "Expect: 100-continue\r\n").1);
+}
+
+#[test]
 fn rejects_heads_that_other_parsers_read_differently() {
     for (field, expected) in [
         ("Content-Length : 5", HeadFault::Field),
@@ -241,6 +310,7 @@ fn rejects_heads_that_other_parsers_read_differently() {
         ("GET\t/ HTTP/1.1", HeadFault::RequestLine),
         ("GET /\x7f HTTP/1.1", HeadFault::RequestLine),
         ("GET / http/1.1", HeadFault::RequestLine),
+        ("GET ,/a HTTP/1.1", HeadFault::RequestLine),
         ("GET / HTTP/2.0", HeadFault::Version),
         ("GET / HTTP/1.2", HeadFault::Version),
         ("PRI * HTTP/2.0", HeadFault::Version),
@@ -262,20 +332,19 @@ async fn rejects_a_head_that_is_too_large_or_has_too_many_fields() {
         let base = request("X: \r\n", "").len();
         request(&format!("X: {}\r\n", "a".repeat(size - base)), "")
     };
-    assert!(pass(&of_size(LIMITS.bytes)).await.refused.is_none());
+    assert!(find(&of_size(LIMITS.bytes)).await.refused.is_none());
     let expected = Some((1, HeadFault::TooLarge { limit: 4096 }));
-    assert_eq!(pass(&of_size(LIMITS.bytes + 1)).await.refused, expected);
+    assert_eq!(find(&of_size(LIMITS.bytes + 1)).await.refused, expected);
     // Also where its end has not come.
-    let open = pass(&of_size(LIMITS.bytes + 1)[..LIMITS.bytes]).await;
+    let open = find(&of_size(LIMITS.bytes + 1)[..LIMITS.bytes]).await;
     assert_eq!(open.refused, expected);
 }
 
 #[tokio::test]
 async fn reads_chunk_sizes_in_any_spelling() {
     let whole = |body: &str| request(CODING, body);
-    let canonical = whole("3c\r\n") + &"x".repeat(0x3c) + "\r\n0\r\n\r\n";
-    let expected = Passed {
-        bytes: canonical.clone(),
+    let expected = Found {
+        requests: vec![("/v1/chat/completions".to_owned(), Some(vec![b'x'; 0x3c]))],
         refused: None,
         position: Position::Head,
     };
@@ -295,7 +364,7 @@ async fn reads_chunk_sizes_in_any_spelling() {
                 "{size}\r\n{}\r\n{end}\r\nX: trailer\r\n\r\n",
                 "x".repeat(0x3c)
             );
-            let found = pass(&whole(&body)).await;
+            let found = find(&whole(&body)).await;
             assert_eq!(found, expected, "{size:?} {end:?}");
         }
     }
@@ -304,14 +373,12 @@ async fn reads_chunk_sizes_in_any_spelling() {
 #[tokio::test]
 async fn checks_a_request_after_a_padded_chunk_size() {
     let body = format!("{}3c\r\n{}\r\n0\r\n\r\n", "0".repeat(63), "x".repeat(0x3c));
-    let bad = request(&format!("{LENGTH}{CODING}"), "0\r\n\r\n");
-    let found = pass(&(request(CODING, &body) + &bad)).await;
+    let found = find(&(request(CODING, &body) + BAD)).await;
     assert_eq!(found.refused, Some((2, HeadFault::LengthAndCoding)));
 }
 
 #[tokio::test]
 async fn a_malformed_body_ends_in_an_error() {
-    let bad = request(&format!("{LENGTH}{CODING}"), "");
     for body in [
         "g\r\n",
         "\r\n",
@@ -330,22 +397,18 @@ async fn a_malformed_body_ends_in_an_error() {
         "0\r\nno trailer\r\n\r\n",
         "0\r\n folded: x\r\n\r\n",
     ] {
-        let found = pass(&(request(CODING, body) + &bad)).await;
-        assert_eq!(
-            (found.refused, found.position),
-            (None, Position::Broken),
-            "{body:?}"
-        );
-        assert!(!found.bytes.ends_with("0\r\n\r\n"), "{body:?}");
+        let found = find(&(request(CODING, body) + BAD)).await;
+        let broken = ("/v1/chat/completions".to_owned(), None);
+        assert_eq!(found.requests, [broken], "{body:?}");
+        let end = (found.refused, found.position);
+        assert_eq!(end, (None, Position::Lost), "{body:?}");
     }
     let padded = format!("{}1\r\nx\r\n", "0".repeat(5000));
     let extended = format!("1;{}\r\nx\r\n", "a".repeat(4000)).repeat(20);
     let trailers = format!("0\r\n{}", format!("X: {}\r\n", "a".repeat(4000)).repeat(20));
     for body in [padded, extended, trailers] {
-        assert_eq!(
-            pass(&request(CODING, &body)).await.position,
-            Position::Broken
-        );
+        let found = find(&request(CODING, &body)).await;
+        assert_eq!(found.position, Position::Lost);
     }
 }
 
@@ -359,35 +422,39 @@ async fn bodies_are_not_parsed_as_requests() {
     );
     let bare = "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n";
     let fine = format!("{sized}{chunked}{bare}{chunked}{sized}");
-    let found = pass(&fine).await;
+    let found = find(&fine).await;
     assert_eq!((found.refused, found.position), (None, Position::Head));
-    assert_eq!(found.bytes, fine);
-    let bad = request(&format!("{LENGTH}{CODING}"), "");
-    let found = pass(&format!("{fine}\r\n\r\n{bad}{fine}{bad}")).await;
+    let bodies = found.requests.into_iter().map(|(_, body)| body.unwrap());
+    let hostile = hostile.into_bytes();
+    let expected = [&hostile, &hostile, &vec![], &hostile, &hostile];
+    assert!(bodies.eq(expected.into_iter().cloned()));
+    let found = find(&format!("{fine}\r\n\r\n{BAD}{fine}{BAD}")).await;
     assert_eq!(found.refused, Some((6, HeadFault::LengthAndCoding)));
-    assert_eq!(found.bytes, fine + std::str::from_utf8(REFUSED).unwrap());
 }
 
 #[tokio::test]
-async fn bytes_that_were_passed_on_are_overwritten() {
-    let stream = request(LENGTH, "12345") + "GET / HTTP/1.1\r\nauthorization: Bearer secr";
-    let mut guard = FramingGuard::new(
-        Pieces::cut(stream.as_bytes(), &[]),
-        LIMITS,
-        Findings::default(),
-    );
-    let mut room = vec![0; 1 << 16];
-    let read = guard.read(&mut room).await.unwrap();
-    assert_eq!(read, stream.find("GET").unwrap());
-    let held = guard.state.held.bytes(usize::MAX);
-    assert!(held.is_empty(), "only what exists is held");
-    let whole = format!("{:?}", guard.state.held);
-    let zeros = whole.matches(" 0,").count();
-    assert!(zeros >= read - 1, "{zeros} zeros before what is still held");
+async fn only_the_beginning_of_a_head_is_held() {
+    let begun = "GET / HTTP/1.1\r\nauthorization: Bearer secr";
+    let mut io = Pieces::cut((request(LENGTH, "12345") + begun).as_bytes(), &[]);
+    let mut reader = Reader::new(LIMITS);
+    assert!(reader.is_idle());
+    let received = poll_fn(|cx| reader.poll_head(&mut io, cx)).await;
+    assert!(matches!(received, Ok(Received::Request(_))));
+    assert!(!reader.is_idle());
+    let body = poll_fn(|cx| reader.poll_body(&mut io, cx)).await;
+    assert_eq!(body.unwrap().unwrap(), "12345");
+    assert!(reader.is_idle() && reader.held().capacity() == 0);
+    let received = poll_fn(|cx| reader.poll_head(&mut io, cx)).await;
+    assert!(matches!(received, Ok(Received::Closed)));
+    assert_eq!(reader.held(), begun.as_bytes());
+    assert!(!reader.is_idle());
 }
 
-/// What a server of the library makes of a stream: path and body of each request, `None` where the body broke off.
-async fn served(io: impl AsyncRead + AsyncWrite + Unpin + Send) -> Vec<(String, Option<Vec<u8>>)> {
+/// What hyper, a second parser, makes of a stream.
+async fn hyper_finds(stream: &[u8]) -> Requests {
+    let (mut client, server) = duplex(1 << 20);
+    client.write_all(stream).await.unwrap();
+    client.shutdown().await.unwrap();
     let seen = Mutex::new(Vec::new());
     let service = service_fn(|request: Request<Incoming>| async {
         let path = request.uri().path().to_owned();
@@ -396,29 +463,12 @@ async fn served(io: impl AsyncRead + AsyncWrite + Unpin + Send) -> Vec<(String, 
         seen.lock().unwrap().push((path, body));
         Ok::<_, Infallible>(http::Response::new(Full::<Bytes>::default()))
     });
-    let _ = http1::Builder::new()
+    let _ = hyper::server::conn::http1::Builder::new()
         .max_headers(200)
         .half_close(true)
-        .serve_connection(TokioIo::new(io), service)
+        .serve_connection(TokioIo::new(server), service)
         .await;
     seen.into_inner().unwrap()
-}
-
-/// The library reads `stream`, behind a guard or alone.
-async fn library(
-    stream: &[u8],
-    guarded: Option<(Findings, &[usize])>,
-) -> Vec<(String, Option<Vec<u8>>)> {
-    let (mut client, server) = duplex(1 << 20);
-    client.write_all(stream).await.unwrap();
-    client.shutdown().await.unwrap();
-    match guarded {
-        None => served(server).await,
-        Some((findings, cuts)) => {
-            let io = tokio::io::join(Pieces::cut(stream, cuts), server);
-            served(FramingGuard::new(io, LIMITS, findings)).await
-        }
-    }
 }
 
 /// Heads and bodies, good ones and many that are not.
@@ -482,48 +532,32 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn guard_and_library_find_the_same_requests_or_the_guard_refuses(
+    fn hyper_finds_the_same_requests_or_they_are_refused(
         requests in prop::collection::vec(any_request(), 1..5),
         cuts in prop::collection::vec(any::<usize>(), 0..24),
     ) {
         let stream = requests.concat();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let findings = Findings::default();
-            let alone = library(stream.as_bytes(), None).await;
-            let mut guarded = library(stream.as_bytes(), Some((findings.clone(), &cuts))).await;
-            if let Some((number, _)) = findings.0.refused.get() {
-                // The refused one in its place, and nothing after it. The library may have closed before.
-                prop_assert!(guarded.len() as u64 <= *number);
-                if guarded.len() as u64 == *number {
-                    guarded.pop();
-                }
-            } else {
-                let broken = guarded.last().is_some_and(|(_, body)| body.is_none());
-                prop_assert!(broken || guarded.len() >= alone.len());
-            }
-            if guarded.last().is_some_and(|(_, body)| body.is_none()) {
-                // The guard follows less of a body than the library may.
-                guarded.pop();
-            }
-            prop_assert!(
-                guarded.len() <= alone.len() && guarded[..] == alone[..guarded.len()],
-                "{:?} beside {:?}", guarded, alone
-            );
-            Ok(())
-        })?;
+        let (here, hyper) = runtime.block_on(async {
+            (found(stream.as_bytes(), &cuts).await, hyper_finds(stream.as_bytes()).await)
+        });
+        let mut ours = here.requests;
+        // Less of a body is followed here than hyper may follow.
+        let is_broken = ours.pop_if(|(_, body)| body.is_none()).is_some();
+        prop_assert!(ours.len() <= hyper.len(), "{:?} beside {:?}", ours, hyper);
+        prop_assert_eq!(&ours[..], &hyper[..ours.len()]);
+        prop_assert!(here.refused.is_some() || is_broken || ours.len() == hyper.len());
     }
 
     #[test]
     fn the_result_does_not_depend_on_the_pieces_read(
         requests in prop::collection::vec(any_request(), 1..5),
         cuts in prop::collection::vec(any::<usize>(), 0..24),
-        most in 1..9000_usize,
     ) {
         let stream = requests.concat();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (whole, cut) = runtime.block_on(async {
-            (pass(&stream).await, passed(stream.as_bytes(), &cuts, most).await)
+            (find(&stream).await, found(stream.as_bytes(), &cuts).await)
         });
         prop_assert_eq!(whole, cut);
     }
@@ -541,7 +575,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let every: Vec<usize> = (0..stream.len()).collect();
         let (whole, cut) = runtime.block_on(async {
-            (passed(&stream, &[], 1 << 16).await, passed(&stream, &every, 7).await)
+            (found(&stream, &[]).await, found(&stream, &every).await)
         });
         prop_assert_eq!(whole, cut);
     }

@@ -3,6 +3,12 @@
 //! The grammar is strict, so that no other parser reads an accepted head differently: every line ends in CR LF, no field is
 //! folded, no name is followed by whitespace, and a body's end is announced in one way or not at all.
 
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use http::{Method, Request, Uri, Version, request};
+
 use gateway_base::errors::HeadFault;
 
 /// Limits for a head.
@@ -16,36 +22,62 @@ pub(in crate::listen) struct HeadLimits {
 
 /// How the body after a head ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BodyFraming {
+pub(in crate::listen) enum BodyFraming {
     /// After this many bytes; 0 without a body.
     Length(u64),
     Chunked,
 }
 
-/// Parses a head that ends with its only empty line.
-pub(super) fn parse(head: &[u8], limits: HeadLimits) -> Result<BodyFraming, HeadFault> {
+/// A request's head.
+#[derive(Debug)]
+pub(in crate::listen) struct Head {
+    pub request: request::Parts,
+    pub framing: BodyFraming,
+    /// Whether the client may send another request on the connection.
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// Its size in bytes.
+    pub size: usize,
+}
+
+/// Parses a head that ends with its only empty line. Names and values of the result share the memory of `head`.
+pub(super) fn parse(head: &Bytes, limits: HeadLimits) -> Result<Head, HeadFault> {
     if head.len() > limits.bytes {
         return Err(HeadFault::TooLarge {
             limit: limits.bytes,
         });
     }
     let mut lines = Lines(head);
-    let version = request_line(lines.next().ok_or(HeadFault::RequestLine)??)?;
-    let mut fields = Fields::default();
+    let (method, target, version) = request_line(lines.next().ok_or(HeadFault::RequestLine)??)?;
+    let target = Uri::from_maybe_shared(head.slice_ref(target));
+    let mut fields = Fields::new(version);
     for line in lines {
         let line = line?;
         if line.is_empty() {
             break;
         }
-        fields.count += 1;
-        if fields.count > limits.fields {
+        if fields.headers.len() >= limits.fields {
             return Err(HeadFault::TooManyFields {
                 limit: limits.fields,
             });
         }
-        fields.take(line)?;
+        fields.take(head, line)?;
     }
-    fields.framing(version)
+    let framing = fields.framing(version)?;
+    // The parser of the HTTP library, which other parts of the target's grammar are left to.
+    let (mut request, ()) = Request::new(()).into_parts();
+    request.method = method;
+    request.uri = target.map_err(|_| HeadFault::RequestLine)?;
+    request.version = version;
+    request.headers = fields.headers;
+    Ok(Head {
+        request,
+        framing,
+        keep_alive: fields.keeps_alive && !fields.closes,
+        expects_continue: fields.expects_continue && version == Version::HTTP_11,
+        size: head.len(),
+    })
 }
 
 /// Lines without their CR LF.
@@ -62,14 +94,8 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
-    Http10,
-    Http11,
-}
-
 /// `method SP request-target SP HTTP-version`.
-fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
+fn request_line(line: &[u8]) -> Result<(Method, &[u8], Version), HeadFault> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -82,21 +108,24 @@ fn request_line(line: &[u8]) -> Result<Version, HeadFault> {
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
         return Err(HeadFault::RequestLine);
     }
-    if method == b"CONNECT" {
+    let method = Method::from_bytes(method).map_err(|_| HeadFault::RequestLine)?;
+    if method == Method::CONNECT {
         return Err(HeadFault::Connect);
     }
     match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
-        b"HTTP/1.0" => Ok(Version::Http10),
+        b"HTTP/1.1" => Ok((method, target, Version::HTTP_11)),
+        b"HTTP/1.0" => Ok((method, target, Version::HTTP_10)),
         _ if version.starts_with(b"HTTP/") => Err(HeadFault::Version),
         _ => Err(HeadFault::RequestLine),
     }
 }
 
-/// The fields that decide the framing, so far.
-#[derive(Default)]
+/// The fields so far, and what they say about the connection and the body.
 struct Fields {
-    count: usize,
+    headers: HeaderMap,
+    closes: bool,
+    keeps_alive: bool,
+    expects_continue: bool,
     hosts: usize,
     length: Option<u64>,
     codings: Codings,
@@ -114,29 +143,58 @@ struct Codings {
 }
 
 impl Fields {
-    fn take(&mut self, line: &[u8]) -> Result<(), HeadFault> {
-        let (name, value) = field(line).ok_or(HeadFault::Field)?;
-        if name.eq_ignore_ascii_case(b"host") {
-            self.hosts += 1;
-            if self.hosts > 1 {
-                return Err(HeadFault::HostRepeated);
-            }
-            if !is_host(value) {
-                return Err(HeadFault::HostInvalid);
-            }
-        } else if name.eq_ignore_ascii_case(b"content-length") {
-            let length = number(value, 10).ok_or(HeadFault::LengthInvalid)?;
-            if self.length.replace(length).is_some() {
-                return Err(HeadFault::LengthRepeated);
-            }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.codings.take(value);
+    fn new(version: Version) -> Self {
+        Self {
+            headers: HeaderMap::with_capacity(16),
+            closes: false,
+            // HTTP/1.0 has to ask for it.
+            keeps_alive: version == Version::HTTP_11,
+            expects_continue: false,
+            hosts: 0,
+            length: None,
+            codings: Codings::default(),
         }
-        Ok(())
     }
 
-    fn framing(self, version: Version) -> Result<BodyFraming, HeadFault> {
-        if version == Version::Http11 && self.hosts == 0 {
+    fn take(&mut self, head: &Bytes, line: &[u8]) -> Result<(), HeadFault> {
+        let (name, value) = field(line).ok_or(HeadFault::Field)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| HeadFault::Field)?;
+        match name {
+            HOST => {
+                self.hosts += 1;
+                if self.hosts > 1 {
+                    return Err(HeadFault::HostRepeated);
+                }
+                if !is_host(value) {
+                    return Err(HeadFault::HostInvalid);
+                }
+            }
+            CONTENT_LENGTH => {
+                let length = number(value, 10).ok_or(HeadFault::LengthInvalid)?;
+                if self.length.replace(length).is_some() {
+                    return Err(HeadFault::LengthRepeated);
+                }
+            }
+            TRANSFER_ENCODING => self.codings.take(value),
+            CONNECTION => self.connection(value),
+            EXPECT => self.expects_continue = value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value));
+        let value = value.map_err(|_| HeadFault::Field)?;
+        let appended = self.headers.try_append(name, value);
+        appended.map(|_| ()).map_err(|_| HeadFault::Field)
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',').map(trim) {
+            self.closes |= option.eq_ignore_ascii_case(b"close");
+            self.keeps_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    fn framing(&self, version: Version) -> Result<BodyFraming, HeadFault> {
+        if version == Version::HTTP_11 && self.hosts == 0 {
             return Err(HeadFault::HostMissing);
         }
         if !self.codings.present {
@@ -147,7 +205,7 @@ impl Fields {
             return Err(HeadFault::LengthAndCoding);
         }
         // An HTTP/1.0 parser does not know codings, and would take chunks for the body itself.
-        if version == Version::Http10 {
+        if version == Version::HTTP_10 {
             return Err(HeadFault::CodingInHttp10);
         }
         if self.codings.malformed || !self.codings.ends_chunked {
