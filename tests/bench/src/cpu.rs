@@ -1,11 +1,11 @@
 //! CPU time of one process, from `/proc`.
 //!
-//! `/proc/PID/stat` counts whole clock ticks (10 ms). The scheduler's own account, `/proc/PID/task/*/schedstat`, counts
-//! nanoseconds but forgets threads that have ended, so it is used only when no thread ended in between.
+//! The scheduler's own account, `/proc/PID/task/*/schedstat`, counts nanoseconds but forgets threads that have ended;
+//! `/proc/PID/stat` forgets nothing and counts whole clock ticks (10 ms).
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `USER_HZ`, which Linux fixes at 100 for everything it shows to programs.
 const TICKS_PER_SECOND: u64 = 100;
@@ -24,19 +24,42 @@ impl Usage {
         }
     }
 
-    /// The CPU time spent since an earlier reading.
+    /// The CPU time spent since an earlier reading. What a thread spent that has ended in between is known to a few
+    /// ticks only.
     pub fn since(&self, earlier: &Self) -> Duration {
-        let all_still_there = earlier.threads.keys().all(|t| self.threads.contains_key(t));
-        if self.threads.is_empty() || !all_still_there {
-            let ticks = self.ticks.saturating_sub(earlier.ticks);
-            return Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND);
-        }
-        let spent = self
+        let of_threads = self
             .threads
             .iter()
             .map(|(thread, now)| now.saturating_sub(*earlier.threads.get(thread).unwrap_or(&0)))
             .sum();
-        Duration::from_nanos(spent)
+        let ticks = self.ticks.saturating_sub(earlier.ticks);
+        let at_least = ticks.saturating_sub(TICKS_OFF) * 1000 / TICKS_PER_SECOND;
+        Duration::from_nanos(of_threads).max(Duration::from_millis(at_least))
+    }
+}
+
+/// User and system time are rounded, each by up to a tick at either reading.
+const TICKS_OFF: u64 = 4;
+
+/// A process spends less than this in [`QUIET_FOR`] when it is idle: its timers.
+const QUIET: Duration = Duration::from_millis(4);
+/// Longer than the period of work that is done in batches.
+const QUIET_FOR: Duration = Duration::from_millis(600);
+/// A process that never becomes idle is not waited for any longer.
+const IDLE_WITHIN: Duration = Duration::from_secs(20);
+
+/// Waits until the process is idle, and returns what it spent until then.
+pub async fn until_idle(pid: u32) -> Duration {
+    let before = Usage::of(pid);
+    let give_up = Instant::now() + IDLE_WITHIN;
+    let mut last = Usage::of(pid);
+    loop {
+        tokio::time::sleep(QUIET_FOR).await;
+        let now = Usage::of(pid);
+        if now.since(&last) < QUIET || Instant::now() > give_up {
+            return now.since(&before);
+        }
+        last = now;
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the gateway may cost. A run fails if it is more.
 
-use crate::report::{Figure, Row};
+use crate::report::{Figure, Report, Spread};
 use crate::targets::{AGGREGATOR, DIRECT, DIRECT_DEFERRED, DIRECT_TWO_CORES, NGINX, PLAIN};
 
 /// One goal, and how it ended.
 pub struct Goal {
     pub name: &'static str,
-    figure: f64,
+    figure: Spread,
     limit: f64,
 }
 
@@ -19,7 +19,7 @@ pub enum Result {
 }
 
 impl Goal {
-    pub fn at_most(name: &'static str, figure: f64, limit: f64) -> Self {
+    pub fn at_most(name: &'static str, figure: Spread, limit: f64) -> Self {
         Self {
             name,
             figure,
@@ -28,7 +28,8 @@ impl Goal {
     }
 
     pub fn result(&self) -> Result {
-        match (self.figure.is_finite(), self.figure <= self.limit) {
+        let median = self.figure.median;
+        match (median.is_finite(), median <= self.limit) {
             (false, _) => Result::NotMeasured,
             (true, true) => Result::Met,
             (true, false) => Result::Missed,
@@ -36,91 +37,92 @@ impl Goal {
     }
 
     pub fn line(&self) -> String {
+        let Spread {
+            median,
+            least,
+            most,
+        } = self.figure;
         let result = match self.result() {
             Result::Met => "met",
             Result::Missed => "MISSED",
-            Result::NotMeasured => "not measured",
+            Result::NotMeasured => return format!("{:<58}  not measured", self.name),
         };
         format!(
-            "{:<58}{:>10.2}  at most {:>7.2}  {result}",
-            self.name, self.figure, self.limit
+            "{:<58}{median:>9.2}  ({least:.2} to {most:.2})  at most {:.2}  {result}",
+            self.name, self.limit
         )
     }
 }
 
-/// The goals that follow from the tables.
-pub fn of_rows(rows: &[Row]) -> Vec<Goal> {
-    let get = |target: &str, figure| {
-        let row = rows.iter().find(|row| row.target == target);
-        row.map_or(f64::NAN, |row| row.get(figure))
-    };
-    let times_nginx = |target, figure| get(target, figure) / get(NGINX, figure);
-    let above_nginx = |target, figure| get(target, figure) - get(NGINX, figure);
+/// The goals that follow from the tables. Each is the median of what the rounds say.
+pub fn of_report(report: &Report) -> Vec<Goal> {
+    let times = |target, other, figure| report.compare(target, other, figure, |a, b| a / b);
+    let more = |target, other, figure| report.compare(target, other, figure, |a, b| a - b);
     let saturated = Figure::CpuSaturated;
     vec![
         Goal::at_most(
             "direct, signing on fetch, saturated: times nginx",
-            times_nginx(DIRECT_DEFERRED, saturated),
+            times(DIRECT_DEFERRED, NGINX, saturated),
             1.6,
         ),
         Goal::at_most(
             "direct, saturated: times nginx",
-            times_nginx(DIRECT, saturated),
+            times(DIRECT, NGINX, saturated),
             2.7,
         ),
         Goal::at_most(
             "without a TEE, saturated: times nginx",
-            times_nginx(PLAIN, saturated),
+            times(PLAIN, NGINX, saturated),
             1.5,
         ),
         Goal::at_most(
             "attested out, saturated: µs more than direct",
-            get(AGGREGATOR, saturated) - get(DIRECT, saturated),
+            more(AGGREGATOR, DIRECT, saturated),
             10.0,
         ),
         Goal::at_most(
             "direct, signing on fetch, at the fixed rate: times nginx",
-            times_nginx(DIRECT_DEFERRED, Figure::CpuAtRate),
+            times(DIRECT_DEFERRED, NGINX, Figure::CpuAtRate),
             1.35,
         ),
         Goal::at_most(
             "direct, at the fixed rate: times nginx",
-            times_nginx(DIRECT, Figure::CpuAtRate),
+            times(DIRECT, NGINX, Figure::CpuAtRate),
             1.6,
         ),
         Goal::at_most(
             "direct, a paced chunk: times nginx",
-            times_nginx(DIRECT, Figure::CpuPerPacedChunk),
+            times(DIRECT, NGINX, Figure::CpuPerPacedChunk),
             1.1,
         ),
         Goal::at_most(
             "attested out, an unpaced chunk: times direct",
-            get(AGGREGATOR, Figure::CpuPerUnpacedChunk) / get(DIRECT, Figure::CpuPerUnpacedChunk),
+            times(AGGREGATOR, DIRECT, Figure::CpuPerUnpacedChunk),
             UNPACED_CHUNK,
         ),
         Goal::at_most(
             "direct, added p50: µs more than nginx",
-            above_nginx(DIRECT, Figure::AddedP50),
+            more(DIRECT, NGINX, Figure::AddedP50),
             60.0,
         ),
         Goal::at_most(
             "direct, added p99: µs more than nginx",
-            above_nginx(DIRECT, Figure::AddedP99),
+            more(DIRECT, NGINX, Figure::AddedP99),
             150.0,
         ),
         Goal::at_most(
             "direct, a new connection: times nginx",
-            times_nginx(DIRECT, Figure::CpuPerConnection),
+            times(DIRECT, NGINX, Figure::CpuPerConnection),
             0.75,
         ),
         Goal::at_most(
             "direct, an idle connection: KiB",
-            get(DIRECT, Figure::IdleConnection),
+            report.spread(DIRECT, Figure::IdleConnection),
             18.0,
         ),
         Goal::at_most(
             "direct on two cores, saturated: times on one core",
-            get(DIRECT_TWO_CORES, saturated) / get(DIRECT, saturated),
+            times(DIRECT_TWO_CORES, DIRECT, saturated),
             SAME,
         ),
     ]
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_goal_is_met_up_to_its_limit_and_not_measured_without_a_figure() {
-        let result = |figure| Goal::at_most("x", figure, 1.5).result();
+        let result = |figure| Goal::at_most("x", Spread::of([figure]), 1.5).result();
         assert_eq!(result(1.5), Result::Met);
         assert_eq!(result(1.51), Result::Missed);
         assert_eq!(result(f64::NAN), Result::NotMeasured);
@@ -146,7 +148,12 @@ mod tests {
 
     #[test]
     fn without_measurements_no_goal_is_met() {
-        for goal in of_rows(&[]) {
+        let nothing = Report {
+            targets: Vec::new(),
+            measurements: Vec::new(),
+            idle: Vec::new(),
+        };
+        for goal in of_report(&nothing) {
             assert_eq!(goal.result(), Result::NotMeasured, "{}", goal.name);
         }
     }

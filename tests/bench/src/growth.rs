@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 
 use crate::goals::{Goal, SAME};
 use crate::load::Outcome;
-use crate::report::median;
+use crate::report::{Spread, median};
 use crate::targets::Target;
 
 /// Requests in the ledger when it is measured.
@@ -50,12 +50,15 @@ pub fn measure(
     Ok(points)
 }
 
+/// With the work that is done later: it is what a larger ledger may make dearer.
 fn cost(outcome: &Outcome) -> f64 {
-    outcome.cpu_us / outcome.requests as f64
+    outcome.cpu_us / outcome.requests as f64 + outcome.deferred_us / outcome.answered as f64
 }
 
 pub fn render(points: &[Point]) -> String {
-    let mut text = "requests in the ledger, µs a request, times the bare proxy\n".to_owned();
+    let mut text =
+        "requests in the ledger, µs a request with deferred work, times the bare proxy\n"
+            .to_owned();
     for point in points {
         text += &format!(
             "{:>12}{:>12.1}{:>12.2}\n",
@@ -71,7 +74,7 @@ pub fn goal(points: &[Point]) -> Goal {
     let growth = at(points.last()) / at(points.first());
     Goal::at_most(
         "direct, the largest ledger: times the empty one",
-        growth,
+        Spread::of([growth]),
         SAME,
     )
 }

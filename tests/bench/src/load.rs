@@ -67,6 +67,8 @@ pub struct Outcome {
     pub first_chunk_p50_us: Option<f64>,
     pub chunks: u64,
     pub cpu_us: f64,
+    /// After the last answer, until the process was idle.
+    pub deferred_us: f64,
     pub resident_mib: f64,
 }
 
@@ -206,6 +208,10 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
             .await
             .context("an answer does not end")??;
     }
+    let deferred = match settings.pid {
+        Some(pid) => cpu::until_idle(pid).await,
+        None => Duration::ZERO,
+    };
     Ok(Outcome {
         answered: seen.answered.get(),
         requests: seen.requests.get(),
@@ -217,6 +223,7 @@ async fn measure(settings: &Settings) -> Result<Outcome> {
         first_chunk_p50_us: quantile(&seen.first_chunk, 0.50),
         chunks: seen.chunks.get(),
         cpu_us: spent.as_secs_f64() * 1e6,
+        deferred_us: deferred.as_secs_f64() * 1e6,
         resident_mib,
     })
 }

@@ -77,10 +77,8 @@ impl Process {
 impl Drop for Process {
     /// Asks first: a program with child processes (nginx) has to end them itself.
     fn drop(&mut self) {
-        let id = self.id().to_string();
-        let _asked = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &id])
-            .status();
+        signal(self.id(), "TERM");
+        signal(self.id(), "CONT");
         let give_up = Instant::now() + Duration::from_secs(3);
         while Instant::now() < give_up {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
@@ -91,6 +89,42 @@ impl Drop for Process {
         let _already_gone = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Whether a process and its threads run before everything else on their core. Needs `chrt` and the right to use it;
+/// without, the figures are what the rest of the machine leaves of them.
+pub fn set_precedence(pid: u32, precedence: Precedence) {
+    let [policy, priority] = precedence.words();
+    let _done = Command::new("chrt")
+        .args([policy, "--all-tasks", "--pid", priority, &pid.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// Like everything else.
+    Usual,
+    /// Real time: other work on the machine does not delay it. Only for loads that leave the cores idle in between.
+    RealTime,
+}
+
+impl Precedence {
+    /// The policy and the priority in it, as `chrt` wants them.
+    const fn words(self) -> [&'static str; 2] {
+        match self {
+            Precedence::Usual => ["--other", "0"],
+            Precedence::RealTime => ["--rr", "1"],
+        }
+    }
+}
+
+/// Sends a signal, by its name without `SIG`, to a process that this one started.
+pub fn signal(pid: u32, name: &str) {
+    let _sent = Command::new("sh")
+        .args(["-c", "kill -\"$0\" \"$1\"", name, &pid.to_string()])
+        .status();
 }
 
 /// A command bound to its core, or unbound where this machine has one core or no `taskset`.

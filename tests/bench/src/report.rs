@@ -20,6 +20,8 @@ type Read = fn(&Outcome) -> f64;
 pub enum Figure {
     RequestsPerSecond,
     CpuSaturated,
+    /// Spent after the load, until the process is idle again.
+    CpuDeferred,
     CpuAtRate,
     /// Against no gateway, at the fixed rate.
     AddedP50,
@@ -38,9 +40,10 @@ pub enum Figure {
 }
 
 impl Figure {
-    const ALL: [Figure; 16] = [
+    const ALL: [Figure; 17] = [
         Figure::RequestsPerSecond,
         Figure::CpuSaturated,
+        Figure::CpuDeferred,
         Figure::CpuAtRate,
         Figure::AddedP50,
         Figure::AddedP99,
@@ -62,6 +65,7 @@ impl Figure {
         match self {
             Figure::RequestsPerSecond => ["requests", "a second"],
             Figure::CpuSaturated => ["µs a req.", "saturated"],
+            Figure::CpuDeferred => ["µs a req.", "deferred"],
             Figure::CpuAtRate => ["µs a req.", "at rate"],
             Figure::AddedP50 => ["added µs", "p50"],
             Figure::AddedP99 => ["added µs", "p99"],
@@ -86,6 +90,7 @@ impl Figure {
         Some(match self {
             Figure::RequestsPerSecond => (Shape::Saturated, |o| o.requests_per_second),
             Figure::CpuSaturated => (Shape::Saturated, per_request),
+            Figure::CpuDeferred => (Shape::Saturated, |o| o.deferred_us / o.answered as f64),
             Figure::CpuAtRate => (Shape::Rate, per_request),
             Figure::AddedP50 => (Shape::Rate, |o| o.latency_p50_us.unwrap_or(f64::NAN)),
             Figure::AddedP99 => (Shape::Rate, |o| o.latency_p99_us.unwrap_or(f64::NAN)),
@@ -115,64 +120,94 @@ impl Figure {
     }
 }
 
-/// The figures of one target.
-pub struct Row {
-    pub target: &'static str,
-    figures: [f64; Figure::ALL.len()],
-}
-
-impl Row {
-    /// NaN if it was not measured.
-    pub fn get(&self, figure: Figure) -> f64 {
-        let at = Figure::ALL.iter().position(|one| *one == figure);
-        at.map_or(f64::NAN, |at| self.figures[at])
-    }
-}
-
 /// What was measured without a load: the memory of an idle connection, in KiB.
 pub type IdleMemory = Vec<(&'static str, f64)>;
 
-pub fn rows(targets: &[&'static str], measurements: &[Measurement], idle: &IdleMemory) -> Vec<Row> {
-    let row = |target: &'static str| Row {
-        target,
-        figures: Figure::ALL.map(|figure| match figure.source() {
-            None => median(values_of(idle, target)),
-            Some((shape, read)) if figure.is_added() => added(measurements, target, shape, read),
-            Some((shape, read)) => median(
-                of(measurements, target, shape)
-                    .map(|m| read(&m.outcome))
-                    .collect(),
-            ),
-        }),
-    };
-    targets.iter().copied().map(row).collect()
+/// Everything that was measured.
+pub struct Report {
+    pub targets: Vec<&'static str>,
+    pub measurements: Vec<Measurement>,
+    pub idle: IdleMemory,
 }
 
-fn values_of(idle: &IdleMemory, target: &str) -> Vec<f64> {
-    let own = idle.iter().filter(|(name, _)| *name == target);
-    own.map(|(_, kib)| *kib).collect()
+impl Report {
+    /// The median over the rounds. NaN if it was not measured.
+    pub fn get(&self, target: &str, figure: Figure) -> f64 {
+        median(self.by_round(target, figure).map(|(_, value)| value))
+    }
+
+    /// A figure of each round.
+    fn by_round<'a>(
+        &'a self,
+        target: &'a str,
+        figure: Figure,
+    ) -> Box<dyn Iterator<Item = (usize, f64)> + 'a> {
+        let Some((shape, read)) = figure.source() else {
+            let own = self.idle.iter().filter(move |(name, _)| *name == target);
+            return Box::new(own.map(|(_, kib)| *kib).enumerate());
+        };
+        let own = self.of(target, shape);
+        if !figure.is_added() {
+            return Box::new(own.map(move |m| (m.round, read(&m.outcome))));
+        }
+        Box::new(own.filter_map(move |m| {
+            let mut without = self.of(NO_GATEWAY, shape);
+            let without = without.find(|without| without.round == m.round)?;
+            Some((m.round, read(&m.outcome) - read(&without.outcome)))
+        }))
+    }
+
+    fn of<'a>(
+        &'a self,
+        target: &'a str,
+        shape: Shape,
+    ) -> impl Iterator<Item = &'a Measurement> + 'a {
+        let all = self.measurements.iter();
+        all.filter(move |m| m.target == target && m.shape == shape)
+    }
+
+    /// One target beside another, round by round: rounds differ from each other more than targets within one.
+    pub fn compare(
+        &self,
+        target: &str,
+        other: &str,
+        figure: Figure,
+        with: fn(f64, f64) -> f64,
+    ) -> Spread {
+        let others: Vec<_> = self.by_round(other, figure).collect();
+        let both = self.by_round(target, figure).filter_map(|(round, value)| {
+            let (_, other) = others.iter().find(|(other, _)| *other == round)?;
+            Some(with(value, *other))
+        });
+        Spread::of(both)
+    }
+
+    pub fn spread(&self, target: &str, figure: Figure) -> Spread {
+        Spread::of(self.by_round(target, figure).map(|(_, value)| value))
+    }
 }
 
-fn of<'a>(
-    all: &'a [Measurement],
-    target: &'a str,
-    shape: Shape,
-) -> impl Iterator<Item = &'a Measurement> {
-    all.iter()
-        .filter(move |m| m.target == target && m.shape == shape)
+/// Several values of one thing. NaN if there is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    pub median: f64,
+    pub least: f64,
+    pub most: f64,
 }
 
-/// Rounds differ from each other more than targets within one: the difference is taken inside a round.
-fn added(all: &[Measurement], target: &str, shape: Shape, read: Read) -> f64 {
-    let differences = of(all, target, shape).filter_map(|m| {
-        let direct = of(all, NO_GATEWAY, shape).find(|direct| direct.round == m.round)?;
-        Some(read(&m.outcome) - read(&direct.outcome))
-    });
-    median(differences.collect())
+impl Spread {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
+        Self {
+            least: values.iter().copied().fold(f64::NAN, f64::min),
+            most: values.iter().copied().fold(f64::NAN, f64::max),
+            median: median(values),
+        }
+    }
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.retain(|value| value.is_finite());
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().filter(|v| v.is_finite()).collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
         0 => f64::NAN,
@@ -182,41 +217,41 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Two tables, since one would be wider than a screen, and below each the same rows as multiples of nginx.
-pub fn render(rows: &[Row]) -> String {
-    let (first, second) = Figure::ALL.split_at(10);
-    format!("{}\n{}", table(rows, first), table(rows, second))
+pub fn render(report: &Report) -> String {
+    let (first, second) = Figure::ALL.split_at(11);
+    format!("{}\n{}", table(report, first), table(report, second))
 }
 
-fn table(rows: &[Row], figures: &[Figure]) -> String {
+fn table(report: &Report, figures: &[Figure]) -> String {
     let mut text = String::new();
     for line in 0..2 {
-        text += &format!("{:<38}", "");
+        text += &format!("{:<44}", "");
         for figure in figures {
-            text += &format!("{:>12}", figure.heading()[line]);
+            text += &format!("{:>11}", figure.heading()[line]);
         }
         text.push('\n');
     }
-    for row in rows {
-        text += &line(row.target, figures, |figure| row.get(figure), 1);
+    for target in &report.targets {
+        text += &line(target, figures, |figure| report.get(target, figure), 1);
     }
-    if let Some(nginx) = rows.iter().find(|row| row.target == NGINX) {
-        text += "as multiples of nginx\n";
+    if report.targets.contains(&NGINX) {
+        text += "as multiples of nginx, the median of the rounds\n";
         let others = [NGINX, NO_GATEWAY];
-        for row in rows.iter().filter(|row| !others.contains(&row.target)) {
-            let ratio = |figure| row.get(figure) / nginx.get(figure);
-            text += &line(row.target, figures, ratio, 2);
+        for target in report.targets.iter().filter(|name| !others.contains(name)) {
+            let ratio = |figure| report.compare(target, NGINX, figure, |a, b| a / b).median;
+            text += &line(target, figures, ratio, 2);
         }
     }
     text
 }
 
 fn line(name: &str, figures: &[Figure], value: impl Fn(Figure) -> f64, digits: usize) -> String {
-    let mut text = format!("{name:<38}");
+    let mut text = format!("{name:<44}");
     for figure in figures {
         let value = value(*figure);
         match value.is_finite() {
-            true => text += &format!("{value:>12.digits$}"),
-            false => text += &format!("{:>12}", "–"),
+            true => text += &format!("{value:>11.digits$}"),
+            false => text += &format!("{:>11}", "–"),
         }
     }
     text.push('\n');
@@ -243,25 +278,39 @@ mod tests {
     }
 
     #[test]
-    fn added_latency_is_the_median_of_the_differences_within_a_round() {
-        let all = [
-            at_rate(NO_GATEWAY, 0, 100.0),
-            at_rate("x", 0, 150.0),
-            at_rate(NO_GATEWAY, 1, 900.0),
-            at_rate("x", 1, 960.0),
-            at_rate(NO_GATEWAY, 2, 100.0),
-            at_rate("x", 2, 400.0),
-        ];
-        let rows = rows(&[NO_GATEWAY, "x"], &all, &vec![("x", 3.0), ("x", 5.0)]);
-        assert_eq!(rows[1].get(Figure::AddedP50), 60.0);
-        assert_eq!(rows[1].get(Figure::CpuAtRate), 10.0);
-        assert_eq!(rows[1].get(Figure::IdleConnection), 4.0);
-        assert!(rows[1].get(Figure::CpuSaturated).is_nan());
+    fn figures_are_compared_within_a_round() {
+        let report = Report {
+            targets: vec![NO_GATEWAY, "x", "y"],
+            measurements: vec![
+                at_rate(NO_GATEWAY, 0, 100.0),
+                at_rate("x", 0, 150.0),
+                at_rate("y", 0, 300.0),
+                at_rate(NO_GATEWAY, 1, 900.0),
+                at_rate("x", 1, 960.0),
+                at_rate("y", 1, 1110.0),
+                at_rate(NO_GATEWAY, 2, 100.0),
+                at_rate("x", 2, 400.0),
+            ],
+            idle: vec![("x", 3.0), ("x", 5.0)],
+        };
+        assert_eq!(report.get("x", Figure::AddedP50), 60.0);
+        assert_eq!(report.get("x", Figure::CpuAtRate), 10.0);
+        assert_eq!(report.get("x", Figure::IdleConnection), 4.0);
+        assert!(report.get("x", Figure::CpuSaturated).is_nan());
+        // The third round has no `y`.
+        let compared = report.compare("y", "x", Figure::AddedP50, |y, x| y / x);
+        let expected = Spread {
+            median: 3.75,
+            least: 3.5,
+            most: 4.0,
+        };
+        assert_eq!(compared, expected);
     }
 
     #[test]
     fn a_missing_figure_is_not_a_number() {
-        assert!(median(vec![]).is_nan());
-        assert_eq!(median(vec![3.0, 1.0]), 2.0);
+        assert!(Spread::of([f64::NAN]).median.is_nan());
+        assert!(Spread::of([]).least.is_nan());
+        assert_eq!(median([3.0, f64::NAN, 1.0]), 2.0);
     }
 }

@@ -2,15 +2,15 @@
 //! that no target always follows the same neighbour. After that the cost by the size of the ledger, the rows, and the
 //! goals.
 
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::goals::{self, Goal};
 use crate::load::Outcome;
-use crate::process::{Core, on_core, pinned};
-use crate::report::{self, IdleMemory, Measurement, Row};
+use crate::process::{Core, Precedence, on_core, pinned, set_precedence};
+use crate::report::{self, Figure, IdleMemory, Measurement, Report, Spread};
 use crate::shape::Shape;
 use crate::targets::{self, Bench, Target};
 use crate::{cpu, growth, idle};
@@ -29,6 +29,15 @@ pub struct Settings {
     /// A small ledger instead of a million requests; so does `BENCH_QUICK=1`. With one round: some five minutes.
     #[arg(long, default_value_t = std::env::var_os("BENCH_QUICK").is_some())]
     quick: bool,
+    /// Only these shapes of load, and neither idle connections nor the ledger's growth.
+    #[arg(long, value_delimiter = ',')]
+    shapes: Vec<Shape>,
+    /// Only targets whose name contains one of these.
+    #[arg(long, value_delimiter = ',')]
+    targets: Vec<String>,
+    /// Prints every measurement as it is taken.
+    #[arg(long)]
+    each: bool,
 }
 
 fn rounds_from_environment() -> usize {
@@ -41,6 +50,20 @@ const WARM_UP: Duration = Duration::from_millis(400);
 /// Idle connections whose memory is measured.
 const IDLE_CONNECTIONS: usize = 1000;
 
+impl Settings {
+    /// Only some shapes: for a closer look, not for the goals.
+    fn is_partial(&self) -> bool {
+        !self.shapes.is_empty()
+    }
+
+    fn measures(&self, target: &Target, shape: Shape) -> bool {
+        let named = |name: &String| target.name.contains(name.as_str());
+        target.is_measured_under(shape)
+            && (self.shapes.is_empty() || self.shapes.contains(&shape))
+            && (self.targets.is_empty() || self.targets.iter().any(named))
+    }
+}
+
 /// Prints everything. The verdict is the exit status and the last line.
 pub fn run(settings: &Settings) -> Result<ExitCode> {
     let started = Instant::now();
@@ -48,57 +71,61 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
     let mut problems = Vec::new();
     let mut bench = targets::start()?;
     // First: memory that a load has left would be reused by idle connections.
-    let idle = idle_memory(&bench)?;
+    let idle = match settings.is_partial() {
+        false => idle_memory(&bench)?,
+        true => Vec::new(),
+    };
     let measurements = measure_all(&mut bench, settings, started)?;
-    let names: Vec<_> = bench.targets.iter().map(|target| target.name).collect();
-    let rows = report::rows(&names, &measurements, &idle);
-    let mut goals = goals::of_rows(&rows);
     problems.extend(failed_requests(&measurements));
+    let report = Report {
+        targets: bench.targets.iter().map(|target| target.name).collect(),
+        measurements,
+        idle,
+    };
+    let mut goals = goals::of_report(&report);
     problems.extend(missing_rows(&bench.targets)?);
     let notes = std::mem::take(&mut bench.notes);
     drop(bench);
-    let points = ledger_growth(settings, &mut problems)?;
+    let points = match settings.is_partial() {
+        false => ledger_growth(settings, &mut problems)?,
+        true => Vec::new(),
+    };
     goals.push(growth::goal(&points));
 
-    println!("\n{}\n{}", report::render(&rows), growth::render(&points));
+    println!("\n{}\n{}", report::render(&report), growth::render(&points));
     print_conditions(settings, started, &notes, busy);
     goals.iter().for_each(|goal| println!("{}", goal.line()));
+    print_with_deferred_work(&report);
     problems
         .iter()
         .for_each(|problem| println!("FAILED: {problem}"));
-    println!("{}", last_line(&rows, &goals, &problems));
+    println!("{}", last_line(&report, &goals, &problems));
     Ok(match missed(&goals) == 0 && problems.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
 }
 
+/// Every target but the one that is measured is stopped meanwhile.
 fn measure_all(
     bench: &mut Bench,
     settings: &Settings,
     started: Instant,
 ) -> Result<Vec<Measurement>> {
     let mut measurements = Vec::new();
+    bench.targets.iter().for_each(Target::stop);
     for round in 0..settings.rounds {
         for shape in Shape::ALL {
-            for place in 0..bench.targets.len() {
-                let at = (place + round) % bench.targets.len();
-                let target = &mut bench.targets[at];
-                if !target.is_measured_under(shape) {
-                    continue;
+            set_precedence(bench.engine.id(), shape.precedence());
+            for turn in 0..shape.turns() {
+                let round = round * shape.turns() + turn;
+                for place in 0..bench.targets.len() {
+                    let at = (place + round) % bench.targets.len();
+                    let target = &mut bench.targets[at];
+                    if settings.measures(target, shape) {
+                        measurements.push(measured(target, shape, round, settings)?);
+                    }
                 }
-                let outcome = under(target, shape, &[], settings).with_context(|| {
-                    format!("{} under {shape:?}: {}", target.name, target.last_words())
-                })?;
-                if shape != Shape::NewConnections {
-                    target.answered += outcome.answered;
-                }
-                measurements.push(Measurement {
-                    target: target.name,
-                    shape,
-                    round,
-                    outcome,
-                });
             }
         }
         eprintln!(
@@ -108,7 +135,34 @@ fn measure_all(
             started.elapsed().as_secs_f64()
         );
     }
+    bench.targets.iter().for_each(Target::go_on);
     Ok(measurements)
+}
+
+fn measured(
+    target: &mut Target,
+    shape: Shape,
+    round: usize,
+    settings: &Settings,
+) -> Result<Measurement> {
+    target.set_precedence(shape.precedence());
+    target.go_on();
+    let outcome = under(target, shape, &[], settings)
+        .with_context(|| format!("{} under {shape:?}: {}", target.name, target.last_words()))?;
+    target.stop();
+    if shape != Shape::NewConnections {
+        target.answered += outcome.answered;
+    }
+    if settings.each {
+        let seen = serde_json::to_string(&outcome)?;
+        eprintln!("{round} {shape:?} {}: {seen}", target.name);
+    }
+    Ok(Measurement {
+        target: target.name,
+        shape,
+        round,
+        outcome,
+    })
 }
 
 /// One load on one target, for the time of one measurement.
@@ -127,7 +181,8 @@ fn under(target: &Target, shape: Shape, more: &[String], settings: &Settings) ->
     }
     add("warmup-ms", WARM_UP.as_millis().to_string());
     add("measure-ms", settings.measure_ms.to_string());
-    let outcome: Outcome = serde_json::from_slice(&output_of(&arguments)?)?;
+    let printed = output_of(&arguments, shape.precedence())?;
+    let outcome: Outcome = serde_json::from_slice(&printed)?;
     ensure!(
         outcome.requests > 0 || outcome.chunks > 0,
         "nothing was answered: {}",
@@ -140,10 +195,16 @@ fn under(target: &Target, shape: Shape, more: &[String], settings: &Settings) ->
 }
 
 /// What this program prints with these arguments, beside the engine.
-fn output_of(arguments: &[String]) -> Result<Vec<u8>> {
-    let output = on_core(Core::Load, &std::env::current_exe()?)
+fn output_of(arguments: &[String], precedence: Precedence) -> Result<Vec<u8>> {
+    let program = on_core(Core::Load, &std::env::current_exe()?)
         .args(arguments)
-        .output()?;
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    if precedence != Precedence::Usual {
+        set_precedence(program.id(), precedence);
+    }
+    let output = program.wait_with_output()?;
     ensure!(
         output.status.success(),
         "{} failed: {}",
@@ -172,7 +233,7 @@ fn idle_memory(bench: &Bench) -> Result<IdleMemory> {
             "--pid".to_owned(),
             pid.to_string(),
         ];
-        let output = output_of(&arguments).with_context(|| target.name)?;
+        let output = output_of(&arguments, Precedence::Usual).with_context(|| target.name)?;
         let outcome: idle::Outcome = serde_json::from_slice(&output)?;
         measured.push((target.name, outcome.kib_per_connection));
     }
@@ -269,20 +330,39 @@ fn missed(goals: &[Goal]) -> usize {
     missed.count()
 }
 
+/// Work that a gateway does later is left out of the figures above; here it is counted in.
+fn print_with_deferred_work(report: &Report) {
+    let (now, later) = (Figure::CpuSaturated, Figure::CpuDeferred);
+    let nginx = report.get(targets::NGINX, now);
+    for target in &report.targets {
+        let Spread {
+            median,
+            least,
+            most,
+        } = report.spread(target, later);
+        if median.is_finite() && *target != targets::NGINX {
+            let all = report.get(target, now) + median;
+            println!(
+                "{target}: deferred work, saturated: {median:.1} µs per request ({least:.1} to {most:.1}); with it {all:.1} µs, {:.2} times nginx",
+                all / nginx
+            );
+        }
+    }
+}
+
 /// One line for a reader in a hurry.
-fn last_line(rows: &[Row], goals: &[Goal], problems: &[String]) -> String {
-    use crate::report::Figure;
-    let parts: Vec<String> = rows
+fn last_line(report: &Report, goals: &[Goal], problems: &[String]) -> String {
+    let parts: Vec<String> = report
+        .targets
         .iter()
-        .filter(|row| row.get(Figure::CpuSaturated) > 0.0)
-        .map(|row| {
+        .filter(|target| report.get(target, Figure::CpuSaturated) > 0.0)
+        .map(|target| {
             format!(
-                "{} {:.0} req/s {:.0} µs/req {:.0} µs at rate {:.1} µs/chunk",
-                row.target,
-                row.get(Figure::RequestsPerSecond),
-                row.get(Figure::CpuSaturated),
-                row.get(Figure::CpuAtRate),
-                row.get(Figure::CpuPerPacedChunk)
+                "{target} {:.0} req/s {:.0} µs/req {:.0} µs at rate {:.1} µs/chunk",
+                report.get(target, Figure::RequestsPerSecond),
+                report.get(target, Figure::CpuSaturated),
+                report.get(target, Figure::CpuAtRate),
+                report.get(target, Figure::CpuPerPacedChunk)
             )
         })
         .collect();

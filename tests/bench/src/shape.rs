@@ -1,9 +1,11 @@
 //! The shapes of load that targets are measured under.
 
+use crate::process::Precedence;
+
 /// How many connections an ordinary load has.
 const CONNECTIONS: usize = 64;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shape {
     /// As fast as answers come.
     Saturated,
@@ -33,6 +35,24 @@ impl Shape {
         Shape::OneConnection,
         Shape::ThousandConnections,
     ];
+
+    /// How often it is measured in a round. Between requests at a fixed rate both cores sleep, and what waking costs
+    /// differs from moment to moment.
+    pub const fn turns(self) -> usize {
+        match self {
+            Shape::Rate => 3,
+            _ => 1,
+        }
+    }
+
+    /// Loads that leave the cores idle in between are measured before any other work on the machine: at such a load a
+    /// few delayed requests are answered together, which costs less than one after the other.
+    pub const fn precedence(self) -> Precedence {
+        match self {
+            Shape::Rate | Shape::Stream => Precedence::RealTime,
+            _ => Precedence::Usual,
+        }
+    }
 
     /// The arguments of the load, beside the target's.
     pub fn arguments(self, rate: u32) -> Vec<String> {

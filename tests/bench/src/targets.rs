@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::client::{Endpoint, fetch};
-use crate::process::{Core, Process, free_address};
+use crate::process::{Core, Precedence, Process, free_address, set_precedence, signal};
 use crate::rows::Ledger;
 use crate::shape::Shape;
 
@@ -85,6 +85,23 @@ impl Target {
         self.shapes.contains(&shape)
     }
 
+    /// Stopped, it does not disturb what is measured meanwhile.
+    pub fn stop(&self) {
+        self.pid.iter().for_each(|pid| signal(*pid, "STOP"));
+    }
+
+    pub fn go_on(&self) {
+        self.pid.iter().for_each(|pid| signal(*pid, "CONT"));
+    }
+
+    /// For everything that works for it.
+    pub fn set_precedence(&self, precedence: Precedence) {
+        let support = self.support.iter().map(Process::id);
+        support
+            .chain(self.pid)
+            .for_each(|pid| set_precedence(pid, precedence));
+    }
+
     pub fn last_words(&self) -> String {
         self.process
             .as_ref()
@@ -93,12 +110,19 @@ impl Target {
     }
 }
 
+impl Drop for Target {
+    /// A stopped process would not end.
+    fn drop(&mut self) {
+        self.go_on();
+    }
+}
+
 /// Everything that runs while measuring.
 pub struct Bench {
     pub targets: Vec<Target>,
     /// What a reader of the table has to know: rows that are missing, and why.
     pub notes: Vec<String>,
-    _engine: Process,
+    pub engine: Process,
     _folder: Folder,
 }
 
@@ -209,7 +233,7 @@ fn ready(
     Ok(Bench {
         targets,
         notes,
-        _engine: engine,
+        engine,
         _folder: folder,
     })
 }
