@@ -6,6 +6,7 @@
 
 mod client;
 mod cpu;
+mod duties;
 mod engine;
 mod floor;
 mod goals;
@@ -43,6 +44,8 @@ enum Command {
     Floor(floor::Settings),
     /// Measures the memory of an idle connection.
     Idle(idle::Settings),
+    /// Measures what the gateway's duties cost.
+    Duties(round::Settings),
     /// Measures what wiping memory costs.
     Wipe(wipe::Settings),
 }
@@ -54,6 +57,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Command::Load(settings)) => load::drive(&settings),
         Some(Command::Floor(settings)) => floor::serve(&settings),
         Some(Command::Idle(settings)) => idle::measure(&settings),
+        Some(Command::Duties(settings)) => duties::run(&settings),
         Some(Command::Wipe(settings)) => wipe::run(&settings),
         None => return round::run(&arguments.run),
     }?;

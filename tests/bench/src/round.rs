@@ -107,7 +107,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode> {
 }
 
 /// Every target but the one that is measured is stopped meanwhile.
-fn measure_all(
+pub fn measure_all(
     bench: &mut Bench,
     settings: &Settings,
     started: Instant,

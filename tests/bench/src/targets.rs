@@ -204,6 +204,20 @@ pub fn start_wiping_and_not() -> Result<Bench> {
     ready(targets, Vec::new(), engine, folder)
 }
 
+/// The gateway with every duty, without some of them, and the bare proxy.
+pub fn start_for_duties() -> Result<Bench> {
+    let folder = Folder::create()?;
+    let (engine, engine_address) = start_engine(&folder)?;
+    let mut targets = vec![floor::start(&folder, engine_address)?];
+    targets.extend(gateway::start_with_and_without_duties(
+        &folder,
+        engine_address,
+    )?);
+    let shapes: &[Shape] = &[Shape::Saturated, Shape::Rate];
+    let targets = targets.into_iter().map(|target| target.only_under(shapes));
+    ready(targets.collect(), Vec::new(), engine, folder)
+}
+
 fn start_engine(folder: &Folder) -> Result<(Process, SocketAddr)> {
     let engine_address = free_address()?;
     let mut engine = Process::start(

@@ -13,6 +13,7 @@ use super::{
     AGGREGATOR, DIRECT, DIRECT_DEFERRED, DIRECT_TWO_CORES, Folder, MODEL, PLAIN, Target, chat_url,
     program,
 };
+use crate::duties;
 use crate::process::{Core, Process, free_address};
 use crate::rows::Ledger;
 use crate::shape::Shape;
@@ -39,20 +40,50 @@ pub fn start(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
 /// One enclave wipes what it frees, the other does not.
 pub fn start_wiping_and_not(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
     Ok(vec![
-        enclave(folder, engine, "wiping", "sealgate-soft")?,
-        enclave(folder, engine, "not wiping", "sealgate-soft-unwiped")?,
+        enclave(folder, engine, "wiping", "sealgate-soft", "")?,
+        enclave(folder, engine, "not wiping", "sealgate-soft-unwiped", "")?,
     ])
 }
+
+/// The enclave in front of the engine with every duty, and without those that a configuration or a test program leaves
+/// out.
+pub fn start_with_and_without_duties(folder: &Folder, engine: SocketAddr) -> Result<Vec<Target>> {
+    let zero = folder.path().join("zero.toml");
+    fs::write(&zero, ZERO)?;
+    let keep_nothing = format!("[retention]\npolicy = {:?}", zero.display().to_string());
+    let (sign_later, log_less) = (SIGN_LATER, "[log]\nlevel = \"warn\"");
+    let nothing = [sign_later, log_less, &keep_nothing].join("\n");
+    let (wiping, not_wiping) = ("sealgate-soft", "sealgate-soft-unwiped");
+    [
+        (duties::ALL, wiping, ""),
+        (duties::NOT_WIPING, not_wiping, ""),
+        (duties::NOT_SIGNING, wiping, sign_later),
+        (duties::NOT_LOGGING, wiping, log_less),
+        (duties::NOT_KEEPING, wiping, &keep_nothing),
+        (duties::LEAST, not_wiping, &nothing),
+    ]
+    .into_iter()
+    .map(|(name, binary, more)| enclave(folder, engine, name, binary, more))
+    .collect()
+}
+
+const SIGN_LATER: &str = "[receipts]\nsign = \"on_fetch\"";
+
+/// A retention policy: nothing outlives a request.
+const ZERO: &str = "format = \"sealgate/retention/1\"\nepoch = 1\n[default]\nmode = \"zero\"\n";
 
 fn enclave(
     folder: &Folder,
     engine: SocketAddr,
     name: &'static str,
     binary: &str,
+    more: &str,
 ) -> Result<Target> {
     let address = free_address()?;
-    let config = Config::direct(address).serving(Model::confidential(MODEL, engine_url(engine)));
-    let service = Service::new(folder, binary, binary, Some(ENCLAVE), &config)?;
+    let config = Config::direct(address)
+        .and(more)
+        .serving(Model::confidential(MODEL, engine_url(engine)));
+    let service = Service::new(folder, name, binary, Some(ENCLAVE), &config)?;
     service.target(name, address)
 }
 
@@ -82,7 +113,7 @@ pub fn direct(
 fn direct_deferred(folder: &Folder, engine: SocketAddr) -> Result<Target> {
     let address = free_address()?;
     let config = Config::direct(address)
-        .and("[receipts]\nsign = \"on_fetch\"")
+        .and(SIGN_LATER)
         .serving(Model::confidential(MODEL, engine_url(engine)));
     let name = DIRECT_DEFERRED;
     let service = Service::new(folder, name, "sealgate-soft", Some(ENCLAVE), &config)?;
