@@ -87,6 +87,11 @@ pub enum StoreError {
     },
     #[error("stored {what} does not parse")]
     Corrupt { what: &'static str },
+    /// Rows that a caller needs in their tables cannot be written there.
+    #[error("database: rows are not written: {}", failure.message())]
+    NotWritten { failure: StoreFailure },
+    #[error("cannot start a thread: {source}")]
+    Thread { source: std::io::Error },
     #[error("audit log: no random bytes")]
     Random,
     #[error("audit log: an entry of {len} bytes is too long")]
@@ -131,8 +136,10 @@ impl StoreError {
             }
             StoreError::Altered { .. } => StoreFailure::without_code(Cause::Altered),
             StoreError::Create { .. } => StoreFailure::without_code(Cause::Io),
+            StoreError::NotWritten { failure } => *failure,
             StoreError::InUse { .. }
             | StoreError::Newer { .. }
+            | StoreError::Thread { .. }
             | StoreError::Random
             | StoreError::TooLong { .. }
             | StoreError::Closed { .. } => StoreFailure::without_code(Cause::Other),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -241,12 +242,21 @@ impl Admission {
     }
 
     fn receipt_id(&self) -> Result<String, ApiError> {
-        let mut bytes = [0; 16];
+        let mut random = [0; 10];
         self.random
-            .fill(&mut bytes)
+            .fill(&mut random)
             .map_err(|_| ApiError::Internal)?;
-        Ok(format!("rcpt-{}", attest_core::to_hex(&bytes)))
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Ok(receipt_id_at(now.unwrap_or_default(), random))
     }
+}
+
+/// 48 bits of time in milliseconds, and 80 random bits that keep it from being guessed. The time is in front, so that the
+/// ledger adds each receipt at the end of an index.
+fn receipt_id_at(since_epoch: Duration, random: [u8; 10]) -> String {
+    let millis = since_epoch.as_millis().to_be_bytes();
+    let (time, random) = (&millis[10..], attest_core::to_hex(&random));
+    format!("rcpt-{}{random}", attest_core::to_hex(time))
 }
 
 /// What the head of a request is found to have.

@@ -31,14 +31,13 @@ impl RequestServices {
     /// Reports one set of values to the counters, the log line, the span and the row of a request. If nothing is kept of it,
     /// only the counters get them.
     pub(super) fn meter(&self, row: UsageRow, retention: Option<RowRetention>) {
-        let event = events::Event::RequestFinished {
-            usage: Box::new(row.clone()),
-            retention: retention.clone(),
-        };
-        self.metrics.count_and_emit(event);
-        if let Some(retention) = retention {
-            self.ledger.usage().record(row, retention);
+        if let Some(retention) = &retention {
+            self.ledger.usage().record(&row, retention);
         }
+        self.metrics.count_and_emit(events::Event::RequestFinished {
+            usage: Box::new(row),
+            retention,
+        });
     }
 }
 

@@ -105,12 +105,12 @@ impl ReceiptStore {
                         signed: OnceLock::new(),
                     }),
                 });
-                self.ledger.receipts().store(row, until);
+                self.ledger.receipts().store(&row, until);
             }
             (Some(until), None) => {
                 let signed = receipt.sign(key);
                 let row = row(signed.body().clone(), Bytes::from(signed.to_json()));
-                self.ledger.receipts().store(row, until);
+                self.ledger.receipts().store(&row, until);
             }
             (None, _) => {
                 let signed = receipt.sign(key);

@@ -4,6 +4,7 @@ use sqlx::{SqliteExecutor, SqlitePool};
 use tokio::sync::Mutex;
 
 use super::columns::secs;
+use super::row_queue::RowQueue;
 use super::{RetentionClock, in_ledger, receipts, sessions, usage};
 use crate::error::StoreError;
 use attest_channel::Clock;
@@ -31,6 +32,7 @@ impl Purged {
 pub struct Expiry<'a> {
     pub(super) pool: &'a SqlitePool,
     pub(super) clock: &'a RetentionClock,
+    pub(super) queue: &'a RowQueue,
     // The ledger's, locked for a whole purge: only one runs at a time, and it reports what failed ones have deleted.
     pub(super) purged: &'a Mutex<Purged>,
 }
@@ -40,8 +42,8 @@ impl Expiry<'_> {
     /// earlier calls that failed after some deletions.
     pub async fn purge(&self) -> Result<Purged, StoreError> {
         let mut purged = self.purged.lock().await;
-        let done = purge(self.pool, self.clock, &mut purged).await;
-        done.map_err(in_ledger)?;
+        let done = purge(self.pool, self.clock, self.queue, &mut purged).await;
+        done?;
         Ok(std::mem::take(&mut *purged))
     }
 
@@ -60,13 +62,30 @@ pub(super) async fn resume(pool: &SqlitePool) -> Result<RetentionClock, StoreErr
 async fn purge(
     pool: &SqlitePool,
     clock: &RetentionClock,
+    queue: &RowQueue,
     purged: &mut Purged,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), StoreError> {
     // Another process may have stored a later time: the command with which an operator confirms the system clock.
-    if let Some(stored) = stored_time(pool).await? {
+    if let Some(stored) = stored_time(pool).await.map_err(in_ledger)? {
         clock.advance_to(stored);
     }
     let now = clock.now();
+    // Rows expire in batches too. They are deleted from their tables.
+    let moved = match queue.holds_expired(now) {
+        true => queue.in_tables().await,
+        false => Ok(()),
+    };
+    delete_all_expired(pool, now, purged)
+        .await
+        .map_err(in_ledger)?;
+    moved.map_err(|failure| StoreError::NotWritten { failure })
+}
+
+async fn delete_all_expired(
+    pool: &SqlitePool,
+    now: UnixTime,
+    purged: &mut Purged,
+) -> Result<(), sqlx::Error> {
     delete_expired(pool, usage::DELETE_EXPIRED, now, &mut purged.usage).await?;
     delete_expired(pool, receipts::DELETE_EXPIRED, now, &mut purged.receipts).await?;
     delete_expired(pool, sessions::DELETE_EXPIRED, now, &mut purged.sessions).await?;

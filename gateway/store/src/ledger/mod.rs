@@ -1,15 +1,20 @@
 //! The ledger: API key digests, usage rows, receipts, sessions, epochs and retention policies.
 //!
-//! One SQLite file in WAL mode, readable by its owner only. Requests do not wait for it: one writer task commits queued
-//! rows in batches, and queued receipts and sessions are found by readers at once. Nothing in this module can name a
-//! prompt: a row is made of numbers, digests and operator-chosen names.
+//! One SQLite file in WAL mode, readable by its owner only. Requests do not wait for it: they append encoded rows to a
+//! batch in memory, and one writer thread stores batches and later moves their rows to the tables. Receipts and sessions
+//! are found at once, wherever they are. Nothing in this module can name a prompt: a row is made of numbers, digests and
+//! operator-chosen names.
 //!
 //! The [audit log](crate::audit) is a separate file. A change of keys is entered there before it takes effect, and every
 //! stored receipt is entered there too.
 
 mod admins;
+mod batch;
+mod batches;
 mod clock;
 mod columns;
+#[cfg(test)]
+mod cost_tests;
 mod epochs;
 mod expiry;
 mod inspect;
@@ -18,11 +23,13 @@ mod policies;
 mod receipts;
 mod records;
 mod row_queue;
+mod schedule;
 mod schema;
 mod sessions;
 mod state_dir_lock;
 mod unfinished;
 mod unlogged;
+mod unpack;
 mod usage;
 mod writer;
 
@@ -110,8 +117,9 @@ pub struct Ledger {
     // The next id of a row that is written before its request is forwarded. Unique within this process, which is enough:
     // the start moves the rows of an earlier one away. It orders nothing, so `Relaxed` is enough too.
     unfinished: AtomicI64,
-    // The writer task. `close` takes it out and awaits it; a second `close` finds nothing.
-    writer: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    receipt_lifetime: Duration,
+    // The writer thread. `close` takes it out and awaits its end; a second `close` finds nothing.
+    writer: tokio::sync::Mutex<Option<writer::WriterThread>>,
 }
 
 /// Brings the file to the current schema and connects to it.
@@ -145,6 +153,10 @@ impl Ledger {
         let pool = connect(&file).await?;
         let audit = AuditLog::open(state_dir).await?;
         // Before the writer starts: these rows are those of an earlier process.
+        let mut connection = file.connect().await?;
+        let unpacked = writer::unpack_leftovers(&mut connection, &audit.losses()).await;
+        unpacked.map_err(in_ledger)?;
+        connection.close().await.map_err(in_ledger)?;
         unlogged::enter(&pool, &audit).await?;
         let moved = unfinished::move_to_usage(&pool).await;
         moved.map_err(in_ledger)?;
@@ -152,14 +164,13 @@ impl Ledger {
         let queue = Arc::new(row_queue::RowQueue::new(bounds.max_waiting_rows));
         let health = Arc::new(StoreHealth::new(LedgerWork::Commit));
         let writer = writer::Writer {
-            pool: pool.clone(),
+            file: file.clone(),
             queue: queue.clone(),
             health: health.clone(),
             losses: audit.losses(),
-            receipt_lifetime,
             stop_timeout: bounds.stop_timeout,
         };
-        let writer = tokio::spawn(writer.run());
+        let writer = writer.start()?;
         let clock = expiry::resume(&pool).await?;
         Ok(Self {
             lock: Mutex::new(Some(lock)),
@@ -173,6 +184,7 @@ impl Ledger {
             clock,
             purged: tokio::sync::Mutex::default(),
             unfinished: AtomicI64::new(0),
+            receipt_lifetime,
             writer: tokio::sync::Mutex::new(Some(writer)),
         })
     }
@@ -195,6 +207,7 @@ impl Ledger {
             clock,
             purged: tokio::sync::Mutex::default(),
             unfinished: AtomicI64::new(0),
+            receipt_lifetime: Duration::ZERO,
             writer: tokio::sync::Mutex::new(None),
         })
     }
@@ -260,6 +273,7 @@ impl Ledger {
             pool: &self.pool,
             queue: &self.queue,
             audit: &self.audit,
+            receipt_lifetime: self.receipt_lifetime,
         }
     }
 
@@ -267,7 +281,6 @@ impl Ledger {
     pub fn usage(&self) -> Usage<'_> {
         Usage {
             pool: &self.pool,
-            flushing: &self.flushing,
             queue: &self.queue,
             audit: &self.audit,
             unfinished: &self.unfinished,
@@ -279,6 +292,7 @@ impl Ledger {
         Expiry {
             pool: &self.pool,
             clock: &self.clock,
+            queue: &self.queue,
             purged: &self.purged,
         }
     }
@@ -308,7 +322,7 @@ impl Ledger {
             .or_else(|| failing(DatabaseName::AuditLog, self.audit.health(), Duration::ZERO))
     }
 
-    /// The number of queued rows, and the age of the oldest.
+    /// The number of rows that are not durable yet, and the age of the oldest.
     pub fn rows_waiting(&self) -> (usize, Duration) {
         self.queue.waiting()
     }
@@ -335,9 +349,9 @@ impl Ledger {
         StateDirLock::is_held(state_dir)
     }
 
-    /// Waits until every row queued so far is committed or dropped.
+    /// Waits until every row queued so far is in its table or dropped.
     pub async fn flush(&self) {
-        self.queue.flushed().await;
+        while self.queue.in_tables().await.is_err() && !self.queue.has_ended() {}
     }
 
     /// Commits queued rows, stops the writer and releases the lock of the state directory. Rows that the databases do not
@@ -355,9 +369,9 @@ impl Ledger {
         // The ledger's rows before the log's end: rows that are lost here are entered into the log.
         self.queue.close();
         if let Some(writer) = self.writer.lock().await.take() {
-            let _ = writer.await;
+            let _ = tokio::task::spawn_blocking(|| writer.join()).await;
         }
-        let rows = self.queue.drop_rest();
+        let rows = self.queue.end();
         for (kind, count) in rows.by_kind() {
             self.audit.losses().rows(kind, count);
         }
@@ -380,5 +394,11 @@ impl Ledger {
         // Last: another service may open the files from here on.
         *lock(&self.lock) = None;
         DroppedAtStop { rows, log_entries }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.queue.abandon();
     }
 }

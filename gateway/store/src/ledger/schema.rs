@@ -15,8 +15,16 @@ pub(super) static LEDGER: Database = Database {
         include_str!("usage_sums.sql"),
         include_str!("usage_cause.sql"),
         include_str!("key_restrictions.sql"),
+        include_str!("row_batches.sql"),
     ],
-    large_tables: &["usage", "usage_sums", "receipts", "sessions", "records"],
+    large_tables: &[
+        "row_batches",
+        "usage",
+        "usage_sums",
+        "receipts",
+        "sessions",
+        "records",
+    ],
 };
 
 /// The first schema version that has the table of retention policies.

@@ -1,38 +1,33 @@
 //! The table `unfinished`: rows of requests that were forwarded and have not ended.
 //!
 //! A usage row is written after its request has ended. Under a policy that refuses requests without a record that is too
-//! late: the process or the database could fail in between. So such a request gets a row here before it is forwarded.
-//! The transaction that commits its usage row deletes it.
+//! late: the process or the database could fail in between. So such a request gets a row before it is forwarded. It comes
+//! here if its usage row is not moved from the batches in the same transaction; the one that moves that deletes it.
 
 use sqlx::{QueryBuilder, Sqlite, SqliteExecutor, SqlitePool};
 
+use super::batch::UsageValues;
 use super::usage::{USAGE_COLUMNS, push_usage};
-use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 
-/// Commits a row, of a request that is about to be forwarded.
 pub(super) async fn add(
     on: impl SqliteExecutor<'_>,
-    id: UnfinishedId,
-    row: &UsageRow,
-    retention: &RowRetention,
+    id: i64,
+    row: &UsageValues<'_>,
 ) -> Result<(), sqlx::Error> {
     let mut insert =
         QueryBuilder::<Sqlite>::new(format!("INSERT INTO unfinished (id, {USAGE_COLUMNS}) "));
-    insert.push_values([(row, retention)], |mut values, (row, retention)| {
-        values.push_bind(id.0);
-        push_usage(&mut values, row, retention);
+    insert.push_values([row], |mut values, row| {
+        values.push_bind(id);
+        push_usage(&mut values, row);
     });
     insert.build().execute(on).await?;
     Ok(())
 }
 
 /// Deletes a row, in the transaction that writes the usage row.
-pub(super) async fn remove(
-    on: impl SqliteExecutor<'_>,
-    id: UnfinishedId,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn remove(on: impl SqliteExecutor<'_>, id: i64) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM unfinished WHERE id = ?")
-        .bind(id.0)
+        .bind(id)
         .execute(on)
         .await?;
     Ok(())

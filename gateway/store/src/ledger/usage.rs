@@ -1,23 +1,24 @@
 //! Usage, in the tables `usage` and `usage_sums`: rows of requests, and sums by tenant and model.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use sqlx::query_builder::Separated;
 use sqlx::{
     AssertSqlSafe, QueryBuilder, Row, Sqlite, SqliteExecutor, SqlitePool, sqlite::SqliteRow,
 };
 
-use super::columns::{corrupt, secs, signed};
+use super::batch::UsageValues;
+use super::columns::{corrupt, signed};
+use super::in_ledger;
 use super::row_queue::{RowQueue, count_loss};
-use super::{in_ledger, unfinished};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
 use attest_core::UnixTime;
-use attest_core::retention::Field;
-use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, UnfinishedId, UsageRow};
 use gateway_base::request::Name;
+use gateway_base::store_failure::StoreFailure;
 
 /// What one tenant used of one model.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,8 +38,6 @@ pub struct UsageSum {
 /// The usage of tenants and models.
 pub struct Usage<'a> {
     pub(super) pool: &'a SqlitePool,
-    /// Commits on it are flushed to the disk.
-    pub(super) flushing: &'a SqlitePool,
     pub(super) queue: &'a RowQueue,
     pub(super) audit: &'a AuditLog,
     // The ledger's counter, from which every request with such a row takes its own id.
@@ -51,28 +50,31 @@ impl Usage<'_> {
         UnfinishedId(self.unfinished.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Commits and flushes the row of a request before it is forwarded, under the id `retention.replaces`. The usage row
+    /// Makes the row of a request durable before the request is forwarded, under the id `retention.replaces`. The usage row
     /// with the same `retention` replaces it. If the process ends before, the next start counts this row as usage.
-    pub async fn begin(&self, row: &UsageRow, retention: &RowRetention) -> Result<(), StoreError> {
+    pub async fn begin(
+        &self,
+        row: &UsageRow,
+        retention: &RowRetention,
+    ) -> Result<(), StoreFailure> {
         match retention.replaces {
-            Some(id) => unfinished::add(self.flushing, id, row, retention)
-                .await
-                .map_err(in_ledger),
+            Some(id) => self.queue.push_unfinished(id, row, retention).await,
             None => Ok(()),
         }
     }
 
     /// Queues a usage row. Never waits.
-    pub fn record(&self, row: UsageRow, retention: RowRetention) {
+    pub fn record(&self, row: &UsageRow, retention: &RowRetention) {
         count_loss(self.queue.push_usage(row, retention), &self.audit.losses());
     }
 
-    /// Usage from `since` until before `until`, by tenant and model; committed rows only.
+    /// Usage from `since` until before `until`, by tenant and model. Rows that cannot be written are not in it.
     pub async fn sums(
         &self,
         since: UnixTime,
         until: UnixTime,
     ) -> Result<Vec<UsageSum>, StoreError> {
+        let _ = self.queue.in_tables().await;
         sums(self.pool, since, until).await.map_err(in_ledger)
     }
 }
@@ -182,60 +184,115 @@ pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, u
      outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at, cause, \
      token_source";
 
+/// Inserts rows that [`add_to_sums`] counts, not a trigger.
 pub(super) async fn insert(
     on: impl SqliteExecutor<'_>,
-    rows: &[&(UsageRow, RowRetention)],
+    rows: &[UsageValues<'_>],
 ) -> Result<(), sqlx::Error> {
-    let mut insert = QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}) "));
-    insert.push_values(rows, |mut values, (row, retention)| {
-        push_usage(&mut values, row, retention);
+    let mut insert =
+        QueryBuilder::<Sqlite>::new(format!("INSERT INTO usage ({USAGE_COLUMNS}, summed) "));
+    insert.push_values(rows, |mut values, row| {
+        push_usage(&mut values, row);
+        values.push("1");
     });
     insert.build().execute(on).await?;
     Ok(())
 }
 
-/// Binds the fields of a row that its retention allows; `NULL` for the others.
-pub(super) fn push_usage(
-    values: &mut Separated<'_, Sqlite, &'static str>,
-    row: &UsageRow,
-    retention: &RowRetention,
-) {
-    let kept = |field| retention.fields.contains(&field);
-    let (timing, sizes) = (kept(Field::Timing), kept(Field::Sizes));
-    let tokens = kept(Field::Tokens);
+/// Binds the columns of a row.
+pub(super) fn push_usage(values: &mut Separated<'_, Sqlite, &'static str>, row: &UsageValues<'_>) {
     values
-        .push_bind(kept(Field::Receipt).then_some(&*row.receipt_id))
-        .push_bind(secs(row.at))
-        .push_bind(kept(Field::Key).then_some(&*row.key_id))
-        .push_bind(row.tenant.as_str())
-        .push_bind(row.model.as_deref().filter(|_| kept(Field::Model)))
-        .push_bind(row.upstream.as_deref().filter(|_| kept(Field::Upstream)))
-        .push_bind(row.endpoint.label())
+        .push_bind(row.receipt_id)
+        .push_bind(row.at)
+        .push_bind(row.key_id)
+        .push_bind(row.tenant)
+        .push_bind(row.model)
+        .push_bind(row.upstream)
+        .push_bind(row.endpoint)
         .push_bind(row.stream)
         .push_bind(row.status)
-        .push_bind(row.outcome.as_str())
-        .push_bind(row.prompt_tokens.filter(|_| tokens).map(signed))
-        .push_bind(row.completion_tokens.filter(|_| tokens).map(signed))
-        .push_bind(timing.then(|| micros(row.latency)))
-        .push_bind(row.first_byte.filter(|_| timing).map(micros))
-        .push_bind(sizes.then(|| signed(row.bytes_in)))
-        .push_bind(sizes.then(|| signed(row.bytes_out)))
-        .push_bind(secs(retention.expires_at))
-        .push_bind(
-            row.cause
-                .filter(|_| kept(Field::Upstream))
-                .map(|cause| cause.to_string()),
-        )
-        .push_bind(row.token_source().filter(|_| tokens));
+        .push_bind(row.outcome)
+        .push_bind(row.prompt_tokens)
+        .push_bind(row.completion_tokens)
+        .push_bind(row.latency_us)
+        .push_bind(row.first_byte_us)
+        .push_bind(row.bytes_in)
+        .push_bind(row.bytes_out)
+        .push_bind(row.expires_at)
+        .push_bind(row.cause)
+        .push_bind(row.token_source);
+}
+
+/// A period of `usage_sums`: its width in seconds, its number, tenant and model.
+type Period<'a> = (i64, i64, &'a str, &'a str);
+
+/// What rows add to `usage_sums`: requests, failed ones, tokens and bytes.
+#[derive(Default)]
+pub(super) struct SumsOfRows<'a>(BTreeMap<Period<'a>, [i64; 6]>);
+
+impl<'a> SumsOfRows<'a> {
+    /// As the trigger `usage_added` counts a row.
+    pub fn add(&mut self, row: &UsageValues<'a>) {
+        let counted = |value: Option<i64>| value.unwrap_or(0).min(1_000_000_000_000);
+        let adds = [
+            1,
+            (row.outcome != Outcome::Completed.as_str()).into(),
+            counted(row.prompt_tokens),
+            counted(row.completion_tokens),
+            counted(row.bytes_in),
+            counted(row.bytes_out),
+        ];
+        for width in [MINUTE, HOUR].map(signed) {
+            let period = (
+                width,
+                row.at / width,
+                row.tenant,
+                row.model.unwrap_or_default(),
+            );
+            let sums = self.0.entry(period).or_default();
+            sums.iter_mut().zip(adds).for_each(|(sum, add)| *sum += add);
+        }
+    }
+
+    pub fn into_rows(self) -> Vec<(Period<'a>, [i64; 6])> {
+        self.0.into_iter().collect()
+    }
+}
+
+pub(super) async fn add_to_sums(
+    on: impl SqliteExecutor<'_>,
+    rows: &[(Period<'_>, [i64; 6])],
+) -> Result<(), sqlx::Error> {
+    let mut insert = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO usage_sums (width, period, tenant, model, requests, failed, prompt_tokens, completion_tokens, \
+         bytes_in, bytes_out) ",
+    );
+    insert.push_values(
+        rows,
+        |mut values, ((width, period, tenant, model), sums)| {
+            values
+                .push_bind(*width)
+                .push_bind(*period)
+                .push_bind(*tenant)
+                .push_bind(*model);
+            for sum in sums {
+                values.push_bind(*sum);
+            }
+        },
+    );
+    insert.push(
+        " ON CONFLICT (width, period, tenant, model) DO UPDATE SET requests = requests + excluded.requests, \
+         failed = failed + excluded.failed, prompt_tokens = prompt_tokens + excluded.prompt_tokens, \
+         completion_tokens = completion_tokens + excluded.completion_tokens, bytes_in = bytes_in + excluded.bytes_in, \
+         bytes_out = bytes_out + excluded.bytes_out",
+    );
+    insert.build().execute(on).await?;
+    Ok(())
 }
 
 /// Deletes expired rows. Takes the time and the most rows to delete.
 pub(super) const DELETE_EXPIRED: &str =
     "DELETE FROM usage WHERE rowid IN (SELECT rowid FROM usage WHERE expires_at <= ? LIMIT ?)";
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
-}
 
 #[cfg(test)]
 mod tests {

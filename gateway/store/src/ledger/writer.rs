@@ -1,98 +1,232 @@
-//! The ledger's writer task: commits the rows that arrived within [`BATCH_DELAY`] in one transaction.
+//! The ledger's writer: a thread that makes rows durable and moves them to their tables.
+//!
+//! The rows that arrived are stored as batches, one INSERT each, in a transaction that is flushed to the disk. Their rows
+//! are moved to the tables later, in large transactions; few rows of a quiet service go to their tables at once. The
+//! [schedule](super::schedule) decides when. A batch is removed in the transaction that writes its rows, so that a kill
+//! leaves either of them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
+use tokio::runtime;
 
-use super::row_queue::{Row, RowQueue};
-use super::{receipts, sessions, unfinished, usage};
+use super::batches::{self, StoredBatch};
+use super::row_queue::{RowQueue, SealedBatch};
+use super::schedule::{Round, Schedule};
+use super::unpack::{Refused, unpack};
 use crate::audit::Losses;
-use crate::error::store_failure;
-use crate::sqlite::{StoreHealth, begin_writing};
-use attest_channel::Clock;
-use attest_channel::SystemClock;
-use attest_core::UnixTime;
+use crate::error::{StoreError, store_failure};
+use crate::sqlite::{DatabaseFile, StoreHealth, begin_writing};
 use gateway_base::events::{self, Event};
-use gateway_base::store_failure::{Remedy, StoreFailure};
+use gateway_base::store_failure::Remedy;
 
-/// How long the writer waits for further rows before it commits.
-const BATCH_DELAY: Duration = Duration::from_millis(25);
 /// The delay before a retry after a failed transaction.
 const RETRY: Duration = Duration::from_millis(500);
 /// The most rows of one transaction.
 const MAX_ROWS: usize = 4096;
-/// Rows of one statement. The database runs in another thread, and the switch costs more than writing a row.
-const ROWS_AT_ONCE: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
-
-/// The writer. It is the only task that removes rows from the queue.
+/// A failed transaction of no more rows than this is not tried again with fewer.
+const MIN_ROWS: usize = 64;
+/// The writer. It alone removes rows from the queue.
 pub(super) struct Writer {
-    pub pool: SqlitePool,
+    pub file: DatabaseFile,
     pub queue: Arc<RowQueue>,
     pub health: Arc<StoreHealth>,
     pub losses: Losses,
-    /// How long sessions are stored after the last receipt can cite them.
-    pub receipt_lifetime: Duration,
     /// How long it retries when the service stops and the database fails.
     pub stop_timeout: Duration,
 }
 
+/// The writer's thread.
+pub(super) type WriterThread = thread::JoinHandle<()>;
+
 impl Writer {
-    /// Commits rows until the service stops, then the remaining ones within `stop_timeout`.
-    pub async fn run(self) {
-        let mut size = ChunkSize::default();
-        loop {
-            self.queue.wait_for_work().await;
-            // Read before the rows are counted: if the service begins to stop after this, there is another round.
-            let stopping = self.queue.closed_for().is_some();
-            if !stopping {
-                tokio::time::sleep(BATCH_DELAY).await;
-            }
-            let written = self.write_queued(&mut size).await;
+    /// Starts the thread. It ends after the queue was closed or abandoned.
+    pub fn start(self) -> Result<WriterThread, StoreError> {
+        let runtime = runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|source| StoreError::Thread { source })?;
+        let thread = thread::Builder::new().name("ledger".to_owned());
+        let started = thread.spawn(move || runtime.block_on(Writing::new(self).write()));
+        started.map_err(|source| StoreError::Thread { source })
+    }
+}
+
+/// The state of the thread.
+pub(super) struct Writing {
+    writer: Writer,
+    /// `None` at first and after a failure. On a full disk SQLite rolls back a transaction itself, and sqlx is not
+    /// notified: it would start the next one inside a transaction that never ends, and block every other writer.
+    connection: Option<SqliteConnection>,
+    next_batch: i64,
+    most_rows: usize,
+    schedule: Schedule,
+}
+
+impl Writing {
+    pub fn new(writer: Writer) -> Self {
+        Self {
+            writer,
+            connection: None,
+            next_batch: 1,
+            most_rows: MAX_ROWS,
+            schedule: Schedule::new(Instant::now()),
+        }
+    }
+
+    /// Makes rows durable until the service stops, then the remaining ones within `stop_timeout`.
+    async fn write(&mut self) {
+        while let Some(round) = self.next_round().await {
+            let done = self.work(round).await;
             self.report_losses();
-            if stopping && (!written || self.queue.waiting().0 == 0) {
+            let ended = match done {
+                Ok(()) => round.closing && (self.has_nothing() || self.is_late()),
+                Err(error) => !self.recover(error).await,
+            };
+            if ended {
                 return;
             }
         }
     }
 
-    /// Commits or drops every row that is queued now. Returns false if the service stops and `stop_timeout` is over.
-    async fn write_queued(&self, size: &mut ChunkSize) -> bool {
-        // Rows that arrive meanwhile are left for the next round, so that losses are reported between the two.
-        let mut left = self.queue.waiting().0;
-        while left > 0 {
-            let rows = self.queue.first(size.rows().min(left));
-            match commit(&self.pool, &rows, SystemClock.now(), self.receipt_lifetime).await {
-                Ok(()) => {
-                    self.health.record_success();
-                    // After the commit: until then readers find receipts and sessions in the queue.
-                    self.queue.committed(rows.len());
-                    left -= rows.len();
-                    size.accepted();
-                }
-                Err(error) => {
-                    let failure = store_failure(&error);
-                    match size.refused(rows.len(), failure.remedy()) {
-                        Next::Fewer => {}
-                        Next::LoseFirst => {
-                            self.lose_first(failure);
-                            left -= 1;
-                        }
-                        Next::Wait => {
-                            self.health.record_failure(failure);
-                            if !self.wait().await {
-                                return false;
-                            }
-                        }
-                    }
-                }
+    /// Waits until there is something to do. `None` if the queue was abandoned.
+    async fn next_round(&mut self) -> Option<Round> {
+        loop {
+            let call = self.writer.queue.call();
+            if call.abandoned {
+                return None;
+            }
+            let now = Instant::now();
+            if let Some(round) = self.schedule.round(&call, now) {
+                return Some(round);
+            }
+            if call.is_idle() {
+                self.writer.queue.woken().await;
+                self.schedule.begin_tick(Instant::now());
+            } else {
+                let left = self.schedule.until_tick(now);
+                let _ = tokio::time::timeout(left, self.writer.queue.woken()).await;
             }
         }
-        true
     }
 
-    /// Waits before the next attempt. Returns false if `stop_timeout` is over.
-    async fn wait(&self) -> bool {
+    async fn work(&mut self, round: Round) -> Result<(), sqlx::Error> {
+        // First, so that no more is stored than the tables will take.
+        if round.is_full {
+            self.unpack_stored().await?;
+        }
+        if round.take {
+            let sealed = self.writer.queue.seal();
+            if round.directly {
+                self.write_to_tables(&sealed).await?;
+            } else {
+                self.store(&sealed).await?;
+            }
+        }
+        if round.unpack && !round.is_full {
+            self.unpack_stored().await?;
+        }
+        Ok(())
+    }
+
+    /// Stores batches.
+    pub async fn store(&mut self, mut sealed: &[Arc<SealedBatch>]) -> Result<(), sqlx::Error> {
+        while !sealed.is_empty() {
+            let (now, rest) = sealed.split_at(self.first(sealed.iter().map(|one| one.batch.rows)));
+            sealed = rest;
+            let stored: Vec<_> = now
+                .iter()
+                .zip(self.next_batch..)
+                .map(|(sealed, id)| {
+                    let rows = sealed.batch.rows;
+                    (StoredBatch { id, rows }, sealed.clone())
+                })
+                .collect();
+            insert(self.connection().await?, &stored).await?;
+            self.next_batch += i64::try_from(stored.len()).unwrap_or(i64::MAX);
+            self.succeed();
+            self.writer.queue.stored(&stored);
+        }
+        Ok(())
+    }
+
+    /// Writes rows to their tables that are in no stored batch.
+    async fn write_to_tables(
+        &mut self,
+        mut sealed: &[Arc<SealedBatch>],
+    ) -> Result<(), sqlx::Error> {
+        while !sealed.is_empty() {
+            let (now, rest) = sealed.split_at(self.first(sealed.iter().map(|one| one.batch.rows)));
+            sealed = rest;
+            let bodies: Vec<&[u8]> = now.iter().map(|sealed| sealed.batch.body()).collect();
+            self.schedule.tables_fail = true;
+            let connection = self.connection().await?;
+            let mut transaction = begin_writing(connection).await?;
+            let refused = unpack(&mut transaction, &bodies).await?;
+            transaction.commit().await?;
+            self.schedule.tables_fail = false;
+            self.succeed();
+            self.lose(&refused);
+            self.writer.queue.written(now);
+        }
+        Ok(())
+    }
+
+    /// Moves the rows of the first stored batches to their tables.
+    pub async fn unpack_stored(&mut self) -> Result<(), sqlx::Error> {
+        let stored = self.writer.queue.stored_batches();
+        let count = self.first(stored.iter().map(|batch| batch.rows));
+        let Some(last) = stored[..count].last() else {
+            return Ok(());
+        };
+        self.schedule.tables_fail = true;
+        let refused = move_rows(self.connection().await?, last.id).await?;
+        self.schedule.tables_fail = false;
+        self.succeed();
+        self.lose(&refused);
+        self.writer.queue.moved(last.id);
+        Ok(())
+    }
+
+    /// How many of the first batches fit into one transaction: at least one, if there is one.
+    fn first(&self, rows: impl Iterator<Item = usize>) -> usize {
+        let mut left = self.most_rows;
+        let fits = rows.enumerate().take_while(|(index, rows)| {
+            let fits = *index == 0 || *rows <= left;
+            left = left.saturating_sub(*rows);
+            fits
+        });
+        fits.count()
+    }
+
+    async fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
+            none => Ok(none.insert(self.writer.file.connect_flushing().await?)),
+        }
+    }
+
+    /// After a transaction, and before callers that wait for it are answered. The next ones may be larger again.
+    fn succeed(&mut self) {
+        self.most_rows = (self.most_rows * 2).min(MAX_ROWS);
+        // Batches may be accepted while their rows are not.
+        if !self.schedule.tables_fail {
+            self.writer.health.record_success();
+        }
+    }
+
+    /// Prepares another attempt, after a delay if smaller transactions do not help. Returns false if `stop_timeout` is
+    /// over.
+    async fn recover(&mut self, error: sqlx::Error) -> bool {
+        let failure = store_failure(&error);
+        self.connection = None;
+        self.schedule.retries = true;
+        if failure.remedy() == Remedy::FewerRows && self.most_rows > MIN_ROWS {
+            self.most_rows /= 2;
+            return true;
+        }
+        self.writer.health.record_failure(failure);
+        self.writer.queue.failed(failure);
         self.report_losses();
         if self.is_late() {
             return false;
@@ -101,24 +235,25 @@ impl Writer {
         !self.is_late()
     }
 
-    fn is_late(&self) -> bool {
-        let closed = self.queue.closed_for();
-        closed.is_some_and(|waited| waited >= self.stop_timeout)
+    fn has_nothing(&self) -> bool {
+        self.writer.queue.waiting().0 == 0 && self.writer.queue.stored_batches().is_empty()
     }
 
-    /// Drops the first row: the database refuses it and accepts others, so it must not block those behind it.
-    fn lose_first(&self, failure: StoreFailure) {
-        events::emit(Event::LedgerFailed {
-            what: events::LedgerWork::Row,
-            failure,
-        });
-        if let Some(kind) = self.queue.lose_first() {
-            self.losses.row(kind.as_str());
+    fn is_late(&self) -> bool {
+        let closed = self.writer.queue.closed_for();
+        closed.is_some_and(|waited| waited >= self.writer.stop_timeout)
+    }
+
+    /// Counts rows that the database refuses.
+    fn lose(&self, refused: &[Refused]) {
+        for row in refused {
+            self.writer.queue.lose(row.kind);
         }
+        report_refused(refused, &self.writer.losses);
     }
 
     fn report_losses(&self) {
-        let lost = self.queue.take_unreported();
+        let lost = self.writer.queue.take_unreported();
         if lost.total() > 0 {
             events::emit(Event::RowsLost {
                 usage: lost.usage,
@@ -129,175 +264,55 @@ impl Writer {
     }
 }
 
-/// What to do after a failed transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// Retry at once with fewer rows.
-    Fewer,
-    /// Drop the one row that was tried, and continue with the next.
-    LoseFirst,
-    /// Retry after a delay.
-    Wait,
-}
-
-/// The size of the next transaction. It is halved after a failure, down to the row that the database refuses, and
-/// doubled after a success.
-#[derive(Debug)]
-struct ChunkSize(usize);
-
-impl Default for ChunkSize {
-    fn default() -> Self {
-        Self(MAX_ROWS)
-    }
-}
-
-impl ChunkSize {
-    fn rows(&self) -> usize {
-        self.0
-    }
-
-    fn accepted(&mut self) {
-        self.0 = (self.0 * 2).min(MAX_ROWS);
-    }
-
-    /// Decides after a failed transaction of `tried` rows.
-    fn refused(&mut self, tried: usize, remedy: Remedy) -> Next {
-        match remedy {
-            Remedy::Wait => Next::Wait,
-            Remedy::FewerRows | Remedy::OtherRows if tried > 1 => {
-                self.0 = tried / 2;
-                Next::Fewer
-            }
-            Remedy::FewerRows => Next::Wait,
-            Remedy::OtherRows => Next::LoseFirst,
-        }
-    }
-}
-
-async fn commit(
-    pool: &SqlitePool,
-    rows: &[Row],
-    now: UnixTime,
-    receipt_lifetime: Duration,
-) -> Result<(), sqlx::Error> {
-    let mut connection = pool.acquire().await?;
-    let written = write(&mut connection, rows, now, receipt_lifetime).await;
-    if written.is_err() {
-        // On a full disk SQLite rolls back a transaction itself, and sqlx is not notified. It would start the next one
-        // inside a transaction that never ends, and block every other writer. So the connection is not reused.
-        connection.close_on_drop();
-    }
-    written
-}
-
-async fn write(
+async fn insert(
     connection: &mut SqliteConnection,
-    rows: &[Row],
-    now: UnixTime,
-    receipt_lifetime: Duration,
+    stored: &[(StoredBatch, Arc<SealedBatch>)],
 ) -> Result<(), sqlx::Error> {
-    let (mut usage_rows, mut receipt_rows) = (Vec::new(), Vec::new());
+    if let [(batch, sealed)] = stored {
+        return batches::insert(connection, *batch, sealed.batch.body()).await;
+    }
     let mut transaction = begin_writing(connection).await?;
-    for row in rows {
-        match row {
-            Row::Usage(row) => usage_rows.push(&**row),
-            Row::Receipt(row, until) => receipt_rows.push((&**row, *until)),
-            Row::Session(row) => {
-                // Receipts can cite a session until it expires, and each receipt is stored for `receipt_lifetime` from
-                // then on.
-                let keep_until = row.expires_at.max(now).plus(receipt_lifetime);
-                sessions::insert(&mut *transaction, row, keep_until).await?;
-            }
-        }
-    }
-    for rows in in_few_sizes(&receipt_rows) {
-        receipts::insert(&mut *transaction, rows).await?;
-    }
-    for rows in in_few_sizes(&usage_rows) {
-        usage::insert(&mut *transaction, rows).await?;
-    }
-    let replaced = usage_rows
-        .iter()
-        .filter_map(|(_, retention)| retention.replaces);
-    for id in replaced {
-        unfinished::remove(&mut *transaction, id).await?;
+    for (batch, sealed) in stored {
+        batches::insert(&mut *transaction, *batch, sealed.batch.body()).await?;
     }
     transaction.commit().await
 }
 
-/// Splits rows into runs of few different lengths, so that few different statements are prepared and cached.
-fn in_few_sizes<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = ROWS_AT_ONCE.into_iter().find(|size| *size <= rows.len())?;
-        let (now, rest) = rows.split_at(size);
-        rows = rest;
-        Some(now)
-    })
+/// Moves the rows of the stored batches up to this id to their tables. Returns those that the database refuses.
+async fn move_rows(
+    connection: &mut SqliteConnection,
+    last: i64,
+) -> Result<Vec<Refused>, sqlx::Error> {
+    let mut transaction = begin_writing(connection).await?;
+    let bodies = batches::take_until(&mut transaction, last).await?;
+    let refused = unpack(&mut transaction, &bodies).await?;
+    transaction.commit().await?;
+    Ok(refused)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Simulates a database that refuses the rows in `bad`. Returns the dropped rows and the number of transactions.
-    fn simulate(count: usize, bad: &[usize]) -> (Vec<usize>, usize) {
-        let (mut size, mut at, mut lost, mut transactions) = (ChunkSize::default(), 0, vec![], 0);
-        while at < count {
-            transactions += 1;
-            let rows = size.rows().min(count - at);
-            if !bad.iter().any(|bad| (at..at + rows).contains(bad)) {
-                at += rows;
-                size.accepted();
-                continue;
-            }
-            match size.refused(rows, Remedy::OtherRows) {
-                Next::Fewer => {}
-                Next::LoseFirst => {
-                    lost.push(at);
-                    at += 1;
-                }
-                Next::Wait => panic!("it waits for a row that is never accepted"),
-            }
-        }
-        (lost, transactions)
+fn report_refused(refused: &[Refused], losses: &Losses) {
+    for row in refused {
+        events::emit(Event::LedgerFailed {
+            what: events::LedgerWork::Row,
+            failure: row.failure,
+        });
+        losses.row(row.kind.as_str());
     }
+}
 
-    #[test]
-    fn drops_exactly_the_rows_that_the_database_refuses() {
-        for (count, bad) in [
-            (1, vec![0]),
-            (4096, vec![0]),
-            (4096, vec![4095]),
-            (10_000, vec![17, 18, 5000]),
-            (100, vec![]),
-        ] {
-            let (lost, transactions) = simulate(count, &bad);
-            assert_eq!(lost, bad);
-            assert!(transactions < 3 + 40 * (1 + bad.len()), "{transactions}");
+/// Moves the rows of all batches that an earlier process left to their tables, before anything is served.
+pub(super) async fn unpack_leftovers(
+    connection: &mut SqliteConnection,
+    losses: &Losses,
+) -> Result<(), sqlx::Error> {
+    let (mut rows, left) = (0, batches::all(&mut *connection).await?);
+    for (index, batch) in left.iter().enumerate() {
+        rows += batch.rows;
+        if rows >= MAX_ROWS || index + 1 == left.len() {
+            let refused = move_rows(connection, batch.id).await?;
+            report_refused(&refused, losses);
+            rows = 0;
         }
     }
-
-    #[test]
-    fn drops_no_row_while_the_database_fails() {
-        let mut size = ChunkSize::default();
-        assert_eq!(size.refused(64, Remedy::Wait), Next::Wait);
-        assert_eq!(size.rows(), MAX_ROWS, "the rows were not at fault");
-        let mut tried = 64;
-        while tried > 1 {
-            assert_eq!(size.refused(tried, Remedy::FewerRows), Next::Fewer);
-            assert!(size.rows() < tried);
-            tried = size.rows();
-        }
-        assert_eq!(size.refused(1, Remedy::FewerRows), Next::Wait);
-    }
-
-    #[test]
-    fn splits_rows_into_runs_in_order_without_loss() {
-        for count in [0, 1, 3, 4, 37, 64, 200] {
-            let rows: Vec<usize> = (0..count).collect();
-            let runs: Vec<&[usize]> = in_few_sizes(&rows).collect();
-            assert_eq!(runs.concat(), rows);
-            assert!(runs.iter().all(|run| ROWS_AT_ONCE.contains(&run.len())));
-        }
-    }
+    Ok(())
 }

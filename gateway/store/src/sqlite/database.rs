@@ -137,6 +137,11 @@ impl DatabaseFile {
         connection.map_err(|error| self.failed(error))
     }
 
+    /// A connection that writes, and whose commits flush the write-ahead log.
+    pub async fn connect_flushing(&self) -> Result<SqliteConnection, sqlx::Error> {
+        SqliteConnection::connect_with(&options(&self.path, Durability::Flushed)).await
+    }
+
     /// At most `size` connections whose commits return when the database's do.
     pub async fn pool(&self, size: u32) -> Result<SqlitePool, StoreError> {
         let options = options(&self.path, self.database.commits);

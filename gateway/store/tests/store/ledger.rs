@@ -19,9 +19,9 @@ use gateway_store::StoreError;
 use gateway_store::ledger::{EpochRow, Ledger, ReceiptRow, SessionRow};
 use testkit::scratch::ScratchDir;
 
-const KEEP: Duration = Duration::from_secs(3600);
+pub const KEEP: Duration = Duration::from_secs(3600);
 
-fn receipt(id: &str, chat_id: Option<&str>, key: u8) -> ReceiptRow {
+pub fn receipt(id: &str, chat_id: Option<&str>, key: u8) -> ReceiptRow {
     ReceiptRow {
         receipt_id: id.into(),
         chat_id: chat_id.map(str::to_owned),
@@ -31,7 +31,7 @@ fn receipt(id: &str, chat_id: Option<&str>, key: u8) -> ReceiptRow {
     }
 }
 
-fn usage(id: &str) -> UsageRow {
+pub fn usage(id: &str) -> UsageRow {
     let name = |text| Name::from_operator(text).expect("a name");
     UsageRow {
         at: UnixTime::from_secs(1_800_000_000),
@@ -55,12 +55,12 @@ fn usage(id: &str) -> UsageRow {
     }
 }
 
-fn later() -> UnixTime {
+pub fn later() -> UnixTime {
     SystemClock.now().plus(KEEP)
 }
 
 /// Every field, for a while.
-fn all_fields() -> RowRetention {
+pub fn all_fields() -> RowRetention {
     RowRetention {
         expires_at: later(),
         fields: Field::ALL.into(),
@@ -68,7 +68,7 @@ fn all_fields() -> RowRetention {
     }
 }
 
-async fn database(state: &Path) -> SqliteConnection {
+pub async fn database(state: &Path) -> SqliteConnection {
     let file = state.join("ledger.sqlite");
     SqliteConnection::connect(&format!("sqlite://{}", file.display()))
         .await
@@ -80,7 +80,7 @@ async fn directory_and_files_are_accessible_to_their_owner_only() {
     let scratch = ScratchDir::new("ledger").expect("a directory");
     let state = scratch.path().join("state");
     let ledger = Ledger::open(&state, KEEP).await.expect("a ledger");
-    ledger.receipts().store(receipt("r", None, 1), later());
+    ledger.receipts().store(&receipt("r", None, 1), later());
     ledger.flush().await;
     let mode = |path: &Path| {
         std::fs::metadata(path)
@@ -107,13 +107,13 @@ async fn a_receipt_is_found_before_and_after_it_is_committed_and_only_with_its_k
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     ledger
         .receipts()
-        .store(receipt("rcpt-1", Some("chat-1"), 1), later());
+        .store(&receipt("rcpt-1", Some("chat-1"), 1), later());
     ledger
         .receipts()
-        .store(receipt("rcpt-2", Some("chat-1"), 1), later());
+        .store(&receipt("rcpt-2", Some("chat-1"), 1), later());
     ledger
         .receipts()
-        .store(receipt("rcpt-3", Some("chat-1"), 2), later());
+        .store(&receipt("rcpt-3", Some("chat-1"), 2), later());
     for committed in [false, true] {
         if committed {
             ledger.flush().await;
@@ -152,7 +152,7 @@ async fn a_receipt_with_no_retention_is_not_found() {
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     ledger
         .receipts()
-        .store(receipt("rcpt-1", None, 1), ledger.clock().now());
+        .store(&receipt("rcpt-1", None, 1), ledger.clock().now());
     ledger.flush().await;
     assert_eq!(
         ledger
@@ -175,13 +175,13 @@ async fn sessions_outlive_their_validity_by_the_time_receipts_are_kept() {
         json: Bytes::from_static(b"{}"),
         expires_at: UnixTime::from_secs(1),
     };
-    ledger.sessions().store(row.clone());
+    ledger.sessions().store(&row);
     assert_eq!(
         ledger.sessions().find(&id).await.expect("readable"),
         Some(Bytes::from_static(b"{}"))
     );
     ledger.flush().await;
-    ledger.sessions().store(row);
+    ledger.sessions().store(&row);
     ledger.close().await;
     let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
     assert_eq!(
@@ -217,7 +217,7 @@ async fn closing_commits_everything_and_rows_contain_what_was_added() {
     for number in 0..1000 {
         ledger
             .usage()
-            .record(usage(&format!("r{number}")), all_fields());
+            .record(&usage(&format!("r{number}")), &all_fields());
     }
     ledger.close().await;
     assert_eq!(ledger.rows_lost(), 0);
@@ -338,8 +338,10 @@ async fn rows_wait_while_another_process_locks_the_database() {
         .execute(&mut other)
         .await
         .expect("a lock");
-    ledger.usage().record(usage("r"), all_fields());
-    ledger.receipts().store(receipt("rcpt-1", None, 1), later());
+    ledger.usage().record(&usage("r"), &all_fields());
+    ledger
+        .receipts()
+        .store(&receipt("rcpt-1", None, 1), later());
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(
         ledger
@@ -372,8 +374,8 @@ async fn fields_excluded_by_a_policy_are_not_in_the_row() {
         fields: [].into(),
         replaces: None,
     };
-    ledger.usage().record(usage("all"), all_fields());
-    ledger.usage().record(usage("none"), nothing);
+    ledger.usage().record(&usage("all"), &all_fields());
+    ledger.usage().record(&usage("none"), &nothing);
     ledger.close().await;
     type Row = (
         Option<String>,
@@ -413,10 +415,10 @@ async fn only_expired_rows_are_purged() {
         expires_at: now,
         ..all_fields()
     };
-    ledger.usage().record(usage("old"), gone);
-    ledger.usage().record(usage("new"), all_fields());
-    ledger.receipts().store(receipt("old", None, 1), now);
-    ledger.receipts().store(receipt("new", None, 1), later());
+    ledger.usage().record(&usage("old"), &gone);
+    ledger.usage().record(&usage("new"), &all_fields());
+    ledger.receipts().store(&receipt("old", None, 1), now);
+    ledger.receipts().store(&receipt("new", None, 1), later());
     ledger.flush().await;
     let purged = ledger.expiry().purge().await.expect("a purge");
     assert_eq!((purged.usage, purged.receipts), (1, 1));
@@ -458,7 +460,7 @@ async fn a_ledger_with_a_later_clock_expires_nothing_early_or_late() {
         gateway_store::ledger::SystemClockCheck::FarAhead(_)
     ));
     let soon = ledger.clock().now().plus(KEEP);
-    ledger.receipts().store(receipt("r", None, 1), soon);
+    ledger.receipts().store(&receipt("r", None, 1), soon);
     ledger.flush().await;
     assert!(ledger.expiry().purge().await.expect("a purge").is_nothing());
     // An operator's word, while it runs.
@@ -479,7 +481,7 @@ async fn sums_count_excluded_fields_as_zero() {
         fields: [].into(),
         ..all_fields()
     };
-    ledger.usage().record(usage("r"), nothing);
+    ledger.usage().record(&usage("r"), &nothing);
     ledger.flush().await;
     let (since, until) = (UnixTime::from_secs(0), UnixTime::from_secs(2_000_000_000));
     let sums = ledger.usage().sums(since, until).await.expect("sums");
@@ -507,7 +509,7 @@ async fn an_unfinished_request_gets_its_row_at_the_next_start_and_a_finished_one
         let begun = ledger.usage().begin(&unfinished(id), &keep).await;
         begun.expect("on the disk");
         if id == "ended" {
-            ledger.usage().record(usage(id), keep);
+            ledger.usage().record(&usage(id), &keep);
         }
     }
     let fewer = RowRetention {

@@ -3,4 +3,5 @@
 mod audit_log;
 mod keys;
 mod ledger;
+mod row_batches;
 mod usage_sums;

@@ -134,7 +134,7 @@ async fn database(state: &Path) -> SqliteConnection {
 }
 
 /// Rows of sums that the rows of usage do not give, and the other way round.
-async fn differences(state: &Path) -> i64 {
+pub async fn differences(state: &Path) -> i64 {
     const SCAN: &str = "SELECT width, at / width, tenant, coalesce(model, ''), count(*), sum(outcome <> 'completed'), \
         coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), \
         coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0) \
@@ -202,7 +202,7 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
             fields: written.fields.iter().copied().collect(),
             replaces: None,
         };
-        ledger.usage().record(written.row.clone(), keep);
+        ledger.usage().record(&written.row, &keep);
     }
     ledger.flush().await;
     let all: Vec<&Written> = rows.iter().collect();
@@ -275,9 +275,9 @@ async fn extreme_token_counts_do_not_block_rows_or_break_the_sums() {
         replaces: None,
     };
     for _ in 0..100 {
-        ledger.usage().record(usage(u64::MAX), keep());
+        ledger.usage().record(&usage(u64::MAX), &keep());
     }
-    ledger.usage().record(usage(3), keep());
+    ledger.usage().record(&usage(3), &keep());
     ledger.flush().await;
     assert_eq!(ledger.rows_lost(), 0);
     let (since, until) = (UnixTime::from_secs(0), UnixTime::from_secs(2 * BEGIN));

@@ -87,7 +87,7 @@ impl Enclave {
         let session = Arc::new(self.make_session(peer)?);
         let id = session.id();
         // Stored before it is remembered: as soon as another task can find the session, a receipt may name it.
-        self.ledger.sessions().store(SessionRow {
+        self.ledger.sessions().store(&SessionRow {
             id,
             json: session.to_jcs().into(),
             expires_at: session.record().expires_at,

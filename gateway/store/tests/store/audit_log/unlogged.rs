@@ -29,7 +29,7 @@ async fn store(ledger: &Ledger, name: &'static str) {
     };
     ledger
         .receipts()
-        .store(row, ledger.clock().now().plus(Duration::from_secs(86_400)));
+        .store(&row, ledger.clock().now().plus(Duration::from_secs(86_400)));
     ledger.flush().await;
 }
 
