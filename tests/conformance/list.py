@@ -9,9 +9,9 @@ import re
 import sys
 
 CASES = pathlib.Path(__file__).resolve().parent / "cases"
-KINDS = {"tdx_quote", "snp_report", "nvidia_devices", "report"}
+KINDS = {"tdx_quote", "snp_report", "nvidia_devices", "report", "receipt"}
 DECISIONS = {"accepted", "rejected", "unsupported", "malformed"}
-ROLES = {"tdx", "sev_snp", "nvidia_gpu", "nvidia_switch", "report"}
+ROLES = {"tdx", "sev_snp", "nvidia_gpu", "nvidia_switch", "report", "receipt", "keyset", "config"}
 NEEDED = {"name", "says", "kind", "at", "policy", "roots", "evidence", "expected"}
 OPTIONAL = {"collateral", "nonce", "channel_spki"}
 HEX = re.compile(r"[0-9a-f]{64}")

@@ -13,7 +13,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from second import basics, ed25519, log, receipt, report, retention, session  # noqa: E402
+from second import basics, ed25519, log, logged_receipt, receipt, report, retention, session  # noqa: E402
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "profile" / "1"
 
@@ -26,6 +26,7 @@ FILES = {
     "report": report.vectors,
     "receipt": receipt.vectors,
     "log": log.vectors,
+    "logged-receipt": logged_receipt.vectors,
     "retention": retention.vectors,
     "session": session.vectors,
 }

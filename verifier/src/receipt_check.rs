@@ -259,3 +259,72 @@ fn upstream(verified: &VerifiedReceipt, serving: Option<Serving>) -> (UpstreamOu
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::findings::FindingOutcome;
+    use attest_core::{parse_base64, signs_receipts_on_fetch};
+
+    const KIT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/conformance/cases");
+
+    fn part(case: &Value, role: &str) -> Vec<u8> {
+        let evidence = case["evidence"].as_array().expect("a list");
+        let found = evidence.iter().find(|it| it["role"] == role);
+        let text = found.expect(role)["base64"].as_str().expect("text");
+        parse_base64(text, 1 << 20).expect("base64")
+    }
+
+    /// The ids of failing checks, and of missing ones.
+    fn found(case: &Value) -> [Vec<&'static str>; 2] {
+        let keyset = Keyset::parse(&part(case, "keyset")).expect("a keyset");
+        let config = String::from_utf8(part(case, "config")).expect("text");
+        let documents = BTreeMap::from([("config".to_owned(), config)]);
+        let receipt = ReceiptDocument::parse(&part(case, "receipt")).expect("a receipt");
+        let observed = Observed {
+            keyset: &keyset,
+            serving: None,
+            signs_on_fetch: signs_receipts_on_fetch(&keyset, &documents),
+            request: None,
+            response: None,
+            exchange: None,
+        };
+        let checked = check(&receipt, &observed);
+        let ids = |is: fn(&FindingOutcome) -> bool| {
+            let findings = checked.findings.iter();
+            findings
+                .filter(|it| is(&it.outcome))
+                .map(|it| it.id)
+                .collect()
+        };
+        [
+            ids(|outcome| matches!(outcome, FindingOutcome::Fail(_))),
+            ids(|outcome| matches!(outcome, FindingOutcome::Missing(_))),
+        ]
+    }
+
+    #[test]
+    fn finds_what_the_conformance_kit_states_of_every_receipt() {
+        let mut judged = 0;
+        for file in std::fs::read_dir(KIT).expect("the kit") {
+            let path = file.expect("a file").path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if !name.is_some_and(|name| name.starts_with("receipt-")) {
+                continue;
+            }
+            let text = std::fs::read(&path).expect("readable");
+            let case: Value = serde_json::from_slice(&text).expect("JSON");
+            let stated = ["failing", "missing"].map(|list| {
+                let ids = case["expected"][list].as_array().into_iter().flatten();
+                ids.filter_map(Value::as_str).collect::<Vec<_>>()
+            });
+            assert_eq!(found(&case), stated, "{}", path.display());
+            judged += 1;
+        }
+        assert!(judged >= 20, "{judged} receipts");
+    }
+}

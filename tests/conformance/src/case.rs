@@ -32,12 +32,13 @@ pub enum Kind {
     SnpReport,
     NvidiaDevices,
     Report,
+    Receipt,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// `tdx`, `sev_snp`, `nvidia_gpu`, `nvidia_switch` or `report`.
+    /// `tdx`, `sev_snp`, `nvidia_gpu`, `nvidia_switch`, `report`, `receipt`, `keyset` or `config`.
     pub role: String,
     pub base64: String,
     /// A device's certificates, or the certificate table of an SNP report.

@@ -8,6 +8,7 @@ pub mod case;
 pub mod composite;
 pub mod kit;
 pub mod nvidia;
+pub mod receipts;
 pub mod reports;
 pub mod run;
 pub mod snp;
@@ -27,5 +28,6 @@ pub fn kit() -> kit::Kit {
     snp::add(&mut kit);
     nvidia::add(&mut kit);
     composite::add(&mut kit);
+    receipts::add_all(&mut kit);
     kit
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::case::{Case, Evidence, Kind};
+use crate::receipts;
 use attest_core::nvidia::{DeviceKind, UnverifiedDevice};
 use attest_core::{
     Appraiser, AttestationPolicy, Channel, Collateral, Freshness, Nonce, Obstacle, RootKind, Roots,
@@ -32,12 +33,15 @@ pub fn read_all(directory: &Path) -> Result<Vec<Case>> {
         .collect()
 }
 
-fn bytes(text: &str) -> Result<Vec<u8>> {
+pub(crate) fn bytes(text: &str) -> Result<Vec<u8>> {
     parse_base64(text, MAX).context("base64")
 }
 
 /// What differs from what the case expects; nothing if all is as it should be.
 pub fn judge(directory: &Path, case: &Case) -> Result<Option<String>> {
+    if case.kind == Kind::Receipt {
+        return judge_receipt(case);
+    }
     let verdict = verdict(directory, case)?;
     let decision = verdict.decision().as_str();
     let failing: Vec<_> = verdict.failures().map(|(id, _)| id.to_string()).collect();
@@ -54,6 +58,21 @@ pub fn judge(directory: &Path, case: &Case) -> Result<Option<String>> {
     Ok((!as_expected).then(|| {
         format!(
             "{}: expected {} by {:?} (missing {:?}), got {decision} by {failing:?}",
+            case.name, expected.decision, expected.failing, expected.missing
+        )
+    }))
+}
+
+fn judge_receipt(case: &Case) -> Result<Option<String>> {
+    let (failing, missing) = receipts::findings(case)?;
+    let expected = &case.expected;
+    let is_accepted = failing.is_empty() && missing.is_empty();
+    let as_expected = is_accepted == (expected.decision == "accepted")
+        && failing == expected.failing
+        && missing == expected.missing;
+    Ok((!as_expected).then(|| {
+        format!(
+            "{}: expected {} by {:?} (missing {:?}), got {failing:?} (missing {missing:?})",
             case.name, expected.decision, expected.failing, expected.missing
         )
     }))
@@ -111,6 +130,7 @@ fn judged(appraiser: &Appraiser<'_>, case: &Case) -> Result<Verdict> {
             let nonce = case.nonce.as_deref().map(parse_hex::<32>).transpose()?;
             appraiser.devices(&devices, nonce.as_ref())
         }
+        Kind::Receipt => bail!("a receipt has findings and no verdict"),
         Kind::Report => {
             let freshness = match &case.nonce {
                 Some(nonce) => Freshness::Challenged(Nonce::parse(nonce)?),

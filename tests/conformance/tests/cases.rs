@@ -1,9 +1,10 @@
 //! Every committed case comes out as it says.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use attest_core::CheckId;
-use conformance::run;
+use conformance::{receipts, run};
 
 #[test]
 fn every_case_has_the_verdict_it_states() {
@@ -32,7 +33,8 @@ fn every_check_fails_alone_in_some_case() {
             }
         })
         .collect();
-    let all = || CheckId::ALL.iter().map(|id| id.as_str());
+    let of_verdicts = CheckId::ALL.iter().map(|id| id.as_str());
+    let all = || of_verdicts.clone().chain(receipts::CHECKS);
     let without_a_case: Vec<&str> = all().filter(|id| !alone.contains(id)).collect();
     assert!(without_a_case.is_empty(), "{without_a_case:?}");
     let unknown: Vec<&&str> = alone
@@ -40,4 +42,18 @@ fn every_check_fails_alone_in_some_case() {
         .filter(|id| all().all(|it| it != **id))
         .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+/// The second implementation, which shares no code with this one, comes to the same results about receipts.
+#[test]
+fn the_second_implementation_judges_every_receipt_as_it_says() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/receipts.py");
+    let done = Command::new("python3").arg(script).output();
+    let done = done.expect("Python, which the vectors need as well");
+    let printed = String::from_utf8_lossy(&done.stdout);
+    assert!(
+        done.status.success(),
+        "{printed}{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }

@@ -29,18 +29,20 @@ def _multiply(scalar, point):
     return result
 
 
-def _base_point():
-    y = 4 * pow(5, P - 2, P) % P
+def _with_y(y, odd):
+    """The point with this y whose x is odd or even; `None` if there is none."""
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:
         x = x * SQRT_MINUS_ONE % P
-    if x & 1:
+    if (x * x - square) % P or y >= P or (x == 0 and odd):
+        return None
+    if x & 1 != odd:
         x = P - x
     return (x, y, 1, x * y % P)
 
 
-BASE = _base_point()
+BASE = _with_y(4 * pow(5, P - 2, P) % P, 0)
 
 
 def _encode(point):
@@ -74,6 +76,20 @@ def sign(seed, message):
     return commitment + s.to_bytes(32, "little")
 
 
+def verify(public, message, signature):
+    """RFC 8032 section 5.1.7, without the cofactor."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    encoded = int.from_bytes(public, "little")
+    point = _with_y(encoded % 2**255, encoded >> 255)
+    s = int.from_bytes(signature[32:], "little")
+    if point is None or s >= L:
+        return False
+    k = _hash_to_scalar(signature[:32], public, message)
+    minus = (P - point[0], point[1], 1, P - point[3])
+    return _encode(_add(_multiply(s, BASE), _multiply(k, minus))) == signature[:32]
+
+
 def with_s_beyond_order(signature):
     """The same signature with S + L for S: what a verifier must refuse (RFC 8032 section 5.1.7)."""
     s = int.from_bytes(signature[32:], "little") + L
@@ -100,4 +116,8 @@ def self_test():
     ]:
         seed, message = bytes.fromhex(seed), bytes.fromhex(message)
         assert public_key(seed).hex() == public
-        assert sign(seed, message).hex() == signature
+        signed = sign(seed, message)
+        assert signed.hex() == signature
+        assert verify(bytes.fromhex(public), message, signed)
+        assert not verify(bytes.fromhex(public), message + b"x", signed)
+        assert not verify(bytes.fromhex(public), message, with_s_beyond_order(signed))

@@ -1,6 +1,7 @@
 //! The names under which the vector files speak of errors, so that they need no Rust to be read.
 
 use attest_core::json::JsonError;
+use attest_core::log::{CheckpointError, note::NoteError};
 use attest_core::retention::RetentionError;
 use attest_core::{
     DocumentError, EncodingError, KeysetError, ReceiptError, ReportError, SessionError,
@@ -92,6 +93,16 @@ pub fn receipt(error: &ReceiptError) -> &'static str {
         ReceiptError::Signature => "receipt.signature",
         ReceiptError::RequestMismatch { .. } => "receipt.request_mismatch",
         ReceiptError::ResponseMismatch { .. } => "receipt.response_mismatch",
+    }
+}
+
+pub fn head(error: &CheckpointError) -> &'static str {
+    match error {
+        CheckpointError::Note(NoteError::TooLong) => "note.too_long",
+        CheckpointError::Note(NoteError::Malformed) => "note.malformed",
+        CheckpointError::Note(NoteError::NotSignedByKey { .. }) => "note.not_signed_by_key",
+        CheckpointError::Note(NoteError::Signature) => "note.signature",
+        CheckpointError::Text(_) => "checkpoint.text",
     }
 }
 

@@ -10,8 +10,8 @@ use attest_core::log::note::{self, Note, NoteError};
 use attest_core::log::tile::{Kind, Tile, TileError};
 use attest_core::log::verify::{self, ProofError};
 use attest_core::log::{
-    Checkpoint, CheckpointError, Commitment, Entry, EntryError, EpochProof, LogProofError, Origin,
-    ReceiptProof, Replay, SignedHead, TreeHash, prove, tree,
+    Checkpoint, Commitment, Entry, EntryError, EpochProof, LogProofError, Origin, ReceiptProof,
+    Replay, SignedHead, TreeHash, prove, tree,
 };
 use attest_core::{PROFILE_ID, Sha256Digest, SigningKey, VerifyingKey, parse_hex, parse_hex_vec};
 
@@ -250,13 +250,7 @@ fn the_published_note_verifies_and_no_edit_of_it_does() {
 
 fn head_error(text: &str, key: &VerifyingKey) -> Option<&'static str> {
     let verified = SignedHead::parse(text.as_bytes()).and_then(|head| head.verify(key));
-    verified.err().map(|error| match error {
-        CheckpointError::Note(NoteError::TooLong) => "note.too_long",
-        CheckpointError::Note(NoteError::Malformed) => "note.malformed",
-        CheckpointError::Note(NoteError::NotSignedByKey { .. }) => "note.not_signed_by_key",
-        CheckpointError::Note(NoteError::Signature) => "note.signature",
-        CheckpointError::Text(_) => "checkpoint.text",
-    })
+    verified.err().map(|error| error_names::head(&error))
 }
 
 #[test]

@@ -16,5 +16,6 @@ mod retention_names;
 mod retention_problems;
 mod second_basics;
 mod second_documents;
+mod second_logged;
 mod second_retention;
 mod second_script;
