@@ -21,6 +21,7 @@
 #         make image MODEL=FILE.gguf builds the one with llama.cpp, too; BINARIES=DIR takes programs instead of building them
 # image-repro  the same built twice under circumstances that should not matter; every byte compared
 # image-boot  the images booted under emulation: what they serve, refuse and measure. About ten minutes, and the packages of an emulator
+#         make image-boot MODEL=FILE.gguf also sends a prompt through the image with llama.cpp; MODEL=smollm2 takes the demo's model
 # wasm    attest-core compiled for wasm32-unknown-unknown, and a recorded quote verified in the module with Node.js; skipped by name
 #         where the standard library for that target can neither be found nor built (as root it installs Debian's rustc-web, clang and lld)
 # log-crashes  a thousand kills of the audit log's writer, at any moment
@@ -136,9 +137,10 @@ log-receipts:
 	@$(CARGO) test --quiet --release --locked -p gateway-store --test store cost_of_a_receipt -- --ignored --nocapture
 
 IMAGE = $(CARGO) run --quiet --locked -p enclave-image --bin image --
-MODEL ?=
 BINARIES ?=
-image_options = $(if $(MODEL),--profile inference --model $(MODEL)) $(if $(BINARIES),--binaries $(BINARIES))
+# MODEL=smollm2 is the model of `make demo`, downloaded if it is not there.
+image_model = $(if $(filter smollm2,$(MODEL)),$(shell $(CARGO) run --quiet --locked -p engines --bin engine-setup -- --model),$(MODEL))
+image_options = $(if $(MODEL),--profile inference --model $(image_model)) $(if $(BINARIES),--binaries $(BINARIES))
 
 image:
 	@$(IMAGE) build --profile gateway $(image_options)
@@ -149,6 +151,6 @@ image-repro:
 # Programs of the profile demo: what is shown is what images do, not these images' measurements.
 BOOTED = target/image-boot
 image-boot:
-	@$(IMAGE) build --output $(BOOTED) --archive target/image/archive --cargo-profile demo --profile gateway --profile test --profile test-state $(image_options)
+	@$(IMAGE) build --output $(BOOTED) --archive target/image/archive --cargo-profile demo --profile gateway --profile test --profile test-state $(if $(MODEL),--profile test-inference) $(image_options)
 	@$(CARGO) run --quiet --locked -p image-boot -- --images $(BOOTED) --archive target/image/archive \
 	  --verifier $(if $(BINARIES),$(BINARIES),$(BOOTED)/cargo/dynamic/x86_64-unknown-linux-gnu/demo)/sealgate-verify

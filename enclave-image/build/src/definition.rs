@@ -141,7 +141,8 @@ fn read(file: &Path) -> Result<toml::Table> {
     toml::from_str(&text).with_context(|| file.display().to_string())
 }
 
-/// A definition merged with the one that it is `like`: its values replace the other's, its lists extend them.
+/// A definition merged with the one that it is `like`: its values replace the other's, its lists extend them, and what
+/// it has at a path replaces what the other has there.
 fn like(folder: &Path, own: toml::Table) -> Result<toml::Table> {
     let Some(other) = own.get("like").and_then(toml::Value::as_str) else {
         return Ok(own);
@@ -155,7 +156,12 @@ fn like(folder: &Path, own: toml::Table) -> Result<toml::Table> {
     );
     for (key, value) in own {
         match (whole.get_mut(&key), value) {
-            (Some(toml::Value::Array(list)), toml::Value::Array(more)) => list.extend(more),
+            (Some(toml::Value::Array(list)), toml::Value::Array(more)) => {
+                let paths: Vec<&toml::Value> =
+                    more.iter().filter_map(|own| own.get("path")).collect();
+                list.retain(|other| other.get("path").is_none_or(|path| !paths.contains(&path)));
+                list.extend(more);
+            }
             (_, value) => drop(whole.insert(key, value)),
         }
     }

@@ -19,8 +19,9 @@ use testkit::{SoftwarePlatform, TdMeasurements};
 const SEED: &[u8; 32] = b"sealgate testimage software only";
 const MEASUREMENT: &str = "test-image";
 
-/// Verifies the machine, asks it something through the proxy, and insists on a receipt that holds.
-pub fn verified(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
+/// Verifies the machine, asks it something through the proxy, and insists on a receipt that holds. The answer may take
+/// this long.
+pub fn verified(stage: &Stage, guest: &Guest, within: Duration) -> Result<Vec<String>> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let trust = stage.scratch.path().join("trust");
     SoftwarePlatform::from_seed(SEED, UnixTime::from_secs(now))
@@ -66,13 +67,17 @@ pub fn verified(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
         })
         .context("no API key on the console")?;
     let proxy = Proxy::start(stage, &trust, &url)?;
-    let answer = proxy.chat(&key)?;
+    let began = Instant::now();
+    let answer = proxy.chat_when_loaded(&key, within)?;
+    let took = began.elapsed().as_secs_f64();
     let content = answer["choices"][0]["message"]["content"].as_str();
     let content = content.with_context(|| format!("no answer: {answer}"))?;
     ensure!(!content.is_empty(), "the answer is empty");
     Ok(vec![
         "accepted under its policy, rejected under another's".into(),
-        format!("a chat through the verifying proxy, with a receipt that holds: {content:?}"),
+        format!(
+            "a chat through the verifying proxy, with a receipt that holds, {took:.0} s: {content:?}"
+        ),
     ])
 }
 
@@ -131,14 +136,28 @@ impl Proxy {
         Ok(proxy)
     }
 
-    fn chat(&self, key: &str) -> Result<Value> {
+    /// An engine takes connections before it has loaded its model, and answers 503 until then.
+    fn chat_when_loaded(&self, key: &str, within: Duration) -> Result<Value> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.chat(key, within)? {
+                Some(answer) => return Ok(answer),
+                None if Instant::now() > deadline => bail!("the model was not loaded in time"),
+                None => std::thread::sleep(Duration::from_secs(2)),
+            }
+        }
+    }
+
+    /// The answer; `None` for a 503.
+    fn chat(&self, key: &str, within: Duration) -> Result<Option<Value>> {
         let body = json!({
             "model": "demo-model",
+            "max_tokens": 12,
             "messages": [{ "role": "user", "content": "Say hello from inside the image." }],
         })
         .to_string();
         let mut stream = TcpStream::connect(&self.address).context("the proxy")?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_read_timeout(Some(within))?;
         write!(
             stream,
             "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
@@ -149,11 +168,14 @@ impl Proxy {
         let mut response = String::new();
         stream.read_to_string(&mut response)?;
         let (head, body) = response.split_once("\r\n\r\n").context("no response")?;
+        if head.starts_with("HTTP/1.1 503") {
+            return Ok(None);
+        }
         ensure!(head.starts_with("HTTP/1.1 200"), "{response}");
         // Either as it is or in chunks: the JSON is one line in both.
         let (start, end) = (body.find('{'), body.rfind('}'));
         let (start, end) = start.zip(end).context("no JSON in the response")?;
-        Ok(serde_json::from_str(&body[start..=end])?)
+        Ok(Some(serde_json::from_str(&body[start..=end])?))
     }
 }
 

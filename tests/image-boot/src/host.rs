@@ -68,7 +68,7 @@ pub fn initial_file_system(stage: &Stage) -> Result<Vec<String>> {
     match ended {
         Ending::Ready => {
             // The image's own ran: then it must have measured as predicted, or differently and be refused by policy.
-            let outcome = match measured::as_predicted(stage, &guest) {
+            let outcome = match measured::as_predicted(stage, &guest, "test") {
                 Ok(_) => "ignored: the image's own ran, and measured as predicted".to_owned(),
                 Err(_) => measured::differs_from_prediction(stage, &guest)?,
             };
@@ -111,7 +111,7 @@ pub fn fw_cfg(stage: &Stage) -> Result<Vec<String>> {
     );
     let guest = stage.start(&launch, "fw-cfg")?;
     match ending(&guest)? {
-        Ending::Ready => measured::as_predicted(stage, &guest),
+        Ending::Ready => measured::as_predicted(stage, &guest, "test"),
         other => bail!("{other:?}\n{}", guest.console().tail(12)),
     }
 }

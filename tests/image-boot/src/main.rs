@@ -117,5 +117,13 @@ fn main() -> ExitCode {
     } else {
         println!("– the image inference was not built: it is not checked (needs --model FILE)");
     }
+    if stage.has("test-inference") {
+        checks.run(
+            "the inference image on the software platform answers a prompt from its model",
+            || measured::chat_with_a_model(&stage),
+        );
+    } else {
+        println!("– the image test-inference was not built: no prompt is sent to a model");
+    }
     checks.conclude()
 }

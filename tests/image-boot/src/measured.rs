@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::chat;
-use crate::stage::{Ending, Stage, ending};
+use crate::stage::{Ending, Stage, ending, ending_within};
 use attest_core::event_log::Register;
 use attest_measure::log::BootLog;
 use attest_measure::tdx::{rtmr1, rtmr2};
@@ -40,8 +40,34 @@ pub fn chat_and_measurements(stage: &Stage) -> Result<Vec<String>> {
     }
     let ready = began.elapsed();
     let mut seen = vec![format!("ready after {:.0} s", ready.as_secs_f64())];
-    seen.extend(chat::verified(stage, &guest)?);
-    seen.extend(as_predicted(stage, &guest)?);
+    seen.extend(chat::verified(stage, &guest, TIMEOUT)?);
+    seen.extend(as_predicted(stage, &guest, "test")?);
+    Ok(seen)
+}
+
+/// A prompt through the image with an engine and a model: the same kernel, packages and disks as the image for
+/// production, on the software platform. Emulated, each token takes seconds.
+pub fn chat_with_a_model(stage: &Stage) -> Result<Vec<String>> {
+    let mut launch = stage.launch("test-inference");
+    let model = stage.model_of("test-inference");
+    launch.disks.push(("model".into(), model));
+    launch.memory_mib = 2048;
+    launch.tpm = true;
+    let guest = stage.start(&launch, "model")?;
+    let began = std::time::Instant::now();
+    match ending_within(&guest, MODEL_TIMEOUT)? {
+        Ending::Ready => {}
+        other => bail!("{other:?}\n{}", guest.console().tail(20)),
+    }
+    let ready = began.elapsed().as_secs_f64();
+    let mut seen = vec![format!("ready after {ready:.0} s")];
+    seen.extend(chat::verified(stage, &guest, MODEL_TIMEOUT)?);
+    seen.extend(as_predicted(stage, &guest, "test-inference")?);
+    let text = guest.console().text();
+    ensure!(
+        text.contains("init: model vd"),
+        "there is no model in:\n{text}"
+    );
     Ok(seen)
 }
 
@@ -50,8 +76,8 @@ pub fn command_line(stage: &Stage) -> Result<String> {
     Ok(Uki::parse(&bytes)?.command_line().to_owned())
 }
 
-/// What the verifier says about the log of a boot of the test image.
-fn compare(stage: &Stage, guest: &Guest) -> Result<(i32, String)> {
+/// What the verifier says about the log of a boot of an image.
+fn compare(stage: &Stage, guest: &Guest, image: &str) -> Result<(i32, String)> {
     let log = event_log(&guest.memory())?;
     let log = log.context("there is no event log in the guest's memory")?;
     let file = guest.memory().with_file_name("binary_bios_measurements");
@@ -59,7 +85,7 @@ fn compare(stage: &Stage, guest: &Guest) -> Result<(i32, String)> {
     let output = Command::new(&stage.verifier)
         .arg("measure")
         .arg("--uki")
-        .arg(stage.uki("test"))
+        .arg(stage.uki(image))
         .arg("--compare")
         .arg(&file)
         .output()
@@ -70,8 +96,8 @@ fn compare(stage: &Stage, guest: &Guest) -> Result<(i32, String)> {
 }
 
 /// Log, extensions, values and prediction agree.
-pub fn as_predicted(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
-    let (code, text) = compare(stage, guest)?;
+pub fn as_predicted(stage: &Stage, guest: &Guest, image: &str) -> Result<Vec<String>> {
+    let (code, text) = compare(stage, guest, image)?;
     ensure!(code == 0, "measure --compare ended with {code}:\n{text}");
 
     let log = std::fs::read(guest.memory().with_file_name("binary_bios_measurements"))?;
@@ -111,7 +137,7 @@ pub fn as_predicted(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
         );
     }
 
-    let uki = std::fs::read(stage.uki("test"))?;
+    let uki = std::fs::read(stage.uki(image))?;
     let uki = Uki::parse(&uki)?;
     let mut seen = vec![format!(
         "{} events in {registers} PCRs: log, extensions and the TPM's values agree",
@@ -150,7 +176,7 @@ pub fn as_predicted(stage: &Stage, guest: &Guest) -> Result<Vec<String>> {
 
 /// That the boot is distinguished from the predicted one.
 pub fn differs_from_prediction(stage: &Stage, guest: &Guest) -> Result<String> {
-    let (code, text) = compare(stage, guest)?;
+    let (code, text) = compare(stage, guest, "test")?;
     ensure!(
         code == 10,
         "measure --compare ended with {code} and not with 10:\n{text}"
@@ -170,3 +196,6 @@ fn replay(extends: &[Extend], register: u32) -> [u8; 48] {
 
 /// How long a chat may take on an emulated machine.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long loading a model may take there, and a short answer from it.
+pub const MODEL_TIMEOUT: Duration = Duration::from_secs(15 * 60);

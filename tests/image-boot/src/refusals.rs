@@ -55,7 +55,9 @@ pub fn without_a_tee(stage: &Stage) -> Result<Vec<String>> {
 pub fn inference_without_a_tee(stage: &Stage) -> Result<Vec<String>> {
     let (disk, _) = stage.configuration("inference.img", &[("sealgate.toml", GATEWAY)])?;
     let mut launch = stage.launch("inference");
-    launch.disks.push(("model".into(), stage.model()));
+    launch
+        .disks
+        .push(("model".into(), stage.model_of("inference")));
     launch.disks.push(("config".into(), disk));
     launch.memory_mib = 1536;
     let mut guest = stage.start(&launch, "inference")?;
@@ -78,9 +80,10 @@ pub fn flipped_model(stage: &Stage) -> Result<Vec<String>> {
     let (disk, _) = stage.configuration("inference.img", &[("sealgate.toml", GATEWAY)])?;
     let at = 3 * BLOCK + 5;
     let mut launch = stage.launch("inference");
-    launch
-        .disks
-        .push(("model".into(), stage.flipped(&stage.model(), at)?));
+    launch.disks.push((
+        "model".into(),
+        stage.flipped(&stage.model_of("inference"), at)?,
+    ));
     launch.disks.push(("config".into(), disk));
     launch.memory_mib = 1536;
     let mut guest = stage.start(&launch, "flip-model")?;

@@ -68,8 +68,8 @@ impl Stage {
         self.images.join(image).join("root.img")
     }
 
-    pub fn model(&self) -> PathBuf {
-        self.images.join("inference/model.img")
+    pub fn model_of(&self, image: &str) -> PathBuf {
+        self.images.join(image).join("model.img")
     }
 
     /// Whether an image that may be left out was built.
@@ -138,7 +138,12 @@ pub enum Ending {
 
 /// Waits for a boot to come to something.
 pub fn ending(guest: &Guest) -> Result<Ending> {
-    let seen = guest.console().wait_for(BOOT, |line| {
+    ending_within(guest, BOOT)
+}
+
+/// The same with another timeout.
+pub fn ending_within(guest: &Guest, timeout: Duration) -> Result<Ending> {
+    let seen = guest.console().wait_for(timeout, |line| {
         if line == "init: ready" {
             return Some(Ending::Ready);
         }

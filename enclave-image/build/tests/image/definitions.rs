@@ -61,7 +61,7 @@ fn no_production_image_has_the_software_platform() {
             assert!(!program.name.contains("soft"), "{}", definition.name);
         }
     }
-    assert_eq!(not_for_production, ["test", "test-state"]);
+    assert_eq!(not_for_production, ["test", "test-inference", "test-state"]);
 }
 
 #[test]
@@ -115,6 +115,25 @@ fn a_definition_with_like_inherits_everything_and_adds_its_own_parts() {
     ]
     .concat();
     assert_eq!(with_state.lists.modules, modules);
+}
+
+#[test]
+fn a_definition_with_like_replaces_what_it_has_at_the_same_path() {
+    let folder = repository().join("images");
+    let inference = Definition::load(&folder, "inference").expect("a definition");
+    let test = Definition::load(&folder, "test-inference").expect("a definition");
+    let files = |definition: &Definition| -> Vec<String> {
+        let packages = definition.lists.package.iter();
+        packages.flat_map(|package| package.files.clone()).collect()
+    };
+    assert_eq!(files(&inference), files(&test));
+    let services = |definition: &Definition| {
+        let texts = definition.lists.text.iter();
+        texts.filter(|text| text.path == "/etc/services").count()
+    };
+    assert_eq!((services(&inference), services(&test)), (1, 1));
+    assert!(text_at(&test, "/etc/services").contains("platform-seed"));
+    assert!(!text_at(&inference, "/etc/services").contains("platform-seed"));
 }
 
 #[test]
