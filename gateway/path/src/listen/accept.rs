@@ -104,21 +104,14 @@ pub async fn accept(
         let service = service.clone();
         let open = Open::new(&state);
         let slot = Arc::new(slot);
-        // The task owns the slot: it ends by itself or when it is evicted. A second task reports a panic of the first.
-        let task = tokio::spawn(async move {
+        // The task owns the slot: it ends by itself or when it is evicted.
+        tokio::spawn(async move {
             tokio::select! {
                 () = connection::serve(tcp, service, slot.clone(), stopping) => {}
                 // Dropping `serve` drops its request too, whose receipt then says that the connection was closed.
                 () = slot.evicted() => {}
             }
             drop(open);
-        });
-        tokio::spawn(async move {
-            if task.await.is_err_and(|error| error.is_panic()) {
-                events::emit(Event::Panicked {
-                    component: Component::Listen,
-                });
-            }
         });
     }
 }
@@ -165,7 +158,7 @@ fn is_caused_by_peer(error: &std::io::Error) -> bool {
     )
 }
 
-/// An open connection, counted.
+/// An open connection, counted. It also reports a panic: the runtime catches it, after it has dropped the task.
 struct Open(Arc<PublicState>);
 
 impl Open {
@@ -178,5 +171,10 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.metrics.connections.dec();
+        if std::thread::panicking() {
+            events::emit(Event::Panicked {
+                component: Component::Listen,
+            });
+        }
     }
 }
