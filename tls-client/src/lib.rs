@@ -9,12 +9,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use rustls::RootCertStore;
 use rustls::crypto::ring;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    ClientConfig, ConfigBuilder, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion,
-    WantsVerifier,
+    ClientConfig, ConfigBuilder, DEFAULT_VERSIONS, SupportedProtocolVersion, WantsVerifier,
 };
 
 /// A configuration that accepts servers whose certificate one of `authorities` vouches for, over TLS 1.2 and 1.3.
@@ -43,6 +44,42 @@ pub fn system_authorities() -> RootCertStore {
     let mut authorities = RootCertStore::empty();
     authorities.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     authorities
+}
+
+/// Why a file cannot be a list of certificate authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthoritiesError {
+    /// Not PEM.
+    Pem,
+    /// A certificate that cannot be an authority.
+    Certificate,
+    /// No certificate in it.
+    Empty,
+}
+
+impl std::fmt::Display for AuthoritiesError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pem => "is not PEM",
+            Self::Certificate => "contains a certificate that cannot be an authority",
+            Self::Empty => "contains no certificate",
+        })
+    }
+}
+
+/// The certificate authorities of a PEM file.
+pub fn authorities_from_pem(pem: &[u8]) -> Result<RootCertStore, AuthoritiesError> {
+    let mut authorities = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| AuthoritiesError::Pem)?;
+        authorities
+            .add(certificate)
+            .map_err(|_| AuthoritiesError::Certificate)?;
+    }
+    if authorities.is_empty() {
+        return Err(AuthoritiesError::Empty);
+    }
+    Ok(authorities)
 }
 
 /// The machine's clock for rustls, whose default provider panics if the clock is set before 1970.

@@ -14,7 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use crate::events::{self, Event};
+use crate::errors::TokenFault;
+use crate::events::{self, Event, IdentityFailure};
 use crate::lock::lock;
 use crate::metering::StoreCounts;
 use crate::metering::UsageRow;
@@ -69,6 +70,13 @@ struct CauseLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct VerificationLabels {
     upstream: String,
+    result: &'static str,
+}
+
+/// Of an issuer's tokens, or of fetches of its keys.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct IssuerLabels {
+    issuer: String,
     result: &'static str,
 }
 
@@ -131,6 +139,8 @@ pub struct Metrics {
     upstream_failures: Family<CauseLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     verifications: Family<VerificationLabels, Counter>,
+    identity_tokens: Family<IssuerLabels, Counter>,
+    identity_fetches: Family<IssuerLabels, Counter>,
     pub in_flight: Gauge,
     pub connections: Gauge,
     pub epoch: Gauge,
@@ -197,6 +207,8 @@ impl Default for Metrics {
             upstream_failures: Family::default(),
             refusals: Family::default(),
             verifications: Family::default(),
+            identity_tokens: Family::default(),
+            identity_fetches: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             epoch: Gauge::default(),
@@ -308,6 +320,25 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a token whose signature and claims were checked; `issuer` is `None` if it names no configured one. Tokens in
+    /// the cache of verified tokens are not counted.
+    pub fn token_checked(&self, issuer: Option<&Name>, result: Result<(), TokenFault>) {
+        let labels = IssuerLabels {
+            issuer: issuer.map_or("unknown", Name::as_str).to_owned(),
+            result: result.map_or_else(TokenFault::code, |()| "accepted"),
+        };
+        self.identity_tokens.get_or_create(&labels).inc();
+    }
+
+    /// Counts an attempt to fetch an issuer's keys.
+    pub fn identity_fetched(&self, issuer: &Name, result: Result<(), IdentityFailure>) {
+        let labels = IssuerLabels {
+            issuer: issuer.to_string(),
+            result: result.map_or_else(IdentityFailure::as_str, |()| "fetched"),
+        };
+        self.identity_fetches.get_or_create(&labels).inc();
+    }
+
     /// Records how long the hardware took for one report.
     pub fn observe_attestation(&self, took: Duration) {
         self.attestation_time.observe(took.as_secs_f64());
@@ -397,6 +428,16 @@ impl Metrics {
             "upstream_verifications",
             "Attempts to verify an upstream",
             self.verifications.clone(),
+        );
+        r.register(
+            "identity_tokens",
+            "Tokens of identity providers whose signature and claims were checked; cached ones are not counted again",
+            self.identity_tokens.clone(),
+        );
+        r.register(
+            "identity_fetches",
+            "Attempts to fetch an identity provider's keys",
+            self.identity_fetches.clone(),
         );
         r.register(
             "in_flight",

@@ -59,6 +59,12 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         let key = format!("attestation.{name}.policy");
         decisive.push((key, trust.policy_file.clone()));
     }
+    for (index, issuer) in config.identity.issuers.iter().enumerate() {
+        if let Some(pinned) = &issuer.authorities {
+            let key = format!("identity.issuers[{}].ca_file", index + 1);
+            decisive.push((key, pinned.file.clone()));
+        }
+    }
     if let Some(named) = &config.retention.policy {
         let key = || "retention.policy".to_owned();
         decisive.push((key(), named.file.clone()));

@@ -65,6 +65,14 @@ fn read(config: &Config) -> Vec<PathBuf> {
     }
     let rims = config.tee.collateral.rims.as_ref();
     paths.extend(rims.map(|folder| folder.path().to_owned()));
+    for issuer in &config.identity.issuers {
+        paths.extend(
+            issuer
+                .authorities
+                .as_ref()
+                .map(|pinned| pinned.file.clone()),
+        );
+    }
     for upstream in config.models.iter().flat_map(|model| &model.upstreams) {
         paths.extend(upstream.api_key.as_ref().map(|key| key.file.clone()));
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::identity::{Condition, Grant, Issuer, KeySource, Rule};
 use super::{Config, Model, NamedTrust, Upstream};
 use attest_core::retention::Authority;
-use attest_core::{RootKind, RootOrigin, Roots, Serving, json};
+use attest_core::{RootKind, RootOrigin, Roots, Serving, Sha256Digest, json};
 
 /// Identifies the shape of the document.
 const FORMAT: &str = "sealgate/config/1";
@@ -52,6 +53,7 @@ impl Config {
             "keys": { "on_revoke": self.keys.on_revoke.as_str() },
             "health": { "enabled": self.health.listen.is_some() },
             "admin": { "enabled": self.admin.listen.is_some() },
+            "identity": { "issuers": self.identity.issuers.iter().map(issuer_value).collect::<Vec<_>>() },
             "metrics": { "enabled": self.metrics.listen.is_some() },
             "telemetry": { "otlp": self.telemetry.otlp.as_ref().map(ToString::to_string) },
             "limits": {
@@ -101,6 +103,42 @@ fn trust_value(named: &NamedTrust) -> Value {
         RootOrigin::Supplied => json!({ "supplied": supplied(&trust.roots) }),
     };
     json!({ "policy": trust.policy.name(), "policy_digest": trust.policy.digest().to_string(), "roots": roots })
+}
+
+/// Rules contain names of tenants, which are not published: only their digest is.
+fn issuer_value(issuer: &Issuer) -> Value {
+    let rules = Value::Array(issuer.rules.iter().map(rule_value).collect());
+    let keys = match &issuer.keys {
+        KeySource::Discovery(_) => Value::Null,
+        KeySource::KeySet(url) => url.as_str().into(),
+    };
+    json!({
+        "name": issuer.name.as_str(),
+        "issuer": issuer.issuer,
+        "for": issuer.purpose.as_str(),
+        "audiences": issuer.audiences,
+        "jwks_uri": keys,
+        "algorithms": issuer.algorithms.iter().map(|one| one.as_str()).collect::<Vec<_>>(),
+        "clock_skew_ms": millis(issuer.clock_skew),
+        "max_stale_ms": millis(issuer.max_stale),
+        "ca": issuer.authorities.as_ref().map(|pinned| pinned.digest.to_string()),
+        "rules": { "count": issuer.rules.len(), "digest": Sha256Digest::hash(rules.to_string().as_bytes()).to_string() },
+    })
+}
+
+fn rule_value(rule: &Rule) -> Value {
+    let condition = match &rule.condition {
+        Condition::Always => Value::Null,
+        Condition::Claim { path, values } => json!({ "claim": path, "values": values }),
+    };
+    let grant = match &rule.grant {
+        Grant::Tenant(name) => json!({ "tenant": name.as_str() }),
+        Grant::TenantOf(names) => {
+            json!({ "tenant_one_of": names.iter().map(|name| name.as_str()).collect::<Vec<_>>() })
+        }
+        Grant::Role(role) => json!({ "role": role.as_str() }),
+    };
+    json!({ "condition": condition, "grant": grant })
 }
 
 fn supplied(roots: &Roots) -> Map<String, Value> {

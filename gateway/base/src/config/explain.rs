@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use attest_core::retention::Authority;
 use attest_core::{RootOrigin, Serving, Sha256Digest};
 
+use super::identity::{Condition, Grant, Issuer, KeySource};
 use super::{
     Config, EventLogChoice, Gpus, Model, ReceiptSigning, TeeKind, show_duration, show_size,
 };
@@ -104,6 +105,9 @@ impl Config {
             "keys        requests under way when their key is revoked: {}",
             self.keys.on_revoke.as_str()
         )?;
+        for issuer in &self.identity.issuers {
+            write_issuer(out, issuer)?;
+        }
         for trust in self.attestation.values() {
             writeln!(out)?;
             writeln!(out, "attestation {}", trust.name)?;
@@ -191,6 +195,51 @@ impl Config {
         };
         format!("{cpu}{gpus}{log}")
     }
+}
+
+fn write_issuer(out: &mut String, issuer: &Issuer) -> fmt::Result {
+    writeln!(out)?;
+    writeln!(
+        out,
+        "identity    {}, for {}",
+        issuer.name,
+        issuer.purpose.as_str()
+    )?;
+    writeln!(out, "  issuer    {}", issuer.issuer)?;
+    writeln!(out, "  audience  {}", issuer.audiences.join(" or "))?;
+    let (from, url) = match &issuer.keys {
+        KeySource::Discovery(url) => ("as named by", url),
+        KeySource::KeySet(url) => ("from", url),
+    };
+    let algorithms: Vec<&str> = issuer.algorithms.iter().map(|one| one.as_str()).collect();
+    writeln!(
+        out,
+        "  keys      {from} {url}, used for {} at most while no newer can be fetched",
+        show_duration(issuer.max_stale)
+    )?;
+    writeln!(out, "            {}", algorithms.join(", "))?;
+    if let Some(pinned) = &issuer.authorities {
+        writeln!(
+            out,
+            "            over TLS with {} alone",
+            pinned.file.display()
+        )?;
+    }
+    for rule in &issuer.rules {
+        let condition = match &rule.condition {
+            Condition::Always => "every token".to_owned(),
+            Condition::Claim { path, values } => {
+                format!("{} is {}", path.join(" / "), values.join(" or "))
+            }
+        };
+        let grant = match &rule.grant {
+            Grant::Tenant(name) => format!("tenant {name}"),
+            Grant::TenantOf(_) => "the tenant of that name".to_owned(),
+            Grant::Role(role) => format!("role {role}"),
+        };
+        writeln!(out, "  rule      {condition}: {grant}")?;
+    }
+    Ok(())
 }
 
 fn write_model(out: &mut String, model: &Model, mode: Serving) -> fmt::Result {

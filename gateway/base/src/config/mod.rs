@@ -13,6 +13,7 @@ mod expiry;
 mod explain;
 pub mod files;
 mod hints;
+pub mod identity;
 mod model;
 mod parse;
 mod problem;
@@ -35,7 +36,7 @@ use harden::Fact;
 
 pub use expiry::{ExpiryError, parse_expiry, parse_overlap};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
-pub use parse::known_keys;
+pub use parse::{known_keys, provider_url};
 pub use problem::{ConfigError, InFile, KeyLines, Problem};
 pub use retention::{
     NamedPolicy, Retention, built_in, policy_problems, read_policy, signature_file,
@@ -67,6 +68,7 @@ pub struct Config {
     pub health: HealthListener,
     pub metrics: MetricsListener,
     pub admin: AdminListener,
+    pub identity: identity::Identity,
     pub log: Log,
     pub telemetry: Telemetry,
     /// Policies and roots for verifying upstreams, by the name that models refer to.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use jwt::TokenError;
 
-use super::{ApiError, HeadFault, Invalid};
+use super::{ApiError, HeadFault, Invalid, TokenFault};
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
 macro_rules! one_of_each {
@@ -72,6 +73,7 @@ fn errors() -> Vec<ApiError> {
         // All of these have one status, type and code.
         ApiError::Invalid(_) => ApiError::Invalid(Invalid::Query),
         ApiError::Head(_) => ApiError::Head(HeadFault::Field),
+        ApiError::Token(_) => ApiError::Token(TokenFault::NotMapped),
         ApiError::BodyTimeout => ApiError::BodyTimeout,
         ApiError::BodyTooLarge { .. } => ApiError::BodyTooLarge { limit: 0 },
         ApiError::UnsupportedEncoding => ApiError::UnsupportedEncoding,
@@ -92,6 +94,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::Internal => ApiError::Internal,
     };
     all.extend(head_faults().into_iter().map(ApiError::Head));
+    all.extend(token_faults().into_iter().map(ApiError::Token));
     all
 }
 
@@ -114,4 +117,27 @@ fn head_faults() -> Vec<HeadFault> {
         HeadFault::CodingUnknown => HeadFault::CodingUnknown,
         HeadFault::CodingInHttp10 => HeadFault::CodingInHttp10,
     }
+}
+
+fn token_faults() -> Vec<TokenFault> {
+    let mut all = one_of_each! { TokenFault:
+        // Listed below.
+        TokenFault::Refused(_) => TokenFault::Refused(TokenError::Malformed),
+        TokenFault::NotMapped => TokenFault::NotMapped,
+        TokenFault::Unavailable => TokenFault::Unavailable,
+    };
+    let refused = one_of_each! { TokenError:
+        TokenError::Malformed => TokenError::Malformed,
+        TokenError::Header => TokenError::Header,
+        TokenError::Algorithm => TokenError::Algorithm,
+        TokenError::Issuer => TokenError::Issuer,
+        TokenError::KeyUnknown => TokenError::KeyUnknown,
+        TokenError::Signature => TokenError::Signature,
+        TokenError::Claims => TokenError::Claims,
+        TokenError::Audience => TokenError::Audience,
+        TokenError::Expired => TokenError::Expired,
+        TokenError::NotYetValid => TokenError::NotYetValid,
+    };
+    all.extend(refused.into_iter().map(TokenFault::Refused));
+    all
 }

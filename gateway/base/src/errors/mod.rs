@@ -7,6 +7,7 @@
 mod catalogue;
 mod head;
 mod invalid;
+mod token;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use http::{HeaderName, Response, StatusCode};
 pub use catalogue::{ListedError, list_errors};
 pub use head::HeadFault;
 pub use invalid::{Invalid, Member};
+pub use token::TokenFault;
 
 /// Every error response of this service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub enum ApiError {
     KeyModel,
     /// The active policy keeps more of the request than the key allows.
     KeyRetention,
+    /// A token (JWT) that is refused.
+    Token(TokenFault),
     /// The admin key does not have the role that the request needs.
     RoleNeeded {
         role: &'static str,
@@ -194,6 +198,10 @@ impl ApiError {
             | ApiError::ReceiptUnauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            ApiError::Token(TokenFault::Refused(_)) => {
+                let invalid = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+                headers.insert(WWW_AUTHENTICATE, invalid);
+            }
             // SDKs decide by this header whether to send a 421 again; the connection cannot serve it in any case.
             ApiError::EpochEnded => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("true"));
@@ -207,9 +215,10 @@ impl ApiError {
     /// How long to wait before a retry, if a retry can succeed.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            ApiError::KeyBusy | ApiError::ServiceBusy | ApiError::ReceiptNotLogged => {
-                Some(Duration::from_secs(1))
-            }
+            ApiError::KeyBusy
+            | ApiError::ServiceBusy
+            | ApiError::ReceiptNotLogged
+            | ApiError::Token(TokenFault::Unavailable) => Some(Duration::from_secs(1)),
             ApiError::AttestationBusy { retry_after } => Some(*retry_after),
             ApiError::UpstreamVerificationFailed | ApiError::UpstreamVerificationBusy => {
                 Some(Duration::from_secs(5))
@@ -272,6 +281,7 @@ impl ApiError {
                 Some("key_retention_exceeded"),
                 "The active retention policy keeps more of this request than the API key allows. It was not forwarded.",
             ),
+            ApiError::Token(fault) => return fault.shape(),
             // Only administrators get these, about the policy that they sent.
             ApiError::PolicyUnreadable { reason } => {
                 return Shape {

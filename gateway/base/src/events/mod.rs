@@ -160,6 +160,17 @@ pub enum Event {
     KeysReloaded {
         active: u64,
     },
+    /// An issuer's keys changed, or could be fetched again. `ignored` keys are of kinds that are not used here.
+    IdentityKeysLoaded {
+        issuer: Name,
+        keys: u64,
+        ignored: u64,
+    },
+    /// An issuer's keys could not be fetched; reported for the first of consecutive failures.
+    IdentityKeysFailed {
+        issuer: Name,
+        failure: IdentityFailure,
+    },
     /// An inference request has ended: the same values as its row. Without `retention` nothing may be kept of it: it is
     /// counted, but no log line, span or row is made.
     RequestFinished {
@@ -259,6 +270,20 @@ pub enum TelemetryFailure {
     Refused,
     /// The queue of events was full.
     Overrun,
+}
+
+/// Why an issuer's keys could not be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityFailure {
+    Unreachable,
+    Timeout,
+    /// Another status than 200.
+    Status,
+    TooLarge,
+    /// The discovery document is not one, or of another issuer.
+    Discovery,
+    /// The key set is not one, has too many keys, or none that can be used.
+    KeySet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

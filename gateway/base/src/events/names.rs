@@ -1,8 +1,8 @@
 //! The names of enum values in records.
 
 use super::{
-    AttestationFailure, Component, EpochFailure, EpochReason, LedgerWork, StartupSetting,
-    TelemetryFailure, UpstreamFailure,
+    AttestationFailure, Component, EpochFailure, EpochReason, IdentityFailure, LedgerWork,
+    StartupSetting, TelemetryFailure, UpstreamFailure,
 };
 
 impl EpochReason {
@@ -55,6 +55,19 @@ impl StartupSetting {
             StartupSetting::Ledger => "ledger",
             StartupSetting::Telemetry => "telemetry",
             StartupSetting::Hardening => "hardening",
+        }
+    }
+}
+
+impl IdentityFailure {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            IdentityFailure::Unreachable => "unreachable",
+            IdentityFailure::Timeout => "timeout",
+            IdentityFailure::Status => "status",
+            IdentityFailure::TooLarge => "too_large",
+            IdentityFailure::Discovery => "discovery",
+            IdentityFailure::KeySet => "key_set",
         }
     }
 }

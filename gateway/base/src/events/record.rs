@@ -192,6 +192,7 @@ impl Event {
             | Event::AuditEntriesRemoved { .. }
             | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
+            | Event::IdentityKeysFailed { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
             Event::RequestRefused { .. } | Event::HeadRefused { .. } => Level::Debug,
@@ -335,6 +336,17 @@ impl Event {
             Event::KeysReloaded { active } => {
                 Record::new("keys_reloaded").number("active", *active)
             }
+            Event::IdentityKeysLoaded {
+                issuer,
+                keys,
+                ignored,
+            } => Record::new("identity_keys_loaded")
+                .text("issuer", issuer)
+                .number("keys", *keys)
+                .number("ignored", *ignored),
+            Event::IdentityKeysFailed { issuer, failure } => Record::new("identity_keys_failed")
+                .text("issuer", issuer)
+                .word("failure", failure.as_str()),
             Event::Panicked { component } => {
                 Record::new("panicked").word("room", component.as_str())
             }

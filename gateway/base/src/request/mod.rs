@@ -10,6 +10,7 @@ mod headers;
 mod name;
 mod network;
 mod restrictions;
+mod role;
 mod salt;
 
 pub use body_budget::{BodyBudget, BodyReservation};
@@ -19,4 +20,5 @@ pub use headers::{ACI_VERSION, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};
 pub use name::{Name, NameError};
 pub use network::NetworkError;
 pub use restrictions::{RestrictionChanges, RestrictionError, Restrictions, WrittenRestrictions};
+pub use role::Role;
 pub use salt::{CacheSalts, Salt};

@@ -17,6 +17,7 @@ use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry};
 use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::CacheSalts;
+use gateway_identity::Identities;
 use gateway_retention::{HistoryError, logged};
 use gateway_store::StoreError;
 use gateway_store::audit::NewEpoch;
@@ -51,7 +52,8 @@ pub enum EpochError {
     },
 }
 
-/// Begins an epoch under a configuration that was just read and the policy that becomes active with it.
+/// Begins an epoch under a configuration that was just read and the policy that becomes active with it. The keys of
+/// identity providers that `previous` has, too, are shared with it.
 pub async fn begin(
     config: Arc<Config>,
     retention: Arc<ActivePolicy>,
@@ -59,6 +61,7 @@ pub async fn begin(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     reason: EpochReason,
+    previous: Option<&Identities>,
 ) -> Result<Epoch, EpochError> {
     let routes = Arc::new(Routes::build(
         &config,
@@ -66,10 +69,16 @@ pub async fn begin(
         metrics.clone(),
         clock.clone(),
     )?);
-    create(config, retention, routes, ledger, clock.moment(), reason).await
+    let identities = Identities::start(&config.identity, clock, metrics, previous);
+    let parts = Parts {
+        config,
+        routes,
+        identities: Arc::new(identities),
+    };
+    create(parts, retention, ledger, clock.moment(), reason).await
 }
 
-/// Begins an epoch with new keys and this policy. Configuration and routes are shared with the previous epoch, so
+/// Begins an epoch with new keys and this policy. Configuration, routes and identity providers are shared with the previous epoch, so
 /// verified upstreams stay verified.
 pub async fn renew(
     previous: &Epoch,
@@ -78,25 +87,33 @@ pub async fn renew(
     clock: &Arc<dyn Clock>,
     reason: EpochReason,
 ) -> Result<Epoch, EpochError> {
-    create(
-        previous.config.clone(),
-        retention,
-        previous.routes.clone(),
-        ledger,
-        clock.moment(),
-        reason,
-    )
-    .await
+    let parts = Parts {
+        config: previous.config.clone(),
+        routes: previous.routes.clone(),
+        identities: previous.identities.clone(),
+    };
+    create(parts, retention, ledger, clock.moment(), reason).await
+}
+
+/// A configuration, and what was built from it. Epochs that follow one another under one configuration share it.
+struct Parts {
+    config: Arc<Config>,
+    routes: Arc<Routes>,
+    identities: Arc<Identities>,
 }
 
 async fn create(
-    config: Arc<Config>,
+    parts: Parts,
     retention: Arc<ActivePolicy>,
-    routes: Arc<Routes>,
     ledger: &Arc<Ledger>,
     began: Moment,
     reason: EpochReason,
 ) -> Result<Epoch, EpochError> {
+    let Parts {
+        config,
+        routes,
+        identities,
+    } = parts;
     let server = &config.server;
     let now = began.now;
     let lifetime = Lifetime::begin(began, server.epoch_lifetime, server.drain_timeout);
@@ -179,6 +196,7 @@ async fn create(
         config_digest: subject.config,
         config_document,
         routes,
+        identities,
         cache_salts,
         tls: identity.tls,
         spki: identity.spki,

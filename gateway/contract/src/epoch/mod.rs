@@ -18,6 +18,7 @@ use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 use crate::evidence::EpochEvidence;
 use gateway_base::config::Config;
 use gateway_base::request::CacheSalts;
+use gateway_identity::Identities;
 use gateway_store::audit::EpochLog;
 use gateway_upstream::route::Routes;
 
@@ -45,6 +46,8 @@ pub struct Epoch {
     /// The published configuration.
     pub config_document: String,
     pub routes: Arc<Routes>,
+    /// Verifies tokens of the configured identity providers.
+    pub identities: Arc<Identities>,
     /// Derives the salts that separate tenants in an engine's prefix cache.
     pub cache_salts: CacheSalts,
     pub tls: Arc<rustls::ServerConfig>,

@@ -64,6 +64,7 @@ impl EpochRotation {
             &clock,
             &metrics,
             Reason::Start,
+            None,
         )
         .await?;
         let first = Arc::new(first);
@@ -235,6 +236,7 @@ impl EpochRotation {
             &self.clock,
             &self.metrics,
             Reason::Reload,
+            Some(&self.current().identities),
         )
         .await
     }

@@ -12,7 +12,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 
 use super::body::BodyLimits;
+use super::credential::{digest, token};
 use super::keyring::ActiveKey;
+use super::token_callers::{TokenCaller, TokenCallers};
 use super::{
     AdmittedRequest, Fields, Keyring, RequestContext, UnknownModel, body, preconditions, salt,
 };
@@ -28,6 +30,7 @@ use harden as hardening;
 /// What the checks need.
 pub struct Admission {
     keyring: Arc<Keyring>,
+    token_callers: TokenCallers,
     clock: Arc<dyn Clock>,
     random: SystemRandom,
     /// The number of [`RequestSlot`]s.
@@ -77,6 +80,7 @@ impl Admission {
     pub fn new(keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
         Self {
             keyring,
+            token_callers: TokenCallers::new(),
             clock,
             random: SystemRandom::new(),
             in_flight: Arc::default(),
@@ -85,21 +89,42 @@ impl Admission {
         }
     }
 
-    /// The owner of a request's API key, which may be used now and from this address.
+    /// The owner of a request's API key, which may be used now and from this address, or of its token.
     pub fn authenticate(
         &self,
+        epoch: &Epoch,
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<ApiKey, ApiError> {
+        if let Some(caller) = TokenCaller::verify(&epoch.identities, token(headers)?) {
+            return Ok(ApiKey(Arc::new(self.token_callers.active_key(caller?))));
+        }
         let key = self.keyring.authenticate(headers)?;
         key.check(self.clock.now(), peer)?;
         Ok(ApiKey(key))
     }
 
-    /// The id of a usable API key in a request that needs none.
-    pub fn key_id(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<KeyId> {
-        let ApiKey(key) = self.authenticate(headers, peer).ok()?;
-        KeyId::parse(&key.caller.key_id)
+    /// The digest that receipts and records of a request's caller are bound to. An API key is not looked up: one that was
+    /// revoked still has it. A token has to be valid.
+    pub fn digest(&self, epoch: &Epoch, headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
+        let token = token(headers)?;
+        match TokenCaller::verify(&epoch.identities, token) {
+            Some(caller) => caller.map(|caller| caller.digest()),
+            None => Ok(digest(token)),
+        }
+    }
+
+    /// The id of a usable API key, or of a token's subject, in a request that needs none.
+    pub fn key_id(
+        &self,
+        epoch: &Epoch,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Option<KeyId> {
+        let ApiKey(key) = self.authenticate(epoch, headers, peer).ok()?;
+        // The public id of a subject is longer than a key's.
+        let [a, b, c, d, e, f, ..] = key.caller.key_digest;
+        KeyId::parse(&key.caller.key_id).or(Some(KeyId::from_bytes([a, b, c, d, e, f])))
     }
 
     /// Admits or refuses an inference request that came in under `epoch`.
@@ -215,7 +240,7 @@ impl Admission {
         body: &impl Body,
     ) -> Result<Checked, ApiError> {
         let limits = &epoch.config.limits;
-        let ApiKey(key) = self.authenticate(headers, peer)?;
+        let ApiKey(key) = self.authenticate(epoch, headers, peer)?;
         if !key.restrictions.allow_endpoint(endpoint) {
             return Err(ApiError::KeyEndpoint);
         }

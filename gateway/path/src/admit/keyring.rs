@@ -53,7 +53,7 @@ pub(super) struct SharedState {
 }
 
 impl SharedState {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
             bodies: BodyBudget::default(),
@@ -70,6 +70,17 @@ impl PartialEq for SharedState {
 }
 
 impl ActiveKey {
+    /// A caller with a token, which has no key in the ledger.
+    pub(super) fn of_token(caller: Caller, shared: Arc<SharedState>) -> Self {
+        Self {
+            caller,
+            restrictions: Restrictions::default(),
+            expires_at: None,
+            is_blocked: false,
+            shared,
+        }
+    }
+
     pub(crate) fn is_revoked(&self) -> bool {
         *self.shared.revoked.borrow()
     }

@@ -14,6 +14,7 @@ mod fields;
 mod keyring;
 mod preconditions;
 mod salt;
+mod token_callers;
 
 use std::sync::Arc;
 

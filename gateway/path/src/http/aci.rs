@@ -9,7 +9,6 @@ use http::{HeaderMap, Response, Uri};
 use super::PublicState;
 use super::public::json;
 use super::state::Connection;
-use crate::admit::{digest, token};
 use crate::receipt::FoundReceipt;
 use attest_core::{Session, SessionId};
 use gateway_base::errors::{ApiError, Invalid};
@@ -28,7 +27,9 @@ pub(super) async fn attestation(
     let request = ReportRequest::parse(uri.query())?;
     let requester = Requester {
         address: connection.peer,
-        key: state.admission.key_id(&headers, connection.peer),
+        key: state
+            .admission
+            .key_id(&connection.epoch, &headers, connection.peer),
     };
     let report = state
         .report_queue
@@ -63,14 +64,17 @@ pub(super) async fn own_receipt(
     id: &str,
     headers: &HeaderMap,
 ) -> Result<FoundReceipt, ApiError> {
-    let token = token(headers).map_err(|error| match error {
+    let epoch = state.rotation.current();
+    let caller = state.admission.digest(&epoch, headers);
+    let caller = caller.map_err(|error| match error {
         ApiError::MissingKey => ApiError::ReceiptUnauthorized,
+        ApiError::Token(fault) => ApiError::Token(fault),
         _ => ApiError::ReceiptNotFound,
     })?;
     if id.is_empty() || id.len() > MAX_ID {
         return Err(ApiError::ReceiptNotFound);
     }
-    match state.services.receipts.get(id, &digest(token)).await {
+    match state.services.receipts.get(id, &caller).await {
         Ok(Some(receipt)) => Ok(receipt),
         Ok(None) => Err(ApiError::ReceiptNotFound),
         Err(_) => Err(ApiError::Internal),

@@ -16,7 +16,9 @@ pub(super) async fn list(
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let key = state.admission.authenticate(&headers, connection.peer)?;
+    let key = state
+        .admission
+        .authenticate(&connection.epoch, &headers, connection.peer)?;
     let models = connection
         .epoch
         .routes
@@ -30,7 +32,9 @@ pub(super) async fn one(
     id: Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let key = state.admission.authenticate(&headers, connection.peer)?;
+    let key = state
+        .admission
+        .authenticate(&connection.epoch, &headers, connection.peer)?;
     let routes = &connection.epoch.routes;
     let model = routes.model(&id, |name, route| key.may_use(name, route));
     let model = model.ok_or(ApiError::ModelNotFound)?;

@@ -8,17 +8,18 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
 
 use super::{Connection, PublicState};
-use crate::admit::{digest, token};
 use gateway_base::errors::ApiError;
 use gateway_retention::{DeletionResult, Part};
 
-/// `GET /v1/sealgate/records/{id}/{part}`: an age file.
+/// `GET /v1/sealgate/records/{id}/{part}`: an age file. As with receipts, the credential is compared with the one that made
+/// the request; a revoked key can still read the sealed records of requests made with it.
 pub(super) async fn fetch(
     state: State<Arc<PublicState>>,
     Path((id, part)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let key = credential(&headers)?;
+    let epoch = state.rotation.current();
+    let key = state.admission.digest(&epoch, &headers)?;
     let part = Part::parse(&part).ok_or(ApiError::RecordNotFound)?;
     let found = state.services.records.find(&id, &key, part).await;
     let sealed = found
@@ -41,8 +42,11 @@ pub(super) async fn delete(
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    state.admission.authenticate(&headers, connection.peer)?;
-    let key = credential(&headers)?;
+    let epoch = &connection.epoch;
+    state
+        .admission
+        .authenticate(epoch, &headers, connection.peer)?;
+    let key = state.admission.digest(epoch, &headers)?;
     let deleted = state.services.records.delete_for_caller(&id, &key).await;
     match deleted.map_err(|_| ApiError::Internal)? {
         DeletionResult::Deleted => {
@@ -53,10 +57,4 @@ pub(super) async fn delete(
         DeletionResult::NotFound => Err(ApiError::RecordNotFound),
         DeletionResult::NotAllowed => Err(ApiError::RecordNotDeletable),
     }
-}
-
-/// As with receipts, the credential is compared with the one that made the request; a revoked key can still read the
-/// sealed records of requests made with it.
-fn credential(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
-    Ok(digest(token(headers)?))
 }

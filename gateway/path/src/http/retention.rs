@@ -14,14 +14,16 @@ use attest_core::retention::{NameOpening, RetentionPolicy};
 use attest_core::to_hex;
 use gateway_base::errors::ApiError;
 
-/// `GET /v1/sealgate/retention/opening`: for the tenant of the API key and no other, under the policy of this
+/// `GET /v1/sealgate/retention/opening`: for the tenant of the API key or token and no other, under the policy of this
 /// connection's epoch.
 pub(super) async fn opening(
     state: State<Arc<PublicState>>,
     connection: Connection,
     headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
-    let key = state.admission.authenticate(&headers, connection.peer)?;
+    let key = state
+        .admission
+        .authenticate(&connection.epoch, &headers, connection.peer)?;
     let policy = connection.epoch.retention.policy();
     Ok(document(
         tenant_opening(policy, &key.caller().tenant).to_string(),

@@ -17,7 +17,7 @@ use tower_service::Service as _;
 
 use super::http1::{self, Feeder, Head, HeadLimits, Received, RequestBody, ResponseTo};
 use crate::http::{ClientBody, Connection, PublicState, finish, inference, is_health};
-use gateway_base::errors::{ApiError, HeadFault};
+use gateway_base::errors::{ApiError, HeadFault, TokenFault};
 use gateway_base::events::{self, Event};
 use gateway_base::request::Endpoint;
 use gateway_contract::epoch::Epoch;
@@ -28,7 +28,7 @@ const LONG_HEAD: usize = 8 * 1024;
 /// Where requests are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
-    /// By API key: here, for the connection's slot, and again in admission.
+    /// By API key or token: here, for the connection's slot, and again in admission.
     ApiKey,
     /// In the handlers.
     ByHandlers,
@@ -280,13 +280,14 @@ impl<Io: AsyncBufRead + AsyncWrite + Unpin> Requests<Io> {
         }
     }
 
-    /// A request with a valid API key moves its connection to a slot from which it is not evicted. If there is none, the
+    /// A request with a valid API key or token moves its connection to a slot from which it is not evicted. If there is none, the
     /// request is refused.
     fn authenticate_connection(&self, request: &request::Parts) -> Result<(), ApiError> {
         let admission = &self.service.state.admission;
-        match admission.authenticate(&request.headers, self.context.peer) {
+        let Connection { epoch, peer, .. } = &self.context;
+        match admission.authenticate(epoch, &request.headers, *peer) {
             Ok(_) => self.context.authenticated(),
-            Err(ApiError::InvalidKey) => {
+            Err(ApiError::InvalidKey | ApiError::Token(TokenFault::Refused(_))) => {
                 self.context.not_authenticated();
                 Ok(())
             }

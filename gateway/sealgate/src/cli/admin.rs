@@ -14,7 +14,8 @@ use attest_channel::Clock;
 use attest_channel::SystemClock;
 use gateway_admin::AdminToken;
 use gateway_base::request::Name;
-use gateway_store::ledger::{AdminRow, Role};
+use gateway_base::request::Role;
+use gateway_store::ledger::AdminRow;
 
 #[derive(Subcommand)]
 pub(super) enum AdminCommand {

@@ -53,7 +53,7 @@ use gateway_base::store_failure::StoreFailure;
 use schema::LEDGER;
 use state_dir_lock::StateDirLock;
 
-pub use admins::{AdminRow, Admins, Role};
+pub use admins::{AdminRow, Admins};
 pub use clock::{RetentionClock, SystemClockCheck};
 pub use epochs::{EpochRow, Epochs};
 pub use expiry::{Expiry, Purged};

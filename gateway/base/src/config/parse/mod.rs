@@ -1,5 +1,6 @@
 //! From text to [`Config`], section by section.
 
+mod identity;
 mod models;
 mod retention;
 mod server;
@@ -20,6 +21,8 @@ use super::{
     AdminListener, Config, ConfigError, Hardening, HealthListener, MetricsListener, Server, files,
 };
 use harden::{self as hardening, Fact};
+
+pub use identity::provider_url;
 
 /// Larger than any real configuration, and small enough to read into memory.
 const MAX_FILE: u64 = 1 << 20;
@@ -69,7 +72,7 @@ impl Config {
 /// Every key of a configuration as the reference page writes it: `server.listen`, `model.upstream.url`,
 /// `attestation.NAME.policy`. Taken from the reader itself, so that the list is complete.
 pub fn known_keys() -> BTreeSet<String> {
-    const ONE_OF_EACH: &str = "[attestation.NAME]\n[[model]]\n[[model.upstream]]\n";
+    const ONE_OF_EACH: &str = "[attestation.NAME]\n[[identity.issuers]]\n[[identity.issuers.rules]]\n[[model]]\n[[model.upstream]]\n";
     let problems = Problems::new(ONE_OF_EACH);
     if let Ok(table) = Table::parse(ONE_OF_EACH) {
         let root = Section::new(table, &problems);
@@ -101,6 +104,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let health = server::health(root.section("health"));
     let metrics = server::metrics(root.section("metrics"));
     let admin = server::admin(root.section("admin"));
+    let identity = identity::read(root.section("identity"), base, &admin, problems);
     let log = server::log(root.section("log"));
     let telemetry = server::telemetry(root.section("telemetry"));
     let attestation = trust::read(root.section("attestation"), base);
@@ -131,6 +135,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         health,
         metrics,
         admin,
+        identity,
         log,
         telemetry,
         attestation: attestation
