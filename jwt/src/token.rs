@@ -9,7 +9,7 @@ use crate::{Algorithm, TokenError};
 /// The largest token accepted. A request's head has at most twice as much.
 pub const MAX_TOKEN: usize = 8 * 1024;
 /// The types of a JWT (RFC 7519 §5.1) and of an access token (RFC 9068 §2.1). Other kinds of tokens, such as logout tokens, have
-/// types of their own so that they are not taken for these.
+/// separate types so that they are not taken for these.
 const TYPES: [&str; 2] = ["jwt", "at+jwt"];
 
 /// The parts of a token. Nothing of it is verified.

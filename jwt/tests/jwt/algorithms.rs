@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use jwt::{Algorithm, Expected, KeySet, TokenError, UnverifiedToken, verify};
 use serde_json::json;
-use vendors::identity::{TokenKey, base64url, hmac_token, key_set, unsigned_token};
 
 use crate::support::{ISSUER, NOW, check, claims, every_key, set};
+use jwt::{Algorithm, Expected, KeySet, TokenError, UnverifiedToken, verify};
+use vendors::identity::{TokenKey, base64url, hmac_token, key_set, unsigned_token};
 
 #[test]
 fn accepts_every_algorithm_with_a_key_for_it() {

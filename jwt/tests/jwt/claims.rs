@@ -1,10 +1,10 @@
 //! The registered claims.
 
-use jwt::TokenError;
 use serde_json::{Value, json};
-use vendors::identity::TokenKey;
 
 use crate::support::{NOW, SKEW, check_at, claims_with, set};
+use jwt::TokenError;
+use vendors::identity::TokenKey;
 
 fn with(changes: Value) -> Option<TokenError> {
     with_at(changes, NOW)

@@ -1,10 +1,10 @@
 //! Changed tokens.
 
-use jwt::{KeySet, UnverifiedToken};
 use proptest::prelude::*;
-use vendors::identity::{TokenKey, key_set};
 
 use crate::support::{check, claims, every_key, set};
+use jwt::{KeySet, UnverifiedToken};
+use vendors::identity::{TokenKey, key_set};
 
 #[test]
 fn rejects_a_token_with_any_bit_flipped() {

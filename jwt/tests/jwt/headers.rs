@@ -1,10 +1,10 @@
 //! The form of a token, and what its header may say.
 
-use jwt::{MAX_TOKEN, TokenError};
 use serde_json::{Value, json};
-use vendors::identity::{TokenKey, base64url};
 
 use crate::support::{check, claims, set};
+use jwt::{MAX_TOKEN, TokenError};
+use vendors::identity::{TokenKey, base64url};
 
 fn with_header(header: Value) -> Option<TokenError> {
     let key = TokenKey::p256("p256");

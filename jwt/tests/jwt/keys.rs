@@ -1,10 +1,10 @@
 //! Key sets: which keys are used, and for which tokens.
 
-use jwt::{KeySet, KeySetError, TokenError};
 use serde_json::{Value, json};
-use vendors::identity::{TokenKey, base64url, key_set};
 
 use crate::support::{check, claims, set};
+use jwt::{KeySet, KeySetError, TokenError};
+use vendors::identity::{TokenKey, base64url, key_set};
 
 fn parse(keys: &[Value]) -> Result<KeySet, KeySetError> {
     KeySet::parse(key_set(keys).as_bytes())

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use jwt::{Algorithm, Expected, KeySet, TokenError, UnverifiedToken, VerifiedClaims, verify};
 use serde_json::{Value, json};
+
+use jwt::{Algorithm, Expected, KeySet, TokenError, UnverifiedToken, VerifiedClaims, verify};
 use vendors::identity::{TokenKey, key_set};
 
 pub const NOW: u64 = 1_800_000_000;

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod config;
 pub mod engine;
+pub mod identity;
 pub mod machine;
 pub mod platform;
 pub mod process;

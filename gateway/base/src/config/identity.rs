@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use attest_core::Sha256Digest;
-use jwt::Algorithm;
 use reqwest::Url;
-use tls_client::RootCertStore;
 
 use crate::request::{Name, Role};
+use attest_core::Sha256Digest;
+use jwt::Algorithm;
+use tls_client::RootCertStore;
 
 /// `[identity]`
 #[derive(Clone, Debug, Default)]

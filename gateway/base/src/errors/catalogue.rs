@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use jwt::TokenError;
 
 use super::{ApiError, HeadFault, Invalid, TokenFault};
+use jwt::TokenError;
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
 macro_rules! one_of_each {

@@ -42,7 +42,7 @@ pub enum ApiError {
     KeyRetention,
     /// A token (JWT) that is refused.
     Token(TokenFault),
-    /// The admin key does not have the role that the request needs.
+    /// The administrator does not have the role that the request needs.
     RoleNeeded {
         role: &'static str,
     },
@@ -307,7 +307,7 @@ impl ApiError {
                     kind: PERMISSION,
                     code: Some("role_needed"),
                     param: None,
-                    message: format!("This admin key does not have the role {role}."),
+                    message: format!("This administrator does not have the role {role}."),
                 };
             }
             ApiError::ReceiptUnauthorized => (

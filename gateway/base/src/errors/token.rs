@@ -1,9 +1,9 @@
 //! Why a token (JWT) is refused.
 
 use http::StatusCode;
-use jwt::TokenError;
 
-use super::{INVALID_REQUEST, Shape};
+use super::{INVALID_REQUEST, PERMISSION, Shape};
+use jwt::TokenError;
 
 /// Why a token does not authenticate a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ impl TokenFault {
     pub(super) fn shape(self) -> Shape {
         let (status, kind) = match self {
             Self::Refused(_) => (StatusCode::UNAUTHORIZED, INVALID_REQUEST),
-            Self::NotMapped => (StatusCode::FORBIDDEN, "permission_error"),
+            Self::NotMapped => (StatusCode::FORBIDDEN, PERMISSION),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "server_error"),
         };
         Shape {

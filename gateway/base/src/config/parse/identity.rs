@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use attest_core::Sha256Digest;
-use jwt::Algorithm;
 use reqwest::Url;
 
 use super::{MAX_FILE, read_bytes, resolve};
@@ -16,6 +14,8 @@ use crate::config::identity::{
 use crate::config::problem::Problems;
 use crate::config::read::{At, Section};
 use crate::request::{Name, Role};
+use attest_core::Sha256Digest;
+use jwt::Algorithm;
 
 /// More than any token names.
 const MAX_TEXT: usize = 512;
@@ -68,7 +68,7 @@ fn conflict(earlier: &[Issuer], issuer: &Issuer, admin_listener: bool) -> Option
             .any(|one| issuer.audiences.contains(one))
         {
             return Some(format!(
-                "shares an audience with {}: tokens of callers and of administrators need audiences of their own",
+                "shares an audience with {}: tokens of callers and of administrators need different audiences",
                 other.name
             ));
         }

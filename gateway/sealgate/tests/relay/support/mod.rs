@@ -71,10 +71,11 @@ impl Bench {
             .expect("a policy");
         let retention = Arc::new(retention);
         let start = EpochReason::Start;
-        let epoch =
-            gateway_contract::epoch::begin(config, retention, &ledger, &clock, &metrics, start)
-                .await
-                .expect("an epoch");
+        let epoch = gateway_contract::epoch::begin(
+            config, retention, &ledger, &clock, &metrics, start, None,
+        )
+        .await
+        .expect("an epoch");
         let receipts = Arc::new(ReceiptStore::new(ledger.clone()));
         let records = Records::new(&epoch.config.server.state_dir, ledger.clone());
         let back = RequestServices {
