@@ -165,6 +165,8 @@ def tests():
     yield Suite("image made twice", [sys.executable, "tests/image_twice.py"], gate=True)
     yield Suite("console installed", ["tests/console/setup.sh"], gate=True)
     yield Suite("console", [sys.executable, "tests/console/run.py"])
+    yield Suite("identity provider installed", ["tests/identity/setup.sh"], gate=True)
+    yield Suite("identity provider", [sys.executable, "tests/identity/run.py"])
     yield Suite("API validators installed", ["tests/api/setup.sh"], gate=True)
     yield Suite("API as described", [sys.executable, "tests/api/run.py"])
 

@@ -1,4 +1,5 @@
 //! Configuration files: what they may contain, and how problems in them are reported.
 
 mod hints;
+mod identity;
 mod values;
