@@ -142,9 +142,11 @@ impl<'t> Table<'t> {
 
 /// The full name of a key of the table that is written as `path`.
 pub fn join_key(path: &str, key: &str) -> String {
-    match path {
-        "" => key.to_owned(),
-        path => format!("{path}.{key}"),
+    match (path, key) {
+        ("", key) => key.to_owned(),
+        // The table itself.
+        (path, "") => path.to_owned(),
+        (path, key) => format!("{path}.{key}"),
     }
 }
 
@@ -181,5 +183,6 @@ mod tests {
         assert!(table.take("a").is_none() && table.has("a") && table.peek("a").is_none());
         assert_eq!(table.full_key("a"), "a");
         assert_eq!(join_key("b.c", "a"), "b.c.a");
+        assert_eq!(join_key("b.c", ""), "b.c");
     }
 }
