@@ -8,10 +8,11 @@ use attest_core::{
     Claims, CpuEvidence, Event as ReceiptEvent, NvidiaCollateral, ReceiptBody, Session,
     SessionEvidence, SessionRecord, Sha256Digest, Subject, to_base64,
 };
-use fuzz_targets::{NONCE, NOW, SEED, SPKI, join};
+use fuzz_targets::{AUDIENCE, ISSUER, NONCE, NOW, SEED, SPKI, join};
 use vendors::amd::MockAmd;
 use vendors::amd::knobs::{EndorsementKey, Processor};
 use vendors::amd::tables::{Hcl, commitment};
+use vendors::identity::{TokenKey, key_set};
 use vendors::nvidia::knobs::ManifestKnobs;
 use vendors::nvidia::node::NodeKnobs;
 use vendors::nvidia::ocsp::OcspKnobs;
@@ -34,6 +35,7 @@ impl Seeds {
         seeds.intel();
         seeds.amd();
         seeds.nvidia();
+        seeds.tokens();
         seeds.logs();
         seeds.documents();
         seeds.reports();
@@ -110,6 +112,24 @@ impl Seeds {
         for member in node.gpus.iter().chain(&node.switches) {
             self.add("nvidia_report", member.evidence.clone());
         }
+    }
+
+    fn tokens(&mut self) {
+        let keys = [
+            (TokenKey::rsa("rsa"), "RS256"),
+            (TokenKey::p256("p256"), "ES256"),
+            (TokenKey::ed25519("ed25519"), "EdDSA"),
+        ];
+        let entries: Vec<_> = keys.iter().map(|(key, _)| key.jwk()).collect();
+        let set = key_set(&entries);
+        let claims = serde_json::json!({
+            "iss": ISSUER, "sub": "user", "aud": [AUDIENCE], "iat": NOW.secs(), "exp": NOW.secs() + 60,
+        });
+        for (key, algorithm) in &keys {
+            let token = key.token(algorithm, &claims);
+            self.add("jwt_token", join(&[set.as_bytes(), token.as_bytes()]));
+        }
+        self.add("jwt_key_set", set);
     }
 
     fn logs(&mut self) {

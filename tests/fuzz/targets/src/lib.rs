@@ -1,4 +1,4 @@
-//! What fuzzing calls: one function for each parser of `attest-core`, from bytes to nothing.
+//! What fuzzing calls: one function for each parser of `attest-core` and `jwt`, from bytes to nothing.
 //!
 //! A target holds if it returns: no panic, and no broken promise that the bytes could not excuse,
 //! such as a document that reads back as another one. Two drivers share them: the mutation driver
@@ -13,6 +13,7 @@ mod nvidia;
 mod parts;
 mod snp;
 mod tdx;
+mod tokens;
 mod whole;
 
 pub use aci::*;
@@ -23,6 +24,7 @@ pub use nvidia::*;
 pub use parts::{join, split};
 pub use snp::*;
 pub use tdx::*;
+pub use tokens::*;
 pub use whole::*;
 
 /// A function under attack.
@@ -67,6 +69,8 @@ targets! {
     event_log_dstack: Parse,
     json: Parse,
     encodings: Parse,
+    jwt_key_set: Parse,
+    jwt_token: Signatures,
     certificates: Parse,
     policy: Parse,
     retention: Parse,
