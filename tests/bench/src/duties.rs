@@ -50,7 +50,7 @@ pub fn run(settings: &Settings) -> Result<()> {
     print!("{:<52}", "µs of CPU time a request");
     FIGURES
         .iter()
-        .for_each(|(name, _)| print!("{name:>12}{:>16}", ""));
+        .for_each(|(name, _)| print!("{name:>12}{:>18}", ""));
     println!();
     for target in &report.targets {
         print_line(target, |figure| report.spread(target, figure));
@@ -71,7 +71,7 @@ fn print_line(name: &str, spread: impl Fn(Figure) -> Spread) {
             least,
             most,
         } = spread(figure);
-        print!("{median:>12.1}{:>16}", format!("({least:.1} to {most:.1})"));
+        print!("{median:>12.1}{:>18}", format!("({least:.1} to {most:.1})"));
     }
     println!();
 }
