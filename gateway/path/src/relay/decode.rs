@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes};
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
-use http_body::{Body, Frame};
+use http_body::Body;
 
 use super::head::text;
 use gateway_upstream::channel::{IncompleteBody, UpstreamBody};
@@ -91,8 +91,8 @@ impl Decoder {
 pub(super) struct Decoded {
     body: UpstreamBody,
     decoder: Option<Decoder>,
-    /// Compressed bytes that were received and not decoded yet.
-    compressed: Bytes,
+    /// Bytes that were received and not decoded yet.
+    received: Bytes,
 }
 
 impl Decoded {
@@ -100,7 +100,7 @@ impl Decoded {
         Self {
             body,
             decoder: Decoder::new(coding),
-            compressed: Bytes::new(),
+            received: Bytes::new(),
         }
     }
 
@@ -108,42 +108,39 @@ impl Decoded {
     pub(super) fn decodes(&self) -> bool {
         self.decoder.is_some()
     }
-}
 
-impl Body for Decoded {
-    type Data = Bytes;
-    type Error = IncompleteBody;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
+    /// The next bytes, which are never empty: an empty piece would count as data for the idle timeout. Trailers are not
+    /// passed on.
+    pub(super) fn poll_bytes(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, IncompleteBody>>> {
-        let this = self.get_mut();
-        let Some(decoder) = &mut this.decoder else {
-            return Pin::new(&mut this.body).poll_frame(cx);
-        };
+    ) -> Poll<Option<Result<Bytes, IncompleteBody>>> {
         loop {
-            if this.compressed.is_empty() {
-                match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                    Some(Ok(frame)) => this.compressed = frame.into_data().unwrap_or_default(),
+            if self.received.is_empty() {
+                match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                    Some(Ok(frame)) => self.received = frame.into_data().unwrap_or_default(),
                     Some(Err(broke)) => return Poll::Ready(Some(Err(broke))),
                     // The message is complete; if the compressed data is not, the client must not take it for a whole
                     // answer.
-                    None if decoder.finish() => return Poll::Ready(None),
-                    None => return Poll::Ready(Some(Err(IncompleteBody))),
+                    None => {
+                        let whole = self.decoder.as_mut().is_none_or(Decoder::finish);
+                        return Poll::Ready((!whole).then_some(Err(IncompleteBody)));
+                    }
                 }
                 continue;
             }
-            let piece = this.compressed.get(..PIECE).unwrap_or(&this.compressed);
+            let Some(decoder) = &mut self.decoder else {
+                return Poll::Ready(Some(Ok(std::mem::take(&mut self.received))));
+            };
+            let piece = self.received.get(..PIECE).unwrap_or(&self.received);
             let taken = piece.len();
             let Ok(bytes) = decoder.decode(piece) else {
                 return Poll::Ready(Some(Err(IncompleteBody)));
             };
-            // A piece can decode to nothing, such as a header or half a block. Returning an empty frame would count as
-            // data for the idle timeout.
-            this.compressed.advance(taken);
+            // A piece can decode to nothing, such as a header or half a block.
+            self.received.advance(taken);
             if !bytes.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return Poll::Ready(Some(Ok(bytes)));
             }
         }
     }

@@ -1,11 +1,9 @@
 //! Reads as much of an upstream's error as is needed to translate it.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::Response;
-use http_body::Body;
 use tokio::time::timeout;
 
 use super::decode::{Coding, Decoded};
@@ -29,11 +27,10 @@ pub(super) async fn read(
     loop {
         // Both limits: an upstream that sends an error byte by byte must not hold the request.
         let limit = idle.min(MAX_TIME.saturating_sub(begun.elapsed()));
-        let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-        let Ok(Some(Ok(frame))) = timeout(limit, next).await else {
+        let next = poll_fn(|cx| body.poll_bytes(cx));
+        let Ok(Some(Ok(bytes))) = timeout(limit, next).await else {
             break;
         };
-        let bytes = frame.into_data().unwrap_or_default();
         let room = MAX_ERROR_BODY - read.len();
         read.extend_from_slice(bytes.get(..room).unwrap_or(&bytes));
         if read.len() >= MAX_ERROR_BODY {

@@ -91,9 +91,28 @@ fn lines(event: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 /// `offset` is the position of the payload in the event, if it is in one piece.
 fn read_payload(payload: Cow<'_, [u8]>, offset: Option<usize>, wants_id: bool) -> EventContent<'_> {
-    let mut reader = ChunkReader::new(&payload, offset, wants_id);
-    let is_object = visit_members(&payload, 0, |member| reader.read(&member)).is_some();
-    let (chunk, fails) = (reader.chunk, reader.fails);
+    let (mut chunk, mut fails) = (Chunk::default(), false);
+    let mut previous = None;
+    let is_object = visit_members(&payload, 0, |member| {
+        let found = value(&payload, &member);
+        match &*member.name {
+            // Something in it; or vLLM's older `{"object":"error", …}`.
+            "error" => {
+                fails |= !matches!(found, b"null" | b"false" | b"\"\"" | b"{}" | b"[]");
+            }
+            "object" => fails |= found == b"\"error\"",
+            "id" if wants_id => chunk.id = read_id(found),
+            "usage" if found == b"null" => {
+                let cut = with_comma(&payload, &member.whole, previous);
+                chunk.null_usage = offset.map(|by| cut.start + by..cut.end + by);
+            }
+            "usage" => chunk.usage = read_usage(found),
+            "choices" => read_choices(found, &mut chunk),
+            _ => {}
+        }
+        previous = Some(member.whole.end);
+    })
+    .is_some();
     match (is_object, fails) {
         (true, false) => EventContent::Chunk(chunk),
         (true, true) => EventContent::Failure(payload),
@@ -113,63 +132,19 @@ fn is_json(payload: &[u8]) -> bool {
         })
 }
 
-/// Reads the members of a chunk in one pass.
-struct ChunkReader<'a> {
-    text: &'a [u8],
-    /// The position of the text in its event.
-    offset: Option<usize>,
-    wants_id: bool,
-    chunk: Chunk,
-    /// `{"error": …}` with something in it, or vLLM's older `{"object":"error", …}`.
-    fails: bool,
-    /// Where the last member ends.
-    previous: Option<usize>,
-    /// `"usage":null` is the first member: it is cut up to the next one.
-    leads: bool,
+fn read_id(text: &[u8]) -> Option<String> {
+    let id = serde_json::from_slice::<String>(text).ok()?;
+    super::members::is_identifier(id.as_bytes()).then_some(id)
 }
 
-impl<'a> ChunkReader<'a> {
-    fn new(text: &'a [u8], offset: Option<usize>, wants_id: bool) -> Self {
-        Self {
-            text,
-            offset,
-            wants_id,
-            chunk: Chunk::default(),
-            fails: false,
-            previous: None,
-            leads: false,
-        }
-    }
-
-    fn read(&mut self, member: &MemberSpan<'_>) {
-        let found = value(self.text, member);
-        if std::mem::take(&mut self.leads)
-            && let (Some(cut), Some(offset)) = (&mut self.chunk.null_usage, self.offset)
-        {
-            cut.end = member.whole.start + offset;
-        }
-        match &*member.name {
-            "error" => {
-                self.fails |= !matches!(found, b"null" | b"false" | b"\"\"" | b"{}" | b"[]");
-            }
-            "object" => self.fails |= found == b"\"error\"",
-            "id" if self.wants_id => {
-                self.chunk.id = serde_json::from_slice::<String>(found)
-                    .ok()
-                    .filter(|id| super::members::is_identifier(id.as_bytes()));
-            }
-            "usage" if found == b"null" => {
-                let start = self.previous.unwrap_or(member.whole.start);
-                self.leads = self.previous.is_none();
-                self.chunk.null_usage = self
-                    .offset
-                    .map(|offset| start + offset..member.whole.end + offset);
-            }
-            "usage" => self.chunk.usage = read_usage(found),
-            "choices" => read_choices(found, &mut self.chunk),
-            _ => {}
-        }
-        self.previous = Some(member.whole.end);
+/// A member with one of its commas; `previous` is the end of the member before it.
+fn with_comma(text: &[u8], member: &Range<usize>, previous: Option<usize>) -> Range<usize> {
+    let after = text.get(member.end..).unwrap_or_default();
+    let next = after.trim_ascii_start().strip_prefix(b",");
+    match (previous, next) {
+        (Some(previous), _) => previous..member.end,
+        (None, Some(next)) => member.start..text.len() - next.trim_ascii_start().len(),
+        (None, None) => member.clone(),
     }
 }
 

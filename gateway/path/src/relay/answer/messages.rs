@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::AnswerFault;
 use super::members::Members;
 use super::piece::{Piece, Place};
 use super::source::SourceEnd;
 use super::stream::{EventStream, EventTooLong};
 use super::usage::read_usage;
+use crate::receipt::Interruption;
 use crate::relay::UpstreamRefusal;
 use crate::relay::head::Framing;
 use gateway_base::metering::Usage;
@@ -38,13 +38,6 @@ pub(in crate::relay) enum Completeness {
     Failed(UpstreamRefusal),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Proper,
-    BadlyFramed,
-    Fault(AnswerFault),
-}
-
 /// One message.
 pub(in crate::relay) struct Messages {
     /// With the bytes that are still to come from the upstream, if their number was announced.
@@ -54,8 +47,10 @@ pub(in crate::relay) struct Messages {
     begun: bool,
     /// To be passed on.
     out: VecDeque<Piece>,
-    /// Set once; it comes after what is in `out`.
-    end: Option<End>,
+    /// Complete, or interrupted. Set once; it comes after what is in `out`.
+    ended: Option<Result<(), Interruption>>,
+    /// The content is complete; the message around it is not.
+    badly_framed: bool,
 }
 
 impl Messages {
@@ -65,7 +60,8 @@ impl Messages {
             content,
             begun: false,
             out: VecDeque::new(),
-            end: None,
+            ended: None,
+            badly_framed: false,
         };
         messages.count(0);
         messages
@@ -89,13 +85,13 @@ impl Messages {
                 let length = bytes.len();
                 match events.feed(bytes, &mut self.out) {
                     Ok(()) => self.count(length),
-                    Err(EventTooLong) => self.end = Some(End::Fault(AnswerFault::Closed)),
+                    Err(EventTooLong) => self.ended = Some(Err(Interruption::UpstreamClosed)),
                 }
             }
             Content::Json(members) => {
                 members.feed(&bytes);
                 match members.reports_failure() {
-                    true => self.end = Some(End::Fault(AnswerFault::ReportedError)),
+                    true => self.ended = Some(Err(Interruption::UpstreamError)),
                     false => self.pass(bytes),
                 }
             }
@@ -115,8 +111,8 @@ impl Messages {
     fn count(&mut self, length: usize) {
         if let Framing::Length(left) = &mut self.framing {
             *left = left.saturating_sub(length as u64);
-            if *left == 0 && self.end.is_none() {
-                self.finish(End::Proper);
+            if *left == 0 && self.ended.is_none() {
+                self.finish();
             }
         }
     }
@@ -124,23 +120,23 @@ impl Messages {
     /// The upstream's body has ended.
     pub(super) fn end(&mut self, how: SourceEnd) {
         // What is here of the last event is passed on, whatever the end; it may complete the content.
-        self.finish(End::Proper);
-        self.end = Some(match how {
-            SourceEnd::Closed if self.ends_properly() => End::Proper,
-            // An answer whose content is complete counts as complete, unless its length was announced.
-            SourceEnd::Failed if self.is_content_complete() && !self.has_length() => {
-                End::BadlyFramed
-            }
-            SourceEnd::Closed | SourceEnd::Failed => End::Fault(AnswerFault::Closed),
-            SourceEnd::TimedOut => End::Fault(AnswerFault::Stalled),
+        self.finish();
+        // An answer whose content is complete counts as complete, unless its length was announced.
+        self.badly_framed =
+            how == SourceEnd::Failed && self.is_content_complete() && !self.has_length();
+        self.ended = Some(match how {
+            SourceEnd::Closed if self.ends_properly() => Ok(()),
+            SourceEnd::Failed if self.badly_framed => Ok(()),
+            SourceEnd::Closed | SourceEnd::Failed => Err(Interruption::UpstreamClosed),
+            SourceEnd::TimedOut => Err(Interruption::UpstreamStalled),
         });
     }
 
-    fn finish(&mut self, end: End) {
+    fn finish(&mut self) {
         if let Content::Events(events) = &mut self.content {
             events.finish(&mut self.out);
         }
-        self.end = Some(end);
+        self.ended = Some(Ok(()));
     }
 
     /// Whether the end of the body is that of the message. If its framing does not distinguish it from a failed
@@ -165,18 +161,15 @@ impl Messages {
     /// The next piece. `None` before more is fed, and after the end.
     pub(super) fn next(&mut self) -> Option<Piece> {
         let mut piece = self.out.pop_front()?;
-        if self.out.is_empty() && matches!(self.end, Some(End::Proper | End::BadlyFramed)) {
+        if self.out.is_empty() && self.ended == Some(Ok(())) {
             piece.place = Place::Last;
         }
         Some(piece)
     }
 
     /// How the message ended, after its last piece.
-    pub(super) fn ended(&self) -> Option<Result<(), AnswerFault>> {
-        match self.end? {
-            End::Proper | End::BadlyFramed => Some(Ok(())),
-            End::Fault(fault) => Some(Err(fault)),
-        }
+    pub(super) fn ended(&self) -> Option<Result<(), Interruption>> {
+        self.ended
     }
 
     /// Whether a client can read a comment here.
@@ -227,10 +220,10 @@ impl Messages {
             Content::Json(members) => self.begun && !members.is_complete(),
             Content::Opaque => false,
         };
-        match self.end {
-            Some(End::BadlyFramed) => Completeness::CompleteBadlyFramed,
-            _ if unfinished => Completeness::Unfinished,
-            _ => Completeness::Complete,
+        match unfinished {
+            _ if self.badly_framed => Completeness::CompleteBadlyFramed,
+            true => Completeness::Unfinished,
+            false => Completeness::Complete,
         }
     }
 }
@@ -301,9 +294,9 @@ mod tests {
         }
 
         /// After a reported error only the error counts: the bytes around it are read or not, with the piece that it is in.
-        fn findings(&self) -> Result<Findings, AnswerFault> {
+        fn findings(&self) -> Result<Findings, Interruption> {
             match self.messages.ended() {
-                Some(Err(AnswerFault::ReportedError)) => Err(AnswerFault::ReportedError),
+                Some(Err(Interruption::UpstreamError)) => Err(Interruption::UpstreamError),
                 _ => Ok(Findings {
                     bytes: self.passed(|_| true),
                     id: self.messages.id().map(str::to_owned),
@@ -425,7 +418,7 @@ mod tests {
                 &json[..1],
                 Failed,
                 vec![Middle],
-                fault(AnswerFault::Closed),
+                fault(Interruption::UpstreamClosed),
             ),
             (
                 Kind::Json,
@@ -433,7 +426,7 @@ mod tests {
                 &json[..1],
                 Closed,
                 vec![Middle],
-                fault(AnswerFault::Closed),
+                fault(Interruption::UpstreamClosed),
             ),
             (
                 Kind::Opaque,
@@ -441,7 +434,7 @@ mod tests {
                 &json,
                 TimedOut,
                 vec![Middle, Middle],
-                fault(AnswerFault::Stalled),
+                fault(Interruption::UpstreamStalled),
             ),
             (
                 events,
@@ -465,7 +458,7 @@ mod tests {
                 &stream,
                 TimedOut,
                 vec![Middle, Final],
-                fault(AnswerFault::Stalled),
+                fault(Interruption::UpstreamStalled),
             ),
             // The event that is removed after the final one does not hide it.
             (

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
+use crate::receipt::Interruption;
 use source::{Read, Source};
 
 pub(super) use begin::{Answer, AnswerOptions, NoAnswer};
@@ -28,22 +29,11 @@ pub(super) use piece::{Piece, Place};
 /// Sent to clients while an engine is idle: a comment, which readers of event streams skip.
 const COMMENT: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
-/// Why an answer ended before it was complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnswerFault {
-    /// The upstream's connection closed, or its message ended, before the response was complete.
-    Closed,
-    /// The upstream stopped sending.
-    Stalled,
-    /// The upstream reported an error after bytes were passed on.
-    ReportedError,
-}
-
 /// The next of an answer.
 pub(super) enum Next {
     Piece(Piece),
-    End,
-    Fault(AnswerFault),
+    /// Complete, or interrupted.
+    End(Result<(), Interruption>),
 }
 
 /// The body of an answer.
@@ -60,14 +50,12 @@ impl AnswerBody {
     /// The upstream is read only when every piece has been taken, so a slow client slows it down.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         loop {
-            // Pieces before the end: what arrived before a fault is passed on before it.
+            // Pieces before the end: what arrived before a break is passed on before it.
             if let Some(piece) = self.messages.next() {
                 return Poll::Ready(Next::Piece(piece));
             }
-            match self.messages.ended() {
-                Some(Ok(())) => return Poll::Ready(Next::End),
-                Some(Err(fault)) => return Poll::Ready(Next::Fault(fault)),
-                None => {}
+            if let Some(ended) = self.messages.ended() {
+                return Poll::Ready(Next::End(ended));
             }
             let comments = self.messages.takes_comment();
             match ready!(self.source.poll_read(comments, cx)) {

@@ -3,12 +3,10 @@
 //! Time counts only while the upstream is polled and nothing arrives. While a slow client keeps us from polling, the
 //! upstream is not idle.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Body;
 use tokio::time::Instant;
 
 use crate::relay::deadline::MovingDeadline;
@@ -84,22 +82,16 @@ impl Source {
         if let Some(end) = self.end {
             return Poll::Ready(Read::End(end));
         }
-        let end = loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) if !bytes.is_empty() => {
-                        self.limit = self.timeouts.idle;
-                        (self.idle_since, self.comment_at) = (None, None);
-                        return Poll::Ready(Read::Bytes(bytes));
-                    }
-                    // Trailers are not passed on, and an empty piece does not reset the idle timeout.
-                    _ => {}
-                },
-                Poll::Ready(Some(Err(_))) => break SourceEnd::Failed,
-                Poll::Ready(None) => break SourceEnd::Closed,
-                // The wakers of the upstream, above, and of the deadline are both registered.
-                Poll::Pending => return self.poll_idle(comments, cx),
+        let end = match self.body.poll_bytes(cx) {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.limit = self.timeouts.idle;
+                (self.idle_since, self.comment_at) = (None, None);
+                return Poll::Ready(Read::Bytes(bytes));
             }
+            Poll::Ready(Some(Err(_))) => SourceEnd::Failed,
+            Poll::Ready(None) => SourceEnd::Closed,
+            // The wakers of the upstream, above, and of the deadline are both registered.
+            Poll::Pending => return self.poll_idle(comments, cx),
         };
         self.end = Some(end);
         Poll::Ready(Read::End(end))

@@ -83,33 +83,27 @@ impl RelayedBody {
         self.handed_over.note_flushes();
         let next = match &mut self.state {
             State::Open(answer) => ready!(answer.poll_next(cx)),
-            State::Aborting(why) => Next::Interrupted(None, *why),
-            State::Over => Next::End(None),
+            State::Aborting(why) => Next::End(None, Err(*why)),
+            State::Over => Next::End(None, Ok(())),
         };
-        match next {
-            Next::Bytes(bytes) => self.hand_over(Some(bytes)),
-            Next::End(last) => {
-                let polled = self.hand_over(last);
-                // With the last bytes and not after them: the server does not poll again after the announced length, and
-                // the client may ask for the receipt as soon as it has them.
-                self.complete();
-                polled
-            }
-            Next::Interrupted(Some(last), why) => {
-                let polled = self.hand_over(Some(last));
-                self.interrupt(why);
-                polled
-            }
-            Next::Interrupted(None, why) => {
-                self.interrupt(why);
-                self.poll_aborting(why)
-            }
-        }
-    }
-
-    fn hand_over(&mut self, bytes: Option<Bytes>) -> Polled {
+        let (bytes, ended) = match next {
+            Next::Bytes(bytes) => (Some(bytes), None),
+            Next::End(last, ended) => (last, Some(ended)),
+        };
         if let Some(bytes) = &bytes {
             self.handed_over.add(bytes);
+        }
+        match ended {
+            None => {}
+            // With the last bytes and not after them: the server does not poll again after the announced length, and the
+            // client may ask for the receipt as soon as it has them.
+            Some(Ok(())) => self.complete(),
+            Some(Err(why)) => {
+                self.interrupt(why);
+                if bytes.is_none() {
+                    return self.poll_aborting(why);
+                }
+            }
         }
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }

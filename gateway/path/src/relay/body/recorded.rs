@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::hold_back::HoldBack;
 use crate::receipt::Interruption;
-use crate::relay::answer::{AnswerBody, AnswerFault, Messages, Next as Read, Piece, Place};
+use crate::relay::answer::{AnswerBody, Messages, Next as Read, Piece, Place};
 use attest_core::retention::OnFailure;
 use gateway_retention::SealingRecord;
 use gateway_store::ledger::RecordState;
@@ -25,10 +25,8 @@ use gateway_store::ledger::RecordState;
 /// What may leave.
 pub(super) enum Next {
     Bytes(Bytes),
-    /// The response is complete with these bytes.
-    End(Option<Bytes>),
-    /// These bytes may still leave; then the response is interrupted.
-    Interrupted(Option<Bytes>, Interruption),
+    /// These are the last bytes. With them the response is complete, or after them it is interrupted.
+    End(Option<Bytes>, Result<(), Interruption>),
 }
 
 /// An answer with its record.
@@ -85,12 +83,11 @@ impl RecordedAnswer {
         loop {
             // The upstream is not read while a write runs: a slow disk slows the upstream down.
             if let Err(why) = ready!(self.poll_record(cx)) {
-                return Poll::Ready(Next::Interrupted(None, why));
+                return Poll::Ready(Next::End(None, Err(why)));
             }
             let next = match std::mem::replace(&mut self.step, Step::Reading) {
                 Step::Sealing(piece) => self.pass(piece),
-                Step::Closing(Ok(())) => Some(Next::End(self.end.release())),
-                Step::Closing(Err(why)) => Some(Next::Interrupted(self.end.release(), why)),
+                Step::Closing(ended) => Some(Next::End(self.end.release(), ended)),
                 Step::Reading => match self.answer.poll_next(cx) {
                     Poll::Ready(read) => self.take(read),
                     Poll::Pending => Some(Next::Bytes(ready!(self.poll_release(cx)))),
@@ -127,8 +124,7 @@ impl RecordedAnswer {
                 }
                 self.step = Step::Sealing(piece);
             }
-            Read::End => self.close(Ok(())),
-            Read::Fault(fault) => self.close(Err(interruption(fault))),
+            Read::End(ended) => self.close(ended),
         }
         None
     }
@@ -155,7 +151,7 @@ impl RecordedAnswer {
         if let Some(mut record) = self.record.take()
             && let Err(why) = self.without_record(record.abandon())
         {
-            return Some(Next::Interrupted(None, why));
+            return Some(Next::End(None, Err(why)));
         }
         self.end.release().map(Next::Bytes)
     }
@@ -180,13 +176,5 @@ impl RecordedAnswer {
         // The upstream's waker is registered, by the poll before this one, and the timer's is by this one.
         ready!(self.end.poll_too_long(cx));
         self.end.release().map_or(Poll::Pending, Poll::Ready)
-    }
-}
-
-fn interruption(fault: AnswerFault) -> Interruption {
-    match fault {
-        AnswerFault::Closed => Interruption::UpstreamClosed,
-        AnswerFault::Stalled => Interruption::UpstreamStalled,
-        AnswerFault::ReportedError => Interruption::UpstreamError,
     }
 }
