@@ -1,6 +1,8 @@
 //! Receipts in memory, for a limited time: those that the policy does not keep, and those that are not signed yet.
 
+use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -23,49 +25,58 @@ pub struct CachedReceipt<T> {
 }
 
 struct Entries<T> {
-    receipts: HashMap<String, CachedReceipt<T>>,
-    /// Key digest and response id to receipt id, of the newest such receipt.
-    chats: HashMap<([u8; 32], String), String>,
-    /// Every receipt's id with the time of its insertion, oldest first.
-    order: VecDeque<(Instant, String)>,
+    /// In order of their insertion, each with its time.
+    receipts: VecDeque<(Instant, CachedReceipt<T>)>,
+    /// The number of the first of them: how many were removed.
+    first: u64,
+    /// The numbers of receipts, by hashes of what they are found by. Of one response id, the newest.
+    numbers: HashMap<u64, u64>,
+    hashes: RandomState,
+}
+
+impl<T> CachedReceipt<T> {
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        [Some(&*self.receipt_id), self.chat_id.as_deref()]
+            .into_iter()
+            .flatten()
+    }
 }
 
 impl<T> Default for ReceiptCache<T> {
     fn default() -> Self {
         Self(Mutex::new(Entries {
-            receipts: HashMap::new(),
-            chats: HashMap::new(),
-            order: VecDeque::new(),
+            receipts: VecDeque::new(),
+            first: 0,
+            numbers: HashMap::new(),
+            hashes: RandomState::new(),
         }))
     }
 }
 
 impl<T: Clone> ReceiptCache<T> {
-    pub fn put(&self, row: CachedReceipt<T>) {
+    pub fn put(&self, receipt: CachedReceipt<T>) {
+        let now = Instant::now();
         let mut entries = self.lock();
-        entries.remove_expired(Instant::now());
-        while entries.order.len() >= MAX_RECEIPTS {
+        entries.remove_expired(now);
+        while entries.receipts.len() >= MAX_RECEIPTS {
             entries.remove_oldest();
         }
-        entries
-            .order
-            .push_back((Instant::now(), row.receipt_id.clone()));
-        if let Some(chat_id) = &row.chat_id {
-            let key = (row.key_digest, chat_id.clone());
-            entries.chats.insert(key, row.receipt_id.clone());
+        let number = entries.first + entries.receipts.len() as u64;
+        for id in receipt.ids() {
+            let hash = entries.hash(id, &receipt.key_digest);
+            entries.numbers.insert(hash, number);
         }
-        entries.receipts.insert(row.receipt_id.clone(), row);
+        entries.receipts.push_back((now, receipt));
     }
 
     pub fn get(&self, id: &str, key_digest: &[u8; 32]) -> Option<T> {
         let mut entries = self.lock();
         entries.remove_expired(Instant::now());
-        let by_chat = entries.chats.get(&(*key_digest, id.to_owned()));
-        let row = entries
-            .receipts
-            .get(id)
-            .or_else(|| by_chat.and_then(|id| entries.receipts.get(id)))?;
-        (row.key_digest == *key_digest).then(|| row.receipt.clone())
+        let number = entries.numbers.get(&entries.hash(id, key_digest))?;
+        let place = usize::try_from(number - entries.first).ok()?;
+        let (_, receipt) = entries.receipts.get(place)?;
+        let found = receipt.key_digest == *key_digest && receipt.ids().any(|other| other == id);
+        found.then(|| receipt.receipt.clone())
     }
 
     /// Removes expired receipts.
@@ -79,9 +90,13 @@ impl<T: Clone> ReceiptCache<T> {
 }
 
 impl<T> Entries<T> {
+    fn hash(&self, id: &str, key_digest: &[u8; 32]) -> u64 {
+        self.hashes.hash_one((id, key_digest))
+    }
+
     fn remove_expired(&mut self, now: Instant) {
         while self
-            .order
+            .receipts
             .front()
             .is_some_and(|(since, _)| now.saturating_duration_since(*since) >= CACHE_TTL)
         {
@@ -90,19 +105,20 @@ impl<T> Entries<T> {
     }
 
     fn remove_oldest(&mut self) {
-        let Some((_, id)) = self.order.pop_front() else {
+        let Some((_, receipt)) = self.receipts.pop_front() else {
             return;
         };
-        let Some(row) = self.receipts.remove(&id) else {
-            return;
-        };
-        if let Some(chat_id) = row.chat_id {
-            let key = (row.key_digest, chat_id);
-            // A newer receipt may have taken over the response id; its entry stays.
-            if self.chats.get(&key) == Some(&id) {
-                self.chats.remove(&key);
+        for id in receipt.ids() {
+            // A newer receipt may have taken over the response id; its number stays.
+            if let Entry::Occupied(number) = self
+                .numbers
+                .entry(self.hashes.hash_one((id, &receipt.key_digest)))
+                && *number.get() == self.first
+            {
+                number.remove();
             }
         }
+        self.first += 1;
     }
 }
 
@@ -134,10 +150,16 @@ mod tests {
     fn an_expired_receipt_is_removed_completely() {
         let cache = ReceiptCache::default();
         cache.put(row("one", 1));
+        cache.put(row("two", 1));
         let mut entries = cache.lock();
-        entries.remove_expired(Instant::now() + CACHE_TTL);
-        assert!(
-            entries.receipts.is_empty() && entries.chats.is_empty() && entries.order.is_empty()
+        entries.remove_oldest();
+        let hash = entries.hash("chat", &[1; 32]);
+        assert_eq!(
+            entries.numbers.get(&hash),
+            Some(&1),
+            "a newer receipt has it"
         );
+        entries.remove_expired(Instant::now() + CACHE_TTL);
+        assert!(entries.receipts.is_empty() && entries.numbers.is_empty());
     }
 }
