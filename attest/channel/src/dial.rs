@@ -11,7 +11,7 @@ use crate::origin::Origin;
 use crate::settings::Timeouts;
 use crate::tls;
 use crate::transport::tcp::{DialError, TcpDialer};
-use crate::transport::{Connection, Destination, OpenError, Stream, describe};
+use crate::transport::{Connection, Destination, OpenError, Stream};
 
 #[derive(Clone)]
 pub struct Dialer {
@@ -46,10 +46,8 @@ impl Dialer {
         let stream = Stream::open(&self.tcp, to, deadline).await?;
         // Read from the finished handshake: the peer has proved that it holds this key, whatever its certificate says.
         let (spki, certificate) = tls::observed_key(stream.tls())?;
-        let http = Connection::open(stream).await;
-        let http = http.map_err(|error| ChannelError::Http(describe(&error)))?;
         Ok(ObservedConnection::new(
-            http,
+            Connection::new(stream),
             spki,
             certificate,
             origin.clone(),

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::Body;
 
 use crate::error::{ChannelError, NotSent, SendError};
 use crate::origin::Origin;
 use crate::transport::{
-    BoxError, Connection, KnownPeer, LeasedBody, PooledConnection, Unanswered, boxed, describe,
+    Connection, KnownPeer, LeasedBody, OutgoingRequest, PooledConnection, Unanswered,
 };
 use attest_core::{SpkiDigest, TrustedPeer};
 
@@ -102,24 +101,28 @@ impl Lease {
     /// A pooled connection that turns out to be closed before anything was written is replaced once,
     /// by another one to the same peer. A peer whose epoch has ended answers 421; the other idle connections to it are
     /// closed then, and the caller leases again. Dropping the future closes the connection.
-    pub async fn send<B>(self, request: Request<B>) -> Result<Response<AttestedBody>, SendError>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let mut request = request.map(boxed);
+    pub async fn send(
+        self,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<AttestedBody>, SendError> {
         self.origin
             .address(&mut request)
             .map_err(|_| SendError::NotSent(NotSent::WrongOrigin))?;
+        self.send_rendered(&request.into()).await
+    }
+
+    /// Sends a request whose head was rendered for this origin, like [`send`](Self::send).
+    pub async fn send_rendered(
+        self,
+        request: &OutgoingRequest,
+    ) -> Result<Response<AttestedBody>, SendError> {
         let sent = match (self.connection.send(request).await, &self.owner) {
             // One replacement only: a peer that closes fresh connections is not dialed in a loop.
-            (Err(Unanswered::NotSent(request)), Some(owner))
-                if matches!(self.history, History::Pooled) =>
-            {
+            (Err(Unanswered::NotSent), Some(owner)) if matches!(self.history, History::Pooled) => {
                 let other = owner.reconnect(&self.peer).await;
                 match other.map_err(|error| SendError::NotSent(NotSent::Channel(error)))? {
-                    Some(connection) => connection.send(*request).await,
-                    None => Err(Unanswered::NotSent(request)),
+                    Some(connection) => connection.send(request).await,
+                    None => Err(Unanswered::NotSent),
                 }
             }
             (sent, _) => sent,
@@ -132,8 +135,8 @@ impl Lease {
                 Err(SendError::Misdirected)
             }
             Ok(response) => Ok(response),
-            Err(Unanswered::NotSent(_)) => Err(SendError::NotSent(NotSent::Stale)),
-            Err(Unanswered::MaybeSent(error)) => Err(SendError::Interrupted(describe(&error))),
+            Err(Unanswered::NotSent) => Err(SendError::NotSent(NotSent::Stale)),
+            Err(Unanswered::MaybeSent(error)) => Err(SendError::Interrupted(error.to_string())),
         }
     }
 }

@@ -3,18 +3,15 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, StatusCode};
-use http_body::Body;
-use http_body_util::Empty;
-use hyper::body::Incoming;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{ChannelError, Stage};
 use crate::origin::Origin;
-use crate::transport::{Connection, Unanswered, boxed, describe};
+use crate::transport::{Connection, ExchangeError, Unanswered};
 use attest_core::Nonce;
 
 /// Larger reports are refused unread. A report with event log and collateral stays below 1 MiB.
@@ -116,26 +113,23 @@ async fn exchange(
 ) -> Result<Answer, ChannelError> {
     let mut request = Request::get(format!("/v1/aci/attestation?nonce={nonce}&collateral=1"))
         .header(http::header::ACCEPT, "application/json")
-        .body(boxed(Empty::<Bytes>::new()))
+        .body(Bytes::new())
         .map_err(|error| ChannelError::Http(error.to_string()))?;
     origin
         .address(&mut request)
         .map_err(|_| ChannelError::Http("request is for another origin".to_owned()))?;
-    let response = match http.exchange(request).await {
+    let response = match http.exchange(&request.into()).await {
         Ok(response) => response,
-        Err(Unanswered::NotSent(_)) => {
+        Err(Unanswered::NotSent) => {
             return Err(ChannelError::Http("connection closed".to_owned()));
         }
         Err(Unanswered::MaybeSent(error)) => {
-            return Err(ChannelError::Http(format!(
-                "request interrupted: {}",
-                describe(&error)
-            )));
+            return Err(ChannelError::Http(format!("request interrupted: {error}")));
         }
     };
     match response.status() {
         StatusCode::OK => {
-            let report = read_bounded(http, response.into_body(), MAX_REPORT).await?;
+            let report = read_bounded(http, MAX_REPORT).await?;
             Ok(Answer::Report(report))
         }
         status @ (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) => {
@@ -144,7 +138,7 @@ async fn exchange(
                 retry_after: retry_after(response.headers()),
             };
             // Read to its end, so that the connection can be used again.
-            match read_bounded(http, response.into_body(), MAX_REFUSAL).await {
+            match read_bounded(http, MAX_REFUSAL).await {
                 Ok(_) => Ok(Answer::Busy(busy)),
                 Err(_) => Err(busy.into()),
             }
@@ -160,24 +154,17 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-async fn read_bounded(
-    http: &mut Connection,
-    mut body: Incoming,
-    limit: usize,
-) -> Result<Vec<u8>, ChannelError> {
-    if body.size_hint().lower() > limit as u64 {
+async fn read_bounded(http: &mut Connection, limit: usize) -> Result<Vec<u8>, ChannelError> {
+    if http.size_hint().lower() > limit as u64 {
         return Err(ChannelError::ReportTooLarge);
     }
     let mut report = Vec::new();
-    while let Some(frame) = poll_fn(|cx| http.poll_body(&mut body, cx)).await {
-        let frame = frame.map_err(|error| ChannelError::Http(describe(&error)))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if data.remaining() > limit - report.len() {
+    while let Some(piece) = poll_fn(|cx| http.poll_data(cx)).await {
+        let piece = piece.map_err(|error: ExchangeError| ChannelError::Http(error.to_string()))?;
+        if piece.len() > limit - report.len() {
             return Err(ChannelError::ReportTooLarge);
         }
-        report.extend_from_slice(&data);
+        report.extend_from_slice(&piece);
     }
     Ok(report)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use attest_channel::TcpDialer;
 use attest_channel::transport::{
-    Choice, Connection, Destination, KnownPeer, LeasedBody, Pool, PooledConnection, Stream, boxed,
+    Choice, Connection, Destination, KnownPeer, LeasedBody, Pool, PooledConnection, Stream,
 };
 
 #[derive(clap::Args)]
@@ -103,7 +103,10 @@ impl Engine {
             Some((connection, ())) => connection,
             None => Box::pin(self.connect()).await?,
         };
-        let sent = connection.send(request.map(boxed)).await;
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let request = Request::from_parts(head, body).into();
+        let sent = connection.send(&request).await;
         sent.ok().context("the engine gave no response")
     }
 
@@ -116,8 +119,7 @@ impl Engine {
         };
         let deadline = Instant::now() + Duration::from_secs(5);
         let stream = Stream::open(&self.tcp, to, deadline).await?;
-        let connection = Connection::open(stream).await?;
-        Ok(self.pool.hold(connection, AnyPeer))
+        Ok(self.pool.hold(Connection::new(stream), AnyPeer))
     }
 }
 

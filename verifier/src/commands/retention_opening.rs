@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -157,7 +157,7 @@ async fn fetch(
     authorization: HeaderValue,
 ) -> Result<Bytes, Failure> {
     let unreachable = |e: &dyn std::fmt::Display| Failure::Unreachable(format!("{url}{PATH}: {e}"));
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Bytes::new());
     *request.uri_mut() = http::Uri::from_static(PATH);
     request.headers_mut().insert(AUTHORIZATION, authorization);
     let response = connection.into_lease().send(request).await;

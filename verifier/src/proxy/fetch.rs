@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Limited};
 
 use attest_channel::{AttestedChannel, Lease};
 
@@ -111,7 +111,7 @@ async fn get_on(
     authorization: Option<&HeaderValue>,
     limit: usize,
 ) -> Result<Bytes, FetchError> {
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Bytes::new());
     *request.uri_mut() = path
         .parse()
         .map_err(|_| FetchError::permanent("unusable id"))?;

@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
 
@@ -248,8 +248,8 @@ fn upstream_request(
     target: &PathAndQuery,
     prompt: &RequestBody,
     peer: &TrustedPeer,
-) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(prompt.share()));
+) -> Request<Bytes> {
+    let mut request = Request::new(prompt.share());
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = Uri::from(target.clone());
     *request.headers_mut() = http_rules::toward_upstream(&parts.headers);

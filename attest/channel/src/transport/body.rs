@@ -1,45 +1,31 @@
 //! A response body that returns its connection to the pool once it has been read.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::connection::describe;
+use super::connection::ExchangeError;
 use super::pool::{KnownPeer, Leased};
-
-/// The response ended before it was complete.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("response interrupted: {cause}")]
-pub struct BodyError {
-    pub cause: String,
-}
 
 /// The body of a response. Read to its end, it puts the connection back into its pool; dropped before that, it closes
 /// the connection, so that the peer stops generating an answer that no client reads.
-pub struct LeasedBody<P: KnownPeer> {
-    incoming: Incoming,
-    /// Polled by the body while it streams; taken when the body is complete or has failed.
-    leased: Option<Leased<P>>,
-}
+pub struct LeasedBody<P: KnownPeer>(
+    /// `None` once the body is complete or has failed.
+    Option<Leased<P>>,
+);
 
 impl<P: KnownPeer> LeasedBody<P> {
-    pub(super) fn new(incoming: Incoming, leased: Leased<P>) -> Self {
-        let mut body = LeasedBody {
-            incoming,
-            leased: Some(leased),
-        };
+    pub(super) fn new(leased: Leased<P>) -> Self {
+        let mut body = LeasedBody(Some(leased));
         // An empty body is never polled, so its connection is put back here.
-        if body.incoming.is_end_stream() {
-            body.put_back();
-        }
+        body.put_back_at_end();
         body
     }
 
-    fn put_back(&mut self) {
-        if let Some(leased) = self.leased.take() {
+    fn put_back_at_end(&mut self) {
+        if let Some(leased) = self.0.take_if(|leased| leased.connection.is_at_end()) {
             leased.put_back();
         }
     }
@@ -47,36 +33,34 @@ impl<P: KnownPeer> LeasedBody<P> {
 
 impl<P: KnownPeer> Body for LeasedBody<P> {
     type Data = Bytes;
-    type Error = BodyError;
+    type Error = ExchangeError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
         let this = self.get_mut();
-        // Without a connection what has been parsed before is left, or the end.
-        let polled = match &mut this.leased {
-            Some(leased) => leased.connection.poll_body(&mut this.incoming, cx),
-            None => Pin::new(&mut this.incoming).poll_frame(cx),
+        let Some(leased) = &mut this.0 else {
+            return Poll::Ready(None);
         };
+        let polled = ready!(leased.connection.poll_data(cx));
         match &polled {
-            // With the last bytes and not with the poll after them: a reader that knows the length does not poll again.
-            Poll::Ready(Some(Ok(_))) if this.incoming.is_end_stream() => this.put_back(),
-            Poll::Ready(None) => this.put_back(),
             // The framing is lost: closing is the only safe use of this connection.
-            Poll::Ready(Some(Err(_))) => this.leased = None,
-            _ => {}
+            Some(Err(_)) => this.0 = None,
+            // With the last bytes and not with the poll after them: a reader that knows the length does not poll again.
+            _ => this.put_back_at_end(),
         }
-        polled.map_err(|error| BodyError {
-            cause: describe(&error),
-        })
+        Poll::Ready(polled.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.0.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.0 {
+            Some(leased) => leased.connection.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }

@@ -9,12 +9,15 @@
 
 mod body;
 mod connection;
+mod framing;
+mod head;
 mod pool;
+mod request;
 mod stream;
 pub(crate) mod tcp;
 
-pub use body::{BodyError, LeasedBody};
-pub(crate) use connection::{BoxError, describe};
-pub use connection::{Connection, RequestBody, Unanswered, boxed};
+pub use body::LeasedBody;
+pub use connection::{Connection, ExchangeError, Unanswered};
 pub use pool::{Choice, KnownPeer, Pool, PooledConnection};
+pub use request::{OutgoingRequest, RequestHead};
 pub use stream::{Destination, OpenError, Stream};

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Response;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::body::LeasedBody;
-use super::connection::{Connection, RequestBody, Unanswered};
+use super::connection::{Connection, Unanswered};
+use super::request::OutgoingRequest;
 use crate::lock::lock;
 use crate::task::OwnedTask;
 
@@ -176,11 +177,11 @@ pub(super) struct Leased<P: KnownPeer> {
 }
 
 impl<P: KnownPeer> Leased<P> {
-    pub(super) fn put_back(self) {
+    pub(super) fn put_back(mut self) {
         if let Some(pool) = self.pool.upgrade()
-            && let Some(connection) = self.connection.into_idle()
+            && self.connection.is_usable()
         {
-            pool.put(connection, self.peer);
+            pool.put(self.connection, self.peer);
         }
     }
 }
@@ -206,14 +207,14 @@ impl<P: KnownPeer> PooledConnection<P> {
     /// Sends `request` and waits for the head of the response.
     pub async fn send(
         mut self,
-        request: Request<RequestBody>,
+        request: &OutgoingRequest,
     ) -> Result<Response<LeasedBody<P>>, Unanswered> {
         // Taken out: if this future is dropped, the local variable closes the connection.
         let Some(mut leased) = self.0.take() else {
-            return Err(Unanswered::NotSent(Box::new(request)));
+            return Err(Unanswered::NotSent);
         };
         let response = leased.connection.exchange(request).await?;
-        Ok(response.map(|incoming| LeasedBody::new(incoming, leased)))
+        Ok(response.map(|()| LeasedBody::new(leased)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 
 use attest_channel::{AttestedBody, Timeouts};
 
@@ -33,8 +33,8 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     panic!("did not happen: {what}");
 }
 
-pub fn get(uri: &str) -> Request<Empty<Bytes>> {
-    Request::get(uri).body(Empty::new()).expect("a request")
+pub fn get(uri: &str) -> Request<Bytes> {
+    Request::get(uri).body(Bytes::new()).expect("a request")
 }
 
 /// Reads a response to its end.

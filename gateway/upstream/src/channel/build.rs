@@ -111,7 +111,6 @@ impl<'a> Builder<'a> {
         trust: &NamedTrust,
     ) -> Result<VerifiedUpstream, BuildError> {
         let origin = upstream.url.origin();
-        let target = Target::new(upstream, model_id)?;
         let key = (origin.clone(), trust.name.clone());
         let mut shared = match self.channels.remove(&key) {
             Some(shared) => shared,
@@ -120,6 +119,9 @@ impl<'a> Builder<'a> {
                 enclaves: HashMap::new(),
             },
         };
+        // Rendered for this origin, whose `Host` is the channel's.
+        let host = shared.channel.origin().authority().clone();
+        let target = Target::with_host(upstream, model_id, host)?;
         let enclave = match shared.enclaves.get(&upstream.name) {
             Some(enclave) => Arc::clone(enclave),
             None => {

@@ -55,9 +55,7 @@ impl Connector {
         };
         let deadline = Instant::now() + self.connect_timeout;
         let stream = Stream::open(&self.tcp, to, deadline).await?;
-        Connection::open(stream)
-            .await
-            .map_err(|_| ConnectFailure::Refused)
+        Ok(Connection::new(stream))
     }
 }
 

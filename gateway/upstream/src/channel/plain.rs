@@ -15,7 +15,7 @@ use super::prompt_body::OutgoingPrompt;
 use super::send_failure::SendFailure;
 use super::target::{Target, TargetError};
 use attest_channel::TcpDialer;
-use attest_channel::transport::{Choice, LeasedBody, Pool, PooledConnection, Unanswered, boxed};
+use attest_channel::transport::{Choice, LeasedBody, Pool, PooledConnection, Unanswered};
 use gateway_base::config::{Scheme, Timeouts, Upstream};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
@@ -141,16 +141,14 @@ impl HttpUpstream {
         stream: bool,
         prompt: &OutgoingPrompt,
     ) -> Result<Response<LeasedBody<Unattested>>, PlainFailure> {
-        let request = self.target.request(endpoint, stream, prompt).map(boxed);
+        let request = self.target.request(endpoint, stream, prompt);
         let connection = match self.pool.lease(|_| Choice::Take(())) {
             Some((connection, ())) => connection,
             // Boxed: most requests use a pooled connection, and this future is large.
             None => Box::pin(self.connect()).await?,
         };
-        let sent = match connection.send(request).await {
-            Err(Unanswered::NotSent(request)) => {
-                Box::pin(self.connect()).await?.send(*request).await
-            }
+        let sent = match connection.send(&request).await {
+            Err(Unanswered::NotSent) => Box::pin(self.connect()).await?.send(&request).await,
             other => other,
         };
         Ok(sent.map_err(SendFailure::from)?)

@@ -3,14 +3,10 @@
 //! When the last piece is dropped, the owning [`Prompt`] is, and its bytes are wiped. There is no `Debug`, `Clone` or
 //! `Display` here on purpose: an [`OutgoingPrompt`] can be sent again to the next candidate, but not printed.
 
-use std::convert::Infallible;
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 
 use crate::prompt::Prompt;
 use attest_core::{BodyHasher, Sha256Digest};
@@ -103,45 +99,8 @@ impl OutgoingPrompt {
         self.length
     }
 
-    /// A body for one attempt. Only `channel` may make one.
-    pub(super) fn body(&self) -> PromptBody {
-        PromptBody {
-            pieces: Arc::clone(&self.pieces),
-            next: 0,
-            remaining: self.length,
-        }
-    }
-}
-
-/// The body of one attempt to send the prompt.
-pub struct PromptBody {
-    pieces: Arc<[Bytes]>,
-    next: usize,
-    remaining: u64,
-}
-
-impl Body for PromptBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        // A reference to the shared bytes, which the `OutgoingPrompt` keeps for another attempt.
-        let Some(piece) = self.pieces.get(self.next).cloned() else {
-            return Poll::Ready(None);
-        };
-        self.next += 1;
-        self.remaining = self.remaining.saturating_sub(piece.len() as u64);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.remaining == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
+    /// The bytes for one attempt, shared. Only `channel` may send them.
+    pub(super) fn pieces(&self) -> Arc<[Bytes]> {
+        Arc::clone(&self.pieces)
     }
 }

@@ -1,7 +1,7 @@
 //! Why a prompt that a connection was open for has no response.
 
 use attest_channel::SendError;
-use attest_channel::transport::Unanswered;
+use attest_channel::transport::{ExchangeError, Unanswered};
 
 /// Why an exchange did not produce a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,8 +29,8 @@ pub enum NoResponse {
 impl From<Unanswered> for SendFailure {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
-            Unanswered::NotSent(_) => SendFailure::NotSent,
-            Unanswered::MaybeSent(error) if error.is_parse() || error.is_parse_too_large() => {
+            Unanswered::NotSent => SendFailure::NotSent,
+            Unanswered::MaybeSent(ExchangeError::Head | ExchangeError::HeadTooLarge) => {
                 SendFailure::MaybeSent(NoResponse::Head)
             }
             Unanswered::MaybeSent(_) => SendFailure::MaybeSent(NoResponse::Closed),

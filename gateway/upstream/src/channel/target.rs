@@ -1,11 +1,12 @@
-//! The request head that is sent to one upstream: prepared once, the same for every request.
+//! The request heads that are sent to one upstream: rendered once, the same for every request.
 //!
 //! No header of the client is in it. In particular the client's credential is not forwarded: the upstream gets ours.
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method};
 
-use super::prompt_body::{OutgoingPrompt, PromptBody};
+use super::prompt_body::OutgoingPrompt;
+use attest_channel::transport::{OutgoingRequest, RequestHead};
 use gateway_base::config::Upstream;
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
@@ -26,34 +27,61 @@ pub enum TargetError {
     ApiKey,
 }
 
-/// An upstream's names and the fixed parts of requests to it.
+/// An upstream's names and the heads of requests to it.
 pub(super) struct Target {
     pub name: Name,
     pub model: Name,
-    host: HeaderValue,
-    authorization: Option<HeaderValue>,
-    chat: Uri,
-    completions: Uri,
-    embeddings: Uri,
+    chat: Heads,
+    completions: Heads,
+    embeddings: Heads,
+}
+
+/// The heads of requests to one endpoint.
+struct Heads {
+    whole: RequestHead,
+    stream: RequestHead,
 }
 
 impl Target {
     pub(super) fn new(upstream: &Upstream, model_id: &Name) -> Result<Self, TargetError> {
-        let uri = |endpoint| {
-            upstream
-                .url
-                .endpoint_path(endpoint)
-                .parse()
-                .map_err(|_| TargetError::Url)
+        let host = HeaderValue::try_from(upstream.url.authority());
+        Self::with_host(upstream, model_id, host.map_err(|_| TargetError::Url)?)
+    }
+
+    /// With this `Host` instead of the URL's.
+    pub(super) fn with_host(
+        upstream: &Upstream,
+        model_id: &Name,
+        host: HeaderValue,
+    ) -> Result<Self, TargetError> {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(HOST, host);
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(ACCEPT, JSON);
+        // Without this header the upstream may use any coding (RFC 9110 §12.5.3).
+        headers.insert(ACCEPT_ENCODING, IDENTITY);
+        headers.insert(USER_AGENT, OUR_NAME);
+        if let Some(ours) = authorization(upstream)? {
+            headers.insert(AUTHORIZATION, ours);
+        }
+        let mut heads = |endpoint| {
+            let uri = upstream.url.endpoint_path(endpoint).parse();
+            let uri = uri.map_err(|_| TargetError::Url)?;
+            let mut head = |accept| {
+                headers.insert(ACCEPT, accept);
+                RequestHead::new(&Method::POST, &uri, &headers)
+            };
+            Ok(Heads {
+                whole: head(JSON),
+                stream: head(EVENTS),
+            })
         };
         Ok(Self {
             name: upstream.name.clone(),
             model: upstream.model.as_ref().unwrap_or(model_id).clone(),
-            host: HeaderValue::try_from(upstream.url.authority()).map_err(|_| TargetError::Url)?,
-            authorization: authorization(upstream)?,
-            chat: uri(Endpoint::Chat)?,
-            completions: uri(Endpoint::Completions)?,
-            embeddings: uri(Endpoint::Embeddings)?,
+            chat: heads(Endpoint::Chat)?,
+            completions: heads(Endpoint::Completions)?,
+            embeddings: heads(Endpoint::Embeddings)?,
         })
     }
 
@@ -63,26 +91,17 @@ impl Target {
         endpoint: Endpoint,
         stream: bool,
         prompt: &OutgoingPrompt,
-    ) -> Request<PromptBody> {
-        let mut request = Request::new(prompt.body());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = match endpoint {
-            Endpoint::Chat => self.chat.clone(),
-            Endpoint::Completions => self.completions.clone(),
-            Endpoint::Embeddings => self.embeddings.clone(),
+    ) -> OutgoingRequest {
+        let heads = match endpoint {
+            Endpoint::Chat => &self.chat,
+            Endpoint::Completions => &self.completions,
+            Endpoint::Embeddings => &self.embeddings,
         };
-        let mut headers = HeaderMap::with_capacity(6);
-        headers.insert(HOST, self.host.clone());
-        headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(ACCEPT, if stream { EVENTS } else { JSON });
-        // Without this header the upstream may use any coding (RFC 9110 §12.5.3).
-        headers.insert(ACCEPT_ENCODING, IDENTITY);
-        headers.insert(USER_AGENT, OUR_NAME);
-        if let Some(ours) = &self.authorization {
-            headers.insert(AUTHORIZATION, ours.clone());
-        }
-        *request.headers_mut() = headers;
-        request
+        let head = match stream {
+            true => &heads.stream,
+            false => &heads.whole,
+        };
+        head.with_body(prompt.pieces())
     }
 }
 

@@ -284,6 +284,6 @@ impl VerifiedConnection<'_> {
         prompt: &OutgoingPrompt,
     ) -> Result<Response<AttestedBody>, SendFailure> {
         let request = self.target.request(endpoint, stream, prompt);
-        Ok(self.lease.send(request).await?)
+        Ok(self.lease.send_rendered(&request).await?)
     }
 }
