@@ -8,7 +8,7 @@ use std::fmt;
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::encoding::{EncodingError, parse_hex, to_hex};
+use crate::encoding::{EncodingError, parse_hex, to_hex, write_hex};
 
 const PREFIX: &str = "sha256:";
 
@@ -49,6 +49,16 @@ impl Sha256Digest {
             .strip_prefix(PREFIX)
             .ok_or(EncodingError::MissingDigestPrefix)?;
         parse_hex(hex).map(Self)
+    }
+}
+
+impl Sha256Digest {
+    /// Appends its text as a JSON string.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(PREFIX.as_bytes());
+        write_hex(out, &self.0);
+        out.push(b'"');
     }
 }
 

@@ -78,7 +78,7 @@ impl ReceiptBody {
 
     fn write_keyset_digest(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"workload_keyset_digest\":");
-        json::write_string(out, &self.keyset_digest.to_string());
+        self.keyset_digest.write_json(out);
         out.push(b'}');
     }
 }

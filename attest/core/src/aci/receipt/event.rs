@@ -141,7 +141,7 @@ impl Event {
             | Self::RequestForwarded { body_hash }
             | Self::ResponseReturned { body_hash } => {
                 out.extend_from_slice(b"{\"body_hash\":");
-                json::write_string(out, &body_hash.to_string());
+                body_hash.write_json(out);
                 write_type(out, self.type_name());
             }
             Self::UpstreamVerified {
@@ -186,7 +186,7 @@ impl Event {
                 out.extend_from_slice(b",\"mode\":");
                 json::write_string(out, mode);
                 out.extend_from_slice(b",\"retention\":");
-                json::write_string(out, &retention.to_string());
+                retention.write_json(out);
                 write_type(out, POLICY_APPLIED);
             }
             Self::Other(event) => json::write_canonical(out, &event.0),
