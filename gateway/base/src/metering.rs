@@ -1,6 +1,5 @@
 //! The measured values of a request. Counters, log lines, spans and rows all use these types.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,13 +29,42 @@ pub struct Usage {
 }
 
 /// Which fields of a usage row are stored, and until when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowRetention {
     pub expires_at: UnixTime,
     /// Fields beyond those that are always stored.
-    pub fields: BTreeSet<Field>,
+    pub fields: KeptFields,
     /// The row that was written before the request was forwarded; the usage row replaces it.
     pub replaces: Option<UnfinishedId>,
+}
+
+/// A set of fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptFields(u8);
+
+impl KeptFields {
+    pub fn contains(self, field: &Field) -> bool {
+        self.0 & Self::bit(*field) != 0
+    }
+
+    /// One bit for each field. `Field` has seven, and one more than eight would not compile here.
+    const fn bit(field: Field) -> u8 {
+        const { assert!(Field::ALL.len() <= 8) };
+        1 << field as u8
+    }
+}
+
+impl FromIterator<Field> for KeptFields {
+    fn from_iter<I: IntoIterator<Item = Field>>(fields: I) -> Self {
+        let bits = fields.into_iter().map(Self::bit);
+        Self(bits.fold(0, |all, bit| all | bit))
+    }
+}
+
+impl<const N: usize> From<[Field; N]> for KeptFields {
+    fn from(fields: [Field; N]) -> Self {
+        fields.into_iter().collect()
+    }
 }
 
 /// The id of a row that this process wrote before the request was forwarded.

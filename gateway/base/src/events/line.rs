@@ -5,50 +5,57 @@ use std::fmt::{Display, Write as _};
 use super::Format;
 use super::record::{Record, Value};
 
-/// One line, without its end.
-pub(super) fn render(record: &Record, at: impl Display, format: Format) -> String {
-    let mut line = String::with_capacity(320);
+/// Appends one line, without its end.
+pub(super) fn write(line: &mut String, record: &Record<'_>, at: impl Display, format: Format) {
     match format {
-        Format::Text => text(&mut line, record, &at),
-        Format::Json => json(&mut line, record, &at),
+        Format::Text => text(line, record, &at),
+        Format::Json => json(line, record, &at),
     }
-    line
 }
 
 /// `TIME name key=value …`
-fn text(line: &mut String, record: &Record, at: &dyn Display) {
+fn text(line: &mut String, record: &Record<'_>, at: &dyn Display) {
     let _ = write!(line, "{at} {}", record.name());
     for (key, value) in record.fields() {
-        let _ = match (record.name(), *key) {
+        line.push(' ');
+        match (record.name(), *key) {
             // Operators and scripts wait for exactly this line.
-            ("listening", "address") => write!(line, " on https://{value}"),
-            _ => write!(line, " {key}={value}"),
-        };
+            ("listening", "address") => line.push_str("on https://"),
+            _ => line.extend([key, "="]),
+        }
+        value.push_to(line);
     }
 }
 
 /// `{"at":TIME,"event":NAME,KEY:VALUE,…}`
-fn json(line: &mut String, record: &Record, at: &dyn Display) {
+fn json(line: &mut String, record: &Record<'_>, at: &dyn Display) {
     let _ = write!(line, r#"{{"at":"{at}","event":"{}""#, record.name());
     for (key, value) in record.fields() {
         let _ = match value {
             Value::Text(text) => {
-                let quoted = serde_json::Value::String(text.clone());
+                let quoted = serde_json::Value::from(text.as_ref());
                 write!(line, r#","{key}":{quoted}"#)
             }
             Value::Word(word) => write!(line, r#","{key}":"{word}""#),
-            Value::Number(_) | Value::Flag(_) => write!(line, r#","{key}":{value}"#),
+            Value::Number(number) => write!(line, r#","{key}":{number}"#),
+            Value::Flag(flag) => write!(line, r#","{key}":{flag}"#),
         };
     }
     line.push('}');
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::events::{Event, UpstreamFailure};
     use crate::request::Name;
     use attest_core::Sha256Digest;
+
+    pub(in crate::events) fn render(record: &Record<'_>, at: &str, format: Format) -> String {
+        let mut line = String::new();
+        write(&mut line, record, at, format);
+        line
+    }
 
     #[test]
     fn the_listening_line_has_the_address_as_a_url() {

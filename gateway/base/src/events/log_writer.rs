@@ -1,17 +1,17 @@
 //! Writes the log: a line for each event, in the order of the events.
 //!
-//! Events of single requests and connections are frequent. They are queued, and a thread renders and writes them
-//! [`DELAY`] later. Every other event is written by the thread that emits it, after what is queued, before that thread
+//! Events of single requests and connections are frequent. Their lines are queued, and a thread writes them [`DELAY`]
+//! later. Every other event is written by the thread that emits it, after what is queued, before that thread
 //! goes on: warnings, errors and panics are never behind. So a kill loses lines of requests of the last [`DELAY`], and no
 //! others.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
 use attest_channel::{Clock, SystemClock};
-use attest_core::UnixTime;
 
 use super::sink::{EventSink, format, is_logged};
 use super::{Event, line};
@@ -19,25 +19,37 @@ use crate::lock::lock;
 
 /// How long frequent events wait, so that a busy service writes many lines with one call.
 const DELAY: Duration = Duration::from_millis(100);
-/// The most events that wait. More are dropped and counted: the output is blocked.
+/// The most lines that wait. More are dropped and counted: the output is blocked.
 const CAPACITY: usize = 16_384;
-/// How much text is collected before it is written.
-const WRITTEN_AT_ONCE: usize = 64 * 1024;
+/// A larger buffer is freed once it was written.
+const KEPT_BUFFER: usize = 1024 * 1024;
+
+thread_local! {
+    /// Where a thread renders a line, so that the lock is held only to append it.
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// The log on `W`. Shared by every thread that logs.
 pub(super) struct LogWriter<W> {
-    // Events that wait, added by every thread. Held for single operations.
+    // Lines that wait, added by every thread. Held for single operations.
     queue: Mutex<Queue>,
     // Held while the queue is taken and written, so that lines keep their order. Taken before `queue`.
-    output: Mutex<W>,
+    output: Mutex<Output<W>>,
     // Set once, before the process logs its first request.
     thread: OnceLock<Thread>,
 }
 
 #[derive(Default)]
 struct Queue {
-    events: Vec<(UnixTime, Event)>,
+    text: String,
+    lines: usize,
     lost: u64,
+}
+
+struct Output<W> {
+    writer: W,
+    /// Exchanged with the queue's text, so that neither grows again for each batch.
+    text: String,
 }
 
 impl<W: Write> LogWriter<W> {
@@ -45,42 +57,55 @@ impl<W: Write> LogWriter<W> {
     pub fn new(writer: W) -> Self {
         Self {
             queue: Mutex::default(),
-            output: Mutex::new(writer),
+            output: Mutex::new(Output {
+                writer,
+                text: String::new(),
+            }),
             thread: OnceLock::new(),
         }
     }
 
-    /// Adds an event. Returns whether the queue was empty before.
+    /// Adds an event's line. Returns whether the queue was empty before.
     fn queue(&self, event: &Event) -> bool {
-        let at = SystemClock.now();
-        let mut queue = lock(&self.queue);
-        if queue.events.len() >= CAPACITY {
-            queue.lost += 1;
-            return false;
-        }
-        queue.events.push((at, event.clone()));
-        queue.events.len() == 1
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            push_line(line, event);
+            let mut queue = lock(&self.queue);
+            if queue.lines >= CAPACITY {
+                queue.lost += 1;
+                return false;
+            }
+            queue.lines += 1;
+            queue.text.push_str(line);
+            queue.lines == 1
+        })
     }
 
     /// Writes everything that is queued now.
     fn write_queued(&self) {
         let mut output = lock(&self.output);
-        let Queue { mut events, lost } = std::mem::take(&mut *lock(&self.queue));
+        let Output { writer, text } = &mut *output;
+        let lost = {
+            let mut queue = lock(&self.queue);
+            std::mem::swap(&mut queue.text, text);
+            queue.lines = 0;
+            std::mem::take(&mut queue.lost)
+        };
         if lost > 0 {
-            events.push((SystemClock.now(), Event::LogLinesLost { lines: lost }));
+            push_line(text, &Event::LogLinesLost { lines: lost });
         }
-        let (format, mut text) = (format(), String::new());
-        for (at, event) in events {
-            text.push_str(&line::render(&event.record(), at, format));
-            text.push('\n');
-            if text.len() >= WRITTEN_AT_ONCE {
-                // A failing log is no reason to stop serving.
-                let _ = output.write_all(text.as_bytes());
-                text.clear();
-            }
+        // A failing log is no reason to stop serving.
+        let _ = writer.write_all(text.as_bytes());
+        match text.capacity() > KEPT_BUFFER {
+            true => *text = String::new(),
+            false => text.clear(),
         }
-        let _ = output.write_all(text.as_bytes());
     }
+}
+
+fn push_line(text: &mut String, event: &Event) {
+    line::write(text, &event.record(), SystemClock.now(), format());
+    text.push('\n');
 }
 
 impl<W: Write + Send + 'static> LogWriter<W> {
@@ -159,7 +184,7 @@ mod tests {
 
     fn frequent() -> Event {
         Event::RequestFinished {
-            usage: Box::new(crate::events::sink::tests::finished()),
+            usage: Arc::new(crate::events::sink::tests::finished()),
             retention: Some(crate::metering::RowRetention::all_fields()),
         }
     }
@@ -219,6 +244,6 @@ mod tests {
             status: 401,
             kind: "authentication_error",
         });
-        assert!(lock(&log.queue).events.is_empty());
+        assert_eq!(lock(&log.queue).lines, 0);
     }
 }

@@ -16,6 +16,7 @@ mod sink;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::{SessionId, Sha256Digest};
@@ -174,7 +175,7 @@ pub enum Event {
     /// An inference request has ended: the same values as its row. Without `retention` nothing may be kept of it: it is
     /// counted, but no log line, span or row is made.
     RequestFinished {
-        usage: Box<UsageRow>,
+        usage: Arc<UsageRow>,
         retention: Option<RowRetention>,
     },
     /// An inference request was refused before it was admitted.

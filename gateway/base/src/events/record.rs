@@ -3,7 +3,8 @@
 //! Log lines and spans are made of a [`Record`] alone. Its fields are numbers, fixed words of this program, and the text
 //! of digests, addresses and operator-chosen names.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,41 +17,44 @@ use harden::Fact;
 
 /// One field's value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum Value<'a> {
     Number(i64),
     Flag(bool),
     /// A fixed word of this program.
     Word(&'static str),
-    Text(String),
+    Text(Cow<'a, str>),
 }
 
-impl Display for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Value<'_> {
+    /// Appends its text.
+    pub(super) fn push_to(&self, line: &mut String) {
         match self {
-            Value::Number(number) => number.fmt(f),
-            Value::Flag(flag) => flag.fmt(f),
-            Value::Word(word) => f.write_str(word),
-            Value::Text(text) => f.write_str(text),
+            // Writing to a string does not fail.
+            Value::Number(number) => drop(write!(line, "{number}")),
+            Value::Flag(true) => line.push_str("true"),
+            Value::Flag(false) => line.push_str("false"),
+            Value::Word(word) => line.push_str(word),
+            Value::Text(text) => line.push_str(text),
         }
     }
 }
 
 /// An event's name and fields.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Record {
+pub(crate) struct Record<'a> {
     name: &'static str,
-    fields: Vec<(&'static str, Value)>,
+    fields: Vec<(&'static str, Value<'a>)>,
 }
 
-impl Record {
+impl<'a> Record<'a> {
     fn new(name: &'static str) -> Self {
         Self {
             name,
-            fields: Vec::new(),
+            fields: Vec::with_capacity(20),
         }
     }
 
-    fn with(mut self, key: &'static str, value: Value) -> Self {
+    fn with(mut self, key: &'static str, value: Value<'a>) -> Self {
         self.fields.push((key, value));
         self
     }
@@ -72,7 +76,11 @@ impl Record {
     }
 
     fn text(self, key: &'static str, value: impl Display) -> Self {
-        self.with(key, Value::Text(value.to_string()))
+        self.with(key, Value::Text(Cow::Owned(value.to_string())))
+    }
+
+    fn name_or_id(self, key: &'static str, value: &'a str) -> Self {
+        self.with(key, Value::Text(Cow::Borrowed(value)))
     }
 
     /// File, line and key of a problem, and its reason under `name`.
@@ -91,7 +99,7 @@ impl Record {
     }
 
     /// A finished request, with the fields that its retention allows. The log line and the span's attributes are the same.
-    pub(crate) fn from_request(usage: &UsageRow, retention: &RowRetention) -> Self {
+    pub(crate) fn from_request(usage: &'a UsageRow, retention: &RowRetention) -> Self {
         let kept = |field| retention.fields.contains(&field);
         let (model, upstream) = (kept(Field::Model), kept(Field::Upstream));
         let (timing, tokens) = (kept(Field::Timing), kept(Field::Tokens));
@@ -99,14 +107,14 @@ impl Record {
         let key = kept(Field::Key).then_some(&usage.key_id);
         let sizes = kept(Field::Sizes).then_some((usage.bytes_in, usage.bytes_out));
         Self::new("request_finished")
-            .maybe(receipt, |r, id| r.text("receipt", id))
-            .maybe(key, |r, id| r.text("key", id))
-            .text("tenant", &usage.tenant)
+            .maybe(receipt, |r, id| r.name_or_id("receipt", id))
+            .maybe(key, |r, id| r.name_or_id("key", id))
+            .name_or_id("tenant", &usage.tenant)
             .maybe(usage.model.as_ref().filter(|_| model), |r, name| {
-                r.text("model", name)
+                r.name_or_id("model", name)
             })
             .maybe(usage.upstream.as_ref().filter(|_| upstream), |r, name| {
-                r.text("upstream", name)
+                r.name_or_id("upstream", name)
             })
             .word("endpoint", usage.endpoint.label())
             .flag("stream", usage.stream)
@@ -140,7 +148,7 @@ impl Record {
         self.name
     }
 
-    pub(crate) fn fields(&self) -> &[(&'static str, Value)] {
+    pub(crate) fn fields(&self) -> &[(&'static str, Value<'a>)] {
         &self.fields
     }
 }
@@ -204,7 +212,7 @@ impl Event {
     }
 
     /// Its name and fields.
-    pub(super) fn record(&self) -> Record {
+    pub(super) fn record(&self) -> Record<'_> {
         match self {
             Event::Listening {
                 address,

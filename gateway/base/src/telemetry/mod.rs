@@ -117,7 +117,7 @@ impl Batch {
             retention: Some(retention),
         } = event
         {
-            self.spans.push(Span::from_usage(&usage, &retention, at));
+            self.spans.push(Span::from_usage(usage, retention, at));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The span of a request.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use attest_core::Sha256Digest;
@@ -21,15 +22,15 @@ pub(super) struct Span {
     pub ended: SystemTime,
     /// Whether the service, or an upstream of it, failed.
     pub failed: bool,
-    /// The fields of its log line.
-    pub record: Record,
+    usage: Arc<UsageRow>,
+    retention: RowRetention,
 }
 
 impl Span {
     /// The span of a request that ended at `ended`.
     pub(super) fn from_usage(
-        usage: &UsageRow,
-        retention: &RowRetention,
+        usage: Arc<UsageRow>,
+        retention: RowRetention,
         ended: SystemTime,
     ) -> Self {
         let digest = Sha256Digest::hash(&[TRACE, usage.receipt_id.as_bytes()].concat());
@@ -43,7 +44,13 @@ impl Span {
             began: ended.checked_sub(usage.latency).unwrap_or(ended),
             ended,
             failed: usage.status >= 500,
-            record: Record::from_request(usage, retention),
+            usage,
+            retention,
         }
+    }
+
+    /// The fields of its log line.
+    pub(super) fn record(&self) -> Record<'_> {
+        Record::from_request(&self.usage, &self.retention)
     }
 }

@@ -66,7 +66,7 @@ fn scope() -> Value {
 }
 
 fn span(span: &Span) -> Value {
-    let attributes: Vec<Value> = span.record.fields().iter().map(attribute).collect();
+    let attributes: Vec<Value> = span.record().fields().iter().map(attribute).collect();
     let mut value = json!({
         "traceId": hex(&span.trace_id),
         "spanId": hex(&span.span_id),
@@ -82,7 +82,7 @@ fn span(span: &Span) -> Value {
     value
 }
 
-fn attribute((key, value): &(&'static str, events::Value)) -> Value {
+fn attribute((key, value): &(&'static str, events::Value<'_>)) -> Value {
     let value = match value {
         events::Value::Number(number) => json!({"intValue": number.to_string()}),
         events::Value::Flag(flag) => json!({"boolValue": flag}),

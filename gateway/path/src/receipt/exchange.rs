@@ -35,7 +35,7 @@ impl RequestServices {
             self.ledger.usage().record(&row, retention);
         }
         self.metrics.count_and_emit(events::Event::RequestFinished {
-            usage: Box::new(row),
+            usage: Arc::new(row),
             retention,
         });
     }
@@ -87,7 +87,7 @@ impl Exchange {
         let kept = self.retention.kept()?;
         Some(RowRetention {
             expires_at: self.services.ledger.clock().now().plus(kept.ttl),
-            fields: kept.fields.clone(),
+            fields: kept.fields.iter().copied().collect(),
             replaces: self.unfinished,
         })
     }

@@ -105,16 +105,17 @@ pub fn finished() -> UsageRow {
 
 #[test]
 fn a_finished_request_is_logged_as_ids_numbers_and_configured_names() {
-    let usage = Box::new(finished());
+    let usage = Arc::new(finished());
     let retention = Some(RowRetention::all_fields());
     let event = Event::RequestFinished { usage, retention };
     assert_eq!(
-        line::render(&event.record(), "T", Format::Text),
+        line::tests::render(&event.record(), "T", Format::Text),
         "T request_finished receipt=rcpt-1 key=key-1 tenant=acme model=demo endpoint=chat stream=true status=200 \
          outcome=completed prompt_tokens=7 token_source=reported latency_us=1500 bytes_in=100 bytes_out=200"
     );
     let json: serde_json::Value =
-        serde_json::from_str(&line::render(&event.record(), "T", Format::Json)).expect("JSON");
+        serde_json::from_str(&line::tests::render(&event.record(), "T", Format::Json))
+            .expect("JSON");
     assert_eq!(json["stream"], true);
     assert_eq!(json["prompt_tokens"], 7);
     assert_eq!(json["tenant"], "acme");
@@ -124,7 +125,7 @@ fn a_finished_request_is_logged_as_ids_numbers_and_configured_names() {
 #[test]
 fn logs_no_line_for_a_request_without_retention() {
     let line = |retention| {
-        let usage = Box::new(finished());
+        let usage = Arc::new(finished());
         logged(|| super::super::emit(Event::RequestFinished { usage, retention }))
     };
     assert!(line(Some(RowRetention::all_fields())).contains("rcpt-1"));

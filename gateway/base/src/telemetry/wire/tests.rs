@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::UnixTime;
@@ -38,8 +39,8 @@ fn ten_seconds() -> SystemTime {
 #[test]
 fn a_span_has_the_fields_of_the_log_line_in_otlp_types() {
     let document = traces(&[Span::from_usage(
-        &usage(),
-        &RowRetention::all_fields(),
+        Arc::new(usage()),
+        RowRetention::all_fields(),
         ten_seconds(),
     )]);
     let span = &document["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
@@ -62,7 +63,8 @@ fn a_span_has_the_fields_of_the_log_line_in_otlp_types() {
     assert_eq!(of("sealgate.stream"), Some(json!({"boolValue": true})));
     assert_eq!(of("sealgate.status"), Some(json!({"intValue": "502"})));
     assert_eq!(of("sealgate.completion_tokens"), None);
-    let logged = events::Record::from_request(&usage(), &RowRetention::all_fields());
+    let usage = usage();
+    let logged = events::Record::from_request(&usage, &RowRetention::all_fields());
     assert_eq!(attributes.len(), logged.fields().len());
 }
 
@@ -72,18 +74,18 @@ fn the_trace_id_depends_on_the_receipt_alone() {
         receipt_id: "rcpt-2".to_owned(),
         ..usage()
     };
-    let id = |usage: &UsageRow| {
-        Span::from_usage(usage, &RowRetention::all_fields(), ten_seconds()).trace_id
+    let id = |usage: UsageRow| {
+        Span::from_usage(Arc::new(usage), RowRetention::all_fields(), ten_seconds()).trace_id
     };
-    assert_eq!(id(&usage()), id(&usage()));
-    assert_ne!(id(&usage()), id(&other));
+    assert_eq!(id(usage()), id(usage()));
+    assert_ne!(id(usage()), id(other));
 }
 
 #[test]
 fn sums_are_deltas_between_two_times() {
     let mut sums = Sums::default();
     for _ in 0..2 {
-        let usage = Box::new(usage());
+        let usage = Arc::new(usage());
         sums.add(&Event::RequestFinished {
             usage,
             retention: Some(RowRetention::all_fields()),
