@@ -2,8 +2,9 @@
 //!
 //! Labels are endpoints, outcomes, error types and configured names: bounded sets, none of them chosen by a caller.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,10 +17,9 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use crate::errors::TokenFault;
 use crate::events::{self, Event, IdentityFailure};
-use crate::lock::lock;
-use crate::metering::StoreCounts;
-use crate::metering::UsageRow;
-use crate::request::Name;
+use crate::lock::{lock, read, write};
+use crate::metering::{Outcome, StoreCounts, UsageRow};
+use crate::request::{Endpoint, Name};
 
 /// Upper bounds of latencies, in seconds.
 pub(crate) const LATENCY: [f64; 13] = [
@@ -80,6 +80,31 @@ struct IssuerLabels {
     result: &'static str,
 }
 
+/// Everything that the labels of a finished request are made of.
+#[derive(PartialEq, Eq, Hash)]
+struct RequestKey {
+    endpoint: Endpoint,
+    model: Option<Name>,
+    tenant: Name,
+    outcome: Outcome,
+}
+
+/// The counters of requests with the same labels. The later ones are set by the first request that has such a value: a
+/// sample that no request has caused is not shown.
+struct RequestCounters {
+    requests: Counter,
+    tenant_requests: Counter,
+    latency: Histogram,
+    first_byte: OnceLock<Histogram>,
+    prompt_tokens: OnceLock<TokenCounters>,
+    completion_tokens: OnceLock<TokenCounters>,
+}
+
+struct TokenCounters {
+    of_model: Counter,
+    of_tenant: Counter,
+}
+
 /// How an attempt to verify an upstream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerificationResult {
@@ -137,6 +162,8 @@ pub struct Metrics {
     tenant_requests: Family<TenantLabels, Counter>,
     tenant_tokens: Family<TenantTokenLabels, Counter>,
     upstream_failures: Family<CauseLabels, Counter>,
+    /// The counters of requests that ended, found once for each combination of labels.
+    of_requests: RwLock<HashMap<RequestKey, Arc<RequestCounters>>>,
     refusals: Family<RefusalLabels, Counter>,
     verifications: Family<VerificationLabels, Counter>,
     identity_tokens: Family<IssuerLabels, Counter>,
@@ -189,6 +216,11 @@ impl Registering<'_> {
     }
 }
 
+fn model_label(row: &UsageRow) -> String {
+    let model = row.model.as_ref();
+    model.map_or("unknown", Name::as_str).to_owned()
+}
+
 fn latency_histogram() -> Histogram {
     Histogram::new(LATENCY)
 }
@@ -205,6 +237,7 @@ impl Default for Metrics {
             tenant_requests: Family::default(),
             tenant_tokens: Family::default(),
             upstream_failures: Family::default(),
+            of_requests: RwLock::default(),
             refusals: Family::default(),
             verifications: Family::default(),
             identity_tokens: Family::default(),
@@ -243,35 +276,33 @@ impl Metrics {
     }
 
     fn request(&self, row: &UsageRow) {
-        let model = row
-            .model
-            .as_ref()
-            .map_or_else(|| "unknown".to_owned(), |name| name.to_string());
-        let endpoint = row.endpoint.label();
-        for (direction, tokens) in [
-            ("prompt", row.prompt_tokens),
-            ("completion", row.completion_tokens),
+        let counters = self.request_counters(row);
+        counters.requests.inc();
+        counters.tenant_requests.inc();
+        counters.latency.observe(row.latency.as_secs_f64());
+        if let Some(first_byte) = row.first_byte {
+            let labels = || EndpointLabels {
+                endpoint: row.endpoint.label(),
+            };
+            let histogram = counters
+                .first_byte
+                .get_or_init(|| self.first_byte.get_or_create_owned(&labels()));
+            histogram.observe(first_byte.as_secs_f64());
+        }
+        for (direction, tokens, counters) in [
+            ("prompt", row.prompt_tokens, &counters.prompt_tokens),
+            (
+                "completion",
+                row.completion_tokens,
+                &counters.completion_tokens,
+            ),
         ] {
             if let Some(tokens) = tokens {
-                self.tokens
-                    .get_or_create(&TokenLabels {
-                        model: model.clone(),
-                        direction,
-                    })
-                    .inc_by(tokens);
-                self.tenant_tokens
-                    .get_or_create(&TenantTokenLabels {
-                        tenant: row.tenant.to_string(),
-                        direction,
-                    })
-                    .inc_by(tokens);
+                let counters = counters.get_or_init(|| self.token_counters(row, direction));
+                counters.of_model.inc_by(tokens);
+                counters.of_tenant.inc_by(tokens);
             }
         }
-        self.tenant_requests
-            .get_or_create(&TenantLabels {
-                tenant: row.tenant.to_string(),
-            })
-            .inc();
         if let Some(cause) = row.cause {
             let upstream = row.upstream.as_ref().map_or("none", Name::as_str);
             self.upstream_failures
@@ -281,21 +312,50 @@ impl Metrics {
                 })
                 .inc();
         }
-        let outcome = row.outcome.as_str();
-        self.requests
-            .get_or_create(&RequestLabels {
+    }
+
+    fn request_counters(&self, row: &UsageRow) -> Arc<RequestCounters> {
+        let key = RequestKey {
+            endpoint: row.endpoint,
+            model: row.model.clone(),
+            tenant: row.tenant.clone(),
+            outcome: row.outcome,
+        };
+        if let Some(known) = read(&self.of_requests).get(&key) {
+            return Arc::clone(known);
+        }
+        let endpoint = row.endpoint.label();
+        let counters = Arc::new(RequestCounters {
+            requests: self.requests.get_or_create_owned(&RequestLabels {
                 endpoint,
-                model,
-                outcome,
-            })
-            .inc();
-        self.latency
-            .get_or_create(&EndpointLabels { endpoint })
-            .observe(row.latency.as_secs_f64());
-        if let Some(first_byte) = row.first_byte {
-            self.first_byte
-                .get_or_create(&EndpointLabels { endpoint })
-                .observe(first_byte.as_secs_f64());
+                model: model_label(row),
+                outcome: row.outcome.as_str(),
+            }),
+            tenant_requests: self.tenant_requests.get_or_create_owned(&TenantLabels {
+                tenant: row.tenant.to_string(),
+            }),
+            latency: self
+                .latency
+                .get_or_create_owned(&EndpointLabels { endpoint }),
+            first_byte: OnceLock::new(),
+            prompt_tokens: OnceLock::new(),
+            completion_tokens: OnceLock::new(),
+        });
+        // Two requests at once may both come here: their counters are the same ones, whichever is kept.
+        write(&self.of_requests).insert(key, Arc::clone(&counters));
+        counters
+    }
+
+    fn token_counters(&self, row: &UsageRow, direction: &'static str) -> TokenCounters {
+        TokenCounters {
+            of_model: self.tokens.get_or_create_owned(&TokenLabels {
+                model: model_label(row),
+                direction,
+            }),
+            of_tenant: self.tenant_tokens.get_or_create_owned(&TenantTokenLabels {
+                tenant: row.tenant.to_string(),
+                direction,
+            }),
         }
     }
 
