@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Body;
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 
 use super::body::BodyLimits;
@@ -22,6 +21,7 @@ use attest_channel::Clock;
 use gateway_base::config::Limits;
 use gateway_base::descriptors;
 use gateway_base::errors::ApiError;
+use gateway_base::random::random;
 use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::route::{Route, RoutedModel};
@@ -32,7 +32,6 @@ pub struct Admission {
     keyring: Arc<Keyring>,
     token_callers: TokenCallers,
     clock: Arc<dyn Clock>,
-    random: SystemRandom,
     /// The number of [`RequestSlot`]s.
     in_flight: Arc<AtomicUsize>,
     /// As many as there are file descriptors for.
@@ -82,7 +81,6 @@ impl Admission {
             keyring,
             token_callers: TokenCallers::new(),
             clock,
-            random: SystemRandom::new(),
             in_flight: Arc::default(),
             max_in_flight: descriptors::max_requests(hardening::descriptor_limit()),
             bodies: BodyBudget::default(),
@@ -182,16 +180,14 @@ impl Admission {
         if retention.mode() > key.restrictions.retention {
             return Err(refused(ApiError::KeyRetention));
         }
-        let salt = salt::decide(
-            &epoch.cache_salts,
-            &key.caller.tenant,
+        let client_salt = salt::bound(
             prompt.bytes(),
             fields.cache_salt.as_ref(),
             limits.client_cache_salt,
         );
-        let salt = salt.map_err(|invalid| refused(invalid.into()))?;
+        let client_salt = client_salt.map_err(|invalid| refused(invalid.into()))?;
         let context = RequestContext {
-            receipt_id: self.receipt_id().map_err(refused)?,
+            receipt_id: receipt_id().map_err(refused)?,
             caller: key.caller.clone(),
             endpoint,
             stream: fields.stream,
@@ -206,7 +202,7 @@ impl Admission {
                 context,
                 model,
                 fields,
-                salt,
+                client_salt,
                 prompt,
             }),
             None => Err(UnknownModel {
@@ -265,15 +261,12 @@ impl Admission {
             announced,
         })
     }
+}
 
-    fn receipt_id(&self) -> Result<String, ApiError> {
-        let mut random = [0; 10];
-        self.random
-            .fill(&mut random)
-            .map_err(|_| ApiError::Internal)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        Ok(receipt_id_at(now.unwrap_or_default(), random))
-    }
+fn receipt_id() -> Result<String, ApiError> {
+    let random = random().map_err(|_| ApiError::Internal)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Ok(receipt_id_at(now.unwrap_or_default(), random))
 }
 
 /// 48 bits of time in milliseconds, and 80 random bits that keep it from being guessed. The time is in front, so that the

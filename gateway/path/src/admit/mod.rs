@@ -21,7 +21,7 @@ use std::sync::Arc;
 use attest_core::retention::Terms;
 use attest_core::{Sha256Digest, UnixTime};
 
-use gateway_base::request::{Caller, Endpoint, Salt};
+use gateway_base::request::{Caller, Endpoint};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
 use gateway_upstream::route::RoutedModel;
@@ -42,8 +42,8 @@ pub struct AdmittedRequest {
     /// Resolved once, in admission.
     pub model: RoutedModel,
     pub fields: Fields,
-    /// For engines that divide their prefix cache by salt.
-    pub salt: Salt,
+    /// The client's own salt, if it is bound into that of its tenant.
+    pub client_salt: Option<String>,
     pub prompt: Prompt,
 }
 

@@ -2,28 +2,23 @@
 
 use gateway_base::config::ClientCacheSalt;
 use gateway_base::errors::Invalid;
-use gateway_base::request::Name;
-use gateway_base::request::{CacheSalts, Salt};
 
 use super::CacheSalt;
 
 /// The longest client's salt that is read.
 const MAX_SALT: usize = 256;
 
-/// The salt for a tenant's request, or why the client's own salt is refused.
-pub(super) fn decide(
-    salts: &CacheSalts,
-    tenant: &Name,
+/// The client's own salt if it divides its tenant's part of the cache, or why it is refused.
+pub(super) fn bound(
     body: &[u8],
     own: Option<&CacheSalt>,
     policy: ClientCacheSalt,
-) -> Result<Salt, Invalid> {
-    let own = match (policy, own) {
-        (_, None) | (ClientCacheSalt::Strip, _) => None,
-        (ClientCacheSalt::Refuse, Some(_)) => return Err(Invalid::CacheSaltRefused),
-        (ClientCacheSalt::Bind, Some(at)) => read(body, at)?,
-    };
-    Ok(salts.derive(tenant, own.as_deref()))
+) -> Result<Option<String>, Invalid> {
+    match (policy, own) {
+        (_, None) | (ClientCacheSalt::Strip, _) => Ok(None),
+        (ClientCacheSalt::Refuse, Some(_)) => Err(Invalid::CacheSaltRefused),
+        (ClientCacheSalt::Bind, Some(at)) => read(body, at),
+    }
 }
 
 /// The client's salt; `None` for null, as if the member were absent.
@@ -43,7 +38,7 @@ fn read(body: &[u8], at: &CacheSalt) -> Result<Option<String>, Invalid> {
 mod tests {
     use super::*;
     use crate::admit::Fields;
-    use gateway_base::request::Endpoint;
+    use gateway_base::request::{CacheSalts, Endpoint, Name};
 
     fn name(text: &str) -> Name {
         Name::from_operator(text).expect("a name")
@@ -57,8 +52,9 @@ mod tests {
         let body = format!("{{\"model\":\"m\"{member}}}");
         let fields = Fields::read(body.as_bytes(), Endpoint::Chat)?;
         let own = fields.cache_salt.as_ref();
-        let salt = decide(&salts(), &name(tenant), body.as_bytes(), own, policy);
-        salt.map(|salt| salt.as_str().to_owned())
+        let own = bound(body.as_bytes(), own, policy)?;
+        let salt = salts().derive(&name(tenant), own.as_deref());
+        Ok(salt.as_str().to_owned())
     }
 
     #[test]

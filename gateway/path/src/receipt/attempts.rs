@@ -105,10 +105,11 @@ impl Attempts {
 
     /// The event that the upstream failed.
     pub fn failure(&self) -> Option<Event> {
+        let cause = self.cause?;
         own_event(json!({
             "type": UPSTREAM_FAILED,
             "upstream_name": self.upstream.as_ref().map(Name::as_str),
-            "cause": self.cause?.to_string(),
+            "cause": cause.to_string(),
         }))
     }
 }

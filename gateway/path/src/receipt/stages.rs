@@ -52,15 +52,15 @@ pub trait Stage {
 
 /// A receipt that has not ended. Dropped, it stores that the client disconnected. `None` once it was stored, or became
 /// the next stage.
-pub struct Unfinished<S: Stage>(Option<Box<S>>);
+pub struct Unfinished<S: Stage>(Option<S>);
 
 impl<S: Stage> Unfinished<S> {
     fn new(stage: S) -> Self {
-        Self(Some(Box::new(stage)))
+        Self(Some(stage))
     }
 
     fn next<N: Stage>(mut self, next: impl FnOnce(S) -> N) -> Unfinished<N> {
-        Unfinished(self.0.take().map(|stage| Box::new(next(*stage))))
+        Unfinished(self.0.take().map(next))
     }
 
     fn update(&mut self, change: impl FnOnce(&mut S)) {
@@ -154,7 +154,7 @@ impl Unfinished<Routed> {
             exchange,
             destination,
             attempts,
-        } = &**routed;
+        } = routed;
         let row = exchange.usage_row(
             destination,
             attempts,

@@ -20,7 +20,7 @@ use attest_core::{Serving, SessionId, Sha256Digest};
 use gateway_base::config::Timeouts;
 use gateway_base::errors::ApiError;
 use gateway_base::metering::Cause;
-use gateway_base::request::{Endpoint, Salt};
+use gateway_base::request::{Endpoint, Name, Salt};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::channel::{
     ConnectFailure, EvidenceError, HttpUpstream, NoResponse, NotVerified, OutgoingPrompt,
@@ -38,7 +38,8 @@ pub(super) struct RoutedRequest {
     usage_requested: bool,
     clock: Arc<dyn Clock>,
     spans: Spans,
-    salt: Salt,
+    tenant: Name,
+    client_salt: Option<String>,
     constraints: Constraints,
     prompt: ReceivedPrompt,
     received: Sha256Digest,
@@ -97,7 +98,7 @@ impl RoutedRequest {
             context,
             model,
             fields,
-            salt,
+            client_salt,
             prompt,
         } = request;
         Self {
@@ -112,7 +113,8 @@ impl RoutedRequest {
                 provider: fields.provider_span,
                 cache_salt: fields.cache_salt,
             },
-            salt,
+            tenant: context.caller.tenant,
+            client_salt,
             constraints: fields.constraints,
             prompt: ReceivedPrompt::new(prompt),
             received: context.received_hash,
@@ -320,10 +322,14 @@ impl RoutedRequest {
         request_usage: bool,
     ) -> Result<Forwarded, AttemptError> {
         let received = self.prompt.bytes();
+        let salt = state.takes_salt.then(|| {
+            let salts = &self.epoch.cache_salts;
+            salts.derive(&self.tenant, self.client_salt.as_deref())
+        });
         let wanted = Rewrites {
             model: (self.model.requested_name != *candidate.model())
                 .then(|| candidate.model().as_str()),
-            cache_salt: state.takes_salt.then(|| self.salt.as_str()),
+            cache_salt: salt.as_ref().map(Salt::as_str),
             usage: request_usage,
         };
         let changed = rewrite::changed(&self.spans, &wanted);
