@@ -6,7 +6,7 @@ use attest_core::{Event, ReceiptBody};
 
 use super::Ending;
 use super::attempts::{self, Attempts};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, RequestServices};
 use super::stages::{Destination, Returned};
 use gateway_base::metering::{Outcome, UsageRow};
 
@@ -44,7 +44,6 @@ impl Finished {
     /// Stores receipt and row, and counts the request.
     pub(super) fn store(self) {
         let exchange = &self.exchange;
-        let services = exchange.services.clone();
         let epoch = Arc::clone(&exchange.epoch);
         let key_digest = exchange.caller.key_digest;
         let row = exchange.usage_row(
@@ -55,13 +54,13 @@ impl Finished {
         );
         let retention = exchange.row_retention();
         let until = exchange.keep_receipt_until();
-        let receipt = self.receipt();
+        let (receipt, services) = self.receipt();
         // The receipt first: a client or an operator who sees the row or the log event can fetch it.
         services.receipts.put(receipt, &epoch, key_digest, until);
         services.meter(row, retention);
     }
 
-    fn receipt(self) -> ReceiptBody {
+    fn receipt(self) -> (ReceiptBody, RequestServices) {
         let exchange = self.exchange;
         let failure = self.attempts.failure();
         let mut events = Vec::with_capacity(6);
@@ -84,7 +83,7 @@ impl Finished {
         if let Ending::Interrupted(cut) = self.ending {
             events.extend(attempts::incomplete(cut));
         }
-        ReceiptBody {
+        let receipt = ReceiptBody {
             receipt_id: exchange.receipt_id,
             chat_id: self.returned.chat_id,
             model: match self.destination {
@@ -96,7 +95,8 @@ impl Finished {
             method: "POST".to_owned(),
             served_at: exchange.services.clock.now(),
             events,
-        }
+        };
+        (receipt, exchange.services)
     }
 }
 

@@ -13,15 +13,14 @@ use super::answer::{self, Answer, NoAnswer};
 use super::error_body;
 use super::refusal::Refusal;
 use super::rewrite::{self, Rewrites, Spans};
-use crate::admit::{AdmittedRequest, Constraints};
+use crate::admit::{AdmittedRequest, Constraints, RequestContext};
 use crate::receipt::{Routed, Unfinished};
 use attest_channel::Clock;
 use attest_core::{Serving, SessionId, Sha256Digest};
 use gateway_base::config::Timeouts;
 use gateway_base::errors::ApiError;
 use gateway_base::metering::Cause;
-use gateway_base::request::{Endpoint, Name, Salt};
-use gateway_contract::epoch::Epoch;
+use gateway_base::request::Salt;
 use gateway_upstream::channel::{
     ConnectFailure, EvidenceError, HttpUpstream, NoResponse, NotVerified, OutgoingPrompt,
     PlainFailure, ReceivedPrompt, SealablePrompt, SendFailure, UpstreamBody, VerifiedUpstream,
@@ -30,19 +29,15 @@ use gateway_upstream::route::{Candidate, CandidateState, RoutedModel};
 
 /// An admitted request with its route, ready to be sent to candidates.
 pub(super) struct RoutedRequest {
+    context: RequestContext,
     model: RoutedModel,
-    epoch: Arc<Epoch>,
-    endpoint: Endpoint,
-    stream: bool,
     /// The client requested a stream's usage itself.
     usage_requested: bool,
     clock: Arc<dyn Clock>,
     spans: Spans,
-    tenant: Name,
     client_salt: Option<String>,
     constraints: Constraints,
     prompt: ReceivedPrompt,
-    received: Sha256Digest,
 }
 
 /// Why one candidate did not answer.
@@ -102,10 +97,8 @@ impl RoutedRequest {
             prompt,
         } = request;
         Self {
+            context,
             model,
-            epoch: context.epoch,
-            endpoint: context.endpoint,
-            stream: fields.stream,
             usage_requested: fields.include_usage == Some(true),
             clock: Arc::clone(clock),
             spans: Spans {
@@ -113,12 +106,14 @@ impl RoutedRequest {
                 provider: fields.provider_span,
                 cache_salt: fields.cache_salt,
             },
-            tenant: context.caller.tenant,
             client_salt,
             constraints: fields.constraints,
             prompt: ReceivedPrompt::new(prompt),
-            received: context.received_hash,
         }
+    }
+
+    pub(super) fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     /// The received body, for its sealed record.
@@ -218,7 +213,8 @@ impl RoutedRequest {
         state: &CandidateState,
         receipt: &mut Unfinished<Routed>,
     ) -> Result<Answer, AttemptError> {
-        let mut request_usage = self.stream && !self.usage_requested && state.may_request_usage();
+        let mut request_usage =
+            self.context.stream && !self.usage_requested && state.may_request_usage();
         let mut reconnects = 0;
         loop {
             let attempted = self
@@ -294,7 +290,8 @@ impl RoutedRequest {
         receipt.verified(self.required(), candidate.model(), connection.session());
         // Recorded before sending: if this task is dropped while it sends, the receipt says that the prompt may have left.
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
-        let sending = connection.send_prompt(self.endpoint, self.stream, &prompt.body);
+        let sending =
+            connection.send_prompt(self.context.endpoint, self.context.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
         let sent = sent.map(|sent| sent.map_err(PlainFailure::Send));
         response_head(sent, receipt)
@@ -309,7 +306,8 @@ impl RoutedRequest {
     ) -> Result<Response<UpstreamBody>, SingleAttemptError> {
         // Recorded before sending, as in `send_verified`.
         receipt.forwarded(candidate.name(), prompt.digest, &prompt.changed);
-        let sending = upstream.send_prompt(self.endpoint, self.stream, &prompt.body);
+        let sending =
+            upstream.send_prompt(self.context.endpoint, self.context.stream, &prompt.body);
         let sent = timeout(self.timeouts().first_byte, sending).await;
         response_head(sent, receipt)
     }
@@ -323,8 +321,8 @@ impl RoutedRequest {
     ) -> Result<Forwarded, AttemptError> {
         let received = self.prompt.bytes();
         let salt = state.takes_salt.then(|| {
-            let salts = &self.epoch.cache_salts;
-            salts.derive(&self.tenant, self.client_salt.as_deref())
+            let salts = &self.context.epoch.cache_salts;
+            salts.derive(&self.context.caller.tenant, self.client_salt.as_deref())
         });
         let wanted = Rewrites {
             model: (self.model.requested_name != *candidate.model())
@@ -340,7 +338,7 @@ impl RoutedRequest {
             .with_edits(edits)
             .map_err(|_| AttemptError::MaybeSent(ApiError::Internal.into()))?;
         let digest = match as_received {
-            true => self.received,
+            true => self.context.received_hash,
             false => body.digest(),
         };
         Ok(Forwarded {
@@ -413,7 +411,7 @@ impl RoutedRequest {
     }
 
     fn timeouts(&self) -> &Timeouts {
-        &self.epoch.config.timeouts
+        &self.context.epoch.config.timeouts
     }
 }
 

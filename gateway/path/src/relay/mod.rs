@@ -20,8 +20,7 @@ mod retry_after;
 mod rewrite;
 mod upstream_refusal;
 
-use std::sync::Arc;
-
+use http::header::InvalidHeaderValue;
 use http::{HeaderValue, Response};
 
 use crate::admit::{AdmittedRequest, UnknownModel};
@@ -46,14 +45,14 @@ pub async fn serve_inference(
     request: AdmittedRequest,
     flushes: Flushes,
 ) -> Response<ResponseBody> {
-    let receipt_id = request.context.receipt_id.clone();
+    let receipt_id = HeaderValue::try_from(&request.context.receipt_id);
     let mut receipt = Unfinished::received(services, &request.context)
         .routed(&request.model.route.model, &request.model.requested_name);
     let response = match answer(services, request, &mut receipt).await {
         Ok((answer, sealing)) => body::relay(answer, sealing, receipt, flushes),
         Err(refusal) => refusal.into_response(receipt),
     };
-    with_receipt_id(response, &receipt_id)
+    with_receipt_id(response, receipt_id)
 }
 
 /// Refuses a request whose model is unknown. The refusal has a receipt too.
@@ -70,14 +69,14 @@ pub fn refuse_unknown_model(
         receipt.unverified(verification_required, "", "model_not_found", None);
     }
     let response = Refusal::from(ApiError::ModelNotFound).into_response(receipt);
-    with_receipt_id(response, &context.receipt_id)
+    with_receipt_id(response, HeaderValue::try_from(&context.receipt_id))
 }
 
 fn with_receipt_id(
     mut response: Response<ResponseBody>,
-    receipt_id: &str,
+    receipt_id: Result<HeaderValue, InvalidHeaderValue>,
 ) -> Response<ResponseBody> {
-    if let Ok(receipt_id) = HeaderValue::try_from(receipt_id) {
+    if let Ok(receipt_id) = receipt_id {
         response.headers_mut().insert(RECEIPT_ID, receipt_id);
     }
     response
@@ -89,16 +88,13 @@ async fn answer(
     request: AdmittedRequest,
     receipt: &mut Unfinished<Routed>,
 ) -> Result<(Answer, Option<SealingRecord>), Refusal> {
-    let terms = Arc::clone(&request.context.retention);
-    let caller = request.context.caller.clone();
-    let receipt_id = request.context.receipt_id.clone();
-    let policy = request.context.epoch.retention.policy().digest();
     let request = RoutedRequest::new(request, &services.clock);
+    let context = request.context();
     let subject = retention::RecordRequest {
-        receipt_id: &receipt_id,
-        caller: &caller,
-        policy,
-        terms: &terms,
+        receipt_id: &context.receipt_id,
+        caller: &context.caller,
+        policy: context.epoch.retention.policy().digest(),
+        terms: &context.retention,
         row_before: receipt.row_before_forwarding(),
     };
     let retention_failure = receipt.retention_failure();

@@ -47,6 +47,12 @@ impl ReceivedPrompt {
 
     /// The body with `edits` (in order, not overlapping) applied. What is not replaced is not copied.
     pub fn with_edits(&self, edits: Vec<Edit>) -> Result<OutgoingPrompt, EditOutOfPlace> {
+        if edits.is_empty() {
+            return Ok(OutgoingPrompt {
+                pieces: Arc::new([self.0.clone()]),
+                length: self.0.len() as u64,
+            });
+        }
         let mut pieces = Vec::with_capacity(2 * edits.len() + 1);
         let mut at = 0;
         for edit in edits {

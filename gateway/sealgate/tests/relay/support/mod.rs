@@ -122,7 +122,7 @@ impl Bench {
             Some(model) => Ok(AdmittedRequest {
                 context,
                 model,
-                salt: self.epoch.cache_salts.derive(&tenant, None),
+                client_salt: None,
                 fields,
                 prompt: Prompt::new(body.as_bytes().to_vec()),
             }),
