@@ -95,8 +95,11 @@ struct RequestCounters {
     requests: Counter,
     tenant_requests: Counter,
     latency: Histogram,
+    // Set by the first request that has such a value, read by all.
     first_byte: OnceLock<Histogram>,
+    // Set by the first request that has such a value, read by all.
     prompt_tokens: OnceLock<TokenCounters>,
+    // Set by the first request that has such a value, read by all.
     completion_tokens: OnceLock<TokenCounters>,
 }
 
@@ -163,6 +166,7 @@ pub struct Metrics {
     tenant_tokens: Family<TenantTokenLabels, Counter>,
     upstream_failures: Family<CauseLabels, Counter>,
     /// The counters of requests that ended, found once for each combination of labels.
+    // Read by every request that ends; written by the first with its labels.
     of_requests: RwLock<HashMap<RequestKey, Arc<RequestCounters>>>,
     refusals: Family<RefusalLabels, Counter>,
     verifications: Family<VerificationLabels, Counter>,

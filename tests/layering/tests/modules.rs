@@ -92,6 +92,7 @@ const ORDERS: &[(&str, &[&str])] = &[
         "gateway/base/src",
         &[
             "lock",
+            "random",
             "store_failure",
             "request",
             "config",
