@@ -16,8 +16,8 @@ pub const NOT_WIPING: &str = "nothing wiped";
 pub const NOT_SIGNING: &str = "receipts not signed";
 pub const NOT_LOGGING: &str = "requests not logged";
 pub const NOT_KEEPING: &str = "nothing kept of requests";
-/// All of these together.
-pub const LEAST: &str = "none of these";
+/// Without wiping, signatures and log lines. Not also with nothing kept: such receipts are always signed at once.
+pub const LEAST: &str = "not wiped, not signed, not logged";
 
 /// A duty, what has it, and what does not.
 const DUTIES: [(&str, &str, &str); 6] = [
@@ -25,9 +25,9 @@ const DUTIES: [(&str, &str, &str); 6] = [
     ("a receipt's signature", ALL, NOT_SIGNING),
     ("a log line", ALL, NOT_LOGGING),
     ("rows, stored receipts and a log line", ALL, NOT_KEEPING),
-    ("all of these", ALL, LEAST),
+    ("wiping, a signature and a log line", ALL, LEAST),
     (
-        "keys, limits, hashes, receipts, audit log, metrics",
+        "keys, limits, hashes, receipts, rows, audit, metrics",
         LEAST,
         FLOOR,
     ),

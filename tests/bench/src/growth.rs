@@ -12,6 +12,9 @@ use crate::targets::Target;
 pub const SIZES: [u64; 3] = [0, 200_000, 1_000_000];
 pub const QUICK_SIZES: [u64; 2] = [0, 50_000];
 
+/// Beside each other at least so often at each size, since a single turn may differ from the next by a third.
+pub const TURNS: usize = 5;
+
 /// What one load on a target needs: its target and how many requests it makes, or how long it lasts if `None`.
 pub type Load<'a> = dyn FnMut(&mut Target, Option<u64>) -> Result<Outcome> + 'a;
 

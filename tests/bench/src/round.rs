@@ -261,7 +261,8 @@ fn ledger_growth(settings: &Settings, problems: &mut Vec<String>) -> Result<Vec<
     let [gateway, floor] = &mut bench.targets[..] else {
         anyhow::bail!("two targets were started");
     };
-    let points = growth::measure(gateway, floor, sizes, settings.rounds, &mut load)?;
+    let turns = settings.rounds.max(growth::TURNS);
+    let points = growth::measure(gateway, floor, sizes, turns, &mut load)?;
     problems.extend(missing_rows(&bench.targets)?);
     Ok(points)
 }

@@ -52,7 +52,7 @@ pub fn start_with_and_without_duties(folder: &Folder, engine: SocketAddr) -> Res
     fs::write(&zero, ZERO)?;
     let keep_nothing = format!("[retention]\npolicy = {:?}", zero.display().to_string());
     let (sign_later, log_less) = (SIGN_LATER, "[log]\nlevel = \"warn\"");
-    let nothing = [sign_later, log_less, &keep_nothing].join("\n");
+    let least = [sign_later, log_less].join("\n");
     let (wiping, not_wiping) = ("sealgate-soft", "sealgate-soft-unwiped");
     [
         (duties::ALL, wiping, ""),
@@ -60,7 +60,7 @@ pub fn start_with_and_without_duties(folder: &Folder, engine: SocketAddr) -> Res
         (duties::NOT_SIGNING, wiping, sign_later),
         (duties::NOT_LOGGING, wiping, log_less),
         (duties::NOT_KEEPING, wiping, &keep_nothing),
-        (duties::LEAST, not_wiping, &nothing),
+        (duties::LEAST, not_wiping, &least),
     ]
     .into_iter()
     .map(|(name, binary, more)| enclave(folder, engine, name, binary, more))
