@@ -69,12 +69,6 @@ impl ApiKey {
     }
 }
 
-/// Why a request was not admitted, and whether its body was left unread.
-pub struct Refused {
-    pub error: ApiError,
-    pub body_unread: bool,
-}
-
 impl Admission {
     pub fn new(keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -132,42 +126,26 @@ impl Admission {
         endpoint: Endpoint,
         (headers, peer): (&HeaderMap, Option<IpAddr>),
         body: B,
-    ) -> Result<Admitted, Refused>
+    ) -> Result<Admitted, ApiError>
     where
         B: Body<Data = Bytes>,
     {
-        let limits = &epoch.config.limits;
-        let unread = |error| Refused {
-            error,
-            body_unread: true,
-        };
         let Checked {
             key,
             slot,
             announced,
-        } = self
-            .check_head(&epoch, endpoint, (headers, peer), &body)
-            .map_err(unread)?;
+        } = self.check_head(&epoch, endpoint, (headers, peer), &body)?;
         // The slot is taken before the body is read: slow bodies count as requests in flight.
-        let (prompt, received_hash) = body::read(body, self.body_limits(&epoch, &key))
-            .await
-            .map_err(unread)?;
+        let limits = self.body_limits(&epoch, &key);
+        let (prompt, received_hash) = body::read(body, limits).await?;
         // The key may have been revoked while the body arrived.
         if key.is_revoked() {
-            return Err(Refused {
-                error: ApiError::InvalidKey,
-                body_unread: false,
-            });
+            return Err(ApiError::InvalidKey);
         }
-        let refused = |error| Refused {
-            error,
-            body_unread: false,
-        };
-        let mut fields =
-            Fields::read(prompt.bytes(), endpoint).map_err(|invalid| refused(invalid.into()))?;
-        preconditions::check_model(headers, &fields.model).map_err(refused)?;
+        let mut fields = Fields::read(prompt.bytes(), endpoint)?;
+        preconditions::check_model(headers, &fields.model)?;
         if !key.restrictions.allow_model(&fields.model) {
-            return Err(refused(ApiError::KeyModel));
+            return Err(ApiError::KeyModel);
         }
         // The key requires what the caller could have required.
         fields.constraints.verified |= key.restrictions.verified_only;
@@ -178,16 +156,15 @@ impl Admission {
             .policy()
             .effective(&key.caller.tenant, model_id(model.as_ref()));
         if retention.mode() > key.restrictions.retention {
-            return Err(refused(ApiError::KeyRetention));
+            return Err(ApiError::KeyRetention);
         }
         let client_salt = salt::bound(
             prompt.bytes(),
             fields.cache_salt.as_ref(),
-            limits.client_cache_salt,
-        );
-        let client_salt = client_salt.map_err(|invalid| refused(invalid.into()))?;
+            epoch.config.limits.client_cache_salt,
+        )?;
         let context = RequestContext {
-            receipt_id: receipt_id().map_err(refused)?,
+            receipt_id: receipt_id()?,
             caller: key.caller.clone(),
             endpoint,
             stream: fields.stream,

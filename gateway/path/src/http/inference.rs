@@ -40,8 +40,7 @@ where
     let admission = &state.admission;
     let admitted = admission.admit(epoch, endpoint, (headers, connection.peer), body);
     let admitted = admitted.await;
-    admitted.map_err(|refused| {
-        let error = refused.error;
+    admitted.map_err(|error| {
         let event = Event::RequestRefused {
             endpoint,
             status: error.status().as_u16(),

@@ -120,3 +120,58 @@ fn metrics_response(request: &Request<Body>, metrics: &Metrics, ledger: &Ledger)
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    use tokio::io::AsyncReadExt;
+
+    /// What a plain listener answers to these bytes, without the date.
+    async fn answered(request: &str) -> String {
+        let listener = bind_plain((Ipv4Addr::LOCALHOST, 0).into()).expect("a listener");
+        let client = TcpStream::connect(listener.address().expect("an address"));
+        let mut log = AcceptLog::default();
+        let (client, (tcp, slot)) = tokio::join!(client, listener.next(&mut log));
+        let respond = async |request: Request<Body>| {
+            Response::new(Body::from(request.uri().path().to_owned()))
+        };
+        let mut client = client.expect("a connection");
+        client.write_all(request.as_bytes()).await.expect("written");
+        exchange(tcp, slot, respond).await;
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("closed");
+        let lines = answer.split_inclusive("\r\n");
+        lines.filter(|line| !line.starts_with("date: ")).collect()
+    }
+
+    #[tokio::test]
+    async fn one_request_is_answered_and_the_connection_closed() {
+        let two = "GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n";
+        assert_eq!(
+            answered(two).await,
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n/a"
+        );
+        assert_eq!(
+            answered("HEAD /a HTTP/1.0\r\n\r\n").await,
+            "HTTP/1.0 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_malformed_request_is_refused() {
+        for request in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET /\r\n\r\n",
+            "GET / HTTP/1.1\n",
+        ] {
+            let answer = answered(request).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
+                "{answer}"
+            );
+            assert!(answer.contains("invalid_request_head"), "{answer}");
+        }
+    }
+}
