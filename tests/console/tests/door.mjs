@@ -69,7 +69,7 @@ test("an auditor sees API keys and can neither create nor revoke one", async (ro
   const { keys } = await admin("keys", AUDITOR);
   const listed = await visit.rows("keys-table");
   assert.deepEqual(listed.map(([id, tenant]) => [id, tenant]), keys.map(({ id, tenant }) => [id, tenant]));
-  assert.ok(listed.some(([, tenant, , , state]) => tenant === "clients" && state === "active"), JSON.stringify(listed));
+  assert.ok(listed.some(([, tenant, , , , , state]) => tenant === "clients" && state === "active"), JSON.stringify(listed));
   assert.equal(await visit.shown("#new-key"), false);
   assert.equal(await visit.page.locator("#keys button:visible").count(), 0);
 });
