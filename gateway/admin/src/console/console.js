@@ -225,7 +225,7 @@ function stateOf(row) {
 
 // Buttons for operators; none for a key that is revoked.
 function keyActions(row) {
-  const buttons = make("span", "");
+  const buttons = make("span", "", "actions");
   if (row.revoked_at || !may("operator")) return buttons;
   const path = `admin/v1/keys/${encodeURIComponent(row.id)}`;
   const send = (method, to, body) =>
