@@ -16,7 +16,7 @@ pub struct Caller {
 }
 
 /// The public part of an API key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KeyId([u8; 6]);
 
 impl KeyId {
