@@ -95,6 +95,7 @@ const ORDERS: &[(&str, &[&str])] = &[
             "random",
             "store_failure",
             "request",
+            "quota",
             "config",
             "metering",
             "errors",
