@@ -46,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tls-client",
         ],
     ),
+    ("gateway-import", &["gateway-base"]),
     (
         "gateway-store",
         &["attest-core", "attest-channel", "gateway-base"],
@@ -126,6 +127,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "gateway-store",
             "gateway-retention",
             "gateway-contract",
+            "gateway-import",
             "gateway-path",
             "gateway-admin",
             "harden",

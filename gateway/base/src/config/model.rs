@@ -144,7 +144,7 @@ impl BaseUrl {
     }
 
     /// Parses a URL to which endpoint paths are appended; refuses one that already ends in an endpoint.
-    pub(crate) fn parse_for_endpoints(text: &str) -> Result<Self, UrlError> {
+    pub fn parse_for_endpoints(text: &str) -> Result<Self, UrlError> {
         let url = Self::parse(text)?;
         match ENDPOINTS
             .iter()

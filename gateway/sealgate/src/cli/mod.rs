@@ -1,11 +1,12 @@
 //! The operator's command line.
 //!
-//! `sealgate serve`, `check`, `keys`, `admin`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! `sealgate serve`, `check`, `reload`, `keys`, `admin`, `import`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
 
 mod admin;
 mod check;
 mod credentials;
+mod import;
 mod keys;
 mod log;
 mod reload;
@@ -65,6 +66,11 @@ enum Command {
     Admin {
         #[command(subcommand)]
         command: admin::AdminCommand,
+    },
+    /// Write a configuration from that of another gateway
+    Import {
+        #[command(subcommand)]
+        command: import::ImportCommand,
     },
     /// Export the audit log
     Log {
@@ -143,6 +149,7 @@ where
             Ok(runtime) => runtime.block_on(admin::run(command)),
             Err(error) => cannot_start(&error),
         },
+        Command::Import { command } => import::run(command),
         Command::Log { command } => match runtime() {
             Ok(runtime) => runtime.block_on(log::run(command)),
             Err(error) => cannot_start(&error),

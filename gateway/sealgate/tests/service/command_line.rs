@@ -1,5 +1,6 @@
 //! The shipped program on the command line: its output and its exit status.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use testkit::scratch::ScratchDir;
@@ -206,4 +207,73 @@ fn an_invalid_command_line_ends_with_2() {
         assert_ne!(err(&output), "", "{arguments:?}");
     }
     assert_eq!(sealgate(&directory, &["--help"]).status.code(), Some(0));
+}
+
+const LITELLM: &str = "model_list:
+  - {model_name: chat, litellm_params: {model: hosted_vllm/llama, api_base: \"http://127.0.0.1:8000/v1\", api_key: sk-upstream}}
+  - {model_name: claude, litellm_params: {model: anthropic/claude-sonnet}}
+router_settings: {model_group_alias: {fast: chat}}
+";
+
+#[test]
+fn a_litellm_configuration_is_imported_and_passes_check() {
+    let directory = directory("");
+    directory.write("config.yaml", LITELLM).expect("written");
+    let arguments = [
+        "import",
+        "litellm",
+        "config.yaml",
+        "--output",
+        "new",
+        "--tee",
+        "none",
+    ];
+    let output = sealgate(&directory, &arguments);
+    assert_eq!(
+        (output.status.code(), err(&output)),
+        (Some(0), String::new())
+    );
+    assert_eq!(
+        out(&output),
+        "imported 1 models with 1 upstreams to new/sealgate.toml\n\nnot imported:\n  model_list[1].litellm_params.model: the API of \"anthropic\" is not OpenAI's\n"
+    );
+    let check = sealgate(&directory, &["check", "new/sealgate.toml"]);
+    assert_eq!(check.status.code(), Some(0), "{}", err(&check));
+    assert!(out(&check).contains("fast"), "{}", out(&check));
+    let key = directory.path().join("new/keys/chat");
+    let mode = std::fs::metadata(&key)
+        .expect("a file")
+        .permissions()
+        .mode();
+    let text = std::fs::read_to_string(key).expect("a key");
+    assert_eq!((mode & 0o777, text.as_str()), (0o600, "sk-upstream"));
+
+    let again = sealgate(&directory, &arguments);
+    assert_eq!(again.status.code(), Some(1));
+    assert_eq!(
+        err(&again),
+        "sealgate: cannot write new/sealgate.toml: File exists (os error 17)\n"
+    );
+}
+
+#[test]
+fn an_import_without_a_model_ends_with_2_and_writes_nothing() {
+    let directory = directory("");
+    directory
+        .write("config.yaml", "model_list: [")
+        .expect("written");
+    let import = |file: &str| {
+        let arguments = [
+            "import", "litellm", file, "--output", "new", "--tee", "none",
+        ];
+        let output = sealgate(&directory, &arguments);
+        (output.status.code(), err(&output))
+    };
+    let refused =
+        "sealgate: config.yaml is not YAML, or a key is there twice (line 1)\n".to_owned();
+    assert_eq!(import("config.yaml"), (Some(2), refused));
+    assert!(!directory.path().join("new").exists());
+    let missing =
+        "sealgate: cannot read none.yaml: No such file or directory (os error 2)\n".to_owned();
+    assert_eq!(import("none.yaml"), (Some(1), missing));
 }
