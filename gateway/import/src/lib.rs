@@ -14,7 +14,7 @@ use gateway_base::config::Sensitive;
 pub struct Imported {
     /// The text of `sealgate.toml`.
     pub config: String,
-    /// The API keys of upstreams, each for a file of its own that the configuration names.
+    /// The API keys of upstreams, each for a separate file that the configuration names.
     pub key_files: Vec<KeyFile>,
     /// How many models and upstreams the configuration has.
     pub models: usize,

@@ -17,9 +17,7 @@ pub fn read(text: &str) -> Result<Section, ImportError> {
     let options = serde_saphyr::options! { with_snippet: false };
     let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let line = error.location().map(|location| location.line());
-        ImportError::NotYaml {
-            line: line.map(Into::into),
-        }
+        ImportError::NotYaml { line }
     })?;
     match value {
         Value::Object(members) => Ok(Section {

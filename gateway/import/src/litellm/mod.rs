@@ -196,7 +196,7 @@ impl Model {
         std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// Gives each upstream a name of its own.
+    /// Gives each upstream another name than those before it.
     fn number_names(&mut self) {
         let mut taken: Vec<String> = Vec::new();
         for deployment in &mut self.deployments {

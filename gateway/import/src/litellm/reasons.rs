@@ -6,7 +6,7 @@ pub const BALANCED: &str = "its upstreams are tried in the order of the configur
 /// A member that was read by nothing.
 pub fn reason(name: &str) -> &'static str {
     match name {
-        "master_key" => "administrators have keys of their own: sealgate admin create",
+        "master_key" => "administrators have other keys: sealgate admin create",
         "database_url"
         | "store_model_in_db"
         | "disable_spend_logs"
