@@ -39,6 +39,7 @@ fn row(sum: &UsageSum) -> Value {
         "failed": sum.failed,
         "prompt_tokens": sum.prompt_tokens,
         "completion_tokens": sum.completion_tokens,
+        "cost": sum.cost.map(|cost| cost.to_string()),
         "bytes_in": sum.bytes_in,
         "bytes_out": sum.bytes_out,
     })

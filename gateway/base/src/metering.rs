@@ -7,6 +7,7 @@ use std::time::Duration;
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 
+use crate::quota::Money;
 use crate::request::Endpoint;
 use crate::request::Name;
 
@@ -25,7 +26,17 @@ pub struct StoreCounts {
 pub struct Usage {
     pub prompt_tokens: Option<u64>,
     pub completion_tokens: Option<u64>,
+    pub details: TokenDetails,
     pub source: TokenSource,
+}
+
+/// Tokens that can have separate prices, as the upstream reports them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenDetails {
+    /// How many tokens of the prompt were in the upstream's cache.
+    pub cached_tokens: Option<u64>,
+    /// How many tokens of the completion are reasoning, which the caller may not see.
+    pub reasoning_tokens: Option<u64>,
 }
 
 /// Which fields of a usage row are stored, and until when.
@@ -98,6 +109,9 @@ pub struct UsageRow {
     pub status: u16,
     pub prompt_tokens: Option<u64>,
     pub completion_tokens: Option<u64>,
+    pub token_details: TokenDetails,
+    /// In the unit of the price table; `None` where there is no price.
+    pub cost: Option<Money>,
     pub latency: Duration,
     pub first_byte: Option<Duration>,
     pub bytes_in: u64,

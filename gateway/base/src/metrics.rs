@@ -19,6 +19,7 @@ use crate::errors::TokenFault;
 use crate::events::{self, Event, IdentityFailure};
 use crate::lock::{lock, read, write};
 use crate::metering::{Outcome, StoreCounts, UsageRow};
+use crate::quota::Money;
 use crate::request::{Endpoint, Name};
 
 /// Upper bounds of latencies, in seconds.
@@ -48,6 +49,12 @@ struct RefusalLabels {
 struct TokenLabels {
     model: String,
     direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CostLabels {
+    model: String,
+    upstream: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -164,6 +171,8 @@ pub struct Metrics {
     /// Sums by tenant, including requests without retention.
     tenant_requests: Family<TenantLabels, Counter>,
     tenant_tokens: Family<TenantTokenLabels, Counter>,
+    cost: Family<CostLabels, Counter>,
+    unpriced: Family<CostLabels, Counter>,
     upstream_failures: Family<CauseLabels, Counter>,
     /// The counters of requests that ended, found once for each combination of labels.
     // Read by every request that ends; written by the first with its labels.
@@ -225,6 +234,17 @@ fn model_label(row: &UsageRow) -> String {
     model.map_or("unknown", Name::as_str).to_owned()
 }
 
+fn cost_labels(row: &UsageRow) -> CostLabels {
+    CostLabels {
+        model: model_label(row),
+        upstream: row
+            .upstream
+            .as_ref()
+            .map_or("none", Name::as_str)
+            .to_owned(),
+    }
+}
+
 fn latency_histogram() -> Histogram {
     Histogram::new(LATENCY)
 }
@@ -240,6 +260,8 @@ impl Default for Metrics {
             tokens: Family::default(),
             tenant_requests: Family::default(),
             tenant_tokens: Family::default(),
+            cost: Family::default(),
+            unpriced: Family::default(),
             upstream_failures: Family::default(),
             of_requests: RwLock::default(),
             refusals: Family::default(),
@@ -307,6 +329,11 @@ impl Metrics {
                 counters.of_tenant.inc_by(tokens);
             }
         }
+        if let Some(cost) = row.cost.filter(|cost| *cost > Money::ZERO) {
+            self.cost
+                .get_or_create(&cost_labels(row))
+                .inc_by(cost.nanos().unsigned_abs());
+        }
         if let Some(cause) = row.cause {
             let upstream = row.upstream.as_ref().map_or("none", Name::as_str);
             self.upstream_failures
@@ -366,6 +393,11 @@ impl Metrics {
     fn refusal(&self, status: u16, r#type: &'static str) {
         let labels = RefusalLabels { status, r#type };
         self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// Counts an answer whose cost is not known, although there is a price table.
+    pub fn answer_without_price(&self, row: &UsageRow) {
+        self.unpriced.get_or_create(&cost_labels(row)).inc();
     }
 
     /// Counts an attempt to verify an upstream.
@@ -477,6 +509,17 @@ impl Metrics {
             "tenant_tokens",
             "Tokens of a tenant, also of requests that nothing else is kept of",
             self.tenant_tokens.clone(),
+        );
+        r.register_with_unit(
+            "cost",
+            "What requests cost, in billionths of the price table's unit",
+            Unit::Other("nanos".to_owned()),
+            self.cost.clone(),
+        );
+        r.register(
+            "unpriced_answers",
+            "Answers that have no cost because the price table has no price of their model at their upstream",
+            self.unpriced.clone(),
         );
         r.register(
             "upstream_failures",

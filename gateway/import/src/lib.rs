@@ -4,9 +4,11 @@
 //! environment variables are read and written by the command line, which calls this crate.
 
 mod litellm;
+mod litellm_prices;
 mod toml;
 
 pub use litellm::{ImportError, Settings, import as import_litellm};
+pub use litellm_prices::{ImportedPrices, LeftOut, PricesError, import as import_litellm_prices};
 
 use gateway_base::config::Sensitive;
 

@@ -73,6 +73,8 @@ fn read(config: &Config) -> Vec<PathBuf> {
                 .map(|pinned| pinned.file.clone()),
         );
     }
+    let prices = config.prices.table.as_ref();
+    paths.extend(prices.map(|table| table.file.clone()));
     for upstream in config.models.iter().flat_map(|model| &model.upstreams) {
         paths.extend(upstream.api_key.as_ref().map(|key| key.file.clone()));
     }

@@ -54,6 +54,11 @@ impl Config {
             "health": { "enabled": self.health.listen.is_some() },
             "admin": { "enabled": self.admin.listen.is_some() },
             "identity": { "issuers": self.identity.issuers.iter().map(issuer_value).collect::<Vec<_>>() },
+            "prices": self.prices.table.as_ref().map(|table| json!({
+                "digest": table.digest.to_string(),
+                "currency": table.currency.as_str(),
+                "cost_header": self.prices.cost_header,
+            })),
             "metrics": { "enabled": self.metrics.listen.is_some() },
             "telemetry": { "otlp": self.telemetry.otlp.as_ref().map(ToString::to_string) },
             "limits": {

@@ -105,6 +105,16 @@ impl Config {
             "keys        requests under way when their key is revoked: {}",
             self.keys.on_revoke.as_str()
         )?;
+        if let Some(table) = &self.prices.table {
+            writeln!(
+                out,
+                "prices      {} in {}, {} ({})",
+                table.prices().count(),
+                table.currency,
+                table.file.display(),
+                table.digest
+            )?;
+        }
         for issuer in &self.identity.issuers {
             write_issuer(out, issuer)?;
         }

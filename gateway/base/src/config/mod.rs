@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::quota::PriceTable;
 use crate::request::Name;
 use attest_channel::Trust;
 use attest_core::{Serving, SourceProvenance};
@@ -36,7 +37,7 @@ use harden::Fact;
 
 pub use expiry::{ExpiryError, parse_expiry, parse_overlap};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
-pub use parse::{known_keys, provider_url};
+pub use parse::{known_keys, parse_prices, provider_url};
 pub use problem::{ConfigError, InFile, KeyLines, Problem};
 pub use retention::{
     NamedPolicy, Retention, built_in, policy_problems, read_policy, signature_file,
@@ -69,6 +70,7 @@ pub struct Config {
     pub metrics: MetricsListener,
     pub admin: AdminListener,
     pub identity: identity::Identity,
+    pub prices: Prices,
     pub log: Log,
     pub telemetry: Telemetry,
     /// Policies and roots for verifying upstreams, by the name that models refer to.
@@ -254,6 +256,15 @@ pub struct Telemetry {
 pub struct AdminListener {
     /// The address of the administrators' API, over TLS with the epoch's key; none unless configured.
     pub listen: Option<SocketAddr>,
+}
+
+/// `[prices]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prices {
+    /// What requests cost; none unless configured.
+    pub table: Option<Arc<PriceTable>>,
+    /// Whether an answer that is complete when its head is sent has its cost in a header.
+    pub cost_header: bool,
 }
 
 /// `[attestation.NAME]`: the policy and the roots with which upstreams are verified.

@@ -12,6 +12,7 @@ use strict_toml::{DeTable, DeValue, Spanned, Table};
 use super::hints::{hint_for_placeholder, hint_for_unknown_key};
 use super::problem::Problems;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::quota::Money;
 
 /// A value with its position in the file.
 #[derive(Clone, Debug)]
@@ -181,6 +182,33 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// An amount of money from zero to `most`, written as a string.
+    pub fn money(&mut self, name: &'static str, most: Money) -> Option<At<Money>> {
+        let number = self
+            .table
+            .peek(name)
+            .and_then(|value| match value.get_ref() {
+                DeValue::Float(number) => Some((value.span(), number.as_str().to_owned())),
+                DeValue::Integer(number) => Some((value.span(), number.as_str().to_owned())),
+                _ => None,
+            });
+        if let Some((span, number)) = number {
+            let reason = format!("is a number, and a number could lose digits; write \"{number}\"");
+            self.problem(&span, name, reason);
+            // Taken all the same: it would otherwise be reported once more, as unknown.
+            let _ = self.take(name);
+            return None;
+        }
+        self.parsed(name, |text| {
+            let money: Money = text.parse().map_err(|error| format!("{text:?} {error}"))?;
+            match money {
+                money if money < Money::ZERO => Err(format!("is {money}; must not be negative")),
+                money if money > most => Err(format!("is {money}; must be {most} at most")),
+                money => Ok(money),
+            }
+        })
     }
 
     /// One of a few words.

@@ -129,6 +129,17 @@ impl<'a> Record<'a> {
             .maybe(usage.completion_tokens.filter(|_| tokens), |r, n| {
                 r.number("completion_tokens", n)
             })
+            .maybe(
+                usage.token_details.cached_tokens.filter(|_| tokens),
+                |r, n| r.number("cached_tokens", n),
+            )
+            .maybe(
+                usage.token_details.reasoning_tokens.filter(|_| tokens),
+                |r, n| r.number("reasoning_tokens", n),
+            )
+            .maybe(usage.cost.filter(|_| tokens), |r, cost| {
+                r.text("cost", cost)
+            })
             .maybe(usage.token_source().filter(|_| tokens), |r, source| {
                 r.word("token_source", source)
             })

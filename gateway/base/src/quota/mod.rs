@@ -1,10 +1,14 @@
-//! Words that limits, prices and budgets share: to whom a limit applies ([`Scope`]), amounts of money ([`Money`]) and the
-//! windows of time that are counted in ([`Period`]).
+//! Words that limits, prices and budgets share: to whom a limit applies ([`Scope`]), amounts of money ([`Money`]), the
+//! windows of time that are counted in ([`Period`]), what things cost ([`PriceTable`]) and what may be spent ([`Budget`]).
 
+mod budget;
 mod money;
 mod period;
+mod price;
 mod scope;
 
+pub use budget::{Amount, Budget, BudgetChanges, BudgetError, BudgetTerms, Grant};
 pub use money::{Money, MoneyError};
 pub use period::{Offset, OffsetError, Period, Window};
+pub use price::{Price, PriceTable, Quantity, Rates};
 pub use scope::{Scope, ScopeError};

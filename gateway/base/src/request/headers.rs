@@ -6,6 +6,8 @@ pub const ACI_VERSION: http::HeaderName = http::HeaderName::from_static("x-aci-v
 pub const KEYSET_DIGEST: http::HeaderName = http::HeaderName::from_static("x-aci-keyset-digest");
 /// Response header: the id of the receipt.
 pub const RECEIPT_ID: http::HeaderName = http::HeaderName::from_static("x-receipt-id");
+/// Response header: what the request cost.
+pub const COST: http::HeaderName = http::HeaderName::from_static("x-sealgate-cost");
 /// Announces a request's model, so that preconditions can be checked for it before the body is read.
 pub const MODEL: http::HeaderName = http::HeaderName::from_static("x-sealgate-model");
 /// Precondition on requests: the most retention that the caller allows.

@@ -16,7 +16,7 @@ mod salt;
 pub use body_budget::{BodyBudget, BodyReservation};
 pub use caller::{Caller, KeyId};
 pub use endpoint::Endpoint;
-pub use headers::{ACI_VERSION, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};
+pub use headers::{ACI_VERSION, COST, KEYSET_DIGEST, MODEL, RECEIPT_ID, RETENTION};
 pub use name::{Name, NameError};
 pub use network::NetworkError;
 pub use restrictions::{RestrictionChanges, RestrictionError, Restrictions, WrittenRestrictions};

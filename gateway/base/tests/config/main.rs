@@ -2,4 +2,5 @@
 
 mod hints;
 mod identity;
+mod prices;
 mod values;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::body::BodyLimits;
 use super::credential::{digest, token};
+use super::images::count_images;
 use super::keyring::ActiveKey;
 use super::token_callers::{TokenCaller, TokenCallers};
 use super::{
@@ -169,6 +170,7 @@ impl Admission {
             endpoint,
             stream: fields.stream,
             received_bytes: prompt.len() as u64,
+            images: priced_images(&epoch, model.as_ref(), prompt.bytes()),
             received_hash,
             epoch,
             retention: Arc::new(retention),
@@ -265,6 +267,14 @@ struct Checked {
 /// The id that retention policies name a model by.
 fn model_id(model: Option<&RoutedModel>) -> Option<&str> {
     model.map(|model| model.route.model.as_str())
+}
+
+/// How many images the prompt has, if they have a price.
+fn priced_images(epoch: &Epoch, model: Option<&RoutedModel>, body: &[u8]) -> u64 {
+    match (&epoch.config.prices.table, model) {
+        (Some(table), Some(model)) if table.prices_images(&model.route.model) => count_images(body),
+        _ => 0,
+    }
 }
 
 impl RequestSlot {

@@ -11,6 +11,7 @@ mod body;
 mod constraints;
 mod credential;
 mod fields;
+mod images;
 mod keyring;
 mod preconditions;
 mod salt;
@@ -62,6 +63,8 @@ pub struct RequestContext {
     pub stream: bool,
     /// The size of the body as it was received.
     pub received_bytes: u64,
+    /// Images of the prompt, if they have a price.
+    pub images: u64,
     /// SHA-256 of the body as it was received.
     pub received_hash: Sha256Digest,
     /// The contract for this request until its end.

@@ -85,6 +85,11 @@ impl Attempts {
         self.earlier.extend(own_event(event));
     }
 
+    /// Whether an upstream may have got the request.
+    pub fn is_forwarded(&self) -> bool {
+        self.forwarded.is_some()
+    }
+
     /// The upstream that got the request last.
     pub fn upstream(&self) -> Option<&Name> {
         self.upstream.as_ref()

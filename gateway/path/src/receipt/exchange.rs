@@ -56,6 +56,8 @@ pub(super) struct Exchange {
     pub admitted_at: UnixTime,
     pub begun: Instant,
     pub bytes_in: u64,
+    /// Images of the prompt, if they have a price.
+    pub images: u64,
     pub received: Sha256Digest,
 }
 
@@ -78,6 +80,7 @@ impl Exchange {
             admitted_at: request.admitted_at,
             begun: Instant::now(),
             bytes_in: request.received_bytes,
+            images: request.images,
             received: request.received_hash,
         }
     }

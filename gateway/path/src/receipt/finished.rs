@@ -46,12 +46,22 @@ impl Finished {
         let exchange = &self.exchange;
         let epoch = Arc::clone(&exchange.epoch);
         let key_digest = exchange.caller.key_digest;
-        let row = exchange.usage_row(
+        let charge = exchange.charge(
+            &self.destination,
+            &self.attempts,
+            &self.returned,
+            self.ending,
+        );
+        let mut row = exchange.usage_row(
             &self.destination,
             &self.attempts,
             &self.returned,
             self.ending.outcome(),
         );
+        row.cost = charge.cost;
+        if charge.is_without_price(&exchange.epoch.config.prices) {
+            exchange.services.metrics.answer_without_price(&row);
+        }
         let retention = exchange.row_retention();
         let until = exchange.keep_receipt_until();
         let (receipt, services) = self.receipt();
@@ -124,6 +134,8 @@ impl Exchange {
             status: returned.status,
             prompt_tokens: returned.usage.prompt_tokens,
             completion_tokens: returned.usage.completion_tokens,
+            token_details: returned.usage.details,
+            cost: None,
             latency: self.begun.elapsed(),
             first_byte: returned.first_byte,
             bytes_in: self.bytes_in,

@@ -10,6 +10,7 @@
 
 mod attempts;
 mod cache;
+mod charge;
 mod ending;
 mod exchange;
 mod finished;

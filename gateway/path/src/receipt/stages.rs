@@ -14,6 +14,7 @@ use super::{Ending, Interruption};
 use crate::admit::RequestContext;
 use gateway_base::errors::ApiError;
 use gateway_base::metering::{Cause, Outcome, RowRetention, Usage, UsageRow};
+use gateway_base::quota::Money;
 use gateway_base::request::Name;
 use gateway_retention::RetentionFailure;
 
@@ -34,6 +35,8 @@ pub(super) struct Returned {
     /// Those of them that it has written; `None` if the connection does not count flushes.
     pub written: Option<BodyBytes>,
     pub first_byte: Option<Duration>,
+    /// It is an upstream's answer, not an error.
+    pub answered: bool,
     pub chat_id: Option<String>,
     pub usage: Usage,
 }
@@ -220,6 +223,27 @@ impl Unfinished<Routed> {
         }
     }
 
+    /// What the request costs with this usage, if clients are shown it.
+    pub fn shown_cost(&self, usage: Usage) -> Option<Money> {
+        let Routed {
+            exchange,
+            destination,
+            attempts,
+        } = self.0.as_ref()?;
+        if !exchange.epoch.config.prices.cost_header {
+            return None;
+        }
+        let returned = Returned {
+            answered: true,
+            usage,
+            ..Returned::default()
+        };
+        let complete = Ending::Complete(Outcome::Completed);
+        exchange
+            .charge(destination, attempts, &returned, complete)
+            .cost
+    }
+
     /// A response with this status begins: the upstream's answer, or our own error.
     pub fn returning(self, status: u16) -> Unfinished<Returning> {
         self.next(|routed| Returning::new(routed, status))
@@ -285,6 +309,11 @@ impl Unfinished<Returning> {
     /// The upstream's failure.
     pub fn upstream_failed(&mut self, cause: Cause) {
         self.update(|stage| stage.routed.attempts.cause = Some(cause));
+    }
+
+    /// The response is an upstream's answer.
+    pub fn answered(&mut self) {
+        self.update(|stage| stage.returned.answered = true);
     }
 
     /// Id and usage from the response.

@@ -1,4 +1,6 @@
-//! `sealgate import`: writes a configuration from that of another gateway.
+//! `sealgate import`: writes a configuration, or a price table, from that of another gateway.
+
+mod prices;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -16,6 +18,9 @@ use gateway_import::{Imported, Note, Settings, import_litellm};
 pub(super) enum ImportCommand {
     /// Write a configuration from LiteLLM's config.yaml, and list what could not be imported
     Litellm(Litellm),
+    /// Print the price list of other software as a price table
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
 }
 
 #[derive(Args)]
@@ -72,7 +77,10 @@ enum Failure {
 }
 
 pub(super) fn run(command: ImportCommand) -> ExitCode {
-    let ImportCommand::Litellm(litellm) = command;
+    let litellm = match command {
+        ImportCommand::Litellm(litellm) => litellm,
+        ImportCommand::Prices(command) => return prices::run(command),
+    };
     match litellm.run() {
         Ok(imported) => {
             print!("{}", report(&imported, &litellm.output));

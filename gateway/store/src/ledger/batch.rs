@@ -13,9 +13,12 @@ use super::{ReceiptRow, RowCounts, SessionRow};
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
+use gateway_base::quota::Money;
 
 /// The format of bodies. A program that cannot read the next one refuses the database by its schema version.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Bodies of this format have neither costs nor cached and reasoning tokens.
+const WITHOUT_COST: u8 = 1;
 /// A batch with a body of this size takes no further rows, so that one is read quickly for a single receipt.
 pub(super) const LARGE: usize = 256 << 10;
 
@@ -189,6 +192,11 @@ impl Batch {
             .map(|cause| cause.to_string());
         self.optional_text(cause.as_deref());
         self.optional_text(row.token_source().filter(|_| tokens));
+        let details = row.token_details;
+        let cost = row.cost.map(Money::nanos);
+        self.optional_int(cost.filter(|_| tokens));
+        self.optional_int(details.cached_tokens.filter(|_| tokens).map(signed));
+        self.optional_int(details.reasoning_tokens.filter(|_| tokens).map(signed));
     }
 
     fn number(&mut self, mut value: u64) {
@@ -246,6 +254,9 @@ pub(super) struct UsageValues<'a> {
     pub expires_at: i64,
     pub cause: Option<&'a str>,
     pub token_source: Option<&'a str>,
+    pub cost_nanos: Option<i64>,
+    pub cached_tokens: Option<i64>,
+    pub reasoning_tokens: Option<i64>,
 }
 
 /// The columns of a receipt.
@@ -287,10 +298,9 @@ pub(super) enum Record<'a> {
 /// All rows of a body.
 pub(super) fn records(body: &[u8]) -> Result<Vec<Record<'_>>, sqlx::Error> {
     let read = || {
-        let (format, rest) = body.split_first()?;
-        let mut reader = (*format == FORMAT).then_some(Reader(rest))?;
+        let mut reader = Reader::new(body, 1)?;
         let mut records = Vec::new();
-        while !reader.0.is_empty() {
+        while !reader.rest.is_empty() {
             records.push(reader.record()?);
         }
         Some(records)
@@ -300,13 +310,25 @@ pub(super) fn records(body: &[u8]) -> Result<Vec<Record<'_>>, sqlx::Error> {
 
 /// The row at a place of a body.
 pub(super) fn record_at(body: &[u8], place: u32) -> Option<Record<'_>> {
-    Reader(body.get(place as usize..)?).record()
+    Reader::new(body, place as usize)?.record()
 }
 
 /// What is left to read. Every function returns `None` where that is not what it should be.
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    format: u8,
+    rest: &'a [u8],
+}
 
 impl<'a> Reader<'a> {
+    /// From this place of a body on. The first byte is its format.
+    fn new(body: &'a [u8], place: usize) -> Option<Self> {
+        let format = *body.first()?;
+        let rest = body.get(place..)?;
+        (WITHOUT_COST..=FORMAT)
+            .contains(&format)
+            .then_some(Self { format, rest })
+    }
+
     fn record(&mut self) -> Option<Record<'a>> {
         Some(match self.take(1)? {
             [USAGE] => {
@@ -352,12 +374,23 @@ impl<'a> Reader<'a> {
             expires_at: self.int()?,
             cause: self.optional_text()?,
             token_source: self.optional_text()?,
+            cost_nanos: self.later_int(WITHOUT_COST)?,
+            cached_tokens: self.later_int(WITHOUT_COST)?,
+            reasoning_tokens: self.later_int(WITHOUT_COST)?,
         })
     }
 
+    /// A value that bodies of this format, and of earlier ones, do not have.
+    fn later_int(&mut self, without: u8) -> Option<Option<i64>> {
+        match self.format <= without {
+            true => Some(None),
+            false => self.optional_int(),
+        }
+    }
+
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
+        let (taken, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
         Some(taken)
     }
 
@@ -412,7 +445,7 @@ mod tests {
 
     use super::*;
     use attest_core::SessionId;
-    use gateway_base::metering::{Cause, Outcome, TokenSource};
+    use gateway_base::metering::{Cause, Outcome, TokenDetails, TokenSource};
     use gateway_base::request::{Endpoint, Name};
 
     const LATER: UnixTime = UnixTime::from_secs(1_900_000_000);
@@ -431,6 +464,11 @@ mod tests {
             status: 200,
             prompt_tokens: Some(u64::MAX),
             completion_tokens: Some(0),
+            token_details: TokenDetails {
+                cached_tokens: Some(3),
+                reasoning_tokens: Some(2),
+            },
+            cost: Some(Money::from_nanos(1_500)),
             latency: Duration::from_micros(1500),
             first_byte: None,
             bytes_in: 10,
@@ -496,6 +534,9 @@ mod tests {
             expires_at: 1_900_000_000,
             cause: Some("status:503"),
             token_source: Some("reported"),
+            cost_nanos: Some(1_500),
+            cached_tokens: Some(3),
+            reasoning_tokens: Some(2),
         };
         let nothing = UsageValues {
             receipt_id: None,
@@ -509,6 +550,9 @@ mod tests {
             bytes_out: None,
             cause: None,
             token_source: None,
+            cost_nanos: None,
+            cached_tokens: None,
+            reasoning_tokens: None,
             ..all
         };
         let receipt = ReceiptValues {
@@ -537,6 +581,23 @@ mod tests {
             batch.counts.sessions,
         );
         assert_eq!((batch.rows, counts, batch.expires_at), (4, (1, 1, 1), 5));
+    }
+
+    #[test]
+    fn rows_of_the_format_without_costs_are_read() {
+        let mut batch = Batch::default();
+        batch.add_usage(&usage(), &retention(&Field::ALL));
+        let mut body = batch.body().to_vec();
+        // Cost, cached and reasoning tokens are the last values: of two bytes and one each.
+        body.truncate(body.len() - 4);
+        body[0] = WITHOUT_COST;
+        let read = records(&body).expect("its own rows");
+        let [Record::Usage(row, _)] = read[..] else {
+            panic!("{read:?}")
+        };
+        assert_eq!((row.cost_nanos, row.cached_tokens), (None, None));
+        assert_eq!(row.token_source, Some("reported"));
+        assert!(records(&[&[0], &body[1..]].concat()).is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::sqlite::StoreHealth;
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::events::LedgerWork;
-use gateway_base::metering::{Outcome, RowRetention, TokenSource, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, TokenDetails, TokenSource, UsageRow};
 use gateway_base::request::{Endpoint, Name};
 use testkit::scratch::ScratchDir;
 
@@ -79,6 +79,8 @@ impl Requests {
                 status: 200,
                 prompt_tokens: Some(self.made % 1000),
                 completion_tokens: Some(self.made % 300),
+                token_details: TokenDetails::default(),
+                cost: None,
                 latency: Duration::from_micros(1500),
                 first_byte: Some(Duration::from_micros(1200)),
                 bytes_in: 600,

@@ -16,6 +16,7 @@ pub(super) static LEDGER: Database = Database {
         include_str!("usage_cause.sql"),
         include_str!("key_restrictions.sql"),
         include_str!("row_batches.sql"),
+        include_str!("usage_cost.sql"),
     ],
     large_tables: &[
         "row_batches",

@@ -17,6 +17,7 @@ use crate::audit::AuditLog;
 use crate::error::StoreError;
 use attest_core::UnixTime;
 use gateway_base::metering::{Outcome, RowRetention, UnfinishedId, UsageRow};
+use gateway_base::quota::Money;
 use gateway_base::request::Name;
 use gateway_base::store_failure::StoreFailure;
 
@@ -31,6 +32,8 @@ pub struct UsageSum {
     pub failed: u64,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
+    /// What those of them cost that have a cost; `None` if none has.
+    pub cost: Option<Money>,
     pub bytes_in: u64,
     pub bytes_out: u64,
 }
@@ -120,15 +123,14 @@ async fn sums(
     since: UnixTime,
     until: UnixTime,
 ) -> Result<Vec<UsageSum>, sqlx::Error> {
-    const COLUMNS: &str =
-        "tenant, model, requests, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out";
+    const COLUMNS: &str = "tenant, model, requests, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out, cost_nanos, priced";
     let periods = |width: u64| {
         format!(
             "SELECT {COLUMNS} FROM usage_sums WHERE width = {width} AND period >= ? AND period < ?"
         )
     };
     let rows =
-        "SELECT tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out \
+        "SELECT tenant, model, 1, failed, prompt_tokens, completion_tokens, bytes_in, bytes_out, cost_nanos, priced \
                 FROM usage_counted WHERE at >= ? AND at < ?"
             .to_owned();
     let parts = Parts::split(since.secs(), until.secs());
@@ -148,7 +150,8 @@ async fn sums(
     let query = format!(
         "SELECT tenant, nullif(model, '') AS model, SUM(requests) AS requests, SUM(failed) AS failed, \
          SUM(prompt_tokens) AS prompt_tokens, SUM(completion_tokens) AS completion_tokens, \
-         SUM(bytes_in) AS bytes_in, SUM(bytes_out) AS bytes_out \
+         SUM(bytes_in) AS bytes_in, SUM(bytes_out) AS bytes_out, \
+         SUM(cost_nanos) AS cost_nanos, SUM(priced) AS priced \
          FROM ({}) GROUP BY tenant, model ORDER BY tenant, model",
         sources.join(" UNION ALL ")
     );
@@ -174,6 +177,9 @@ fn read(row: &SqliteRow) -> Result<UsageSum, sqlx::Error> {
         failed: count("failed")?,
         prompt_tokens: count("prompt_tokens")?,
         completion_tokens: count("completion_tokens")?,
+        cost: (count("priced")? > 0)
+            .then(|| row.try_get("cost_nanos").map(Money::from_nanos))
+            .transpose()?,
         bytes_in: count("bytes_in")?,
         bytes_out: count("bytes_out")?,
     })
@@ -182,7 +188,7 @@ fn read(row: &SqliteRow) -> Result<UsageSum, sqlx::Error> {
 /// The columns that [`push_usage`] binds, in its order.
 pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, \
      outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at, cause, \
-     token_source";
+     token_source, cost_nanos, cached_tokens, reasoning_tokens";
 
 /// Inserts rows that [`add_to_sums`] counts, not a trigger.
 pub(super) async fn insert(
@@ -220,20 +226,27 @@ pub(super) fn push_usage(values: &mut Separated<'_, Sqlite, &'static str>, row: 
         .push_bind(row.bytes_out)
         .push_bind(row.expires_at)
         .push_bind(row.cause)
-        .push_bind(row.token_source);
+        .push_bind(row.token_source)
+        .push_bind(row.cost_nanos)
+        .push_bind(row.cached_tokens)
+        .push_bind(row.reasoning_tokens);
 }
 
 /// A period of `usage_sums`: its width in seconds, its number, tenant and model.
 type Period<'a> = (i64, i64, &'a str, &'a str);
 
-/// What rows add to `usage_sums`: requests, failed ones, tokens and bytes.
+/// Requests, failed ones, tokens, bytes, cost, and requests that have one.
+type Sums = [i64; 8];
+
+/// What rows add to `usage_sums`.
 #[derive(Default)]
-pub(super) struct SumsOfRows<'a>(BTreeMap<Period<'a>, [i64; 6]>);
+pub(super) struct SumsOfRows<'a>(BTreeMap<Period<'a>, Sums>);
 
 impl<'a> SumsOfRows<'a> {
     /// As the trigger `usage_added` counts a row.
     pub fn add(&mut self, row: &UsageValues<'a>) {
         let counted = |value: Option<i64>| value.unwrap_or(0).min(1_000_000_000_000);
+        let cost = row.cost_nanos.unwrap_or(0).min(100_000_000_000_000);
         let adds = [
             1,
             (row.outcome != Outcome::Completed.as_str()).into(),
@@ -241,6 +254,8 @@ impl<'a> SumsOfRows<'a> {
             counted(row.completion_tokens),
             counted(row.bytes_in),
             counted(row.bytes_out),
+            cost,
+            row.cost_nanos.is_some().into(),
         ];
         for width in [MINUTE, HOUR].map(signed) {
             let period = (
@@ -254,18 +269,18 @@ impl<'a> SumsOfRows<'a> {
         }
     }
 
-    pub fn into_rows(self) -> Vec<(Period<'a>, [i64; 6])> {
+    pub fn into_rows(self) -> Vec<(Period<'a>, Sums)> {
         self.0.into_iter().collect()
     }
 }
 
 pub(super) async fn add_to_sums(
     on: impl SqliteExecutor<'_>,
-    rows: &[(Period<'_>, [i64; 6])],
+    rows: &[(Period<'_>, Sums)],
 ) -> Result<(), sqlx::Error> {
     let mut insert = QueryBuilder::<Sqlite>::new(
         "INSERT INTO usage_sums (width, period, tenant, model, requests, failed, prompt_tokens, completion_tokens, \
-         bytes_in, bytes_out) ",
+         bytes_in, bytes_out, cost_nanos, priced) ",
     );
     insert.push_values(
         rows,
@@ -284,7 +299,8 @@ pub(super) async fn add_to_sums(
         " ON CONFLICT (width, period, tenant, model) DO UPDATE SET requests = requests + excluded.requests, \
          failed = failed + excluded.failed, prompt_tokens = prompt_tokens + excluded.prompt_tokens, \
          completion_tokens = completion_tokens + excluded.completion_tokens, bytes_in = bytes_in + excluded.bytes_in, \
-         bytes_out = bytes_out + excluded.bytes_out",
+         bytes_out = bytes_out + excluded.bytes_out, cost_nanos = cost_nanos + excluded.cost_nanos, \
+         priced = priced + excluded.priced",
     );
     insert.build().execute(on).await?;
     Ok(())

@@ -12,7 +12,7 @@ use attest_channel::Clock;
 use attest_channel::SystemClock;
 use attest_core::retention::Field;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
-use gateway_base::metering::{Outcome, RowRetention, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::StoreError;
@@ -45,6 +45,8 @@ pub fn usage(id: &str) -> UsageRow {
         status: 200,
         prompt_tokens: Some(3),
         completion_tokens: None,
+        token_details: TokenDetails::default(),
+        cost: None,
         latency: Duration::from_micros(1500),
         first_byte: None,
         bytes_in: 10,

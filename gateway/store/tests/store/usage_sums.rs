@@ -12,7 +12,8 @@ use sqlx::{Connection, SqliteConnection};
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::metering::TokenSource;
-use gateway_base::metering::{Outcome, RowRetention, UsageRow};
+use gateway_base::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
+use gateway_base::quota::Money;
 use gateway_base::request::Endpoint;
 use gateway_base::request::Name;
 use gateway_store::ledger::{Ledger, UsageSum};
@@ -48,13 +49,19 @@ fn written() -> impl Strategy<Value = Written> {
             proptest::option::of(number()),
             proptest::option::of(number()),
         ),
-        (number(), number(), any::<[bool; 3]>(), any::<bool>()),
+        (
+            number(),
+            number(),
+            any::<[bool; 3]>(),
+            any::<bool>(),
+            proptest::option::of(0..1_000_000_000_i64),
+        ),
     )
         .prop_map(
             |(
                 (at, tenant, model),
                 (completed, prompt, completion),
-                (bytes_in, bytes_out, kept, expired),
+                (bytes_in, bytes_out, kept, expired, cost),
             )| {
                 let fields = [Field::Model, Field::Tokens, Field::Sizes];
                 Written {
@@ -70,6 +77,8 @@ fn written() -> impl Strategy<Value = Written> {
                         status: 200,
                         prompt_tokens: prompt,
                         completion_tokens: completion,
+                        token_details: TokenDetails::default(),
+                        cost: cost.map(Money::from_nanos),
                         latency: Duration::ZERO,
                         first_byte: None,
                         bytes_in,
@@ -109,6 +118,7 @@ fn scanned<'a>(rows: impl Iterator<Item = &'a Written>, since: u64, until: u64) 
             failed: 0,
             prompt_tokens: 0,
             completion_tokens: 0,
+            cost: None,
             bytes_in: 0,
             bytes_out: 0,
         });
@@ -117,6 +127,9 @@ fn scanned<'a>(rows: impl Iterator<Item = &'a Written>, since: u64, until: u64) 
         if kept(Field::Tokens) {
             sum.prompt_tokens += row.prompt_tokens.unwrap_or(0);
             sum.completion_tokens += row.completion_tokens.unwrap_or(0);
+            if let Some(cost) = row.cost {
+                sum.cost = Some(sum.cost.unwrap_or_default().plus(cost));
+            }
         }
         if kept(Field::Sizes) {
             sum.bytes_in += row.bytes_in;
@@ -137,7 +150,7 @@ async fn database(state: &Path) -> SqliteConnection {
 pub async fn differences(state: &Path) -> i64 {
     const SCAN: &str = "SELECT width, at / width, tenant, coalesce(model, ''), count(*), sum(outcome <> 'completed'), \
         coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), \
-        coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0) \
+        coalesce(sum(bytes_in), 0), coalesce(sum(bytes_out), 0), coalesce(sum(cost_nanos), 0), count(cost_nanos) \
         FROM usage, (SELECT 60 AS width UNION ALL SELECT 3600) GROUP BY 1, 2, 3, 4";
     let query = format!(
         "SELECT (SELECT count(*) FROM (SELECT * FROM usage_sums EXCEPT {SCAN})) \
@@ -220,6 +233,12 @@ async fn case(rows: Vec<Written>, spans: Vec<(u64, u64)>) {
     let ledger = Ledger::open(upgraded.path(), KEEP)
         .await
         .expect("an upgrade");
+    // That version counted no costs.
+    let mut without_cost: Vec<Written> = left.into_iter().cloned().collect();
+    without_cost
+        .iter_mut()
+        .for_each(|left| left.row.cost = None);
+    let left: Vec<&Written> = without_cost.iter().collect();
     compare(&ledger, &left, &spans).await;
     assert_eq!(differences(upgraded.path()).await, 0, "after the upgrade");
     ledger.close().await;
@@ -254,6 +273,8 @@ fn usage(tokens: u64) -> UsageRow {
         status: 200,
         prompt_tokens: Some(tokens),
         completion_tokens: None,
+        token_details: TokenDetails::default(),
+        cost: None,
         latency: Duration::ZERO,
         first_byte: None,
         bytes_in: 1,

@@ -2,6 +2,7 @@
 
 mod identity;
 mod models;
+mod prices;
 mod retention;
 mod server;
 mod tee;
@@ -23,6 +24,7 @@ use super::{
 use harden::{self as hardening, Fact};
 
 pub use identity::provider_url;
+pub use prices::parse_prices;
 
 /// Larger than any real configuration, and small enough to read into memory.
 const MAX_FILE: u64 = 1 << 20;
@@ -116,6 +118,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         &tee,
         problems,
     );
+    let prices = prices::read(root.section("prices"), base, &models, problems);
     root.finish();
     addresses(server.as_ref(), &health, &metrics, &admin, problems);
     Some(Config {
@@ -136,6 +139,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         metrics,
         admin,
         identity,
+        prices,
         log,
         telemetry,
         attestation: attestation

@@ -5,7 +5,7 @@ use tracing::subscriber::with_default;
 
 use super::*;
 use crate::events::{emit, line};
-use crate::metering::{Outcome, RowRetention, UsageRow};
+use crate::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
 use crate::request::Endpoint;
 use crate::request::Name;
 
@@ -93,6 +93,8 @@ pub fn finished() -> UsageRow {
         status: 200,
         prompt_tokens: Some(7),
         completion_tokens: None,
+        token_details: TokenDetails::default(),
+        cost: None,
         latency: std::time::Duration::from_micros(1500),
         first_byte: None,
         bytes_in: 100,

@@ -5,7 +5,7 @@ use attest_core::UnixTime;
 
 use super::*;
 use crate::events::Event;
-use crate::metering::{Outcome, RowRetention, UsageRow};
+use crate::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
 use crate::request::Endpoint;
 
 fn usage() -> UsageRow {
@@ -22,6 +22,8 @@ fn usage() -> UsageRow {
         status: 502,
         prompt_tokens: Some(7),
         completion_tokens: None,
+        token_details: TokenDetails::default(),
+        cost: None,
         latency: Duration::from_millis(1500),
         first_byte: None,
         bytes_in: 100,

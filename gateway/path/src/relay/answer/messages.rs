@@ -208,6 +208,14 @@ impl Messages {
         }
     }
 
+    /// The usage, if the content is complete before anything is passed on, and reports it.
+    pub(in crate::relay) fn usage_before_begin(&self) -> Option<Usage> {
+        match &self.content {
+            Content::Json(members) if members.is_complete() => members.usage().and_then(read_usage),
+            _ => None,
+        }
+    }
+
     /// How complete it is, for an answer that has ended.
     pub(in crate::relay) fn completeness(&self) -> Completeness {
         if let Content::Events(events) = &self.content

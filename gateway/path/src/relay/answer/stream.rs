@@ -11,8 +11,7 @@ use super::boundary::Boundary;
 use super::event::{self, Chunk, EventContent};
 use super::piece::{Piece, Place};
 use crate::relay::UpstreamRefusal;
-use gateway_base::metering::TokenSource;
-use gateway_base::metering::Usage;
+use gateway_base::metering::{TokenDetails, TokenSource, Usage};
 
 /// A longer event is not passed on. Images come as single events of some megabytes.
 const MAX_EVENT: usize = 16 * 1024 * 1024;
@@ -63,6 +62,7 @@ impl EventStream {
         let counted = || Usage {
             prompt_tokens: None,
             completion_tokens: (self.pieces > 0).then_some(self.pieces),
+            details: TokenDetails::default(),
             source: TokenSource::Events,
         };
         self.usage.unwrap_or_else(counted)
@@ -253,6 +253,7 @@ mod tests {
         let usage = Usage {
             prompt_tokens: Some(7),
             completion_tokens: Some(4),
+            details: TokenDetails::default(),
             source: TokenSource::Reported,
         };
         assert_eq!(read.usage(), usage);

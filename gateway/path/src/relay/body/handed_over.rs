@@ -20,6 +20,7 @@ pub(super) struct HandedOver {
 impl HandedOver {
     pub(super) fn new(receipt: Unfinished<Routed>, status: u16, flushes: Flushes) -> Self {
         let mut receipt = receipt.returning(status);
+        receipt.answered();
         if flushes.are_counted() {
             receipt.track_writes();
         }

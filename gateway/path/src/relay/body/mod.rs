@@ -14,13 +14,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use super::answer::Answer;
 use crate::flushes::Flushes;
 use crate::receipt::{Ending, Interruption, Routed, Unfinished};
+use gateway_base::request::COST;
 use gateway_retention::SealingRecord;
 use handed_over::HandedOver;
 use recorded::{Next, RecordedAnswer};
@@ -62,6 +63,11 @@ pub(super) fn relay(
     receipt: Unfinished<Routed>,
     flushes: Flushes,
 ) -> Response<ResponseBody> {
+    let cost = answer
+        .body
+        .messages()
+        .usage_before_begin()
+        .and_then(|usage| receipt.shown_cost(usage));
     let mut relayed = RelayedBody {
         handed_over: HandedOver::new(receipt, answer.status.as_u16(), flushes),
         state: State::Open(RecordedAnswer::new(answer.body, record)),
@@ -73,6 +79,9 @@ pub(super) fn relay(
     let mut response = Response::new(ResponseBody::Relayed(Box::new(relayed)));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
+    if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost.to_string()).ok()) {
+        response.headers_mut().insert(COST, cost);
+    }
     response
 }
 
