@@ -113,6 +113,7 @@ impl Bench {
             endpoint,
             stream: fields.stream,
             received_bytes: body.len() as u64,
+            images: 0,
             received_hash: Sha256Digest::hash(body.as_bytes()),
             retention: Arc::new(self.epoch.retention.policy().effective(&tenant, None)),
             epoch: self.epoch.clone(),

@@ -1,0 +1,4 @@
+//! Prices and cost.
+
+mod cost;
+mod support;
