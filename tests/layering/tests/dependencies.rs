@@ -47,6 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("gateway-import", &["gateway-base"]),
+    ("gateway-quota", &["attest-core", "gateway-base"]),
     (
         "gateway-store",
         &["attest-core", "attest-channel", "gateway-base"],
@@ -95,6 +96,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-channel",
             "gateway-base",
             "gateway-identity",
+            "gateway-quota",
             "gateway-store",
             "gateway-retention",
             "gateway-upstream",

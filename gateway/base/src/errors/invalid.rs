@@ -55,15 +55,21 @@ pub enum Member {
     StreamOptions,
     Provider,
     CacheSalt,
+    MaxTokens,
+    MaxCompletionTokens,
+    Answers,
 }
 
 impl Member {
-    pub const ALL: [Member; 5] = [
+    pub const ALL: [Member; 8] = [
         Member::Model,
         Member::Stream,
         Member::StreamOptions,
         Member::Provider,
         Member::CacheSalt,
+        Member::MaxTokens,
+        Member::MaxCompletionTokens,
+        Member::Answers,
     ];
 
     pub fn name(self) -> &'static str {
@@ -73,6 +79,9 @@ impl Member {
             Member::StreamOptions => "stream_options",
             Member::Provider => "provider",
             Member::CacheSalt => "cache_salt",
+            Member::MaxTokens => "max_tokens",
+            Member::MaxCompletionTokens => "max_completion_tokens",
+            Member::Answers => "n",
         }
     }
 }

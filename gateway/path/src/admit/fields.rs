@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::{Constraints, Endpoint};
 use gateway_base::errors::{Invalid, Member};
+use gateway_quota::OutputLimit;
 
 /// The longest model name that is read.
 const MAX_MODEL: usize = 256;
@@ -33,6 +34,10 @@ pub struct Fields {
     pub constraints: Constraints,
     /// The client's `cache_salt`.
     pub cache_salt: Option<CacheSalt>,
+    /// `max_completion_tokens`, or else `max_tokens`.
+    pub output_limit: OutputLimit,
+    /// `n`: how many answers the request asks for.
+    pub answers: u64,
 }
 
 /// The position of a client's `cache_salt`. Its value is read only if the configuration binds it.
@@ -80,6 +85,8 @@ impl Fields {
             provider_span,
             constraints: constraints.unwrap_or_default(),
             cache_salt,
+            output_limit: members.output_limit(),
+            answers: members.answers(),
         })
     }
 }
@@ -129,6 +136,20 @@ impl<'a> Members<'a> {
 
     fn value(&self, member: Member) -> Option<&'a str> {
         self.found(member).map(|found| found.value.get())
+    }
+
+    /// The larger of the two, if both are given: engines differ in which one they read.
+    fn output_limit(&self) -> OutputLimit {
+        let members = [Member::MaxCompletionTokens, Member::MaxTokens];
+        let texts = members.into_iter().filter_map(|member| self.value(member));
+        let limits = texts.filter(|text| *text != "null").map(output_limit);
+        limits.max().unwrap_or_default()
+    }
+
+    /// One, unless it is a number above: an engine refuses anything else.
+    fn answers(&self) -> u64 {
+        let value = self.value(Member::Answers);
+        value.and_then(|text| text.parse().ok()).unwrap_or(1).max(1)
     }
 
     fn model(&self, text: &str) -> Result<(String, Range<usize>), Invalid> {
@@ -201,8 +222,8 @@ fn recognise(quoted: &str) -> Result<Option<(usize, bool)>, serde_json::Error> {
 }
 
 fn position(name: &str) -> Option<(usize, bool)> {
-    // The longest spelling: each s of stream_options as U+017F, two bytes.
-    if name.len() > 2 * "stream_options".len() {
+    // The longest spelling: a letter of max_completion_tokens as U+017F or U+212A takes up to three bytes.
+    if name.len() > 3 * "max_completion_tokens".len() {
         return None;
     }
     let index = Member::ALL
@@ -259,6 +280,13 @@ fn include_usage(value: &str) -> Result<Option<bool>, Invalid> {
     let options: Option<Options> =
         serde_json::from_str(value).map_err(|_| Invalid::StreamOptions)?;
     Ok(options.and_then(|options| options.include_usage))
+}
+
+fn output_limit(value: &str) -> OutputLimit {
+    match value.parse::<i64>() {
+        Ok(tokens) => u64::try_from(tokens).map_or(OutputLimit::None, OutputLimit::Tokens),
+        Err(_) => OutputLimit::Unreadable,
+    }
 }
 
 #[cfg(test)]

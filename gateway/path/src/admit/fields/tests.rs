@@ -184,3 +184,61 @@ fn accepts_deep_nesting_without_a_stack_overflow() {
     let open = format!(r#"{{"model":"m","a":{}"#, "[".repeat(depth));
     assert_eq!(read(&open), Err(Invalid::NotJson));
 }
+
+#[test]
+fn the_output_is_limited_by_the_larger_of_two_limits() {
+    for (members, limit) in [
+        ("", OutputLimit::None),
+        (r#""max_tokens":7,"#, OutputLimit::Tokens(7)),
+        (r#""max_completion_tokens":7,"#, OutputLimit::Tokens(7)),
+        (
+            r#""max_tokens":9,"max_completion_tokens":7,"#,
+            OutputLimit::Tokens(9),
+        ),
+        (
+            r#""max_tokens":null,"max_completion_tokens":7,"#,
+            OutputLimit::Tokens(7),
+        ),
+        (r#""max_tokens":-1,"#, OutputLimit::None),
+        (
+            r#""max_tokens":-1,"max_completion_tokens":7,"#,
+            OutputLimit::None,
+        ),
+        (r#""max_tokens":0,"#, OutputLimit::Tokens(0)),
+        (r#""max_tokens":"7","#, OutputLimit::Unreadable),
+        (r#""max_tokens":7.0,"#, OutputLimit::Unreadable),
+        (
+            r#""max_tokens":1e3,"max_completion_tokens":7,"#,
+            OutputLimit::Unreadable,
+        ),
+        (
+            r#""max_tokens":99999999999999999999,"#,
+            OutputLimit::Unreadable,
+        ),
+    ] {
+        let body = format!("{{{members}\"model\":\"m\"}}");
+        assert_eq!(
+            read(&body).map(|fields| fields.output_limit),
+            Ok(limit),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_request_asks_for_one_answer_or_n() {
+    for (members, answers) in [
+        ("", 1),
+        (r#""n":3,"#, 3),
+        (r#""n":0,"#, 1),
+        (r#""n":null,"#, 1),
+        (r#""n":"3","#, 1),
+    ] {
+        let body = format!("{{{members}\"model\":\"m\"}}");
+        assert_eq!(
+            read(&body).map(|fields| fields.answers),
+            Ok(answers),
+            "{body}"
+        );
+    }
+}
