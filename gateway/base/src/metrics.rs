@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -85,6 +85,23 @@ struct VerificationLabels {
 struct IssuerLabels {
     issuer: String,
     result: &'static str,
+}
+
+/// The label values are an enum's and the operator's.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AuthorizationLabels {
+    decision: &'static str,
+    code: CodeLabel,
+}
+
+/// The code of a rule. Cloning it allocates nothing.
+#[derive(Clone, Debug, Hash, PartialEq, Eq)]
+struct CodeLabel(Name);
+
+impl EncodeLabelValue for CodeLabel {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.as_str().encode(encoder)
+    }
 }
 
 /// Everything that the labels of a finished request are made of.
@@ -181,6 +198,7 @@ pub struct Metrics {
     verifications: Family<VerificationLabels, Counter>,
     identity_tokens: Family<IssuerLabels, Counter>,
     identity_fetches: Family<IssuerLabels, Counter>,
+    authorizations: Family<AuthorizationLabels, Counter>,
     pub in_flight: Gauge,
     pub connections: Gauge,
     pub epoch: Gauge,
@@ -268,6 +286,7 @@ impl Default for Metrics {
             verifications: Family::default(),
             identity_tokens: Family::default(),
             identity_fetches: Family::default(),
+            authorizations: Family::default(),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             epoch: Gauge::default(),
@@ -435,6 +454,15 @@ impl Metrics {
         self.identity_fetches.get_or_create(&labels).inc();
     }
 
+    /// Counts a decision of the authorization policy, by the code of the rule that made it.
+    pub fn authorization_decided(&self, allowed: bool, code: &Name) {
+        let labels = AuthorizationLabels {
+            decision: if allowed { "allow" } else { "deny" },
+            code: CodeLabel(code.clone()),
+        };
+        self.authorizations.get_or_create(&labels).inc();
+    }
+
     /// Records how long the hardware took for one report.
     pub fn observe_attestation(&self, took: Duration) {
         self.attestation_time.observe(took.as_secs_f64());
@@ -545,6 +573,11 @@ impl Metrics {
             "identity_fetches",
             "Attempts to fetch an identity provider's keys",
             self.identity_fetches.clone(),
+        );
+        r.register(
+            "authorization_decisions",
+            "Inference requests that the authorization policy decided about",
+            self.authorizations.clone(),
         );
         r.register(
             "in_flight",

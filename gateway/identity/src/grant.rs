@@ -1,5 +1,7 @@
 //! What an issuer's rules make of a verified token: a subject, and the tenant or the role that is granted to it.
 
+use std::sync::Arc;
+
 use attest_core::BodyHasher;
 use gateway_base::config::identity::{Condition, Grant, Issuer, Rule};
 use gateway_base::errors::TokenFault;
@@ -14,6 +16,8 @@ const SUBJECT_DOMAIN: &[u8] = b"sealgate/token-subject/1\0";
 pub struct VerifiedToken {
     pub subject: Subject,
     pub granted: Granted,
+    /// The roles of a caller.
+    pub roles: Arc<[Name]>,
     /// The configured name of its issuer.
     pub issuer: Name,
     pub(crate) validity: Validity,
@@ -53,10 +57,13 @@ impl Subject {
 
 /// Applies the issuer's rules; the first that matches decides.
 pub(crate) fn grant(issuer: &Issuer, claims: &VerifiedClaims) -> Result<VerifiedToken, TokenFault> {
-    let granted = issuer.rules.iter().find_map(|rule| apply(rule, claims));
+    let mut rules = issuer.rules.iter();
+    let granted = rules.find_map(|rule| Some((apply(rule, claims)?, Arc::clone(&rule.roles))));
+    let (granted, roles) = granted.ok_or(TokenFault::NotMapped)?;
     Ok(VerifiedToken {
         subject: Subject::new(&issuer.issuer, claims.subject()),
-        granted: granted.ok_or(TokenFault::NotMapped)?,
+        granted,
+        roles,
         issuer: issuer.name.clone(),
         validity: claims.validity(),
     })

@@ -84,6 +84,7 @@ fn identities(provider: &IdentityProvider) -> Identities {
         rules: vec![Rule {
             condition: Condition::Always,
             grant: Grant::Tenant(name("acme")),
+            roles: Arc::default(),
         }],
     };
     let config = Identity {

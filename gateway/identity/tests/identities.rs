@@ -62,10 +62,12 @@ fn rules() -> Vec<Rule> {
         Rule {
             condition: claim(&["realm", "groups"], &["research"]),
             grant: Grant::Tenant(name("research-team")),
+            roles: Arc::default(),
         },
         Rule {
             condition: claim(&["org"], &["acme", "globex"]),
             grant: Grant::TenantOf(vec![name("acme"), name("globex")]),
+            roles: Arc::default(),
         },
     ]
 }
@@ -219,6 +221,7 @@ async fn a_role_is_granted_by_the_rules_for_administrators() {
     let rules = vec![Rule {
         condition: claim(&["groups"], &["sealgate-auditors"]),
         grant: Grant::Role(Role::Auditor),
+        roles: Arc::default(),
     }];
     let config = Identity {
         issuers: vec![issuer(&world.provider, Purpose::Administrators, rules)],
@@ -395,6 +398,7 @@ async fn a_new_configuration_keeps_the_keys_of_the_issuers_that_stay() {
     let everyone = Rule {
         condition: Condition::Always,
         grant: Grant::Tenant(name("everyone")),
+        roles: Arc::default(),
     };
     let mut changed = issuer(&world.provider, Purpose::Callers, vec![everyone]);
     let clock: Arc<dyn Clock> = world.clock.clone();

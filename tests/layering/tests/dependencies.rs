@@ -36,6 +36,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "gateway-authorization",
+        &["attest-core", "gateway-base", "strict-toml"],
+    ),
+    (
         "gateway-identity",
         &[
             "attest-core",
@@ -80,6 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-fetch",
             "attest-collect",
             "attest-channel",
+            "gateway-authorization",
             "gateway-base",
             "gateway-identity",
             "gateway-store",
@@ -94,6 +99,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "attest-core",
             "attest-channel",
+            "gateway-authorization",
             "gateway-base",
             "gateway-identity",
             "gateway-quota",
@@ -125,6 +131,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-core",
             "attest-collect",
             "attest-channel",
+            "gateway-authorization",
             "gateway-base",
             "gateway-store",
             "gateway-retention",
@@ -168,6 +175,7 @@ const TESTS_ONLY: &[&str] = &[
     "demo",
     "engines",
     "bench",
+    "bench-authorization",
     "leaks",
     "soak",
     "image-boot",

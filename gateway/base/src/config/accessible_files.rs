@@ -55,6 +55,8 @@ fn read(config: &Config) -> Vec<PathBuf> {
         paths.push(named.file.clone());
         paths.push(signature_file(&named.file));
     }
+    let authorization = config.authorization.policy.as_ref();
+    paths.extend(authorization.map(|named| named.file.clone()));
     match &config.tee.event_log {
         EventLogChoice::None => {}
         EventLogChoice::Firmware { .. } => paths.push(attest_collect::ACPI_TABLES.into()),

@@ -53,6 +53,7 @@ impl Config {
             "keys": { "on_revoke": self.keys.on_revoke.as_str() },
             "health": { "enabled": self.health.listen.is_some() },
             "admin": { "enabled": self.admin.listen.is_some() },
+            "authorization": { "policy": self.authorization.policy.as_ref().map(|named| named.digest.to_string()) },
             "identity": { "issuers": self.identity.issuers.iter().map(issuer_value).collect::<Vec<_>>() },
             "prices": self.prices.table.as_ref().map(|table| json!({
                 "digest": table.digest.to_string(),
@@ -143,7 +144,8 @@ fn rule_value(rule: &Rule) -> Value {
         }
         Grant::Role(role) => json!({ "role": role.as_str() }),
     };
-    json!({ "condition": condition, "grant": grant })
+    let roles: Vec<&str> = rule.roles.iter().map(|role| role.as_str()).collect();
+    json!({ "condition": condition, "grant": grant, "roles": roles })
 }
 
 fn supplied(roots: &Roots) -> Map<String, Value> {
@@ -174,6 +176,7 @@ fn upstream_value(upstream: &Upstream) -> Value {
         "url": upstream.url.to_string(),
         "model": upstream.model.as_ref().map(|model| model.as_str()),
         "api_key_file": file,
+        "region": upstream.region.as_ref().map(|region| region.as_str()),
         "cache_salt": upstream.cache_salt,
         "stream_usage": upstream.stream_usage,
     })

@@ -115,6 +115,14 @@ impl Config {
                 table.digest
             )?;
         }
+        if let Some(named) = &self.authorization.policy {
+            writeln!(
+                out,
+                "authorized  by {} ({})",
+                named.file.display(),
+                named.digest
+            )?;
+        }
         for issuer in &self.identity.issuers {
             write_issuer(out, issuer)?;
         }
@@ -247,7 +255,12 @@ fn write_issuer(out: &mut String, issuer: &Issuer) -> fmt::Result {
             Grant::TenantOf(_) => "the tenant of that name".to_owned(),
             Grant::Role(role) => format!("role {role}"),
         };
-        writeln!(out, "  rule      {condition}: {grant}")?;
+        let roles: Vec<&str> = rule.roles.iter().map(|role| role.as_str()).collect();
+        let roles = match roles[..] {
+            [] => String::new(),
+            _ => format!(", roles {}", roles.join(", ")),
+        };
+        writeln!(out, "  rule      {condition}: {grant}{roles}")?;
     }
     Ok(())
 }
@@ -290,6 +303,9 @@ fn write_model(out: &mut String, model: &Model, mode: Serving) -> fmt::Result {
         }
         if let Some(key) = &upstream.api_key {
             write!(out, "  key from {}", key.file.display())?;
+        }
+        if let Some(region) = &upstream.region {
+            write!(out, "  in {region}")?;
         }
         if upstream.cache_salt {
             write!(out, "  cache salted for each tenant")?;

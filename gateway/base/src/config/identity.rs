@@ -1,6 +1,7 @@
 //! `[[identity.issuers]]`: the identity providers whose tokens (JWTs) authenticate callers or administrators.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -90,6 +91,8 @@ pub struct PinnedAuthorities {
 pub struct Rule {
     pub condition: Condition,
     pub grant: Grant,
+    /// For callers: what authorization rules can be about.
+    pub roles: Arc<[Name]>,
 }
 
 /// Which tokens a rule is about.

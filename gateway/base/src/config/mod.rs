@@ -8,6 +8,7 @@
 //! [`document`] defines which part of it is published. Secrets are not published.
 
 mod accessible_files;
+mod authorization;
 mod document;
 mod expiry;
 mod explain;
@@ -35,6 +36,7 @@ use attest_channel::Trust;
 use attest_core::{Serving, SourceProvenance};
 use harden::Fact;
 
+pub use authorization::{Authorization, NamedAuthorizationPolicy};
 pub use expiry::{ExpiryError, parse_expiry, parse_overlap};
 pub use model::{ApiKey, BaseUrl, Model, Scheme, Upstream, UrlError};
 pub use parse::{known_keys, parse_prices, provider_url};
@@ -71,6 +73,7 @@ pub struct Config {
     pub admin: AdminListener,
     pub identity: identity::Identity,
     pub prices: Prices,
+    pub authorization: Authorization,
     pub log: Log,
     pub telemetry: Telemetry,
     /// Policies and roots for verifying upstreams, by the name that models refer to.

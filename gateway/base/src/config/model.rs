@@ -29,6 +29,8 @@ pub struct Upstream {
     /// The upstream's name for the model, if it differs from ours.
     pub model: Option<Name>,
     pub api_key: Option<ApiKey>,
+    /// Where it is, for authorization rules.
+    pub region: Option<Name>,
     /// Whether it partitions its prefix cache by the `cache_salt` of a request, as vLLM does.
     pub cache_salt: bool,
     /// Whether the gateway requests usage for streams whose callers did not, so that they are metered.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{ApiError, HeadFault, Invalid, TokenFault};
+use crate::request::Name;
 use jwt::TokenError;
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
@@ -54,6 +55,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::KeyEndpoint => ApiError::KeyEndpoint,
         ApiError::KeyModel => ApiError::KeyModel,
         ApiError::KeyRetention => ApiError::KeyRetention,
+        ApiError::NotAuthorized { .. } => ApiError::NotAuthorized { code: a_code() },
         ApiError::RoleNeeded { .. } => ApiError::RoleNeeded { role: "" },
         ApiError::PolicyUnreadable { .. } => ApiError::PolicyUnreadable { reason: String::new() },
         ApiError::PolicyRefused { .. } => ApiError::PolicyRefused { reason: String::new() },
@@ -96,6 +98,10 @@ fn errors() -> Vec<ApiError> {
     all.extend(head_faults().into_iter().map(ApiError::Head));
     all.extend(token_faults().into_iter().map(ApiError::Token));
     all
+}
+
+fn a_code() -> Name {
+    Name::from_operator("a-code").expect("it is a name")
 }
 
 fn head_faults() -> Vec<HeadFault> {

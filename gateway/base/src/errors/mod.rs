@@ -1,7 +1,7 @@
 //! Every HTTP error of the service, in the format of OpenAI's API (ACI/1 §10).
 //!
 //! Each message is defined here, once. It contains no text of a caller or an upstream: no model name, no header, no
-//! body. Only numbers and identifiers of ours vary. The two errors of administrators' policies are the exception: they
+//! body. Only numbers, identifiers of ours and the operator's codes of rules vary. The two errors of administrators' policies are the exception: they
 //! quote what the same administrator sent.
 
 mod catalogue;
@@ -9,6 +9,7 @@ mod head;
 mod invalid;
 mod token;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,6 +21,8 @@ pub use catalogue::{ListedError, list_errors};
 pub use head::HeadFault;
 pub use invalid::{Invalid, Member};
 pub use token::TokenFault;
+
+use crate::request::Name;
 
 /// Every error response of this service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,10 @@ pub enum ApiError {
     KeyModel,
     /// The active policy keeps more of the request than the key allows.
     KeyRetention,
+    /// The authorization policy does not allow the request; the code of the rule that decided.
+    NotAuthorized {
+        code: Name,
+    },
     /// A token (JWT) that is refused.
     Token(TokenFault),
     /// The administrator does not have the role that the request needs.
@@ -132,6 +139,7 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 const INVALID_REQUEST: &str = "invalid_request_error";
 const PERMISSION: &str = "permission_error";
+const NOT_AUTHORIZED: &str = "not_authorized";
 
 impl ApiError {
     pub fn status(&self) -> StatusCode {
@@ -145,8 +153,9 @@ impl ApiError {
 
     /// The error's code if a policy of the operator, the caller or the service is the reason for it: the audit log
     /// counts these. Malformed requests, failures and temporary overload are not counted.
-    pub fn refused_by_policy(&self) -> Option<&'static str> {
+    pub fn refused_by_policy(&self) -> Option<Cow<'static, str>> {
         match self {
+            ApiError::NotAuthorized { code } => Some(format!("{NOT_AUTHORIZED}:{code}").into()),
             ApiError::KeyExpired
             | ApiError::KeyBlocked
             | ApiError::KeyNetwork
@@ -158,7 +167,7 @@ impl ApiError {
             | ApiError::SessionNotAccepted
             | ApiError::UpstreamVerificationFailed => {
                 let shape = self.shape();
-                Some(shape.code.unwrap_or(shape.kind))
+                Some(shape.code.unwrap_or(shape.kind).into())
             }
             _ => None,
         }
@@ -281,6 +290,17 @@ impl ApiError {
                 Some("key_retention_exceeded"),
                 "The active retention policy keeps more of this request than the API key allows. It was not forwarded.",
             ),
+            ApiError::NotAuthorized { code } => {
+                return Shape {
+                    status: S::FORBIDDEN,
+                    kind: PERMISSION,
+                    code: Some(NOT_AUTHORIZED),
+                    param: None,
+                    message: format!(
+                        "The authorization policy does not allow this request: {code}. It was not forwarded."
+                    ),
+                };
+            }
             ApiError::Token(fault) => return fault.shape(),
             // Only administrators get these, about the policy that they sent.
             ApiError::PolicyUnreadable { reason } => {

@@ -135,8 +135,8 @@ impl Window {
 impl Offset {
     pub const UTC: Self = Self(0);
 
-    /// Before 1970, the beginning of 1970.
-    fn local(self, at: UnixTime) -> u64 {
+    /// What the local clock shows, as seconds since its 1970 began. Before 1970, the beginning of 1970.
+    pub fn local(self, at: UnixTime) -> u64 {
         at.secs().saturating_add_signed(self.0.into())
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::network::{Network, NetworkError};
-use super::{Endpoint, Name, NameError};
+use super::{Endpoint, ModelPattern};
 use attest_core::retention::RetentionMode;
 
 /// The most members of one list.
@@ -31,10 +31,6 @@ pub struct Restrictions {
     /// The most that may be kept of a request.
     pub retention: RetentionMode,
 }
-
-/// The name of a model as requests give it, where `*` stands for any characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct ModelPattern(Box<str>);
 
 /// Restrictions as they are written; a member that is absent is left as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,7 +146,10 @@ impl Restrictions {
 
     /// The complete written form.
     pub fn written(&self) -> WrittenRestrictions {
-        let models = self.models.iter().map(|pattern| pattern.0.to_string());
+        let models = self
+            .models
+            .iter()
+            .map(|pattern| pattern.as_str().to_owned());
         let endpoints = self
             .endpoints
             .iter()
@@ -285,34 +284,6 @@ impl RestrictionChanges {
 fn replace<T>(value: &mut T, with: Option<T>) {
     if let Some(with) = with {
         *value = with;
-    }
-}
-
-impl ModelPattern {
-    fn parse(text: &str) -> Result<Self, NameError> {
-        // The letters of a name, and `*`.
-        Name::from_operator(&text.replace('*', "."))?;
-        Ok(Self(text.into()))
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
-            return false;
-        };
-        let mut parts: Vec<&str> = parts.collect();
-        let Some(last) = parts.pop() else {
-            return rest.is_empty();
-        };
-        // Each part at its first place: what follows has the most room then.
-        let mut rest = rest;
-        for part in parts {
-            let Some((_, after)) = rest.split_once(part) else {
-                return false;
-            };
-            rest = after;
-        }
-        rest.ends_with(last)
     }
 }
 

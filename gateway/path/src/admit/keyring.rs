@@ -25,7 +25,7 @@ use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
 use gateway_base::request::BodyBudget;
-use gateway_base::request::{KeyId, Restrictions};
+use gateway_base::request::{KeyId, Name, Restrictions};
 use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger};
 use gateway_store::{DatabaseName, StoreError};
 
@@ -35,6 +35,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(PartialEq)]
 pub struct ActiveKey {
     pub(super) caller: Caller,
+    /// Of a caller with a token; an API key has none.
+    pub(super) roles: Arc<[Name]>,
     pub(super) restrictions: Restrictions,
     expires_at: Option<UnixTime>,
     is_blocked: bool,
@@ -71,9 +73,10 @@ impl PartialEq for SharedState {
 
 impl ActiveKey {
     /// A caller with a token, which has no key in the ledger.
-    pub(super) fn of_token(caller: Caller, shared: Arc<SharedState>) -> Self {
+    pub(super) fn of_token(caller: Caller, roles: Arc<[Name]>, shared: Arc<SharedState>) -> Self {
         Self {
             caller,
+            roles,
             restrictions: Restrictions::default(),
             expires_at: None,
             is_blocked: false,
@@ -252,6 +255,7 @@ fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
     let shared = known.map(|known| known.shared.clone());
     let key = ActiveKey {
         caller,
+        roles: Arc::default(),
         restrictions: row.restrictions,
         expires_at: row.expires_at,
         is_blocked: row.blocked_at.is_some(),
@@ -267,7 +271,7 @@ fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
 mod tests {
     use super::*;
     use crate::admit::ApiToken;
-    use gateway_base::request::{Name, WrittenRestrictions};
+    use gateway_base::request::WrittenRestrictions;
     use http::HeaderValue;
     use http::header::AUTHORIZATION;
 

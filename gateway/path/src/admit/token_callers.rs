@@ -20,6 +20,7 @@ const FIRST_SWEEP: usize = 1024;
 pub(super) struct TokenCaller {
     subject: Subject,
     tenant: Name,
+    roles: Arc<[Name]>,
 }
 
 impl TokenCaller {
@@ -34,6 +35,7 @@ impl TokenCaller {
                 Granted::Tenant(tenant) => Ok(Self {
                     subject: verified.subject,
                     tenant: tenant.clone(),
+                    roles: Arc::clone(&verified.roles),
                 }),
                 // The configuration accepts no such rule for callers.
                 Granted::Role(_) => Err(ApiError::Token(TokenFault::NotMapped)),
@@ -79,7 +81,8 @@ impl TokenCallers {
     /// The caller, with the counters of its subject.
     pub fn active_key(&self, caller: TokenCaller) -> ActiveKey {
         let shared = self.shared(caller.subject);
-        ActiveKey::of_token(caller.into_caller(), shared)
+        let roles = Arc::clone(&caller.roles);
+        ActiveKey::of_token(caller.into_caller(), roles, shared)
     }
 
     fn shared(&self, subject: Subject) -> Arc<SharedState> {

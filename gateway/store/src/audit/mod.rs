@@ -242,7 +242,7 @@ impl AuditLog {
     }
 
     /// Counts a request that a policy refused, by the error's code. Never waits.
-    pub fn count_refusal(&self, code: &'static str) {
+    pub fn count_refusal(&self, code: &str) {
         if let Ok(code) = Word::parse(code) {
             self.queue.count_refusal(code);
         }

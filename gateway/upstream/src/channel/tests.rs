@@ -89,6 +89,7 @@ fn upstream(url: &str) -> Upstream {
         url: BaseUrl::parse(url).expect("a URL"),
         model: None,
         api_key: None,
+        region: None,
         cache_salt: false,
         stream_usage: true,
     }

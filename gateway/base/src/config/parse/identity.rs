@@ -256,7 +256,8 @@ fn rule(mut section: Section<'_>, purpose: Option<Purpose>) -> Option<Rule> {
     let claim = section.strings("claim");
     let equals = section.parsed("equals", text);
     let tenant = section.parsed("tenant", Name::from_operator);
-    let tenant_one_of = tenant_names(&mut section);
+    let tenant_one_of = names(&mut section, "tenant_one_of");
+    let roles = names(&mut section, "roles").unwrap_or_default();
     let role = section.parsed("role", |text| {
         Role::parse(text).ok_or_else(|| {
             let known = Role::ALL.map(Role::as_str).join(", ");
@@ -275,6 +276,9 @@ fn rule(mut section: Section<'_>, purpose: Option<Purpose>) -> Option<Rule> {
             Some("role is for administrators; a rule for callers needs tenant or tenant_one_of")
         }
         (Some(Purpose::Administrators), false) => Some("a rule for administrators needs a role"),
+        (Some(Purpose::Administrators), true) if !roles.is_empty() => {
+            Some("roles are for callers; a rule for administrators grants one role")
+        }
         _ if grants != 1 => Some("needs exactly one of tenant, tenant_one_of and role"),
         _ => match (&path, &equals, &tenant_one_of) {
             (Some(_), Some(_), None) | (Some(_), None, Some(_)) | (None, None, None) => None,
@@ -302,30 +306,31 @@ fn rule(mut section: Section<'_>, purpose: Option<Purpose>) -> Option<Rule> {
         (None, None, Some(at)) => Grant::Role(at.value),
         (None, None, None) => return None,
     };
-    Some(Rule { condition, grant })
+    Some(Rule {
+        condition,
+        grant,
+        roles: roles.into(),
+    })
 }
 
-fn tenant_names(section: &mut Section<'_>) -> Option<Vec<Name>> {
-    let given = section.strings("tenant_one_of")?;
+/// A list of names: at least one.
+fn names(section: &mut Section<'_>, key: &'static str) -> Option<Vec<Name>> {
+    let given = section.strings(key)?;
     let given = given.into_iter().enumerate();
     let names: Vec<Name> = given
         .filter_map(
             |(index, At { value, span, .. })| match Name::from_operator(&value) {
                 Ok(name) => Some(name),
                 Err(reason) => {
-                    section.problem(
-                        &span,
-                        &format!("tenant_one_of[{}]", index + 1),
-                        reason.to_string(),
-                    );
+                    section.problem(&span, &format!("{key}[{}]", index + 1), reason.to_string());
                     None
                 }
             },
         )
         .collect();
     if names.is_empty() {
-        let place = section.place_of("tenant_one_of");
-        section.problem(&place, "tenant_one_of", "must name at least one tenant");
+        let place = section.place_of(key);
+        section.problem(&place, key, "must have at least one name");
     }
     Some(names)
 }

@@ -1,5 +1,6 @@
 //! From text to [`Config`], section by section.
 
+mod authorization;
 mod identity;
 mod models;
 mod prices;
@@ -107,6 +108,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
     let metrics = server::metrics(root.section("metrics"));
     let admin = server::admin(root.section("admin"));
     let identity = identity::read(root.section("identity"), base, &admin, problems);
+    let authorization = authorization::read(root.section("authorization"), base);
     let log = server::log(root.section("log"));
     let telemetry = server::telemetry(root.section("telemetry"));
     let attestation = trust::read(root.section("attestation"), base);
@@ -140,6 +142,7 @@ fn read(file: &Path, base: &Path, mut root: Section<'_>, problems: &Problems) ->
         admin,
         identity,
         prices,
+        authorization,
         log,
         telemetry,
         attestation: attestation

@@ -221,6 +221,9 @@ impl Reader<'_> {
         let api_key = section
             .parsed("api_key_file", |text| read_key(self.base, text))
             .map(|at| at.value);
+        let region = section
+            .parsed("region", Name::from_operator)
+            .map(|at| at.value);
         let cache_salt = section.boolean("cache_salt").is_some_and(|at| at.value);
         let stream_usage = section.boolean("stream_usage").is_none_or(|at| at.value);
         section.finish();
@@ -229,6 +232,7 @@ impl Reader<'_> {
             url: url?.value,
             model,
             api_key,
+            region,
             cache_salt,
             stream_usage,
         })
