@@ -11,6 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use crate::epoch::names_fit;
+use gateway_authorization::Authorization;
 use gateway_base::config::{Config, Problem, files, signature_file};
 use gateway_retention::{self as retention, Notice};
 use gateway_store::ledger::{self, PolicyRow};
@@ -27,6 +28,8 @@ pub struct Findings {
     pub running: bool,
 }
 
+const AUTHORIZATION_POLICY: &str = "authorization.policy";
+
 /// Everything that prevents the configuration from being served, given the retention policies so far.
 pub fn problems(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
     let mut found = Vec::new();
@@ -36,6 +39,10 @@ pub fn problems(config: &Config, policies: &[PolicyRow]) -> Vec<Problem> {
     }
     if !names_fit(&config.server.names) {
         found.push(lines.problem("server.names", "do not fit into a certificate"));
+    }
+    if let Err(error) = Authorization::from_config(config) {
+        let reasons = error.reasons().into_iter();
+        found.extend(reasons.map(|reason| lines.problem(AUTHORIZATION_POLICY, reason)));
     }
     for (index, error) in Routes::check(config) {
         let key = format!("model[{}]", index + 1);
@@ -64,6 +71,12 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
             let key = format!("identity.issuers[{}].ca_file", index + 1);
             decisive.push((key, pinned.file.clone()));
         }
+    }
+    if let Some(named) = &config.authorization.policy {
+        decisive.push((AUTHORIZATION_POLICY.to_owned(), named.file.clone()));
+        let reasons = Authorization::warnings(config).into_iter();
+        let reasons = reasons.map(|reason| format!("{}: {reason}", named.file.display()));
+        found.extend(reasons.map(|reason| config.lines.problem(AUTHORIZATION_POLICY, reason)));
     }
     if let Some(named) = &config.retention.policy {
         let key = || "retention.policy".to_owned();

@@ -14,6 +14,7 @@ use attest_channel::Moment;
 use attest_core::log::{Entry, EpochReason, EpochStart, Fact};
 use attest_core::retention::ActivePolicy;
 use attest_core::{Keyset, Sha256Digest, SigningKey, Subject, TlsKeyEntry};
+use gateway_authorization::{Authorization, PolicyFileError};
 use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::CacheSalts;
@@ -36,6 +37,8 @@ pub enum EpochError {
     Names,
     #[error("{0}")]
     Routes(#[from] RouteError),
+    #[error("{0}")]
+    Authorization(#[from] PolicyFileError),
     #[error("{0}")]
     Ledger(#[from] StoreError),
     #[error("{0}")]
@@ -63,6 +66,7 @@ pub async fn begin(
     reason: EpochReason,
     previous: Option<&Identities>,
 ) -> Result<Epoch, EpochError> {
+    let authorization = Arc::new(Authorization::from_config(&config)?);
     let routes = Arc::new(Routes::build(
         &config,
         ledger.clone(),
@@ -73,12 +77,13 @@ pub async fn begin(
     let parts = Parts {
         config,
         routes,
+        authorization,
         identities: Arc::new(identities),
     };
     create(parts, retention, ledger, clock.moment(), reason).await
 }
 
-/// Begins an epoch with new keys and this policy. Configuration, routes and identity providers are shared with the previous epoch, so
+/// Begins an epoch with new keys and this policy. Configuration, routes, authorization and identity providers are shared with the previous epoch, so
 /// verified upstreams stay verified.
 pub async fn renew(
     previous: &Epoch,
@@ -90,6 +95,7 @@ pub async fn renew(
     let parts = Parts {
         config: previous.config.clone(),
         routes: previous.routes.clone(),
+        authorization: previous.authorization.clone(),
         identities: previous.identities.clone(),
     };
     create(parts, retention, ledger, clock.moment(), reason).await
@@ -99,6 +105,7 @@ pub async fn renew(
 struct Parts {
     config: Arc<Config>,
     routes: Arc<Routes>,
+    authorization: Arc<Authorization>,
     identities: Arc<Identities>,
 }
 
@@ -112,6 +119,7 @@ async fn create(
     let Parts {
         config,
         routes,
+        authorization,
         identities,
     } = parts;
     let server = &config.server;
@@ -196,6 +204,7 @@ async fn create(
         config_digest: subject.config,
         config_document,
         routes,
+        authorization,
         identities,
         cache_salts,
         tls: identity.tls,

@@ -16,6 +16,7 @@ use attest_core::retention::ActivePolicy;
 use attest_core::{Keyset, Sha256Digest, SigningKey, SpkiDigest, UnixTime};
 
 use crate::evidence::EpochEvidence;
+use gateway_authorization::Authorization;
 use gateway_base::config::Config;
 use gateway_base::request::CacheSalts;
 use gateway_identity::Identities;
@@ -46,6 +47,8 @@ pub struct Epoch {
     /// The published configuration.
     pub config_document: String,
     pub routes: Arc<Routes>,
+    /// Decides which requests are served.
+    pub authorization: Arc<Authorization>,
     /// Verifies tokens of the configured identity providers.
     pub identities: Arc<Identities>,
     /// Derives the salts that separate tenants in an engine's prefix cache.

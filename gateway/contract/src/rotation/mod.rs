@@ -284,6 +284,7 @@ impl EpochRotation {
                 let failure = failure(&error);
                 let key = match &error {
                     EpochError::Retention(error) => error.key(),
+                    EpochError::Authorization(_) => "authorization.policy",
                     EpochError::Routes(_) => "model",
                     EpochError::Names => "server.names",
                     _ => "server.state_dir",
@@ -310,6 +311,7 @@ impl EpochRotation {
 
 fn failure(error: &EpochError) -> EpochFailure {
     match error {
+        EpochError::Authorization(_) => EpochFailure::Config,
         EpochError::Routes(_) => EpochFailure::Routes,
         EpochError::Ledger(_) | EpochError::Retention(HistoryError::Ledger(_)) => {
             EpochFailure::Ledger

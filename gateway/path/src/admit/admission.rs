@@ -10,13 +10,15 @@ use http::HeaderMap;
 use http_body::Body;
 use tokio::sync::watch;
 
+use super::authorized::{Purpose, authorize};
 use super::body::BodyLimits;
 use super::credential::{digest, token};
 use super::images::count_images;
 use super::keyring::ActiveKey;
 use super::token_callers::{TokenCaller, TokenCallers};
 use super::{
-    AdmittedRequest, Fields, Keyring, RequestContext, UnknownModel, body, preconditions, salt,
+    AdmittedRequest, Fields, Keyring, NotAuthorized, RequestContext, UnknownModel, Unserved, body,
+    preconditions, salt,
 };
 use attest_channel::Clock;
 use gateway_base::config::Limits;
@@ -43,7 +45,7 @@ pub struct Admission {
 
 /// An admitted request and its slot.
 pub struct Admitted {
-    pub request: Result<AdmittedRequest, UnknownModel>,
+    pub request: Result<AdmittedRequest, Unserved>,
     pub slot: RequestSlot,
 }
 
@@ -63,8 +65,8 @@ impl ApiKey {
         &self.0.caller
     }
 
-    /// Whether requests with the key may name this model, and can be served then.
-    pub fn may_use(&self, name: &str, route: &Route) -> bool {
+    /// Whether the key's restrictions let requests name this model and be served then.
+    fn may_use(&self, name: &str, route: &Route) -> bool {
         let restrictions = &self.0.restrictions;
         restrictions.allow_model(name) && (route.serves_verified() || !restrictions.verified_only)
     }
@@ -95,6 +97,29 @@ impl Admission {
         let key = self.keyring.authenticate(headers)?;
         key.check(self.clock.now(), peer)?;
         Ok(ApiKey(key))
+    }
+
+    /// Whether requests of a caller may name this model, for any endpoint, and can be served now.
+    pub fn may_use(&self, epoch: &Epoch, caller: &ApiKey, name: &str, route: &Route) -> bool {
+        if !caller.may_use(name, route) {
+            return false;
+        }
+        let ApiKey(key) = caller;
+        let policy = epoch.retention.policy();
+        let retention = policy.effective(&key.caller.tenant, Some(route.model.as_str()));
+        let mut endpoints = Endpoint::ALL
+            .into_iter()
+            .filter(|endpoint| key.restrictions.allow_endpoint(*endpoint));
+        endpoints.any(|endpoint| {
+            let purpose = Purpose {
+                route,
+                endpoint,
+                retention: retention.mode(),
+                verification_required: route.confidential || key.restrictions.verified_only,
+                at: self.clock.now(),
+            };
+            authorize(epoch, key, &purpose).is_ok()
+        })
     }
 
     /// The digest that receipts and records of a request's caller are bound to. An API key is not looked up: one that was
@@ -164,6 +189,18 @@ impl Admission {
             fields.cache_salt.as_ref(),
             epoch.config.limits.client_cache_salt,
         )?;
+        let at = self.clock.now();
+        let authorized = model.as_ref().map(|model| {
+            let constraints = &fields.constraints;
+            let purpose = Purpose {
+                route: &model.route,
+                endpoint,
+                retention: retention.mode(),
+                verification_required: model.route.confidential || constraints.require_verified(),
+                at,
+            };
+            authorize(&epoch, &key, &purpose)
+        });
         let context = RequestContext {
             receipt_id: receipt_id()?,
             caller: key.caller.clone(),
@@ -174,20 +211,26 @@ impl Admission {
             received_hash,
             epoch,
             retention: Arc::new(retention),
-            admitted_at: self.clock.now(),
+            admitted_at: at,
         };
-        let request = match model {
-            Some(model) => Ok(AdmittedRequest {
+        let request = match (model, authorized) {
+            (Some(model), Some(Ok(permit))) => Ok(AdmittedRequest {
                 context,
                 model,
                 fields,
                 client_salt,
                 prompt,
+                permit,
             }),
-            None => Err(UnknownModel {
+            (Some(model), Some(Err(denied))) => Err(Unserved::NotAuthorized(NotAuthorized {
+                context,
+                model,
+                denied,
+            })),
+            _ => Err(Unserved::UnknownModel(UnknownModel {
                 context,
                 verification_required: fields.constraints.verified,
-            }),
+            })),
         };
         Ok(Admitted { request, slot })
     }

@@ -24,6 +24,11 @@ pub struct Constraints {
 }
 
 impl Constraints {
+    /// Whether the prompt may be sent to verified upstreams only.
+    pub fn require_verified(&self) -> bool {
+        self.verified || self.session_ids.is_some()
+    }
+
     /// Parses the value of `provider`; `None` if it contains no constraint.
     pub(super) fn read(value: &str) -> Result<Option<Self>, Invalid> {
         if !value.starts_with('{') {

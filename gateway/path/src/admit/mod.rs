@@ -7,6 +7,7 @@
 
 mod admission;
 mod applied;
+mod authorized;
 mod body;
 mod constraints;
 mod credential;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use attest_core::retention::Terms;
 use attest_core::{Sha256Digest, UnixTime};
 
+use gateway_authorization::{Denied, Permit};
 use gateway_base::request::{Caller, Endpoint};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
@@ -46,9 +48,24 @@ pub struct AdmittedRequest {
     /// The client's own salt, if it is bound into that of its tenant.
     pub client_salt: Option<String>,
     pub prompt: Prompt,
+    /// That the authorization policy allows it, and through which upstreams.
+    pub permit: Permit,
 }
 
-/// A request that would be served if its model were known. Its refusal gets a receipt.
+/// A request that is refused after everything else about it was checked. Its refusal gets a receipt.
+pub enum Unserved {
+    UnknownModel(UnknownModel),
+    NotAuthorized(NotAuthorized),
+}
+
+/// A request that the authorization policy does not allow.
+pub struct NotAuthorized {
+    pub context: RequestContext,
+    pub model: RoutedModel,
+    pub denied: Denied,
+}
+
+/// A request that would be served if its model were known.
 pub struct UnknownModel {
     pub context: RequestContext,
     /// The client requires a verified upstream.

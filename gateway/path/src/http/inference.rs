@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
 use super::{PublicState, state::Connection};
-use crate::admit::{Admitted, RequestSlot};
+use crate::admit::{Admitted, RequestSlot, Unserved};
 use crate::relay;
 use gateway_base::config::OnRevoke;
 use gateway_base::errors::ApiError;
@@ -48,7 +48,7 @@ where
         };
         state.metrics.count_and_emit(event);
         if let Some(code) = error.refused_by_policy() {
-            state.ledger.audit().count_refusal(code);
+            state.ledger.audit().count_refusal(&code);
         }
         error.into_response()
     })
@@ -72,7 +72,12 @@ pub(crate) async fn respond(
     let serving = async {
         match admitted.request {
             Ok(request) => relay::serve_inference(&state.services, request, flushes).await,
-            Err(unknown) => relay::refuse_unknown_model(&state.services, unknown),
+            Err(Unserved::UnknownModel(request)) => {
+                relay::refuse_unknown_model(&state.services, request)
+            }
+            Err(Unserved::NotAuthorized(request)) => {
+                relay::refuse_not_authorized(&state.services, request)
+            }
         }
     };
     let response = match revocation.clone() {

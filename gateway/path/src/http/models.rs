@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: the models that the holder of an API key may use.
+//! `GET /v1/models` and `GET /v1/models/{id}`: the models that a caller may use.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ pub(super) async fn list(
     let key = state
         .admission
         .authenticate(&connection.epoch, &headers, connection.peer)?;
-    let models = connection
-        .epoch
-        .routes
-        .models(|name, route| key.may_use(name, route));
+    let models = connection.epoch.routes.models(|name, route| {
+        let admission = &state.admission;
+        admission.may_use(&connection.epoch, &key, name, route)
+    });
     Ok(json(models.to_string()))
 }
 
@@ -36,7 +36,10 @@ pub(super) async fn one(
         .admission
         .authenticate(&connection.epoch, &headers, connection.peer)?;
     let routes = &connection.epoch.routes;
-    let model = routes.model(&id, |name, route| key.may_use(name, route));
+    let model = routes.model(&id, |name, route| {
+        let admission = &state.admission;
+        admission.may_use(&connection.epoch, &key, name, route)
+    });
     let model = model.ok_or(ApiError::ModelNotFound)?;
     Ok(json(model.to_string()))
 }

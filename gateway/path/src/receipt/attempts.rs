@@ -4,9 +4,12 @@ use serde_json::json;
 
 use super::Interruption;
 use attest_core::{Event, OtherEvent, SessionId, Sha256Digest};
+use gateway_authorization::Effect;
 use gateway_base::metering::Cause;
 use gateway_base::request::Name;
 
+/// The authorization policy, and the rule of it that decided about the request.
+const AUTHORIZED: &str = "sealgate.authorization.applied";
 /// An upstream that was tried before the one that the request was sent to.
 const PASSED_OVER: &str = "sealgate.upstream.passed_over";
 /// Members of the request that were changed before it was forwarded.
@@ -23,6 +26,7 @@ const INCOMPLETE: &str = "sealgate.response.incomplete";
 /// The upstreams that were tried.
 #[derive(Default)]
 pub(super) struct Attempts {
+    authorization: Option<Event>,
     /// Upstreams passed over, and requests repeated.
     earlier: Vec<Event>,
     verification: Option<Event>,
@@ -33,6 +37,15 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    pub fn authorized(&mut self, policy: Sha256Digest, effect: Effect, code: &Name) {
+        self.authorization = own_event(json!({
+            "type": AUTHORIZED,
+            "policy": policy.to_string(),
+            "decision": effect.as_str(),
+            "code": code.as_str(),
+        }));
+    }
+
     pub fn passed_over(&mut self, upstream: &Name, reason: &str) {
         let event =
             json!({ "type": PASSED_OVER, "upstream_name": upstream.as_str(), "reason": reason });
@@ -104,7 +117,8 @@ impl Attempts {
         let forwarded = self
             .forwarded
             .map(|body_hash| Event::RequestForwarded { body_hash });
-        let earlier = self.earlier.into_iter().chain(self.verification);
+        let earlier = self.authorization.into_iter().chain(self.earlier);
+        let earlier = earlier.chain(self.verification);
         earlier.chain(rewritten).chain(forwarded)
     }
 

@@ -12,6 +12,7 @@ use super::exchange::{Exchange, RequestServices};
 use super::finished::Finished;
 use super::{Ending, Interruption};
 use crate::admit::RequestContext;
+use gateway_authorization::Effect;
 use gateway_base::errors::ApiError;
 use gateway_base::metering::{Cause, Outcome, RowRetention, Usage, UsageRow};
 use gateway_base::quota::Money;
@@ -141,6 +142,21 @@ impl Stage for Routed {
 }
 
 impl Unfinished<Routed> {
+    /// The authorization policy has decided about the request, by the rule with this code.
+    pub fn authorized(&mut self, effect: Effect, code: &Name) {
+        self.update(|routed| {
+            let Exchange {
+                epoch, services, ..
+            } = &routed.exchange;
+            services
+                .metrics
+                .authorization_decided(effect == Effect::Allow, code);
+            if let Some(policy) = epoch.authorization.digest() {
+                routed.attempts.authorized(policy, effect, code);
+            }
+        });
+    }
+
     /// The flag that retention sets when something could not be kept.
     pub fn retention_failure(&self) -> RetentionFailure {
         let routed = self.0.as_ref();
@@ -219,7 +235,7 @@ impl Unfinished<Routed> {
     /// Counts a refusal in the audit log, if a policy is its reason.
     pub fn count_policy_refusal(&mut self, error: &ApiError) {
         if let (Some(routed), Some(code)) = (&self.0, error.refused_by_policy()) {
-            routed.exchange.services.ledger.audit().count_refusal(code);
+            routed.exchange.services.ledger.audit().count_refusal(&code);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::admit::{AdmittedRequest, Constraints, RequestContext};
 use crate::receipt::{Routed, Unfinished};
 use attest_channel::Clock;
 use attest_core::{Serving, SessionId, Sha256Digest};
+use gateway_authorization::Permit;
 use gateway_base::config::Timeouts;
 use gateway_base::errors::ApiError;
 use gateway_base::metering::Cause;
@@ -37,6 +38,7 @@ pub(super) struct RoutedRequest {
     spans: Spans,
     client_salt: Option<String>,
     constraints: Constraints,
+    permit: Permit,
     prompt: ReceivedPrompt,
 }
 
@@ -95,6 +97,7 @@ impl RoutedRequest {
             fields,
             client_salt,
             prompt,
+            permit,
         } = request;
         Self {
             context,
@@ -108,6 +111,7 @@ impl RoutedRequest {
             },
             client_salt,
             constraints: fields.constraints,
+            permit,
             prompt: ReceivedPrompt::new(prompt),
         }
     }
@@ -125,7 +129,7 @@ impl RoutedRequest {
     pub(super) async fn serve(&self, receipt: &mut Unfinished<Routed>) -> Result<Answer, Refusal> {
         self.check_pins(receipt)?;
         let mut previous: Option<(&Candidate, NotSentReason)> = None;
-        for (candidate, state) in self.in_order() {
+        for (candidate, state) in self.in_order(receipt) {
             if let Some((passed_over, why)) = previous.take() {
                 receipt.passed_over(passed_over.name(), &why.reason());
             }
@@ -154,12 +158,23 @@ impl RoutedRequest {
     }
 
     /// The candidates that may be used, in order of preference; those that recently could not be connected to come last.
-    fn in_order(&self) -> Vec<(&Candidate, &CandidateState)> {
-        let usable = self
-            .model
-            .route
-            .candidates()
-            .filter(|(candidate, _)| self.may_use(candidate));
+    /// Those that the authorization policy does not allow go into the receipt as passed over.
+    fn in_order(&self, receipt: &mut Unfinished<Routed>) -> Vec<(&Candidate, &CandidateState)> {
+        let route = &self.model.route;
+        let authorization = &self.context.epoch.authorization;
+        let candidates = route.candidates().enumerate();
+        let usable = candidates.filter_map(|(place, (candidate, state))| {
+            if !route.usable(candidate, self.required()) {
+                return None;
+            }
+            match authorization.may_serve(&self.permit, &route.model, place) {
+                Ok(()) => Some((candidate, state)),
+                Err(code) => {
+                    receipt.passed_over(candidate.name(), &format!("not_authorized:{code}"));
+                    None
+                }
+            }
+        });
         let (mut order, last): (Vec<_>, Vec<_>) =
             usable.partition(|(_, state)| state.health.may_be_tried());
         order.extend(last);
@@ -168,18 +183,11 @@ impl RoutedRequest {
 
     /// Whether the prompt may be sent to verified upstreams only.
     fn required(&self) -> bool {
-        self.model.route.confidential
-            || self.constraints.verified
-            || self.constraints.session_ids.is_some()
+        self.model.route.confidential || self.constraints.require_verified()
     }
 
     fn pinned(&self) -> Option<&[SessionId]> {
         self.constraints.session_ids.as_deref()
-    }
-
-    fn may_use(&self, candidate: &Candidate) -> bool {
-        let is_plain = matches!(candidate, Candidate::Plain(_));
-        self.model.route.is_verified(candidate) || (is_plain && !self.required())
     }
 
     /// A direct service has no sessions, so it refuses any list of them.

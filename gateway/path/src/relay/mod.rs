@@ -23,13 +23,14 @@ mod upstream_refusal;
 use http::header::InvalidHeaderValue;
 use http::{HeaderValue, Response};
 
-use crate::admit::{AdmittedRequest, UnknownModel};
+use crate::admit::{AdmittedRequest, NotAuthorized, UnknownModel};
 use crate::flushes::Flushes;
 use crate::receipt::RequestServices;
 use crate::receipt::{Routed, Unfinished};
 use answer::Answer;
 use attest_core::Serving;
 use failover::RoutedRequest;
+use gateway_authorization::{Denied, Effect};
 use gateway_base::errors::ApiError;
 use gateway_base::request::RECEIPT_ID;
 use gateway_retention::{self as retention, SealingRecord};
@@ -48,6 +49,9 @@ pub async fn serve_inference(
     let receipt_id = HeaderValue::try_from(&request.context.receipt_id);
     let mut receipt = Unfinished::received(services, &request.context)
         .routed(&request.model.route.model, &request.model.requested_name);
+    if let Some(code) = request.permit.code() {
+        receipt.authorized(Effect::Allow, code);
+    }
     let response = match answer(services, request, &mut receipt).await {
         Ok((answer, sealing)) => body::relay(answer, sealing, receipt, flushes),
         Err(refusal) => refusal.into_response(receipt),
@@ -69,6 +73,23 @@ pub fn refuse_unknown_model(
         receipt.unverified(verification_required, "", "model_not_found", None);
     }
     let response = Refusal::from(ApiError::ModelNotFound).into_response(receipt);
+    with_receipt_id(response, HeaderValue::try_from(&context.receipt_id))
+}
+
+/// Refuses a request that the authorization policy does not allow. The refusal has a receipt too.
+pub fn refuse_not_authorized(
+    services: &RequestServices,
+    request: NotAuthorized,
+) -> Response<ResponseBody> {
+    let NotAuthorized {
+        context,
+        model,
+        denied: Denied { code },
+    } = request;
+    let mut receipt =
+        Unfinished::received(services, &context).routed(&model.route.model, &model.requested_name);
+    receipt.authorized(Effect::Deny, &code);
+    let response = Refusal::from(ApiError::NotAuthorized { code }).into_response(receipt);
     with_receipt_id(response, HeaderValue::try_from(&context.receipt_id))
 }
 

@@ -120,6 +120,12 @@ impl Route {
         }
     }
 
+    /// Whether a request may be sent to this candidate, if it requires a verified upstream or does not.
+    pub fn usable(&self, candidate: &Candidate, verification_required: bool) -> bool {
+        let is_plain = matches!(candidate, Candidate::Plain(_));
+        self.is_verified(candidate) || (is_plain && !verification_required)
+    }
+
     /// The current sessions of this route's enclaves.
     pub fn sessions(&self) -> Vec<Arc<Session>> {
         self.enclaves()
@@ -387,6 +393,7 @@ mod tests {
             url: BaseUrl::parse(url).expect("a URL"),
             model: None,
             api_key: None,
+            region: None,
             cache_salt: false,
             stream_usage: true,
         };

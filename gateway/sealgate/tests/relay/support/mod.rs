@@ -18,6 +18,7 @@ use attest_channel::Clock;
 use attest_channel::SystemClock;
 use attest_core::log::EpochReason;
 use attest_core::{Event, Receipt, Sha256Digest, UnixTime, VerifiedReceipt};
+use gateway_authorization::Permit;
 use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
 use gateway_base::request::{Caller, Endpoint};
@@ -125,6 +126,7 @@ impl Bench {
                 model,
                 client_salt: None,
                 fields,
+                permit: Permit::default(),
                 prompt: Prompt::new(body.as_bytes().to_vec()),
             }),
             None => Err(UnknownModel {
