@@ -1,9 +1,10 @@
 //! The operator's command line.
 //!
-//! `sealgate serve`, `check`, `reload`, `keys`, `admin`, `import`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! `sealgate serve`, `check`, `reload`, `keys`, `admin`, `authz`, `import`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
 
 mod admin;
+mod authz;
 mod check;
 mod credentials;
 mod import;
@@ -71,6 +72,11 @@ enum Command {
     Import {
         #[command(subcommand)]
         command: import::ImportCommand,
+    },
+    /// Check, try and explain authorization policies
+    Authz {
+        #[command(subcommand)]
+        command: authz::AuthzCommand,
     },
     /// Export the audit log
     Log {
@@ -150,6 +156,7 @@ where
             Err(error) => cannot_start(&error),
         },
         Command::Import { command } => import::run(command),
+        Command::Authz { command } => authz::run(command),
         Command::Log { command } => match runtime() {
             Ok(runtime) => runtime.block_on(log::run(command)),
             Err(error) => cannot_start(&error),
