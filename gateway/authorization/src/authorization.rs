@@ -29,6 +29,8 @@ pub struct Permit(Option<Granted>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Granted {
     matching: RuleSet,
+    /// The place of the model.
+    model: usize,
     code: Name,
 }
 
@@ -98,18 +100,26 @@ impl Authorization {
         let Some(Active { compiled, .. }) = &self.0 else {
             return Ok(Permit(None));
         };
-        let matching = compiled.matching(request);
-        let all = 0..compiled.candidates(request.model);
+        let Some(model) = compiled.place_of(request.model) else {
+            let code = compiled.code(Verdict::NotAllowed).clone();
+            return Err(Denied { code });
+        };
+        let matching = compiled.matching(request, model);
+        let all = 0..compiled.candidates(model);
         let any_usable = all.clone().any(&usable);
         let considered = all.filter(|place| !any_usable || usable(*place));
         // The code is that of the first candidate that may serve the request, or of the first rule that denies one.
         let mut denied = Verdict::NotAllowed;
         for place in considered {
-            let verdict = compiled.decide(&matching, request.model, place);
+            let verdict = compiled.decide(&matching, model, place);
             match (verdict, denied) {
                 (Verdict::Allowed { .. }, _) => {
                     let code = compiled.code(verdict).clone();
-                    return Ok(Permit(Some(Granted { matching, code })));
+                    return Ok(Permit(Some(Granted {
+                        matching,
+                        model,
+                        code,
+                    })));
                 }
                 (Verdict::DeniedByRule { rule }, Verdict::DeniedByRule { rule: earlier })
                     if rule >= earlier => {}
@@ -121,14 +131,17 @@ impl Authorization {
         Err(Denied { code })
     }
 
-    /// Whether a candidate of the model may serve a request that is allowed. If not, the code of the rule that denies it.
-    pub fn may_serve(&self, permit: &Permit, model: &Name, candidate: usize) -> Result<(), &Name> {
+    /// Whether a candidate of the request's model may serve it, once it is allowed. If not, the code of the rule that denies it.
+    pub fn may_serve(&self, permit: &Permit, candidate: usize) -> Result<(), &Name> {
         let Some(Active { compiled, .. }) = &self.0 else {
             return Ok(());
         };
-        // A permit that was given without a policy allows nothing under one.
-        let matching = permit.0.as_ref().map(|granted| granted.matching);
-        match compiled.decide(&matching.unwrap_or_default(), model, candidate) {
+        let verdict = match &permit.0 {
+            Some(granted) => compiled.decide(&granted.matching, granted.model, candidate),
+            // A permit that was given without a policy allows nothing under one.
+            None => Verdict::NotAllowed,
+        };
+        match verdict {
             Verdict::Allowed { .. } => Ok(()),
             refused => Err(compiled.code(refused)),
         }

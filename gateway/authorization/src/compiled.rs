@@ -29,8 +29,9 @@ pub(crate) struct Compiled {
     roles: ByValue<Name>,
     endpoints: [RuleSet; Endpoint::ALL.len()],
     retention: [RuleSet; RetentionMode::ALL.len()],
-    /// By id.
-    models: HashMap<Name, CompiledModel>,
+    models: Vec<CompiledModel>,
+    /// The place of each, by its id.
+    places: HashMap<Name, usize>,
     no_rule: Name,
 }
 
@@ -66,10 +67,10 @@ impl Compiled {
             code: rule.code.clone(),
             schedule: rule.when.schedule.clone(),
         };
-        let models = models.iter().filter_map(|model| {
-            let id = model.names.first()?;
-            Some((id.clone(), CompiledModel::new(rules, model)))
-        });
+        let places = models.iter().enumerate();
+        let places =
+            places.filter_map(|(place, model)| Some((model.names.first()?.clone(), place)));
+        let models = models.iter().map(|model| CompiledModel::new(rules, model));
         Self {
             rules: rules.iter().map(compiled).collect(),
             denies: of_effect(Effect::Deny),
@@ -91,16 +92,19 @@ impl Compiled {
                 })
             }),
             models: models.collect(),
+            places: places.collect(),
             no_rule: Name::from_operator(NO_RULE_MATCHED).expect("it is a name"),
         }
     }
 
-    /// The rules that match a request, but for their conditions on the upstream.
-    pub(crate) fn matching(&self, request: &Request<'_>) -> RuleSet {
-        let Some(model) = self.models.get(request.model) else {
-            return RuleSet::default();
-        };
-        let mut rules = model.rules;
+    /// The place of the model with this id.
+    pub(crate) fn place_of(&self, model: &Name) -> Option<usize> {
+        self.places.get(model).copied()
+    }
+
+    /// The rules that match a request for the model at this place, but for their conditions on the upstream.
+    pub(crate) fn matching(&self, request: &Request<'_>, model: usize) -> RuleSet {
+        let mut rules = self.models.get(model).map_or(RuleSet::EMPTY, |it| it.rules);
         rules.intersect(
             self.organisations
                 .of(request.organisation.map(Name::as_str)),
@@ -124,7 +128,7 @@ impl Compiled {
     }
 
     /// The decision about a candidate of a model, given the rules that match the request.
-    pub(crate) fn decide(&self, matching: &RuleSet, model: &Name, candidate: usize) -> Verdict {
+    pub(crate) fn decide(&self, matching: &RuleSet, model: usize, candidate: usize) -> Verdict {
         let model = self.models.get(model);
         let Some(of_candidate) = model.and_then(|model| model.candidates.get(candidate)) else {
             return Verdict::NotAllowed;
@@ -140,7 +144,7 @@ impl Compiled {
     }
 
     /// How many candidates a model has.
-    pub(crate) fn candidates(&self, model: &Name) -> usize {
+    pub(crate) fn candidates(&self, model: usize) -> usize {
         self.models
             .get(model)
             .map_or(0, |model| model.candidates.len())

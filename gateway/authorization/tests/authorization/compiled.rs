@@ -17,7 +17,7 @@ fn decided(authorization: &Authorization, asked: &Asked, usable: &[usize]) -> (S
         Ok(permit) => {
             let code = permit.code().expect("there is a policy").to_string();
             let may_serve = (0..2).map(|place| {
-                let served = authorization.may_serve(&permit, &asked.model, place);
+                let served = authorization.may_serve(&permit, place);
                 served.is_ok()
             });
             (code, may_serve.collect())
@@ -191,7 +191,7 @@ fn compiled(
     let authorization = Authorization::new(policy, models);
     match authorization.decide(&asked.request(), |usable| usable == place) {
         Ok(permit) => {
-            let served = authorization.may_serve(&permit, &asked.model, place);
+            let served = authorization.may_serve(&permit, place);
             assert_eq!(served, Ok(()));
             let code = permit.code().expect("there is a policy");
             (Effect::Allow, code.to_string())

@@ -167,7 +167,7 @@ impl RoutedRequest {
             if !route.usable(candidate, self.required()) {
                 return None;
             }
-            match authorization.may_serve(&self.permit, &route.model, place) {
+            match authorization.may_serve(&self.permit, place) {
                 Ok(()) => Some((candidate, state)),
                 Err(code) => {
                     receipt.passed_over(candidate.name(), &format!("not_authorized:{code}"));
