@@ -8,8 +8,7 @@ use attest_core::UnixTime;
 use attest_core::retention::Field;
 
 use crate::quota::Money;
-use crate::request::Endpoint;
-use crate::request::Name;
+use crate::request::{Endpoint, Labels, Name};
 
 /// Counts of the ledger's and the audit log's queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +100,10 @@ pub struct UsageRow {
     pub receipt_id: String,
     pub key_id: Arc<str>,
     pub tenant: Name,
+    pub organisation: Option<Name>,
+    /// The user or service account that made the request.
+    pub user: Option<Name>,
+    pub labels: Labels,
     /// The configured model; none when the request named one that is not.
     pub model: Option<Name>,
     pub upstream: Option<Name>,

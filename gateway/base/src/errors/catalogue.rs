@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{ApiError, HeadFault, Invalid, TokenFault};
-use crate::request::Name;
+use super::{ApiError, HeadFault, Invalid, TokenFault, UnknownMember};
+use crate::request::{Holder, Label, Name};
 use jwt::TokenError;
 
 /// Writes the list and a `match` over the same patterns: an error that is not in the list does not compile.
@@ -56,6 +56,9 @@ fn errors() -> Vec<ApiError> {
         ApiError::KeyModel => ApiError::KeyModel,
         ApiError::KeyRetention => ApiError::KeyRetention,
         ApiError::NotAuthorized { .. } => ApiError::NotAuthorized { code: a_code() },
+        ApiError::Disabled(_) => ApiError::Disabled(Holder::Organisation),
+        ApiError::LabelUnknown(_) => ApiError::LabelUnknown(Label::Scenario),
+        ApiError::LabelMissing(_) => ApiError::LabelMissing(Label::Scenario),
         ApiError::RoleNeeded { .. } => ApiError::RoleNeeded { role: "" },
         ApiError::PolicyUnreadable { .. } => ApiError::PolicyUnreadable { reason: String::new() },
         ApiError::PolicyRefused { .. } => ApiError::PolicyRefused { reason: String::new() },
@@ -66,7 +69,12 @@ fn errors() -> Vec<ApiError> {
         ApiError::ReceiptNotFound => ApiError::ReceiptNotFound,
         ApiError::SessionNotFound => ApiError::SessionNotFound,
         ApiError::KeyNotFound => ApiError::KeyNotFound,
+        ApiError::OrganisationNotFound => ApiError::OrganisationNotFound,
         ApiError::TenantNotFound => ApiError::TenantNotFound,
+        ApiError::UserNotFound => ApiError::UserNotFound,
+        ApiError::NameTaken(_) => ApiError::NameTaken(Holder::User),
+        ApiError::HasActiveKeys { .. } => ApiError::HasActiveKeys { keys: 0 },
+        ApiError::HasTenants { .. } => ApiError::HasTenants { tenants: 0 },
         ApiError::RecordNotFound => ApiError::RecordNotFound,
         ApiError::RecordNotDeletable => ApiError::RecordNotDeletable,
         ApiError::LogFileNotFound => ApiError::LogFileNotFound,
@@ -74,6 +82,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::NoReport => ApiError::NoReport,
         // All of these have one status, type and code.
         ApiError::Invalid(_) => ApiError::Invalid(Invalid::Query),
+        ApiError::UnknownMember(_) => ApiError::UnknownMember(UnknownMember::new("", &[])),
         ApiError::Head(_) => ApiError::Head(HeadFault::Field),
         ApiError::Token(_) => ApiError::Token(TokenFault::NotMapped),
         ApiError::BodyTimeout => ApiError::BodyTimeout,
@@ -97,6 +106,9 @@ fn errors() -> Vec<ApiError> {
     };
     all.extend(head_faults().into_iter().map(ApiError::Head));
     all.extend(token_faults().into_iter().map(ApiError::Token));
+    all.extend([Holder::Tenant, Holder::User].map(ApiError::Disabled));
+    all.push(ApiError::LabelUnknown(Label::Owner));
+    all.push(ApiError::LabelMissing(Label::Owner));
     all
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::{ApiError, INVALID_REQUEST, Shape};
-use crate::request::RestrictionError;
+use crate::request::{LabelsError, RestrictionError};
 
 /// Why a request is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,15 @@ pub enum Invalid {
     AdminBody,
     /// A member of an admin request is not a name.
     NameMember(&'static str),
+    /// A member of an admin request is not one of the words that it may be.
+    WordMember {
+        member: &'static str,
+        words: &'static str,
+    },
+    /// A list of an admin request is longer than it may be.
+    LongList(LabelsError),
+    /// A change of an admin request changes nothing.
+    NothingToChange,
     /// A member of an admin request is not a time to come, or not a duration.
     TimeMember(&'static str),
     /// The restrictions of an API key.
@@ -156,6 +165,13 @@ impl Invalid {
                     ),
                 );
             }
+            Invalid::WordMember { member, words } => {
+                return Self::shape_with(Some(member), format!("{member} must be {words}."));
+            }
+            Invalid::LongList(error) => {
+                return Self::shape_with(Some(error.list), format!("{error}."));
+            }
+            Invalid::NothingToChange => (None, "The body changes nothing."),
             Invalid::TimeMember(member) => {
                 return Self::shape_with(
                     Some(member),
@@ -190,6 +206,39 @@ impl Invalid {
             code: None,
             param,
             message,
+        }
+    }
+}
+
+/// A member that a body must not have, with those that it may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownMember {
+    name: String,
+    known: &'static [&'static str],
+}
+
+impl UnknownMember {
+    /// The longest name that is quoted completely.
+    const QUOTED: usize = 64;
+
+    pub fn new(name: &str, known: &'static [&'static str]) -> Self {
+        Self {
+            name: name.chars().take(Self::QUOTED).collect(),
+            known,
+        }
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape {
+            status: StatusCode::BAD_REQUEST,
+            kind: INVALID_REQUEST,
+            code: Some("unknown_member"),
+            param: None,
+            message: format!(
+                "The body has an unknown member {:?}. Known here: {}.",
+                self.name,
+                self.known.join(", ")
+            ),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Every HTTP error of the service, in the format of OpenAI's API (ACI/1 §10).
 //!
 //! Each message is defined here, once. It contains no text of a caller or an upstream: no model name, no header, no
-//! body. Only numbers, identifiers of ours and the operator's codes of rules vary. The two errors of administrators' policies are the exception: they
-//! quote what the same administrator sent.
+//! body. Only numbers, identifiers of ours and the operator's codes of rules vary. Errors about what administrators sent are
+//! the exception: policies that cannot be read or set, and members that a body must not have are quoted to the same
+//! administrator.
 
 mod catalogue;
+mod directory;
 mod head;
 mod invalid;
 mod token;
@@ -19,10 +21,10 @@ use http::{HeaderName, Response, StatusCode};
 
 pub use catalogue::{ListedError, list_errors};
 pub use head::HeadFault;
-pub use invalid::{Invalid, Member};
+pub use invalid::{Invalid, Member, UnknownMember};
 pub use token::TokenFault;
 
-use crate::request::Name;
+use crate::request::{Holder, Label, Name};
 
 /// Every error response of this service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,12 @@ pub enum ApiError {
     NotAuthorized {
         code: Name,
     },
+    /// The organisation, the tenant or the user of the caller is disabled.
+    Disabled(Holder),
+    /// The header of this label names no value that is registered for the tenant.
+    LabelUnknown(Label),
+    /// The tenant requires this label, and the request does not have its header.
+    LabelMissing(Label),
     /// A token (JWT) that is refused.
     Token(TokenFault),
     /// The administrator does not have the role that the request needs.
@@ -74,8 +82,19 @@ pub enum ApiError {
     SessionNotFound,
     /// There is no active API key of that id.
     KeyNotFound,
-    /// There is no tenant of that name with an active API key.
+    OrganisationNotFound,
     TenantNotFound,
+    UserNotFound,
+    /// There is one of that name already.
+    NameTaken(Holder),
+    /// It cannot be removed: it has active API keys.
+    HasActiveKeys {
+        keys: u64,
+    },
+    /// The organisation cannot be removed: it has tenants.
+    HasTenants {
+        tenants: u64,
+    },
     RecordNotFound,
     /// Under the policy that the record was sealed under, only the operator may delete it.
     RecordNotDeletable,
@@ -87,6 +106,8 @@ pub enum ApiError {
     NoReport,
     /// The body or the query is not valid for the endpoint.
     Invalid(Invalid),
+    /// The body of an administrator's request has a member that the path does not take.
+    UnknownMember(UnknownMember),
     /// The request's head, or how it frames its body, is malformed.
     Head(HeadFault),
     BodyTimeout,
@@ -162,6 +183,9 @@ impl ApiError {
             | ApiError::KeyEndpoint
             | ApiError::KeyModel
             | ApiError::KeyRetention
+            | ApiError::Disabled(_)
+            | ApiError::LabelUnknown(_)
+            | ApiError::LabelMissing(_)
             | ApiError::KeysetPrecondition
             | ApiError::RetentionPrecondition
             | ApiError::SessionNotAccepted
@@ -301,6 +325,9 @@ impl ApiError {
                     ),
                 };
             }
+            ApiError::Disabled(holder) => return directory::disabled(*holder),
+            ApiError::LabelUnknown(label) => return directory::label_unknown(*label),
+            ApiError::LabelMissing(label) => return directory::label_missing(*label),
             ApiError::Token(fault) => return fault.shape(),
             // Only administrators get these, about the policy that they sent.
             ApiError::PolicyUnreadable { reason } => {
@@ -369,12 +396,12 @@ impl ApiError {
                 None,
                 "There is no active API key with this id.",
             ),
-            ApiError::TenantNotFound => (
-                S::NOT_FOUND,
-                "not_found",
-                None,
-                "There is no tenant of this name with an active API key.",
-            ),
+            ApiError::OrganisationNotFound => return directory::not_found(Holder::Organisation),
+            ApiError::TenantNotFound => return directory::not_found(Holder::Tenant),
+            ApiError::UserNotFound => return directory::not_found(Holder::User),
+            ApiError::NameTaken(holder) => return directory::name_taken(*holder),
+            ApiError::HasActiveKeys { keys } => return directory::has_active_keys(*keys),
+            ApiError::HasTenants { tenants } => return directory::has_tenants(*tenants),
             ApiError::LogFileNotFound => (
                 S::NOT_FOUND,
                 "not_found",
@@ -406,6 +433,7 @@ impl ApiError {
                 "This service does not run in a TEE and publishes no attestation report.",
             ),
             ApiError::Invalid(invalid) => return invalid.shape(),
+            ApiError::UnknownMember(member) => return member.shape(),
             ApiError::Head(fault) => return fault.shape(),
             ApiError::BodyTimeout => (
                 S::REQUEST_TIMEOUT,

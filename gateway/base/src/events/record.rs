@@ -50,7 +50,7 @@ impl<'a> Record<'a> {
     fn new(name: &'static str) -> Self {
         Self {
             name,
-            fields: Vec::with_capacity(20),
+            fields: Vec::with_capacity(24),
         }
     }
 
@@ -104,12 +104,23 @@ impl<'a> Record<'a> {
         let (model, upstream) = (kept(Field::Model), kept(Field::Upstream));
         let (timing, tokens) = (kept(Field::Timing), kept(Field::Tokens));
         let receipt = kept(Field::Receipt).then_some(&usage.receipt_id);
-        let key = kept(Field::Key).then_some(&usage.key_id);
+        let by_key = kept(Field::Key);
+        let key = by_key.then_some(&usage.key_id);
+        let scenario = usage.labels.scenario.as_ref().filter(|_| by_key);
+        let owner = usage.labels.owner.as_ref().filter(|_| by_key);
         let sizes = kept(Field::Sizes).then_some((usage.bytes_in, usage.bytes_out));
         Self::new("request_finished")
             .maybe(receipt, |r, id| r.name_or_id("receipt", id))
             .maybe(key, |r, id| r.name_or_id("key", id))
             .name_or_id("tenant", &usage.tenant)
+            .maybe(usage.organisation.as_ref(), |r, name| {
+                r.name_or_id("organisation", name)
+            })
+            .maybe(usage.user.as_ref().filter(|_| by_key), |r, name| {
+                r.name_or_id("user", name)
+            })
+            .maybe(scenario, |r, name| r.name_or_id("scenario", name))
+            .maybe(owner, |r, name| r.name_or_id("owner", name))
             .maybe(usage.model.as_ref().filter(|_| model), |r, name| {
                 r.name_or_id("model", name)
             })

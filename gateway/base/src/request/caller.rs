@@ -11,6 +11,10 @@ pub struct Caller {
     /// The public part of the API key.
     pub key_id: Arc<str>,
     pub tenant: Name,
+    /// The organisation that the tenant belongs to.
+    pub organisation: Option<Name>,
+    /// The user or service account that the key belongs to, or that the token names.
+    pub user: Option<Name>,
     /// SHA-256 of the whole API key: receipts are bound to it.
     pub key_digest: [u8; 32],
 }

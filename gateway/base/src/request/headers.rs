@@ -12,3 +12,7 @@ pub const COST: http::HeaderName = http::HeaderName::from_static("x-sealgate-cos
 pub const MODEL: http::HeaderName = http::HeaderName::from_static("x-sealgate-model");
 /// Precondition on requests: the most retention that the caller allows.
 pub const RETENTION: http::HeaderName = http::HeaderName::from_static("x-sealgate-retention");
+/// The scenario that the caller counts a request to: an id that is registered for its tenant.
+pub const SCENARIO: http::HeaderName = http::HeaderName::from_static("x-sealgate-scenario");
+/// The owner that the caller counts a request to: a name that is registered for its tenant.
+pub const OWNER: http::HeaderName = http::HeaderName::from_static("x-sealgate-owner");

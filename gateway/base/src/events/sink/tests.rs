@@ -6,8 +6,7 @@ use tracing::subscriber::with_default;
 use super::*;
 use crate::events::{emit, line};
 use crate::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
-use crate::request::Endpoint;
-use crate::request::Name;
+use crate::request::{Endpoint, Labels, Name};
 
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
@@ -86,6 +85,9 @@ pub fn finished() -> UsageRow {
         receipt_id: "rcpt-1".to_owned(),
         key_id: "key-1".into(),
         tenant: name("acme"),
+        organisation: None,
+        user: None,
+        labels: Labels::default(),
         model: Some(name("demo")),
         upstream: None,
         endpoint: Endpoint::Chat,

@@ -6,7 +6,7 @@ use attest_core::UnixTime;
 use super::*;
 use crate::events::Event;
 use crate::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
-use crate::request::Endpoint;
+use crate::request::{Endpoint, Labels};
 
 fn usage() -> UsageRow {
     let name = |text| Name::from_operator(text).expect("a name");
@@ -15,6 +15,9 @@ fn usage() -> UsageRow {
         receipt_id: "rcpt-1".to_owned(),
         key_id: "key-1".into(),
         tenant: name("acme"),
+        organisation: None,
+        user: None,
+        labels: Labels::default(),
         model: Some(name("demo")),
         upstream: Some(name("enclave-1")),
         endpoint: Endpoint::Chat,
