@@ -446,7 +446,7 @@ mod tests {
     use super::*;
     use attest_core::SessionId;
     use gateway_base::metering::{Cause, Outcome, TokenDetails, TokenSource};
-    use gateway_base::request::{Endpoint, Name};
+    use gateway_base::request::{Endpoint, Labels, Name};
 
     const LATER: UnixTime = UnixTime::from_secs(1_900_000_000);
 
@@ -457,6 +457,9 @@ mod tests {
             receipt_id: "rcpt-1".to_owned(),
             key_id: Arc::from("00112233"),
             tenant: name("acme"),
+            organisation: None,
+            user: None,
+            labels: Labels::default(),
             model: Some(name("demo-model")),
             upstream: Some(name("up")),
             endpoint: Endpoint::Chat,

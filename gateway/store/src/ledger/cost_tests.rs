@@ -19,7 +19,7 @@ use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::events::LedgerWork;
 use gateway_base::metering::{Outcome, RowRetention, TokenDetails, TokenSource, UsageRow};
-use gateway_base::request::{Endpoint, Name};
+use gateway_base::request::{Endpoint, Labels, Name};
 use testkit::scratch::ScratchDir;
 
 /// Requests between two moves to the tables.
@@ -72,6 +72,9 @@ impl Requests {
                 receipt_id: id,
                 key_id: Arc::from("00112233"),
                 tenant: name(["acme", "bank", "clinic"][self.made as usize % 3]),
+                organisation: None,
+                user: None,
+                labels: Labels::default(),
                 model: Some(name("demo-model")),
                 upstream: Some(name("engine")),
                 endpoint: Endpoint::Chat,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::schema::{LEDGER, WITH_POLICIES};
+use super::schema::{LEDGER, WITH_POLICIES, WITH_WHOLE_KEYS};
 use super::state_dir_lock::StateDirLock;
 use super::{PolicyRow, in_ledger, keys, policies};
 use crate::audit::AuditLog;
@@ -26,7 +26,8 @@ pub async fn inspect(state_dir: &Path) -> Result<StateSummary, StoreError> {
         policies: Vec::new(),
     };
     if let Some(ledger) = LEDGER.open_reading(state_dir).await? {
-        if ledger.version > 0 {
+        // The keys of an earlier version are read by the start that brings them to this one.
+        if ledger.version >= WITH_WHOLE_KEYS {
             keys::all(&ledger.pool).await.map_err(in_ledger)?;
         }
         if ledger.version >= WITH_POLICIES {

@@ -1,20 +1,23 @@
-//! API keys, in the table `api_keys`: a public id, the tenant, and the digest of the key; never the key.
+//! API keys, in the table `api_keys`: a public id, the tenant, its user, and the digest of the key; never the key.
 
 use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite::SqliteRow};
 
 use super::columns::{corrupt, secs, time};
+use super::directory::{self, DirectoryError, DirectoryRows, Failed};
 use super::in_ledger;
 use crate::audit::AuditLog;
 use crate::error::StoreError;
 use crate::sqlite::{self, DatabaseFile};
 use attest_core::UnixTime;
 use attest_core::log::AdminAction;
-use gateway_base::request::{Name, RestrictionChanges, Restrictions, WrittenRestrictions};
+use gateway_base::request::{Holder, Name, RestrictionChanges, Restrictions, WrittenRestrictions};
 
 /// A key about to be registered.
 pub struct NewKey {
     pub id: String,
     pub tenant: Name,
+    /// A user or service account of the tenant.
+    pub user: Option<Name>,
     pub name: Option<Name>,
     /// SHA-256 of the key.
     pub digest: [u8; 32],
@@ -29,6 +32,8 @@ pub struct NewKey {
 pub struct KeyRow {
     pub id: String,
     pub tenant: Name,
+    /// The user or service account of the tenant that it belongs to.
+    pub user: Option<Name>,
     pub name: Option<Name>,
     pub digest: [u8; 32],
     pub created_at: UnixTime,
@@ -53,6 +58,8 @@ pub struct Replacement {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyChanges {
     pub name: Option<Name>,
+    /// The inner `None`: it belongs to the tenant alone.
+    pub user: Option<Option<Name>>,
     /// The inner `None`: it does not expire.
     pub expires_at: Option<Option<UnixTime>>,
     pub blocked: Option<bool>,
@@ -63,6 +70,9 @@ impl KeyChanges {
     fn apply(self, key: &mut KeyRow, at: UnixTime) {
         if let Some(name) = self.name {
             key.name = Some(name);
+        }
+        if let Some(user) = self.user {
+            key.user = user;
         }
         if let Some(expires_at) = self.expires_at {
             key.expires_at = expires_at;
@@ -81,6 +91,7 @@ impl KeyChanges {
     fn members(&self) -> Vec<&'static str> {
         let own = [
             ("name", self.name.is_some()),
+            ("user", self.user.is_some()),
             ("expires_at", self.expires_at.is_some()),
             ("blocked", self.blocked == Some(true)),
             ("unblocked", self.blocked == Some(false)),
@@ -92,9 +103,10 @@ impl KeyChanges {
     }
 }
 
-/// The active keys after a change, and the number of that change.
+/// The active keys and the directory after a change, and the number of that change.
 pub struct ChangedKeys {
     pub keys: Vec<KeyRow>,
+    pub directory: DirectoryRows,
     pub generation: i64,
 }
 
@@ -126,8 +138,10 @@ impl Keys<'_> {
     }
 
     /// The first key of a tenant creates the tenant.
-    pub async fn add(&self, key: NewKey) -> Result<KeyRow, StoreError> {
-        let known = knows(self.pool, &key.tenant).await.map_err(in_ledger)?;
+    pub async fn add(&self, key: NewKey) -> Result<KeyRow, DirectoryError> {
+        let known = directory::is_known_tenant(self.pool, &key.tenant).await;
+        let known = known.map_err(in_ledger)?;
+        self.check_user(&key.tenant, key.user.as_ref()).await?;
         if !known {
             let subject = format!("tenant {}", key.tenant);
             self.audit
@@ -141,6 +155,7 @@ impl Keys<'_> {
         let NewKey {
             id,
             tenant,
+            user,
             name,
             digest,
             created_at,
@@ -150,6 +165,7 @@ impl Keys<'_> {
         let row = KeyRow {
             id,
             tenant,
+            user,
             name,
             digest,
             created_at,
@@ -159,8 +175,22 @@ impl Keys<'_> {
             replaces: None,
             restrictions,
         };
-        add(self.pool, &row).await.map_err(in_ledger)?;
-        Ok(row)
+        directory::write(self.pool, async |on| {
+            directory::ensure_tenant(&mut *on, &row.tenant, row.created_at).await?;
+            check_user(&mut *on, &row.tenant, row.user.as_ref()).await?;
+            add(on, &row).await?;
+            Ok(row)
+        })
+        .await
+    }
+
+    async fn check_user(&self, tenant: &Name, user: Option<&Name>) -> Result<(), DirectoryError> {
+        let Some(user) = user else { return Ok(()) };
+        let exists = directory::user_exists(self.pool, tenant, user).await;
+        match exists.map_err(in_ledger)? {
+            true => Ok(()),
+            false => Err(NO_USER),
+        }
     }
 
     /// Changes a key that is not revoked. Returns it as it is now; `None` if there is none of that id.
@@ -169,17 +199,28 @@ impl Keys<'_> {
         id: &str,
         at: UnixTime,
         changes: KeyChanges,
-    ) -> Result<Option<KeyRow>, StoreError> {
-        let tenant = tenant_of_active(self.pool, id).await.map_err(in_ledger)?;
-        let Some(tenant) = tenant else {
+    ) -> Result<Option<KeyRow>, DirectoryError> {
+        let found = active(self.pool, id).await.map_err(in_ledger)?;
+        let Some(KeyRow { tenant, .. }) = found else {
             return Ok(None);
         };
+        let user = changes.user.as_ref().and_then(Option::as_ref);
+        self.check_user(&tenant, user).await?;
         let members = changes.members().join(", ");
         let subject = format!("key {id} of tenant {tenant}: {members}");
         self.audit
             .append_admin_action(at, AdminAction::KeyChanged, &subject)
             .await?;
-        self.update(id, |key| changes.apply(key, at)).await
+        directory::write(self.pool, async |on| {
+            let Some(mut key) = active(&mut *on, id).await? else {
+                return Ok(None);
+            };
+            changes.apply(&mut key, at);
+            check_user(&mut *on, &key.tenant, key.user.as_ref()).await?;
+            update(&mut *on, &key).await?;
+            Ok(Some(key))
+        })
+        .await
     }
 
     /// Registers the key that replaces `id`: of the same tenant, with its name and restrictions. The replaced key expires at
@@ -233,6 +274,7 @@ impl Keys<'_> {
                 revoked_at: None,
                 replaces: Some(old.id),
                 tenant: old.tenant,
+                user: old.user,
                 name: old.name,
                 restrictions: old.restrictions,
             };
@@ -242,26 +284,6 @@ impl Keys<'_> {
         })
         .await?;
         Ok(added)
-    }
-
-    /// Reads a key that is not revoked, changes it and writes it back, in one transaction.
-    async fn update(
-        &self,
-        id: &str,
-        change: impl FnOnce(&mut KeyRow),
-    ) -> Result<Option<KeyRow>, StoreError> {
-        let mut changed = None;
-        self.write(async |on| {
-            let Some(mut key) = active(&mut *on, id).await? else {
-                return Ok(());
-            };
-            change(&mut key);
-            update(&mut *on, &key).await?;
-            changed = Some(key);
-            Ok(())
-        })
-        .await?;
-        Ok(changed)
     }
 
     async fn write(
@@ -289,19 +311,6 @@ impl Keys<'_> {
             .await?;
         revoke(self.pool, id, at).await.map_err(in_ledger)
     }
-
-    /// Revokes every key of a tenant. Returns how many were active.
-    pub async fn remove_tenant(&self, tenant: &Name, at: UnixTime) -> Result<u64, StoreError> {
-        let active = count_active(self.pool, tenant).await.map_err(in_ledger)?;
-        if active == 0 {
-            return Ok(0);
-        }
-        let subject = format!("tenant {tenant}");
-        self.audit
-            .append_admin_action(at, AdminAction::TenantRemoved, &subject)
-            .await?;
-        revoke_all(self.pool, tenant, at).await.map_err(in_ledger)
-    }
 }
 
 async fn generation(on: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
@@ -313,11 +322,12 @@ async fn generation(on: impl SqliteExecutor<'_>) -> Result<i64, sqlx::Error> {
 async fn add(on: impl SqliteExecutor<'_>, key: &KeyRow) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO api_keys \
-         (id, tenant, name, digest, created_at, expires_at, replaces, restrictions) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+         (id, tenant, user_name, name, digest, created_at, expires_at, replaces, restrictions) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&key.id)
     .bind(key.tenant.as_str())
+    .bind(key.user.as_deref())
     .bind(key.name.as_ref().map(Name::as_str))
     .bind(&key.digest[..])
     .bind(secs(key.created_at))
@@ -332,9 +342,10 @@ async fn add(on: impl SqliteExecutor<'_>, key: &KeyRow) -> Result<(), sqlx::Erro
 /// Writes what can change about a key.
 async fn update(on: impl SqliteExecutor<'_>, key: &KeyRow) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE api_keys SET name = ?, expires_at = ?, blocked_at = ?, restrictions = ? \
+        "UPDATE api_keys SET user_name = ?, name = ?, expires_at = ?, blocked_at = ?, restrictions = ? \
          WHERE id = ?",
     )
+    .bind(key.user.as_deref())
     .bind(key.name.as_ref().map(Name::as_str))
     .bind(key.expires_at.map(secs))
     .bind(key.blocked_at.map(secs))
@@ -383,22 +394,18 @@ async fn tenant_of_active(
         .await
 }
 
-/// Whether a key was ever made for this tenant.
-async fn knows(on: impl SqliteExecutor<'_>, tenant: &Name) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query("SELECT 1 FROM api_keys WHERE tenant = ? LIMIT 1")
-        .bind(tenant.as_str())
-        .fetch_optional(on)
-        .await?;
-    Ok(found.is_some())
-}
+const NO_USER: DirectoryError = DirectoryError::NotFound(Holder::User);
 
-async fn count_active(on: impl SqliteExecutor<'_>, tenant: &Name) -> Result<u64, sqlx::Error> {
-    let count: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM api_keys WHERE tenant = ? AND revoked_at IS NULL")
-            .bind(tenant.as_str())
-            .fetch_one(on)
-            .await?;
-    Ok(count.unsigned_abs())
+/// A user may have been removed since it was checked first.
+async fn check_user(
+    on: &mut SqliteConnection,
+    tenant: &Name,
+    user: Option<&Name>,
+) -> Result<(), Failed> {
+    match user {
+        Some(user) if !directory::user_exists(on, tenant, user).await? => Err(NO_USER.into()),
+        _ => Ok(()),
+    }
 }
 
 async fn revoke(on: impl SqliteExecutor<'_>, id: &str, at: UnixTime) -> Result<bool, sqlx::Error> {
@@ -411,23 +418,9 @@ async fn revoke(on: impl SqliteExecutor<'_>, id: &str, at: UnixTime) -> Result<b
     Ok(done.rows_affected() == 1)
 }
 
-/// Revokes every key of a tenant in one statement; returns how many were active.
-async fn revoke_all(
-    on: impl SqliteExecutor<'_>,
-    tenant: &Name,
-    at: UnixTime,
-) -> Result<u64, sqlx::Error> {
-    let done =
-        sqlx::query("UPDATE api_keys SET revoked_at = ? WHERE tenant = ? AND revoked_at IS NULL")
-            .bind(secs(at))
-            .bind(tenant.as_str())
-            .execute(on)
-            .await?;
-    Ok(done.rows_affected())
-}
-
 fn read(row: &SqliteRow) -> Result<KeyRow, sqlx::Error> {
     let name: Option<&str> = row.try_get("name")?;
+    let user: Option<&str> = row.try_get("user_name")?;
     let digest: &[u8] = row.try_get("digest")?;
     let parse = |name| Name::from_operator(name).map_err(|_| corrupt("API key name"));
     let moment = |column| -> Result<Option<UnixTime>, sqlx::Error> {
@@ -437,6 +430,7 @@ fn read(row: &SqliteRow) -> Result<KeyRow, sqlx::Error> {
     Ok(KeyRow {
         id: row.try_get("id")?,
         tenant: parse(row.try_get("tenant")?)?,
+        user: user.map(parse).transpose()?,
         name: name.map(parse).transpose()?,
         digest: digest.try_into().map_err(|_| corrupt("API key digest"))?,
         created_at: time(row.try_get("created_at")?)?,
@@ -469,7 +463,7 @@ pub struct ChangeWatch {
 }
 
 impl ChangeWatch {
-    /// The active keys, if they have changed since the last call.
+    /// The active keys and the directory, if anything has changed since the last call.
     pub async fn changed_keys(&mut self) -> Result<Option<ChangedKeys>, StoreError> {
         let changed = self.poll().await;
         if changed.is_err() {
@@ -485,7 +479,7 @@ impl ChangeWatch {
         if self.version == Some(version) {
             return Ok(None);
         }
-        // One transaction, so that the keys are those of that generation.
+        // One transaction, so that keys and directory are those of that generation.
         let mut snapshot = self.connection.begin().await?;
         let generation = generation(&mut *snapshot).await?;
         if self.generation == Some(generation) {
@@ -494,10 +488,15 @@ impl ChangeWatch {
             return Ok(None);
         }
         let keys = all_active(&mut *snapshot).await?;
+        let directory = directory::all(&mut snapshot).await?;
         snapshot.commit().await?;
         // Last: after an error before this point the next call reads the keys again.
         self.version = Some(version);
         self.generation = Some(generation);
-        Ok(Some(ChangedKeys { keys, generation }))
+        Ok(Some(ChangedKeys {
+            keys,
+            directory,
+            generation,
+        }))
     }
 }

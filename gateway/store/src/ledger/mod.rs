@@ -1,4 +1,4 @@
-//! The ledger: API key digests, usage rows, receipts, sessions, epochs and retention policies.
+//! The ledger: API key digests and who holds them, usage rows, receipts, sessions, epochs and retention policies.
 //!
 //! One SQLite file in WAL mode, readable by its owner only. Requests do not wait for it: they append encoded rows to a
 //! batch in memory, and one writer thread stores batches and later moves their rows to the tables. Receipts and sessions
@@ -15,6 +15,7 @@ mod clock;
 mod columns;
 #[cfg(test)]
 mod cost_tests;
+mod directory;
 mod epochs;
 mod expiry;
 mod inspect;
@@ -55,6 +56,11 @@ use state_dir_lock::StateDirLock;
 
 pub use admins::{AdminRow, Admins};
 pub use clock::{RetentionClock, SystemClockCheck};
+pub use directory::{
+    ActiveKeys, DirectoryError, DirectoryRows, LabelChanges, Listed, NewTenant,
+    OrganisationChanges, OrganisationRow, Organisations, TenantChanges, TenantRow, Tenants,
+    UserChanges, UserRow, Users,
+};
 pub use epochs::{EpochRow, Epochs};
 pub use expiry::{Expiry, Purged};
 pub use inspect::{StateSummary, inspect};
@@ -222,12 +228,36 @@ impl Ledger {
         &self.audit
     }
 
-    /// API keys and tenants.
+    /// API keys.
     pub fn keys(&self) -> Keys<'_> {
         Keys {
             pool: &self.pool,
             audit: &self.audit,
             file: &self.file,
+        }
+    }
+
+    /// Organisations.
+    pub fn organisations(&self) -> Organisations<'_> {
+        Organisations {
+            pool: &self.pool,
+            audit: &self.audit,
+        }
+    }
+
+    /// Tenants.
+    pub fn tenants(&self) -> Tenants<'_> {
+        Tenants {
+            pool: &self.pool,
+            audit: &self.audit,
+        }
+    }
+
+    /// Users and service accounts of tenants.
+    pub fn users(&self) -> Users<'_> {
+        Users {
+            pool: &self.pool,
+            audit: &self.audit,
         }
     }
 

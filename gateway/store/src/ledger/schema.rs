@@ -17,6 +17,7 @@ pub(super) static LEDGER: Database = Database {
         include_str!("key_restrictions.sql"),
         include_str!("row_batches.sql"),
         include_str!("usage_cost.sql"),
+        include_str!("directory.sql"),
     ],
     large_tables: &[
         "row_batches",
@@ -30,3 +31,5 @@ pub(super) static LEDGER: Database = Database {
 
 /// The first schema version that has the table of retention policies.
 pub(super) const WITH_POLICIES: i64 = 2;
+/// The first schema version whose keys have every column.
+pub(super) const WITH_WHOLE_KEYS: i64 = 10;

@@ -14,6 +14,7 @@ fn key(id: &str, restrictions: Restrictions) -> NewKey {
     NewKey {
         id: id.to_owned(),
         tenant: Name::from_operator("acme").expect("a name"),
+        user: None,
         name: None,
         digest: [7; 32],
         created_at: MADE,

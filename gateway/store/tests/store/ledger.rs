@@ -13,8 +13,7 @@ use attest_channel::SystemClock;
 use attest_core::retention::Field;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use gateway_base::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
-use gateway_base::request::Endpoint;
-use gateway_base::request::Name;
+use gateway_base::request::{Endpoint, Labels, Name};
 use gateway_store::StoreError;
 use gateway_store::ledger::{EpochRow, Ledger, ReceiptRow, SessionRow};
 use testkit::scratch::ScratchDir;
@@ -38,6 +37,9 @@ pub fn usage(id: &str) -> UsageRow {
         receipt_id: id.into(),
         key_id: Arc::from("00112233"),
         tenant: name("acme"),
+        organisation: None,
+        user: None,
+        labels: Labels::default(),
         model: Some(name("demo-model")),
         upstream: None,
         endpoint: Endpoint::Chat,

@@ -14,8 +14,7 @@ use attest_core::retention::Field;
 use gateway_base::metering::TokenSource;
 use gateway_base::metering::{Outcome, RowRetention, TokenDetails, UsageRow};
 use gateway_base::quota::Money;
-use gateway_base::request::Endpoint;
-use gateway_base::request::Name;
+use gateway_base::request::{Endpoint, Labels, Name};
 use gateway_store::ledger::{Ledger, UsageSum};
 use testkit::scratch::ScratchDir;
 
@@ -70,6 +69,9 @@ fn written() -> impl Strategy<Value = Written> {
                         receipt_id: "rcpt".to_owned(),
                         key_id: Arc::from("00112233"),
                         tenant: name(["acme", "bank", "clinic"][tenant]),
+                        organisation: None,
+                        user: None,
+                        labels: Labels::default(),
                         model: model.map(|model| name(["large", "medium", "small"][model])),
                         upstream: None,
                         endpoint: Endpoint::Chat,
@@ -266,6 +268,9 @@ fn usage(tokens: u64) -> UsageRow {
         receipt_id: "rcpt".to_owned(),
         key_id: Arc::from("00112233"),
         tenant: name("acme"),
+        organisation: None,
+        user: None,
+        labels: Labels::default(),
         model: None,
         upstream: None,
         endpoint: Endpoint::Chat,

@@ -205,6 +205,18 @@ words! {
         TenantChanged = "tenant.changed",
         /// A tenant is removed.
         TenantRemoved = "tenant.removed",
+        /// An organisation is created.
+        OrganisationCreated = "organisation.created",
+        /// What is registered about an organisation changes, or whether it is disabled.
+        OrganisationChanged = "organisation.changed",
+        /// An organisation is removed.
+        OrganisationRemoved = "organisation.removed",
+        /// A user or a service account is created.
+        UserCreated = "user.created",
+        /// What is registered about a user changes, or whether it is disabled.
+        UserChanged = "user.changed",
+        /// A user or a service account is removed.
+        UserRemoved = "user.removed",
         /// An administrator's credential is created.
         AdministratorCreated = "administrator.created",
         /// An administrator's credential is revoked.
