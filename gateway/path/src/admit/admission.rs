@@ -25,7 +25,7 @@ use gateway_base::config::Limits;
 use gateway_base::descriptors;
 use gateway_base::errors::ApiError;
 use gateway_base::random::random;
-use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId};
+use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId, Labels};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::route::{Route, RoutedModel};
 use harden as hardening;
@@ -92,7 +92,9 @@ impl Admission {
         peer: Option<IpAddr>,
     ) -> Result<ApiKey, ApiError> {
         if let Some(caller) = TokenCaller::verify(&epoch.identities, token(headers)?) {
-            return Ok(ApiKey(Arc::new(self.token_callers.active_key(caller?))));
+            let key = self.token_callers.active_key(caller?, &self.keyring);
+            key.check(self.clock.now(), peer)?;
+            return Ok(ApiKey(Arc::new(key)));
         }
         let key = self.keyring.authenticate(headers)?;
         key.check(self.clock.now(), peer)?;
@@ -159,6 +161,7 @@ impl Admission {
         let Checked {
             key,
             slot,
+            labels,
             announced,
         } = self.check_head(&epoch, endpoint, (headers, peer), &body)?;
         // The slot is taken before the body is read: slow bodies count as requests in flight.
@@ -204,6 +207,7 @@ impl Admission {
         let context = RequestContext {
             receipt_id: receipt_id()?,
             caller: key.caller.clone(),
+            labels,
             endpoint,
             stream: fields.stream,
             received_bytes: prompt.len() as u64,
@@ -262,6 +266,7 @@ impl Admission {
         if !key.restrictions.allow_endpoint(endpoint) {
             return Err(ApiError::KeyEndpoint);
         }
+        let labels = preconditions::labels(headers, &key.labels)?;
         preconditions::check_keyset(headers, &epoch.keyset_digest)?;
         let mut announced = None;
         preconditions::check_retention(headers, |model| {
@@ -280,6 +285,7 @@ impl Admission {
         Ok(Checked {
             key,
             slot,
+            labels,
             announced,
         })
     }
@@ -303,6 +309,7 @@ fn receipt_id_at(since_epoch: Duration, random: [u8; 10]) -> String {
 struct Checked {
     key: Arc<ActiveKey>,
     slot: RequestSlot,
+    labels: Labels,
     /// The model that a header announces, if its retention had to be checked; the inner `None` is an unknown model.
     announced: Option<Option<RoutedModel>>,
 }

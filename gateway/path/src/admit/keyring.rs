@@ -1,7 +1,7 @@
-//! The active API keys, in memory.
+//! The active API keys and who holds them, in memory.
 //!
-//! Requests never query the database. A task polls it for commits of other processes and replaces all keys at once, so a
-//! key that `sealgate keys` created or revoked is active, or no longer active, within a second. Changes by the service
+//! Requests never query the database. A task polls it for commits of other processes and replaces all keys and the
+//! directory at once, so a key that `sealgate keys` created or revoked is active, or no longer active, within a second. Changes by the service
 //! itself are read at once ([`Keyring::refresh`]). The task writes the generation of the keys to a file, which the command
 //! line waits for ([`AppliedGeneration`]).
 
@@ -20,13 +20,13 @@ use subtle::ConstantTimeEq;
 use super::Caller;
 use super::applied::AppliedGeneration;
 use super::credential::{claimed_id, digest, token};
+use super::directory::{Directory, Membership};
 use attest_core::UnixTime;
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
-use gateway_base::request::BodyBudget;
-use gateway_base::request::{KeyId, Name, Restrictions};
-use gateway_store::ledger::{ChangedKeys, KeyRow, Ledger};
+use gateway_base::request::{BodyBudget, Holder, KeyId, LabelRules, Name, Restrictions};
+use gateway_store::ledger::{ChangedKeys, DirectoryRows, KeyRow, Ledger};
 use gateway_store::{DatabaseName, StoreError};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -38,8 +38,12 @@ pub struct ActiveKey {
     /// Of a caller with a token; an API key has none.
     pub(super) roles: Arc<[Name]>,
     pub(super) restrictions: Restrictions,
+    /// The labels that its requests may have, and those that they must have.
+    pub(super) labels: Arc<LabelRules>,
     expires_at: Option<UnixTime>,
     is_blocked: bool,
+    /// The organisation, tenant or user that it belongs to is disabled.
+    disabled: Option<Holder>,
     /// The same for all generations of the keyring that contain the key, whatever changes about it.
     pub(super) shared: Arc<SharedState>,
 }
@@ -73,13 +77,26 @@ impl PartialEq for SharedState {
 
 impl ActiveKey {
     /// A caller with a token, which has no key in the ledger.
-    pub(super) fn of_token(caller: Caller, roles: Arc<[Name]>, shared: Arc<SharedState>) -> Self {
+    pub(super) fn of_token(
+        (key_id, tenant, key_digest): (Arc<str>, Name, [u8; 32]),
+        roles: Arc<[Name]>,
+        membership: Membership,
+        shared: Arc<SharedState>,
+    ) -> Self {
         Self {
-            caller,
+            caller: Caller {
+                key_id,
+                tenant,
+                organisation: membership.organisation,
+                user: membership.user,
+                key_digest,
+            },
             roles,
             restrictions: Restrictions::default(),
+            labels: membership.labels,
             expires_at: None,
             is_blocked: false,
+            disabled: membership.disabled,
             shared,
         }
     }
@@ -101,6 +118,9 @@ impl ActiveKey {
         if self.is_blocked {
             return Err(ApiError::KeyBlocked);
         }
+        if let Some(holder) = self.disabled {
+            return Err(ApiError::Disabled(holder));
+        }
         if !self.restrictions.allow_peer(peer) {
             return Err(ApiError::KeyNetwork);
         }
@@ -108,7 +128,12 @@ impl ActiveKey {
     }
 }
 
-type Ring = HashMap<KeyId, Arc<ActiveKey>>;
+/// Everything that is replaced at once.
+#[derive(Default)]
+struct Ring {
+    keys: HashMap<KeyId, Arc<ActiveKey>>,
+    directory: Directory,
+}
 
 /// A request to read the ledger's keys now; answered when they are applied.
 type Refresh = oneshot::Sender<Result<(), StoreError>>;
@@ -189,7 +214,7 @@ impl Keyring {
     }
 
     fn apply(&self, changed: ChangedKeys, applied: &AppliedGeneration) {
-        self.replace(changed.keys);
+        self.replace(changed.keys, changed.directory);
         applied.write(changed.generation);
     }
 
@@ -202,7 +227,7 @@ impl Keyring {
     pub(super) fn with_token(&self, token: &str) -> Result<Arc<ActiveKey>, ApiError> {
         let id = claimed_id(token).ok_or(ApiError::InvalidKey)?;
         let ring = self.ring();
-        let key = ring.get(&id).ok_or(ApiError::InvalidKey)?;
+        let key = ring.keys.get(&id).ok_or(ApiError::InvalidKey)?;
         if bool::from(key.caller.key_digest.ct_eq(&digest(token))) {
             Ok(key.clone())
         } else {
@@ -210,30 +235,37 @@ impl Keyring {
         }
     }
 
+    /// What the directory says about the caller with a token that grants this tenant.
+    pub(super) fn membership(&self, tenant: &Name) -> Membership {
+        self.ring().directory.of_key(tenant, None)
+    }
+
     fn ring(&self) -> Arc<Ring> {
         lock::read(&self.ring).clone()
     }
 
-    fn replace(&self, rows: Vec<KeyRow>) {
+    fn replace(&self, rows: Vec<KeyRow>, directory: DirectoryRows) {
         // This task is the only one that replaces the ring, so `old` cannot be outdated. It also keeps the old keys
         // alive until after the lock is released: none is freed under it.
         let old = self.ring();
-        let ring: Ring = rows
+        let directory = Directory::new(directory);
+        let keys: HashMap<_, _> = rows
             .into_iter()
-            .filter_map(|row| entry(&old, row))
+            .filter_map(|row| entry(&old, &directory, row))
             .collect();
-        if ring.len() != old.len() || ring.keys().any(|id| !old.contains_key(id)) {
+        if keys.len() != old.keys.len() || keys.keys().any(|id| !old.keys.contains_key(id)) {
             events::emit(Event::KeysReloaded {
-                active: ring.len() as u64,
+                active: keys.len() as u64,
             });
         }
         // Built before the lock is taken, which is held for one assignment. Readers are requests.
-        let ring = Arc::new(ring);
+        let ring = Arc::new(Ring { keys, directory });
         *lock::write(&self.ring) = ring.clone();
         // After the replacement: a request that finds the old key from now on is not possible, and those that found it before
         // are notified.
-        for (id, key) in old.iter() {
-            if !ring.get(id).is_some_and(|kept| kept.shared == key.shared) {
+        for (id, key) in old.keys.iter() {
+            let kept = ring.keys.get(id);
+            if !kept.is_some_and(|kept| kept.shared == key.shared) {
                 key.shared.revoked.send_replace(true);
             }
         }
@@ -241,24 +273,33 @@ impl Keyring {
 }
 
 /// A key of the new ring: the old value if nothing changed, and with the old counters if only its rights did.
-fn entry(old: &Ring, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
+fn entry(old: &Ring, directory: &Directory, row: KeyRow) -> Option<(KeyId, Arc<ActiveKey>)> {
     if row.revoked_at.is_some() {
         return None;
     }
     let id = KeyId::parse(&row.id)?;
+    let membership = directory.of_key(&row.tenant, row.user.as_ref());
     let caller = Caller {
         key_id: row.id.into(),
         tenant: row.tenant,
+        organisation: membership.organisation,
+        user: membership.user,
         key_digest: row.digest,
     };
-    let known = old.get(&id).filter(|known| known.caller == caller);
+    let known = old.keys.get(&id);
+    // The same key, even if it belongs to another user or organisation now.
+    let known = known.filter(|known| {
+        known.caller.key_digest == caller.key_digest && known.caller.tenant == caller.tenant
+    });
     let shared = known.map(|known| known.shared.clone());
     let key = ActiveKey {
         caller,
         roles: Arc::default(),
         restrictions: row.restrictions,
+        labels: membership.labels,
         expires_at: row.expires_at,
         is_blocked: row.blocked_at.is_some(),
+        disabled: membership.disabled,
         shared: shared.unwrap_or_else(|| Arc::new(SharedState::new())),
     };
     match known {
@@ -279,6 +320,7 @@ mod tests {
         KeyRow {
             id: id.to_string(),
             tenant: Name::from_operator("acme").expect("a name"),
+            user: None,
             name: None,
             digest,
             created_at: UnixTime::from_secs(1),
@@ -295,8 +337,25 @@ mod tests {
         HeaderMap::from_iter([(AUTHORIZATION, value)])
     }
 
-    fn ring() -> Keyring {
-        Keyring::new(mpsc::channel(1).0)
+    /// A keyring without a directory.
+    struct TestRing(Keyring);
+
+    impl std::ops::Deref for TestRing {
+        type Target = Keyring;
+
+        fn deref(&self) -> &Keyring {
+            &self.0
+        }
+    }
+
+    impl TestRing {
+        fn replace(&self, rows: Vec<KeyRow>) {
+            self.0.replace(rows, DirectoryRows::default());
+        }
+    }
+
+    fn ring() -> TestRing {
+        TestRing(Keyring::new(mpsc::channel(1).0))
     }
 
     fn active(ring: &Keyring, token: &ApiToken) -> Arc<ActiveKey> {

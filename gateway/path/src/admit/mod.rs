@@ -11,6 +11,7 @@ mod authorized;
 mod body;
 mod constraints;
 mod credential;
+mod directory;
 mod fields;
 mod images;
 mod keyring;
@@ -24,7 +25,7 @@ use attest_core::retention::Terms;
 use attest_core::{Sha256Digest, UnixTime};
 
 use gateway_authorization::{Denied, Permit};
-use gateway_base::request::{Caller, Endpoint};
+use gateway_base::request::{Caller, Endpoint, Labels};
 use gateway_contract::epoch::Epoch;
 use gateway_upstream::prompt::Prompt;
 use gateway_upstream::route::RoutedModel;
@@ -76,6 +77,8 @@ pub struct UnknownModel {
 pub struct RequestContext {
     pub receipt_id: String,
     pub caller: Caller,
+    /// What the caller counts it to.
+    pub labels: Labels,
     pub endpoint: Endpoint,
     pub stream: bool,
     /// The size of the body as it was received.

@@ -8,7 +8,7 @@ use attest_core::Sha256Digest;
 use attest_core::retention::RetentionMode;
 use gateway_base::errors::ApiError;
 use gateway_base::errors::Invalid;
-use gateway_base::request::{KEYSET_DIGEST, MODEL, RETENTION};
+use gateway_base::request::{KEYSET_DIGEST, Label, LabelRules, Labels, MODEL, Name, RETENTION};
 
 /// Checks that the keyset of this connection is the one that the client pinned.
 pub(super) fn check_keyset(headers: &HeaderMap, keyset: &Sha256Digest) -> Result<(), ApiError> {
@@ -44,6 +44,27 @@ pub(super) fn check_model(headers: &HeaderMap, model: &str) -> Result<(), ApiErr
         Some(announced) if announced != model => Err(Invalid::OtherModel.into()),
         _ => Ok(()),
     }
+}
+
+/// The labels that the headers name. Each is the registered name, not the text of the header.
+pub(super) fn labels(headers: &HeaderMap, rules: &LabelRules) -> Result<Labels, ApiError> {
+    Ok(Labels {
+        scenario: label(headers, Label::Scenario, rules)?,
+        owner: label(headers, Label::Owner, rules)?,
+    })
+}
+
+fn label(headers: &HeaderMap, label: Label, rules: &LabelRules) -> Result<Option<Name>, ApiError> {
+    let mut all = headers.get_all(label.header()).iter();
+    let value = match (all.next(), all.next()) {
+        (Some(value), None) => value,
+        (None, _) if rules.requires(label) => return Err(ApiError::LabelMissing(label)),
+        (None, _) => return Ok(None),
+        (Some(_), Some(_)) => return Err(ApiError::LabelUnknown(label)),
+    };
+    let named = value.to_str().ok().and_then(|text| rules.find(label, text));
+    let named = named.ok_or(ApiError::LabelUnknown(label))?;
+    Ok(Some(named.clone()))
 }
 
 fn single<'a>(
@@ -120,6 +141,40 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn labels_are_registered_names_and_some_are_required() {
+        let name = |text: &str| Name::from_operator(text).expect("a name");
+        let mut rules = LabelRules::default();
+        let set = rules.set_values(Label::Scenario, vec![name("s-1"), name("s-2")]);
+        assert_eq!(set, Ok(()));
+        let with = |rules: &LabelRules, pairs: &[(&'static str, &[u8])]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_bytes(value).expect("a header"));
+            }
+            labels(&headers, rules)
+        };
+        let scenario = "x-sealgate-scenario";
+        assert_eq!(with(&rules, &[]), Ok(Labels::default()));
+        let expected = Labels {
+            scenario: Some(name("s-2")),
+            owner: None,
+        };
+        assert_eq!(with(&rules, &[(scenario, b"s-2")]), Ok(expected));
+        let unknown = Err(ApiError::LabelUnknown(Label::Scenario));
+        for value in [&b"s-3"[..], b"", b"S-1", b"s-1,s-2", b"\xff"] {
+            assert_eq!(with(&rules, &[(scenario, value)]), unknown);
+        }
+        let twice = [(scenario, &b"s-1"[..]), (scenario, b"s-1")];
+        assert_eq!(with(&rules, &twice), unknown);
+        let owner = [("x-sealgate-owner", &b"s-1"[..])];
+        let unknown = Err(ApiError::LabelUnknown(Label::Owner));
+        assert_eq!(with(&rules, &owner), unknown, "of the other kind");
+        rules.set_required(&[Label::Scenario]);
+        let missing = Err(ApiError::LabelMissing(Label::Scenario));
+        assert_eq!(with(&rules, &[]), missing);
     }
 
     #[test]

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
+use super::Keyring;
 use super::keyring::{ActiveKey, SharedState};
 use gateway_base::config::identity::Purpose;
 use gateway_base::errors::{ApiError, TokenFault};
 use gateway_base::lock::lock;
-use gateway_base::request::{Caller, Name};
+use gateway_base::request::Name;
 use gateway_identity::{Granted, Identities, Subject};
 
 /// Entries of callers without requests are removed when there are this many, and at every doubling.
@@ -47,14 +48,6 @@ impl TokenCaller {
     pub fn digest(&self) -> [u8; 32] {
         *self.subject.digest()
     }
-
-    fn into_caller(self) -> Caller {
-        Caller {
-            key_id: self.subject.public_id().into(),
-            key_digest: self.digest(),
-            tenant: self.tenant,
-        }
-    }
 }
 
 /// The callers with requests in flight.
@@ -78,11 +71,14 @@ impl TokenCallers {
         }
     }
 
-    /// The caller, with the counters of its subject.
-    pub fn active_key(&self, caller: TokenCaller) -> ActiveKey {
+    /// The caller, with the counters of its subject, and with what the keyring's directory says about it.
+    pub fn active_key(&self, caller: TokenCaller, keyring: &Keyring) -> ActiveKey {
         let shared = self.shared(caller.subject);
+        let membership = keyring.membership(&caller.tenant);
         let roles = Arc::clone(&caller.roles);
-        ActiveKey::of_token(caller.into_caller(), roles, shared)
+        let id = caller.subject.public_id().into();
+        let digest = caller.digest();
+        ActiveKey::of_token((id, caller.tenant, digest), roles, membership, shared)
     }
 
     fn shared(&self, subject: Subject) -> Arc<SharedState> {

@@ -12,7 +12,7 @@ use attest_channel::Clock;
 use gateway_base::events;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 use gateway_base::metrics::Metrics;
-use gateway_base::request::{Caller, Endpoint};
+use gateway_base::request::{Caller, Endpoint, Labels};
 use gateway_contract::epoch::Epoch;
 use gateway_retention::{Records, RetentionFailure};
 use gateway_store::ledger::Ledger;
@@ -51,6 +51,7 @@ pub(super) struct Exchange {
     pub unfinished: Option<UnfinishedId>,
     pub receipt_id: String,
     pub caller: Caller,
+    pub labels: Labels,
     pub endpoint: Endpoint,
     pub stream: bool,
     pub admitted_at: UnixTime,
@@ -75,6 +76,7 @@ impl Exchange {
                 .map(|_| services.ledger.usage().next_unfinished()),
             receipt_id: request.receipt_id.clone(),
             caller: request.caller.clone(),
+            labels: request.labels.clone(),
             endpoint: request.endpoint,
             stream: request.stream,
             admitted_at: request.admitted_at,

@@ -124,6 +124,9 @@ impl Exchange {
             receipt_id: self.receipt_id.clone(),
             key_id: Arc::clone(&self.caller.key_id),
             tenant: self.caller.tenant.clone(),
+            organisation: self.caller.organisation.clone(),
+            user: self.caller.user.clone(),
+            labels: self.labels.clone(),
             model: match destination {
                 Destination::Model { model, .. } => Some(model.clone()),
                 Destination::Unknown => None,

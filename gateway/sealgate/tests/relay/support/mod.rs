@@ -21,7 +21,7 @@ use attest_core::{Event, Receipt, Sha256Digest, UnixTime, VerifiedReceipt};
 use gateway_authorization::Permit;
 use gateway_base::config::Config;
 use gateway_base::metrics::Metrics;
-use gateway_base::request::{Caller, Endpoint};
+use gateway_base::request::{Caller, Endpoint, Labels};
 use gateway_contract::epoch::Epoch;
 use gateway_path::admit::{AdmittedRequest, Fields, RequestContext, UnknownModel};
 use gateway_path::flushes::Flushes;
@@ -109,8 +109,11 @@ impl Bench {
             caller: Caller {
                 key_id: "key".into(),
                 tenant: tenant.clone(),
+                organisation: None,
+                user: None,
                 key_digest: KEY,
             },
+            labels: Labels::default(),
             endpoint,
             stream: fields.stream,
             received_bytes: body.len() as u64,

@@ -122,6 +122,7 @@ async fn create_key(file: &Path) -> String {
     let key = NewKey {
         id: id.to_string(),
         tenant: config.models[0].id.clone(),
+        user: None,
         name: None,
         digest: token.digest(),
         created_at: super::now(),

@@ -226,6 +226,7 @@ async fn create_key(directory: &ScratchDir, tenant: &str) -> String {
     let key = NewKey {
         id: id.to_string(),
         tenant: gateway_base::request::Name::from_operator(tenant).expect("a name"),
+        user: None,
         name: None,
         digest: token.digest(),
         created_at: UnixTime::from_secs(1),
