@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::directory::{name, nullable_name, refusal};
 use super::{Admin, Auditing, By, Operating, body};
 use attest_core::UnixTime;
 use gateway_base::config::{parse_expiry, parse_overlap};
@@ -41,6 +42,7 @@ fn row(key: &KeyRow) -> Value {
     json!({
         "id": key.id,
         "tenant": key.tenant.as_str(),
+        "user": key.user.as_ref().map(Name::as_str),
         "name": key.name.as_ref().map(Name::as_str),
         "created_at": key.created_at.to_string(),
         "expires_at": key.expires_at.map(|at| at.to_string()),
@@ -59,6 +61,9 @@ fn row(key: &KeyRow) -> Value {
 #[serde(deny_unknown_fields)]
 struct CreateRequest {
     tenant: String,
+    /// A user or service account of the tenant.
+    #[serde(default)]
+    user: Option<String>,
     #[serde(default)]
     name: Option<String>,
     /// A time, a duration from now, or `never`.
@@ -68,8 +73,8 @@ struct CreateRequest {
     restrictions: WrittenRestrictions,
 }
 
-/// `POST /admin/v1/keys` with `{"tenant", "name"?, "expires_at"?, "restrictions"?}`: 201 and the key, which is shown only
-/// here and already works.
+/// `POST /admin/v1/keys` with `{"tenant", "user"?, "name"?, "expires_at"?, "restrictions"?}`: 201 and the key, which is
+/// shown only here and already works.
 pub(super) async fn create(
     admin: State<Arc<Admin>>,
     _by: By<Operating>,
@@ -81,12 +86,14 @@ pub(super) async fn create(
     let mut restrictions = Restrictions::default();
     changes(&wanted.restrictions)?.apply(&mut restrictions);
     let tenant = name(&wanted.tenant, "tenant")?;
+    let user = wanted.user.map(|text| name(&text, "user")).transpose()?;
     let name = wanted.name.map(|text| name(&text, "name")).transpose()?;
     let expires_at = expiry(wanted.expires_at.as_deref(), now)?.flatten();
     let (id, token) = ApiToken::generate().map_err(|_| ApiError::Internal)?;
     let key = NewKey {
         id: id.to_string(),
         tenant,
+        user,
         name,
         digest: token.digest(),
         created_at: now,
@@ -94,7 +101,7 @@ pub(super) async fn create(
         restrictions,
     };
     let added = admin.ledger.keys().add(key).await;
-    let added = added.map_err(|_| ApiError::Internal)?;
+    let added = added.map_err(refusal)?;
     applied(&admin).await?;
     Ok(created(&added, &token))
 }
@@ -104,6 +111,9 @@ pub(super) async fn create(
 struct ChangeRequest {
     #[serde(default)]
     name: Option<String>,
+    /// `null`: none.
+    #[serde(default, deserialize_with = "body::nullable")]
+    user: Option<Option<String>>,
     #[serde(default)]
     expires_at: Option<String>,
     #[serde(default)]
@@ -112,7 +122,7 @@ struct ChangeRequest {
     restrictions: WrittenRestrictions,
 }
 
-/// `PATCH /admin/v1/keys/{id}` with any of `{"name", "expires_at", "blocked", "restrictions"}`: 200 and the key as it is
+/// `PATCH /admin/v1/keys/{id}` with any of `{"name", "user", "expires_at", "blocked", "restrictions"}`: 200 and the key as it is
 /// now. What is absent stays, and the next request is checked against the change.
 pub(super) async fn change(
     admin: State<Arc<Admin>>,
@@ -125,6 +135,7 @@ pub(super) async fn change(
     let now = admin.clock.now();
     let changes = KeyChanges {
         name: wanted.name.map(|text| name(&text, "name")).transpose()?,
+        user: nullable_name(wanted.user, "user")?,
         expires_at: expiry(wanted.expires_at.as_deref(), now)?,
         blocked: wanted.blocked,
         restrictions: changes(&wanted.restrictions)?,
@@ -133,9 +144,7 @@ pub(super) async fn change(
         return Err(ApiError::Invalid(Invalid::AdminBody));
     }
     let changed = admin.ledger.keys().change(&id, now, changes).await;
-    let key = changed
-        .map_err(|_| ApiError::Internal)?
-        .ok_or(ApiError::KeyNotFound)?;
+    let key = changed.map_err(refusal)?.ok_or(ApiError::KeyNotFound)?;
     applied(&admin).await?;
     Ok(document(row(&key).to_string()))
 }
@@ -182,10 +191,6 @@ pub(super) async fn rotate(
     Ok(created(&key, &token))
 }
 
-fn name(text: &str, member: &'static str) -> Result<Name, ApiError> {
-    Name::from_operator(text).map_err(|_| ApiError::Invalid(Invalid::NameMember(member)))
-}
-
 /// `None` if it was not given, `Some(None)` for a key that does not expire.
 fn expiry(text: Option<&str>, now: UnixTime) -> Result<Option<Option<UnixTime>>, ApiError> {
     text.map(|text| parse_expiry(text, now))
@@ -200,7 +205,7 @@ fn changes(written: &WrittenRestrictions) -> Result<RestrictionChanges, ApiError
 }
 
 /// Before the answer: the service checks the next request against what the answer says.
-async fn applied(admin: &Admin) -> Result<(), ApiError> {
+pub(super) async fn applied(admin: &Admin) -> Result<(), ApiError> {
     let refreshed = admin.keyring.refresh().await;
     refreshed.map_err(|_| ApiError::Internal)
 }
@@ -210,6 +215,7 @@ fn created(key: &KeyRow, token: &ApiToken) -> Response<Body> {
     let answer = json!({
         "id": key.id,
         "tenant": key.tenant.as_str(),
+        "user": key.user.as_ref().map(Name::as_str),
         "expires_at": key.expires_at.map(|at| at.to_string()),
         "key": token.expose(),
     });

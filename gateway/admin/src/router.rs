@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::{delete, get, patch, post};
 
 use super::{
-    attestation, clock, console, export, keys, log, records, retention, sessions, status, tenants,
-    upstreams, usage,
+    attestation, clock, console, export, keys, log, organisations, records, retention, sessions,
+    status, tenants, upstreams, usage, users,
 };
 use attest_channel::Clock;
 use gateway_contract::attestation::ReportQueue;
@@ -84,10 +84,38 @@ fn routes() -> Routes<Admin> {
             "/admin/v1/sessions/{id}",
             only("GET, HEAD", get(sessions::session)),
         )
-        .route("/admin/v1/tenants", only("GET, HEAD", get(tenants::list)))
+        .route(
+            "/admin/v1/organisations",
+            only(
+                "GET, HEAD, POST",
+                get(organisations::list).post(organisations::create),
+            ),
+        )
+        .route(
+            "/admin/v1/organisations/{name}",
+            only(
+                "PATCH, DELETE",
+                patch(organisations::change).delete(organisations::remove),
+            ),
+        )
+        .route(
+            "/admin/v1/tenants",
+            only("GET, HEAD, POST", get(tenants::list).post(tenants::create)),
+        )
         .route(
             "/admin/v1/tenants/{name}",
-            only("DELETE", delete(tenants::remove)),
+            only(
+                "PATCH, DELETE",
+                patch(tenants::change).delete(tenants::remove),
+            ),
+        )
+        .route(
+            "/admin/v1/tenants/{name}/users",
+            only("GET, HEAD, POST", get(users::list).post(users::create)),
+        )
+        .route(
+            "/admin/v1/tenants/{name}/users/{user}",
+            only("PATCH, DELETE", patch(users::change).delete(users::remove)),
         )
         .route("/admin/v1/usage", only("GET, HEAD", get(usage::usage)))
         .route(
