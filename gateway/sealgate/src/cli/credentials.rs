@@ -1,5 +1,5 @@
-//! What `sealgate keys` and `sealgate admin` share: opening the ledger, the table of a list, the message about a created
-//! key, and the exit status.
+//! What the commands share that write directly to the ledger: opening it, waiting for the service, the table of a list, the
+//! message about a created key, and the exit status.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,9 +11,9 @@ use super::{UNUSABLE, unusable};
 use gateway_admin::AdminTokenError;
 use gateway_base::config::{Config, ConfigError, show_duration};
 use gateway_base::request::{Name, RestrictionError};
-use gateway_path::admit::TokenError;
+use gateway_path::admit::{AppliedGeneration, TokenError};
 use gateway_store::StoreError;
-use gateway_store::ledger::Ledger;
+use gateway_store::ledger::{DirectoryError, Ledger};
 
 /// How long a running service may take to apply a change. It polls four times a second.
 pub(super) const CONFIRM: Duration = Duration::from_secs(5);
@@ -48,6 +48,8 @@ pub(super) enum CredentialError {
     NotActive { kind: Kind, id: String },
     #[error("restrictions: {0}")]
     Restrictions(#[from] RestrictionError),
+    #[error("{0}")]
+    Directory(#[from] DirectoryError),
     #[error("nothing to change was given; see --help")]
     NothingToChange,
     #[error(
@@ -55,6 +57,11 @@ pub(super) enum CredentialError {
         show_duration(CONFIRM)
     )]
     NotConfirmed { done: &'static str, id: String },
+    #[error(
+        "{done} {what} in the ledger, but the running service has not confirmed it within {}; see its log",
+        show_duration(CONFIRM)
+    )]
+    HolderNotConfirmed { done: &'static str, what: String },
 }
 
 /// Prints a failure and returns the exit status: 2 for what the operator can correct, 1 for everything else.
@@ -69,6 +76,9 @@ pub(super) fn report(outcome: Result<(), CredentialError>) -> ExitCode {
         CredentialError::NotActive { .. }
         | CredentialError::Restrictions(_)
         | CredentialError::NothingToChange => ExitCode::from(UNUSABLE),
+        CredentialError::Directory(error) if !matches!(error, DirectoryError::Store(_)) => {
+            ExitCode::from(UNUSABLE)
+        }
         _ => ExitCode::FAILURE,
     }
 }
@@ -78,6 +88,18 @@ pub(super) async fn open(config: &Path) -> Result<(Config, Ledger), CredentialEr
     let config = Config::load(config)?;
     let ledger = Ledger::open_for_keys(&config.server.state_dir).await?;
     Ok((config, ledger))
+}
+
+/// Waits until a service that runs from `state_dir` has applied all changes so far. Returns whether it has; if none
+/// runs, there is nothing to wait for.
+pub(super) async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, StoreError> {
+    if !Ledger::is_served(state_dir) {
+        return Ok(true);
+    }
+    let generation = ledger.keys().generation().await?;
+    Ok(AppliedGeneration::in_directory(state_dir)
+        .wait_for(generation, CONFIRM)
+        .await)
 }
 
 /// Prints a new key and what it is for.
@@ -125,6 +147,23 @@ pub(super) fn print_list<'a>(columns: Columns, rows: impl Iterator<Item = Row<'a
         let created = row.created_at.to_string();
         let name = row.name.map_or("", Name::as_str);
         line([row.id, row.state, &created, row.holder, name, &row.notes]);
+    }
+}
+
+/// A name, or an empty text that removes one.
+#[derive(Clone, Debug)]
+pub(super) struct OptionalName(Option<Name>);
+
+impl OptionalName {
+    pub(super) fn into_inner(self) -> Option<Name> {
+        self.0
+    }
+}
+
+pub(super) fn optional_name(text: &str) -> Result<OptionalName, String> {
+    match text {
+        "" => Ok(OptionalName(None)),
+        text => name(text).map(|name| OptionalName(Some(name))),
     }
 }
 

@@ -10,15 +10,16 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::ConfigFile;
-use super::credentials::{self, CONFIRM, Columns, CredentialError, Kind, Row, name};
+use super::credentials::{
+    self, CONFIRM, Columns, CredentialError, Kind, OptionalName, Row, applied, name, optional_name,
+};
 use attest_channel::Clock;
 use attest_channel::SystemClock;
 use attest_core::UnixTime;
 use gateway_base::config::{ExpiryError, parse_expiry, parse_overlap, show_duration};
 use gateway_base::request::{Name, RestrictionChanges, Restrictions, WrittenRestrictions};
-use gateway_path::admit::{ApiToken, AppliedGeneration};
-use gateway_store::StoreError;
-use gateway_store::ledger::{KeyChanges, KeyRow, Ledger, NewKey, Replacement};
+use gateway_path::admit::ApiToken;
+use gateway_store::ledger::{KeyChanges, KeyRow, NewKey, Replacement};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -29,6 +30,9 @@ pub(super) enum KeysCommand {
         /// Whose key it is
         #[arg(short, long, value_parser = name)]
         tenant: Name,
+        /// The user or service account of the tenant that it belongs to
+        #[arg(short, long, value_parser = name)]
+        user: Option<Name>,
         /// A note for yourself
         #[arg(short, long, value_parser = name)]
         name: Option<Name>,
@@ -42,6 +46,9 @@ pub(super) enum KeysCommand {
         config: ConfigFile,
         /// The key's id: the 12 characters after `sk-sealgate-`
         id: String,
+        /// The user or service account of the tenant that it belongs to; "" for none
+        #[arg(short, long, value_parser = optional_name)]
+        user: Option<OptionalName>,
         /// A note for yourself
         #[arg(short, long, value_parser = name)]
         name: Option<Name>,
@@ -146,15 +153,17 @@ pub(super) async fn run(command: KeysCommand) -> ExitCode {
         KeysCommand::Create {
             config,
             tenant,
+            user,
             name,
             rights,
-        } => create(&config.path(), tenant, name, rights).await,
+        } => create(&config.path(), (tenant, user), name, rights).await,
         KeysCommand::Change {
             config,
             id,
+            user,
             name,
             rights,
-        } => change_rights(&config.path(), id, name, rights).await,
+        } => change_rights(&config.path(), id, (user, name), rights).await,
         KeysCommand::Block { config, id } => block(&config.path(), id, true).await,
         KeysCommand::Unblock { config, id } => block(&config.path(), id, false).await,
         KeysCommand::Rotate {
@@ -168,21 +177,9 @@ pub(super) async fn run(command: KeysCommand) -> ExitCode {
     })
 }
 
-/// Waits until a service that runs from `state_dir` has applied all changes so far. Returns whether it has; if none
-/// runs, there is nothing to wait for.
-async fn applied(ledger: &Ledger, state_dir: &Path) -> Result<bool, StoreError> {
-    if !Ledger::is_served(state_dir) {
-        return Ok(true);
-    }
-    let generation = ledger.keys().generation().await?;
-    Ok(AppliedGeneration::in_directory(state_dir)
-        .wait_for(generation, CONFIRM)
-        .await)
-}
-
 async fn create(
     config: &Path,
-    tenant: Name,
+    (tenant, user): (Name, Option<Name>),
     name: Option<Name>,
     rights: Rights,
 ) -> Result<(), CredentialError> {
@@ -194,6 +191,7 @@ async fn create(
     let key = NewKey {
         id: id.to_string(),
         tenant,
+        user,
         name,
         digest: token.digest(),
         created_at: SystemClock.now(),
@@ -208,7 +206,7 @@ async fn create(
 }
 
 fn print_created(key: &KeyRow, token: &ApiToken, applied: bool) {
-    let purpose = format!("for {}", key.tenant);
+    let purpose = format!("for {}", holder(key));
     credentials::print_created(token.expose(), Kind::Api, &key.id, &purpose);
     if let Some(at) = key.expires_at {
         eprintln!("It expires at {at}.");
@@ -219,15 +217,24 @@ fn print_created(key: &KeyRow, token: &ApiToken, applied: bool) {
     }
 }
 
+/// The tenant, or the user of the tenant.
+fn holder(key: &KeyRow) -> String {
+    match &key.user {
+        Some(user) => format!("{user} of {}", key.tenant),
+        None => key.tenant.to_string(),
+    }
+}
+
 async fn change_rights(
     config: &Path,
     id: String,
-    name: Option<Name>,
+    (user, name): (Option<OptionalName>, Option<Name>),
     rights: Rights,
 ) -> Result<(), CredentialError> {
     let (expires, restrictions) = rights.read()?;
     let changes = KeyChanges {
         name,
+        user: user.map(OptionalName::into_inner),
         expires_at: expires.map(|Expiry(at)| at),
         blocked: None,
         restrictions,
@@ -334,11 +341,13 @@ fn state(key: &KeyRow, now: UnixTime) -> &'static str {
     }
 }
 
-/// When it expires and what it is restricted to.
+/// Whose it is in the tenant, when it expires and what it is restricted to.
 fn describe(key: &KeyRow) -> String {
+    let user = key.user.as_ref().map(|user| format!("user={user}"));
     let expires = key.expires_at.map(|at| format!("expires={at}"));
-    let parts: Vec<String> = expires
+    let parts: Vec<String> = user
         .into_iter()
+        .chain(expires)
         .chain(key.restrictions.summary())
         .collect();
     match parts.is_empty() {

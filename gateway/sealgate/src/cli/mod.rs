@@ -1,17 +1,20 @@
 //! The operator's command line.
 //!
-//! `sealgate serve`, `check`, `reload`, `keys`, `admin`, `authz`, `import`, `retention`, `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
+//! `sealgate serve`, `check`, `reload`, `keys`, `organisations`, `tenants`, `users`, `admin`, `authz`, `import`, `retention`,
+//! `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
 
 mod admin;
 mod authz;
 mod check;
 mod credentials;
+mod holders;
 mod import;
 mod keys;
 mod log;
 mod reload;
 mod retention;
+mod table;
 
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
@@ -62,6 +65,21 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
+    },
+    /// Create, list, change, disable and remove organisations
+    Organisations {
+        #[command(subcommand)]
+        command: holders::OrganisationsCommand,
+    },
+    /// Create, list, change, disable and remove tenants
+    Tenants {
+        #[command(subcommand)]
+        command: holders::TenantsCommand,
+    },
+    /// Create, list, change, disable and remove users and service accounts of tenants
+    Users {
+        #[command(subcommand)]
+        command: holders::UsersCommand,
     },
     /// Create, list and revoke admin keys
     Admin {
@@ -149,6 +167,18 @@ where
         }
         Command::Keys { command } => match runtime() {
             Ok(runtime) => runtime.block_on(keys::run(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Organisations { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(holders::run_organisations(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Tenants { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(holders::run_tenants(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Users { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(holders::run_users(command)),
             Err(error) => cannot_start(&error),
         },
         Command::Admin { command } => match runtime() {
