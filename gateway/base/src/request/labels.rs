@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_registered_values_of_its_own_kind_only() {
+    fn finds_registered_values_of_the_same_kind_only() {
         let mut rules = LabelRules::default();
         let scenarios = ["b", "a", "c", "a"].map(name).to_vec();
         assert_eq!(rules.set_values(Label::Scenario, scenarios), Ok(()));
