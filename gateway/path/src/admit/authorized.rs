@@ -27,9 +27,9 @@ pub(super) fn authorize(
 ) -> Result<Permit, Denied> {
     let route = purpose.route;
     let request = Request {
-        organisation: None,
+        organisation: key.caller.organisation.as_ref(),
         tenant: &key.caller.tenant,
-        user: None,
+        user: key.caller.user.as_ref(),
         key: &key.caller.key_id,
         roles: &key.roles,
         model: &route.model,
