@@ -9,6 +9,7 @@
 
 mod attestation;
 mod body;
+mod budgets;
 mod clock;
 mod console;
 mod credential;

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::{delete, get, patch, post};
 
 use super::{
-    attestation, clock, console, export, keys, log, organisations, records, retention, sessions,
-    status, tenants, upstreams, usage, users,
+    attestation, budgets, clock, console, export, keys, log, organisations, records, retention,
+    sessions, status, tenants, upstreams, usage, users,
 };
 use attest_channel::Clock;
 use gateway_contract::attestation::ReportQueue;
@@ -118,6 +118,24 @@ fn routes() -> Routes<Admin> {
             only("PATCH, DELETE", patch(users::change).delete(users::remove)),
         )
         .route("/admin/v1/usage", only("GET, HEAD", get(usage::usage)))
+        .route(
+            "/admin/v1/budgets",
+            only("GET, HEAD, POST", get(budgets::list).post(budgets::create)),
+        )
+        .route(
+            "/admin/v1/budgets/{id}",
+            only(
+                "PATCH, DELETE",
+                patch(budgets::change).delete(budgets::remove),
+            ),
+        )
+        .route(
+            "/admin/v1/credits",
+            only(
+                "GET, HEAD, POST",
+                get(budgets::list_credits).post(budgets::grant),
+            ),
+        )
         .route(
             "/admin/v1/keys",
             only("GET, HEAD, POST", get(keys::list).post(keys::create)),

@@ -58,6 +58,11 @@ struct CostLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BudgetLabels {
+    budget: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct TenantLabels {
     tenant: String,
 }
@@ -190,6 +195,8 @@ pub struct Metrics {
     tenant_tokens: Family<TenantTokenLabels, Counter>,
     cost: Family<CostLabels, Counter>,
     unpriced: Family<CostLabels, Counter>,
+    budget_refusals: Family<BudgetLabels, Counter>,
+    budget_thresholds: Family<BudgetLabels, Counter>,
     upstream_failures: Family<CauseLabels, Counter>,
     /// The counters of requests that ended, found once for each combination of labels.
     // Read by every request that ends; written by the first with its labels.
@@ -280,6 +287,8 @@ impl Default for Metrics {
             tenant_tokens: Family::default(),
             cost: Family::default(),
             unpriced: Family::default(),
+            budget_refusals: Family::default(),
+            budget_thresholds: Family::default(),
             upstream_failures: Family::default(),
             of_requests: RwLock::default(),
             refusals: Family::default(),
@@ -316,6 +325,12 @@ impl Metrics {
         match event {
             Event::RequestFinished { usage, .. } => self.request(usage),
             Event::RequestRefused { status, kind, .. } => self.refusal(*status, kind),
+            Event::BudgetThreshold { budget, .. } => {
+                let budget = budget.to_string();
+                self.budget_thresholds
+                    .get_or_create(&BudgetLabels { budget })
+                    .inc();
+            }
             _ => {}
         }
     }
@@ -417,6 +432,14 @@ impl Metrics {
     /// Counts an answer whose cost is not known, although there is a price table.
     pub fn answer_without_price(&self, row: &UsageRow) {
         self.unpriced.get_or_create(&cost_labels(row)).inc();
+    }
+
+    /// Counts a request that a budget has no room for.
+    pub fn over_budget(&self, budget: &Name) {
+        let budget = budget.to_string();
+        self.budget_refusals
+            .get_or_create(&BudgetLabels { budget })
+            .inc();
     }
 
     /// Counts an attempt to verify an upstream.
@@ -548,6 +571,16 @@ impl Metrics {
             "unpriced_answers",
             "Answers that have no cost because the price table has no price of their model at their upstream",
             self.unpriced.clone(),
+        );
+        r.register(
+            "budget_refusals",
+            "Requests that a budget had no room for",
+            self.budget_refusals.clone(),
+        );
+        r.register(
+            "budget_thresholds",
+            "How often a budget passed its soft threshold: once in a window",
+            self.budget_thresholds.clone(),
         );
         r.register(
             "upstream_failures",

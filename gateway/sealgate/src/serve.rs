@@ -167,7 +167,7 @@ pub async fn serve_with(
     let rotation = Arc::new(rotation);
     let records = Records::new(&state_dir, ledger.clone());
     let front = Arc::new(PublicState {
-        admission: Admission::new(keyring.clone(), clock.clone()),
+        admission: Admission::new(keyring.clone(), ledger.clone(), clock.clone()),
         services: RequestServices {
             receipts: Arc::new(ReceiptStore::new(ledger.clone())),
             records: records.clone(),

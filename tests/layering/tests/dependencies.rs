@@ -123,6 +123,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "gateway-upstream",
             "gateway-contract",
             "gateway-path",
+            "gateway-quota",
         ],
     ),
     (

@@ -102,10 +102,11 @@ fn each_shipped_program_opens_its_databases_in_one_place() {
 
 /// The files of the gateway that hold SQL: one for the tables of each handle of the ledger, one for those of the audit
 /// log, and what is true of every SQLite file.
-const SQL_FILES: [&str; 18] = [
+const SQL_FILES: [&str; 19] = [
     "gateway/store/src/audit/tables.rs",
     "gateway/store/src/ledger/admins.rs",
     "gateway/store/src/ledger/batches.rs",
+    "gateway/store/src/ledger/budgets.rs",
     "gateway/store/src/ledger/directory/organisations.rs",
     "gateway/store/src/ledger/directory/tenants.rs",
     "gateway/store/src/ledger/directory/users.rs",

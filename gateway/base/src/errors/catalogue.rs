@@ -62,6 +62,9 @@ fn errors() -> Vec<ApiError> {
         ApiError::RoleNeeded { .. } => ApiError::RoleNeeded { role: "" },
         ApiError::PolicyUnreadable { .. } => ApiError::PolicyUnreadable { reason: String::new() },
         ApiError::PolicyRefused { .. } => ApiError::PolicyRefused { reason: String::new() },
+        ApiError::BudgetUnreadable { .. } => ApiError::BudgetUnreadable { reason: String::new() },
+        ApiError::BudgetExists => ApiError::BudgetExists,
+        ApiError::BudgetNotFound => ApiError::BudgetNotFound,
         ApiError::ReceiptUnauthorized => ApiError::ReceiptUnauthorized,
         ApiError::UnknownRoute => ApiError::UnknownRoute,
         ApiError::MethodNotAllowed { .. } => ApiError::MethodNotAllowed { allow: "" },
@@ -93,6 +96,9 @@ fn errors() -> Vec<ApiError> {
         ApiError::RetentionPrecondition => ApiError::RetentionPrecondition,
         ApiError::RetentionFailed => ApiError::RetentionFailed,
         ApiError::SessionNotAccepted => ApiError::SessionNotAccepted,
+        ApiError::OverBudget { .. } => ApiError::OverBudget { budget: any_name(), resets_at: None },
+        ApiError::NoCredit => ApiError::NoCredit,
+        ApiError::NotPriced => ApiError::NotPriced,
         ApiError::KeyBusy => ApiError::KeyBusy,
         ApiError::ServiceBusy => ApiError::ServiceBusy,
         ApiError::EpochEnded => ApiError::EpochEnded,
@@ -114,6 +120,10 @@ fn errors() -> Vec<ApiError> {
 
 fn a_code() -> Name {
     Name::from_operator("a-code").expect("it is a name")
+}
+
+fn any_name() -> Name {
+    Name::from_operator("name").expect("a name")
 }
 
 fn head_faults() -> Vec<HeadFault> {

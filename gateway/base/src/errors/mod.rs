@@ -25,6 +25,7 @@ pub use invalid::{Invalid, Member, UnknownMember};
 pub use token::TokenFault;
 
 use crate::request::{Holder, Label, Name};
+use attest_core::UnixTime;
 
 /// Every error response of this service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,14 @@ pub enum ApiError {
     PolicyRefused {
         reason: String,
     },
+    /// A budget or a credit cannot be read.
+    BudgetUnreadable {
+        reason: String,
+    },
+    /// There is a budget of that id already.
+    BudgetExists,
+    /// There is no budget of that id.
+    BudgetNotFound,
     /// A receipt was requested without a credential.
     ReceiptUnauthorized,
     UnknownRoute,
@@ -124,6 +133,15 @@ pub enum ApiError {
     RetentionFailed,
     /// The caller requires certain sessions, and none of them can serve.
     SessionNotAccepted,
+    /// A budget has no room for the request.
+    OverBudget {
+        budget: Name,
+        resets_at: Option<UnixTime>,
+    },
+    /// The credit of the tenant or its organisation does not suffice for the request.
+    NoCredit,
+    /// Money is limited, and the model has no price.
+    NotPriced,
     /// Too many requests in flight for this key.
     KeyBusy,
     /// Too many requests in flight for the whole service.
@@ -161,6 +179,8 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const INVALID_REQUEST: &str = "invalid_request_error";
 const PERMISSION: &str = "permission_error";
 const NOT_AUTHORIZED: &str = "not_authorized";
+/// OpenAI's type of such errors. Its own status is 429, which SDKs repeat; 402 they do not.
+const QUOTA: &str = "insufficient_quota";
 
 impl ApiError {
     pub fn status(&self) -> StatusCode {
@@ -189,6 +209,9 @@ impl ApiError {
             | ApiError::KeysetPrecondition
             | ApiError::RetentionPrecondition
             | ApiError::SessionNotAccepted
+            | ApiError::OverBudget { .. }
+            | ApiError::NoCredit
+            | ApiError::NotPriced
             | ApiError::UpstreamVerificationFailed => {
                 let shape = self.shape();
                 Some(shape.code.unwrap_or(shape.kind).into())
@@ -348,6 +371,28 @@ impl ApiError {
                     message: reason.clone(),
                 };
             }
+            // Only administrators get it, about the budget that they sent.
+            ApiError::BudgetUnreadable { reason } => {
+                return Shape {
+                    status: S::BAD_REQUEST,
+                    kind: INVALID_REQUEST,
+                    code: Some("budget_unreadable"),
+                    param: None,
+                    message: format!("The body cannot be used: {reason}."),
+                };
+            }
+            ApiError::BudgetExists => (
+                S::CONFLICT,
+                INVALID_REQUEST,
+                Some("budget_exists"),
+                "There is a budget with this id already. Change it, or remove it first.",
+            ),
+            ApiError::BudgetNotFound => (
+                S::NOT_FOUND,
+                "not_found",
+                None,
+                "There is no budget with this id.",
+            ),
             ApiError::RoleNeeded { role } => {
                 return Shape {
                     status: S::FORBIDDEN,
@@ -487,6 +532,33 @@ impl ApiError {
                 "session_not_accepted",
                 None,
                 "None of the sessions in provider.aci_session_ids can serve this request. It was not forwarded.",
+            ),
+            ApiError::OverBudget { budget, resets_at } => {
+                let until = match resets_at {
+                    Some(at) => format!("It resets at {at}."),
+                    None => "It does not reset.".to_owned(),
+                };
+                return Shape {
+                    status: S::PAYMENT_REQUIRED,
+                    kind: QUOTA,
+                    code: Some("budget_exceeded"),
+                    param: None,
+                    message: format!(
+                        "The budget {budget} has no room for what this request may cost. {until} The request was not forwarded."
+                    ),
+                };
+            }
+            ApiError::NoCredit => (
+                S::PAYMENT_REQUIRED,
+                QUOTA,
+                Some("credit_exhausted"),
+                "The prepaid credit does not suffice for what this request may cost. It was not forwarded.",
+            ),
+            ApiError::NotPriced => (
+                S::PAYMENT_REQUIRED,
+                QUOTA,
+                Some("model_not_priced"),
+                "A limit in money applies to this request, and the model has no price. It was not forwarded.",
             ),
             ApiError::KeyBusy => (
                 S::TOO_MANY_REQUESTS,

@@ -19,11 +19,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use attest_core::{SessionId, Sha256Digest};
+use attest_core::{SessionId, Sha256Digest, UnixTime};
 
 use crate::config::Problem;
 use crate::errors::HeadFault;
 use crate::metering::{RowRetention, UsageRow};
+use crate::quota::{Amount, Scope};
 use crate::request::Endpoint;
 use crate::request::Name;
 use crate::store_failure::StoreFailure;
@@ -157,6 +158,23 @@ pub enum Event {
     ClockDoubted {
         ahead: bool,
         by: Duration,
+    },
+    /// A budget has passed its soft threshold, for the first time in its window.
+    BudgetThreshold {
+        budget: Name,
+        soft_percent: u8,
+        spent: Amount,
+        limit: Amount,
+        resets_at: Option<UnixTime>,
+    },
+    /// A budget had no room for a request, for the first time in its window.
+    BudgetExhausted {
+        budget: Name,
+        resets_at: Option<UnixTime>,
+    },
+    /// A credit did not suffice for a request, for the first time since it was granted.
+    CreditExhausted {
+        scope: Scope,
     },
     KeysReloaded {
         active: u64,

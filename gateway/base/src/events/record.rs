@@ -223,6 +223,9 @@ impl Event {
             | Event::StoppedUnwritten { .. }
             | Event::ClockDoubted { .. }
             | Event::IdentityKeysFailed { .. }
+            | Event::BudgetThreshold { .. }
+            | Event::BudgetExhausted { .. }
+            | Event::CreditExhausted { .. }
             | Event::TelemetryFailed { .. }
             | Event::StoppedShort { .. } => Level::Warn,
             Event::RequestRefused { .. } | Event::HeadRefused { .. } => Level::Debug,
@@ -363,6 +366,24 @@ impl Event {
             Event::ClockDoubted { ahead, by } => Record::new("clock_doubted")
                 .word("is", if *ahead { "ahead" } else { "behind" })
                 .number("by_s", by.as_secs()),
+            Event::BudgetThreshold {
+                budget,
+                soft_percent,
+                spent,
+                limit,
+                resets_at,
+            } => Record::new("budget_threshold")
+                .text("budget", budget)
+                .number("percent", *soft_percent)
+                .text("spent", spent)
+                .text("limit", limit)
+                .maybe(*resets_at, |r, at| r.text("resets_at", at)),
+            Event::BudgetExhausted { budget, resets_at } => Record::new("budget_exhausted")
+                .text("budget", budget)
+                .maybe(*resets_at, |r, at| r.text("resets_at", at)),
+            Event::CreditExhausted { scope } => {
+                Record::new("credit_exhausted").text("scope", scope)
+            }
             Event::KeysReloaded { active } => {
                 Record::new("keys_reloaded").number("active", *active)
             }

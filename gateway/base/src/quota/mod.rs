@@ -6,9 +6,11 @@ mod money;
 mod period;
 mod price;
 mod scope;
+mod spending;
 
 pub use budget::{Amount, Budget, BudgetChanges, BudgetError, BudgetTerms, Grant};
 pub use money::{Money, MoneyError};
 pub use period::{Offset, OffsetError, Period, Window};
 pub use price::{Price, PriceTable, Quantity, Rates};
 pub use scope::{Scope, ScopeError};
+pub use spending::{AccountKey, NumberedBudget, NumberedGrant, Spending, Spent};

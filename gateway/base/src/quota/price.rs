@@ -80,6 +80,22 @@ impl Rates {
     }
 }
 
+impl Rates {
+    /// The most that a request of this size costs, whatever of it is cached or reasoning.
+    pub fn most(&self, quantity: &Quantity) -> Money {
+        let dearest = Rates {
+            input: self.input.max(self.cached_input),
+            output: self.output.max(self.reasoning),
+            ..*self
+        };
+        dearest.cost(&Quantity {
+            cached_tokens: 0,
+            reasoning_tokens: 0,
+            ..*quantity
+        })
+    }
+}
+
 impl PriceTable {
     /// `prices` has no two that begin at the same time for the same model and upstream.
     pub fn new(

@@ -8,6 +8,9 @@ pub const KEYSET_DIGEST: http::HeaderName = http::HeaderName::from_static("x-aci
 pub const RECEIPT_ID: http::HeaderName = http::HeaderName::from_static("x-receipt-id");
 /// Response header: what the request cost.
 pub const COST: http::HeaderName = http::HeaderName::from_static("x-sealgate-cost");
+/// Response header: what remains of budgets that callers are shown.
+pub const BUDGET_REMAINING: http::HeaderName =
+    http::HeaderName::from_static("x-sealgate-budget-remaining");
 /// Announces a request's model, so that preconditions can be checked for it before the body is read.
 pub const MODEL: http::HeaderName = http::HeaderName::from_static("x-sealgate-model");
 /// Precondition on requests: the most retention that the caller allows.

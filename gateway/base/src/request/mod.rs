@@ -20,7 +20,8 @@ pub use body_budget::{BodyBudget, BodyReservation};
 pub use caller::{Caller, KeyId};
 pub use endpoint::Endpoint;
 pub use headers::{
-    ACI_VERSION, COST, KEYSET_DIGEST, MODEL, OWNER, RECEIPT_ID, RETENTION, SCENARIO,
+    ACI_VERSION, BUDGET_REMAINING, COST, KEYSET_DIGEST, MODEL, OWNER, RECEIPT_ID, RETENTION,
+    SCENARIO,
 };
 pub use holder::{Holder, Metadata, MetadataChanges, UserKind};
 pub use labels::{Label, LabelRules, Labels, LabelsError};

@@ -64,7 +64,7 @@ output = "0"
 fn load(more: &str, table: &str) -> Result<Config, ConfigError> {
     let directory = ScratchDir::new("prices-config").expect("a directory");
     directory.write("prices.toml", table).expect("written");
-    let file = directory.write("sealgate.toml", &format!("{SERVICE}{more}"));
+    let file = directory.write("sealgate.toml", format!("{SERVICE}{more}"));
     Config::load(&file.expect("written"))
 }
 

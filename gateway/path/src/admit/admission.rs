@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::authorized::{Purpose, authorize};
 use super::body::BodyLimits;
+use super::budget::BudgetRequest;
 use super::credential::{digest, token};
 use super::images::count_images;
 use super::keyring::ActiveKey;
@@ -27,6 +28,8 @@ use gateway_base::errors::ApiError;
 use gateway_base::random::random;
 use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId, Labels};
 use gateway_contract::epoch::Epoch;
+use gateway_quota::Reservation;
+use gateway_store::ledger::Ledger;
 use gateway_upstream::route::{Route, RoutedModel};
 use harden as hardening;
 
@@ -34,6 +37,8 @@ use harden as hardening;
 pub struct Admission {
     keyring: Arc<Keyring>,
     token_callers: TokenCallers,
+    /// For its clock, by which the windows of budgets begin and end.
+    ledger: Arc<Ledger>,
     clock: Arc<dyn Clock>,
     /// The number of [`RequestSlot`]s.
     in_flight: Arc<AtomicUsize>,
@@ -73,10 +78,11 @@ impl ApiKey {
 }
 
 impl Admission {
-    pub fn new(keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(keyring: Arc<Keyring>, ledger: Arc<Ledger>, clock: Arc<dyn Clock>) -> Self {
         Self {
             keyring,
             token_callers: TokenCallers::new(),
+            ledger,
             clock,
             in_flight: Arc::default(),
             max_in_flight: descriptors::max_requests(hardening::descriptor_limit()),
@@ -204,6 +210,22 @@ impl Admission {
             };
             authorize(&epoch, &key, &purpose)
         });
+        let images = priced_images(&epoch, model.as_ref(), prompt.bytes());
+        let reservation = match (&model, &authorized) {
+            (Some(model), Some(Ok(_))) => BudgetRequest {
+                caller: &key.caller,
+                endpoint,
+                fields: &fields,
+                body_bytes: prompt.len() as u64,
+                images,
+                route: &model.route,
+                prices: &epoch.config.prices,
+                admitted_at: at,
+                now: self.ledger.clock().now(),
+            }
+            .reserve(self.keyring.budgets())?,
+            _ => Reservation::default(),
+        };
         let context = RequestContext {
             receipt_id: receipt_id()?,
             caller: key.caller.clone(),
@@ -211,10 +233,11 @@ impl Admission {
             endpoint,
             stream: fields.stream,
             received_bytes: prompt.len() as u64,
-            images: priced_images(&epoch, model.as_ref(), prompt.bytes()),
+            images,
             received_hash,
             epoch,
             retention: Arc::new(retention),
+            reservation,
             admitted_at: at,
         };
         let request = match (model, authorized) {

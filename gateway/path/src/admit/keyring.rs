@@ -26,6 +26,7 @@ use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
 use gateway_base::request::{BodyBudget, Holder, KeyId, LabelRules, Name, Restrictions};
+use gateway_quota::Budgets;
 use gateway_store::ledger::{ChangedKeys, DirectoryRows, KeyRow, Ledger};
 use gateway_store::{DatabaseName, StoreError};
 
@@ -142,6 +143,8 @@ type Refresh = oneshot::Sender<Result<(), StoreError>>;
 pub struct Keyring {
     /// Replaced as a whole by one task. Readers clone the `Arc` and release the lock at once.
     ring: RwLock<Arc<Ring>>,
+    /// Their definitions are read with the keys.
+    budgets: Arc<Budgets>,
     /// To that task, which ends when the keyring is dropped.
     refresh: mpsc::Sender<Refresh>,
 }
@@ -150,7 +153,12 @@ impl Keyring {
     /// Loads the keys and keeps them current until the keyring is dropped.
     pub async fn open(ledger: &Ledger, state_dir: &Path) -> Result<Arc<Self>, StoreError> {
         let (refresh, mut requests) = mpsc::channel(16);
-        let ring = Arc::new(Self::new(refresh));
+        let budgets = Budgets::load(
+            ledger.budgets().all().await?,
+            ledger.budgets().credits().await?,
+            &ledger.budgets().spent().await?,
+        );
+        let ring = Arc::new(Self::new(refresh, budgets));
         let mut watch = ledger.keys().watch().await?;
         let applied = AppliedGeneration::in_directory(state_dir);
         if let Some(changed) = watch.changed_keys().await? {
@@ -194,9 +202,10 @@ impl Keyring {
         Ok(ring)
     }
 
-    fn new(refresh: mpsc::Sender<Refresh>) -> Self {
+    fn new(refresh: mpsc::Sender<Refresh>, budgets: Budgets) -> Self {
         Self {
             ring: RwLock::default(),
+            budgets: Arc::new(budgets),
             refresh,
         }
     }
@@ -213,7 +222,13 @@ impl Keyring {
         }
     }
 
+    /// The budgets and credits.
+    pub fn budgets(&self) -> &Arc<Budgets> {
+        &self.budgets
+    }
+
     fn apply(&self, changed: ChangedKeys, applied: &AppliedGeneration) {
+        self.budgets.apply(changed.budgets, changed.credits);
         self.replace(changed.keys, changed.directory);
         applied.write(changed.generation);
     }
@@ -355,7 +370,7 @@ mod tests {
     }
 
     fn ring() -> TestRing {
-        TestRing(Keyring::new(mpsc::channel(1).0))
+        TestRing(Keyring::new(mpsc::channel(1).0, Budgets::default()))
     }
 
     fn active(ring: &Keyring, token: &ApiToken) -> Arc<ActiveKey> {

@@ -9,6 +9,7 @@ mod admission;
 mod applied;
 mod authorized;
 mod body;
+mod budget;
 mod constraints;
 mod credential;
 mod directory;
@@ -27,6 +28,7 @@ use attest_core::{Sha256Digest, UnixTime};
 use gateway_authorization::{Denied, Permit};
 use gateway_base::request::{Caller, Endpoint, Labels};
 use gateway_contract::epoch::Epoch;
+use gateway_quota::Reservation;
 use gateway_upstream::prompt::Prompt;
 use gateway_upstream::route::RoutedModel;
 
@@ -91,5 +93,7 @@ pub struct RequestContext {
     pub epoch: Arc<Epoch>,
     /// What is kept of it under that contract.
     pub retention: Arc<Terms>,
+    /// What it has reserved of budgets and credits.
+    pub reservation: Reservation,
     pub admitted_at: UnixTime,
 }

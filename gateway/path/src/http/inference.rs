@@ -47,6 +47,9 @@ where
             kind: error.kind(),
         };
         state.metrics.count_and_emit(event);
+        if let ApiError::OverBudget { budget, .. } = &error {
+            state.metrics.over_budget(budget);
+        }
         if let Some(code) = error.refused_by_policy() {
             state.ledger.audit().count_refusal(&code);
         }

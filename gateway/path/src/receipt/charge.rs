@@ -14,9 +14,7 @@ use gateway_base::config::Prices;
 use gateway_base::metering::TokenSource;
 use gateway_base::quota::{Money, Quantity};
 use gateway_base::request::Endpoint;
-
-/// Bytes of a token, where nothing counts them: the usual length in English.
-const BYTES_OF_A_TOKEN: u64 = 4;
+use gateway_quota::{Estimate, Expense};
 
 /// The tokens of a request, and what they cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +25,14 @@ pub(super) struct Charge {
 }
 
 impl Charge {
+    /// What it takes out of budgets and credits.
+    pub fn expense(&self) -> Expense {
+        Expense {
+            money: self.cost,
+            tokens: self.quantity.tokens(),
+        }
+    }
+
     /// Whether there is a price table, and this answer has no price in it.
     pub fn is_without_price(&self, prices: &Prices) -> bool {
         self.cost.is_none() && prices.table.is_some()
@@ -64,7 +70,8 @@ impl Exchange {
 
     fn quantity(&self, returned: &Returned) -> Quantity {
         let usage = &returned.usage;
-        let by_length = |bytes: u64| bytes.div_ceil(BYTES_OF_A_TOKEN);
+        // As a prompt of this length is estimated.
+        let by_length = |bytes: u64| Estimate::of_body(bytes, 0, 0).prompt_tokens;
         let completion_tokens = usage.completion_tokens.unwrap_or_else(|| {
             let counts_events = usage.source == TokenSource::Events;
             match self.endpoint {

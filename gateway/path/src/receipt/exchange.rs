@@ -12,8 +12,10 @@ use attest_channel::Clock;
 use gateway_base::events;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 use gateway_base::metrics::Metrics;
+use gateway_base::quota::Spent;
 use gateway_base::request::{Caller, Endpoint, Labels};
 use gateway_contract::epoch::Epoch;
+use gateway_quota::Reservation;
 use gateway_retention::{Records, RetentionFailure};
 use gateway_store::ledger::Ledger;
 
@@ -30,10 +32,9 @@ pub struct RequestServices {
 impl RequestServices {
     /// Reports one set of values to the counters, the log line, the span and the row of a request. If nothing is kept of it,
     /// only the counters get them.
-    pub(super) fn meter(&self, row: UsageRow, retention: Option<RowRetention>) {
-        if let Some(retention) = &retention {
-            self.ledger.usage().record(&row, retention);
-        }
+    pub(super) fn meter(&self, row: UsageRow, retention: Option<RowRetention>, spent: &[Spent]) {
+        let kept = retention.as_ref().map(|retention| (&row, retention));
+        self.ledger.usage().record_ended(kept, spent);
         self.metrics.count_and_emit(events::Event::RequestFinished {
             usage: Arc::new(row),
             retention,
@@ -41,7 +42,7 @@ impl RequestServices {
     }
 }
 
-/// An admitted request. Nothing in it changes until its end.
+/// An admitted request. Nothing in it changes until its end, where its reservation is settled.
 pub(super) struct Exchange {
     pub services: RequestServices,
     pub epoch: Arc<Epoch>,
@@ -59,11 +60,13 @@ pub(super) struct Exchange {
     pub bytes_in: u64,
     /// Images of the prompt, if they have a price.
     pub images: u64,
+    pub reservation: Reservation,
     pub received: Sha256Digest,
 }
 
 impl Exchange {
-    pub fn new(services: &RequestServices, request: &RequestContext) -> Self {
+    /// Takes the reservation of the request.
+    pub fn new(services: &RequestServices, request: &mut RequestContext) -> Self {
         Self {
             services: services.clone(),
             epoch: Arc::clone(&request.epoch),
@@ -83,6 +86,7 @@ impl Exchange {
             begun: Instant::now(),
             bytes_in: request.received_bytes,
             images: request.images,
+            reservation: std::mem::take(&mut request.reservation),
             received: request.received_hash,
         }
     }

@@ -8,6 +8,7 @@ use super::Ending;
 use super::attempts::{self, Attempts};
 use super::exchange::{Exchange, RequestServices};
 use super::stages::{Destination, Returned};
+use gateway_base::events;
 use gateway_base::metering::{Outcome, UsageRow};
 
 /// A request that has ended: everything that receipt and row say.
@@ -42,7 +43,8 @@ impl Finished {
     }
 
     /// Stores receipt and row, and counts the request.
-    pub(super) fn store(self) {
+    pub(super) fn store(mut self) {
+        let reservation = std::mem::take(&mut self.exchange.reservation);
         let exchange = &self.exchange;
         let epoch = Arc::clone(&exchange.epoch);
         let key_digest = exchange.caller.key_digest;
@@ -62,12 +64,24 @@ impl Finished {
         if charge.is_without_price(&exchange.epoch.config.prices) {
             exchange.services.metrics.answer_without_price(&row);
         }
+        let settled = reservation.settle(charge.expense(), exchange.services.ledger.clock().now());
         let retention = exchange.row_retention();
         let until = exchange.keep_receipt_until();
         let (receipt, services) = self.receipt();
         // The receipt first: a client or an operator who sees the row or the log event can fetch it.
         services.receipts.put(receipt, &epoch, key_digest, until);
-        services.meter(row, retention);
+        services.meter(row, retention, &settled.spent);
+        for passed in settled.passed {
+            services
+                .metrics
+                .count_and_emit(events::Event::BudgetThreshold {
+                    budget: passed.budget,
+                    soft_percent: passed.soft_percent,
+                    spent: passed.spent,
+                    limit: passed.limit,
+                    resets_at: passed.resets_at,
+                });
+        }
     }
 
     fn receipt(self) -> (ReceiptBody, RequestServices) {

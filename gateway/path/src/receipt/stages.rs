@@ -99,7 +99,7 @@ impl Stage for Received {
 
 impl Unfinished<Received> {
     /// Starts the receipt of an admitted request.
-    pub fn received(services: &RequestServices, request: &RequestContext) -> Self {
+    pub fn received(services: &RequestServices, request: &mut RequestContext) -> Self {
         Self::new(Received(Exchange::new(services, request)))
     }
 

@@ -32,7 +32,8 @@ use attest_core::Serving;
 use failover::RoutedRequest;
 use gateway_authorization::{Denied, Effect};
 use gateway_base::errors::ApiError;
-use gateway_base::request::RECEIPT_ID;
+use gateway_base::request::{BUDGET_REMAINING, RECEIPT_ID};
+use gateway_quota::Remaining;
 use gateway_retention::{self as retention, SealingRecord};
 use refusal::Refusal;
 use upstream_refusal::UpstreamRefusal;
@@ -43,11 +44,12 @@ pub use refusal::shown_refusals;
 /// Serves an admitted request. Errors become responses, which have receipts too.
 pub async fn serve_inference(
     services: &RequestServices,
-    request: AdmittedRequest,
+    mut request: AdmittedRequest,
     flushes: Flushes,
 ) -> Response<ResponseBody> {
     let receipt_id = HeaderValue::try_from(&request.context.receipt_id);
-    let mut receipt = Unfinished::received(services, &request.context)
+    let remaining = remaining_budget(request.context.reservation.remaining());
+    let mut receipt = Unfinished::received(services, &mut request.context)
         .routed(&request.model.route.model, &request.model.requested_name);
     if let Some(code) = request.permit.code() {
         receipt.authorized(Effect::Allow, code);
@@ -56,7 +58,21 @@ pub async fn serve_inference(
         Ok((answer, sealing)) => body::relay(answer, sealing, receipt, flushes),
         Err(refusal) => refusal.into_response(receipt),
     };
-    with_receipt_id(response, receipt_id)
+    let mut response = with_receipt_id(response, receipt_id);
+    if let Some(remaining) = remaining {
+        response.headers_mut().insert(BUDGET_REMAINING, remaining);
+    }
+    response
+}
+
+/// What remains of the budgets that callers are shown: `ID=12.5, ID=300 tokens`. `None` if there is no such budget.
+fn remaining_budget(remaining: &[Remaining]) -> Option<HeaderValue> {
+    if remaining.is_empty() {
+        return None;
+    }
+    let each = remaining.iter();
+    let each = each.map(|one| format!("{}={}", one.budget, one.amount));
+    HeaderValue::try_from(each.collect::<Vec<_>>().join(", ")).ok()
 }
 
 /// Refuses a request whose model is unknown. The refusal has a receipt too.
@@ -65,10 +81,10 @@ pub fn refuse_unknown_model(
     request: UnknownModel,
 ) -> Response<ResponseBody> {
     let UnknownModel {
-        context,
+        mut context,
         verification_required,
     } = request;
-    let mut receipt = Unfinished::received(services, &context).not_routed();
+    let mut receipt = Unfinished::received(services, &mut context).not_routed();
     if context.epoch.config.server.mode == Serving::Aggregator {
         receipt.unverified(verification_required, "", "model_not_found", None);
     }
@@ -82,12 +98,12 @@ pub fn refuse_not_authorized(
     request: NotAuthorized,
 ) -> Response<ResponseBody> {
     let NotAuthorized {
-        context,
+        mut context,
         model,
         denied: Denied { code },
     } = request;
-    let mut receipt =
-        Unfinished::received(services, &context).routed(&model.route.model, &model.requested_name);
+    let mut receipt = Unfinished::received(services, &mut context)
+        .routed(&model.route.model, &model.requested_name);
     receipt.authorized(Effect::Deny, &code);
     let response = Refusal::from(ApiError::NotAuthorized { code }).into_response(receipt);
     with_receipt_id(response, HeaderValue::try_from(&context.receipt_id))

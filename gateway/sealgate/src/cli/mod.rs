@@ -1,11 +1,12 @@
 //! The operator's command line.
 //!
-//! `sealgate serve`, `check`, `reload`, `keys`, `organisations`, `tenants`, `users`, `admin`, `authz`, `import`, `retention`,
+//! `sealgate serve`, `check`, `reload`, `keys`, `organisations`, `tenants`, `users`, `budgets`, `credits`, `admin`, `authz`, `import`, `retention`,
 //! `log`. Exit status: 0 done, 1 failed, 2 a configuration or a command
 //! line that cannot be used, 3 a service that stopped as it was asked to and could not write every row, receipt and log entry.
 
 mod admin;
 mod authz;
+mod budgets;
 mod check;
 mod credentials;
 mod holders;
@@ -80,6 +81,16 @@ enum Command {
     Users {
         #[command(subcommand)]
         command: holders::UsersCommand,
+    },
+    /// List, set and remove budgets
+    Budgets {
+        #[command(subcommand)]
+        command: budgets::BudgetsCommand,
+    },
+    /// List and add prepaid credit
+    Credits {
+        #[command(subcommand)]
+        command: budgets::CreditsCommand,
     },
     /// Create, list and revoke admin keys
     Admin {
@@ -179,6 +190,14 @@ where
         },
         Command::Users { command } => match runtime() {
             Ok(runtime) => runtime.block_on(holders::run_users(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Budgets { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(budgets::run_budgets(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Credits { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(budgets::run_credits(command)),
             Err(error) => cannot_start(&error),
         },
         Command::Admin { command } => match runtime() {

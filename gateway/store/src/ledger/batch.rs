@@ -5,6 +5,7 @@
 //! value is preceded by its length or value plus one, and by zero where there is none. What a policy does not keep is not
 //! in it.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::{ReceiptRow, RowCounts, SessionRow};
 use attest_core::UnixTime;
 use attest_core::retention::Field;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
-use gateway_base::quota::Money;
+use gateway_base::quota::{AccountKey, Money, Spending, Spent};
 
 /// The format of bodies. A program that cannot read the next one refuses the database by its schema version.
 const FORMAT: u8 = 2;
@@ -26,11 +27,18 @@ const USAGE: u8 = 1;
 const UNFINISHED: u8 = 2;
 const RECEIPT: u8 = 3;
 const SESSION: u8 = 4;
+const SPENT: u8 = 5;
+
+/// Kinds of accounts in a row of what was spent.
+const BUDGET: u8 = 0;
+const CREDIT: u8 = 1;
 
 /// Rows that arrived one after the other.
 pub(super) struct Batch {
     body: Vec<u8>,
     pub keys: Keys,
+    /// What its requests have spent: one row for each budget and window, encoded when the batch is sealed.
+    spent: Spendings,
     pub counts: RowCounts,
     /// All rows, those of requests that have not ended included.
     pub rows: usize,
@@ -38,6 +46,33 @@ pub(super) struct Batch {
     pub expires_at: i64,
     /// When the first row was added.
     pub since: Option<Instant>,
+}
+
+/// What was spent of each account in each window.
+#[derive(Default)]
+pub(super) struct Spendings(BTreeMap<(AccountKey, UnixTime), Spending>);
+
+impl Spendings {
+    /// Returns whether it is the first of its account and window.
+    pub fn add(&mut self, spent: &Spent) -> bool {
+        let mut is_first = false;
+        let entry = self.0.entry((spent.account, spent.window));
+        let sum = entry.or_insert_with(|| {
+            is_first = true;
+            Spending::default()
+        });
+        *sum = sum.plus(spent.amount);
+        is_first
+    }
+
+    pub fn into_spent(self) -> impl Iterator<Item = Spent> {
+        let sums = self.0.into_iter();
+        sums.map(|((account, window), amount)| Spent {
+            account,
+            window,
+            amount,
+        })
+    }
 }
 
 /// Where receipts and sessions are in a body: a hash of what they are found by, and their place.
@@ -87,6 +122,7 @@ impl Default for Batch {
         Self {
             body: vec![FORMAT],
             keys: Keys::default(),
+            spent: Spendings::default(),
             counts: RowCounts::default(),
             rows: 0,
             expires_at: i64::MAX,
@@ -148,18 +184,46 @@ impl Batch {
         self.int(secs(keep_until));
     }
 
+    pub fn add_spent(&mut self, spent: &[Spent]) {
+        for spent in spent {
+            if self.spent.add(spent) {
+                self.begin_row(i64::MAX);
+            }
+        }
+    }
+
+    /// After the last row.
+    pub fn seal(mut self) -> Self {
+        for spent in std::mem::take(&mut self.spent).into_spent() {
+            let (kind, number) = match spent.account {
+                AccountKey::Budget(number) => (BUDGET, number),
+                AccountKey::Credit(number) => (CREDIT, number),
+            };
+            self.body.extend([SPENT, kind]);
+            self.int(number);
+            self.int(secs(spent.window));
+            self.int(spent.amount.money.nanos());
+            self.int(signed(spent.amount.tokens));
+        }
+        self
+    }
+
     /// Begins a row and returns its place.
     fn begin(&mut self, kind: u8, expires_at: i64) -> u32 {
+        self.begin_row(expires_at);
+        // A body is hardly longer than `LARGE`.
+        let place = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
+        self.body.push(kind);
+        place
+    }
+
+    fn begin_row(&mut self, expires_at: i64) {
         if self.is_empty() {
             self.body.reserve(LARGE / 16);
             self.since = Some(Instant::now());
         }
         self.rows += 1;
         self.expires_at = self.expires_at.min(expires_at);
-        // A body is hardly longer than `LARGE`.
-        let place = u32::try_from(self.body.len()).unwrap_or(u32::MAX);
-        self.body.push(kind);
-        place
     }
 
     /// The values of a usage row that its retention allows.
@@ -293,6 +357,7 @@ pub(super) enum Record<'a> {
     Unfinished(i64, UsageValues<'a>),
     Receipt(ReceiptValues<'a>),
     Session(SessionValues<'a>),
+    Spent(Spent),
 }
 
 /// All rows of a body.
@@ -349,6 +414,22 @@ impl<'a> Reader<'a> {
                 json: self.bytes()?,
                 keep_until: self.int()?,
             }),
+            [SPENT] => {
+                let kind = self.take(1)?;
+                let number = self.int()?;
+                Record::Spent(Spent {
+                    account: match kind {
+                        [BUDGET] => AccountKey::Budget(number),
+                        [CREDIT] => AccountKey::Credit(number),
+                        _ => return None,
+                    },
+                    window: UnixTime::from_secs(self.number()?),
+                    amount: Spending {
+                        money: Money::from_nanos(self.int()?),
+                        tokens: self.number()?,
+                    },
+                })
+            }
             _ => return None,
         })
     }
@@ -512,6 +593,36 @@ mod tests {
         };
         batch.add_session(&session, UnixTime::from_secs(5));
         batch
+    }
+
+    fn spent(account: AccountKey, nanos: i64) -> Spent {
+        Spent {
+            account,
+            window: UnixTime::from_secs(60),
+            amount: Spending {
+                money: Money::from_nanos(nanos),
+                tokens: 7,
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_spent_of_an_account_in_a_window_is_one_row() {
+        let mut batch = Batch::default();
+        let (budget, credit) = (AccountKey::Budget(3), AccountKey::Credit(3));
+        batch.add_spent(&[spent(budget, 5), spent(credit, 1)]);
+        batch.add_spent(&[spent(budget, 6)]);
+        assert_eq!((batch.rows, batch.is_empty()), (2, false));
+        let batch = batch.seal();
+        let sum = Spent {
+            amount: Spending {
+                money: Money::from_nanos(11),
+                tokens: 14,
+            },
+            ..spent(budget, 0)
+        };
+        let expected = [Record::Spent(sum), Record::Spent(spent(credit, 1))];
+        assert_eq!(records(batch.body()).expect("its own rows"), expected);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite
 
 use super::columns::{corrupt, secs, time};
 use super::directory::{self, DirectoryError, DirectoryRows, Failed};
-use super::in_ledger;
+use super::{budgets, in_ledger};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
 use crate::sqlite::{self, DatabaseFile};
 use attest_core::UnixTime;
 use attest_core::log::AdminAction;
+use gateway_base::quota::{NumberedBudget, NumberedGrant};
 use gateway_base::request::{Holder, Name, RestrictionChanges, Restrictions, WrittenRestrictions};
 
 /// A key about to be registered.
@@ -107,6 +108,9 @@ impl KeyChanges {
 pub struct ChangedKeys {
     pub keys: Vec<KeyRow>,
     pub directory: DirectoryRows,
+    /// Every budget and credit.
+    pub budgets: Vec<NumberedBudget>,
+    pub credits: Vec<NumberedGrant>,
     pub generation: i64,
 }
 
@@ -489,6 +493,8 @@ impl ChangeWatch {
         }
         let keys = all_active(&mut *snapshot).await?;
         let directory = directory::all(&mut snapshot).await?;
+        let budgets = budgets::budgets(&mut *snapshot).await?;
+        let credits = budgets::credits(&mut *snapshot).await?;
         snapshot.commit().await?;
         // Last: after an error before this point the next call reads the keys again.
         self.version = Some(version);
@@ -496,6 +502,8 @@ impl ChangeWatch {
         Ok(Some(ChangedKeys {
             keys,
             directory,
+            budgets,
+            credits,
             generation,
         }))
     }

@@ -11,6 +11,7 @@
 mod admins;
 mod batch;
 mod batches;
+mod budgets;
 mod clock;
 mod columns;
 #[cfg(test)]
@@ -55,6 +56,7 @@ use schema::LEDGER;
 use state_dir_lock::StateDirLock;
 
 pub use admins::{AdminRow, Admins};
+pub use budgets::Budgets;
 pub use clock::{RetentionClock, SystemClockCheck};
 pub use directory::{
     ActiveKeys, DirectoryError, DirectoryRows, LabelChanges, Listed, NewTenant,
@@ -256,6 +258,14 @@ impl Ledger {
     /// Users and service accounts of tenants.
     pub fn users(&self) -> Users<'_> {
         Users {
+            pool: &self.pool,
+            audit: &self.audit,
+        }
+    }
+
+    /// Budgets and credits.
+    pub fn budgets(&self) -> Budgets<'_> {
+        Budgets {
             pool: &self.pool,
             audit: &self.audit,
         }

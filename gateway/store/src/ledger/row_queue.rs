@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
-use super::batch::{self, Batch, Keys, Record, receipt_key, session_key};
+use super::batch::{self, Batch, Keys, Record, Spendings, receipt_key, session_key};
 use super::batches::StoredBatch;
 use super::columns::secs;
 use super::{ReceiptRow, SessionRow};
@@ -25,6 +25,7 @@ use crate::audit::Losses;
 use attest_core::{SessionId, UnixTime};
 use gateway_base::lock::lock;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
+use gateway_base::quota::Spent;
 use gateway_base::store_failure::{Cause, StoreFailure};
 
 /// What kind of row it is.
@@ -152,6 +153,8 @@ struct State {
     waiting: usize,
     /// How many rows were pushed since the start.
     pushed: u64,
+    /// What was spent by requests whose rows did not fit. It is not dropped: it is added as soon as there is room.
+    deferred: Spendings,
     /// Dropped rows that were not reported yet.
     unreported: RowCounts,
     urgent: bool,
@@ -196,6 +199,40 @@ impl RowQueue {
 
     pub fn push_usage(&self, row: &UsageRow, retention: &RowRetention) -> Result<(), QueueFull> {
         self.push(RowKind::Usage, |batch| batch.add_usage(row, retention))
+    }
+
+    /// Pushes the row of a request that has ended, if it is kept, and what the request has spent. Both become durable
+    /// together.
+    pub fn push_ended(
+        &self,
+        row: Option<(&UsageRow, &RowRetention)>,
+        spent: &[Spent],
+    ) -> Result<(), QueueFull> {
+        if row.is_none() && !self.has_room() {
+            self.defer(spent);
+            return Ok(());
+        }
+        let pushed = self.push(RowKind::Usage, |batch| {
+            if let Some((row, retention)) = row {
+                batch.add_usage(row, retention);
+            }
+            batch.add_spent(spent);
+        });
+        if pushed.is_err() {
+            self.defer(spent);
+        }
+        pushed
+    }
+
+    fn has_room(&self) -> bool {
+        self.lock().has_room(self.capacity)
+    }
+
+    fn defer(&self, spent: &[Spent]) {
+        let mut state = self.lock();
+        for spent in spent {
+            state.deferred.add(spent);
+        }
     }
 
     pub fn push_receipt(&self, row: &ReceiptRow, until: UnixTime) -> Result<(), QueueFull> {
@@ -347,6 +384,9 @@ impl RowQueue {
         };
         let in_tables = self.progress.borrow().in_tables;
         let mut state = self.lock();
+        if state.has_room(self.capacity) {
+            state.add_deferred();
+        }
         let call = Call {
             pushed: state.pushed,
             waiting: state.waiting,
@@ -531,17 +571,27 @@ impl State {
     }
 
     fn push(&mut self, add: impl FnOnce(&mut Batch)) {
+        let before = self.open.rows;
         add(&mut self.open);
-        self.waiting += 1;
-        self.pushed += 1;
+        // What is spent may be added to a row that is there already.
+        let rows = self.open.rows - before;
+        self.waiting += rows;
+        self.pushed += rows as u64;
         if self.open.is_large() {
             self.seal();
         }
     }
 
+    fn add_deferred(&mut self) {
+        let deferred: Vec<Spent> = std::mem::take(&mut self.deferred).into_spent().collect();
+        if !deferred.is_empty() {
+            self.push(|batch| batch.add_spent(&deferred));
+        }
+    }
+
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            let (batch, end) = (std::mem::take(&mut self.open), self.pushed);
+            let (batch, end) = (std::mem::take(&mut self.open).seal(), self.pushed);
             self.sealed.push_back(Arc::new(SealedBatch { batch, end }));
         }
     }

@@ -18,6 +18,7 @@ pub(super) static LEDGER: Database = Database {
         include_str!("row_batches.sql"),
         include_str!("usage_cost.sql"),
         include_str!("directory.sql"),
+        include_str!("budgets.sql"),
     ],
     large_tables: &[
         "row_batches",

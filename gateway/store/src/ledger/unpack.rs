@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use sqlx::SqliteConnection;
 
-use super::batch::{ReceiptValues, Record, SessionValues, UsageValues, records};
+use super::batch::{ReceiptValues, Record, SessionValues, Spendings, UsageValues, records};
 use super::row_queue::RowKind;
 use super::usage::SumsOfRows;
-use super::{receipts, sessions, unfinished, usage};
+use super::{budgets, receipts, sessions, unfinished, usage};
 use crate::error::store_failure;
 use gateway_base::store_failure::{Cause, StoreFailure};
 
@@ -28,6 +28,7 @@ struct Rows<'a> {
     receipts: Vec<ReceiptValues<'a>>,
     sessions: Vec<SessionValues<'a>>,
     unfinished: Vec<(i64, UsageValues<'a>)>,
+    spent: Spendings,
     /// Ids of unfinished rows that a usage row replaces.
     replaced: BTreeSet<i64>,
 }
@@ -45,6 +46,7 @@ impl<'a> Rows<'a> {
                     Record::Unfinished(id, row) => rows.unfinished.push((id, row)),
                     Record::Receipt(row) => rows.receipts.push(row),
                     Record::Session(row) => rows.sessions.push(row),
+                    Record::Spent(spent) => drop(rows.spent.add(&spent)),
                 }
             }
         }
@@ -62,6 +64,9 @@ pub(super) async fn unpack(
     write_sessions(on, &rows.sessions, &mut refused).await?;
     write_receipts(on, &rows.receipts, &mut refused).await?;
     write_usage(on, &rows.usage, &mut refused).await?;
+    for spent in std::mem::take(&mut rows.spent).into_spent() {
+        budgets::add_spent(&mut *on, &spent).await?;
+    }
     // Before the replaced ones are removed: an unfinished row never comes after the usage row that replaces it.
     for (id, row) in &rows.unfinished {
         if !rows.replaced.remove(id) {

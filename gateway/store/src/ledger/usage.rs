@@ -17,7 +17,7 @@ use crate::audit::AuditLog;
 use crate::error::StoreError;
 use attest_core::UnixTime;
 use gateway_base::metering::{Outcome, RowRetention, UnfinishedId, UsageRow};
-use gateway_base::quota::Money;
+use gateway_base::quota::{Money, Spent};
 use gateway_base::request::Name;
 use gateway_base::store_failure::StoreFailure;
 
@@ -69,6 +69,13 @@ impl Usage<'_> {
     /// Queues a usage row. Never waits.
     pub fn record(&self, row: &UsageRow, retention: &RowRetention) {
         count_loss(self.queue.push_usage(row, retention), &self.audit.losses());
+    }
+
+    /// Queues the usage row of a request, if it is kept, and what the request has spent of budgets and credits. Never waits.
+    pub fn record_ended(&self, row: Option<(&UsageRow, &RowRetention)>, spent: &[Spent]) {
+        if row.is_some() || !spent.is_empty() {
+            count_loss(self.queue.push_ended(row, spent), &self.audit.losses());
+        }
     }
 
     /// Usage from `since` until before `until`, by tenant and model. Rows that cannot be written are not in it.

@@ -1,6 +1,7 @@
 //! The databases of a state directory: the ledger, its sums of usage, and the audit log.
 
 mod audit_log;
+mod budgets;
 mod directory;
 mod keys;
 mod ledger;

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
+use crate::budgets::{spent, with_budget};
 use crate::ledger::{KEEP, all_fields, database, later, receipt, usage};
 use crate::usage_sums::differences;
 use attest_core::{SessionId, Sha256Digest, UnixTime};
 use gateway_base::metering::{Outcome, RowRetention, UsageRow};
+use gateway_base::quota::AccountKey;
 use gateway_store::StoreError;
 use gateway_store::ledger::{Ledger, SessionRow};
 use testkit::scratch::ScratchDir;
@@ -341,6 +343,8 @@ async fn child_process_that_adds_rows_until_it_is_killed() {
         return;
     };
     let ledger = Ledger::open(&directory, KEEP).await.expect("a ledger");
+    let budgets = ledger.budgets().all().await.expect("budgets");
+    let budget = AccountKey::Budget(budgets[0].number);
     let life = std::process::id();
     for turn in 0.. {
         // Busy for some ticks, then quiet for some, so that rows are stored and moved.
@@ -361,7 +365,11 @@ async fn child_process_that_adds_rows_until_it_is_killed() {
             ledger
                 .receipts()
                 .store(&receipt(&id, Some(&id), 1), later());
-            ledger.usage().record(&usage(&id), &retention);
+            let one = spent(budget, UnixTime::from_secs(0), 1, 1);
+            let row = usage(&id);
+            ledger
+                .usage()
+                .record_ended(Some((&row, &retention)), &[one]);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -397,6 +405,9 @@ fn killed_after(directory: &Path, life: Duration) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_it_loses_no_acknowledged_row_and_writes_none_twice() {
     let scratch = ScratchDir::new("batches-killed").expect("a directory");
+    let ledger = Ledger::open(scratch.path(), KEEP).await.expect("a ledger");
+    with_budget(&ledger, "b").await;
+    ledger.close().await;
     let mut durable = Vec::new();
     for kill in 0..KILLS {
         let life = Duration::from_millis(200 + kill * 53 % 700);
@@ -420,5 +431,13 @@ async fn killed_at_any_moment_it_loses_no_acknowledged_row_and_writes_none_twice
     assert_eq!(twice, 0, "rows that were written twice");
     assert_eq!(count(scratch.path(), "unfinished").await, 0);
     assert_eq!(differences(scratch.path()).await, 0);
+    // Each request spent one token: what is stored of the budget is what the rows say.
+    let ended: i64 = sqlx::query_scalar("SELECT count(*) FROM usage WHERE outcome <> 'unfinished'")
+        .fetch_one(&mut rows)
+        .await
+        .expect("a count");
+    let spent = ledger.budgets().spent().await.expect("spent");
+    assert_eq!(spent.len(), 1);
+    assert_eq!(spent[0].amount.tokens, ended.unsigned_abs());
     ledger.close().await;
 }

@@ -1,4 +1,5 @@
-//! Prices and cost.
+//! Prices and cost, budgets and credits.
 
 mod cost;
+mod limits;
 mod support;

@@ -217,6 +217,14 @@ words! {
         UserChanged = "user.changed",
         /// A user or a service account is removed.
         UserRemoved = "user.removed",
+        /// A budget is created.
+        BudgetCreated = "budget.created",
+        /// A budget's limit, or what happens at it, changes.
+        BudgetChanged = "budget.changed",
+        /// A budget is removed.
+        BudgetRemoved = "budget.removed",
+        /// A tenant or an organisation gets credit.
+        CreditGranted = "credit.granted",
         /// An administrator's credential is created.
         AdministratorCreated = "administrator.created",
         /// An administrator's credential is revoked.

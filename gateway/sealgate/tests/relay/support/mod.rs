@@ -118,6 +118,7 @@ impl Bench {
             stream: fields.stream,
             received_bytes: body.len() as u64,
             images: 0,
+            reservation: Default::default(),
             received_hash: Sha256Digest::hash(body.as_bytes()),
             retention: Arc::new(self.epoch.retention.policy().effective(&tenant, None)),
             epoch: self.epoch.clone(),
