@@ -16,6 +16,7 @@ mod credential;
 mod directory;
 mod export;
 mod keys;
+mod limits;
 mod log;
 mod organisations;
 mod records;

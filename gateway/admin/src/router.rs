@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 
 use super::{
-    attestation, budgets, clock, console, export, keys, log, organisations, records, retention,
-    sessions, status, tenants, upstreams, usage, users,
+    attestation, budgets, clock, console, export, keys, limits, log, organisations, records,
+    retention, sessions, status, tenants, upstreams, usage, users,
 };
 use attest_channel::Clock;
 use gateway_contract::attestation::ReportQueue;
@@ -143,6 +143,11 @@ fn routes() -> Routes<Admin> {
         .route(
             "/admin/v1/keys/{id}",
             only("PATCH, DELETE", patch(keys::change).delete(keys::revoke)),
+        )
+        .route("/admin/v1/limits", only("GET, HEAD", get(limits::list)))
+        .route(
+            "/admin/v1/limits/{id}",
+            only("PUT, DELETE", put(limits::set).delete(limits::remove)),
         )
         .route(
             "/admin/v1/keys/{id}/rotate",

@@ -165,7 +165,9 @@ fn labels(
         words: "a list of \"scenario\" and \"owner\", or empty",
     };
     let parse = |words: Vec<String>| -> Result<Vec<Label>, Invalid> {
-        let labels = words.iter().map(|word| Label::parse(word).ok_or(wrong));
+        let labels = words
+            .iter()
+            .map(|word| Label::parse(word).ok_or_else(|| wrong.clone()));
         labels.collect()
     };
     Ok(LabelChanges {

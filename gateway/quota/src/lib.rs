@@ -5,6 +5,7 @@
 
 mod budgets;
 mod estimate;
+pub mod limits;
 
 pub use budgets::{
     AccountState, Budgets, Expense, GrantState, Refusal, RefusalReason, RefusedBy, Remaining,

@@ -118,6 +118,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "attest-channel",
             "gateway-base",
             "gateway-identity",
+            "gateway-quota",
             "gateway-store",
             "gateway-retention",
             "gateway-upstream",

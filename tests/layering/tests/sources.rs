@@ -113,6 +113,7 @@ const SQL_FILES: [&str; 19] = [
     "gateway/store/src/ledger/epochs.rs",
     "gateway/store/src/ledger/expiry.rs",
     "gateway/store/src/ledger/keys.rs",
+    "gateway/store/src/ledger/limits.rs",
     "gateway/store/src/ledger/policies.rs",
     "gateway/store/src/ledger/receipts.rs",
     "gateway/store/src/ledger/records.rs",

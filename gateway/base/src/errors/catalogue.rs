@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{ApiError, HeadFault, Invalid, TokenFault, UnknownMember};
+use crate::quota::{Exhausted, LimitRefusal, Period, RateState};
 use crate::request::{Holder, Label, Name};
 use jwt::TokenError;
 
@@ -79,6 +80,7 @@ fn errors() -> Vec<ApiError> {
         ApiError::HasActiveKeys { .. } => ApiError::HasActiveKeys { keys: 0 },
         ApiError::HasTenants { .. } => ApiError::HasTenants { tenants: 0 },
         ApiError::RecordNotFound => ApiError::RecordNotFound,
+        ApiError::LimitNotFound => ApiError::LimitNotFound,
         ApiError::RecordNotDeletable => ApiError::RecordNotDeletable,
         ApiError::LogFileNotFound => ApiError::LogFileNotFound,
         ApiError::ReceiptNotLogged => ApiError::ReceiptNotLogged,
@@ -100,6 +102,8 @@ fn errors() -> Vec<ApiError> {
         ApiError::NoCredit => ApiError::NoCredit,
         ApiError::NotPriced => ApiError::NotPriced,
         ApiError::KeyBusy => ApiError::KeyBusy,
+        // With each thing that a limit can count below.
+        ApiError::RateLimited(_) => limited(Exhausted::Concurrent),
         ApiError::ServiceBusy => ApiError::ServiceBusy,
         ApiError::EpochEnded => ApiError::EpochEnded,
         ApiError::AttestationBusy { .. } => ApiError::AttestationBusy { retry_after: Duration::ZERO },
@@ -110,6 +114,8 @@ fn errors() -> Vec<ApiError> {
         ApiError::UpstreamTimeout => ApiError::UpstreamTimeout,
         ApiError::Internal => ApiError::Internal,
     };
+    all.push(limited(Exhausted::Requests(Period::Minute)));
+    all.push(limited(Exhausted::Tokens(Period::Minute)));
     all.extend(head_faults().into_iter().map(ApiError::Head));
     all.extend(token_faults().into_iter().map(ApiError::Token));
     all.extend([Holder::Tenant, Holder::User].map(ApiError::Disabled));
@@ -124,6 +130,16 @@ fn a_code() -> Name {
 
 fn any_name() -> Name {
     Name::from_operator("name").expect("a name")
+}
+
+fn limited(what: Exhausted) -> ApiError {
+    let limit = Name::from_operator("limit").expect("a name");
+    ApiError::RateLimited(Box::new(LimitRefusal {
+        limit,
+        what,
+        retry_after: Duration::ZERO,
+        state: RateState::default(),
+    }))
 }
 
 fn head_faults() -> Vec<HeadFault> {

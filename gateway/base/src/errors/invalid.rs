@@ -3,10 +3,11 @@
 use http::StatusCode;
 
 use super::{ApiError, INVALID_REQUEST, Shape};
+use crate::quota::LimitError;
 use crate::request::{LabelsError, RestrictionError};
 
 /// Why a request is invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Invalid {
     /// `nonce` is not 64 lowercase hex characters, or is repeated.
     Nonce,
@@ -30,6 +31,10 @@ pub enum Invalid {
     CacheSaltRefused,
     /// `cache_salt` is to be bound to the caller, and is not a usable string.
     CacheSaltType,
+    /// `max_tokens` or `max_completion_tokens` is not a whole number, and a limit in tokens applies.
+    OutputLimit,
+    /// The definition of a limit.
+    Limit(LimitError),
     /// A member that we read is repeated, or has a spelling that another parser may accept for it.
     Ambiguous(Member),
     KeysetHeader,
@@ -96,7 +101,7 @@ impl Member {
 }
 
 impl Invalid {
-    pub(super) fn shape(self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         let (param, message) = match self {
             Invalid::Nonce => (
                 Some("nonce"),
@@ -149,6 +154,13 @@ impl Invalid {
                     ),
                 );
             }
+            Invalid::OutputLimit => (
+                Some("max_completion_tokens"),
+                "max_completion_tokens and max_tokens must be whole numbers where tokens are limited.",
+            ),
+            Invalid::Limit(error) => {
+                return Self::shape_with(error.member(), format!("The limit: {error}."));
+            }
             Invalid::KeysetHeader => (
                 None,
                 "X-ACI-Keyset-Digest must be given once, as sha256: and 64 lowercase hex characters.",
@@ -159,7 +171,7 @@ impl Invalid {
             ),
             Invalid::NameMember(member) => {
                 return Self::shape_with(
-                    Some(member),
+                    Some(*member),
                     format!(
                         "{member} must be 1 to 128 characters long, of letters, digits and . _ - : / @ + alone."
                     ),
@@ -174,7 +186,7 @@ impl Invalid {
             Invalid::NothingToChange => (None, "The body changes nothing."),
             Invalid::TimeMember(member) => {
                 return Self::shape_with(
-                    Some(member),
+                    Some(*member),
                     format!(
                         "{member} must be a time to come, as 2027-01-31T12:00:00Z, or a duration, as 30d."
                     ),

@@ -9,6 +9,7 @@ mod catalogue;
 mod directory;
 mod head;
 mod invalid;
+mod rate_limit;
 mod token;
 
 use std::borrow::Cow;
@@ -22,8 +23,10 @@ use http::{HeaderName, Response, StatusCode};
 pub use catalogue::{ListedError, list_errors};
 pub use head::HeadFault;
 pub use invalid::{Invalid, Member, UnknownMember};
+pub use rate_limit::add_headers as add_rate_headers;
 pub use token::TokenFault;
 
+use crate::quota::LimitRefusal;
 use crate::request::{Holder, Label, Name};
 use attest_core::UnixTime;
 
@@ -105,6 +108,8 @@ pub enum ApiError {
         tenants: u64,
     },
     RecordNotFound,
+    /// There is no limit of that id.
+    LimitNotFound,
     /// Under the policy that the record was sealed under, only the operator may delete it.
     RecordNotDeletable,
     /// The audit log has no such file, or does not have it yet.
@@ -144,6 +149,8 @@ pub enum ApiError {
     NotPriced,
     /// Too many requests in flight for this key.
     KeyBusy,
+    /// A limit that an operator set.
+    RateLimited(Box<LimitRefusal>),
     /// Too many requests in flight for the whole service.
     ServiceBusy,
     /// The epoch of this connection has ended: requests are served on new connections only.
@@ -258,6 +265,7 @@ impl ApiError {
                 let invalid = HeaderValue::from_static("Bearer error=\"invalid_token\"");
                 headers.insert(WWW_AUTHENTICATE, invalid);
             }
+            ApiError::RateLimited(refusal) => rate_limit::add_headers(headers, &refusal.state),
             // SDKs decide by this header whether to send a 421 again; the connection cannot serve it in any case.
             ApiError::EpochEnded => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("true"));
@@ -276,6 +284,7 @@ impl ApiError {
             | ApiError::ReceiptNotLogged
             | ApiError::Token(TokenFault::Unavailable) => Some(Duration::from_secs(1)),
             ApiError::AttestationBusy { retry_after } => Some(*retry_after),
+            ApiError::RateLimited(refusal) => Some(refusal.retry_after),
             ApiError::UpstreamVerificationFailed | ApiError::UpstreamVerificationBusy => {
                 Some(Duration::from_secs(5))
             }
@@ -447,6 +456,12 @@ impl ApiError {
             ApiError::NameTaken(holder) => return directory::name_taken(*holder),
             ApiError::HasActiveKeys { keys } => return directory::has_active_keys(*keys),
             ApiError::HasTenants { tenants } => return directory::has_tenants(*tenants),
+            ApiError::LimitNotFound => (
+                S::NOT_FOUND,
+                "not_found",
+                None,
+                "There is no limit with this id.",
+            ),
             ApiError::LogFileNotFound => (
                 S::NOT_FOUND,
                 "not_found",
@@ -566,6 +581,7 @@ impl ApiError {
                 Some("rate_limit_exceeded"),
                 "Too many requests are in flight for this API key, or too much of their bodies in memory.",
             ),
+            ApiError::RateLimited(refusal) => return rate_limit::shape(refusal),
             ApiError::ServiceBusy => (
                 S::SERVICE_UNAVAILABLE,
                 "server_error",

@@ -16,6 +16,7 @@ use super::budget::BudgetRequest;
 use super::credential::{digest, token};
 use super::images::count_images;
 use super::keyring::ActiveKey;
+use super::limit_share::LimitShare;
 use super::token_callers::{TokenCaller, TokenCallers};
 use super::{
     AdmittedRequest, Fields, Keyring, NotAuthorized, RequestContext, UnknownModel, Unserved, body,
@@ -25,6 +26,7 @@ use attest_channel::Clock;
 use gateway_base::config::Limits;
 use gateway_base::descriptors;
 use gateway_base::errors::ApiError;
+use gateway_base::quota::RateState;
 use gateway_base::random::random;
 use gateway_base::request::{BodyBudget, Caller, Endpoint, KeyId, Labels};
 use gateway_contract::epoch::Epoch;
@@ -52,6 +54,18 @@ pub struct Admission {
 pub struct Admitted {
     pub request: Result<AdmittedRequest, Unserved>,
     pub slot: RequestSlot,
+}
+
+impl Admitted {
+    /// What is left of the caller's limits after this request, if any apply.
+    pub fn rate_state(&self) -> Option<RateState> {
+        let context = match &self.request {
+            Ok(request) => &request.context,
+            Err(Unserved::UnknownModel(unknown)) => &unknown.context,
+            Err(Unserved::NotAuthorized(refused)) => &refused.context,
+        };
+        context.limit_share.as_ref().map(LimitShare::state)
+    }
 }
 
 /// Counts a request in flight, for the whole service and for one key, until it is dropped. Owned by the response, so that
@@ -168,6 +182,7 @@ impl Admission {
             key,
             slot,
             labels,
+            limit_share,
             announced,
         } = self.check_head(&epoch, endpoint, (headers, peer), &body)?;
         // The slot is taken before the body is read: slow bodies count as requests in flight.
@@ -226,6 +241,10 @@ impl Admission {
             .reserve(self.keyring.budgets())?,
             _ => Reservation::default(),
         };
+        if let (Some(share), Some(model), Some(Ok(_))) = (&limit_share, &model, &authorized) {
+            let body = prompt.len() as u64;
+            share.reserve(&model.route.model, endpoint, &fields, body)?;
+        }
         let context = RequestContext {
             receipt_id: receipt_id()?,
             caller: key.caller.clone(),
@@ -239,6 +258,7 @@ impl Admission {
             retention: Arc::new(retention),
             reservation,
             admitted_at: at,
+            limit_share,
         };
         let request = match (model, authorized) {
             (Some(model), Some(Ok(permit))) => Ok(AdmittedRequest {
@@ -305,10 +325,13 @@ impl Admission {
         })?;
         body::check_head(headers, body, limits.max_body)?;
         let slot = RequestSlot::take(&self.in_flight, self.max_in_flight, &key, limits)?;
+        // The operator's limits last: what is refused for another reason does not count.
+        let limit_share = self.keyring.enter(&key.caller)?;
         Ok(Checked {
             key,
             slot,
             labels,
+            limit_share,
             announced,
         })
     }
@@ -333,6 +356,8 @@ struct Checked {
     key: Arc<ActiveKey>,
     slot: RequestSlot,
     labels: Labels,
+    /// `None` if no limit applies to the caller.
+    limit_share: Option<LimitShare>,
     /// The model that a header announces, if its retention had to be checked; the inner `None` is an unknown model.
     announced: Option<Option<RoutedModel>>,
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,12 +21,14 @@ use super::Caller;
 use super::applied::AppliedGeneration;
 use super::credential::{claimed_id, digest, token};
 use super::directory::{Directory, Membership};
+use super::limit_share::LimitShare;
 use attest_core::UnixTime;
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
 use gateway_base::request::{BodyBudget, Holder, KeyId, LabelRules, Name, Restrictions};
 use gateway_quota::Budgets;
+use gateway_quota::limits::{LimitState, Limits};
 use gateway_store::ledger::{ChangedKeys, DirectoryRows, KeyRow, Ledger};
 use gateway_store::{DatabaseName, StoreError};
 
@@ -147,6 +149,10 @@ pub struct Keyring {
     budgets: Arc<Budgets>,
     /// To that task, which ends when the keyring is dropped.
     refresh: mpsc::Sender<Refresh>,
+    /// Replaced by the same task.
+    limits: Limits,
+    /// Time zero of what the limits count.
+    begun: Instant,
 }
 
 impl Keyring {
@@ -207,6 +213,8 @@ impl Keyring {
             ring: RwLock::default(),
             budgets: Arc::new(budgets),
             refresh,
+            limits: Limits::default(),
+            begun: Instant::now(),
         }
     }
 
@@ -229,8 +237,22 @@ impl Keyring {
 
     fn apply(&self, changed: ChangedKeys, applied: &AppliedGeneration) {
         self.budgets.apply(changed.budgets, changed.credits);
+        let limits = changed.limits.into_iter().map(|row| (row.id, row.limit));
+        self.limits.replace(limits.collect(), self.begun.elapsed());
         self.replace(changed.keys, changed.directory);
         applied.write(changed.generation);
+    }
+
+    /// What every limit counts now.
+    pub fn limit_states(&self) -> Vec<LimitState> {
+        self.limits.states(self.begun.elapsed())
+    }
+
+    /// Takes a request of the limits that apply to a caller.
+    pub(super) fn enter(&self, caller: &Caller) -> Result<Option<LimitShare>, ApiError> {
+        let share = self.limits.enter(caller, self.begun.elapsed());
+        let share = share.map_err(|refusal| ApiError::RateLimited(Box::new(refusal)))?;
+        Ok(share.map(|share| LimitShare::new(share, self.begun)))
     }
 
     /// The active key of a request.

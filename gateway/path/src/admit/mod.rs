@@ -16,6 +16,7 @@ mod directory;
 mod fields;
 mod images;
 mod keyring;
+mod limit_share;
 mod preconditions;
 mod salt;
 mod token_callers;
@@ -40,6 +41,7 @@ pub use credential::{ApiToken, TokenError};
 pub use credential::{bearer, digest, token};
 pub use fields::{CacheSalt, Fields};
 pub use keyring::Keyring;
+pub use limit_share::LimitShare;
 
 /// A request that may be served: authenticated, within limits, well formed, for a known model, and bound to the epoch of
 /// its connection.
@@ -96,4 +98,6 @@ pub struct RequestContext {
     /// What it has reserved of budgets and credits.
     pub reservation: Reservation,
     pub admitted_at: UnixTime,
+    /// Its share of the limits that apply to its caller.
+    pub limit_share: Option<LimitShare>,
 }

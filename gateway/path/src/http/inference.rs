@@ -14,7 +14,7 @@ use super::{PublicState, state::Connection};
 use crate::admit::{Admitted, RequestSlot, Unserved};
 use crate::relay;
 use gateway_base::config::OnRevoke;
-use gateway_base::errors::ApiError;
+use gateway_base::errors::{ApiError, add_rate_headers};
 use gateway_base::events::Event;
 use gateway_base::request::Endpoint;
 
@@ -70,6 +70,7 @@ pub(crate) async fn respond(
     };
     // From here on the slot belongs to the response: it is returned when `InFlightBody` is dropped, or here on a
     // revocation.
+    let rate = admitted.rate_state();
     let in_flight = InFlight::enter(&state.metrics.in_flight, admitted.slot);
     let flushes = connection.flushes.clone();
     let serving = async {
@@ -92,6 +93,10 @@ pub(crate) async fn respond(
             () = revoked(revocation) => return ApiError::InvalidKey.into_response().map(ClientBody::Routed),
         },
     };
+    let mut response = response;
+    if let Some(rate) = rate {
+        add_rate_headers(response.headers_mut(), &rate);
+    }
     response.map(|body| {
         ClientBody::InFlight(InFlightBody {
             body: Some(body),

@@ -7,7 +7,7 @@ use attest_core::retention::{Field, OnFailure, Terms};
 use attest_core::{Sha256Digest, UnixTime};
 
 use super::ReceiptStore;
-use crate::admit::RequestContext;
+use crate::admit::{LimitShare, RequestContext};
 use attest_channel::Clock;
 use gateway_base::events;
 use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
@@ -62,6 +62,7 @@ pub(super) struct Exchange {
     pub images: u64,
     pub reservation: Reservation,
     pub received: Sha256Digest,
+    pub limit_share: Option<LimitShare>,
 }
 
 impl Exchange {
@@ -88,6 +89,7 @@ impl Exchange {
             images: request.images,
             reservation: std::mem::take(&mut request.reservation),
             received: request.received_hash,
+            limit_share: request.limit_share.clone(),
         }
     }
 

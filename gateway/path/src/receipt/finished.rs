@@ -46,6 +46,10 @@ impl Finished {
     pub(super) fn store(mut self) {
         let reservation = std::mem::take(&mut self.exchange.reservation);
         let exchange = &self.exchange;
+        if let Some(share) = &exchange.limit_share {
+            let was_forwarded = self.attempts.upstream().is_some();
+            share.settle(&self.returned.usage, self.returned.status, was_forwarded);
+        }
         let epoch = Arc::clone(&exchange.epoch);
         let key_digest = exchange.caller.key_digest;
         let charge = exchange.charge(

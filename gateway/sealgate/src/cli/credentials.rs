@@ -10,6 +10,7 @@ use attest_core::UnixTime;
 use super::{UNUSABLE, unusable};
 use gateway_admin::AdminTokenError;
 use gateway_base::config::{Config, ConfigError, show_duration};
+use gateway_base::quota::LimitError;
 use gateway_base::request::{Name, RestrictionError};
 use gateway_path::admit::{AppliedGeneration, TokenError};
 use gateway_store::StoreError;
@@ -50,6 +51,15 @@ pub(super) enum CredentialError {
     Restrictions(#[from] RestrictionError),
     #[error("{0}")]
     Directory(#[from] DirectoryError),
+    #[error("the limit: {0}")]
+    Limit(#[from] LimitError),
+    #[error("there is no limit {id}")]
+    NoLimit { id: String },
+    #[error(
+        "{done} limit {id} in the ledger, but the running service has not confirmed it within {}; see its log",
+        show_duration(CONFIRM)
+    )]
+    LimitNotConfirmed { done: &'static str, id: String },
     #[error("nothing to change was given; see --help")]
     NothingToChange,
     #[error(
@@ -75,6 +85,8 @@ pub(super) fn report(outcome: Result<(), CredentialError>) -> ExitCode {
     match error {
         CredentialError::NotActive { .. }
         | CredentialError::Restrictions(_)
+        | CredentialError::Limit(_)
+        | CredentialError::NoLimit { .. }
         | CredentialError::NothingToChange => ExitCode::from(UNUSABLE),
         CredentialError::Directory(error) if !matches!(error, DirectoryError::Store(_)) => {
             ExitCode::from(UNUSABLE)

@@ -12,6 +12,7 @@ mod credentials;
 mod holders;
 mod import;
 mod keys;
+mod limits;
 mod log;
 mod reload;
 mod retention;
@@ -91,6 +92,11 @@ enum Command {
     Credits {
         #[command(subcommand)]
         command: budgets::CreditsCommand,
+    },
+    /// List, set and remove rate limits
+    Limits {
+        #[command(subcommand)]
+        command: limits::LimitsCommand,
     },
     /// Create, list and revoke admin keys
     Admin {
@@ -198,6 +204,10 @@ where
         },
         Command::Credits { command } => match runtime() {
             Ok(runtime) => runtime.block_on(budgets::run_credits(command)),
+            Err(error) => cannot_start(&error),
+        },
+        Command::Limits { command } => match runtime() {
+            Ok(runtime) => runtime.block_on(limits::run(command)),
             Err(error) => cannot_start(&error),
         },
         Command::Admin { command } => match runtime() {

@@ -4,6 +4,7 @@ use sqlx::{Connection, Row, SqliteConnection, SqliteExecutor, SqlitePool, sqlite
 
 use super::columns::{corrupt, secs, time};
 use super::directory::{self, DirectoryError, DirectoryRows, Failed};
+use super::limits::{self, LimitRow};
 use super::{budgets, in_ledger};
 use crate::audit::AuditLog;
 use crate::error::StoreError;
@@ -104,13 +105,14 @@ impl KeyChanges {
     }
 }
 
-/// The active keys and the directory after a change, and the number of that change.
+/// The active keys, the directory and the limits after a change, and the number of that change.
 pub struct ChangedKeys {
     pub keys: Vec<KeyRow>,
     pub directory: DirectoryRows,
     /// Every budget and credit.
     pub budgets: Vec<NumberedBudget>,
     pub credits: Vec<NumberedGrant>,
+    pub limits: Vec<LimitRow>,
     pub generation: i64,
 }
 
@@ -495,6 +497,7 @@ impl ChangeWatch {
         let directory = directory::all(&mut snapshot).await?;
         let budgets = budgets::budgets(&mut *snapshot).await?;
         let credits = budgets::credits(&mut *snapshot).await?;
+        let limits = limits::all(&mut *snapshot).await?;
         snapshot.commit().await?;
         // Last: after an error before this point the next call reads the keys again.
         self.version = Some(version);
@@ -504,6 +507,7 @@ impl ChangeWatch {
             directory,
             budgets,
             credits,
+            limits,
             generation,
         }))
     }

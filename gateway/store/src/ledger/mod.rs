@@ -21,6 +21,7 @@ mod epochs;
 mod expiry;
 mod inspect;
 mod keys;
+mod limits;
 mod policies;
 mod receipts;
 mod records;
@@ -67,6 +68,7 @@ pub use epochs::{EpochRow, Epochs};
 pub use expiry::{Expiry, Purged};
 pub use inspect::{StateSummary, inspect};
 pub use keys::{ChangeWatch, ChangedKeys, KeyChanges, KeyRow, Keys, NewKey, Replacement};
+pub use limits::{LimitRow, Limits};
 pub use policies::{Policies, PolicyRow};
 pub use receipts::{ReceiptRow, Receipts};
 pub use records::{FoundRecord, RecordRow, RecordState, Records};
@@ -266,6 +268,14 @@ impl Ledger {
     /// Budgets and credits.
     pub fn budgets(&self) -> Budgets<'_> {
         Budgets {
+            pool: &self.pool,
+            audit: &self.audit,
+        }
+    }
+
+    /// Rate limits.
+    pub fn limits(&self) -> Limits<'_> {
+        Limits {
             pool: &self.pool,
             audit: &self.audit,
         }

@@ -19,6 +19,7 @@ pub(super) static LEDGER: Database = Database {
         include_str!("usage_cost.sql"),
         include_str!("directory.sql"),
         include_str!("budgets.sql"),
+        include_str!("limits.sql"),
     ],
     large_tables: &[
         "row_batches",

@@ -225,6 +225,10 @@ words! {
         BudgetRemoved = "budget.removed",
         /// A tenant or an organisation gets credit.
         CreditGranted = "credit.granted",
+        /// A rate limit is set, or set to something else.
+        LimitSet = "limit.set",
+        /// A rate limit is removed.
+        LimitRemoved = "limit.removed",
         /// An administrator's credential is created.
         AdministratorCreated = "administrator.created",
         /// An administrator's credential is revoked.

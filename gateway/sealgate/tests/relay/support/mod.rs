@@ -123,6 +123,7 @@ impl Bench {
             retention: Arc::new(self.epoch.retention.policy().effective(&tenant, None)),
             epoch: self.epoch.clone(),
             admitted_at: self.back.clock.now(),
+            limit_share: None,
         };
         match self.epoch.routes.resolve(&fields.model) {
             Some(model) => Ok(AdmittedRequest {
