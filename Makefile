@@ -9,6 +9,7 @@
 # docs    every link between documents checked, and a site of them built with mdBook (cargo install mdbook --locked)
 # bench   figures beside nginx, a bare proxy and no gateway at all, and whether they meet the goals; BENCH_ROUNDS=1 BENCH_QUICK=1 for five minutes of it
 # bench-authz  what a decision of an authorization policy with 50 rules costs; fails above 1 µs
+# bench-limits  what admission by five rate limits costs; fails above 3 µs
 # bench-duties  what the gateway's duties cost, each beside the same program without it
 # bench-verify  what verifying evidence costs, beside the signature checks it cannot do without
 # bench-flood  a thousand connections that ask for reports without end: whether verifiers and chats get through
@@ -33,7 +34,7 @@
 # fuzz-smoke  every parser over seeds, all their truncations and some hundred thousand mutants; about a minute, and needs nothing installed
 # truncations  every recorded file cut to every length, before every parser; long, skipped where there are no recordings
 # fuzz    libFuzzer on every parser; needs a C++ compiler. make fuzz SECONDS=60 gives each target a minute
-.PHONY: demo test check docs bench bench-authz bench-duties bench-flood bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
+.PHONY: demo test check docs bench bench-authz bench-duties bench-flood bench-limits bench-verify bench-wipe leaks soak vectors known-answers flips conformance fuzz-smoke truncations fuzz differential
 .PHONY: log-crashes log-start log-receipts toggle-story wasm
 .PHONY: image image-repro image-boot
 
@@ -71,6 +72,9 @@ bench:
 	@tests/bench/nginx.sh
 	@$(CARGO) build --release --locked -p sealgate -p testkit -p bench --bin sealgate --bin sealgate-soft --bin bench
 	@target/release/bench
+
+bench-limits:
+	@$(CARGO) run --quiet --release --locked -p bench-limits
 
 bench-authz:
 	@$(CARGO) run --quiet --release --locked -p bench-authorization

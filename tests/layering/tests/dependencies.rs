@@ -178,6 +178,7 @@ const TESTS_ONLY: &[&str] = &[
     "engines",
     "bench",
     "bench-authorization",
+    "bench-limits",
     "leaks",
     "soak",
     "image-boot",
