@@ -1,4 +1,4 @@
-//! Rate limits: listed with what they count now, set and removed.
+//! Rate limits: shown with what they count now, set, changed and removed.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Admin, Auditing, By, Operating, body};
 use gateway_base::errors::{ApiError, Invalid};
-use gateway_base::quota::{WindowCounts, WrittenLimit};
+use gateway_base::quota::{LimitError, WindowCounts, WrittenLimit};
 use gateway_base::request::Name;
 use gateway_path::http::json as document;
 use gateway_quota::limits::LimitState;
@@ -24,6 +24,18 @@ pub(super) async fn list(
 ) -> Result<Response<Body>, ApiError> {
     let limits: Vec<Value> = admin.keyring.limit_states().iter().map(row).collect();
     Ok(document(json!({ "limits": limits }).to_string()))
+}
+
+/// `GET /admin/v1/limits/{id}`
+pub(super) async fn show(
+    admin: State<Arc<Admin>>,
+    _by: By<Auditing>,
+    id: Path<String>,
+) -> Result<Response<Body>, ApiError> {
+    let states = admin.keyring.limit_states();
+    let state = states.iter().find(|state| state.id.as_str() == *id);
+    let state = state.ok_or(ApiError::LimitNotFound)?;
+    Ok(document(row(state).to_string()))
 }
 
 /// The definition, and under `used` what counts now.
@@ -54,18 +66,49 @@ pub(super) async fn set(
 ) -> Result<Response<Body>, ApiError> {
     let (head, body) = request.into_parts();
     let id = Name::from_operator(&id).map_err(|_| ApiError::Invalid(Invalid::NameMember("id")))?;
-    let wanted: WrittenLimit = body::read(&head.headers, body, MAX_BODY).await?;
-    let limit = wanted
-        .read()
-        .map_err(|error| ApiError::Invalid(Invalid::Limit(error)))?;
+    let members: Map<String, Value> = body::read(&head.headers, body, MAX_BODY).await?;
+    store(&admin, id, &members).await
+}
+
+/// `PATCH /admin/v1/limits/{id}` with members of a limit: what is absent stays, what is `null` is not limited any more.
+/// Of two changes of one limit at the same time, the later may undo the earlier.
+pub(super) async fn change(
+    admin: State<Arc<Admin>>,
+    _by: By<Operating>,
+    id: Path<String>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ApiError> {
+    let (head, body) = request.into_parts();
+    let id = Name::from_operator(&id).map_err(|_| ApiError::LimitNotFound)?;
+    let changes: Map<String, Value> = body::read(&head.headers, body, MAX_BODY).await?;
+    if changes.is_empty() {
+        return Err(ApiError::Invalid(Invalid::AdminBody));
+    }
+    let row = admin.ledger.limits().find(&id).await;
+    let row = row.map_err(|_| ApiError::Internal)?;
+    let row = row.ok_or(ApiError::LimitNotFound)?;
+    let Value::Object(mut members) = json!(row.limit.written()) else {
+        return Err(ApiError::Internal);
+    };
+    members.extend(changes);
+    store(&admin, id, &members).await
+}
+
+async fn store(
+    admin: &Admin,
+    id: Name,
+    members: &Map<String, Value>,
+) -> Result<Response<Body>, ApiError> {
+    let invalid = |error: LimitError| ApiError::Invalid(Invalid::Limit(error));
+    let written = WrittenLimit::from_members(members).map_err(invalid)?;
     let row = LimitRow {
         id,
-        limit,
+        limit: written.read().map_err(invalid)?,
         changed_at: admin.clock.now(),
     };
     let set = admin.ledger.limits().set(&row).await;
     set.map_err(|_| ApiError::Internal)?;
-    applied(&admin).await?;
+    applied(admin).await?;
     let mut answer = json!(row.limit.written());
     answer["id"] = row.id.as_str().into();
     Ok(document(answer.to_string()))

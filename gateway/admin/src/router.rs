@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, patch, post, put};
+use axum::routing::{delete, get, patch, post};
 
 use super::{
     attestation, budgets, clock, console, export, keys, limits, log, organisations, records,
@@ -147,7 +147,13 @@ fn routes() -> Routes<Admin> {
         .route("/admin/v1/limits", only("GET, HEAD", get(limits::list)))
         .route(
             "/admin/v1/limits/{id}",
-            only("PUT, DELETE", put(limits::set).delete(limits::remove)),
+            only(
+                "GET, HEAD, PUT, PATCH, DELETE",
+                get(limits::show)
+                    .put(limits::set)
+                    .patch(limits::change)
+                    .delete(limits::remove),
+            ),
         )
         .route(
             "/admin/v1/keys/{id}/rotate",

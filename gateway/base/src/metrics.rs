@@ -19,7 +19,7 @@ use crate::errors::TokenFault;
 use crate::events::{self, Event, IdentityFailure};
 use crate::lock::{lock, read, write};
 use crate::metering::{Outcome, StoreCounts, UsageRow};
-use crate::quota::Money;
+use crate::quota::{LimitRefusal, Money};
 use crate::request::{Endpoint, Name};
 
 /// Upper bounds of latencies, in seconds.
@@ -43,6 +43,12 @@ struct EndpointLabels {
 struct RefusalLabels {
     status: u16,
     r#type: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    scope: &'static str,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -202,6 +208,7 @@ pub struct Metrics {
     // Read by every request that ends; written by the first with its labels.
     of_requests: RwLock<HashMap<RequestKey, Arc<RequestCounters>>>,
     refusals: Family<RefusalLabels, Counter>,
+    limit_refusals: Family<LimitLabels, Counter>,
     verifications: Family<VerificationLabels, Counter>,
     identity_tokens: Family<IssuerLabels, Counter>,
     identity_fetches: Family<IssuerLabels, Counter>,
@@ -292,6 +299,7 @@ impl Default for Metrics {
             upstream_failures: Family::default(),
             of_requests: RwLock::default(),
             refusals: Family::default(),
+            limit_refusals: Family::default(),
             verifications: Family::default(),
             identity_tokens: Family::default(),
             identity_fetches: Family::default(),
@@ -427,6 +435,15 @@ impl Metrics {
     fn refusal(&self, status: u16, r#type: &'static str) {
         let labels = RefusalLabels { status, r#type };
         self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// Counts a request that a limit refused.
+    pub fn limit_refused(&self, refusal: &LimitRefusal) {
+        let labels = LimitLabels {
+            scope: refusal.scope,
+            reason: refusal.what.as_str(),
+        };
+        self.limit_refusals.get_or_create(&labels).inc();
     }
 
     /// Counts an answer whose cost is not known, although there is a price table.
@@ -591,6 +608,11 @@ impl Metrics {
             "refusals",
             "Requests refused before they were admitted",
             self.refusals.clone(),
+        );
+        r.register(
+            "limit_refusals",
+            "Requests that a rate limit refused",
+            self.limit_refusals.clone(),
         );
         r.register(
             "upstream_verifications",

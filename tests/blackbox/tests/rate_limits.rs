@@ -334,6 +334,9 @@ async fn limits_that_make_no_sense_are_refused_with_the_member_at_fault() -> Res
             "{limit}"
         );
     }
+    let unknown = json!({"scope": "total", "concurrent": 1, "burst": 5});
+    let refused = error(admin.send("PUT", path, &unknown).await?).await?;
+    assert!(refused.message.contains("\"burst\""), "{}", refused.message);
     let missing = admin.send("DELETE", path, &Value::Null).await?;
     assert_eq!(missing.status, 404);
     let world = &admin.world;
@@ -347,6 +350,62 @@ async fn limits_that_make_no_sense_are_refused_with_the_member_at_fault() -> Res
     }
     let (_, listed) = limits(world, &["list"]).await?;
     assert!(!listed.contains("bad"), "{listed}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_is_changed_member_by_member() -> Result<()> {
+    let admin = Administered::new("rate-change").await?;
+    let path = "/admin/v1/limits/all";
+    let absent = admin.send("GET", path, &Value::Null).await?;
+    assert_eq!(absent.status, 404);
+    let change = json!({"concurrent": 3});
+    assert_eq!(admin.send("PATCH", path, &change).await?.status, 404);
+    let limit = json!({"scope": "total", "requests_per_day": 1, "requests_per_hour": 1});
+    assert_eq!(admin.send("PUT", path, &limit).await?.status, 200);
+    let world = &admin.world;
+    assert_eq!(status(world, &world.key).await?, 200);
+    assert_eq!(status(world, &world.key).await?, 429);
+    let change = json!({"requests_per_day": 2, "requests_per_hour": null, "concurrent": 3});
+    let changed = admin.send("PATCH", path, &change).await?;
+    assert_eq!(changed.status, 200);
+    assert_eq!(
+        changed.json().await?,
+        json!({"id": "all", "scope": "total", "requests_per_day": 2, "concurrent": 3})
+    );
+    assert_eq!(status(world, &world.key).await?, 200);
+    let shown = admin.send("GET", path, &Value::Null).await?;
+    let shown = shown.json().await?;
+    assert_eq!(
+        (&shown["used"]["requests_per_day"], &shown["refused"]),
+        (&json!(2), &json!(1))
+    );
+    for bad in [
+        json!({}),
+        json!({"requests_per_day": 0}),
+        json!({"burst": 1}),
+    ] {
+        let refused = admin.send("PATCH", path, &bad).await?;
+        assert_eq!(refused.status, 400, "{bad}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_counted_by_scope_and_reason() -> Result<()> {
+    let metrics = free_address()?;
+    let listener = format!("[metrics]\nlisten = \"{metrics}\"\n");
+    let world = Alone::new("rate-metric", |config, _| config.and(&listener)).await?;
+    let two = ["two", "--scope", "tenant:tests", "--requests-per-hour", "2"];
+    set(&world, &two).await?;
+    for expected in [200, 200, 429, 429] {
+        assert_eq!(status(&world, &world.key).await?, expected);
+    }
+    let mut connection = Connection::plain(metrics).await?;
+    let text = connection.get("/metrics").await?.bytes().await?;
+    let text = String::from_utf8(text)?;
+    let sample = "sealgate_limit_refusals_total{scope=\"tenant\",reason=\"requests\"} 2";
+    assert!(text.lines().any(|line| line == sample), "{text}");
     Ok(())
 }
 

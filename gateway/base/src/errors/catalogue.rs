@@ -136,6 +136,7 @@ fn limited(what: Exhausted) -> ApiError {
     let limit = Name::from_operator("limit").expect("a name");
     ApiError::RateLimited(Box::new(LimitRefusal {
         limit,
+        scope: "total",
         what,
         retry_after: Duration::ZERO,
         state: RateState::default(),

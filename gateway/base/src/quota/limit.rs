@@ -1,6 +1,7 @@
 //! Rate limits, as operators set them.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Period, Scope, ScopeError};
 use crate::request::{Name, NameError};
@@ -63,6 +64,15 @@ pub struct WrittenLimit {
 /// Why a limit cannot be set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
+    #[error("{member:?} is not a member of it; its members are {}", MEMBERS.join(", "))]
+    Unknown { member: String },
+    #[error("{member} must be {wanted}")]
+    Type {
+        member: &'static str,
+        wanted: &'static str,
+    },
+    #[error("scope is missing")]
+    NoScope,
     #[error("scope {0}")]
     Scope(#[from] ScopeError),
     #[error("model {0}")]
@@ -84,14 +94,28 @@ impl LimitError {
     /// The member at fault, if it is one.
     pub fn member(&self) -> Option<&'static str> {
         match self {
-            LimitError::Scope(_) => Some("scope"),
+            LimitError::Scope(_) | LimitError::NoScope => Some("scope"),
+            LimitError::Type { member, .. } => Some(member),
             LimitError::Model(_) => Some("model"),
-            LimitError::Empty => None,
+            LimitError::Empty | LimitError::Unknown { .. } => None,
             LimitError::NotPositive(member) | LimitError::TooLarge(member) => Some(member),
             LimitError::Contradiction { longer, .. } => Some(longer),
         }
     }
 }
+
+/// Every member of [`WrittenLimit`].
+const MEMBERS: [&str; 9] = [
+    "scope",
+    "model",
+    "requests_per_minute",
+    "requests_per_hour",
+    "requests_per_day",
+    "tokens_per_minute",
+    "tokens_per_hour",
+    "tokens_per_day",
+    "concurrent",
+];
 
 const REQUESTS: [&str; 3] = [
     "requests_per_minute",
@@ -101,6 +125,52 @@ const REQUESTS: [&str; 3] = [
 const TOKENS: [&str; 3] = ["tokens_per_minute", "tokens_per_hour", "tokens_per_day"];
 
 impl WrittenLimit {
+    /// From the members of a JSON object; a member that is `null` is as good as absent.
+    pub fn from_members(members: &Map<String, Value>) -> Result<Self, LimitError> {
+        let mut written = Self::default();
+        for (name, value) in members {
+            let known = MEMBERS.into_iter().find(|known| known == name);
+            let member = known.ok_or_else(|| LimitError::Unknown {
+                member: name.clone(),
+            })?;
+            if !value.is_null() {
+                written.set(member, value)?;
+            }
+        }
+        match written.scope.is_empty() {
+            true => Err(LimitError::NoScope),
+            false => Ok(written),
+        }
+    }
+
+    fn set(&mut self, member: &'static str, value: &Value) -> Result<(), LimitError> {
+        let count = match member {
+            "scope" => {
+                self.scope = text(member, value)?;
+                return Ok(());
+            }
+            "model" => {
+                self.model = Some(text(member, value)?);
+                return Ok(());
+            }
+            "requests_per_minute" => &mut self.requests_per_minute,
+            "requests_per_hour" => &mut self.requests_per_hour,
+            "requests_per_day" => &mut self.requests_per_day,
+            "tokens_per_minute" => &mut self.tokens_per_minute,
+            "tokens_per_hour" => &mut self.tokens_per_hour,
+            "tokens_per_day" => &mut self.tokens_per_day,
+            _ => &mut self.concurrent,
+        };
+        let wanted = "a whole number";
+        *count = match (value.as_i64(), value.as_u64()) {
+            (Some(number), _) => Some(number),
+            // Larger than any that can be set.
+            (None, Some(_)) => Some(i64::MAX),
+            (None, None) => return Err(LimitError::Type { member, wanted }),
+        };
+        Ok(())
+    }
+
     pub fn read(&self) -> Result<Limit, LimitError> {
         let model = self.model.as_deref().map(Name::from_operator).transpose();
         let limit = Limit {
@@ -151,6 +221,12 @@ impl Limit {
             concurrent: count(self.concurrent),
         }
     }
+}
+
+fn text(member: &'static str, value: &Value) -> Result<String, LimitError> {
+    let wanted = "a text";
+    let text = value.as_str().ok_or(LimitError::Type { member, wanted })?;
+    Ok(text.to_owned())
 }
 
 fn count(member: &'static str, written: Option<i64>) -> Result<Option<u64>, LimitError> {
@@ -244,15 +320,40 @@ mod tests {
         ] {
             assert_eq!(read(json), Err(error), "{json}");
         }
-        for json in [
-            r#"{"scope":"total","concurrent":1,"burst":2}"#,
-            r#"{"scope":"total","concurrent":1.5}"#,
-            r#"{"concurrent":1}"#,
+        let members = |json: &str| {
+            let members = serde_json::from_str(json).expect("an object");
+            WrittenLimit::from_members(&members).and_then(|written| written.read())
+        };
+        for (json, error) in [
+            (
+                r#"{"scope":"total","concurrent":1,"burst":2}"#,
+                LimitError::Unknown {
+                    member: "burst".to_owned(),
+                },
+            ),
+            (
+                r#"{"scope":"total","concurrent":1.5}"#,
+                LimitError::Type {
+                    member: "concurrent",
+                    wanted: "a whole number",
+                },
+            ),
+            (
+                r#"{"scope":7,"concurrent":1}"#,
+                LimitError::Type {
+                    member: "scope",
+                    wanted: "a text",
+                },
+            ),
+            (
+                r#"{"scope":"total","concurrent":18446744073709551615}"#,
+                LimitError::TooLarge("concurrent"),
+            ),
+            (r#"{"concurrent":1}"#, LimitError::NoScope),
         ] {
-            assert!(
-                serde_json::from_str::<WrittenLimit>(json).is_err(),
-                "{json}"
-            );
+            assert_eq!(members(json), Err(error), "{json}");
         }
+        let limit = members(r#"{"scope":"total","model":null,"concurrent":1}"#).expect("a limit");
+        assert_eq!(limit.model, None);
     }
 }

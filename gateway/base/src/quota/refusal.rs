@@ -13,6 +13,17 @@ pub enum Exhausted {
     Concurrent,
 }
 
+impl Exhausted {
+    /// As metrics name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Exhausted::Requests(_) => "requests",
+            Exhausted::Tokens(_) => "tokens",
+            Exhausted::Concurrent => "concurrent",
+        }
+    }
+}
+
 /// A window of requests or tokens at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateWindow {
@@ -34,6 +45,8 @@ pub struct RateState {
 pub struct LimitRefusal {
     /// The limit, by the id that its operator gave it.
     pub limit: Name,
+    /// The kind of its scope.
+    pub scope: &'static str,
     pub what: Exhausted,
     /// When the same request would be admitted, if nothing else came; for `Concurrent`, a guess.
     pub retry_after: Duration,

@@ -40,6 +40,19 @@ pub enum ScopeError {
     KeyId,
 }
 
+impl Scope {
+    /// What kind it is, without a name.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Scope::Total => "total",
+            Scope::Organisation(_) => "organisation",
+            Scope::Tenant(_) => "tenant",
+            Scope::User { .. } => "user",
+            Scope::Key(_) => "key",
+        }
+    }
+}
+
 impl FromStr for Scope {
     type Err = ScopeError;
 

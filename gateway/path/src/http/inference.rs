@@ -50,6 +50,9 @@ where
         if let ApiError::OverBudget { budget, .. } = &error {
             state.metrics.over_budget(budget);
         }
+        if let ApiError::RateLimited(refusal) = &error {
+            state.metrics.limit_refused(refusal);
+        }
         if let Some(code) = error.refused_by_policy() {
             state.ledger.audit().count_refusal(&code);
         }
@@ -84,7 +87,7 @@ pub(crate) async fn respond(
             }
         }
     };
-    let response = match revocation.clone() {
+    let mut response = match revocation.clone() {
         None => serving.await,
         // A revocation before the response's head drops `serving`. Its receipt is stored by that drop, and no candidate
         // is tried any more.
@@ -93,7 +96,6 @@ pub(crate) async fn respond(
             () = revoked(revocation) => return ApiError::InvalidKey.into_response().map(ClientBody::Routed),
         },
     };
-    let mut response = response;
     if let Some(rate) = rate {
         add_rate_headers(response.headers_mut(), &rate);
     }

@@ -99,6 +99,7 @@ impl Share {
         let [requests, tokens] = limit.counters.tightest(now);
         LimitRefusal {
             limit: limit.id.clone(),
+            scope: limit.limit.scope.kind(),
             what: full.what,
             retry_after: full.retry_after,
             state: RateState { requests, tokens },

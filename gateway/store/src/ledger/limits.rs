@@ -31,6 +31,10 @@ impl Limits<'_> {
         all(self.pool).await.map_err(in_ledger)
     }
 
+    pub async fn find(&self, id: &Name) -> Result<Option<LimitRow>, StoreError> {
+        Ok(self.all().await?.into_iter().find(|row| row.id == *id))
+    }
+
     /// Adds a limit, or replaces the one of that id.
     pub async fn set(&self, row: &LimitRow) -> Result<(), StoreError> {
         let subject = format!("limit {} of {}", row.id, row.limit.scope);
@@ -42,8 +46,7 @@ impl Limits<'_> {
 
     /// Returns false if there is no limit of that id.
     pub async fn remove(&self, id: &Name, at: UnixTime) -> Result<bool, StoreError> {
-        let known = self.all().await?.into_iter().any(|row| row.id == *id);
-        if !known {
+        if self.find(id).await?.is_none() {
             return Ok(false);
         }
         let subject = format!("limit {id}");
