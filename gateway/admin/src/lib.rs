@@ -28,6 +28,7 @@ mod status;
 mod tenants;
 mod upstreams;
 mod usage;
+mod usage_groups;
 mod users;
 
 pub use credential::{AdminToken, AdminTokenError};

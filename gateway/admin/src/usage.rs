@@ -1,29 +1,36 @@
-//! How much was used, by tenant and model.
+//! How much was used, by tenant and model, or in other groups.
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{Response, Uri};
 use serde_json::{Value, json};
 
+use super::usage_groups::{Format, Grouping, as_csv, as_json};
 use super::{Admin, By, Viewing};
 use attest_core::UnixTime;
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_path::http::json as document;
-use gateway_store::ledger::UsageSum;
+use gateway_store::ledger::{Dimension, GroupsError, MAX_GROUPS, UsageQuery, UsageSum};
 
 const DAY: u64 = 86_400;
 /// 9999-12-31T23:59:59Z: later times have no form in RFC 3339, which the answer uses.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// `GET /admin/v1/usage?since=SECONDS&until=SECONDS`: requests and tokens, by default of the last day.
+/// `GET /admin/v1/usage?since=SECONDS&until=SECONDS`: requests and tokens, by default of the last day. With
+/// `group_by=LIST`, with filters (`tenant=NAME`) or as `format=csv` in groups.
 pub(super) async fn usage(
     admin: State<Arc<Admin>>,
     _by: By<Viewing>,
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
-    let Span { since, until } = Span::parse(uri.query(), admin.clock.now())?;
+    let (span, grouping) = parse(uri.query(), admin.clock.now())?;
+    let Span { since, until } = span;
+    if let Some(by) = grouping.by() {
+        return grouped(&admin, span, by, grouping).await;
+    }
     let sums = admin.ledger.usage().sums(since, until).await;
     let sums = sums.map_err(|_| ApiError::Internal)?;
     let rows: Vec<Value> = sums.iter().map(row).collect();
@@ -43,6 +50,60 @@ fn row(sum: &UsageSum) -> Value {
         "bytes_in": sum.bytes_in,
         "bytes_out": sum.bytes_out,
     })
+}
+
+async fn grouped(
+    admin: &Admin,
+    Span { since, until }: Span,
+    by: Vec<Dimension>,
+    Grouping {
+        filters, format, ..
+    }: Grouping,
+) -> Result<Response<Body>, ApiError> {
+    let query = UsageQuery {
+        since,
+        until,
+        by,
+        filters,
+    };
+    let groups = admin.ledger.usage().groups(&query).await;
+    let groups = groups.map_err(|error| match error {
+        GroupsError::Store(_) => ApiError::Internal,
+        GroupsError::TooMany => Invalid::TooManyGroups { limit: MAX_GROUPS }.into(),
+    })?;
+    if format == Format::Csv {
+        let mut response = Response::new(Body::from(as_csv(&query.by, &groups)));
+        let headers = response.headers_mut();
+        let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+        headers.insert(CONTENT_TYPE, kind);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return Ok(response);
+    }
+    let names: Vec<&str> = query.by.iter().map(|one| one.as_str()).collect();
+    let rows: Vec<Value> = groups.iter().map(|one| as_json(&query.by, one)).collect();
+    let answer = json!({
+        "since": since.to_string(),
+        "until": until.to_string(),
+        "group_by": names,
+        "usage": rows,
+    });
+    Ok(document(answer.to_string()))
+}
+
+/// The parameters of groups are taken out; the span's are left.
+fn parse(query: Option<&str>, now: UnixTime) -> Result<(Span, Grouping), Invalid> {
+    let mut grouping = Grouping::default();
+    let mut rest = Vec::new();
+    for pair in query.unwrap_or_default().split('&') {
+        let taken = match pair.split_once('=') {
+            Some((name, value)) => grouping.read(name, value)?,
+            None => false,
+        };
+        if !taken {
+            rest.push(pair);
+        }
+    }
+    Ok((Span::parse(Some(&rest.join("&")), now)?, grouping))
 }
 
 /// From `since` on, before `until`.

@@ -7,6 +7,8 @@ mod holders;
 mod labels;
 #[path = "tenants/refused.rs"]
 mod refused;
+#[path = "tenants/usage.rs"]
+mod usage;
 
 use std::net::SocketAddr;
 

@@ -120,6 +120,7 @@ const SQL_FILES: [&str; 19] = [
     "gateway/store/src/ledger/sessions.rs",
     "gateway/store/src/ledger/unfinished.rs",
     "gateway/store/src/ledger/usage.rs",
+    "gateway/store/src/ledger/usage_groups.rs",
     "gateway/store/src/sqlite/check.rs",
     "gateway/store/src/sqlite/database.rs",
     "gateway/store/src/sqlite/mod.rs",

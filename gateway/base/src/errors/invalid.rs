@@ -53,6 +53,12 @@ pub enum Invalid {
     },
     /// A list of an admin request is longer than it may be.
     LongList(LabelsError),
+    /// A parameter of the query is malformed, repeated or has a value that is not known.
+    QueryParameter(&'static str),
+    /// Usage would have more groups than an answer holds.
+    TooManyGroups {
+        limit: usize,
+    },
     /// A change of an admin request changes nothing.
     NothingToChange,
     /// A member of an admin request is not a time to come, or not a duration.
@@ -182,6 +188,20 @@ impl Invalid {
             }
             Invalid::LongList(error) => {
                 return Self::shape_with(Some(error.list), format!("{error}."));
+            }
+            Invalid::QueryParameter(name) => {
+                return Self::shape_with(
+                    Some(name),
+                    format!("{name} is malformed, repeated, or has a value that is not known."),
+                );
+            }
+            Invalid::TooManyGroups { limit } => {
+                return Self::shape_with(
+                    Some("group_by"),
+                    format!(
+                        "There are more than {limit} groups. Narrow the span, add filters, or group by less."
+                    ),
+                );
             }
             Invalid::NothingToChange => (None, "The body changes nothing."),
             Invalid::TimeMember(member) => {

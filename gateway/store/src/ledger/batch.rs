@@ -17,9 +17,11 @@ use gateway_base::metering::{RowRetention, UnfinishedId, UsageRow};
 use gateway_base::quota::{AccountKey, Money, Spending, Spent};
 
 /// The format of bodies. A program that cannot read the next one refuses the database by its schema version.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// Bodies of this format have neither costs nor cached and reasoning tokens.
 const WITHOUT_COST: u8 = 1;
+/// Bodies of this format, and of the earlier one, have neither organisation nor user, scenario and owner.
+const WITHOUT_LABELS: u8 = 2;
 /// A batch with a body of this size takes no further rows, so that one is read quickly for a single receipt.
 pub(super) const LARGE: usize = 256 << 10;
 
@@ -261,6 +263,11 @@ impl Batch {
         self.optional_int(cost.filter(|_| tokens));
         self.optional_int(details.cached_tokens.filter(|_| tokens).map(signed));
         self.optional_int(details.reasoning_tokens.filter(|_| tokens).map(signed));
+        let by_key = kept(Field::Key);
+        self.optional_text(row.organisation.as_deref());
+        for name in [&row.user, &row.labels.scenario, &row.labels.owner] {
+            self.optional_text(name.as_deref().filter(|_| by_key));
+        }
     }
 
     fn number(&mut self, mut value: u64) {
@@ -321,6 +328,10 @@ pub(super) struct UsageValues<'a> {
     pub cost_nanos: Option<i64>,
     pub cached_tokens: Option<i64>,
     pub reasoning_tokens: Option<i64>,
+    pub organisation: Option<&'a str>,
+    pub user_name: Option<&'a str>,
+    pub scenario: Option<&'a str>,
+    pub owner: Option<&'a str>,
 }
 
 /// The columns of a receipt.
@@ -458,6 +469,10 @@ impl<'a> Reader<'a> {
             cost_nanos: self.later_int(WITHOUT_COST)?,
             cached_tokens: self.later_int(WITHOUT_COST)?,
             reasoning_tokens: self.later_int(WITHOUT_COST)?,
+            organisation: self.later_text(WITHOUT_LABELS)?,
+            user_name: self.later_text(WITHOUT_LABELS)?,
+            scenario: self.later_text(WITHOUT_LABELS)?,
+            owner: self.later_text(WITHOUT_LABELS)?,
         })
     }
 
@@ -466,6 +481,14 @@ impl<'a> Reader<'a> {
         match self.format <= without {
             true => Some(None),
             false => self.optional_int(),
+        }
+    }
+
+    /// Like [`later_int`](Self::later_int).
+    fn later_text(&mut self, without: u8) -> Option<Option<&'a str>> {
+        match self.format <= without {
+            true => Some(None),
+            false => self.optional_text(),
         }
     }
 
@@ -538,9 +561,12 @@ mod tests {
             receipt_id: "rcpt-1".to_owned(),
             key_id: Arc::from("00112233"),
             tenant: name("acme"),
-            organisation: None,
-            user: None,
-            labels: Labels::default(),
+            organisation: Some(name("group")),
+            user: Some(name("alice")),
+            labels: Labels {
+                scenario: Some(name("s-1")),
+                owner: None,
+            },
             model: Some(name("demo-model")),
             upstream: Some(name("up")),
             endpoint: Endpoint::Chat,
@@ -651,6 +677,10 @@ mod tests {
             cost_nanos: Some(1_500),
             cached_tokens: Some(3),
             reasoning_tokens: Some(2),
+            organisation: Some("group"),
+            user_name: Some("alice"),
+            scenario: Some("s-1"),
+            owner: None,
         };
         let nothing = UsageValues {
             receipt_id: None,
@@ -667,6 +697,9 @@ mod tests {
             cost_nanos: None,
             cached_tokens: None,
             reasoning_tokens: None,
+            user_name: None,
+            scenario: None,
+            owner: None,
             ..all
         };
         let receipt = ReceiptValues {
@@ -698,12 +731,29 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_the_format_without_labels_are_read() {
+        let mut batch = Batch::default();
+        batch.add_usage(&usage(), &retention(&Field::ALL));
+        let mut body = batch.body().to_vec();
+        let labels = ["group", "alice", "s-1", ""].map(|text| text.len() + 1);
+        body.truncate(body.len() - labels.iter().sum::<usize>());
+        body[0] = WITHOUT_LABELS;
+        let read = records(&body).expect("its own rows");
+        let [Record::Usage(row, _)] = read[..] else {
+            panic!("{read:?}")
+        };
+        assert_eq!((row.organisation, row.user_name), (None, None));
+        assert_eq!(row.cost_nanos, Some(1_500));
+    }
+
+    #[test]
     fn rows_of_the_format_without_costs_are_read() {
         let mut batch = Batch::default();
         batch.add_usage(&usage(), &retention(&Field::ALL));
         let mut body = batch.body().to_vec();
-        // Cost, cached and reasoning tokens are the last values: of two bytes and one each.
-        body.truncate(body.len() - 4);
+        // Cost, cached and reasoning tokens have two bytes and one each, and the labels come after them.
+        let labels = ["group", "alice", "s-1", ""].map(|text| text.len() + 1);
+        body.truncate(body.len() - labels.iter().sum::<usize>() - 4);
         body[0] = WITHOUT_COST;
         let read = records(&body).expect("its own rows");
         let [Record::Usage(row, _)] = read[..] else {
@@ -718,7 +768,14 @@ mod tests {
     fn what_a_policy_does_not_keep_is_not_in_the_body() {
         let mut batch = Batch::default();
         batch.add_usage(&usage(), &retention(&[]));
-        for text in ["rcpt-1", "00112233", "demo-model", "status:503"] {
+        for text in [
+            "rcpt-1",
+            "00112233",
+            "alice",
+            "s-1",
+            "demo-model",
+            "status:503",
+        ] {
             let found = batch
                 .body()
                 .windows(text.len())

@@ -34,6 +34,7 @@ mod unfinished;
 mod unlogged;
 mod unpack;
 mod usage;
+mod usage_groups;
 mod writer;
 
 use std::path::Path;
@@ -75,6 +76,7 @@ pub use records::{FoundRecord, RecordRow, RecordState, Records};
 pub use row_queue::RowCounts;
 pub use sessions::{SessionRow, Sessions};
 pub use usage::{Usage, UsageSum};
+pub use usage_groups::{Dimension, GroupValue, GroupsError, MAX_GROUPS, UsageGroup, UsageQuery};
 
 /// How long a request waits for a flushing connection before it is refused.
 const FLUSHING_TIMEOUT: Duration = Duration::from_secs(10);

@@ -20,11 +20,13 @@ pub(super) static LEDGER: Database = Database {
         include_str!("directory.sql"),
         include_str!("budgets.sql"),
         include_str!("limits.sql"),
+        include_str!("usage_groups.sql"),
     ],
     large_tables: &[
         "row_batches",
         "usage",
         "usage_sums",
+        "usage_groups",
         "receipts",
         "sessions",
         "records",

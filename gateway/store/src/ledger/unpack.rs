@@ -7,6 +7,7 @@ use sqlx::SqliteConnection;
 use super::batch::{ReceiptValues, Record, SessionValues, Spendings, UsageValues, records};
 use super::row_queue::RowKind;
 use super::usage::SumsOfRows;
+use super::usage_groups::{self, GroupsOfRows};
 use super::{budgets, receipts, sessions, unfinished, usage};
 use crate::error::store_failure;
 use gateway_base::store_failure::{Cause, StoreFailure};
@@ -117,22 +118,29 @@ async fn write_usage(
     rows: &[UsageValues<'_>],
     refused: &mut Vec<Refused>,
 ) -> Result<(), sqlx::Error> {
-    let mut sums = SumsOfRows::default();
+    let (mut sums, mut groups) = (SumsOfRows::default(), GroupsOfRows::default());
     for rows in in_few_sizes(rows) {
         let Err(error) = usage::insert(&mut *on, rows).await else {
             rows.iter().for_each(|row| sums.add(row));
+            rows.iter().for_each(|row| groups.add(row));
             continue;
         };
         refusal(error, RowKind::Usage)?;
         for row in rows {
             match usage::insert(&mut *on, &[*row]).await {
-                Ok(()) => sums.add(row),
+                Ok(()) => {
+                    sums.add(row);
+                    groups.add(row);
+                }
                 Err(error) => refused.push(refusal(error, RowKind::Usage)?),
             }
         }
     }
     for sums in in_few_sizes(&sums.into_rows()) {
         usage::add_to_sums(&mut *on, sums).await?;
+    }
+    for groups in in_few_sizes(&groups.into_rows()) {
+        usage_groups::add_to_groups(&mut *on, groups).await?;
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ impl Usage<'_> {
 }
 
 const MINUTE: u64 = 60;
-const HOUR: u64 = 3600;
+pub(super) const HOUR: u64 = 3600;
 
 /// A time span, split at the bounds of the periods whose sums are stored: rows, then sums of minutes, hours and minutes,
 /// then rows again. Each part is in its unit; any may be empty.
@@ -114,7 +114,7 @@ impl Parts {
 }
 
 /// The part before the first whole unit, the whole units, and the part after the last one.
-fn cut(span: Range<u64>, unit: u64) -> (Range<u64>, Range<u64>, Range<u64>) {
+pub(super) fn cut(span: Range<u64>, unit: u64) -> (Range<u64>, Range<u64>, Range<u64>) {
     let (first, end) = (span.start.div_ceil(unit), span.end / unit);
     if first < end {
         let (before, after) = (span.start..first * unit, end * unit..span.end);
@@ -195,7 +195,7 @@ fn read(row: &SqliteRow) -> Result<UsageSum, sqlx::Error> {
 /// The columns that [`push_usage`] binds, in its order.
 pub(super) const USAGE_COLUMNS: &str = "receipt_id, at, key_id, tenant, model, upstream, endpoint, stream, status, \
      outcome, prompt_tokens, completion_tokens, latency_us, first_byte_us, bytes_in, bytes_out, expires_at, cause, \
-     token_source, cost_nanos, cached_tokens, reasoning_tokens";
+     token_source, cost_nanos, cached_tokens, reasoning_tokens, organisation, user_name, scenario, owner";
 
 /// Inserts rows that [`add_to_sums`] counts, not a trigger.
 pub(super) async fn insert(
@@ -236,14 +236,37 @@ pub(super) fn push_usage(values: &mut Separated<'_, Sqlite, &'static str>, row: 
         .push_bind(row.token_source)
         .push_bind(row.cost_nanos)
         .push_bind(row.cached_tokens)
-        .push_bind(row.reasoning_tokens);
+        .push_bind(row.reasoning_tokens)
+        .push_bind(row.organisation)
+        .push_bind(row.user_name)
+        .push_bind(row.scenario)
+        .push_bind(row.owner);
 }
 
 /// A period of `usage_sums`: its width in seconds, its number, tenant and model.
 type Period<'a> = (i64, i64, &'a str, &'a str);
 
 /// Requests, failed ones, tokens, bytes, cost, and requests that have one.
-type Sums = [i64; 8];
+pub(super) type Sums = [i64; 8];
+
+/// What a row counts for.
+pub(super) fn counted(row: &UsageValues<'_>) -> Sums {
+    let counted = |value: Option<i64>| value.unwrap_or(0).min(1_000_000_000_000);
+    [
+        1,
+        (row.outcome != Outcome::Completed.as_str()).into(),
+        counted(row.prompt_tokens),
+        counted(row.completion_tokens),
+        counted(row.bytes_in),
+        counted(row.bytes_out),
+        row.cost_nanos.unwrap_or(0).min(100_000_000_000_000),
+        row.cost_nanos.is_some().into(),
+    ]
+}
+
+pub(super) fn add_sums(to: &mut Sums, adds: Sums) {
+    to.iter_mut().zip(adds).for_each(|(sum, add)| *sum += add);
+}
 
 /// What rows add to `usage_sums`.
 #[derive(Default)]
@@ -252,18 +275,6 @@ pub(super) struct SumsOfRows<'a>(BTreeMap<Period<'a>, Sums>);
 impl<'a> SumsOfRows<'a> {
     /// As the trigger `usage_added` counts a row.
     pub fn add(&mut self, row: &UsageValues<'a>) {
-        let counted = |value: Option<i64>| value.unwrap_or(0).min(1_000_000_000_000);
-        let cost = row.cost_nanos.unwrap_or(0).min(100_000_000_000_000);
-        let adds = [
-            1,
-            (row.outcome != Outcome::Completed.as_str()).into(),
-            counted(row.prompt_tokens),
-            counted(row.completion_tokens),
-            counted(row.bytes_in),
-            counted(row.bytes_out),
-            cost,
-            row.cost_nanos.is_some().into(),
-        ];
         for width in [MINUTE, HOUR].map(signed) {
             let period = (
                 width,
@@ -271,8 +282,7 @@ impl<'a> SumsOfRows<'a> {
                 row.tenant,
                 row.model.unwrap_or_default(),
             );
-            let sums = self.0.entry(period).or_default();
-            sums.iter_mut().zip(adds).for_each(|(sum, add)| *sum += add);
+            add_sums(self.0.entry(period).or_default(), counted(row));
         }
     }
 

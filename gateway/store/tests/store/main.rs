@@ -6,4 +6,5 @@ mod directory;
 mod keys;
 mod ledger;
 mod row_batches;
+mod usage_groups;
 mod usage_sums;
