@@ -41,10 +41,10 @@ impl Grouping {
         let Some(dimension) = filter else {
             return Ok(false);
         };
-        let wrong = Invalid::QueryParameter(dimension.as_str());
-        let value = decoded(value).ok_or(wrong)?;
+        let wrong = || Invalid::QueryParameter(dimension.as_str());
+        let value = decoded(value).ok_or_else(wrong)?;
         if self.filters.iter().any(|(known, _)| *known == dimension) {
-            return Err(wrong);
+            return Err(wrong());
         }
         self.filters.push((dimension, value));
         Ok(true)
