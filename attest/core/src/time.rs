@@ -116,13 +116,30 @@ impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = civil_from_days(self.0 / SECS_PER_DAY);
         let second_of_day = self.0 % SECS_PER_DAY;
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-            second_of_day / 3600,
-            second_of_day / 60 % 60,
-            second_of_day % 60
-        )
+        // Without the formatting of each number: every log line begins with a time.
+        let mut text = *b"0000-00-00T00:00:00Z";
+        for (end, number) in [
+            (4, year % 10_000),
+            (7, month),
+            (10, day),
+            (13, second_of_day / 3600),
+            (16, second_of_day / 60 % 60),
+            (19, second_of_day % 60),
+        ] {
+            let mut rest = number;
+            for digit in text[..end]
+                .iter_mut()
+                .rev()
+                .take_while(|digit| digit.is_ascii_digit())
+            {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        if year >= 10_000 {
+            write!(f, "{}", year / 10_000)?;
+        }
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

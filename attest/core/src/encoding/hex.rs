@@ -15,13 +15,35 @@ pub fn to_hex(bytes: &[u8]) -> String {
     String::from_utf8(out).expect("hex digits are ASCII")
 }
 
-/// Appends the lowercase hex of `bytes` to `out`.
-pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Appends the lowercase hex of `bytes` to `text`.
+pub fn push_hex(text: &mut String, bytes: &[u8]) {
+    text.reserve(2 * bytes.len());
     for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)]);
-        out.push(DIGITS[usize::from(byte & 15)]);
+        text.extend(PAIRS[usize::from(*byte)].map(char::from));
     }
 }
+
+/// Appends the lowercase hex of `bytes` to `out`.
+pub(crate) fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Made room for once: a check for each digit costs more than the digit.
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    let (pairs, _) = out[start..].as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = PAIRS[usize::from(*byte)];
+    }
+}
+
+/// The two digits of each byte.
+const PAIRS: [[u8; 2]; 256] = {
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < pairs.len() {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 /// Reads exactly `N` bytes of lowercase hex.
 ///

@@ -9,7 +9,7 @@ mod hex;
 
 pub use self::base64::{parse_base64, to_base64};
 pub(crate) use self::hex::write_hex;
-pub use self::hex::{parse_hex, parse_hex_vec, to_hex};
+pub use self::hex::{parse_hex, parse_hex_vec, push_hex, to_hex};
 
 /// Why a hex or base64 string was refused. `offset` counts bytes from the start of the string.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -73,11 +73,24 @@ fn is_canonical(number: &Number) -> bool {
 
 /// Appends `text` as a canonical JSON string, quotes included.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    // Every byte is looked at, so that several are at once; almost all strings have none to escape.
+    match bytes
+        .iter()
+        .fold(false, |any, byte| any | is_escaped(*byte))
+    {
+        false => out.extend_from_slice(bytes),
+        true => write_escaped(out, bytes),
+    }
+    out.push(b'"');
+}
+
+fn write_escaped(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut run = 0;
     for (index, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+        if !is_escaped(*byte) {
             continue;
         }
         out.extend_from_slice(&bytes[run..index]);
@@ -85,7 +98,10 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
         write_escape(out, *byte);
     }
     out.extend_from_slice(&bytes[run..]);
-    out.push(b'"');
+}
+
+const fn is_escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
@@ -102,6 +118,12 @@ fn write_escape(out: &mut Vec<u8>, byte: u8) {
             write_hex(out, &[byte]);
         }
     }
+}
+
+/// Appends an integer.
+pub(crate) fn write_integer(out: &mut Vec<u8>, integer: u64) {
+    use std::io::Write as _;
+    write!(out, "{integer}").expect("writing to a vector does not fail");
 }
 
 /// Appends `text` as a canonical JSON string, or `null`.

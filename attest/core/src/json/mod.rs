@@ -12,7 +12,7 @@ mod tree;
 
 pub use canonical::canonicalize;
 pub(crate) use canonical::{
-    canonical_bytes, write_canonical, write_list, write_string, write_string_or_null,
+    canonical_bytes, write_canonical, write_integer, write_list, write_string, write_string_or_null,
 };
 pub(crate) use members::{Expected, MemberError, MemberProblem, Members};
 pub use parse::parse;

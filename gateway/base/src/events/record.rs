@@ -4,7 +4,7 @@
 //! of digests, addresses and operator-chosen names.
 
 use std::borrow::Cow;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,14 +29,30 @@ impl Value<'_> {
     /// Appends its text.
     pub(super) fn push_to(&self, line: &mut String) {
         match self {
-            // Writing to a string does not fail.
-            Value::Number(number) => drop(write!(line, "{number}")),
+            Value::Number(number) => push_number(line, *number),
             Value::Flag(true) => line.push_str("true"),
             Value::Flag(false) => line.push_str("false"),
             Value::Word(word) => line.push_str(word),
             Value::Text(text) => line.push_str(text),
         }
     }
+}
+
+/// Appends a number. The standard library's formatting costs several times as much, and a line of a request has seven.
+fn push_number(line: &mut String, number: i64) {
+    if number < 0 {
+        line.push('-');
+    }
+    let (mut rest, mut digits, mut first) = (number.unsigned_abs(), [b'0'; 20], 20);
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    line.extend(digits[first..].iter().map(|digit| char::from(*digit)));
 }
 
 /// An event's name and fields.

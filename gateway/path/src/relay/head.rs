@@ -15,7 +15,8 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a 
 
 /// The headers that the client gets: those on this list and no others.
 pub(super) fn passed_on(upstream: &HeaderMap) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
+    // With room for the receipt's id and the three headers that every response gets.
+    let mut headers = HeaderMap::with_capacity(6);
     if let Some(value) = text(upstream, &CONTENT_TYPE).and_then(listed_type) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(value));
     }

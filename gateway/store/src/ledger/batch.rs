@@ -48,6 +48,8 @@ pub(super) struct Batch {
     pub expires_at: i64,
     /// When the first row was added.
     pub since: Option<Instant>,
+    /// The memory that its first row reserves for all of them.
+    room: usize,
 }
 
 /// What was spent of each account in each window.
@@ -129,11 +131,20 @@ impl Default for Batch {
             rows: 0,
             expires_at: i64::MAX,
             since: None,
+            room: LARGE / 16,
         }
     }
 }
 
 impl Batch {
+    /// An empty batch that will probably become as large as this one, so that its memory does not grow in steps.
+    pub fn as_large_as(before: &Self) -> Self {
+        Self {
+            room: before.body.len().max(LARGE / 16),
+            ..Self::default()
+        }
+    }
+
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -221,7 +232,7 @@ impl Batch {
 
     fn begin_row(&mut self, expires_at: i64) {
         if self.is_empty() {
-            self.body.reserve(LARGE / 16);
+            self.body.reserve(self.room);
             self.since = Some(Instant::now());
         }
         self.rows += 1;

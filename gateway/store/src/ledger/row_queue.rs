@@ -591,7 +591,9 @@ impl State {
 
     fn seal(&mut self) {
         if !self.open.is_empty() {
-            let (batch, end) = (std::mem::take(&mut self.open).seal(), self.pushed);
+            let next = Batch::as_large_as(&self.open);
+            let batch = std::mem::replace(&mut self.open, next).seal();
+            let end = self.pushed;
             self.sealed.push_back(Arc::new(SealedBatch { batch, end }));
         }
     }

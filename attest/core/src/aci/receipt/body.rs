@@ -71,7 +71,7 @@ impl ReceiptBody {
         out.extend_from_slice(b",\"receipt_id\":");
         json::write_string(&mut out, &self.receipt_id);
         out.extend_from_slice(b",\"served_at\":");
-        out.extend_from_slice(self.served_at.secs().to_string().as_bytes());
+        json::write_integer(&mut out, self.served_at.secs());
         out.push(b',');
         out
     }

@@ -182,7 +182,7 @@ impl Event {
                 epoch,
             } => {
                 out.extend_from_slice(b"{\"epoch\":");
-                out.extend_from_slice(epoch.to_string().as_bytes());
+                json::write_integer(out, *epoch);
                 out.extend_from_slice(b",\"mode\":");
                 json::write_string(out, mode);
                 out.extend_from_slice(b",\"retention\":");

@@ -51,7 +51,9 @@ pub(super) fn parse(head: &Bytes, limits: HeadLimits) -> Result<Head, HeadFault>
     let mut lines = Lines(head);
     let (method, target, version) = request_line(lines.next().ok_or(HeadFault::RequestLine)??)?;
     let target = Uri::from_maybe_shared(head.slice_ref(target));
-    let mut fields = Fields::new(version);
+    // As many as there are lines, without the first and the empty one.
+    let lines_left = memchr::memchr_iter(b'\n', lines.0).count();
+    let mut fields = Fields::new(version, lines_left.saturating_sub(1).min(limits.fields));
     for line in lines {
         let line = line?;
         if line.is_empty() {
@@ -143,9 +145,9 @@ struct Codings {
 }
 
 impl Fields {
-    fn new(version: Version) -> Self {
+    fn new(version: Version, capacity: usize) -> Self {
         Self {
-            headers: HeaderMap::with_capacity(16),
+            headers: HeaderMap::with_capacity(capacity),
             closes: false,
             // HTTP/1.0 has to ask for it.
             keeps_alive: version == Version::HTTP_11,

@@ -3,7 +3,7 @@
 //! Bytes are collected and written together: a head leaves with the first bytes of its body, and pieces of a body that are
 //! ready together leave together.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -103,11 +103,11 @@ impl Writer {
             Framing::Length(0)
         } else if to.is_head_method {
             if let Some(length) = announced(&head.headers).or(length.filter(|length| *length > 0)) {
-                field(out, "content-length", length.to_string().as_bytes());
+                content_length(out, length);
             }
             Framing::Length(0)
         } else if let Some(length) = length {
-            field(out, "content-length", length.to_string().as_bytes());
+            content_length(out, length);
             Framing::Length(length)
         } else if to.version == Version::HTTP_10 {
             Framing::UntilClose
@@ -193,6 +193,11 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend(b": ");
     out.extend(value);
     out.extend(b"\r\n");
+}
+
+fn content_length(out: &mut Vec<u8>, length: u64) {
+    // Writing to a vector does not fail.
+    let _ = write!(out, "content-length: {length}\r\n");
 }
 
 fn chunk_size(out: &mut Vec<u8>, size: usize) {

@@ -11,6 +11,9 @@ use memchr::memchr2;
 pub const MAX_ID: usize = 128;
 /// The longest `usage` object captured.
 pub const MAX_USAGE: usize = 4096;
+/// Room for a common id, and for a common `usage` object, so that the memory does not grow in steps.
+const COMMON_ID: usize = 64;
+const COMMON_USAGE: usize = 128;
 /// The keys of interest are shorter than this; a longer key cannot be one of them.
 const MAX_KEY: usize = 8;
 
@@ -159,7 +162,8 @@ impl Members {
                 }
             }
             InString::Object => {
-                self.reports_failure |= std::mem::take(&mut self.pending) == b"error";
+                self.reports_failure |= self.pending == b"error";
+                self.pending.clear();
             }
             InString::Error | InString::Other => {}
         }
@@ -231,10 +235,12 @@ impl Members {
         match self.member {
             Member::Id => {
                 self.pending.clear();
+                self.pending.reserve(COMMON_ID);
                 InString::Id
             }
             Member::Object => {
                 self.pending.clear();
+                self.pending.reserve(COMMON_USAGE);
                 InString::Object
             }
             Member::Error => InString::Error,
@@ -255,6 +261,7 @@ impl Members {
         if member_object && self.member == Member::Usage {
             self.capturing_usage = true;
             self.pending.clear();
+            self.pending.reserve(COMMON_USAGE);
             self.capture(b"{");
         }
         self.depth = self.depth.saturating_add(1);
