@@ -46,19 +46,21 @@ mod verdict;
 pub mod x509;
 
 pub use aci::{
-    ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeviceEvidence, DocumentError, Event,
-    EvidenceBundle, KeyError, KeyRole, Keyset, KeysetError, MAX_KEYSET_BYTES, MAX_RECEIPT_BYTES,
-    MAX_REPORT_BYTES, MAX_SESSION_BYTES, OtherEvent, PublicKeyEntry, Receipt, ReceiptBody,
-    ReceiptError, Report, ReportError, Serving, Session, SessionError, SessionEvidence,
-    SessionRecord, SignatureInvalid, SigningKey, SourceProvenance, Statement, TeeType, TlsKeyEntry,
-    UnsignedReceipt, UnsignedReport, Upstream, VerifiedReceipt, VerifyingKey,
+    ChannelBinding, Claim, ClaimSource, Claims, CpuEvidence, DeferredSignature, DeviceEvidence,
+    DocumentError, Event, EvidenceBundle, KeyError, KeyRole, Keyset, KeysetError, MAX_KEYSET_BYTES,
+    MAX_RECEIPT_BYTES, MAX_REPORT_BYTES, MAX_SESSION_BYTES, OtherEvent, PublicKeyEntry, Receipt,
+    ReceiptBody, ReceiptError, Report, ReportError, Serving, Session, SessionError,
+    SessionEvidence, SessionRecord, SignatureInvalid, SigningKey, SourceProvenance, Statement,
+    TeeType, TlsKeyEntry, UnsignedReceipt, UnsignedReport, Upstream, VerifiedReceipt, VerifyingKey,
 };
 pub use appraise::*;
 pub use collateral::*;
 pub use digest::{
     BodyHasher, CertificateError, Nonce, ReportData, SessionId, Sha256Digest, SpkiDigest,
 };
-pub use encoding::{EncodingError, parse_base64, parse_hex, parse_hex_vec, to_base64, to_hex};
+pub use encoding::{
+    EncodingError, parse_base64, parse_hex, parse_hex_vec, push_hex, to_base64, to_hex,
+};
 pub use evidence::*;
 pub use policy::*;
 pub use profile::{PROFILE_ID, REPORT_PREFIX, Subject, SubjectError, gpu_nonce, report_message};

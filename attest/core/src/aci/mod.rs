@@ -29,8 +29,8 @@ pub use keys::{KeyError, SignatureInvalid, SigningKey, VerifyingKey};
 pub use keyset::{Keyset, MAX_KEYSET_BYTES, PublicKeyEntry, TlsKeyEntry};
 pub use keyset_rules::{KeyRole, KeysetError};
 pub use receipt::{
-    Event, MAX_RECEIPT_BYTES, OtherEvent, Receipt, ReceiptBody, ReceiptError, UnsignedReceipt,
-    Upstream, VerifiedReceipt,
+    DeferredSignature, Event, MAX_RECEIPT_BYTES, OtherEvent, Receipt, ReceiptBody, ReceiptError,
+    UnsignedReceipt, Upstream, VerifiedReceipt,
 };
 pub(crate) use receipt::{members, verified};
 pub use report::{

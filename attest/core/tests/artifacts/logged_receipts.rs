@@ -82,6 +82,19 @@ fn a_receipt_signed_later_is_the_one_signed_at_once() {
 }
 
 #[test]
+fn a_deferred_signature_is_made_over_its_own_document_only() {
+    let unsigned = receipt_body().unsigned(&key());
+    let deferred = unsigned.deferred();
+    assert_eq!(deferred.digest(), unsigned.digest());
+    let later = deferred.sign(unsigned.bytes(), &key());
+    assert_eq!(later, unsigned.sign(&key()));
+    let mut altered = unsigned.into_bytes();
+    altered[20] ^= 1;
+    assert_eq!(deferred.sign(&altered, &key()), None);
+    assert_eq!(deferred.sign(b"", &key()), None);
+}
+
+#[test]
 fn no_other_key_signs_an_unsigned_receipt() {
     let other = SigningKey::from_seed("r-2", &[3; 32]).expect("a well-formed key id");
     assert_eq!(receipt_body().unsigned(&key()).sign(&other), None);

@@ -1,4 +1,4 @@
-//! Receipts in memory, for a limited time: those that the policy does not keep, and those that are not signed yet.
+//! Receipts in memory, for a limited time: those that the policy does not keep.
 
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
@@ -6,27 +6,29 @@ use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use gateway_base::lock::lock;
 
 /// Long enough for the client to fetch it.
 pub(super) const CACHE_TTL: Duration = Duration::from_secs(600);
 /// Beyond this number the oldest are removed.
-const MAX_RECEIPTS: usize = 20_000;
+pub(super) const MAX_RECEIPTS: usize = 20_000;
 
 /// Receipts of the last [`CACHE_TTL`]. The lock is held for single operations, never across an await.
-pub struct ReceiptCache<T>(Mutex<Entries<T>>);
+pub struct ReceiptCache(Mutex<Entries>);
 
 /// A receipt and what is needed to find it.
-pub struct CachedReceipt<T> {
+pub struct CachedReceipt {
     pub receipt_id: String,
     pub chat_id: Option<String>,
     pub key_digest: [u8; 32],
-    pub receipt: T,
+    pub receipt: Bytes,
 }
 
-struct Entries<T> {
+struct Entries {
     /// In order of their insertion, each with its time.
-    receipts: VecDeque<(Instant, CachedReceipt<T>)>,
+    receipts: VecDeque<(Instant, CachedReceipt)>,
     /// The number of the first of them: how many were removed.
     first: u64,
     /// The numbers of receipts, by hashes of what they are found by. Of one response id, the newest.
@@ -34,7 +36,7 @@ struct Entries<T> {
     hashes: RandomState,
 }
 
-impl<T> CachedReceipt<T> {
+impl CachedReceipt {
     fn ids(&self) -> impl Iterator<Item = &str> {
         [Some(&*self.receipt_id), self.chat_id.as_deref()]
             .into_iter()
@@ -42,7 +44,7 @@ impl<T> CachedReceipt<T> {
     }
 }
 
-impl<T> Default for ReceiptCache<T> {
+impl Default for ReceiptCache {
     fn default() -> Self {
         Self(Mutex::new(Entries {
             receipts: VecDeque::new(),
@@ -53,8 +55,8 @@ impl<T> Default for ReceiptCache<T> {
     }
 }
 
-impl<T: Clone> ReceiptCache<T> {
-    pub fn put(&self, receipt: CachedReceipt<T>) {
+impl ReceiptCache {
+    pub fn put(&self, receipt: CachedReceipt) {
         let now = Instant::now();
         let mut entries = self.lock();
         entries.remove_expired(now);
@@ -69,7 +71,7 @@ impl<T: Clone> ReceiptCache<T> {
         entries.receipts.push_back((now, receipt));
     }
 
-    pub fn get(&self, id: &str, key_digest: &[u8; 32]) -> Option<T> {
+    pub fn get(&self, id: &str, key_digest: &[u8; 32]) -> Option<Bytes> {
         let mut entries = self.lock();
         entries.remove_expired(Instant::now());
         let number = entries.numbers.get(&entries.hash(id, key_digest))?;
@@ -84,12 +86,12 @@ impl<T: Clone> ReceiptCache<T> {
         self.lock().remove_expired(Instant::now());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries<T>> {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         lock(&self.0)
     }
 }
 
-impl<T> Entries<T> {
+impl Entries {
     fn hash(&self, id: &str, key_digest: &[u8; 32]) -> u64 {
         self.hashes.hash_one((id, key_digest))
     }
@@ -126,12 +128,12 @@ impl<T> Entries<T> {
 mod tests {
     use super::*;
 
-    fn row(id: &str, key: u8) -> CachedReceipt<String> {
+    fn row(id: &str, key: u8) -> CachedReceipt {
         CachedReceipt {
             receipt_id: id.to_owned(),
             chat_id: Some("chat".to_owned()),
             key_digest: [key; 32],
-            receipt: id.to_owned(),
+            receipt: Bytes::copy_from_slice(id.as_bytes()),
         }
     }
 
@@ -140,8 +142,8 @@ mod tests {
         let cache = ReceiptCache::default();
         cache.put(row("one", 1));
         cache.put(row("two", 2));
-        assert_eq!(cache.get("one", &[1; 32]).as_deref(), Some("one"));
-        assert_eq!(cache.get("chat", &[2; 32]).as_deref(), Some("two"));
+        assert_eq!(cache.get("one", &[1; 32]).as_deref(), Some(&b"one"[..]));
+        assert_eq!(cache.get("chat", &[2; 32]).as_deref(), Some(&b"two"[..]));
         assert_eq!(cache.get("one", &[2; 32]), None);
         assert_eq!(cache.get("chat", &[3; 32]), None);
     }

@@ -11,6 +11,7 @@
 mod attempts;
 mod cache;
 mod charge;
+mod deferred;
 mod ending;
 mod exchange;
 mod finished;

@@ -2,17 +2,17 @@
 //! key that made the request (ACI §7.1, §7.6).
 //!
 //! Where the configuration defers signatures, a receipt that the policy keeps is stored and logged without one. It is
-//! signed when it is fetched while this process remembers it, from the bytes in memory: what comes from the database is
-//! never signed, since the host may have written it. One that expires before memory forgets it is signed at once.
+//! signed when it is fetched while this process remembers its digest: what comes from the database may have been written
+//! by the host, and is signed only if it is what this process wrote. One that expires before it is forgotten is signed at
+//! once.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::cache::{CACHE_TTL, CachedReceipt, ReceiptCache};
-use attest_core::{
-    LoggedReceipt, ReceiptBody, Sha256Digest, SigningKey, UnixTime, UnsignedReceipt,
-};
+use super::deferred::DeferredSignatures;
+use attest_core::{LoggedReceipt, ReceiptBody, Sha256Digest, UnixTime};
 use gateway_contract::epoch::{EndedHeads, Epoch};
 use gateway_store::StoreError;
 use gateway_store::ledger::{Ledger, ReceiptRow};
@@ -21,29 +21,9 @@ use gateway_store::ledger::{Ledger, ReceiptRow};
 pub struct ReceiptStore {
     ledger: Arc<Ledger>,
     /// What the policy does not keep. Always signed, since it is not in the audit log.
-    cache: ReceiptCache<Bytes>,
+    cache: ReceiptCache,
     /// What the ledger has without a signature.
-    unsigned: ReceiptCache<Arc<Deferred>>,
-}
-
-/// A receipt that is signed when it is fetched.
-struct Deferred {
-    receipt: UnsignedReceipt,
-    /// Weak, so that the key is erased when its epoch has ended.
-    key: Weak<SigningKey>,
-    // Set by the first fetch. Two at once may both sign; Ed25519 gives both the same bytes.
-    signed: OnceLock<Bytes>,
-}
-
-impl Deferred {
-    /// The signed document; `None` if the key is erased.
-    fn sign(&self) -> Option<Bytes> {
-        if let Some(signed) = self.signed.get() {
-            return Some(signed.clone());
-        }
-        let signed = Bytes::from(self.receipt.sign(&*self.key.upgrade()?)?);
-        Some(self.signed.get_or_init(|| signed).clone())
-    }
+    unsigned: DeferredSignatures,
 }
 
 /// A receipt that was found.
@@ -67,7 +47,7 @@ impl ReceiptStore {
         Self {
             ledger,
             cache: ReceiptCache::default(),
-            unsigned: ReceiptCache::default(),
+            unsigned: DeferredSignatures::default(),
         }
     }
 
@@ -84,7 +64,6 @@ impl ReceiptStore {
         let deferral = until
             .filter(|until| *until >= self.ledger.clock().now().plus(CACHE_TTL))
             .and_then(|_| epoch.defer_signing());
-        let unsigned = deferral.as_ref().map(|_| receipt.unsigned(key));
         let row = |receipt: ReceiptBody, json| ReceiptRow {
             receipt_id: receipt.receipt_id,
             chat_id: receipt.chat_id,
@@ -92,25 +71,22 @@ impl ReceiptStore {
             json,
             served_at: receipt.served_at,
         };
-        match (until, unsigned) {
-            (Some(until), Some(unsigned)) => {
-                let row = row(receipt, Bytes::copy_from_slice(unsigned.bytes()));
-                self.unsigned.put(CachedReceipt {
-                    receipt_id: row.receipt_id.clone(),
-                    chat_id: row.chat_id.clone(),
-                    key_digest,
-                    receipt: Arc::new(Deferred {
-                        receipt: unsigned,
-                        key: Arc::downgrade(key),
-                        signed: OnceLock::new(),
-                    }),
-                });
-                self.ledger.receipts().store(&row, until);
+        match (until, deferral) {
+            (Some(until), Some(_deferral)) => {
+                let unsigned = receipt.unsigned(key);
+                let deferred = unsigned.deferred();
+                // Before it can be found.
+                self.unsigned.put(deferred, key);
+                let row = row(receipt, Bytes::from(unsigned.into_bytes()));
+                let receipts = self.ledger.receipts();
+                receipts.store_with_digest(&row, deferred.digest(), until);
             }
             (Some(until), None) => {
                 let signed = receipt.sign(key);
-                let row = row(signed.body().clone(), Bytes::from(signed.to_json()));
-                self.ledger.receipts().store(&row, until);
+                let json = Bytes::from(signed.to_json());
+                self.ledger
+                    .receipts()
+                    .store(&row(signed.into_body(), json), until);
             }
             (None, _) => {
                 let signed = receipt.sign(key);
@@ -136,15 +112,13 @@ impl ReceiptStore {
             let signed = Some(signed);
             return Ok(Some(FoundReceipt { stored, signed }));
         }
-        if let Some(deferred) = self.unsigned.get(id, key_digest) {
-            let stored = Bytes::copy_from_slice(deferred.receipt.bytes());
-            let signed = deferred.sign();
-            return Ok(Some(FoundReceipt { stored, signed }));
-        }
         let Some(stored) = self.ledger.receipts().find(id, key_digest).await? else {
             return Ok(None);
         };
-        let signed = (!LoggedReceipt::is_unsigned(&stored)).then(|| stored.clone());
+        let signed = match LoggedReceipt::is_unsigned(&stored) {
+            false => Some(stored.clone()),
+            true => self.unsigned.sign(&stored).map(Bytes::from),
+        };
         Ok(Some(FoundReceipt { stored, signed }))
     }
 

@@ -11,7 +11,7 @@ use crate::audit::AuditLog;
 use crate::error::StoreError;
 use attest_core::{Sha256Digest, UnixTime};
 
-/// A signed receipt and what is needed to find it.
+/// A receipt and what is needed to find it.
 #[derive(Clone, PartialEq)]
 pub struct ReceiptRow {
     pub receipt_id: String,
@@ -19,7 +19,7 @@ pub struct ReceiptRow {
     pub chat_id: Option<String>,
     /// Digest of the API key that it belongs to.
     pub key_digest: [u8; 32],
-    /// The signed document.
+    /// The document, with its signature or without.
     pub json: Bytes,
     pub served_at: UnixTime,
 }
@@ -33,9 +33,14 @@ pub struct Receipts<'a> {
 }
 
 impl Receipts<'_> {
-    /// Queues a signed receipt, which can be fetched from now on until `until`. Its digest is entered into the audit log.
+    /// Queues a receipt, which can be fetched from now on until `until`. Its digest is entered into the audit log.
     pub fn store(&self, row: &ReceiptRow, until: UnixTime) {
-        self.audit.receipt(Sha256Digest::hash(&row.json));
+        self.store_with_digest(row, Sha256Digest::hash(&row.json), until);
+    }
+
+    /// The same, with the digest of the document.
+    pub fn store_with_digest(&self, row: &ReceiptRow, digest: Sha256Digest, until: UnixTime) {
+        self.audit.receipt(digest);
         count_loss(self.queue.push_receipt(row, until), &self.audit.losses());
     }
 

@@ -12,7 +12,7 @@ mod verify;
 pub use body::ReceiptBody;
 pub use event::{Event, OtherEvent};
 pub(crate) use parse::members;
-pub use unsigned::UnsignedReceipt;
+pub use unsigned::{DeferredSignature, UnsignedReceipt};
 pub(crate) use verify::verified;
 pub use verify::{Upstream, VerifiedReceipt};
 
@@ -135,6 +135,11 @@ impl Receipt {
     /// What the receipt says, unverified.
     pub fn body(&self) -> &ReceiptBody {
         &self.body
+    }
+
+    /// The same, without the rest.
+    pub fn into_body(self) -> ReceiptBody {
+        self.body
     }
 
     /// The id of the key that is said to have signed.
