@@ -168,13 +168,13 @@ pub async fn serve_with(
     let records = Records::new(&state_dir, ledger.clone());
     let front = Arc::new(PublicState {
         admission: Admission::new(keyring.clone(), ledger.clone(), clock.clone()),
-        services: RequestServices {
+        services: Arc::new(RequestServices {
             receipts: Arc::new(ReceiptStore::new(ledger.clone())),
             records: records.clone(),
             ledger: ledger.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
-        },
+        }),
         report_queue: Arc::new(ReportQueue::new(hardware, platform, metrics.clone())),
         rotation: rotation.clone(),
         ledger: ledger.clone(),

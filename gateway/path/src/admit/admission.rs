@@ -52,7 +52,8 @@ pub struct Admission {
 
 /// An admitted request and its slot.
 pub struct Admitted {
-    pub request: Result<AdmittedRequest, Unserved>,
+    /// Boxed: it is moved several times on its way.
+    pub request: Result<Box<AdmittedRequest>, Box<Unserved>>,
     pub slot: RequestSlot,
 }
 
@@ -167,12 +168,12 @@ impl Admission {
         KeyId::parse(&key.caller.key_id).or(Some(KeyId::from_bytes([a, b, c, d, e, f])))
     }
 
-    /// Admits or refuses an inference request that came in under `epoch`.
+    /// Admits or refuses an inference request that came in under `epoch`, with its authentication and its headers.
     pub async fn admit<B>(
         &self,
         epoch: Arc<Epoch>,
         endpoint: Endpoint,
-        (headers, peer): (&HeaderMap, Option<IpAddr>),
+        (key, headers): (Result<ApiKey, ApiError>, &HeaderMap),
         body: B,
     ) -> Result<Admitted, ApiError>
     where
@@ -184,7 +185,7 @@ impl Admission {
             labels,
             limit_share,
             announced,
-        } = self.check_head(&epoch, endpoint, (headers, peer), &body)?;
+        } = self.check_head(&epoch, endpoint, (key?, headers), &body)?;
         // The slot is taken before the body is read: slow bodies count as requests in flight.
         let limits = self.body_limits(&epoch, &key);
         let (prompt, received_hash) = body::read(body, limits).await?;
@@ -261,23 +262,25 @@ impl Admission {
             limit_share,
         };
         let request = match (model, authorized) {
-            (Some(model), Some(Ok(permit))) => Ok(AdmittedRequest {
+            (Some(model), Some(Ok(permit))) => Ok(Box::new(AdmittedRequest {
                 context,
                 model,
                 fields,
                 client_salt,
                 prompt,
                 permit,
-            }),
-            (Some(model), Some(Err(denied))) => Err(Unserved::NotAuthorized(NotAuthorized {
-                context,
-                model,
-                denied,
             })),
-            _ => Err(Unserved::UnknownModel(UnknownModel {
+            (Some(model), Some(Err(denied))) => {
+                Err(Box::new(Unserved::NotAuthorized(NotAuthorized {
+                    context,
+                    model,
+                    denied,
+                })))
+            }
+            _ => Err(Box::new(Unserved::UnknownModel(UnknownModel {
                 context,
                 verification_required: fields.constraints.verified,
-            })),
+            }))),
         };
         Ok(Admitted { request, slot })
     }
@@ -301,11 +304,10 @@ impl Admission {
         &self,
         epoch: &Epoch,
         endpoint: Endpoint,
-        (headers, peer): (&HeaderMap, Option<IpAddr>),
+        (ApiKey(key), headers): (ApiKey, &HeaderMap),
         body: &impl Body,
     ) -> Result<Checked, ApiError> {
         let limits = &epoch.config.limits;
-        let ApiKey(key) = self.authenticate(epoch, headers, peer)?;
         if !key.restrictions.allow_endpoint(endpoint) {
             return Err(ApiError::KeyEndpoint);
         }
@@ -346,9 +348,14 @@ fn receipt_id() -> Result<String, ApiError> {
 /// 48 bits of time in milliseconds, and 80 random bits that keep it from being guessed. The time is in front, so that the
 /// ledger adds each receipt at the end of an index.
 fn receipt_id_at(since_epoch: Duration, random: [u8; 10]) -> String {
-    let millis = since_epoch.as_millis().to_be_bytes();
-    let (time, random) = (&millis[10..], attest_core::to_hex(&random));
-    format!("rcpt-{}{random}", attest_core::to_hex(time))
+    let mut bytes = [0; 16];
+    let (time, rest) = bytes.split_at_mut(6);
+    time.copy_from_slice(&since_epoch.as_millis().to_be_bytes()[10..]);
+    rest.copy_from_slice(&random);
+    let mut id = String::with_capacity(37);
+    id.push_str("rcpt-");
+    attest_core::push_hex(&mut id, &bytes);
+    id
 }
 
 /// What the head of a request is found to have.

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 
 use super::{PublicState, state::Connection};
-use crate::admit::{Admitted, RequestSlot, Unserved};
+use crate::admit::{Admitted, ApiKey, RequestSlot, Unserved};
 use crate::relay;
 use gateway_base::config::OnRevoke;
 use gateway_base::errors::{ApiError, add_rate_headers};
@@ -30,7 +30,7 @@ pub(crate) async fn admit<B>(
     state: &PublicState,
     connection: &Connection,
     endpoint: Endpoint,
-    headers: &HeaderMap,
+    head: (Result<ApiKey, ApiError>, &HeaderMap),
     body: B,
 ) -> Result<Admitted, Response<Body>>
 where
@@ -38,7 +38,7 @@ where
 {
     let epoch = connection.epoch.clone();
     let admission = &state.admission;
-    let admitted = admission.admit(epoch, endpoint, (headers, connection.peer), body);
+    let admitted = admission.admit(epoch, endpoint, head, body);
     let admitted = admitted.await;
     admitted.map_err(|error| {
         let event = Event::RequestRefused {
@@ -79,12 +79,14 @@ pub(crate) async fn respond(
     let serving = async {
         match admitted.request {
             Ok(request) => relay::serve_inference(&state.services, request, flushes).await,
-            Err(Unserved::UnknownModel(request)) => {
-                relay::refuse_unknown_model(&state.services, request)
-            }
-            Err(Unserved::NotAuthorized(request)) => {
-                relay::refuse_not_authorized(&state.services, request)
-            }
+            Err(refused) => match *refused {
+                Unserved::UnknownModel(request) => {
+                    relay::refuse_unknown_model(&state.services, request)
+                }
+                Unserved::NotAuthorized(request) => {
+                    relay::refuse_not_authorized(&state.services, request)
+                }
+            },
         }
     };
     let mut response = match revocation.clone() {

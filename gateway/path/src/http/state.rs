@@ -20,7 +20,7 @@ use gateway_store::ledger::Ledger;
 /// What handlers of the public API share.
 pub struct PublicState {
     pub admission: Admission,
-    pub services: RequestServices,
+    pub services: Arc<RequestServices>,
     pub report_queue: Arc<ReportQueue>,
     pub rotation: Arc<EpochRotation>,
     pub ledger: Arc<Ledger>,

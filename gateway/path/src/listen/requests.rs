@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 use tower_service::Service as _;
 
 use super::http1::{self, Feeder, Head, HeadLimits, Received, RequestBody, ResponseTo};
+use crate::admit::ApiKey;
 use crate::http::{ClientBody, Connection, PublicState, finish, inference, is_health};
 use gateway_base::errors::{ApiError, HeadFault, TokenFault};
 use gateway_base::events::{self, Event};
@@ -28,7 +29,7 @@ const LONG_HEAD: usize = 8 * 1024;
 /// Where requests are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
-    /// By API key or token: here, for the connection's slot, and again in admission.
+    /// By API key or token, which also decides about the connection's slot.
     ApiKey,
     /// In the handlers.
     ByHandlers,
@@ -199,11 +200,12 @@ impl<Io: AsyncBufRead + AsyncWrite + Unpin> Requests<Io> {
             return Some(ApiError::EpochEnded.into_response().map(ClientBody::Routed));
         }
         if authentication == Authentication::ApiKey {
-            if let Err(refusal) = self.authenticate_connection(&request) {
-                return Some(refusal.into_response().map(ClientBody::Routed));
-            }
+            let key = match self.authenticate_connection(&request) {
+                Ok(key) => key,
+                Err(refusal) => return Some(refusal.into_response().map(ClientBody::Routed)),
+            };
             if let Some(endpoint) = inference::endpoint(&request.method, request.uri.path()) {
-                return self.infer(endpoint, request).await;
+                return self.infer(endpoint, request, key).await;
             }
         }
         self.route(request).await
@@ -214,10 +216,12 @@ impl<Io: AsyncBufRead + AsyncWrite + Unpin> Requests<Io> {
         &mut self,
         endpoint: Endpoint,
         request: request::Parts,
+        key: Result<ApiKey, ApiError>,
     ) -> Option<Response<ClientBody>> {
         let (state, context) = (&*self.service.state, &self.context);
         let body = RequestBody(&mut self.http);
-        let admitted = inference::admit(state, context, endpoint, &request.headers, body).await;
+        let head = (key, &request.headers);
+        let admitted = inference::admit(state, context, endpoint, head, body).await;
         drop(request);
         let admitted = match admitted {
             Ok(admitted) => admitted,
@@ -281,18 +285,22 @@ impl<Io: AsyncBufRead + AsyncWrite + Unpin> Requests<Io> {
     }
 
     /// A request with a valid API key or token moves its connection to a slot from which it is not evicted. If there is none, the
-    /// request is refused.
-    fn authenticate_connection(&self, request: &request::Parts) -> Result<(), ApiError> {
+    /// request is refused. Whether it is authenticated matters to inference requests here, and to others in their handlers.
+    fn authenticate_connection(
+        &self,
+        request: &request::Parts,
+    ) -> Result<Result<ApiKey, ApiError>, ApiError> {
         let admission = &self.service.state.admission;
         let Connection { epoch, peer, .. } = &self.context;
-        match admission.authenticate(epoch, &request.headers, *peer) {
-            Ok(_) => self.context.authenticated(),
+        let key = admission.authenticate(epoch, &request.headers, *peer);
+        match &key {
+            Ok(_) => self.context.authenticated()?,
             Err(ApiError::InvalidKey | ApiError::Token(TokenFault::Refused(_))) => {
                 self.context.not_authenticated();
-                Ok(())
             }
-            Err(_) => Ok(()),
+            Err(_) => {}
         }
+        Ok(key)
     }
 }
 

@@ -20,7 +20,6 @@ use gateway_retention::{Records, RetentionFailure};
 use gateway_store::ledger::Ledger;
 
 /// The services that requests share: where receipts, records and usage go.
-#[derive(Clone)]
 pub struct RequestServices {
     pub receipts: Arc<ReceiptStore>,
     pub records: Records,
@@ -44,7 +43,7 @@ impl RequestServices {
 
 /// An admitted request. Nothing in it changes until its end, where its reservation is settled.
 pub(super) struct Exchange {
-    pub services: RequestServices,
+    pub services: Arc<RequestServices>,
     pub epoch: Arc<Epoch>,
     pub retention: Arc<Terms>,
     pub retention_failure: RetentionFailure,
@@ -66,10 +65,10 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Takes the reservation of the request.
-    pub fn new(services: &RequestServices, request: &mut RequestContext) -> Self {
-        Self {
-            services: services.clone(),
+    /// Takes the reservation of the request. Boxed: it is moved from stage to stage.
+    pub fn new(services: &Arc<RequestServices>, request: &mut RequestContext) -> Box<Self> {
+        Box::new(Self {
+            services: Arc::clone(services),
             epoch: Arc::clone(&request.epoch),
             retention: Arc::clone(&request.retention),
             retention_failure: RetentionFailure::default(),
@@ -90,7 +89,7 @@ impl Exchange {
             reservation: std::mem::take(&mut request.reservation),
             received: request.received_hash,
             limit_share: request.limit_share.clone(),
-        }
+        })
     }
 
     /// What of the row is kept; `None` if nothing is.

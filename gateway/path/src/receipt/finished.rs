@@ -13,7 +13,7 @@ use gateway_base::metering::{Outcome, UsageRow};
 
 /// A request that has ended: everything that receipt and row say.
 pub struct Finished {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     destination: Destination,
     attempts: Attempts,
     returned: Returned,
@@ -22,7 +22,7 @@ pub struct Finished {
 
 impl Finished {
     pub(super) fn new(
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         destination: Destination,
         attempts: Attempts,
         mut returned: Returned,
@@ -88,7 +88,7 @@ impl Finished {
         }
     }
 
-    fn receipt(self) -> (ReceiptBody, RequestServices) {
+    fn receipt(self) -> (ReceiptBody, Arc<RequestServices>) {
         let exchange = self.exchange;
         let failure = self.attempts.failure();
         let mut events = Vec::with_capacity(6);

@@ -3,6 +3,7 @@
 //! Each stage has what is known by then, and gives the next one by value. So a receipt without a destination, or without
 //! an end, cannot be made. A stage that is dropped stores a receipt too: the client disconnected.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use attest_core::{BodyHasher, SessionId, Sha256Digest};
@@ -89,7 +90,7 @@ impl<S: Stage> Drop for Unfinished<S> {
 }
 
 /// A request was admitted.
-pub struct Received(Exchange);
+pub struct Received(Box<Exchange>);
 
 impl Stage for Received {
     fn finish(self, ending: Ending) -> Finished {
@@ -99,7 +100,7 @@ impl Stage for Received {
 
 impl Unfinished<Received> {
     /// Starts the receipt of an admitted request.
-    pub fn received(services: &RequestServices, request: &mut RequestContext) -> Self {
+    pub fn received(services: &Arc<RequestServices>, request: &mut RequestContext) -> Self {
         Self::new(Received(Exchange::new(services, request)))
     }
 
@@ -120,7 +121,7 @@ impl Unfinished<Received> {
 
 /// Its destination is known; upstreams are tried.
 pub struct Routed {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     destination: Destination,
     attempts: Attempts,
 }
@@ -147,7 +148,7 @@ impl Unfinished<Routed> {
         self.update(|routed| {
             let Exchange {
                 epoch, services, ..
-            } = &routed.exchange;
+            } = &*routed.exchange;
             services
                 .metrics
                 .authorization_decided(effect == Effect::Allow, code);

@@ -90,7 +90,7 @@ impl NotSentReason {
 const RECONNECTS: usize = 2;
 
 impl RoutedRequest {
-    pub(super) fn new(request: AdmittedRequest, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(request: Box<AdmittedRequest>, clock: &Arc<dyn Clock>) -> Self {
         let AdmittedRequest {
             context,
             model,
@@ -98,7 +98,7 @@ impl RoutedRequest {
             client_salt,
             prompt,
             permit,
-        } = request;
+        } = *request;
         Self {
             context,
             model,

@@ -20,6 +20,8 @@ mod retry_after;
 mod rewrite;
 mod upstream_refusal;
 
+use std::sync::Arc;
+
 use http::header::InvalidHeaderValue;
 use http::{HeaderValue, Response};
 
@@ -43,8 +45,8 @@ pub use refusal::shown_refusals;
 
 /// Serves an admitted request. Errors become responses, which have receipts too.
 pub async fn serve_inference(
-    services: &RequestServices,
-    mut request: AdmittedRequest,
+    services: &Arc<RequestServices>,
+    mut request: Box<AdmittedRequest>,
     flushes: Flushes,
 ) -> Response<ResponseBody> {
     let receipt_id = HeaderValue::try_from(&request.context.receipt_id);
@@ -77,7 +79,7 @@ fn remaining_budget(remaining: &[Remaining]) -> Option<HeaderValue> {
 
 /// Refuses a request whose model is unknown. The refusal has a receipt too.
 pub fn refuse_unknown_model(
-    services: &RequestServices,
+    services: &Arc<RequestServices>,
     request: UnknownModel,
 ) -> Response<ResponseBody> {
     let UnknownModel {
@@ -94,7 +96,7 @@ pub fn refuse_unknown_model(
 
 /// Refuses a request that the authorization policy does not allow. The refusal has a receipt too.
 pub fn refuse_not_authorized(
-    services: &RequestServices,
+    services: &Arc<RequestServices>,
     request: NotAuthorized,
 ) -> Response<ResponseBody> {
     let NotAuthorized {
@@ -122,7 +124,7 @@ fn with_receipt_id(
 /// An upstream's answer, and its recording if the policy requires one.
 async fn answer(
     services: &RequestServices,
-    request: AdmittedRequest,
+    request: Box<AdmittedRequest>,
     receipt: &mut Unfinished<Routed>,
 ) -> Result<(Answer, Option<SealingRecord>), Refusal> {
     let request = RoutedRequest::new(request, &services.clock);

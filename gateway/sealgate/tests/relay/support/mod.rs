@@ -41,7 +41,7 @@ pub const KEY: [u8; 32] = [7; 32];
 /// The relay and its services under one configuration.
 pub struct Bench {
     pub directory: ScratchDir,
-    pub back: RequestServices,
+    pub back: Arc<RequestServices>,
     pub epoch: Arc<Epoch>,
     next: AtomicU64,
 }
@@ -79,13 +79,13 @@ impl Bench {
         .expect("an epoch");
         let receipts = Arc::new(ReceiptStore::new(ledger.clone()));
         let records = Records::new(&epoch.config.server.state_dir, ledger.clone());
-        let back = RequestServices {
+        let back = Arc::new(RequestServices {
             receipts,
             records,
             ledger,
             metrics,
             clock,
-        };
+        });
         Self {
             directory,
             back,
@@ -149,7 +149,7 @@ impl Bench {
     }
 
     pub async fn serve_admitted(&self, request: AdmittedRequest) -> Response<Body> {
-        let response = serve_inference(&self.back, request, Flushes::default()).await;
+        let response = serve_inference(&self.back, Box::new(request), Flushes::default()).await;
         response.map(Body::new)
     }
 
