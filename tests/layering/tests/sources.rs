@@ -102,7 +102,7 @@ fn each_shipped_program_opens_its_databases_in_one_place() {
 
 /// The files of the gateway that hold SQL: one for the tables of each handle of the ledger, one for those of the audit
 /// log, and what is true of every SQLite file.
-const SQL_FILES: [&str; 20] = [
+const SQL_FILES: [&str; 21] = [
     "gateway/store/src/audit/tables.rs",
     "gateway/store/src/ledger/admins.rs",
     "gateway/store/src/ledger/batches.rs",

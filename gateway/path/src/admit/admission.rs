@@ -62,8 +62,7 @@ impl Admitted {
     pub fn rate_state(&self) -> Option<RateState> {
         let context = match &self.request {
             Ok(request) => &request.context,
-            Err(Unserved::UnknownModel(unknown)) => &unknown.context,
-            Err(Unserved::NotAuthorized(refused)) => &refused.context,
+            Err(unserved) => unserved.context(),
         };
         context.limit_share.as_ref().map(LimitShare::state)
     }

@@ -63,6 +63,15 @@ pub enum Unserved {
     NotAuthorized(NotAuthorized),
 }
 
+impl Unserved {
+    pub fn context(&self) -> &RequestContext {
+        match self {
+            Self::UnknownModel(unknown) => &unknown.context,
+            Self::NotAuthorized(refused) => &refused.context,
+        }
+    }
+}
+
 /// A request that the authorization policy does not allow.
 pub struct NotAuthorized {
     pub context: RequestContext,

@@ -26,6 +26,8 @@ fn main() -> Result<()> {
         caller: Caller {
             key_id: KeyId::from_bytes([7; 6]).to_string().into(),
             tenant: Name::from_operator("acme")?,
+            organisation: None,
+            user: None,
             key_digest: [0; 32],
         },
         model: Name::from_operator("llama")?,

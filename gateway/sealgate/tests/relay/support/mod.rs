@@ -100,7 +100,11 @@ impl Bench {
     }
 
     /// What admission makes of a request; the error is one for an unknown model.
-    pub fn request(&self, endpoint: Endpoint, body: &str) -> Result<AdmittedRequest, UnknownModel> {
+    pub fn request(
+        &self,
+        endpoint: Endpoint,
+        body: &str,
+    ) -> Result<AdmittedRequest, Box<UnknownModel>> {
         let fields =
             Fields::read(body.as_bytes(), endpoint).unwrap_or_else(|why| panic!("{why:?}"));
         let tenant = self.epoch.config.models[0].id.clone();
@@ -134,17 +138,17 @@ impl Bench {
                 permit: Permit::default(),
                 prompt: Prompt::new(body.as_bytes().to_vec()),
             }),
-            None => Err(UnknownModel {
+            None => Err(Box::new(UnknownModel {
                 context,
                 verification_required: fields.constraints.verified,
-            }),
+            })),
         }
     }
 
     pub async fn serve(&self, endpoint: Endpoint, body: &str) -> Response<Body> {
         match self.request(endpoint, body) {
             Ok(request) => self.serve_admitted(request).await,
-            Err(unknown) => refuse_unknown_model(&self.back, unknown).map(Body::new),
+            Err(unknown) => refuse_unknown_model(&self.back, *unknown).map(Body::new),
         }
     }
 
