@@ -16,6 +16,8 @@ use gateway_base::config::Sensitive;
 pub struct Imported {
     /// The text of `sealgate.toml`.
     pub config: String,
+    /// A shell script that sets limits, which are not configuration.
+    pub operations: Option<String>,
     /// The API keys of upstreams, each for a separate file that the configuration names.
     pub key_files: Vec<KeyFile>,
     /// How many models and upstreams the configuration has.

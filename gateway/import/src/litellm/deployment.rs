@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::document::Section;
+use super::operations::Counts;
 use super::provider::{Provider, Service, provider};
 use super::{Notes, Settings};
 use crate::KeyFile;
@@ -20,6 +21,7 @@ pub struct Deployment {
     pub key_file: Option<String>,
     /// Lower ones are preferred.
     pub order: u64,
+    pub counts: Counts,
 }
 
 const ENVIRONMENT: &str = "os.environ/";
@@ -63,6 +65,7 @@ pub fn read(
         model: upstream.model,
         key_file: None,
         order: upstream.order,
+        counts: Counts::take(&mut params, notes).or(Counts::take(section, notes)),
     };
     if let Some(secret) = upstream.secret {
         deployment.key_file = Some(key_file(

@@ -5,6 +5,7 @@
 
 mod deployment;
 mod document;
+mod operations;
 mod provider;
 mod reasons;
 mod settings;
@@ -60,6 +61,7 @@ struct Draft {
     models: Vec<Model>,
     max_concurrent: Option<u64>,
     first_byte_secs: Option<u64>,
+    budget: Option<operations::Budget>,
     fallbacks: Vec<Fallback>,
     keys: BTreeMap<String, KeyFile>,
     notes: Notes,
@@ -132,11 +134,17 @@ impl Draft {
     fn finish(mut self, settings: &Settings) -> Result<Imported, ImportError> {
         for model in &mut self.models {
             model.deployments.sort_by_key(|deployment| deployment.order);
+            if model.counts() != operations::Counts::default() {
+                let place = format!("model_name {}", model.id);
+                self.notes.changed(&place, reasons::LIMITED);
+            }
             if model.deployments.len() > 1 {
                 let place = format!("model_name {}", model.id);
                 self.notes.changed(&place, reasons::BALANCED);
             }
         }
+        // Before other models' deployments are added.
+        let operations = operations::script(&self);
         self.add_fallbacks();
         if self.models.is_empty() {
             return Err(ImportError::NoModel(self.notes.not_imported));
@@ -146,6 +154,7 @@ impl Draft {
         }
         Ok(Imported {
             config: write::config(&self, settings),
+            operations,
             models: self.models.len(),
             upstreams: self.models.iter().map(|m| m.deployments.len()).sum(),
             key_files: self.keys.into_values().collect(),

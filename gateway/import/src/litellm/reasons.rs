@@ -3,6 +3,10 @@
 /// Several deployments of one model.
 pub const BALANCED: &str = "its upstreams are tried in the order of the configuration, each if the one before it failed; load is not spread over them";
 
+/// Deployments with limits.
+pub const LIMITED: &str =
+    "the limits of its deployments are one limit of the model in limits.sh: their sum";
+
 /// A member that was read by nothing.
 pub fn reason(name: &str) -> &'static str {
     match name {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::document::Section;
+use super::operations::take_budget;
 use super::{Draft, Fallback};
 use gateway_base::request::Name;
 
@@ -22,6 +23,7 @@ fn general(section: &mut Section, draft: &mut Draft) {
 }
 
 fn library(section: &mut Section, draft: &mut Draft) {
+    take_budget(section, draft);
     timeout("request_timeout", section, draft);
     fallbacks(section, draft);
 }

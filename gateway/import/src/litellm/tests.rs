@@ -197,7 +197,6 @@ guardrails: []
             "model_list[0].litellm_params.temperature",
             "model_list[0].litellm_params.wait",
             "model_list[0].model_info.supports_vision",
-            "model_list[0].tpm",
             "model_list[1].litellm_params.model",
             "model_list[2].model_name",
             "model_list[3].litellm_params.model",
@@ -248,4 +247,41 @@ fn aliases_that_grow_without_bound_are_refused() {
         text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
     }
     assert!(matches!(attempt(&text), Err(ImportError::NotYaml { .. })));
+}
+
+#[test]
+fn limits_become_commands() {
+    let imported = imported(
+        r#"
+model_list:
+  - {model_name: a, litellm_params: {model: openai/a, rpm: 3, tpm: 20000}, rpm: 9}
+  - {model_name: a, litellm_params: {model: openai/b}, rpm: 5}
+  - {model_name: b, litellm_params: {model: openai/b, max_parallel_requests: 4}}
+  - {model_name: c, litellm_params: {model: openai/c, rpm: many}}
+litellm_settings: {max_budget: 100.5, budget_duration: 30d, fallbacks: [{b: [a]}]}
+"#,
+    );
+    let script = imported.operations.expect("a script");
+    let commands: Vec<&str> = script
+        .lines()
+        .filter(|line| line.contains("sealgate "))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            "sealgate limits set sealgate.toml a --scope total --model a --requests-per-minute 8",
+            "sealgate limits set sealgate.toml b --scope total --model b --concurrent 4",
+            "# Needs a price table: sealgate import prices litellm, and [prices] in sealgate.toml",
+            "# sealgate budgets set sealgate.toml total --scope total --period month --money 100.5",
+        ]
+    );
+    assert_eq!(
+        places(&imported.not_imported),
+        [(
+            "model_list[3].litellm_params.rpm",
+            "is not a whole number above zero"
+        )]
+    );
+    let unlimited = "model_list: [{model_name: a, litellm_params: {model: openai/a}}]";
+    assert!(self::imported(unlimited).operations.is_none());
 }

@@ -125,6 +125,9 @@ impl Litellm {
         directory(&self.output)?;
         // The first one written is the one that is most likely to be there already.
         write_new(&self.output.join("sealgate.toml"), 0o644, &imported.config)?;
+        if let Some(script) = &imported.operations {
+            write_new(&self.output.join("limits.sh"), 0o755, script)?;
+        }
         if !imported.key_files.is_empty() {
             directory(&self.output.join("keys"))?;
         }

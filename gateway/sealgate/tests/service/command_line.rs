@@ -1,6 +1,7 @@
 //! The shipped program on the command line: its output and its exit status.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use testkit::scratch::ScratchDir;
@@ -210,7 +211,7 @@ fn an_invalid_command_line_ends_with_2() {
 }
 
 const LITELLM: &str = "model_list:
-  - {model_name: chat, litellm_params: {model: hosted_vllm/llama, api_base: \"http://127.0.0.1:8000/v1\", api_key: sk-upstream}}
+  - {model_name: chat, rpm: 60, litellm_params: {model: hosted_vllm/llama, api_base: \"http://127.0.0.1:8000/v1\", api_key: sk-upstream}}
   - {model_name: claude, litellm_params: {model: anthropic/claude-sonnet}}
 router_settings: {model_group_alias: {fast: chat}}
 ";
@@ -235,7 +236,7 @@ fn a_litellm_configuration_is_imported_and_passes_check() {
     );
     assert_eq!(
         out(&output),
-        "imported 1 models with 1 upstreams to new/sealgate.toml\n\nnot imported:\n  model_list[1].litellm_params.model: the API of \"anthropic\" is not OpenAI's\n"
+        "imported 1 models with 1 upstreams to new/sealgate.toml\n\nchanged:\n  model_name chat: the limits of its deployments are one limit of the model in limits.sh: their sum\n\nnot imported:\n  model_list[1].litellm_params.model: the API of \"anthropic\" is not OpenAI's\n"
     );
     let check = sealgate(&directory, &["check", "new/sealgate.toml"]);
     assert_eq!(check.status.code(), Some(0), "{}", err(&check));
@@ -247,6 +248,22 @@ fn a_litellm_configuration_is_imported_and_passes_check() {
         .mode();
     let text = std::fs::read_to_string(key).expect("a key");
     assert_eq!((mode & 0o777, text.as_str()), (0o600, "sk-upstream"));
+
+    let program = Path::new(env!("CARGO_BIN_EXE_sealgate"));
+    let path = program.parent().expect("a directory");
+    let script = Command::new("sh")
+        .current_dir(directory.path().join("new"))
+        .arg("limits.sh")
+        .env("PATH", format!("{}:/usr/bin:/bin", path.display()))
+        .output()
+        .expect("a shell");
+    assert!(script.status.success(), "{}", err(&script));
+    let limits = sealgate(&directory, &["limits", "list", "new/sealgate.toml"]);
+    assert!(
+        out(&limits).contains("model=chat requests/minute=60"),
+        "{}",
+        out(&limits)
+    );
 
     let again = sealgate(&directory, &arguments);
     assert_eq!(again.status.code(), Some(1));
