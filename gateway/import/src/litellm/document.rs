@@ -1,11 +1,14 @@
 //! A YAML document, taken apart key by key. What is not taken is reported.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::reasons::reason;
 use super::{ImportError, Notes};
 
-/// A mapping, and where it is.
+/// A mapping, and where it is. serde_json keeps the order of members or sorts them, by what else is compiled with it:
+/// everything that depends on an order sorts.
 pub struct Section {
     pub place: String,
     members: Map<String, Value>,
@@ -106,7 +109,8 @@ impl Section {
 
     /// Reports every member that was not taken.
     pub fn finish(self, notes: &mut Notes) {
-        for (name, value) in &self.members {
+        let members = self.members.iter().collect::<BTreeMap<_, _>>();
+        for (name, value) in members {
             // `key:` without a value sets nothing.
             if !value.is_null() {
                 notes.not_imported(&self.place_of(name), reason(name));
@@ -114,8 +118,8 @@ impl Section {
         }
     }
 
-    /// Its members, for a mapping whose keys are names.
-    pub fn into_members(self) -> (String, Map<String, Value>) {
-        (self.place, self.members)
+    /// Its members, sorted, for a mapping whose keys are names.
+    pub fn into_members(self) -> (String, BTreeMap<String, Value>) {
+        (self.place, self.members.into_iter().collect())
     }
 }
