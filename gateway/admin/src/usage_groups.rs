@@ -1,9 +1,10 @@
 //! Usage in groups: the query's parameters, and the answer as JSON or as CSV.
 
+use serde_json::{Map, Value, json};
+
 use attest_core::UnixTime;
 use gateway_base::errors::Invalid;
 use gateway_store::ledger::{Dimension, GroupValue, UsageGroup};
-use serde_json::{Map, Value, json};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -271,7 +271,7 @@ async fn rejects_malformed_key_requests_with_a_reason() -> Result<()> {
         "since=x",
         "since=9&until=3",
         "until=253402300800",
-        "tenant=acme",
+        "team=acme",
     ] {
         let path = format!("/admin/v1/usage?{query}");
         assert_eq!(

@@ -76,7 +76,7 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    // Every byte is looked at, so that several are at once; almost all strings have none to escape.
+    // Every byte is compared, so that several are at once; almost all strings have none to escape.
     match bytes
         .iter()
         .fold(false, |any, byte| any | is_escaped(*byte))
@@ -122,8 +122,19 @@ fn write_escape(out: &mut Vec<u8>, byte: u8) {
 
 /// Appends an integer.
 pub(crate) fn write_integer(out: &mut Vec<u8>, integer: u64) {
-    use std::io::Write as _;
-    write!(out, "{integer}").expect("writing to a vector does not fail");
+    // The digits from the last to the first; the largest integer has twenty.
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    let mut rest = integer;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
 }
 
 /// Appends `text` as a canonical JSON string, or `null`.
@@ -148,4 +159,18 @@ pub(crate) fn write_list<T>(
         write_item(out, item);
     }
     out.push(b']');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_written_in_decimal_digits() {
+        for integer in [0, 9, 10, 1_800_000_000, MAX_INTEGER, u64::MAX] {
+            let mut out = b"[".to_vec();
+            write_integer(&mut out, integer);
+            assert_eq!(out, format!("[{integer}").into_bytes());
+        }
+    }
 }

@@ -64,7 +64,7 @@ impl Counts {
 }
 
 impl Model {
-    /// The limits of its own deployments together, each with its own limits in LiteLLM.
+    /// The limits of its deployments together: in LiteLLM each has limits.
     pub fn counts(&self) -> Counts {
         let counts = self.deployments.iter().map(|deployment| deployment.counts);
         counts.reduce(Counts::plus).unwrap_or_default()
