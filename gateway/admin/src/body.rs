@@ -1,14 +1,29 @@
-//! The bodies of admin requests: small JSON objects with exactly the members that a path accepts.
+//! The bodies of admin requests, small JSON objects with exactly the members that a path accepts, and answers that several
+//! paths give.
 
 use axum::body::Body;
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use gateway_base::errors::{ApiError, Invalid, UnknownMember};
+
+/// 204.
+pub(super) fn no_content() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// 201 and what was created.
+pub(super) fn created(document: Response<Body>) -> Response<Body> {
+    let mut response = document;
+    *response.status_mut() = StatusCode::CREATED;
+    response
+}
 
 /// Reads `body` as JSON of at most `max` bytes.
 pub(super) async fn read<T: for<'a> Deserialize<'a>>(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde_json::{Map, Value, json};
 
 use super::{Admin, Auditing, By, Operating, body};
@@ -46,9 +46,7 @@ pub(super) async fn create(
     {
         return Err(ApiError::BudgetExists);
     }
-    let mut response = applied(&admin, &budget.id).await?;
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    Ok(body::created(applied(&admin, &budget.id).await?))
 }
 
 /// `PATCH /admin/v1/budgets/{id}` with any of its terms: 200 and the budget as it is now. What was spent of it stays.
@@ -78,9 +76,7 @@ pub(super) async fn remove(
         return Err(ApiError::BudgetNotFound);
     }
     admin.keyring.refresh().await.map_err(internal)?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(body::no_content())
 }
 
 /// `GET /admin/v1/credits`
@@ -118,9 +114,7 @@ pub(super) async fn grant(
     admin.keyring.refresh().await.map_err(internal)?;
     let states = admin.keyring.budgets().grants();
     let row = credit_row(&credit, states.get(&credit.number));
-    let mut response = document(row.to_string());
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    Ok(body::created(document(row.to_string())))
 }
 
 async fn members(request: Request<Body>) -> Result<Map<String, Value>, ApiError> {

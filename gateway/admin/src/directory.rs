@@ -1,11 +1,13 @@
 //! What the handlers of organisations, tenants and users share: names, metadata, and why something is refused.
 
 use http::Uri;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::body;
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_base::request::{Holder, Metadata, MetadataChanges, Name};
-use gateway_store::ledger::{ActiveKeys, DirectoryError};
+use gateway_store::ledger::{ActiveKeys, DirectoryError, HolderChanges};
 
 /// Larger than the longest lists of names.
 pub(super) const MAX_BODY: usize = 128 << 10;
@@ -53,6 +55,31 @@ pub(super) fn names(
 ) -> Result<Option<Vec<Name>>, ApiError> {
     let read = |list: Vec<String>| list.iter().map(|text| name(text, member)).collect();
     given.map(read).transpose()
+}
+
+/// The body of a change of an organisation or a user.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeRequest {
+    #[serde(default, deserialize_with = "body::nullable")]
+    owner: Option<Option<String>>,
+    #[serde(default, deserialize_with = "body::nullable")]
+    cost_centre: Option<Option<String>>,
+    #[serde(default)]
+    disabled: Option<bool>,
+}
+
+impl ChangeRequest {
+    pub fn changes(self) -> Result<HolderChanges, ApiError> {
+        let changes = HolderChanges {
+            metadata: metadata_changes(self.owner, self.cost_centre)?,
+            disabled: self.disabled,
+        };
+        match changes == HolderChanges::default() {
+            true => Err(Invalid::NothingToChange.into()),
+            false => Ok(changes),
+        }
+    }
 }
 
 pub(super) fn metadata_changes(

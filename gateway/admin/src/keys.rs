@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -219,9 +219,7 @@ fn created(key: &KeyRow, token: &ApiToken) -> Response<Body> {
         "expires_at": key.expires_at.map(|at| at.to_string()),
         "key": token.expose(),
     });
-    let mut response = document(answer.to_string());
-    *response.status_mut() = StatusCode::CREATED;
-    response
+    body::created(document(answer.to_string()))
 }
 
 /// `DELETE /admin/v1/keys/{id}`: 204 once the service refuses the key.
@@ -235,7 +233,5 @@ pub(super) async fn revoke(
         return Err(ApiError::KeyNotFound);
     }
     applied(&admin).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
+    Ok(body::no_content())
 }

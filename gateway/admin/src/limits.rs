@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde_json::{Map, Value, json};
 
+use super::keys::applied;
 use super::{Admin, Auditing, By, Operating, body};
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_base::quota::{LimitError, WindowCounts, WrittenLimit};
@@ -126,13 +127,5 @@ pub(super) async fn remove(
         return Err(ApiError::LimitNotFound);
     }
     applied(&admin).await?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(response)
-}
-
-/// Before the answer: the next request is checked against what the answer says.
-async fn applied(admin: &Admin) -> Result<(), ApiError> {
-    let refreshed = admin.keyring.refresh().await;
-    refreshed.map_err(|_| ApiError::Internal)
+    Ok(body::no_content())
 }

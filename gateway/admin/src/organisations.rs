@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::directory::{
-    MAX_BODY, active_keys, in_path, metadata, metadata_changes, name, refusal, with_metadata,
+    ChangeRequest, MAX_BODY, active_keys, in_path, metadata, metadata_changes, name, refusal,
+    with_metadata,
 };
 use super::keys::applied;
 use super::{Admin, Auditing, By, Operating, body};
-use gateway_base::errors::{ApiError, Invalid};
+use gateway_base::errors::ApiError;
 use gateway_base::request::Holder;
 use gateway_path::http::json as document;
-use gateway_store::ledger::{Listed, OrganisationChanges, OrganisationRow};
+use gateway_store::ledger::{Listed, OrganisationRow};
 
 /// `GET /admin/v1/organisations`
 pub(super) async fn list(
@@ -73,20 +74,7 @@ pub(super) async fn create(
     let added = admin.ledger.organisations().add(&organisation).await;
     added.map_err(refusal)?;
     applied(&admin).await?;
-    let mut response = document(row(&organisation).to_string());
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeRequest {
-    #[serde(default, deserialize_with = "body::nullable")]
-    owner: Option<Option<String>>,
-    #[serde(default, deserialize_with = "body::nullable")]
-    cost_centre: Option<Option<String>>,
-    #[serde(default)]
-    disabled: Option<bool>,
+    Ok(body::created(document(row(&organisation).to_string())))
 }
 
 /// `PATCH /admin/v1/organisations/{name}` with any of `{"owner", "cost_centre", "disabled"}`: 200 and the organisation as
@@ -100,13 +88,7 @@ pub(super) async fn change(
     let name = in_path(&path, Holder::Organisation)?;
     let (head, posted) = request.into_parts();
     let wanted: ChangeRequest = body::read(&head.headers, posted, MAX_BODY).await?;
-    let changes = OrganisationChanges {
-        metadata: metadata_changes(wanted.owner, wanted.cost_centre)?,
-        disabled: wanted.disabled,
-    };
-    if changes == OrganisationChanges::default() {
-        return Err(Invalid::NothingToChange.into());
-    }
+    let changes = wanted.changes()?;
     let organisations = admin.ledger.organisations();
     let changed = organisations
         .change(&name, admin.clock.now(), changes)

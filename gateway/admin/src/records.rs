@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Response, StatusCode};
+use http::Response;
 
-use super::{Admin, By, Operating};
+use super::{Admin, By, Operating, body};
 use gateway_base::errors::ApiError;
 use gateway_retention::DeletionResult;
 
@@ -19,11 +19,7 @@ pub(super) async fn delete(
 ) -> Result<Response<Body>, ApiError> {
     let deleted = admin.records.delete_for_operator(&receipt_id).await;
     match deleted.map_err(|_| ApiError::Internal)? {
-        DeletionResult::Deleted => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            Ok(response)
-        }
+        DeletionResult::Deleted => Ok(body::no_content()),
         DeletionResult::NotFound | DeletionResult::NotAllowed => Err(ApiError::RecordNotFound),
     }
 }

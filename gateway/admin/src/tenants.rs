@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -103,9 +103,9 @@ pub(super) async fn create(
     let added = admin.ledger.tenants().add(tenant).await;
     let added = added.map_err(refusal)?;
     applied(&admin).await?;
-    let mut response = document(row(&added, &connection).to_string());
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
+    Ok(body::created(document(
+        row(&added, &connection).to_string(),
+    )))
 }
 
 #[derive(Deserialize)]

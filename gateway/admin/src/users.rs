@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, Uri};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::directory::{
-    MAX_BODY, active_keys, in_path, metadata, metadata_changes, name, refusal, with_metadata,
+    ChangeRequest, MAX_BODY, active_keys, in_path, metadata, metadata_changes, name, refusal,
+    with_metadata,
 };
 use super::keys::applied;
 use super::{Admin, Auditing, By, Operating, body};
 use gateway_base::errors::{ApiError, Invalid};
 use gateway_base::request::{Holder, UserKind};
 use gateway_path::http::json as document;
-use gateway_store::ledger::{Listed, UserChanges, UserRow};
+use gateway_store::ledger::{Listed, UserRow};
 
 /// `GET /admin/v1/tenants/{name}/users`
 pub(super) async fn list(
@@ -89,20 +90,7 @@ pub(super) async fn create(
     let added = admin.ledger.users().add(&user).await;
     added.map_err(refusal)?;
     applied(&admin).await?;
-    let mut response = document(row(&user).to_string());
-    *response.status_mut() = StatusCode::CREATED;
-    Ok(response)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeRequest {
-    #[serde(default, deserialize_with = "body::nullable")]
-    owner: Option<Option<String>>,
-    #[serde(default, deserialize_with = "body::nullable")]
-    cost_centre: Option<Option<String>>,
-    #[serde(default)]
-    disabled: Option<bool>,
+    Ok(body::created(document(row(&user).to_string())))
 }
 
 /// `PATCH /admin/v1/tenants/{name}/users/{user}` with any of `{"owner", "cost_centre", "disabled"}`: 200 and the user as it
@@ -117,13 +105,7 @@ pub(super) async fn change(
     let user = in_path(&user, Holder::User)?;
     let (head, posted) = request.into_parts();
     let wanted: ChangeRequest = body::read(&head.headers, posted, MAX_BODY).await?;
-    let changes = UserChanges {
-        metadata: metadata_changes(wanted.owner, wanted.cost_centre)?,
-        disabled: wanted.disabled,
-    };
-    if changes == UserChanges::default() {
-        return Err(Invalid::NothingToChange.into());
-    }
+    let changes = wanted.changes()?;
     let users = admin.ledger.users();
     let changed = users
         .change((&tenant, &user), admin.clock.now(), changes)

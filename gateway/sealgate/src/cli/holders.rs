@@ -57,7 +57,7 @@ async fn change<T>(
     let changed = changed?;
     match applied? {
         true => Ok(changed),
-        false => Err(CredentialError::HolderNotConfirmed {
+        false => Err(CredentialError::NotConfirmed {
             done,
             what: what.to_owned(),
         }),

@@ -61,9 +61,8 @@ pub use admins::{AdminRow, Admins};
 pub use budgets::Budgets;
 pub use clock::{RetentionClock, SystemClockCheck};
 pub use directory::{
-    ActiveKeys, DirectoryError, DirectoryRows, LabelChanges, Listed, NewTenant,
-    OrganisationChanges, OrganisationRow, Organisations, TenantChanges, TenantRow, Tenants,
-    UserChanges, UserRow, Users,
+    ActiveKeys, DirectoryError, DirectoryRows, HolderChanges, LabelChanges, Listed, NewTenant,
+    OrganisationRow, Organisations, TenantChanges, TenantRow, Tenants, UserRow, Users,
 };
 pub use epochs::{EpochRow, Epochs};
 pub use expiry::{Expiry, Purged};

@@ -8,8 +8,8 @@ use gateway_base::request::{
     Holder, Label, LabelRules, Metadata, MetadataChanges, Name, Restrictions, UserKind,
 };
 use gateway_store::ledger::{
-    ActiveKeys, DirectoryError, KeyChanges, LabelChanges, Ledger, NewKey, NewTenant,
-    OrganisationChanges, OrganisationRow, TenantChanges, TenantRow, UserChanges, UserRow,
+    ActiveKeys, DirectoryError, HolderChanges, KeyChanges, LabelChanges, Ledger, NewKey, NewTenant,
+    OrganisationRow, TenantChanges, TenantRow, UserRow,
 };
 use testkit::scratch::ScratchDir;
 
@@ -109,9 +109,9 @@ async fn every_change_of_the_directory_counts_as_a_change_of_keys() {
         ledger.users().change(
             (&acme, &bot),
             LATER,
-            UserChanges {
+            HolderChanges {
                 disabled,
-                ..UserChanges::default()
+                ..HolderChanges::default()
             }
         ),
         ledger.tenants().change(
@@ -125,9 +125,9 @@ async fn every_change_of_the_directory_counts_as_a_change_of_keys() {
         ledger.organisations().change(
             &group,
             LATER,
-            OrganisationChanges {
+            HolderChanges {
                 disabled,
-                ..OrganisationChanges::default()
+                ..HolderChanges::default()
             }
         ),
         ledger

@@ -10,7 +10,7 @@ use super::super::credentials::{self, CredentialError, name};
 use super::super::table;
 use super::{Registered, change, describe, keys_to, print_disabled, print_removed, state};
 use gateway_base::request::Name;
-use gateway_store::ledger::{OrganisationChanges, OrganisationRow};
+use gateway_store::ledger::{HolderChanges, OrganisationRow};
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum OrganisationsCommand {
@@ -147,11 +147,11 @@ async fn change_registered(
     name: &Name,
     registered: Registered,
 ) -> Result<(), CredentialError> {
-    let changes = OrganisationChanges {
+    let changes = HolderChanges {
         metadata: registered.changes(),
         disabled: None,
     };
-    if changes == OrganisationChanges::default() {
+    if changes == HolderChanges::default() {
         return Err(CredentialError::NothingToChange);
     }
     let what = format!("organisation {name}");
@@ -165,9 +165,9 @@ async fn change_registered(
 
 async fn disable(config: &Path, name: &Name, disabled: bool) -> Result<(), CredentialError> {
     let what = format!("organisation {name}");
-    let changes = OrganisationChanges {
+    let changes = HolderChanges {
         disabled: Some(disabled),
-        ..OrganisationChanges::default()
+        ..HolderChanges::default()
     };
     change(config, ("changed", &what), async |ledger, now| {
         ledger.organisations().change(name, now, changes).await

@@ -10,7 +10,7 @@ use super::super::credentials::{self, CredentialError, name};
 use super::super::table;
 use super::{Registered, change, describe, keys_to, print_disabled, print_removed, state};
 use gateway_base::request::{Name, UserKind};
-use gateway_store::ledger::{UserChanges, UserRow};
+use gateway_store::ledger::{HolderChanges, UserRow};
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum UsersCommand {
@@ -155,11 +155,11 @@ async fn change_registered(
     user: UserArgument,
     registered: Registered,
 ) -> Result<(), CredentialError> {
-    let changes = UserChanges {
+    let changes = HolderChanges {
         metadata: registered.changes(),
         disabled: None,
     };
-    if changes == UserChanges::default() {
+    if changes == HolderChanges::default() {
         return Err(CredentialError::NothingToChange);
     }
     let what = user.what();
@@ -170,16 +170,16 @@ async fn change_registered(
 
 async fn disable(user: UserArgument, disabled: bool) -> Result<(), CredentialError> {
     let what = user.what();
-    let changes = UserChanges {
+    let changes = HolderChanges {
         disabled: Some(disabled),
-        ..UserChanges::default()
+        ..HolderChanges::default()
     };
     apply(user, changes).await?;
     print_disabled(&what, disabled);
     Ok(())
 }
 
-async fn apply(argument: UserArgument, changes: UserChanges) -> Result<(), CredentialError> {
+async fn apply(argument: UserArgument, changes: HolderChanges) -> Result<(), CredentialError> {
     let what = argument.what();
     let UserArgument {
         config,

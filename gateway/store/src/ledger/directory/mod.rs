@@ -16,11 +16,11 @@ use super::in_ledger;
 use crate::error::StoreError;
 use crate::sqlite;
 use attest_core::UnixTime;
-use gateway_base::request::{Holder, LabelsError, Metadata, Name};
+use gateway_base::request::{Holder, LabelsError, Metadata, MetadataChanges, Name};
 
-pub use organisations::{OrganisationChanges, OrganisationRow, Organisations};
+pub use organisations::{OrganisationRow, Organisations};
 pub use tenants::{LabelChanges, NewTenant, TenantChanges, TenantRow, Tenants};
-pub use users::{UserChanges, UserRow, Users};
+pub use users::{UserRow, Users};
 
 pub(super) use tenants::{ensure as ensure_tenant, is_known as is_known_tenant};
 pub(super) use users::exists as user_exists;
@@ -125,6 +125,22 @@ fn set_disabled(disabled_at: &mut Option<UnixTime>, disabled: Option<bool>, at: 
 }
 
 /// The words of a change for the audit log.
+/// What changes about an organisation or a user. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HolderChanges {
+    pub metadata: MetadataChanges,
+    pub disabled: Option<bool>,
+}
+
+impl HolderChanges {
+    /// What changes, for the audit log.
+    fn members(&self) -> String {
+        let metadata = self.metadata.members();
+        let members: Vec<_> = metadata.chain(disabled_words(self.disabled)).collect();
+        members.join(", ")
+    }
+}
+
 fn disabled_words(disabled: Option<bool>) -> Option<&'static str> {
     disabled.map(|disabled| if disabled { "disabled" } else { "enabled" })
 }

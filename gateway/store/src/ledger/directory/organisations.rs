@@ -5,7 +5,7 @@ use sqlx::{SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::tenants::remove_in as remove_tenant;
 use super::{
-    ActiveKeys, DirectoryError, Listed, disabled_words, listed, metadata, moment, name,
+    ActiveKeys, DirectoryError, HolderChanges, Listed, listed, metadata, moment, name,
     set_disabled, write,
 };
 use crate::audit::AuditLog;
@@ -14,7 +14,7 @@ use crate::ledger::columns::{corrupt, secs};
 use crate::ledger::in_ledger;
 use attest_core::UnixTime;
 use attest_core::log::AdminAction;
-use gateway_base::request::{Holder, Metadata, MetadataChanges, Name};
+use gateway_base::request::{Holder, Metadata, Name};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrganisationRow {
@@ -22,21 +22,6 @@ pub struct OrganisationRow {
     pub metadata: Metadata,
     pub created_at: UnixTime,
     pub disabled_at: Option<UnixTime>,
-}
-
-/// What changes about an organisation. What is absent stays.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct OrganisationChanges {
-    pub metadata: MetadataChanges,
-    pub disabled: Option<bool>,
-}
-
-impl OrganisationChanges {
-    fn members(&self) -> String {
-        let metadata = self.metadata.members();
-        let members: Vec<_> = metadata.chain(disabled_words(self.disabled)).collect();
-        members.join(", ")
-    }
 }
 
 /// The organisations.
@@ -89,7 +74,7 @@ impl Organisations<'_> {
         &self,
         name: &Name,
         at: UnixTime,
-        changes: OrganisationChanges,
+        changes: HolderChanges,
     ) -> Result<OrganisationRow, DirectoryError> {
         self.find(name).await?.ok_or(MISSING)?;
         self.enter(

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 
 use super::{
-    ActiveKeys, DirectoryError, Listed, disabled_words, is_known_tenant, listed, metadata, moment,
+    ActiveKeys, DirectoryError, HolderChanges, Listed, is_known_tenant, listed, metadata, moment,
     name, set_disabled, write,
 };
 use crate::audit::AuditLog;
@@ -13,7 +13,7 @@ use crate::ledger::columns::{corrupt, secs};
 use crate::ledger::in_ledger;
 use attest_core::UnixTime;
 use attest_core::log::AdminAction;
-use gateway_base::request::{Holder, Metadata, MetadataChanges, Name, UserKind};
+use gateway_base::request::{Holder, Metadata, Name, UserKind};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserRow {
@@ -23,21 +23,6 @@ pub struct UserRow {
     pub metadata: Metadata,
     pub created_at: UnixTime,
     pub disabled_at: Option<UnixTime>,
-}
-
-/// What changes about a user. What is absent stays.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct UserChanges {
-    pub metadata: MetadataChanges,
-    pub disabled: Option<bool>,
-}
-
-impl UserChanges {
-    fn members(&self) -> String {
-        let metadata = self.metadata.members();
-        let members: Vec<_> = metadata.chain(disabled_words(self.disabled)).collect();
-        members.join(", ")
-    }
 }
 
 /// The users and service accounts.
@@ -94,7 +79,7 @@ impl Users<'_> {
         &self,
         (tenant, name): (&Name, &Name),
         at: UnixTime,
-        changes: UserChanges,
+        changes: HolderChanges,
     ) -> Result<UserRow, DirectoryError> {
         self.check_user(tenant, name).await?;
         let subject = format!("user {name} of tenant {tenant}: {}", changes.members());
