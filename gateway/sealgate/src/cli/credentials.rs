@@ -55,23 +55,13 @@ pub(super) enum CredentialError {
     Limit(#[from] LimitError),
     #[error("there is no limit {id}")]
     NoLimit { id: String },
-    #[error(
-        "{done} limit {id} in the ledger, but the running service has not confirmed it within {}; see its log",
-        show_duration(CONFIRM)
-    )]
-    LimitNotConfirmed { done: &'static str, id: String },
     #[error("nothing to change was given; see --help")]
     NothingToChange,
-    #[error(
-        "{done} key {id} in the ledger, but the running service has not confirmed it within {}; see its log",
-        show_duration(CONFIRM)
-    )]
-    NotConfirmed { done: &'static str, id: String },
     #[error(
         "{done} {what} in the ledger, but the running service has not confirmed it within {}; see its log",
         show_duration(CONFIRM)
     )]
-    HolderNotConfirmed { done: &'static str, what: String },
+    NotConfirmed { done: &'static str, what: String },
 }
 
 /// Prints a failure and returns the exit status: 2 for what the operator can correct, 1 for everything else.

@@ -274,7 +274,8 @@ async fn change(config: &Path, id: String, changes: KeyChanges) -> Result<KeyRow
     };
     if !applied {
         let done = "changed";
-        return Err(CredentialError::NotConfirmed { done, id });
+        let what = format!("key {id}");
+        return Err(CredentialError::NotConfirmed { done, what });
     }
     Ok(key)
 }
@@ -367,7 +368,8 @@ async fn revoke(config: &Path, id: String) -> Result<(), CredentialError> {
     }
     if !applied {
         let done = "revoked";
-        return Err(CredentialError::NotConfirmed { done, id });
+        let what = format!("key {id}");
+        return Err(CredentialError::NotConfirmed { done, what });
     }
     eprintln!("Revoked key {id}. Requests with it are refused from now on.");
     Ok(())

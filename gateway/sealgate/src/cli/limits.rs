@@ -151,7 +151,8 @@ async fn set(config: &Path, id: Name, counts: Counts) -> Result<(), CredentialEr
     let LimitRow { id, limit, .. } = row;
     if !applied {
         let (done, id) = ("set", id.to_string());
-        return Err(CredentialError::LimitNotConfirmed { done, id });
+        let what = format!("limit {id}");
+        return Err(CredentialError::NotConfirmed { done, what });
     }
     let scope = &limit.scope;
     eprintln!("Set limit {}: {scope} {}.", id.as_str(), describe(&limit));
@@ -169,7 +170,8 @@ async fn remove(config: &Path, id: Name) -> Result<(), CredentialError> {
     }
     if !applied {
         let done = "removed";
-        return Err(CredentialError::LimitNotConfirmed { done, id });
+        let what = format!("limit {id}");
+        return Err(CredentialError::NotConfirmed { done, what });
     }
     eprintln!("Removed limit {id}.");
     Ok(())
