@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::request::{KeyId, Name, NameError};
+use crate::request::{Caller, KeyId, Name, NameError};
 
 /// Whose requests are counted together. Written `total`, `organisation:NAME`, `tenant:NAME`, `user:TENANT#NAME` or
 /// `key:ID`.
@@ -25,6 +25,21 @@ pub enum Scope {
         user: Name,
     },
     Key(KeyId),
+}
+
+impl Scope {
+    /// The scopes that a caller's requests count in, the narrowest first.
+    pub fn of_caller(caller: &Caller) -> Vec<Self> {
+        let tenant = caller.tenant.clone();
+        let key = KeyId::parse(&caller.key_id).map(Scope::Key);
+        let user = caller.user.clone().map(|user| Scope::User {
+            tenant: tenant.clone(),
+            user,
+        });
+        let organisation = caller.organisation.clone().map(Scope::Organisation);
+        let narrow = key.into_iter().chain(user).chain([Scope::Tenant(tenant)]);
+        narrow.chain(organisation).chain([Scope::Total]).collect()
+    }
 }
 
 /// Why a text is no scope.

@@ -14,6 +14,7 @@ use super::authorized::{Purpose, authorize};
 use super::body::BodyLimits;
 use super::budget::BudgetRequest;
 use super::credential::{digest, token};
+use super::estimate::estimate;
 use super::images::count_images;
 use super::keyring::ActiveKey;
 use super::limit_share::LimitShare;
@@ -23,6 +24,7 @@ use super::{
     preconditions, salt,
 };
 use attest_channel::Clock;
+use attest_core::UnixTime;
 use gateway_base::config::Limits;
 use gateway_base::descriptors;
 use gateway_base::errors::ApiError;
@@ -227,24 +229,18 @@ impl Admission {
         });
         let images = priced_images(&epoch, model.as_ref(), prompt.bytes());
         let reservation = match (&model, &authorized) {
-            (Some(model), Some(Ok(_))) => BudgetRequest {
-                caller: &key.caller,
-                endpoint,
-                fields: &fields,
-                body_bytes: prompt.len() as u64,
-                images,
-                route: &model.route,
-                prices: &epoch.config.prices,
-                admitted_at: at,
-                now: self.ledger.clock().now(),
+            (Some(model), Some(Ok(_))) => {
+                let request = Estimated {
+                    endpoint,
+                    fields: &fields,
+                    body_bytes: prompt.len() as u64,
+                    images,
+                    admitted_at: at,
+                };
+                self.reserve(&epoch, &key, &model.route, limit_share.as_ref(), &request)?
             }
-            .reserve(self.keyring.budgets())?,
             _ => Reservation::default(),
         };
-        if let (Some(share), Some(model), Some(Ok(_))) = (&limit_share, &model, &authorized) {
-            let body = prompt.len() as u64;
-            share.reserve(&model.route.model, endpoint, &fields, body)?;
-        }
         let context = RequestContext {
             receipt_id: receipt_id()?,
             caller: key.caller.clone(),
@@ -282,6 +278,36 @@ impl Admission {
             }))),
         };
         Ok(Admitted { request, slot })
+    }
+
+    /// Reserves what a request may use in the budgets and limits of its caller.
+    fn reserve(
+        &self,
+        epoch: &Epoch,
+        key: &ActiveKey,
+        route: &Route,
+        limit_share: Option<&LimitShare>,
+        request: &Estimated,
+    ) -> Result<Reservation, ApiError> {
+        let budgets = self.keyring.budgets();
+        if budgets.is_empty() && limit_share.is_none() {
+            return Ok(Reservation::default());
+        }
+        let estimate = estimate(request.endpoint, request.fields, request.body_bytes)?;
+        let reservation = BudgetRequest {
+            scopes: &key.scopes,
+            estimate,
+            images: request.images,
+            route,
+            prices: &epoch.config.prices,
+            admitted_at: request.admitted_at,
+            now: self.ledger.clock().now(),
+        }
+        .reserve(budgets)?;
+        if let Some(share) = limit_share {
+            share.reserve(&route.model, estimate)?;
+        }
+        Ok(reservation)
     }
 
     fn body_limits(&self, epoch: &Epoch, key: &ActiveKey) -> BodyLimits {
@@ -327,7 +353,7 @@ impl Admission {
         body::check_head(headers, body, limits.max_body)?;
         let slot = RequestSlot::take(&self.in_flight, self.max_in_flight, &key, limits)?;
         // The operator's limits last: what is refused for another reason does not count.
-        let limit_share = self.keyring.enter(&key.caller)?;
+        let limit_share = self.keyring.enter(&key.scopes)?;
         Ok(Checked {
             key,
             slot,
@@ -355,6 +381,15 @@ fn receipt_id_at(since_epoch: Duration, random: [u8; 10]) -> String {
     id.push_str("rcpt-");
     attest_core::push_hex(&mut id, &bytes);
     id
+}
+
+/// What the estimate of a request depends on.
+struct Estimated<'a> {
+    endpoint: Endpoint,
+    fields: &'a Fields,
+    body_bytes: u64,
+    images: u64,
+    admitted_at: UnixTime,
 }
 
 /// What the head of a request is found to have.

@@ -2,24 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{Caller, Fields};
 use attest_core::UnixTime;
 use gateway_base::config::Prices;
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event};
 use gateway_base::quota::{Money, Quantity, Scope};
-use gateway_base::request::{Endpoint, KeyId};
-use gateway_quota::{
-    Budgets, Estimate, Expense, OutputLimit, Refusal, RefusalReason, RefusedBy, Reservation,
-};
+use gateway_quota::{Budgets, Estimate, Expense, Refusal, RefusalReason, RefusedBy, Reservation};
 use gateway_upstream::route::Route;
 
 /// Everything that decides what a request may cost.
 pub(super) struct BudgetRequest<'a> {
-    pub caller: &'a Caller,
-    pub endpoint: Endpoint,
-    pub fields: &'a Fields,
-    pub body_bytes: u64,
+    pub scopes: &'a [Scope],
+    pub estimate: Estimate,
     pub images: u64,
     pub route: &'a Route,
     pub prices: &'a Prices,
@@ -32,26 +26,12 @@ pub(super) struct BudgetRequest<'a> {
 impl BudgetRequest<'_> {
     /// Reserves the estimate in every budget and credit that applies.
     pub fn reserve(&self, budgets: &Arc<Budgets>) -> Result<Reservation, ApiError> {
-        if budgets.is_empty() {
-            return Ok(Reservation::default());
-        }
-        let estimate = self.estimate();
         let expense = Expense {
-            money: self.price(estimate),
-            tokens: estimate.total(),
+            money: self.price(self.estimate),
+            tokens: self.estimate.total(),
         };
-        let scopes = scopes(self.caller);
-        let reserved = budgets.reserve(&scopes, &self.route.model, expense, self.now);
+        let reserved = budgets.reserve(self.scopes, &self.route.model, expense, self.now);
         reserved.map_err(refuse)
-    }
-
-    fn estimate(&self) -> Estimate {
-        let output = match (self.endpoint, self.fields.output_limit) {
-            (Endpoint::Embeddings, _) => 0,
-            (_, OutputLimit::Tokens(tokens)) => tokens,
-            (_, OutputLimit::None | OutputLimit::Unreadable) => gateway_quota::DEFAULT_OUTPUT,
-        };
-        Estimate::of_body(self.body_bytes, output, self.fields.answers)
     }
 
     /// At the dearest upstream of the model. `None` if it has no price at one of them.
@@ -70,20 +50,6 @@ impl BudgetRequest<'_> {
         }
         Some(most)
     }
-}
-
-/// Whose budgets a caller's requests count in.
-fn scopes(caller: &Caller) -> Vec<Scope> {
-    let mut scopes = Vec::with_capacity(5);
-    scopes.push(Scope::Total);
-    let organisation = caller.organisation.clone();
-    scopes.extend(organisation.map(Scope::Organisation));
-    let tenant = caller.tenant.clone();
-    scopes.push(Scope::Tenant(tenant.clone()));
-    let user = caller.user.clone();
-    scopes.extend(user.map(|user| Scope::User { tenant, user }));
-    scopes.extend(KeyId::parse(&caller.key_id).map(Scope::Key));
-    scopes
 }
 
 fn refuse(refusal: Refusal) -> ApiError {

@@ -26,6 +26,7 @@ use attest_core::UnixTime;
 use gateway_base::errors::ApiError;
 use gateway_base::events::{self, Event, LedgerWork};
 use gateway_base::lock;
+use gateway_base::quota::Scope;
 use gateway_base::request::{BodyBudget, Holder, KeyId, LabelRules, Name, Restrictions};
 use gateway_quota::Budgets;
 use gateway_quota::limits::{LimitState, Limits};
@@ -38,6 +39,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(250);
 #[derive(PartialEq)]
 pub struct ActiveKey {
     pub(super) caller: Caller,
+    /// Whose limits and budgets its requests count in.
+    pub(super) scopes: Vec<Scope>,
     /// Of a caller with a token; an API key has none.
     pub(super) roles: Arc<[Name]>,
     pub(super) restrictions: Restrictions,
@@ -86,14 +89,16 @@ impl ActiveKey {
         membership: Membership,
         shared: Arc<SharedState>,
     ) -> Self {
+        let caller = Caller {
+            key_id,
+            tenant,
+            organisation: membership.organisation,
+            user: membership.user,
+            key_digest,
+        };
         Self {
-            caller: Caller {
-                key_id,
-                tenant,
-                organisation: membership.organisation,
-                user: membership.user,
-                key_digest,
-            },
+            scopes: Scope::of_caller(&caller),
+            caller,
             roles,
             restrictions: Restrictions::default(),
             labels: membership.labels,
@@ -248,9 +253,9 @@ impl Keyring {
         self.limits.states(self.begun.elapsed())
     }
 
-    /// Takes a request of the limits that apply to a caller.
-    pub(super) fn enter(&self, caller: &Caller) -> Result<Option<LimitShare>, ApiError> {
-        let share = self.limits.enter(caller, self.begun.elapsed());
+    /// Takes a request of the limits of these scopes.
+    pub(super) fn enter(&self, scopes: &[Scope]) -> Result<Option<LimitShare>, ApiError> {
+        let share = self.limits.enter(scopes, self.begun.elapsed());
         let share = share.map_err(|refusal| ApiError::RateLimited(Box::new(refusal)))?;
         Ok(share.map(|share| LimitShare::new(share, self.begun)))
     }
@@ -330,6 +335,7 @@ fn entry(old: &Ring, directory: &Directory, row: KeyRow) -> Option<(KeyId, Arc<A
     });
     let shared = known.map(|known| known.shared.clone());
     let key = ActiveKey {
+        scopes: Scope::of_caller(&caller),
         caller,
         roles: Arc::default(),
         restrictions: row.restrictions,

@@ -3,15 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use gateway_base::errors::{ApiError, Invalid};
+use gateway_base::errors::ApiError;
 use gateway_base::lock::lock;
 use gateway_base::metering::Usage;
 use gateway_base::quota::RateState;
 use gateway_base::request::Name;
+use gateway_quota::Estimate;
 use gateway_quota::limits::Share;
-use gateway_quota::{DEFAULT_OUTPUT, Estimate, OutputLimit};
-
-use super::{Endpoint, Fields};
 
 /// One share, held by the request's context and its receipt. The last one that is dropped gives its places back.
 #[derive(Clone)]
@@ -19,61 +17,46 @@ pub struct LimitShare(Arc<Inner>);
 
 struct Inner {
     // Written by admission, and once more at the request's end.
-    share: Mutex<Share>,
+    taken: Mutex<Taken>,
     /// Time zero of the limits.
     begun: Instant,
-    // Written by admission when the body was read; read at the end.
-    estimate: Mutex<Estimate>,
+}
+
+struct Taken {
+    share: Share,
+    /// Nothing until the body was read.
+    estimate: Estimate,
 }
 
 impl LimitShare {
     pub(super) fn new(share: Share, begun: Instant) -> Self {
-        Self(Arc::new(Inner {
-            share: Mutex::new(share),
-            begun,
-            estimate: Mutex::new(Estimate::default()),
-        }))
+        let estimate = Estimate::default();
+        let taken = Mutex::new(Taken { share, estimate });
+        Self(Arc::new(Inner { taken, begun }))
     }
 
     /// Takes the tokens that a request may use.
-    pub(super) fn reserve(
-        &self,
-        model: &Name,
-        endpoint: Endpoint,
-        fields: &Fields,
-        body: u64,
-    ) -> Result<(), ApiError> {
-        let estimate = estimate(endpoint, fields, body)?;
-        *lock(&self.0.estimate) = estimate;
-        let mut share = lock(&self.0.share);
-        share
-            .reserve(model, estimate.total(), self.0.begun.elapsed())
-            .map_err(|refusal| ApiError::RateLimited(Box::new(refusal)))
+    pub(super) fn reserve(&self, model: &Name, estimate: Estimate) -> Result<(), ApiError> {
+        let mut taken = lock(&self.0.taken);
+        taken.estimate = estimate;
+        let reserved = taken
+            .share
+            .reserve(model, estimate.total(), self.0.begun.elapsed());
+        reserved.map_err(|refusal| ApiError::RateLimited(Box::new(refusal)))
     }
 
     /// What is left after this request.
     pub(crate) fn state(&self) -> RateState {
-        lock(&self.0.share).state(self.0.begun.elapsed())
+        lock(&self.0.taken).share.state(self.0.begun.elapsed())
     }
 
     /// The request has ended. `status` is that of the response, 0 if there was none; a request that was not forwarded used
     /// nothing.
     pub(crate) fn settle(&self, usage: &Usage, status: u16, was_forwarded: bool) {
-        let estimate = *lock(&self.0.estimate);
-        let used = used(estimate, usage, status, was_forwarded);
-        lock(&self.0.share).settle(used, self.0.begun.elapsed());
+        let mut taken = lock(&self.0.taken);
+        let used = used(taken.estimate, usage, status, was_forwarded);
+        taken.share.settle(used, self.0.begun.elapsed());
     }
-}
-
-fn estimate(endpoint: Endpoint, fields: &Fields, body: u64) -> Result<Estimate, ApiError> {
-    let output = match fields.output_limit {
-        _ if endpoint == Endpoint::Embeddings => 0,
-        OutputLimit::Tokens(tokens) => tokens,
-        OutputLimit::None => DEFAULT_OUTPUT,
-        // An engine may take it for any number.
-        OutputLimit::Unreadable => return Err(ApiError::Invalid(Invalid::OutputLimit)),
-    };
-    Ok(Estimate::of_body(body, output, fields.answers))
 }
 
 /// The tokens that count in the end: what is known, and else the estimate of what may have been used.
@@ -92,24 +75,6 @@ fn used(estimate: Estimate, usage: &Usage, status: u16, was_forwarded: bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn fields(body: &str) -> Fields {
-        Fields::read(body.as_bytes(), Endpoint::Chat).expect("a body")
-    }
-
-    #[test]
-    fn a_request_without_a_limit_of_its_output_counts_with_the_default() {
-        let body = r#"{"model":"m","n":2}"#;
-        let estimated = estimate(Endpoint::Chat, &fields(body), 40).map(Estimate::total);
-        assert_eq!(estimated, Ok(10 + 2 * DEFAULT_OUTPUT));
-        let estimated = estimate(Endpoint::Embeddings, &fields(body), 40).map(Estimate::total);
-        assert_eq!(estimated, Ok(10));
-        let body = r#"{"model":"m","max_tokens":"7"}"#;
-        assert_eq!(
-            estimate(Endpoint::Chat, &fields(body), 40),
-            Err(ApiError::Invalid(Invalid::OutputLimit))
-        );
-    }
 
     #[test]
     fn what_is_known_counts_and_else_the_estimate() {

@@ -13,6 +13,7 @@ mod budget;
 mod constraints;
 mod credential;
 mod directory;
+mod estimate;
 mod fields;
 mod images;
 mod keyring;

@@ -13,6 +13,7 @@ mod credit;
 mod tests;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use attest_core::UnixTime;
@@ -93,11 +94,21 @@ pub struct Remaining {
 }
 
 /// All budgets and credits of the service.
-#[derive(Default)]
 pub struct Budgets {
     // One lock for all of them, so that a request is taken out of every one or of none. Requests hold it to reserve and to
     // settle, administrators to read and to change; never across an await.
     state: Mutex<State>,
+    /// Of `state`, which requests need not lock to know it. Written under its lock.
+    is_empty: AtomicBool,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            is_empty: AtomicBool::new(true),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -173,15 +184,16 @@ impl Budgets {
             });
             account.add(number, &grant);
         }
+        let is_empty = state.accounts.is_empty() && state.credits.is_empty();
+        self.is_empty.store(is_empty, Ordering::Release);
     }
 
     /// Whether nothing is limited.
     pub fn is_empty(&self) -> bool {
-        let state = self.lock();
-        state.accounts.is_empty() && state.credits.is_empty()
+        self.is_empty.load(Ordering::Acquire)
     }
 
-    /// Reserves the estimate of a request by these scopes, for this model. Nothing is reserved if it is refused.
+    /// Reserves the estimate of a request by these scopes, the narrowest first, for this model. Nothing is reserved if it is refused.
     pub fn reserve(
         self: &Arc<Self>,
         scopes: &[Scope],
@@ -190,12 +202,10 @@ impl Budgets {
         now: UnixTime,
     ) -> Result<Reservation, Refusal> {
         let mut state = self.lock();
-        if state.accounts.is_empty() && state.credits.is_empty() {
-            return Ok(Reservation::default());
-        }
         let numbers = state.applying(scopes, model);
         let credits: Vec<Scope> = scopes
             .iter()
+            .rev()
             .filter(|scope| state.credits.contains_key(scope))
             .cloned()
             .collect();
@@ -264,7 +274,11 @@ impl Budgets {
 impl State {
     /// The numbers of the budgets that a request counts in.
     fn applying(&self, scopes: &[Scope], model: &Name) -> Vec<i64> {
-        let numbers = scopes.iter().filter_map(|scope| self.of_scope.get(scope));
+        // The widest first: it is the one that is named if several have no room.
+        let numbers = scopes
+            .iter()
+            .rev()
+            .filter_map(|scope| self.of_scope.get(scope));
         let is_for_model = |number: &&i64| {
             let account = self.accounts.get(number);
             account.is_some_and(|account| account.is_for(model))

@@ -51,7 +51,7 @@ fn load(budgets: Vec<NumberedBudget>, grants: Vec<NumberedGrant>) -> Arc<Budgets
 }
 
 fn scopes() -> Vec<Scope> {
-    vec![Scope::Total, Scope::Tenant(name("acme"))]
+    vec![Scope::Tenant(name("acme")), Scope::Total]
 }
 
 fn of(amount: &str) -> Expense {

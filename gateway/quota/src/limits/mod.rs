@@ -21,7 +21,7 @@ pub use share::Share;
 
 use gateway_base::lock;
 use gateway_base::quota::{Limit, LimitRefusal, Scope};
-use gateway_base::request::{Caller, Name};
+use gateway_base::request::Name;
 
 /// A limit and its counters.
 struct ActiveLimit {
@@ -31,15 +31,11 @@ struct ActiveLimit {
     counters: Arc<Counters>,
 }
 
-/// Every limit, by whom it applies to.
+/// Every limit.
 #[derive(Default)]
 struct Table {
     by_id: HashMap<Name, Arc<ActiveLimit>>,
-    total: Vec<Arc<ActiveLimit>>,
-    organisations: HashMap<Name, Vec<Arc<ActiveLimit>>>,
-    tenants: HashMap<Name, Vec<Arc<ActiveLimit>>>,
-    users: HashMap<Name, HashMap<Name, Vec<Arc<ActiveLimit>>>>,
-    keys: HashMap<String, Vec<Arc<ActiveLimit>>>,
+    of_scope: HashMap<Scope, Vec<Arc<ActiveLimit>>>,
 }
 
 /// All active limits.
@@ -87,14 +83,15 @@ impl Limits {
         lock::read(&self.table).clone()
     }
 
-    /// Takes a request and a place of every limit that applies to the caller whatever the model is. `None` if no limit
-    /// applies, whatever the model is.
-    pub fn enter(&self, caller: &Caller, now: Duration) -> Result<Option<Share>, LimitRefusal> {
+    /// Takes a request and a place of every limit of these scopes that applies whatever the model is. `None` if none of
+    /// them has a limit.
+    pub fn enter(&self, scopes: &[Scope], now: Duration) -> Result<Option<Share>, LimitRefusal> {
         let table = self.table();
-        let mut applying = Vec::new();
-        for limits in table.of(caller) {
-            applying.extend(limits.iter().cloned());
+        if table.by_id.is_empty() {
+            return Ok(None);
         }
+        let limits = scopes.iter().filter_map(|scope| table.of_scope.get(scope));
+        let applying: Vec<_> = limits.flatten().cloned().collect();
         if applying.is_empty() {
             return Ok(None);
         }
@@ -113,34 +110,8 @@ impl Limits {
 impl Table {
     fn add(&mut self, limit: Arc<ActiveLimit>) {
         self.by_id.insert(limit.id.clone(), Arc::clone(&limit));
-        let list = match &limit.limit.scope {
-            Scope::Total => &mut self.total,
-            Scope::Organisation(name) => self.organisations.entry(name.clone()).or_default(),
-            Scope::Tenant(name) => self.tenants.entry(name.clone()).or_default(),
-            Scope::User { tenant, user } => {
-                let users = self.users.entry(tenant.clone()).or_default();
-                users.entry(user.clone()).or_default()
-            }
-            Scope::Key(id) => self.keys.entry(id.to_string()).or_default(),
-        };
-        list.push(limit);
-    }
-
-    /// The lists of limits that apply to a caller, the narrowest scope first.
-    fn of<'a>(&'a self, caller: &Caller) -> impl Iterator<Item = &'a Vec<Arc<ActiveLimit>>> {
-        let key = self.keys.get(&*caller.key_id);
-        let user = caller.user.as_ref().and_then(|user| {
-            let users = self.users.get(&caller.tenant)?;
-            users.get(user)
-        });
-        let tenant = self.tenants.get(&caller.tenant);
-        let organisation = caller.organisation.as_ref();
-        let organisation = organisation.and_then(|name| self.organisations.get(name));
-        key.into_iter()
-            .chain(user)
-            .chain(tenant)
-            .chain(organisation)
-            .chain(std::iter::once(&self.total))
+        let scope = limit.limit.scope.clone();
+        self.of_scope.entry(scope).or_default().push(limit);
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use gateway_base::quota::{Exhausted, Period, RateWindow, WrittenLimit};
-use gateway_base::request::KeyId;
+use gateway_base::request::{Caller, KeyId};
 
 const T0: Duration = Duration::from_secs(1000);
 
@@ -11,14 +11,14 @@ fn name(text: &str) -> Name {
     Name::from_operator(text).expect("a name")
 }
 
-fn caller(tenant: &str, key: u8) -> Caller {
-    Caller {
+fn caller(tenant: &str, key: u8) -> Vec<Scope> {
+    Scope::of_caller(&Caller {
         key_id: KeyId::from_bytes([key; 6]).to_string().into(),
         tenant: name(tenant),
         organisation: Some(name("group")),
         user: Some(name("alice")),
         key_digest: [key; 32],
-    }
+    })
 }
 
 fn written(scope: &str) -> WrittenLimit {

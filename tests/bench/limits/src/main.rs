@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use gateway_base::quota::{Limit, WrittenLimit};
+use gateway_base::quota::{Limit, Scope, WrittenLimit};
 use gateway_base::request::{Caller, KeyId, Name};
 use gateway_quota::limits::Limits;
 
@@ -22,19 +22,20 @@ const USED: u64 = 700;
 const PLENTY: i64 = 1_000_000_000_000;
 
 fn main() -> Result<()> {
+    let caller = Caller {
+        key_id: KeyId::from_bytes([7; 6]).to_string().into(),
+        tenant: Name::from_operator("acme")?,
+        organisation: None,
+        user: None,
+        key_digest: [0; 32],
+    };
     let request = Request {
-        caller: Caller {
-            key_id: KeyId::from_bytes([7; 6]).to_string().into(),
-            tenant: Name::from_operator("acme")?,
-            organisation: None,
-            user: None,
-            key_digest: [0; 32],
-        },
+        scopes: Scope::of_caller(&caller),
         model: Name::from_operator("llama")?,
     };
     let limits = Limits::default();
     let begun = Instant::now();
-    limits.replace(five(&request.caller)?, begun.elapsed());
+    limits.replace(five(&caller)?, begun.elapsed());
     let mut best = Duration::MAX;
     for _ in 0..TURNS {
         best = best.min(turn(&limits, &request, begun)?);
@@ -55,7 +56,7 @@ fn main() -> Result<()> {
 }
 
 struct Request {
-    caller: Caller,
+    scopes: Vec<Scope>,
     model: Name,
 }
 
@@ -89,7 +90,7 @@ fn five(caller: &Caller) -> Result<Vec<(Name, Limit)>> {
 fn turn(limits: &Limits, request: &Request, begun: Instant) -> Result<Duration> {
     let began = Instant::now();
     for _ in 0..REQUESTS {
-        let share = limits.enter(black_box(&request.caller), begun.elapsed());
+        let share = limits.enter(black_box(&request.scopes), begun.elapsed());
         let Ok(Some(mut share)) = share else {
             anyhow::bail!("a request was not admitted, or no limit applied to it");
         };
